@@ -1,0 +1,133 @@
+"""Every error that vouch raises on purpose, as one tree. Bottom layer: imports nothing of ours.
+
+VouchError
+├── UsageError            the command or the request is wrong                      exit 2
+├── DataError             a table, file, column or value is not what the contract says   exit 1
+│   ├── SourceUnreadable      a file or relation that cannot be read or decoded
+│   ├── MissingTable          a required table is absent
+│   ├── MissingColumn         a required column is absent
+│   └── WrongType             a column holds the wrong type throughout
+├── DefinitionError       a feature, metric or model definition is not sound       exit 1
+├── ConfigurationError    vouch.toml or a setting is wrong                         exit 1
+├── MissingExtra          an optional library is not installed                     exit 1
+├── BundleError           a model bundle is damaged or made for other definitions  exit 1
+├── SnapshotError         a snapshot is missing, damaged or cannot be written      exit 1
+├── Locked                another run holds the lock                               exit 3
+└── Refused               a guard or a gate said no                                exit 4
+
+Each message names the place and the mend. HTTP statuses live in the service, not here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(wanted: str, there: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the nearest name, or an empty string."""
+    near = difflib.get_close_matches(wanted, list(there), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class VouchError(Exception):
+    """Base of all errors raised on purpose; `code` is stable and spoken by files and the API."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(VouchError):
+    """A command or request that cannot be meant as it stands."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class DataError(VouchError):
+    """A company's data is not what the contract says."""
+
+    code = "data"
+
+
+class SourceUnreadable(DataError):
+    """A file or relation cannot be read or decoded."""
+
+    code = "source_unreadable"
+
+
+class MissingTable(DataError):
+    """A required table is absent."""
+
+    code = "missing_table"
+
+
+class MissingColumn(DataError):
+    """A table misses a required column."""
+
+    code = "missing_column"
+
+    def __init__(self, table: str, column: str, there: Iterable[str]) -> None:
+        super().__init__(
+            f"Table {table!r} has no column {column!r}{did_you_mean(column, there)}. "
+            f'Map it in vouch.toml: [tables.{table}] columns = {{ {column} = "..." }}'
+        )
+
+
+class WrongType(DataError):
+    """A column holds the wrong type throughout."""
+
+    code = "wrong_type"
+
+    def __init__(self, table: str, column: str, wanted: str, example: str) -> None:
+        super().__init__(
+            f"Table {table!r}, column {column!r}: no value can be read as {wanted} (for example {example!r}). "
+            f"Map another column in vouch.toml, or convert this one with a query under [tables.{table}]."
+        )
+
+
+class DefinitionError(VouchError):
+    """A feature, metric or model definition is not sound."""
+
+    code = "definition"
+
+
+class ConfigurationError(VouchError):
+    """A project file or a setting is wrong."""
+
+    code = "configuration"
+
+
+class MissingExtra(VouchError):
+    """An optional library is not installed."""
+
+    code = "missing_extra"
+
+
+class BundleError(VouchError):
+    """A model bundle is damaged, or was made for other definitions."""
+
+    code = "bundle"
+
+
+class SnapshotError(VouchError):
+    """A snapshot is missing, damaged or cannot be written."""
+
+    code = "snapshot"
+
+
+class Locked(VouchError):
+    """Another run holds the lock."""
+
+    code = "locked"
+    exit_code = 3
+
+
+class Refused(VouchError):
+    """A guard or a gate said no."""
+
+    code = "refused"
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""What is predicted, from what, and which version is champion."""
