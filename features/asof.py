@@ -1,0 +1,89 @@
+"""The point-in-time view: which rows of a company's tables are facts at an instant. The one reader of rows before T.
+
+A row competes at T once it is known (`ingested_us < T`); of the versions of one key the latest known wins, and it is a
+fact only if its own time lies before T. So a correction that moves a row past T takes it away, and a late row changes
+no earlier view. What a row says about a later date stays unknown until that date, unless the company stated it before
+(`is_stated`): an announced end is known, an end that merely stands in today's table is not.
+
+`superseded_us` (when the next version of the key became known) is computed once, when the tables are staged: it is
+half the cost of a rank per instant, and right where a correction moves a row past T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from features.contract import TABLES
+from features.errors import MissingTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Frame = nw.LazyFrame[Any]
+
+UNANSWERED = "delivered"
+"""What the status of a survey reads as before its answer."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A company's tables in contract form on one engine, all versions of each row kept.
+
+    `frames` holds the tables that are there; `columns` the contract columns that the company handed over, by table.
+    """
+
+    frames: Mapping[str, Frame]
+    columns: Mapping[str, frozenset[str]]
+    fingerprint: str
+    engine: str
+
+    def __contains__(self, table: str) -> bool:
+        return table in self.frames
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the company handed over the table, and these of its contract columns."""
+        return table in self.frames and set(columns) <= self.columns[table]
+
+
+def view(tables: Tables, name: str, as_of_us: int) -> Frame:
+    """Return the rows of one table that are facts at an instant, as known just before it.
+
+    All columns of the contract form, later-dated facts nulled, plus `as_of_us`. Raises MissingTable where the
+    company has no such table.
+    """
+    if name not in tables:
+        raise MissingTable(f"The data hold no table {name!r}")
+    rows = tables.frames[name].filter(
+        nw.col("own_us") < as_of_us,
+        nw.col("ingested_us") < as_of_us,
+        nw.col("superseded_us").is_null() | (nw.col("superseded_us") >= as_of_us),
+        ~nw.col("is_deleted"),
+    )
+    return rows.with_columns(*_masks(name, as_of_us), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+
+
+def _masks(name: str, as_of_us: int) -> list[nw.Expr]:
+    """Null what a row says of a date that had not come, and that nobody had stated."""
+    table = TABLES[name]
+    masks = []
+    for date, facts in table.later.items():
+        when_us = nw.col(table.columns[date].staged)
+        is_known = when_us.is_null() | (when_us < as_of_us) | nw.col("is_stated")
+        masked = [table.columns[date].staged, *facts, *(["polarity"] if "verbatim" in facts else [])]
+        masks += [_masked(column, is_known).alias(column) for column in masked]
+    return masks
+
+
+def _masked(column: str, is_known: nw.Expr) -> nw.Expr:
+    if column == "status":
+        return nw.when(is_known).then(nw.col(column)).otherwise(nw.lit(UNANSWERED))
+    return nw.when(is_known).then(nw.col(column))
+
+
+def external_customers(tables: Tables, as_of_us: int) -> Frame:
+    """Return the customers known at an instant, one row each, internal ones left out."""
+    rows = view(tables, "customers", as_of_us)
+    return rows.filter(~nw.col("is_internal").fill_null(False))
