@@ -1,0 +1,131 @@
+"""Fixtures that all tests share, and the list of what this machine lacked at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import capabilities
+import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a run without a change cannot turn red; `--hypothesis-profile=search` looks
+# for new ones. No deadline: the time of one example says nothing on a busy machine.
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.register_profile("search", max_examples=5_000, deadline=None)
+settings.load_profile("same")
+
+needs_postgres, needs_spark, needs_browser, needs_datasets = map(
+    capabilities.make_requirement, ("postgres", "spark", "browser", "datasets")
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surroundings(tmp_path_factory):
+    """No test writes into the checkout, reads the developer's settings, or reports to anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("VOUCH_STORE_URL", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        patch.setenv("VOUCH_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+        patch.setenv("MPLBACKEND", "agg")
+        yield
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory) -> Path:
+    """A simulated company as a folder of canonical tables: 600 customers, 60 weeks."""
+    from features.simulate import simulate
+
+    folder = tmp_path_factory.mktemp("company")
+    simulate(folder, customers=600, weeks=60, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def datasets() -> Path:
+    """The folder of public data sets."""
+    needs_datasets()
+    return Path(os.environ["VOUCH_DATASETS"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The URL of a real PostgreSQL server that only this run uses."""
+    needs_postgres()
+    with capabilities.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres_server):
+    """A function that makes an empty database on the server and gives its URL."""
+    import psycopg
+
+    made = Counter()
+
+    def make() -> str:
+        made["databases"] += 1
+        name = f"test_{made['databases']}"
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgres(make_database) -> str:
+    """The URL of an empty database that the tests of a run share; `make_database` gives one of its own."""
+    return make_database()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """A local SparkSession."""
+    needs_spark()
+    with capabilities.spark_session(tmp_path_factory.mktemp("spark")) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")  # not the session: while it runs, its thread has an event loop, and asyncio.run fails
+def browser():
+    """Chromium under Playwright; `browser.new_page()` opens a page."""
+    needs_browser()
+    with capabilities.chromium() as running:
+        yield running
+
+
+def pytest_configure(config):
+    """Refuse a misspelt VOUCH_REQUIRE before any test runs."""
+    capabilities.required()
+
+
+def pytest_collection_modifyitems(items):
+    """A test that takes the fixture of a capability carries its mark, so that `-m "not spark"` leaves it out."""
+    for item in items:
+        taken = set(getattr(item, "fixturenames", ()))
+        for name in taken & capabilities.WHY_MISSING.keys():
+            item.add_marker(name)
+        if "make_database" in taken:
+            item.add_marker("postgres")
+
+
+def pytest_runtest_setup(item):
+    """A test that carries the mark of a capability needs it."""
+    for name in capabilities.WHY_MISSING:
+        if item.get_closest_marker(name):
+            capabilities.make_requirement(name)()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """List what was skipped, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped, and why")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count:4} {'test' if count == 1 else 'tests'}: {reason}")
