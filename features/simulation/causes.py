@@ -1,0 +1,145 @@
+"""The causal core: how the latent state of a customer moves, and the hazards that follow from it.
+
+All functions are pure and work on arrays of any shape, so that the simulation (one path) and the truth (many forward
+paths) share them. With g(x) = 1 / (1 + exp(-x)), S satisfaction, E engagement, A affinity, L the usual level of E,
+d = L - E the fall below it, tenure in weeks, and the constants of `Churn` and `Advocacy`:
+
+Drift, each week, z standard normal, m the customer's own mean:
+    S' = m + 0.95 (S - m) + 0.24 z            plus shocks; a slow ticket takes `Support.blow`
+    E' = m + 0.90 (E - m) + 0.03 S + 0.27 z   plus shocks
+    A' = m + 0.97 (A - m) + 0.015 S + 0.13 z
+    L' = L + 0.08 (E - L)
+
+Churn, weekly intensity of the decision to leave:
+    base exp(plan + 0.9 exp(-tenure / 8)
+             + 1.5 g(-4 (S + 0.5))                          dissatisfaction, a threshold
+             + 2.6 g(-4 (S - 0.1)) g(6 (d - 0.4))           falling use, only while not satisfied
+             + 1.3 g(-4 (E + 1.1))                          idle
+             + 1.7 g(4 (E - 1.0)) on plan basic)            outgrown
+      (1 + 9 exp(-tenure / 26) where a ticket is stuck)     a stuck ticket, hardly for old customers
+  Monthly customers meet it each week. Annual ones meet `annual_exposure` times it once a year, at the decision for the
+  renewal, and nothing between. Payment failures end monthly subscriptions at a small constant rate, mostly for good.
+
+Organic advocacy, weekly rate:
+    base exp(1.15 A + segment) (0.05 + 0.95 g(4 (S - 0.1))) (0.2 + 0.8 g(4 E))
+      (1 + 0.8 in weeks 3 to 16) (0.25 where a ticket is stuck) (0.6 without consent)
+      (1 running, 0.3 one-time buyer, 0.06 former customer)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from features.simulation.frames import Numbers
+    from features.simulation.parameters import Advocacy, Churn, Latents, Support
+
+
+@dataclass
+class State:
+    """Latent state at a Monday: arrays of one shape."""
+
+    satisfaction: Numbers
+    engagement: Numbers
+    affinity: Numbers
+    level: Numbers
+
+
+@dataclass(frozen=True)
+class Means:
+    """Where each customer's latents return to."""
+
+    satisfaction: Numbers
+    engagement: Numbers
+    affinity: Numbers
+
+
+def gate(x: Numbers) -> Numbers:
+    """The logistic function, 1 / (1 + exp(-x)), by tanh: no overflow, one transcendental."""
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def drift(state: State, means: Means, noise: Numbers, lift: tuple[Numbers, Numbers], law: Latents) -> State:
+    """The state a week later.
+
+    Args:
+        state: arrays of shape (..., n).
+        means: arrays of shape (n,).
+        noise: standard normal, shape (3, ..., n).
+        lift: what is added to satisfaction and engagement, shape (n,) each: shocks and their like.
+        law: the constants.
+    """
+    s, e, a = state.satisfaction, state.engagement, state.affinity
+    return State(
+        satisfaction=means.satisfaction
+        + law.satisfaction_keep * (s - means.satisfaction)
+        + law.satisfaction_noise * noise[0]
+        + lift[0],
+        engagement=means.engagement
+        + law.engagement_keep * (e - means.engagement)
+        + law.engagement_pull * s
+        + law.engagement_noise * noise[1]
+        + lift[1],
+        affinity=means.affinity
+        + law.affinity_keep * (a - means.affinity)
+        + law.affinity_pull * s
+        + law.affinity_noise * noise[2],
+        level=state.level + law.level_speed * (e - state.level),
+    )
+
+
+def stuck_factor(stuck: Numbers, tenure_weeks: Numbers, law: Churn) -> Numbers:
+    """Factor on the churn intensity; `stuck` is 0 or 1, or the probability of it."""
+    return 1.0 + law.stuck * np.exp(-tenure_weeks / law.stuck_weeks) * stuck
+
+
+def churn_intensity(state: State, fixed: Numbers, is_basic: Numbers, law: Churn) -> Numbers:
+    """Weekly intensity of the decision to leave, before stuck tickets and exposure.
+
+    Args:
+        state: arrays of shape (..., n).
+        fixed: log factors that hold for the whole week (plan, newness), shape (n,).
+        is_basic: 1.0 on the smallest plan, else 0.0, shape (n,).
+        law: the constants.
+    """
+    s, e = state.satisfaction, state.engagement
+    fall = state.level - e
+    steep = 4.0
+    log = (
+        fixed
+        + law.dissatisfied * gate(-steep * (s - law.dissatisfied_at))
+        + law.falling * gate(-steep * (s - law.falling_satisfaction)) * gate(6.0 * (fall - law.falling_at))
+        + law.idle * gate(-steep * (e - law.idle_at))
+        + (law.outgrown * is_basic) * gate(steep * (e - law.outgrown_at))
+    )
+    return law.base * np.exp(log)
+
+
+def newness(tenure_weeks: Numbers, law: Churn) -> Numbers:
+    """Log factor of being new."""
+    return law.newness * np.exp(-tenure_weeks / law.newness_weeks)
+
+
+def advocacy_rate(state: State, fixed: Numbers, law: Advocacy) -> Numbers:
+    """Weekly rate of organic acts of a running customer, before stuck tickets and status.
+
+    `fixed` holds the log factors of segment, consent and tenure, shape (n,); `state` has shape (..., n).
+    """
+    content = law.floor + (1.0 - law.floor) * gate(4.0 * (state.satisfaction - law.satisfaction_at))
+    engaged = law.engaged_floor + (1.0 - law.engaged_floor) * gate(4.0 * (state.engagement - law.engaged_at))
+    return law.base * np.exp(fixed + law.affinity * state.affinity) * content * engaged
+
+
+def honeymoon(tenure_weeks: Numbers, law: Advocacy) -> Numbers:
+    """Log factor of the weeks in which customers like to tell others."""
+    is_on = (tenure_weeks >= law.honeymoon_from) & (tenure_weeks < law.honeymoon_until)
+    return np.where(is_on, np.log1p(law.honeymoon), 0.0)
+
+
+def ticket_rate(state: State, tenure_weeks: Numbers, law: Support) -> Numbers:
+    """Tickets per week of a running customer."""
+    new = np.exp(-tenure_weeks / 10.0)
+    return law.rate * np.exp(0.3 * state.engagement - 0.5 * state.satisfaction + 0.7 * new)
