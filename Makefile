@@ -37,7 +37,7 @@ lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the n
 		$$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 bench: setup ## time and memory of the main commands on 20,000 customers
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench.py --customers 20000 --weeks 78
 
 clean: ## remove caches and what was built or measured; .venv and .vouch stay
 	rm -rf .bench .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info htmlcov
