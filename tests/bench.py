@@ -60,7 +60,10 @@ def main() -> int:
     for name, command in steps(chosen.customers, chosen.weeks).items():
         code, seconds, mebibytes = measure(command, FOLDER / "log")
         failed += code != 0
-        print(f"{name:20} {seconds:7.1f} s {mebibytes:7.0f} MiB{f'  exit {code}, see .bench/log' if code else ''}")
+        print(
+            f"{name:20} {seconds:7.1f} s {mebibytes:7.0f} MiB{f'  exit {code}, see .bench/log' if code else ''}",
+            flush=True,
+        )
     return 1 if failed else 0
 
 
