@@ -1,1 +1,7 @@
-"""What is predicted, from what, and which version is champion."""
+"""What is predicted, from what, and which version is the champion."""
+
+from __future__ import annotations
+
+from models.definition import load, names
+
+__all__ = ["load", "names"]

@@ -1,0 +1,49 @@
+"""Advocacy potential: will a customer speak up for us unasked and unrewarded in the next 90 days?
+
+Asked acts (`prompted`) and rewarded ones (`incentivised`) do not count: the score is about affinity, not about what a
+campaign bought.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.definition import Band, Cutoffs, Model, Target
+from models.eligibility import first_that_holds, is_new, is_set
+from models.outcomes import label_advocacy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def advocate_status(vectors: pd.DataFrame) -> pd.Series[str]:
+    """Eligible: a running subscription, or has bought and has none."""
+    eligible = is_set(vectors, "is_subscribed") | is_set(vectors, "has_ever_bought")
+    return first_that_holds(
+        vectors,
+        [
+            ("cold_start", eligible & is_new(vectors)),
+            ("ok", eligible),
+            ("churned", is_set(vectors, "has_ever_subscribed")),
+        ],
+        "not_eligible",
+    )
+
+
+MODEL = Model(
+    name="advocacy",
+    question="Will this customer recommend us, unasked and unrewarded, within 90 days?",
+    targets=(
+        Target(
+            name="organic",
+            any_of=("advocacy_acts", "referrals"),
+            label=label_advocacy,
+            status=advocate_status,
+            horizon_days=90,
+            bands=(Band("low", 0.0), Band("likely", 0.2), Band("high", 0.4)),
+            max_calibration_error=0.03,
+        ),
+    ),
+    recency=("days_since_act", "days_since_activity"),
+    cutoffs=Cutoffs(spacing_days=28, train=14, calibrate=2, test=1),
+)

@@ -1,0 +1,76 @@
+"""Churn: will a customer who is with us now have left four weeks on?
+
+Contractual where the company has subscriptions that can end, else by inactivity. Whose end is announced already is not
+predicted: those customers are listed apart (`leaving`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.definition import Band, Costs, Cutoffs, Model, Target
+from models.eligibility import first_that_holds, is_active, is_new, is_set
+from models.outcomes import label_churn, label_inactivity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def contract_status(vectors: pd.DataFrame) -> pd.Series[str]:
+    """Eligible: a running subscription and no announced end."""
+    running = is_set(vectors, "is_subscribed")
+    return first_that_holds(
+        vectors,
+        [
+            ("leaving", running & is_set(vectors, "is_leaving")),
+            ("cold_start", running & is_new(vectors)),
+            ("ok", running),
+            ("churned", is_set(vectors, "has_ever_subscribed")),
+        ],
+        "not_eligible",
+    )
+
+
+def inactivity_status(vectors: pd.DataFrame) -> pd.Series[str]:
+    """Eligible: usage or a transaction in the last 90 days."""
+    active = is_active(vectors)
+    return first_that_holds(
+        vectors,
+        [
+            ("cold_start", active & is_new(vectors)),
+            ("ok", active),
+            ("churned", ~active & vectors["days_since_activity"].notna()),
+        ],
+        "not_eligible",
+    )
+
+
+MODEL = Model(
+    name="churn",
+    question="Will this customer, who is with us now, have left by the end of the horizon?",
+    targets=(
+        Target(
+            name="contract",
+            needs={"subscriptions": ("ended_at",)},
+            label=label_churn,
+            status=contract_status,
+            horizon_days=28,
+            gap_days=14,
+            bands=(Band("low", 0.0), Band("watch", 0.05), Band("high", 0.15)),
+            max_calibration_error=0.02,
+        ),
+        Target(
+            name="inactivity",
+            any_of=("usage_events", "transactions"),
+            label=label_inactivity,
+            status=inactivity_status,
+            horizon_days=90,
+            bands=(Band("low", 0.0), Band("watch", 0.4), Band("high", 0.7)),
+            max_calibration_error=0.03,
+        ),
+    ),
+    left_out=frozenset({"is_leaving"}),
+    recency=("days_since_activity", "days_since_usage"),
+    cutoffs=Cutoffs(spacing_days=28, train=14, calibrate=2, test=1),
+    costs=Costs(action=10.0, gain=120.0),
+)

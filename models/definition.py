@@ -1,0 +1,241 @@
+"""What a model is, as data: the outcome it predicts, who is scored, which features, how it is fitted and judged.
+
+One file in this folder with a module-level `MODEL = Model(...)` is one model. Training and serving read nothing else,
+so that a new model is a new file. A definition that cannot hold is refused when it is loaded, not when it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import DefinitionError, MissingTable, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from features.asof import Tables
+    from features.define import Feature
+
+Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
+"""Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
+Eligibility = Callable[["pd.DataFrame"], "pd.Series[str]"]
+"""Vectors -> one of `STATUSES` for each row."""
+
+STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
+SCORED = frozenset({"ok", "cold_start"})
+"""Who gets a probability, and who is trained on."""
+LEARNERS = ("lightgbm", "logistic")
+FOLDER = Path(__file__).parent
+_IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
+_NAME = re.compile(r"[a-z][a-z0-9_]*$")
+
+
+@dataclass(frozen=True)
+class Band:
+    """A named range of the probability: from `at_least` (inclusive) to where the next band begins."""
+
+    name: str
+    at_least: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to say what comes true: the window of the outcome, its label, and who is eligible.
+
+    The outcome is looked for in `[T + lead, T + lead + horizon)`; it is final `gap` days after that. `needs` names the
+    tables and columns without which this way cannot be taken; the first target of a model whose needs are met is used.
+    """
+
+    name: str
+    label: Labels
+    status: Eligibility
+    horizon_days: int
+    lead_days: int = 0
+    gap_days: int = 0
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    any_of: tuple[str, ...] = ()
+    bands: tuple[Band, ...] = ()
+    max_calibration_error: float = 0.03
+
+    @property
+    def matured_days(self) -> int:
+        """Days from an instant until its outcome is final."""
+        return self.lead_days + self.horizon_days + self.gap_days
+
+    def is_fed(self, tables: Tables) -> bool:
+        """Whether the company handed over what this target is made of."""
+        has_any = not self.any_of or any(name in tables for name in self.any_of)
+        return has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
+
+    def band(self, probability: float) -> str:
+        """Name of the band of a probability."""
+        return [band.name for band in self.bands if probability >= band.at_least][-1]
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """Which past instants make the panel. All lie on a grid of `grid_days` back from the newest instant."""
+
+    grid_days: int = 14
+    spacing_days: int = 28
+    train: int = 12
+    calibrate: int = 2
+    test: int = 1
+    history_days: int = 56
+    """Days of data that the earliest instant must have before it."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Limits that a challenger must keep; see `training.gate` for what each rule means."""
+
+    minimum_positives: int = 50
+    baseline_margin: float = 0.01
+    """Share of the best baseline's log loss that a challenger may be worse by, where the interval allows it at all."""
+    champion_margin: float = 0.01
+    suspicious_auc: float = 0.95
+    """Single-feature ROC-AUC from which a feature is taken for a leak."""
+    maximum_quarantined: float = 0.05
+    """Share of the rows of a table that may be in quarantine."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an action costs and what it wins where the outcome would have come true; in the reporting currency."""
+
+    action: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: what it predicts, from what, how it is fitted, and what it must keep to be promoted."""
+
+    name: str
+    question: str
+    targets: tuple[Target, ...]
+    left_out: frozenset[str] = frozenset()
+    """Names of features or of families that are not trained on."""
+    is_sensitive_allowed: bool = False
+    recency: tuple[str, ...] = ()
+    """Features, in order of preference, that the recency baseline reads (days since something)."""
+    learners: tuple[str, ...] = LEARNERS
+    """Candidates for the champion, the preferred first."""
+    lightgbm: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that differ from the defaults in `training.learners`."""
+    cutoffs: Cutoffs = field(default_factory=Cutoffs)
+    gate: Gate = field(default_factory=Gate)
+    costs: Costs | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def target(self, tables: Tables) -> Target:
+        """Return the first target that the company's tables feed; raises MissingTable where there is none."""
+        for target in self.targets:
+            if target.is_fed(tables):
+                return target
+        wanted = "; or ".join(_wanted(target) for target in self.targets)
+        raise MissingTable(f"Model {self.name!r} has no outcome to learn from: it needs {wanted}")
+
+    def target_named(self, name: str) -> Target:
+        """Return a target by name, as a bundle keeps it."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise DefinitionError(
+            f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
+        )
+
+    def uses(self, feature: Feature) -> bool:
+        """Whether a feature is trained on."""
+        is_left_out = bool({feature.name, feature.family} & self.left_out)
+        return not is_left_out and (self.is_sensitive_allowed or not feature.is_sensitive)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that the definition says; functions count by their names."""
+        return hashlib.sha256(_text(self).encode()).hexdigest()
+
+
+def _wanted(target: Target) -> str:
+    parts = [f"{table} with {', '.join(columns)}" if columns else table for table, columns in target.needs.items()]
+    return " and ".join([*parts, *([" or ".join(target.any_of)] if target.any_of else [])])
+
+
+def _text(value: Any) -> str:
+    """A value as text that does not depend on the order of sets or mappings, nor on addresses."""
+    if is_dataclass(value):
+        parts = [f"{part.name}={_text(getattr(value, part.name))}" for part in fields(value)]
+        return f"{type(value).__name__}({', '.join(parts)})"
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, frozenset):
+        return "{" + ", ".join(map(repr, sorted(value))) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_text, value)) + ")"
+    return repr(value)
+
+
+def _check(model: Model) -> None:
+    where = f"Model {model.name!r}"
+    if not _NAME.match(model.name):
+        raise DefinitionError(f"{where}: a name is lower-case letters, digits and underscores")
+    if not model.question.endswith("?"):
+        raise DefinitionError(f"{where}: say what it predicts as a question that ends in '?'")
+    if not model.targets or len({target.name for target in model.targets}) < len(model.targets):
+        raise DefinitionError(f"{where}: it needs at least one target, each with a name of its own")
+    for target in model.targets:
+        _check_target(f"{where}, target {target.name!r}", target)
+    unknown = set(model.learners) - set(LEARNERS)
+    if unknown or not model.learners:
+        raise DefinitionError(f"{where}: learners are {', '.join(LEARNERS)}, not {sorted(unknown) or 'none'}")
+    cutoffs = model.cutoffs
+    if min(cutoffs.grid_days, cutoffs.spacing_days, cutoffs.train, cutoffs.calibrate, cutoffs.test) < 1:
+        raise DefinitionError(f"{where}: cutoffs are counted from 1, and their spacing in whole days")
+    if cutoffs.spacing_days % cutoffs.grid_days:
+        raise DefinitionError(f"{where}: spacing_days must be a multiple of grid_days, so that models share instants")
+    if not 0.5 < model.gate.suspicious_auc <= 1:
+        raise DefinitionError(f"{where}: suspicious_auc lies between 0.5 and 1")
+
+
+def _check_target(where: str, target: Target) -> None:
+    if target.horizon_days < 1 or target.lead_days < 0 or target.gap_days < 0:
+        raise DefinitionError(f"{where}: the horizon is at least a day, lead and gap are not negative")
+    if not target.bands:
+        return
+    starts = [band.at_least for band in target.bands]
+    if starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= 1:
+        raise DefinitionError(f"{where}: bands begin at 0 and rise below 1, found {starts}")
+
+
+def names() -> list[str]:
+    """Names of all models: the files of this folder that hold a `MODEL`."""
+    paths = sorted(FOLDER.glob("*.py"))
+    return [path.stem for path in paths if _IS_DEFINITION.search(path.read_text(encoding="utf-8"))]
+
+
+def load(name: str) -> Model:
+    """Return the definition of a model.
+
+    Raises UsageError where there is none of that name, DefinitionError where it is not sound.
+    """
+    known = names()
+    if name not in known:
+        raise UsageError(f"There is no model {name!r}{did_you_mean(name, known)}. Models: {', '.join(known)}")
+    model = importlib.import_module(f"models.{name}").MODEL
+    if not isinstance(model, Model):
+        raise DefinitionError(f"models/{name}.py: MODEL is no Model")
+    if model.name != name:
+        raise DefinitionError(f"models/{name}.py: its model is called {model.name!r}; name the file after it")
+    return model

@@ -1,0 +1,175 @@
+"""What came after an instant: labels for training, and what came true for monitoring. The one reader after T.
+
+Everything is read as it is known at one moment (`known_us`), corrections and withdrawals included. An instant whose
+outcome is not final at that moment is censored (null), never zero. Definitions: METRICS, "Decisions".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from features.asof import external_customers, view
+from features.contract import ACTIVITY_TABLES, DAY_US
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    from features.asof import Frame, Tables
+    from models.definition import Target
+
+NEVER_US = 2**62
+"""Stands for the end of what is still running."""
+
+
+def standing(tables: Tables, name: str, known_us: int) -> Frame:
+    """Return the rows of one table that are facts at `known_us`: the same view as for vectors, taken later."""
+    return view(tables, name, known_us)
+
+
+def _collect(frame: Frame, *order: str) -> pd.DataFrame:
+    table: pa.Table = frame.collect("pyarrow").to_native()
+    rows: pd.DataFrame = table.sort_by([(column, "ascending") for column in order]).to_pandas()
+    return rows
+
+
+def churn_events(tables: Tables, known_us: int, gap_days: int) -> pd.DataFrame:
+    """Return the ends that count as churn: one row per customer and end, ordered by both.
+
+    Subscriptions that overlap, touch (a change of plan) or resume within `gap_days` are one stay; a stay that holds a
+    running subscription has no end. Columns `customer_id`, `started_us`, `churned_us`, `is_involuntary` (whether the
+    last subscription of the stay was ended by the company's side; false where nobody said).
+    """
+    columns = ["customer_id", "subscription_id", "own_us", "ended_us", "is_voluntary"]
+    spans = standing(tables, "subscriptions", known_us).select(*columns)
+    order = ["own_us", "end_us", "subscription_id"]
+    rows = spans.with_columns(nw.col("ended_us").fill_null(NEVER_US).alias("end_us"))
+    rows = rows.with_columns(nw.col("end_us").cum_max().over("customer_id", order_by=order).alias("reach_us"))
+    rows = rows.with_columns(nw.col("reach_us").shift(1).over("customer_id", order_by=order).alias("before_us"))
+    pause_us = max(gap_days * DAY_US, 1)  # a start at the very instant of the end is a change of plan
+    begins = nw.col("before_us").is_null() | (nw.col("own_us") >= nw.col("before_us") + pause_us)
+    rows = rows.with_columns(begins.cast(nw.Int64).alias("begins"))
+    rows = rows.with_columns(nw.col("begins").cum_sum().over("customer_id", order_by=order).alias("stay"))
+    stay = ("customer_id", "stay")
+    rows = rows.with_columns(nw.col("end_us").max().over(*stay).alias("churned_us"))
+    is_last = nw.col("end_us") == nw.col("churned_us")
+    refused = nw.when(is_last & ~nw.col("is_voluntary").fill_null(True)).then(nw.lit(1, nw.Int64))
+    stays = rows.group_by(*stay).agg(
+        nw.col("own_us").min().alias("started_us"),
+        nw.col("churned_us").max(),
+        refused.sum().alias("refused"),
+    )
+    ended = stays.filter(nw.col("churned_us") < NEVER_US)
+    ended = ended.with_columns((nw.col("refused").fill_null(0) > 0).alias("is_involuntary"))
+    chosen = ended.select("customer_id", "started_us", "churned_us", "is_involuntary")
+    return _collect(chosen, "customer_id", "churned_us")
+
+
+def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
+    """Return every moment at which a customer spoke up unasked and unrewarded: `customer_id`, `occurred_us`.
+
+    Acts that carry no reward and no ask, and unrewarded valid referrals. The same deed may stand in both tables: that
+    makes no difference to whether there was one.
+    """
+    parts: list[Frame] = []
+    if "advocacy_acts" in tables:
+        acts = standing(tables, "advocacy_acts", known_us)
+        organic = acts.filter(~nw.col("is_incentivised").fill_null(False), nw.col("ask_id").is_null())
+        parts.append(organic.select("customer_id", nw.col("own_us").alias("occurred_us")))
+    if "referrals" in tables:
+        valid = valid_referrals(tables, known_us)
+        unrewarded = valid.filter(~nw.col("is_incentivised").fill_null(False))
+        parts.append(
+            unrewarded.select(nw.col("advocate_id").alias("customer_id"), nw.col("own_us").alias("occurred_us"))
+        )
+    return _collect(nw.concat(parts).unique(), "customer_id", "occurred_us")
+
+
+def valid_referrals(tables: Tables, known_us: int) -> Frame:
+    """Return the referrals that count: not to oneself, not fraud, the first row per advocate and prospect."""
+    rows = standing(tables, "referrals", known_us).filter(
+        nw.col("advocate_id") != nw.col("prospect_id"), ~nw.col("is_fraud").fill_null(False)
+    )
+    order = ["own_us", "referral_id"]
+    place = nw.col("one").cum_sum().over("advocate_id", "prospect_id", order_by=order)
+    placed = rows.with_columns(nw.lit(1, nw.Int64).alias("one")).with_columns(place.alias("place"))
+    return placed.filter(nw.col("place") == 1).drop("one", "place")
+
+
+def label_churn(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """Contractual churn: the last running subscription ends in the window, and none starts within the gap.
+
+    One row per external customer known at each instant: `customer_id`, `as_of_us`, `label` (1.0, 0.0, or NaN where
+    the window and the gap after it are not over at `known_us`).
+    """
+    events = churn_events(tables, known_us, target.gap_days)
+    return _labelled(tables, instants, known_us, target, events["customer_id"], events["churned_us"].to_numpy())
+
+
+def label_advocacy(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """At least one organic act or valid unrewarded referral in the window; rows as for `label_churn`."""
+    acts = organic_acts(tables, known_us)
+    return _labelled(tables, instants, known_us, target, acts["customer_id"], acts["occurred_us"].to_numpy())
+
+
+def label_inactivity(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """No usage and no transaction in the window; rows as for `label_churn`."""
+    import pandas as pd
+
+    frames = []
+    for as_of_us in instants:
+        low, high = _window(as_of_us, target)
+        seen = [
+            standing(tables, name, known_us)
+            .filter(nw.col("own_us") >= low, nw.col("own_us") < high)
+            .select("customer_id")
+            .unique()
+            for name in ACTIVITY_TABLES
+            if name in tables
+        ]
+        active = set(_collect(nw.concat(seen).unique(), "customer_id")["customer_id"])
+        rows = _customers(tables, as_of_us)
+        rows["label"] = (~rows["customer_id"].isin(active)).astype("float64")
+        frames.append(_censored(rows, as_of_us, known_us, target))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _labelled(
+    tables: Tables,
+    instants: Sequence[int],
+    known_us: int,
+    target: Target,
+    customers: pd.Series[str],
+    moments_us: np.ndarray[Any, Any],
+) -> pd.DataFrame:
+    """Label 1 where one of a customer's moments lies in the window of the instant."""
+    import pandas as pd
+
+    frames = []
+    for as_of_us in instants:
+        low, high = _window(as_of_us, target)
+        hit = set(customers[(moments_us >= low) & (moments_us < high)])
+        rows = _customers(tables, as_of_us)
+        rows["label"] = rows["customer_id"].isin(hit).astype("float64")
+        frames.append(_censored(rows, as_of_us, known_us, target))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _window(as_of_us: int, target: Target) -> tuple[int, int]:
+    low = as_of_us + target.lead_days * DAY_US
+    return low, low + target.horizon_days * DAY_US
+
+
+def _customers(tables: Tables, as_of_us: int) -> pd.DataFrame:
+    return _collect(external_customers(tables, as_of_us).select("customer_id", "as_of_us"), "customer_id")
+
+
+def _censored(rows: pd.DataFrame, as_of_us: int, known_us: int, target: Target) -> pd.DataFrame:
+    if as_of_us + target.matured_days * DAY_US > known_us:
+        rows["label"] = float("nan")
+    return rows
