@@ -1,0 +1,300 @@
+"""The one way to score: a bundle, verified before it is parsed, turned into log-odds, probabilities and reasons.
+
+Serving reads `load_champion` and never the tracking server; MLflow loads the same bundle through `_load_pyfunc`. Heavy
+libraries are imported only where a model needs them. A damaged LightGBM text can kill the process that parses it, so
+that a copy from elsewhere is tried in a child process first (`isolate`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from features.errors import BundleError
+from features.vectors import definition_fingerprint
+from models.bundle import KINDS, Column, as_bytes, read_files, write_files
+from models.calibration import Calibrator, calibrator_from_json
+from models.formulas import Logistic, Rules
+from models.reasons import Reasons, grouped, take
+from models.trees import CHUNK, Trees
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from models.trees import Matrix, Numbers
+
+TOLERANCE = 1e-9
+"""How far a golden score may be off: sums are exact, but exponentials differ between machines in the last digit."""
+CHILD_SECONDS = 120
+
+
+class Scorer(Protocol):
+    """What the kinds of model have in common."""
+
+    base: float
+
+    def raw(self, matrix: Matrix) -> Numbers:
+        """Log-odds of each row."""
+
+    def contributions(self, matrix: Matrix) -> Any:
+        """Log-odds by row and feature (dense or sparse); with `base` they add up to `raw`."""
+
+
+class Scores(NamedTuple):
+    """Raw log-odds and calibrated probability of each row."""
+
+    raw: Numbers
+    probability: Numbers
+
+
+def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
+    """Return vectors (pandas or Arrow) as the float32 matrix that models read, columns found by name.
+
+    A category becomes its code; one that training did not see is missing. Raises BundleError for a missing column.
+    """
+    there = frame.columns if hasattr(frame, "iloc") else frame.column_names
+    missing = [column.name for column in columns if column.name not in there]
+    if missing:
+        raise BundleError(f"The vectors lack {len(missing)} features that the model reads, for example {missing[0]!r}")
+    matrix = np.empty((len(frame), len(columns)), dtype=np.float32)
+    for position, column in enumerate(columns):
+        values = take(frame, column.name)
+        if column.categories is None:
+            matrix[:, position] = np.asarray(values, np.float64)
+        else:
+            matrix[:, position] = _codes(values, column.categories)
+    return matrix
+
+
+def _codes(values: np.ndarray[Any, Any], categories: Sequence[str]) -> np.ndarray[Any, Any]:
+    import pandas as pd
+
+    codes = pd.Index(list(categories), dtype="str").get_indexer(pd.Index(values, dtype="str"))
+    return np.where(codes < 0, np.nan, codes)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that is ready to score. Made by `Predictor.load` or by `write_bundle`."""
+
+    manifest: Mapping[str, Any]
+    content_hash: str
+    columns: tuple[Column, ...]
+    scorer: Scorer
+    calibrator: Calibrator
+
+    @property
+    def name(self) -> str:
+        """Name of the model's definition."""
+        return str(self.manifest["model"])
+
+    @property
+    def target(self) -> str:
+        """Name of the target (way to say what comes true) that it was fitted for."""
+        return str(self.manifest["target"])
+
+    @property
+    def kind(self) -> str:
+        """`lightgbm`, `logistic` or `rules`."""
+        return str(self.manifest["kind"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Features that it reads, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @staticmethod
+    def load(folder: Path, verify: bool = True, isolate: bool = False) -> Predictor:
+        """Read a bundle.
+
+        Hashes are compared before anything is parsed, definitions must be today's, and the golden rows must score as
+        written. `isolate` does all of that in a child process first. Raises BundleError.
+        """
+        folder = Path(folder).resolve()
+        if isolate:
+            _try_in_child(folder)
+        manifest, files, content_hash = read_files(folder, verify)
+        _check_definitions(folder, manifest)
+        predictor = _assembled(manifest, files, content_hash)
+        if verify:
+            _check_golden(folder, predictor, json.loads(files["golden.json"]))
+        return predictor
+
+    def score(self, frame: Any) -> Scores:
+        """Score vectors given as pandas or Arrow; columns are found by name."""
+        return self.score_matrix(encode(frame, self.columns))
+
+    def score_matrix(self, matrix: Matrix) -> Scores:
+        """Score rows that are encoded already (`encode`, in the order of `columns`)."""
+        if matrix.shape[1] != len(self.columns):
+            raise BundleError(f"The model reads {len(self.columns)} features, the matrix holds {matrix.shape[1]}")
+        raw = self.scorer.raw(matrix) if len(matrix) else np.empty(0)
+        return Scores(raw, self.calibrator.apply(raw))
+
+    def reasons(self, frame: Any) -> Reasons:
+        """Exact parts of the raw log-odds of each row, by family; `base` plus a row's parts is its raw score."""
+        matrix = encode(frame, self.columns)
+        starts = range(0, max(len(matrix), 1), CHUNK)
+        parts = [grouped(self.columns, self._contributions(matrix[start : start + CHUNK])) for start in starts]
+        return Reasons(
+            base=self.scorer.base,
+            families=parts[0][0],
+            contributions=np.concatenate([sums for _, sums, _ in parts]),
+            features=np.concatenate([leading for _, _, leading in parts]),
+            names=self.names,
+        )
+
+    def _contributions(self, matrix: Matrix) -> Any:
+        return self.scorer.contributions(matrix) if len(matrix) else np.empty(matrix.shape)
+
+
+def _check_definitions(folder: Path, manifest: Mapping[str, Any]) -> None:
+    if manifest.get("definition_fingerprint") != definition_fingerprint():
+        raise BundleError(
+            f"The model bundle {folder} was fitted on other feature definitions than today's. Train "
+            f"{manifest.get('model')!r} again: vouch train {manifest.get('model')}"
+        )
+
+
+def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> Predictor:
+    try:
+        listed = json.loads(files["features.json"])["features"]
+        columns = tuple(
+            Column(entry["name"], entry["family"], None if entry["categories"] is None else tuple(entry["categories"]))
+            for entry in listed
+        )
+        scorer = _scorer(manifest["kind"], files, len(columns))
+        calibrator = calibrator_from_json(json.loads(files["calibrator.json"]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BundleError(f"The bundle of model {manifest.get('model')!r} is not sound: {error!r}") from error
+    return Predictor(manifest, content_hash, columns, scorer, calibrator)
+
+
+def _scorer(kind: str, files: Mapping[str, bytes], columns: int) -> Scorer:
+    content = files[KINDS[kind]]
+    if kind == "lightgbm":
+        return Trees(content.decode("utf-8"), columns)
+    return (Logistic if kind == "logistic" else Rules)(json.loads(content), columns)
+
+
+def _check_golden(folder: Path, predictor: Predictor, golden: Mapping[str, Any]) -> None:
+    import pandas as pd
+
+    scores = predictor.score(pd.DataFrame(golden["rows"], columns=list(predictor.names)))
+    for name, found in zip(("raw", "probability"), scores, strict=True):
+        if len(found) == 0 or not np.allclose(found, np.array(golden[name], float), rtol=0, atol=TOLERANCE):
+            raise BundleError(f"The model bundle {folder} does not reproduce its golden rows ({name}). Train it again.")
+
+
+def _try_in_child(folder: Path) -> None:
+    """Load the bundle in a process of its own: what kills that process does not kill this one."""
+    root = str(Path(__file__).resolve().parent.parent)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from models.predictor import try_bundle; try_bundle(sys.argv[2])"
+    )
+    command = [sys.executable, "-P", "-c", code, root, str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BundleError(f"The model bundle {folder} took over {CHILD_SECONDS} s to load; it is not used") from error
+    if done.returncode:
+        said = (done.stdout.strip() or done.stderr.strip() or f"the process ended with {done.returncode}").splitlines()
+        raise BundleError(f"The model bundle {folder} failed its trial in a process of its own: {said[-1]}")
+
+
+def try_bundle(folder: str) -> None:
+    """Load and verify a bundle, ending the process with a message where that fails; runs in the child."""
+    try:
+        Predictor.load(Path(folder))
+    except BundleError as error:
+        sys.stdout.write(f"{error}\n")
+        raise SystemExit(1) from error
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    model: str,
+    target: str,
+    kind: str,
+    content: str | Mapping[str, Any],
+    columns: Sequence[Column],
+    calibrator: Calibrator,
+    golden: pd.DataFrame,
+    facts: Mapping[str, Any],
+) -> Predictor:
+    """Write a fitted model as a bundle and return it, ready to score.
+
+    `content` is LightGBM's text or the numbers of a formula; `golden` holds made-up rows (never a customer's) with one
+    column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code).
+    """
+    features = [
+        {"name": column.name, "family": column.family, "categories": column.categories and list(column.categories)}
+        for column in columns
+    ]
+    manifest = {
+        **facts,
+        "model": model,
+        "target": target,
+        "kind": kind,
+        "definition_fingerprint": definition_fingerprint(),
+    }
+    files = {
+        KINDS[kind]: content.encode() if isinstance(content, str) else as_bytes(content),
+        "calibrator.json": as_bytes(calibrator.as_json()),
+        "features.json": as_bytes({"features": features, "definition_fingerprint": definition_fingerprint()}),
+    }
+    predictor = _assembled(manifest, files, "")
+    rows = golden[list(predictor.names)]
+    scores = predictor.score(rows)
+    cells = [[_plain(value) for value in row] for row in rows.itertuples(index=False)]
+    files["golden.json"] = as_bytes(
+        {"rows": cells, "raw": scores.raw.tolist(), "probability": scores.probability.tolist()}
+    )
+    content_hash = write_files(folder, manifest, files)
+    return Predictor(manifest, content_hash, predictor.columns, predictor.scorer, calibrator)
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON knows it."""
+    if isinstance(value, str):
+        return value
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def load_champion(home: Path, name: str) -> Predictor | None:
+    """Return the champion of a model from `home/champions/NAME/bundle`, verified, or None where there is none yet."""
+    folder = champion_folder(home, name) / "bundle"
+    return Predictor.load(folder.resolve()) if folder.exists() else None
+
+
+def champion_folder(home: Path, name: str) -> Path:
+    """Where promotion keeps the champion of a model, its card and its gate history."""
+    return home / "champions" / name
+
+
+class _Pyfunc:
+    """What MLflow calls: a table of vectors in, `raw` and `probability` out."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Score vectors; `params` is MLflow's and not used."""
+        import pandas as pd
+
+        raw, probability = self._predictor.score(model_input)
+        return pd.DataFrame({"raw": raw, "probability": probability}, index=model_input.index)
+
+
+def _load_pyfunc(path: str) -> _Pyfunc:
+    """Entry point by name for MLflow's pyfunc flavour (`loader_module = "models.predictor"`)."""
+    return _Pyfunc(Predictor.load(Path(path)))
