@@ -1,0 +1,102 @@
+"""The columns of a snapshot's three tables: the one place that says what batch, service and exports agree on."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from serving.instants import is_midnight
+
+MODELS = ("churn", "advocacy")
+"""The models that have columns of their own in `scores`."""
+NO_MODEL = "no_model"
+"""The status of who would be scored, had a champion passed the gate."""
+
+REASONS = pa.list_(
+    pa.struct(
+        [("family", pa.string()), ("feature", pa.string()), ("value", pa.string()), ("contribution", pa.float64())]
+    )
+)
+MEANINGS = {
+    "scores": "one row per external customer known at as_of: statuses, probabilities, reasons, tier, health",
+    "metrics": "one row per metric and segment: value, interval and what it rests on",
+    "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
+}
+
+
+def as_of_type(as_of_us: int) -> pa.DataType:
+    """Return a date, or a timestamp where the instant is no midnight."""
+    return pa.date32() if is_midnight(as_of_us) else pa.timestamp("us", tz="UTC")
+
+
+def scores(as_of_us: int) -> pa.Schema:
+    """Columns of `scores.parquet`."""
+    return pa.schema(
+        [
+            ("customer_id", pa.string()),
+            ("as_of", as_of_type(as_of_us)),
+            *((f"{model}_status", pa.string()) for model in MODELS),
+            *((f"{model}_probability", pa.float64()) for model in MODELS),
+            ("advocacy_score", pa.float64()),
+            ("churn_band", pa.string()),
+            *((f"{model}_reasons", REASONS) for model in MODELS),
+            *((f"{model}_base", pa.float64()) for model in MODELS),
+            *((f"{model}_raw", pa.float64()) for model in MODELS),
+            *((f"{model}_model", pa.string()) for model in MODELS),
+            ("advocate_tier", pa.string()),
+            ("health_score", pa.float64()),
+            ("health_band", pa.string()),
+            ("clv_margin", pa.float64()),
+        ]
+    )
+
+
+def metrics(as_of_us: int) -> pa.Schema:
+    """Columns of `metrics.parquet`: the envelope of a metric."""
+    text, number, whole = pa.string(), pa.float64(), pa.int64()
+    return pa.schema(
+        [
+            ("metric_id", text),
+            ("code", text),
+            ("by", text),
+            ("segment", text),
+            ("value", number),
+            ("unit", text),
+            ("n", whole),
+            ("n_missing", whole),
+            ("coverage", number),
+            ("ci_low", number),
+            ("ci_high", number),
+            ("ci_method", text),
+            ("bound_low", number),
+            ("bound_high", number),
+            ("value_shrunk", number),
+            ("window_days", whole),
+            ("as_of", as_of_type(as_of_us)),
+            ("population", text),
+            ("definition_version", text),
+            ("definition_source", text),
+            ("higher_is_better", pa.bool_()),
+            ("status", text),
+            ("reason", text),
+        ]
+    )
+
+
+CUSTOMERS = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("segment", pa.string()),
+        ("region", pa.string()),
+        ("country", pa.string()),
+        ("language", pa.string()),
+        ("plan", pa.string()),
+        ("contact_consent", pa.bool_()),
+        ("advocacy_consent", pa.bool_()),
+        ("mrr", pa.float64()),
+        ("last_asked_at", pa.timestamp("us", tz="UTC")),
+        ("last_ask_kind", pa.string()),
+        ("last_ask_outcome", pa.string()),
+    ]
+)
+"""Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the
+company has no such table, 0 where the customer has none."""
