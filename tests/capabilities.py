@@ -137,6 +137,7 @@ def spark_session(folder: Path):
     from pyspark.sql import SparkSession
 
     settings = {
+        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={folder}",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.local.dir": folder / "scratch",
