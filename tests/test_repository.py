@@ -23,7 +23,7 @@ LONGEST_FUNCTION = 50  # without its docstring
 
 # An index of packages, or a folder of somebody's machine: neither says anything on another machine.
 FOREIGN = re.compile(
-    r"https?://[^\s)\"'>]*(?:/simple\b|/packages/|registry)|pythonhosted\.org|/home/[\w]|/Users/[\w]|/root\b"
+    r"https?://[^\s)\"'>]*(?:/simple\b|/packages/|registry)|pythonhosted\.org|/home/[\w]|/Users/[\w]|/[r]oot\b"
 )
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)(?:\[[a-z,]+\])?==(?P<version>[^\s;]+)(?: ; (?P<marker>.+))?$")
 HASH = re.compile(r"^--hash=sha256:[0-9a-f]{64}$")
