@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.aggregates import COUNTED, Aggregate, Primitive
 from features.asof import Frame, Tables, external_customers, view
 from features.contract import DAY_US
-from features.define import COLUMNS, Aggregate, Feature, Primitive, Window, load_families
+from features.define import COLUMNS, Feature, load_families
 from features.language import LEXICON_VERSION
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _part(table: str, by: str, primitive: Primitive) -> str:
 
 
 def _inside(primitive: Primitive, as_of_us: int) -> list[nw.Expr]:
-    far, near = _window(primitive)
+    far, near = primitive.span
     conditions = [] if primitive.where is None else [primitive.where]
     if far is not None:
         conditions.append(nw.col("own_us") >= as_of_us - far * DAY_US)
@@ -88,18 +89,10 @@ def _inside(primitive: Primitive, as_of_us: int) -> list[nw.Expr]:
     return conditions
 
 
-def _window(primitive: Primitive) -> Window:
-    assert not isinstance(primitive.window, str), "the window of a feature is filled in when it is declared"
-    return primitive.window
-
-
 def _aggregated(rows: Frame, table: str, by: str, members: Sequence[Feature], as_of_us: int) -> Frame:
     """One row per customer with the partial results that the features of one table need."""
     parts = {_part(table, by, p): p for f in members if f.aggregate for p in f.aggregate.primitives()}
-    needed = [c for c in COLUMNS.get(table, {}).values()]
-    for declared in needed:
-        rows = rows.with_columns(declared.expression.alias(declared.name))
-    rows = rows.filter(~nw.col(by).is_null())
+    rows = _with_columns(rows.filter(~nw.col(by).is_null()), table, by, {name for f in members for name in f.computed})
     latest = {name: p for name, p in parts.items() if p.operation == "latest"}
     keys = {name: _when(_inside(p, as_of_us), p.order).alias(f"key_{name}") for name, p in latest.items()}
     if keys:
@@ -108,6 +101,17 @@ def _aggregated(rows: Frame, table: str, by: str, members: Sequence[Feature], as
     aggregates = [_operation(name, p, as_of_us).alias(name) for name, p in parts.items()]
     grouped = rows.group_by(by).agg(*aggregates)
     return grouped if by == "customer_id" else grouped.rename({by: "customer_id"})
+
+
+def _with_columns(rows: Frame, table: str, by: str, wanted: set[str]) -> Frame:
+    """Add the computed columns that are used, in the order of their declaration: one may use those before it."""
+    if "day_gap" in wanted:
+        before = nw.col("day").shift(1).over(by, order_by="own_us")
+        rows = rows.with_columns((nw.col("day") - before).alias("day_gap"))
+    for declared in COLUMNS.get(table, {}).values():
+        if declared.name in wanted:
+            rows = rows.with_columns(declared.expression.alias(declared.name))
+    return rows
 
 
 def _when(conditions: Iterable[nw.Expr], value: nw.Expr | None) -> nw.Expr:
@@ -152,7 +156,7 @@ def _value(tree: Aggregate, declared: Feature, as_of_us: int) -> nw.Expr:
         if declared.is_category:
             return part
         number = part.cast(nw.Float64)
-        return number.fill_null(0.0) if tree.primitive.operation in {"count", "sum", "distinct"} else number
+        return number.fill_null(0.0) if tree.primitive.operation in COUNTED else number
     if tree.operation == "number":
         return nw.lit(tree.number, nw.Float64)
     if tree.operation == "as_of":
