@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from features.contract import TABLES
 from features.errors import UsageError
 from features.simulation import causes
 from features.simulation.advocacy import Advocacy
 from features.simulation.commerce import Commerce
 from features.simulation.contracts import MONTH_US, YEAR_US, Contracts
-from features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, arrow, customer, schema, stack, take
+from features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, contract_schemas, customer, stack, take
 from features.simulation.office import Office
 from features.simulation.parameters import (
     COUNTRIES,
@@ -35,7 +34,6 @@ from features.simulation.population import (
     BUYER,
     RUNNING,
     SUBSCRIBER,
-    Population,
     customers_table,
     is_new,
     populate,
@@ -49,6 +47,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["PARAMETERS", "VERSION", "simulate"]
+
+TRUTH = {
+    "weekly": pa.schema({
+        "customer_id": pa.string(), "as_of_us": pa.int64(), "is_running": pa.bool_(), "churn_28d": pa.float64(),
+        "advocacy_90d": pa.float64(), "satisfaction": pa.float32(), "engagement": pa.float32(),
+        "affinity": pa.float32(),
+    }),
+    "asks": pa.schema({
+        "ask_id": pa.string(), "customer_id": pa.string(), "act_if_asked": pa.float64(),
+        "act_if_not_asked": pa.float64(),
+    }),
+}  # fmt: skip
+"""What stands in `out/truth`, for evaluation only: see `features.simulation.truth`."""
 
 
 def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0) -> Path:
@@ -69,7 +80,7 @@ def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0)
     if customers < 50 or weeks < 8:
         raise UsageError(f"A company of {customers} customers by {weeks} weeks is too small: at least 50 by 8")
     (out / "truth").mkdir(parents=True, exist_ok=True)
-    with Files(out) as files, Files(out / "truth") as truths:
+    with Files(out, contract_schemas()) as files, Files(out / "truth", TRUTH) as truths:
         Company(files, truths, customers, weeks, seed).run()
     parameters = {"customers": customers, "weeks": weeks, "seed": seed, **PARAMETERS.as_json()}
     (out / "truth" / "parameters.json").write_text(json.dumps(parameters, indent=1, sort_keys=True) + "\n")
@@ -87,7 +98,7 @@ class Company:
         self.recorder = Recorder(files, self.law.blemishes, self.end_us, streams[1])
         self.contracts = Contracts(self.people, self.law, streams[2])
         self.voice = Voice(self.people, self.law, self.recorder, streams[3])
-        self.usage = Usage(self.people, self.recorder, streams[4])
+        self.usage = Usage(self.people, self.law.habits, self.recorder, streams[4])
         self.commerce = Commerce(self.people, self.recorder, streams[5])
         self.advocacy = Advocacy(self.people, self.law, self.recorder, self.voice, streams[6])
         self.office = Office(self.people, self.recorder, streams[7])
@@ -108,8 +119,6 @@ class Company:
         self.commerce.members(self.start_us)
         self.office.periods(self.start_us, self.end_us)
         self.office.answers(self.start_us, self.end_us)
-        for name in TABLES:
-            self.files.add(name, schema(name).empty_table())
 
     def _begin(self) -> None:
         """Contracts that run already when the data begin; their earlier payments lie before the data."""
@@ -219,27 +228,22 @@ class Company:
         people, state = self.people, self.people.state
         true = truth(people, week, at_us, self.law, lambda ahead: self.calendar(ahead), self.forward)
         who = np.flatnonzero(~np.isnan(true.advocacy))
-        self.truths.add("weekly", pa.table({
-            "customer_id": _customer_ids(who),
-            "as_of_us": pa.array(np.full(len(who), at_us)),
-            "is_running": pa.array(people.status[who] == RUNNING),
-            "churn_28d": pa.array(true.churn[who], mask=np.isnan(true.churn[who])),
-            "advocacy_90d": pa.array(true.advocacy[who]),
-            "satisfaction": pa.array(state.satisfaction[who].astype(np.float32)),
-            "engagement": pa.array(state.engagement[who].astype(np.float32)),
-            "affinity": pa.array(state.affinity[who].astype(np.float32)),
-        }))  # fmt: skip
+        self.truths.add("weekly", {
+            "customer_id": customer(who),
+            "as_of_us": np.full(len(who), at_us),
+            "is_running": people.status[who] == RUNNING,
+            "churn_28d": true.churn[who],
+            "advocacy_90d": true.advocacy[who],
+            "satisfaction": state.satisfaction[who],
+            "engagement": state.engagement[who],
+            "affinity": state.affinity[who],
+        })  # fmt: skip
 
     def _write_ask_truth(self) -> None:
         true = stack(self.advocacy.ask_truth)
-        number, who = np.asarray(true["ask"]), np.asarray(true["who"])
-        self.truths.add("asks", pa.table({
-            "ask_id": arrow("asks", {"ask_id": Key("K", number)})["ask_id"],
-            "customer_id": _customer_ids(who),
-            "act_if_asked": pa.array(np.asarray(true["if_asked"])),
-            "act_if_not_asked": pa.array(np.asarray(true["if_not_asked"])),
-        }))  # fmt: skip
-
-
-def _customer_ids(who: Numbers) -> pa.Array:
-    return arrow("customers", {"customer_id": customer(who)})["customer_id"]
+        self.truths.add("asks", {
+            "ask_id": Key("K", np.asarray(true["ask"])),
+            "customer_id": customer(np.asarray(true["who"])),
+            "act_if_asked": true["if_asked"],
+            "act_if_not_asked": true["if_not_asked"],
+        })  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from features.contract import ACT_KINDS
 from features.simulation import causes
 from features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from features.simulation.parameters import DAY_US, WEEK_US, Campaign, Parameters
+from features.simulation.parameters import DAY_US, PARAMETERS, WEEK_US, Campaign, Parameters
 from features.simulation.population import RUNNING, Population
 from features.simulation.truth import advocacy_log, idle_share
 
@@ -29,6 +29,7 @@ KEPT = 0.85
 """Share of the accepted asks that become an act."""
 TOUCHES = ("service", "sales", "marketing")
 TOUCH_CHANNELS = ("email", "phone", "app", "post")
+CAMPAIGNS = tuple(campaign.name for campaign in PARAMETERS.campaigns)
 RECOGNITIONS = ("thanks", "public", "tier", "gift")
 CONVERTS = 0.22
 REFERRAL_COLUMNS = ("advocate", "prospect", "invited", "clicked", "signed", "converted", "due")
@@ -287,7 +288,7 @@ class Advocacy:
         self.recorder.write("treatments", {
             "customer_id": customer(who),
             "occurred_at": self._when(rows, from_us),
-            "campaign": Text(np.zeros(rows, dtype=np.int8), (campaign.name,)),
+            "campaign": Text(np.full(rows, CAMPAIGNS.index(campaign.name)), CAMPAIGNS),
             "arm": Text(np.where(treated, 0, 1), ("treated", "control")),
             "cost": np.where(treated, campaign.cost, 0.0),
             "propensity": np.full(rows, campaign.treated),

@@ -11,19 +11,19 @@ Drift, each week, z standard normal, m the customer's own mean:
     L' = L + 0.08 (E - L)
 
 Churn, weekly intensity of the decision to leave:
-    base exp(plan + 0.9 exp(-tenure / 8)
-             + 1.5 g(-4 (S + 0.5))                          dissatisfaction, a threshold
-             + 2.6 g(-4 (S - 0.1)) g(6 (d - 0.4))           falling use, only while not satisfied
+    base exp(plan + 1.3 exp(-((tenure - 9) / 4)^2)         after the first impression
+             + 1.1 g(-4 (S + 0.5))                          dissatisfaction, a threshold
+             + 2.8 g(-4 (S - 0.1)) g(6 (d - 0.4))           falling use, only while not satisfied
              + 1.3 g(-4 (E + 1.1))                          idle
              + 1.7 g(4 (E - 1.0)) on plan basic)            outgrown
-      (1 + 9 exp(-tenure / 26) where a ticket is stuck)     a stuck ticket, hardly for old customers
+      (1 + 12 exp(-tenure / 26) where a ticket is stuck)     a stuck ticket, hardly for old customers
   Monthly customers meet it each week. Annual ones meet `annual_exposure` times it once a year, at the decision for the
   renewal, and nothing between. Payment failures end monthly subscriptions at a small constant rate, mostly for good.
 
 Organic advocacy, weekly rate:
-    base exp(1.15 A + segment) (0.05 + 0.95 g(4 (S - 0.1))) (0.2 + 0.8 g(4 E))
+    base exp(A + segment) (0.05 + 0.95 g(4 (S - 0.1))) (0.2 + 0.8 g(4 E))
       (1 + 0.8 in weeks 3 to 16) (0.25 where a ticket is stuck) (0.6 without consent)
-      (1 running, 0.3 one-time buyer, 0.06 former customer)
+      (1 running, 0.3 one-time buyer, 0.12 former customer)
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def churn_intensity(state: State, fixed: Numbers, is_basic: Numbers, law: Churn)
 
     Args:
         state: arrays of shape (..., n).
-        fixed: log factors that hold for the whole week (plan, newness), shape (n,).
+        fixed: log factors that hold for the whole week (plan, trial), shape (n,).
         is_basic: 1.0 on the smallest plan, else 0.0, shape (n,).
         law: the constants.
     """
@@ -118,9 +118,9 @@ def churn_intensity(state: State, fixed: Numbers, is_basic: Numbers, law: Churn)
     return law.base * np.exp(log)
 
 
-def newness(tenure_weeks: Numbers, law: Churn) -> Numbers:
-    """Log factor of being new."""
-    return law.newness * np.exp(-tenure_weeks / law.newness_weeks)
+def trial(tenure_weeks: Numbers, law: Churn) -> Numbers:
+    """Log factor of the weeks in which the first impression has passed."""
+    return law.trial * np.exp(-(((tenure_weeks - law.trial_week) / law.trial_width) ** 2))
 
 
 def advocacy_rate(state: State, fixed: Numbers, law: Advocacy) -> Numbers:

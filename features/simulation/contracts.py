@@ -145,7 +145,7 @@ class Contracts:
         """Churn intensity of everybody at a Monday, stuck tickets included, exposure not."""
         people, law = self.people, self.law.churn
         tenure = people.tenure_weeks(at_us)
-        fixed = np.array(PLAN_HAZARD)[people.plan] + causes.newness(tenure, law)
+        fixed = np.array(PLAN_HAZARD)[people.plan] + causes.trial(tenure, law)
         stuck = people.stuck_until >= week
         return causes.churn_intensity(people.state, fixed, people.plan == 0, law) * causes.stuck_factor(
             stuck, tenure, law

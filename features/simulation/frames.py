@@ -7,6 +7,7 @@ numpy arrays until it is written. Files are written in row groups as the weeks g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +18,9 @@ import pyarrow.parquet as pq
 from features.contract import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-
-    from features.contract import Column
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
 """A numpy array of any shape and type."""
@@ -79,11 +78,6 @@ def customer(numbers: Numbers) -> Key:
     return Key("C", numbers, 7)
 
 
-def same(word: str, rows: int) -> Text:
-    """One word for all rows."""
-    return Text(np.zeros(rows, dtype=np.int8), (word,))
-
-
 def length(frame: Frame) -> int:
     """Rows of a frame."""
     return len(next(iter(frame.values())))
@@ -111,74 +105,79 @@ def stack(frames: Sequence[Frame]) -> Frame:
     return {name: _joined([frame[name] for frame in frames]) for name in frames[0]}
 
 
+@lru_cache(maxsize=256)
+def _vocabulary(words: tuple[str, ...]) -> pa.Array:
+    return pa.array(words, pa.string())
+
+
 def _text(values: Values) -> pa.Array:
     if isinstance(values, Text):
-        return pc.take(pa.array(values.words, pa.string()), pa.array(values.codes, mask=values.codes < 0))
+        return pc.take(_vocabulary(values.words), pa.array(values.codes, mask=values.codes < 0))
     if not isinstance(values, Key):
         raise TypeError("A text column is simulated as Text or Key")
     digits = pc.utf8_lpad(pc.cast(pa.array(values.numbers, mask=values.numbers < 0), pa.string()), values.width, "0")
     return pc.binary_join_element_wise(pa.scalar(values.prefix), digits, "")
 
 
-def _array(column: Column, values: Values | None, rows: int) -> pa.Array:
-    kind = _ARROW[column.kind]
+def _array(kind: pa.DataType, values: Values | None, rows: int) -> pa.Array:
     if values is None:
         return pa.nulls(rows, kind)
-    if column.kind == "text":
+    if pa.types.is_string(kind):
         return _text(values)
     if not isinstance(values, np.ndarray):
-        raise TypeError(f"Column {column.name!r} is simulated as numbers")
-    if column.kind == "time":
+        raise TypeError(f"A column of {kind} is simulated as numbers")
+    if pa.types.is_timestamp(kind):
         return pa.array(values, pa.int64(), mask=values == NEVER).cast(kind)
-    if column.kind == "boolean":
+    if pa.types.is_boolean(kind):
         return pa.array(values == 1, kind, mask=values.astype(np.int8) < 0)
-    if column.kind == "integer":
+    if pa.types.is_integer(kind):
         return pa.array(values.astype(np.int64), kind, mask=values < 0)
-    return pa.array(values.astype(np.float64), kind, mask=np.isnan(values))
+    return pa.array(values.astype(kind.to_pandas_dtype()), kind, mask=np.isnan(values))
 
 
-def arrow(table: str, frame: Frame) -> pa.Table:
-    """A frame in the columns and types of one table of the contract; columns that it lacks are null."""
+def arrow(schema: pa.Schema, frame: Frame) -> pa.Table:
+    """A frame in the columns and types of a schema; columns that it lacks are null."""
     rows = length(frame)
-    columns = TABLES[table].columns
-    arrays = [_array(column, frame.get(name), rows) for name, column in columns.items()]
-    return pa.Table.from_arrays(arrays, schema=schema(table))
+    arrays = [_array(column.type, frame.get(column.name), rows) for column in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def schema(table: str) -> pa.Schema:
-    """Arrow schema of one table of the contract, in its original column names."""
-    return pa.schema([(name, _ARROW[column.kind]) for name, column in TABLES[table].columns.items()])
+def contract_schemas() -> dict[str, pa.Schema]:
+    """Arrow schemas of all tables of the contract, in their original column names."""
+    return {
+        table: pa.schema([(name, _ARROW[column.kind]) for name, column in definition.columns.items()])
+        for table, definition in TABLES.items()
+    }
 
 
 class Files:
-    """Parquet files that grow by row groups; use as a context, so that they are closed whole."""
+    """Parquet files that grow by row groups; use as a context, so that they are closed whole.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._writers: dict[str, pq.ParquetWriter] = {}
-        self._waiting: dict[str, list[pa.Table]] = {}
+    There is a file for each schema, with no rows where nothing was added. Frames of one name have equal columns.
+    """
+
+    def __init__(self, folder: Path, schemas: Mapping[str, pa.Schema]) -> None:
+        self._schemas = schemas
+        self._writers = {name: pq.ParquetWriter(folder / f"{name}.parquet", schemas[name]) for name in schemas}
+        self._waiting: dict[str, list[Frame]] = {name: [] for name in schemas}
+        self._rows = dict.fromkeys(schemas, 0)
 
     def __enter__(self) -> Files:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for name in list(self._waiting):
+        for name, writer in self._writers.items():
             self._flush(name)
-        for writer in self._writers.values():
             writer.close()
 
-    def add(self, name: str, rows: pa.Table) -> None:
-        """Append rows to the file of this name; all calls for one name must have the same schema."""
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append(rows)
-        if sum(part.num_rows for part in waiting) >= ROWS_PER_GROUP:
+    def add(self, name: str, frame: Frame) -> None:
+        """Append rows to the file of this name."""
+        self._waiting[name].append(frame)
+        self._rows[name] += length(frame)
+        if self._rows[name] >= ROWS_PER_GROUP:
             self._flush(name)
 
     def _flush(self, name: str) -> None:
-        waiting = self._waiting[name]
-        if name not in self._writers:
-            path = self._folder / f"{name}.parquet"
-            self._writers[name] = pq.ParquetWriter(path, waiting[0].schema if waiting else schema(name))
-        if waiting:
-            self._writers[name].write_table(pa.concat_tables(waiting))
-            self._waiting[name] = []
+        if self._rows[name]:
+            self._writers[name].write_table(arrow(self._schemas[name], stack(self._waiting[name])))
+        self._waiting[name], self._rows[name] = [], 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation.frames import NEVER, Key, Text, customer, same
+from features.simulation.frames import NEVER, Key, Text, customer
 from features.simulation.parameters import DAY_US, WEEK_US
 from features.simulation.population import RUNNING, Population
 from features.simulation.voice import COMPETITORS
@@ -101,15 +101,15 @@ class Office:
             "answered_at": np.where(again == 0, start_us + DAY_US, middle) + criteria * 60_000_000,
         }, is_plain=True)  # fmt: skip
         quarters = np.arange(start_us, end_us, 91 * DAY_US) + DAY_US // 2
-        for name, middle_value, spread in METRICS:
+        for measure, (_, middle_value, spread) in enumerate(METRICS):
             for competitor in range(len(COMPETITORS)):
-                self._observed(name, competitor, quarters, middle_value, spread)
+                self._observed(measure, competitor, quarters, middle_value, spread)
 
-    def _observed(self, name: str, competitor: int, at: Numbers, middle: float, spread: float) -> None:
+    def _observed(self, measure: int, competitor: int, at: Numbers, middle: float, spread: float) -> None:
         rows = len(at)
         self.recorder.write("competitor_metrics", {
             "competitor": Text(np.full(rows, competitor), COMPETITORS),
-            "metric": same(name, rows),
+            "metric": Text(np.full(rows, measure), tuple(name for name, _, _ in METRICS)),
             "value": np.round(middle + spread * self.random.standard_normal(rows), 1),
             "observed_at": at,
         }, is_plain=True)  # fmt: skip

@@ -33,7 +33,7 @@ class Latents:
     engagement_pull: float = 0.03
     """How much of satisfaction flows into engagement each week."""
     affinity_mean: float = 0.0
-    affinity_spread: float = 0.95
+    affinity_spread: float = 0.85
     affinity_keep: float = 0.97
     affinity_noise: float = 0.13
     affinity_pull: float = 0.015
@@ -45,22 +45,24 @@ class Latents:
 class Churn:
     """Weekly hazard of the decision to leave; see `features.simulation.causes.churn_intensity`."""
 
-    base: float = 0.0021
-    newness: float = 0.9
-    newness_weeks: float = 8.0
-    dissatisfied: float = 1.5
+    base: float = 0.0027
+    trial: float = 1.3
+    """Log factor around `trial_week`, when the first impression has passed; the weeks before and after are calmer."""
+    trial_week: float = 9.0
+    trial_width: float = 4.0
+    dissatisfied: float = 1.1
     dissatisfied_at: float = -0.5
-    falling: float = 2.6
+    falling: float = 2.8
     falling_at: float = 0.4
     falling_satisfaction: float = 0.1
     idle: float = 1.3
     idle_at: float = -1.1
     outgrown: float = 1.7
     outgrown_at: float = 1.0
-    stuck: float = 9.0
+    stuck: float = 12.0
     """Factor of an unresolved ticket for a customer on the first day; it fades with tenure."""
     stuck_weeks: float = 26.0
-    annual_exposure: float = 22.0
+    annual_exposure: float = 25.0
     """Weeks of monthly hazard that an annual customer meets at once at the renewal, and at no other time."""
     involuntary: float = 0.0006
     involuntary_resumes: float = 0.3
@@ -79,8 +81,8 @@ class Churn:
 class Advocacy:
     """Weekly rate of organic acts; see `features.simulation.causes.advocacy_rate`."""
 
-    base: float = 0.0125
-    affinity: float = 1.15
+    base: float = 0.0145
+    affinity: float = 1.0
     floor: float = 0.05
     satisfaction_at: float = 0.1
     engaged_floor: float = 0.2
@@ -91,7 +93,7 @@ class Advocacy:
     honeymoon_until: float = 16.0
     no_consent: float = 0.6
     buyer: float = 0.3
-    gone: float = 0.06
+    gone: float = 0.12
     referral_share: float = 0.28
     incentivised: float = 0.25
     """Rewarded acts per organic act: a stream beside, no part of the organic rate."""
@@ -142,13 +144,26 @@ class Mixture:
     """Share that buys once or a few times and never subscribes."""
     internal: float = 0.01
     fraudsters: float = 0.004
-    before_start: float = 0.5
+    before_start: float = 0.4
     tenure_weeks: float = 60.0
-    annual: float = 0.35
+    annual: float = 0.28
     member: float = 0.45
     contact_consent: float = 0.8
     advocacy_consent: float = 0.55
     add_on: float = 0.03
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How much customers differ for reasons of their own in what is seen of them: spreads of personal effects."""
+
+    minutes: float = 0.3
+    writing: float = 0.6
+    community: float = 0.8
+    breadth: float = 1.3
+    scores: float = 0.6
+    korean_scores: float = -0.4
+    """Answers in Korea lean to the middle: a habit of scales, not a feeling."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +187,7 @@ class Parameters:
     advocacy: Advocacy = field(default_factory=Advocacy)
     support: Support = field(default_factory=Support)
     mixture: Mixture = field(default_factory=Mixture)
+    habits: Habits = field(default_factory=Habits)
     blemishes: Blemishes = field(default_factory=Blemishes)
     shocks: tuple[Shock, ...] = (
         Shock("launch", 66, 0.15, 0.2),

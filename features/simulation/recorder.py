@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.contract import TABLES
-from features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, arrow, length, stack, take
+from features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, length, stack, take
 from features.simulation.parameters import DAY_US, HOUR_US
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class Recorder:
         if name and name not in frame:
             frame = {name: Key(PREFIXES[table], self.numbers(table, length(frame))), **frame}
         frame = self._past(table, frame)
+        if length(frame) == 0:
+            return
         if not is_plain:
             frame = self._blemished(table, frame)
-        self._files.add(table, arrow(table, frame))
+        self._files.add(table, frame)
 
     def _own(self, table: str, frame: Frame) -> Numbers:
         own = np.full(length(frame), NEVER)
@@ -85,8 +87,6 @@ class Recorder:
 
     def _blemished(self, table: str, frame: Frame) -> Frame:
         rows, shares = length(frame), self._shares
-        if rows == 0:
-            return frame
         own = self._own(table, frame)
         complete = own.copy()
         for date in TABLES[table].later:

@@ -22,7 +22,7 @@ from features.simulation import causes
 from features.simulation.causes import Means, State
 from features.simulation.contracts import BUSINESS_PLAN
 from features.simulation.frames import NEVER, Numbers
-from features.simulation.parameters import DAY_US, PLAN_HAZARD, SEGMENT_ADVOCACY, WEEK_US, Parameters
+from features.simulation.parameters import PLAN_HAZARD, SEGMENT_ADVOCACY, WEEK_US, Parameters
 from features.simulation.population import BUYER, FAR, RUNNING, SILENT, Population
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _leaves(state: State, fixed: Fixed, stuck: Numbers, tenure: Numbers, law: Pa
     """Probability to decide in the week `ahead` to leave; an announced end comes for certain, and nothing before it."""
     churn = law.churn
     exposure = fixed.is_monthly + (fixed.decision_week == ahead) * np.float32(churn.annual_exposure)
-    intensity = causes.churn_intensity(state, fixed.plan_hazard + causes.newness(tenure, churn), fixed.is_basic, churn)
+    intensity = causes.churn_intensity(state, fixed.plan_hazard + causes.trial(tenure, churn), fixed.is_basic, churn)
     leaves = -np.expm1(-exposure * intensity * causes.stuck_factor(stuck, tenure, churn))
     announced = fixed.ends_in_weeks < FAR
     return np.where(announced, (fixed.ends_in_weeks == ahead).astype(np.float32), leaves)

@@ -16,6 +16,7 @@ from features.simulation.parameters import EVENTS, FEATURES, HOUR_US, PLAN_USAGE
 from features.simulation.population import BUYER, RUNNING, Population
 
 if TYPE_CHECKING:
+    from features.simulation.parameters import Habits
     from features.simulation.recorder import Recorder
 
 WEB, APP, EMAIL, PHONE, STORE, COMMUNITY, API = range(7)
@@ -42,9 +43,13 @@ PEOPLE_UNKNOWN = 10**8
 class Usage:
     """Draws a week of use."""
 
-    def __init__(self, people: Population, recorder: Recorder, random: np.random.Generator) -> None:
+    def __init__(self, people: Population, habits: Habits, recorder: Recorder, random: np.random.Generator) -> None:
         self.people, self.recorder, self.random = people, recorder, random
         self._phase = random.integers(0, 40, people.size)
+        self._minutes = habits.minutes * random.standard_normal(people.size)
+        self._writing = np.exp(habits.writing * random.standard_normal(people.size))
+        self._community = np.exp(habits.community * random.standard_normal(people.size))
+        self._breadth = habits.breadth * random.standard_normal(people.size)
 
     def _moments(self, who: Numbers, from_us: int) -> Numbers:
         """Times in the week by the habits of home and work, in milliseconds."""
@@ -78,8 +83,8 @@ class Usage:
     def _write_events(self, who: Numbers, at: Numbers) -> None:
         people, random, state, rows = self.people, self.random, self.people.state, len(who)
         s, e, a = state.satisfaction, state.engagement, state.affinity
-        breadth = np.clip(3.5 + 2.2 * e + 1.2 * s + 0.8 * people.plan, 1, len(FEATURES))
-        minutes = np.exp(1.2 + 0.3 * s)
+        breadth = np.clip(3.5 + 2.0 * e + 0.9 * s + 0.8 * people.plan + self._breadth, 1, len(FEATURES))
+        minutes = np.exp(1.2 + 0.18 * s + self._minutes)
         number = self.recorder.numbers("usage_events", rows)
         self.recorder.write("usage_events", {
             "event_id": Key("E", np.where(random.random(rows) < 0.003, -1, number)),
@@ -88,7 +93,7 @@ class Usage:
             "event": Text((len(EVENTS) * random.random(rows) ** 1.6).astype(np.int8), EVENTS),
             "feature": Text((breadth[who] * random.random(rows) ** 1.5).astype(np.int8), FEATURES),
             "channel": Text(self._channel(who, s, a), CHANNELS),
-            "value": np.round(minutes[who] * np.exp(random.normal(0, 0.5, rows)), 2),
+            "value": np.round(minutes[who] * np.exp(random.normal(0, 0.8, rows)), 2),
             "user_id": Key("U", who * 64 + (people.seats[who] * random.random(rows)).astype(np.int64) % 64),
         })  # fmt: skip
 
@@ -97,10 +102,10 @@ class Usage:
         weight = np.zeros((people.size, 7))
         weight[:, WEB] = np.where(people.segment > 0, 1.0, 0.6)
         weight[:, APP] = np.where(people.segment > 0, 0.5, 1.0)
-        weight[:, EMAIL] = 0.06 * np.exp(-0.6 * s)
-        weight[:, PHONE] = 0.04 * np.exp(-0.8 * s)
+        weight[:, EMAIL] = 0.06 * np.exp(-0.5 * s) * self._writing
+        weight[:, PHONE] = 0.04 * np.exp(-0.6 * s) * self._writing
         weight[:, STORE] = 0.02
-        weight[:, COMMUNITY] = 0.07 * np.exp(0.9 * a)
+        weight[:, COMMUNITY] = 0.06 * np.exp(0.8 * a) * self._community
         weight[:, API] = np.where(people.plan >= 2, 0.3, 0.0)
         bounds = np.cumsum(weight, axis=1)
         bounds /= bounds[:, -1:]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.simulation import causes
-from features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, same, stack
+from features.simulation.frames import NEVER, Key, Numbers, Text, customer
 from features.simulation.parameters import DAY_US, HOUR_US, MINUTE_US, TAGS, WEEK_US, Parameters
 from features.simulation.population import FAR, RUNNING, SILENT, Population
 from features.simulation.texts import verbatims
@@ -34,6 +34,8 @@ class Voice:
         self.people, self.law, self.recorder, self.random = people, law, recorder, random
         self._relational = random.integers(0, 13, people.size)
         self._yearly = random.integers(0, 26, people.size)
+        korean = law.habits.korean_scores * (people.language == 1)
+        self._style = law.habits.scores * random.standard_normal(people.size) + korean
 
     def _when(self, rows: int, from_us: int) -> Numbers:
         """Times in the week, in waking hours, whole seconds."""
@@ -137,18 +139,14 @@ class Voice:
         )
         low, high, middle, slope = SCALES[instrument]
         warm = 0.5 * a if instrument in {"nps", "emotional_loyalty", "trust"} else 0.0
-        raw = middle + slope * (s + warm + shift + random.normal(0, 0.5, rows))
+        raw = middle + slope * (s + warm + shift + self._style[who] + random.normal(0, 0.5, rows))
         score = np.where(status == 0, np.clip(np.round(raw), low, high), np.nan)
         replied = np.where(status < 3, self._later(at, 14.0), NEVER)
         text = verbatims(random, self.people.language[who], s + shift, 0.4 if instrument in {"nps", "csat"} else 0.0)
-        blank: Frame = {}
-        if touchpoint:
-            blank["touchpoint"] = same(touchpoint, rows)
-        if item:
-            blank["item"] = same(item, rows)
         self.recorder.write("surveys", {
             "customer_id": customer(who),
-            "instrument": same(instrument, rows),
+            "instrument": _word(instrument, INSTRUMENTS, rows),
+            "item": _word(item, ITEMS, rows),
             "scale_min": np.full(rows, low),
             "scale_max": np.full(rows, high),
             "score": score,
@@ -158,7 +156,7 @@ class Voice:
             "invited_at": at,
             "responded_at": replied,
             "verbatim": Text(np.where(status == 0, text.codes, -1), text.words),
-            **blank,
+            "touchpoint": _word(touchpoint, TOUCHPOINTS, rows),
         })  # fmt: skip
 
     def feedback(self, from_us: int) -> None:
@@ -236,3 +234,11 @@ SCALES = {
     "culture": (1.0, 5.0, 3.5, 0.5),
 }  # fmt: skip
 """Lowest and highest score, the score at satisfaction 0, and points per unit of it."""
+INSTRUMENTS = tuple(SCALES)
+TOUCHPOINTS = ("relational", "support", "product", "onboarding")
+ITEMS = (*CXI_ITEMS, "affinity", "attachment", "trust", "best_for_customers", "service", "fits_my_values")
+
+
+def _word(word: str | None, words: tuple[str, ...], rows: int) -> Text:
+    """One word of a vocabulary for all rows, or none."""
+    return Text(np.full(rows, words.index(word) if word else -1), words)
