@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Kind = Literal["text", "time", "money", "number", "integer", "boolean", "probability"]
 KINDS: frozenset[str] = frozenset({"text", "time", "money", "number", "integer", "boolean", "probability"})
 
+CONTRACT_VERSION = "1"
+"""Moves when a rule or column of the contract changes; staged tables of another version are not used."""
 DAY_US = 86_400_000_000
 """Microseconds in a day of 24 hours (all days are UTC)."""
 
@@ -44,7 +46,9 @@ class Table:
     """One canonical table.
 
     `clock` names the columns that give the own time, the first that is there wins. `later` maps a later-dated column
-    to the columns whose facts come with it: they are unknown before that date.
+    to the columns whose facts come with it: they are unknown before that date. `undated` names facts that may change
+    and carry no time of their own: without `ingested_at` they are today's values. `references` maps a column to the
+    table and column that it points to; a reference to nothing becomes null.
     """
 
     name: str
@@ -54,15 +58,27 @@ class Table:
     later: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_required: bool = False
     meaning: str = ""
+    undated: tuple[str, ...] = ()
+    references: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def is_period(self) -> bool:
         """Whether rows are spans that count pro rata (costs, capex, licences)."""
         return self.name in {"costs", "capex", "licences"}
 
+    @property
+    def customer(self) -> str | None:
+        """The column that holds the customer, None where rows belong to nobody, or to the company."""
+        return next((name for name in ("customer_id", "advocate_id") if name in self.columns), None)
+
     def required(self) -> list[Column]:
         """Columns without which a row has no meaning."""
         return [column for column in self.columns.values() if column.is_required]
+
+    def dates(self) -> list[Column]:
+        """Time columns that must not lie before the own time of their row."""
+        apart = {*self.clock[:1], "ingested_at"}
+        return [column for column in self.columns.values() if column.kind == "time" and column.name not in apart]
 
 
 ACT_KINDS = (
@@ -121,6 +137,8 @@ def _table(
     later: Mapping[str, str] | None = None,
     is_required: bool = False,
     meaning: str,
+    undated: str = "",
+    references: Mapping[str, tuple[str, str]] | None = None,
 ) -> Table:
     parsed = [_column(line) for line in f"{columns}; {_EVERYWHERE}".split(";")]
     return Table(
@@ -131,6 +149,8 @@ def _table(
         later={date: tuple(with_it.split()) for date, with_it in (later or {}).items()},
         is_required=is_required,
         meaning=meaning,
+        undated=tuple(undated.split()),
+        references=references or {},
     )
 
 
@@ -142,12 +162,15 @@ _ALL = [
         "acquisition_source? text; referred_by? text; contact_consent? boolean; advocacy_consent? boolean; "
         "is_internal? boolean",
         is_required=True, meaning="One row per customer, external or internal.",
+        undated="segment plan region country language contact_consent advocacy_consent is_internal",
+        references={"referred_by": ("customers", "customer_id")},
     ),
     _table(
         "subscriptions", "subscription_id", "started_at",
         "subscription_id text; customer_id text; started_at time; ended_at? time; mrr money 0..; plan? text; "
         "billing_period? billing; cancel_reason? text; is_voluntary? boolean",
         later={"ended_at": "cancel_reason is_voluntary"}, meaning="Spans of contract; no end means running.",
+        undated="mrr plan billing_period",
     ),
     _table(
         "transactions", "transaction_id", "occurred_at",
@@ -203,12 +226,14 @@ _ALL = [
         "is_incentivised? boolean; is_fraud? boolean; counterfactual_p? probability",
         later={"clicked_at": "", "signed_up_at": "", "converted_at": "first_value"},
         meaning="Invitations from a customer to a prospect.",
+        undated="is_fraud", references={"advocate_id": ("customers", "customer_id")},
     ),
     _table(
         "advocacy_acts", "act_id", "occurred_at",
         "act_id text; customer_id text; occurred_at time; kind act; is_incentivised? boolean; "
         "reach? integer 0..; ask_id? text",
         meaning="Acts of speaking up for the company.",
+        references={"ask_id": ("asks", "ask_id")},
     ),
     _table(
         "asks", "ask_id", "asked_at",
@@ -219,12 +244,13 @@ _ALL = [
     _table(
         "loyalty_members", "customer_id", "enrolled_at",
         "customer_id text; enrolled_at time; left_at? time; tier? text",
-        later={"left_at": ""}, meaning="Members of the loyalty programme.",
+        later={"left_at": ""}, meaning="Members of the loyalty programme.", undated="tier",
     ),
     _table(
         "loyalty_ledger", "entry_id", "occurred_at",
         "entry_id text; customer_id text; occurred_at time; kind ledger; points number; lot_id? text",
         meaning="Points earned, redeemed, expired, adjusted.",
+        references={"lot_id": ("loyalty_ledger", "lot_id")},
     ),
     _table(
         "advocacy_software", "event_id", "occurred_at",
@@ -280,8 +306,3 @@ _ALL = [
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
 ACTIVITY_TABLES = ("usage_events", "transactions")
 """At least one of these must be there: they say who is active, and how far the data reach."""
-CUSTOMER_REFERENCES: Mapping[tuple[str, str], tuple[str, str]] = {
-    ("customers", "referred_by"): ("customers", "customer_id"),
-    ("advocacy_acts", "ask_id"): ("asks", "ask_id"),
-}
-"""Optional references that become null where they dangle."""

@@ -1,0 +1,120 @@
+"""From a company's relations to the tables of the contract: which relation and column feeds what, before a row is read.
+
+Whatever is certainly wrong is told here, so that a run does not stop after an hour: a missing table or column, a type
+that cannot be meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.contract import ACTIVITY_TABLES, TABLES
+from features.errors import ConfigurationError, MissingColumn, MissingTable, WrongType, did_you_mean
+from features.project import TableMapping
+from features.quarantine import Input
+from features.reading import WANTED, literal, quoted, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from features.contract import Table
+    from features.project import Project
+    from features.relations import Relation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one table is read: from which relation, each column from what; and what was said on the way."""
+
+    table: Table
+    relation: Relation
+    inputs: Mapping[str, Input]
+    warnings: tuple[str, ...] = ()
+
+
+def plans(project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]) -> dict[str, Plan]:
+    """Say how each table that is there is read.
+
+    `ask(table, query)` gives the relation of a query. Raises MissingTable, MissingColumn, WrongType and
+    ConfigurationError.
+    """
+    found = {}
+    for name, table in TABLES.items():
+        mapping = project.tables.get(name)
+        relation = _relation(name, mapping, relations, ask)
+        if relation is not None:
+            found[name] = _plan(table, mapping or TableMapping(), relation)
+    if "customers" not in found:
+        raise MissingTable(f"There is no table 'customers'{_there(relations)}. Add it, or map it in vouch.toml.")
+    if not any(name in found for name in ACTIVITY_TABLES):
+        wanted = " nor ".join(map(repr, ACTIVITY_TABLES))
+        raise MissingTable(f"There is neither a table {wanted}{_there(relations)}. One of them is needed.")
+    return found
+
+
+def _there(relations: Mapping[str, Relation]) -> str:
+    return f" (there are: {', '.join(sorted(relations))})" if relations else " (there is nothing that can be read)"
+
+
+def _relation(
+    name: str, mapping: TableMapping | None, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+) -> Relation | None:
+    if mapping is None:
+        return relations.get(name)
+    if mapping.query is not None:
+        return ask(name, mapping.query)
+    source = mapping.source or name
+    if source not in relations:
+        raise ConfigurationError(f"[tables.{name}] from = {source!r}: no such source{did_you_mean(source, relations)}")
+    return relations[source]
+
+
+def _plan(table: Table, mapping: TableMapping, relation: Relation) -> Plan:
+    inputs: dict[str, Input] = {}
+    warnings: list[str] = []
+    used: set[str] = set()
+    for column in table.columns.values():
+        given = _input(table, column.name, mapping, relation, used)
+        if given is None and column.is_required:
+            raise MissingColumn(table.name, column.name, relation.columns)
+        if given is None:
+            continue
+        if given.family not in readable(column, given.epoch):
+            if column.is_required:
+                raise WrongType(table.name, column.name, WANTED[column.kind], f"type {given.physical}")
+            warnings.append(
+                f"{table.name}.{column.name} is left out: type {given.physical} is not {WANTED[column.kind]}"
+            )
+            continue
+        inputs[column.name] = given
+    if not any(name in inputs for name in table.clock):
+        raise MissingColumn(table.name, table.clock[0], relation.columns)
+    if extra := sorted(name for name in relation.columns if name not in used):
+        warnings.append(f"{table.name}: columns that the contract does not know are not read: {', '.join(extra)}")
+    return Plan(table, relation, inputs, tuple(warnings))
+
+
+def _input(table: Table, column: str, mapping: TableMapping, relation: Relation, used: set[str]) -> Input | None:
+    """What feeds one column: a constant, the column that the mapping names, else the column of its own name."""
+    epoch = mapping.epoch.get(column)
+    if column in mapping.constants:
+        return Input(*_constant(mapping.constants[column]), epoch=epoch)
+    wanted = mapping.columns.get(column, column)
+    there = relation.find(wanted)
+    if there is None:
+        if column in mapping.columns:
+            raise ConfigurationError(
+                f"[tables.{table.name}] columns: {relation.place} has no column {wanted!r}"
+                f"{did_you_mean(wanted, relation.columns)}"
+            )
+        return None
+    used.add(there)
+    return Input(quoted(there), relation.columns[there], epoch=epoch, is_csv=relation.is_csv)
+
+
+def _constant(constant: Any) -> tuple[str, str]:
+    """SQL and physical type of a value that stands in the project file."""
+    if isinstance(constant, bool):
+        return str(constant).lower(), "BOOLEAN"
+    return literal(str(constant)), "VARCHAR"

@@ -1,0 +1,288 @@
+"""From wherever a company's tables are to tables in contract form: staged once per input, opened on any engine.
+
+What is staged lies in `$VOUCH_HOME/staged/FINGERPRINT/`, whole or not at all, and is used again while the input, the
+mapping and the contract are the same, and no row passes from the future into the past.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import narwhals as nw
+
+from features.asof import Tables
+from features.contract import ACTIVITY_TABLES, CONTRACT_VERSION, DAY_US, TABLES
+from features.errors import ConfigurationError, DataError, MissingExtra, UsageError, did_you_mean
+from features.language import LEXICON_VERSION
+from features.mapping import plans
+from features.project import ENGINES
+from features.reading import quoted
+from features.relations import ROW, Relation, file_sources, inspected, numbered
+from features.staging import OWN, Bench, close_off, connect, first_line, stage_tables, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from features.mapping import Plan
+    from features.project import Project
+    from features.relations import FileSource
+    from features.staging import Outcome
+
+BUILDING = ".building-"
+"""Begin of the name of a folder that is not finished; one that an interrupted run left behind may go."""
+MANIFEST, REPORT = "manifest.json", "report.json"
+WEEK_US = 7 * DAY_US
+FIRST_MONDAY_US = 4 * DAY_US
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One company's tables in contract form on disk.
+
+    `report` is what `vouch check --format json` prints. `columns` are the contract columns handed over, by table.
+    `data_through_us` is the newest accepted own time in usage_events and transactions, None where they hold no rows.
+    """
+
+    folder: Path
+    fingerprint: str
+    report: dict[str, Any]
+    columns: Mapping[str, frozenset[str]]
+    data_through_us: int | None
+
+    def default_as_of_us(self, now_us: int) -> int:
+        """Newest Monday 00:00 UTC at most 24 hours after the data end, and not after now.
+
+        Raises DataError where there are no rows to go by.
+        """
+        if self.data_through_us is None:
+            raise DataError(f"{' and '.join(ACTIVITY_TABLES)} hold no accepted rows: name the instant with --as-of")
+        latest = min(self.data_through_us + DAY_US, now_us)
+        return latest - (latest - FIRST_MONDAY_US) % WEEK_US
+
+
+def stage(project: Project, now_us: int) -> Staged:
+    """Read, check and stage all tables of a company, or find them staged already.
+
+    Raises the errors of `features.errors.DataError` where a table or file stops the run.
+    """
+    home = project.home / "staged"
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=BUILDING, dir=home) as building:
+        folder = Path(building) / "tables"
+        folder.mkdir()
+        connection = connect(project, Path(building))
+        try:
+            planned, base = _prepare(connection, project, Path(building))
+            found = _reusable(home, base, now_us)
+            if found is None:
+                outcomes = stage_tables(Bench(connection, folder, now_us), planned)
+                found = _publish(home, folder, base, outcomes)
+        finally:
+            connection.close()
+    _show_quarantine(project.home, found)
+    return _opened(found)
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, project: Project, folder: Path) -> tuple[dict[str, Plan], str]:
+    """Make the company's relations, close the connection to everything else, say how each table is read.
+
+    Returns the plans, and the digest of all that they read and how.
+    """
+    location = Path(project.location) if project.location else None
+    files = _files(project, location)
+    digests: dict[str, str] = {}
+    for name in _used(project, files):
+        files[name], digests[name] = inspected(files[name])
+    parts = [part for name in digests for part in files[name].parts]
+    close_off(connection, parts, folder)
+    relations = {name: _file_relation(connection, files[name]) for name in digests}
+    planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
+    return planned, _base(project, digests)
+
+
+def _files(project: Project, location: Path | None) -> dict[str, FileSource]:
+    return file_sources(location, project.sources)
+
+
+def _used(project: Project, names: Iterable[str]) -> list[str]:
+    """Sources that feed a table by name, by mapping, or by a query that speaks of them."""
+    wanted = {name for name in TABLES if name not in project.tables}
+    wanted |= {mapping.source for mapping in project.tables.values() if mapping.source}
+    queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
+    return [name for name in sorted(names) if name in wanted or name.lower() in queries]
+
+
+def _described(connection: duckdb.DuckDBPyConnection, place: str, sql: str, *, is_csv: bool = False) -> Relation:
+    try:
+        described = connection.execute(f"DESCRIBE FROM {sql}").fetchall()
+    except duckdb.Error as error:
+        raise unreadable(place, error) from error
+    columns = {name: physical for name, physical, *_ in described if name != ROW}
+    return Relation(place, sql, columns, is_csv)
+
+
+def _file_relation(connection: duckdb.DuckDBPyConnection, source: FileSource) -> Relation:
+    relation = _described(connection, str(source.place), source.rows(), is_csv=source.is_csv)
+    connection.execute(f"CREATE VIEW {quoted(source.name)} AS SELECT * EXCLUDE ({quoted(ROW)}) FROM {relation.sql}")
+    return relation
+
+
+def _query_relation(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> Relation:
+    """A query of the project file as a relation: one SELECT, and nothing else."""
+    place = f"[tables.{table}] query"
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{place}: {first_line(error)}") from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise ConfigurationError(f"{place}: must be one SELECT, and nothing else")
+    view = f"{OWN}.{quoted(f'query {table}')}"
+    try:
+        connection.execute(f"CREATE VIEW {view} AS {query}")
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{place}: {first_line(error)}") from error
+    return _described(connection, place, numbered(view))
+
+
+def _base(project: Project, digests: Mapping[str, str]) -> str:
+    """Digest of the input, the mapping, and what the reading of both depends on."""
+    mapping = {
+        name: [m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch)]
+        for name, m in project.tables.items()
+    }
+    told = [CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _reusable(home: Path, base: str, now_us: int) -> Path | None:
+    """The folder that holds this input already, seen from a now that sees the same rows as the future."""
+    for path in sorted(home.glob(f"[!.]*/{MANIFEST}")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
+        is_past = until_us is None or until_us - DAY_US <= now_us
+        is_future = future_us is None or future_us - DAY_US > now_us
+        if manifest["base"] == base and is_past and is_future:
+            return path.parent
+    return None
+
+
+def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome]) -> Path:
+    """Write the manifest beside the tables, and rename the folder to its fingerprint."""
+    future_us = min((o.future_from_us for o in outcomes.values() if o.future_from_us is not None), default=None)
+    until_us = max((o.accepted_until_us for o in outcomes.values() if o.accepted_until_us is not None), default=None)
+    through = [outcomes[name].accepted_until_us for name in ACTIVITY_TABLES if name in outcomes]
+    fingerprint = hashlib.sha256(f"{base} {future_us}".encode()).hexdigest()
+    manifest = {
+        "fingerprint": fingerprint,
+        "base": base,
+        "accepted_until_us": until_us,
+        "future_from_us": future_us,
+        "data_through_us": max((us for us in through if us is not None), default=None),
+        "columns": {name: sorted(outcome.columns) for name, outcome in outcomes.items()},
+        "files": {name: _digest(folder / f"{name}.parquet") for name in outcomes},
+    }
+    report = {
+        "tables": {name: outcome.report for name, outcome in outcomes.items()},
+        "warnings": [warning for outcome in outcomes.values() for warning in outcome.warnings],
+    }
+    for name, content in ((MANIFEST, manifest), (REPORT, report)):
+        (folder / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for path in [*folder.rglob("*"), folder]:
+        _flush(path)
+    target = home / fingerprint
+    try:
+        folder.rename(target)
+    except OSError:
+        if not (target / MANIFEST).exists():
+            raise
+    return target
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _show_quarantine(home: Path, staged: Path) -> None:
+    """Make `$VOUCH_HOME/quarantine` hold what this input left there, and nothing older."""
+    shown, found = home / "quarantine", staged / "quarantine"
+    shown.mkdir(parents=True, exist_ok=True)
+    for stale in shown.iterdir():
+        if not (found / stale.name).exists():
+            stale.unlink()
+    for path in sorted(found.iterdir()):
+        copy = shown / f"{BUILDING}{path.name}"
+        shutil.copyfile(path, copy)
+        copy.replace(shown / path.name)
+
+
+def _opened(folder: Path) -> Staged:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return Staged(
+        folder=folder,
+        fingerprint=manifest["fingerprint"],
+        report=report,
+        columns={name: frozenset(columns) for name, columns in manifest["columns"].items()},
+        data_through_us=manifest["data_through_us"],
+    )
+
+
+def open_tables(
+    staged: Staged, engine: str = "duckdb", *, memory_limit: str = "4GB", threads: int | None = None
+) -> Tables:
+    """Open staged tables as lazy frames of one engine: `duckdb`, `polars` or `spark`.
+
+    Each file is compared with its digest first. Raises DataError where one is damaged, MissingExtra where the engine
+    is not installed, UsageError where it is none of ours.
+    """
+    manifest = json.loads((staged.folder / MANIFEST).read_text(encoding="utf-8"))
+    paths = {name: staged.folder / f"{name}.parquet" for name in manifest["files"]}
+    for name, path in paths.items():
+        if not path.exists() or _digest(path) != manifest["files"][name]:
+            raise DataError(f"{path} is damaged. Delete the folder {staged.folder}, and run again.")
+    frames = _frames(paths, engine, memory_limit, threads)
+    return Tables(frames=frames, columns=staged.columns, fingerprint=staged.fingerprint, engine=engine)
+
+
+def _frames(
+    paths: Mapping[str, Path], engine: str, memory_limit: str, threads: int | None
+) -> dict[str, nw.LazyFrame[Any]]:
+    if engine == "duckdb":
+        connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit})
+        if threads:
+            connection.execute(f"SET threads = {threads}")
+        connection.execute("SET TimeZone = 'UTC'")
+        return {name: nw.from_native(connection.read_parquet(str(path))) for name, path in paths.items()}
+    if engine == "polars":
+        import polars as pl
+
+        return {name: nw.from_native(pl.scan_parquet(path)) for name, path in paths.items()}
+    if engine == "spark":
+        session = _spark()
+        return {name: nw.from_native(session.read.parquet(str(path))) for name, path in paths.items()}
+    raise UsageError(f"There is no engine {engine!r}{did_you_mean(engine, ENGINES)}: {', '.join(ENGINES)}")
+
+
+def _spark() -> Any:
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingExtra("The engine spark needs PySpark: pip install 'vouch[spark]'") from error
+    return SparkSession.builder.appName("vouch").getOrCreate()

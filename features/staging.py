@@ -1,0 +1,379 @@
+"""One company's tables through the engine: every row read once, checked, and written in contract form.
+
+One DuckDB connection does it all. Once the sources stand as views it is closed to the outside: it reads the source
+files, writes into the folder of this run, and reaches nothing else, whatever a query of the project file says.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import polars as pl
+
+from features.contract import DAY_US
+from features.errors import DataError, SourceUnreadable, WrongType
+from features.language import polarity, polarity_from_rating
+from features.quarantine import UNREADABLE, check_sql, staged_columns
+from features.reading import WANTED, literal, quoted
+from features.relations import ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from features.contract import Table
+    from features.mapping import Plan
+    from features.project import Project
+
+OWN = "vouch"
+"""Schema of what staging makes for itself; the company's relations stand in the default one."""
+TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
+"""Tables whose rows carry a text, and so a polarity."""
+ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
+FEW = 2
+"""So many unreadable values, and no readable one, tell of a wrong type and not of a broken row."""
+_TEXTS_AT_ONCE = 100_000
+_REFERENCES = {
+    ("customers", "customer_id"): "known",
+    ("asks", "ask_id"): "asks",
+    ("loyalty_ledger", "lot_id"): "lots",
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the tables of one run are worked on: the connection, the folder to write into, and now."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: Path
+    now_us: int
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement of ours and return what it gives."""
+        return self.connection.execute(sql).fetchall()
+
+    def row(self, sql: str) -> tuple[Any, ...]:
+        """Run a statement of ours that gives one row."""
+        return self.rows(sql)[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the rows of one table: the figures of the report, and the instants that bound its validity."""
+
+    report: dict[str, Any]
+    accepted_until_us: int | None
+    future_from_us: int | None
+    columns: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def connect(project: Project, folder: Path) -> duckdb.DuckDBPyConnection:
+    """Open the engine within the limits of the project, spilling into `folder`."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": project.memory_limit,
+            "temp_directory": str(folder / "spill"),
+            **({"threads": project.threads} if project.threads else {}),
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"CREATE SCHEMA {OWN}")
+    return connection
+
+
+def close_off(connection: duckdb.DuckDBPyConnection, files: Iterable[Path], folder: Path) -> None:
+    """Take from the connection everything but these files and the folder, for good."""
+    connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
+    connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def stage_tables(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
+    """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything."""
+    (bench.folder / "quarantine").mkdir()
+    first = [name for name in ("customers", "asks", "loyalty_ledger") if name in plans]
+    for name in first:
+        _parse(bench, plans[name])
+    _remember(bench, first)
+    outcomes = {}
+    for name, plan in plans.items():
+        if name not in first:
+            _parse(bench, plan)
+        outcomes[name] = _finish(bench, plan, set(plans))
+        bench.rows(f"DROP TABLE {_parsed(name)}")
+    return outcomes
+
+
+def _parsed(table: str) -> str:
+    return f"{OWN}.parsed_{table}"
+
+
+def _parse(bench: Bench, plan: Plan) -> None:
+    query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
+    try:
+        bench.rows(f"CREATE TABLE {_parsed(plan.table.name)} AS {query}")
+    except duckdb.Error as error:
+        raise unreadable(plan.relation.place, error) from error
+
+
+def unreadable(place: str, error: duckdb.Error) -> DataError:
+    """What an error of the engine means for people: the place, and the first thing it says."""
+    return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}")
+
+
+def first_line(error: duckdb.Error) -> str:
+    """The first line of what the engine says, without its own name for the sort of error."""
+    return str(error).strip().split("\n")[0].partition("Error: ")[2] or str(error).strip().split("\n")[0]
+
+
+def _remember(bench: Bench, there: list[str]) -> None:
+    """Keep what references may point to."""
+    bench.rows(
+        f"CREATE TABLE {OWN}.known AS SELECT customer_id AS key, min(created_us) AS created_us "
+        f"FROM {_parsed('customers')} WHERE NOT is_refused GROUP BY ALL"
+    )
+    if "asks" in there:
+        bench.rows(f"CREATE TABLE {OWN}.asks AS SELECT DISTINCT ask_id AS key FROM {_accepted('asks')}")
+    if "loyalty_ledger" in there:
+        earned = f"{_accepted('loyalty_ledger')} AND kind = 'earn'"
+        bench.rows(
+            f"CREATE TABLE {OWN}.lots AS SELECT entry_id AS key FROM {earned} "
+            f"UNION SELECT lot_id FROM {earned} AND lot_id IS NOT NULL"
+        )
+
+
+def _accepted(table: str) -> str:
+    return f"{_parsed(table)} WHERE NOT is_refused"
+
+
+def contract_form(
+    table: Table, rows: str, *, repeated: str | None, references: Mapping[str, str], has_polarity: bool
+) -> str:
+    """SQL that turns accepted rows into contract form.
+
+    Args:
+        table: the table of the contract.
+        rows: relation of accepted rows, as `check_sql` gives them.
+        repeated: relation with a column `key`: keys that occur more than once; None where there are none.
+        references: for a reference column, the relation with a column `key` that it must point into.
+        has_polarity: whether the polarity of texts and ratings stands in `vouch.texts` and `vouch.ratings`.
+    """
+    content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
+    plain = f"SELECT {content}, CAST(NULL AS BIGINT) AS superseded_us FROM {rows}"
+    if repeated and table.key:
+        key = quoted(table.key)
+        versions = f"SELECT DISTINCT {content} FROM {rows} WHERE {key} IN (SELECT key FROM {repeated})"
+        order = f"PARTITION BY {key} ORDER BY ingested_us, {content}"
+        plain = (
+            f"{plain} WHERE {key} IS NULL OR {key} NOT IN (SELECT key FROM {repeated}) UNION ALL "
+            f"SELECT {content}, lead(ingested_us) OVER ({order}) AS superseded_us FROM ({versions})"
+        )
+    nulled = ", ".join(
+        f"CASE WHEN {quoted(column)} IN (SELECT key FROM {target}) THEN {quoted(column)} END AS {quoted(column)}"
+        for column, target in references.items()
+    )
+    kept = f"content.*{f' REPLACE ({nulled})' if nulled else ''}, own_us // {DAY_US} AS day"
+    if not has_polarity:
+        return f"SELECT {kept} FROM ({plain}) content"
+    text = f"LEFT JOIN {OWN}.texts texts ON texts.key = content.{quoted(TEXTS[table.name])}"
+    if table.name != "feedback":
+        return f"SELECT {kept}, texts.polarity FROM ({plain}) content {text}"
+    rating = f"LEFT JOIN {OWN}.ratings ratings USING (rating, rating_max)"
+    return (
+        f"SELECT {kept}, coalesce(ratings.polarity, texts.polarity) AS polarity FROM ({plain}) content {text} {rating}"
+    )
+
+
+def _finish(bench: Bench, plan: Plan, there: set[str]) -> Outcome:
+    """Write one table and its quarantine, and count what happened to its rows."""
+    table, name = plan.table, plan.table.name
+    empty = _columns_of_wrong_type(bench, plan)
+    repeated = _repeated(bench, table)
+    references = {
+        column: f"{OWN}.{_REFERENCES[target]}"
+        for column, target in table.references.items()
+        if column in plan.inputs and target[0] in there
+    }
+    if name in TEXTS:
+        judge_texts(bench.connection, table, f"(SELECT * FROM {_accepted(name)})")
+    query = contract_form(
+        table,
+        f"(SELECT * FROM {_accepted(name)})",
+        repeated=repeated,
+        references=references,
+        has_polarity=name in TEXTS,
+    )
+    key = [quoted(table.key)] if table.key else []
+    order = ", ".join(["own_us", *key, "ingested_us", "hash(staged)"])
+    path = literal(str(bench.folder / f"{name}.parquet"))
+    (written,) = bench.row(f"COPY (SELECT * FROM ({query}) staged ORDER BY {order}) TO {path} (FORMAT parquet)")
+    _write_quarantine(bench, name)
+    report = _figures(bench, table, written) | {"reasons": _reasons(bench, table, repeated, references)}
+    accepted_until_us, future_from_us = bench.row(
+        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
+        f"FROM {_parsed(name)}"
+    )
+    columns = tuple(column for column in plan.inputs if column not in empty)
+    warnings = (*plan.warnings, *(_left_out(table, column) for column in empty))
+    return Outcome(report, accepted_until_us, future_from_us, columns, warnings)
+
+
+def _left_out(table: Table, column: str) -> str:
+    wanted = WANTED[table.columns[column].kind]
+    return f"{table.name}.{column} is left out: not one of its values can be read as {wanted}"
+
+
+def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
+    """Optional columns of which no value can be read. Raises WrongType for a required one."""
+    table, name = plan.table, plan.table.name
+    broken = bench.rows(
+        "SELECT problem.column, any_value(raw), count(*) "
+        f"FROM (SELECT raw, unnest(problems) AS problem FROM {_parsed(name)} WHERE problems IS NOT NULL) "
+        f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
+    )
+    empty = []
+    for column, raw_row, times in broken:
+        declared = table.columns[column]
+        (readable,) = bench.row(f"SELECT count({quoted(declared.staged)}) FROM {_parsed(name)}")
+        if readable or times < FEW:
+            continue
+        if declared.is_required:
+            wanted = f"one of {', '.join(declared.values)}" if declared.values else WANTED[declared.kind]
+            raise WrongType(name, column, wanted, str(json.loads(raw_row)[column]))
+        empty.append(column)
+    return empty
+
+
+def _repeated(bench: Bench, table: Table) -> str | None:
+    """Make the relation of keys that occur more than once; None where there are none."""
+    if not table.key:
+        return None
+    key, relation = quoted(table.key), f"{OWN}.repeated"
+    bench.rows(
+        f"CREATE OR REPLACE TABLE {relation} AS SELECT {key} AS key FROM {_accepted(table.name)} "
+        f"AND {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
+    )
+    return relation if bench.row(f"SELECT count(*) FROM {relation}")[0] else None
+
+
+def judge_texts(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
+    """Make `vouch.texts` (key, polarity) and, for feedback, `vouch.ratings`: each distinct text is judged once."""
+    column, unrated = quoted(TEXTS[table.name]), ""
+    if table.name == "feedback":
+        pairs = pl.DataFrame(
+            connection.sql(
+                f"SELECT DISTINCT rating, rating_max FROM {rows} WHERE rating IS NOT NULL AND rating_max IS NOT NULL"
+            ).to_arrow_table()
+        )
+        judged = pairs.with_columns(polarity_from_rating(pairs["rating"], pairs["rating_max"]).alias("polarity"))
+        _keep(connection, "ratings", judged.to_arrow())
+        unrated = " AND (rating IS NULL OR rating_max IS NULL OR rating_max <= 1)"
+    texts = f"SELECT DISTINCT {column} AS key FROM {rows} WHERE {column} IS NOT NULL{unrated}"
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.unjudged AS {texts}")
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.texts (key VARCHAR, polarity BIGINT)")
+    reader = connection.cursor().sql(f"FROM {OWN}.unjudged").to_arrow_reader(_TEXTS_AT_ONCE)
+    for batch in reader:
+        part = pl.DataFrame(batch)
+        judged = part.with_columns(polarity(part["key"]).cast(pl.Int64).alias("polarity"))
+        connection.register("judged", judged.to_arrow())
+        connection.execute(f"INSERT INTO {OWN}.texts FROM judged")
+        connection.unregister("judged")
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    connection.register("kept", table)
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.{name} AS FROM kept")
+    connection.unregister("kept")
+
+
+def _write_quarantine(bench: Bench, name: str) -> None:
+    """Write what was refused or nulled, one row per problem; no file where there is nothing."""
+    broken = f"FROM {_parsed(name)} WHERE problems IS NOT NULL"
+    if not bench.row(f"SELECT count(*) {broken}")[0]:
+        return
+    path = literal(str(bench.folder / "quarantine" / f"{name}.parquet"))
+    bench.rows(
+        f"COPY (SELECT row, problem.scope, problem.column, problem.reason, raw "
+        f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
+        f"ORDER BY row, scope DESC, problem.column, reason) TO {path} (FORMAT parquet)"
+    )
+
+
+def _figures(bench: Bench, table: Table, written: int) -> dict[str, int]:
+    """Counts of rows: as handed over, refused, repaired, collapsed; broken cells; rows of unknown customers."""
+    rows, refused, repaired, cells = bench.row(
+        "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
+        "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
+        f"FROM {_parsed(table.name)}"
+    )
+    orphans = 0
+    if table.customer and table.name != "customers":
+        customer = quoted(table.customer)
+        (orphans,) = bench.row(
+            f"SELECT count(*) FROM {_accepted(table.name)} AND {customer} IS NOT NULL "
+            f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
+        )
+    return {
+        "rows": rows,
+        "quarantined": refused,
+        "cells": cells,
+        "repaired": repaired,
+        "duplicates": rows - refused - written,
+        "orphans": orphans,
+    }
+
+
+def _reasons(bench: Bench, table: Table, repeated: str | None, references: Mapping[str, str]) -> dict[str, int]:
+    """How often each reason was met, by code; what is merely counted among them."""
+    parsed, accepted = _parsed(table.name), _accepted(table.name)
+    found = dict(
+        bench.rows(
+            f"SELECT problem.reason, count(*) FROM (SELECT unnest(problems) AS problem FROM {parsed}) GROUP BY ALL"
+        )
+    )
+    for code, sql in _counted(table, accepted, repeated, references):
+        found[code] = found.get(code, 0) + bench.row(sql)[0]
+    return {code: count for code, count in sorted(found.items()) if count}
+
+
+def _counted(
+    table: Table, accepted: str, repeated: str | None, references: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Queries for what stays and is counted."""
+    yield "refund_negated", f"SELECT count(*) FROM {accepted} AND is_repaired"
+    for column, target in references.items():
+        name = quoted(column)
+        yield (
+            "dangling_reference",
+            f"SELECT count(*) FROM {accepted} AND {name} IS NOT NULL AND {name} NOT IN (SELECT key FROM {target})",
+        )
+    if table.customer and table.name != "customers":
+        yield (
+            "before_created_at",
+            f"SELECT count(*) FROM (FROM {accepted}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
+            "WHERE own_us < created_us",
+        )
+    if table.name == "surveys":
+        yield (
+            "other_scale",
+            f"SELECT count(*) FROM {accepted} AND instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)",
+        )
+    if repeated and table.key:
+        content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
+        versions = f"SELECT DISTINCT {content} FROM {accepted} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
+        yield (
+            "tied_versions",
+            f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
+            f"GROUP BY {quoted(table.key)}, ingested_us)",
+        )
