@@ -81,6 +81,7 @@ ENGINE_COLUMNS = frozenset({"own_us", "ingested_us", "as_of_us", "day", "day_gap
 for the first row, 0 for a further row of one day. `polarity` is there where the table holds texts or ratings.
 """
 POLARITY_NEEDS = {"surveys": frozenset({"verbatim"}), "social_posts": frozenset({"text"}), "feedback": frozenset[str]()}
+CUSTOMER, AS_OF = "customer_id", "as_of_us"
 WINDOW_TEXT = " in the {days} days before"
 LIFETIME_TEXT = " so far"
 SUFFIX_LIFETIME = "lifetime"
@@ -89,7 +90,8 @@ SUFFIX_LIFETIME = "lifetime"
 class Rows:
     """Stands for the rows of one table inside a definition: an attribute is a column, and its use is recorded.
 
-    `needs` are the contract's columns without which the definition makes no sense, `computed` the row columns it uses.
+    `needs` are the contract's columns without which the definition makes no sense, `reads` the columns of the frame
+    that it reads.
     """
 
     def __init__(self, table: str) -> None:
@@ -98,12 +100,11 @@ class Rows:
         self._table = table
         self._staged = {column.staged: column.name for column in TABLES[table].columns.values()}
         self.needs: set[str] = set()
-        self.computed: set[str] = set()
+        self.reads: set[str] = set()
 
     def __getattr__(self, name: str) -> nw.Expr:
         if name in COLUMNS.get(self._table, {}):
             self.needs |= COLUMNS[self._table][name].needs
-            self.computed |= COLUMNS[self._table][name].computed | {name}
         elif name == "polarity" and self._table in POLARITY_NEEDS:
             self.needs |= POLARITY_NEEDS[self._table]
         elif name in self._staged:
@@ -111,15 +112,33 @@ class Rows:
         elif name not in ENGINE_COLUMNS or name == "polarity":
             known = [*self._staged, *ENGINE_COLUMNS, *COLUMNS.get(self._table, {})]
             raise DefinitionError(f"Table {self._table!r} has no column {name!r}{did_you_mean(name, known)}")
-        if name == "day_gap":
-            self.computed.add(name)
+        self.reads.add(name)
         return nw.col(name)
 
     def optional(self, name: str) -> nw.Expr:
         """A column without which the definition still makes sense: null throughout where it was not handed over."""
         if name not in self._staged:
             raise DefinitionError(f"Table {self._table!r} has no column {name!r}{did_you_mean(name, self._staged)}")
+        self.reads.add(name)
         return nw.col(name)
+
+    def previous(self, value: nw.Expr, *alike: str) -> nw.Expr:
+        """The value in the customer's row before (by own time, then key) among rows that are equal in `alike`."""
+        return value.shift(1).over(CUSTOMER, AS_OF, *alike, order_by=self._in_order("own_us", *alike))
+
+    def number_from_last(self, moment: nw.Expr, name: str, *alike: str) -> nw.Expr:
+        """1 in the customer's row of the latest moment (column `name`), 2 in the one before it, and so on.
+
+        It counts the rows that have the moment, among those that are equal in `alike`; ties are ordered by key.
+        """
+        number = moment.cum_count(reverse=True)
+        return number.over(CUSTOMER, AS_OF, *alike, order_by=self._in_order(name, *alike)).cast(nw.Int64)
+
+    def _in_order(self, moment: str, *alike: str) -> list[str]:
+        key = TABLES[self._table].key
+        order = [moment, *([key] if key else [])]
+        self.reads |= {CUSTOMER, AS_OF, *alike, *order}
+        return order
 
 
 @dataclass(frozen=True)
@@ -130,7 +149,7 @@ class RowColumn:
     name: str
     expression: nw.Expr
     needs: frozenset[str]
-    computed: frozenset[str]
+    reads: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -146,11 +165,11 @@ class Feature:
     unit: str
     description: str
     table: str | None = None
-    by: str = "customer_id"
+    by: str = CUSTOMER
     aggregate: Aggregate | None = None
     expression: nw.Expr | None = None
     needs: frozenset[str] = frozenset()
-    computed: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
     empty: float | None = None
     is_sensitive: bool = False
     window_days: int | None = None
@@ -204,7 +223,7 @@ def column(table: str) -> Callable[[Callable[[Rows], nw.Expr]], Callable[[Rows],
         there = COLUMNS.setdefault(table, {})
         if name in there or name in rows._staged or name in ENGINE_COLUMNS:
             raise DefinitionError(f"Table {table!r} has a column {name!r} already")
-        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), frozenset(rows.computed))
+        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), frozenset(rows.reads))
         return function
 
     return declare
@@ -216,7 +235,7 @@ def feature(
     unit: str,
     days: Sequence[int | None] | None = None,
     each: Sequence[str] | None = None,
-    by: str = "customer_id",
+    by: str = CUSTOMER,
     empty: float | None = None,
     sensitive: bool = False,
 ) -> Callable[[Callable[..., Aggregate]], Callable[..., Aggregate]]:
@@ -247,7 +266,7 @@ def feature(
                         by=by,
                         aggregate=tree.at((window, 0)),
                         needs=frozenset(rows.needs),
-                        computed=frozenset(rows.computed),
+                        reads=frozenset(rows.reads),
                         empty=empty,
                         is_sensitive=sensitive,
                         window_days=window,

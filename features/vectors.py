@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from features.aggregates import COUNTED, Aggregate, Primitive
 from features.asof import Frame, Tables, external_customers, view
-from features.contract import DAY_US
 from features.define import COLUMNS, Feature, load_families
+from features.grouping import Group, aggregated, empty_value, finished, narrowed
 from features.language import LEXICON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
 KEYS = ("customer_id", "as_of_us")
 
@@ -43,145 +43,79 @@ def definition_fingerprint() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def describe() -> list[dict[str, str | int | bool | None]]:
+    """The dictionary of features: one row each, in the order of the vector.
+
+    Columns `name`, `family`, `unit`, `table` (`vector` where derived from other features), `window_days` (null for the
+    whole life), `description`, `definition`, `is_category`, `is_sensitive`.
+    """
+    return [
+        {
+            "name": declared.name,
+            "family": declared.family,
+            "unit": declared.unit,
+            "table": declared.table or "vector",
+            "window_days": declared.window_days,
+            "description": declared.description,
+            "definition": declared.definition,
+            "is_category": declared.is_category,
+            "is_sensitive": declared.is_sensitive,
+        }
+        for declared in load_families().values()
+    ]
+
+
 def vectors(tables: Tables, as_of_us: int) -> Frame:
     """Return the vectors of all external customers known at an instant.
 
     Columns `customer_id` (string), `as_of_us` (int64), then one per feature in the order of the register: float64, or
     string for a category. A feature whose table or column the company does not have is null throughout.
     """
+    frame = _settled(external_customers(tables, as_of_us).select(*KEYS))
+    groups = _groups(tables)
+    for group in groups:
+        rows = narrowed(view(tables, group.table, as_of_us), group)
+        partial = _settled(aggregated(rows, group.parts, group.by))
+        frame = frame.join(finished(partial, group), on=list(KEYS), how="left")
+    return _completed(frame, groups)
+
+
+def _settled(frame: Frame) -> Frame:
+    """Run what DuckDB has to do, and go on with Polars.
+
+    One row per customer is left by then, of integers, decimals and texts: building a wide query costs DuckDB's client
+    seconds, and floats come out the same bit by bit when one library computes them.
+    """
+    if frame.implementation.is_duckdb():
+        return frame.collect("polars").lazy()
+    return frame
+
+
+def _groups(tables: Tables) -> list[Group]:
+    """The features that the company's tables feed, by table and column of the customer."""
+    members: dict[tuple[str, str], list[Feature]] = {}
+    for declared in load_families().values():
+        if declared.table and tables.has(declared.table, *declared.needs):
+            members.setdefault((declared.table, declared.by), []).append(declared)
+    return [Group(table, by, tuple(of)) for (table, by), of in members.items()]
+
+
+def _completed(frame: Frame, groups: Sequence[Group]) -> Frame:
+    """Fill in what customers without rows get, what is absent, and the derived features."""
     features = load_families()
-    groups: dict[tuple[str, str], list[Feature]] = {}
-    for declared in features.values():
-        if declared.table and _is_fed(tables, declared):
-            groups.setdefault((declared.table, declared.by), []).append(declared)
-    frame = external_customers(tables, as_of_us).select("customer_id", "as_of_us")
-    for (table, by), members in groups.items():
-        partial = _aggregated(view(tables, table, as_of_us), table, by, members, as_of_us)
-        frame = frame.join(partial, on="customer_id", how="left")
-    fed = [declared for members in groups.values() for declared in members]
-    absent = [f for f in features.values() if f.table and not _is_fed(tables, f)]
-    frame = frame.with_columns(*(_finished(f, as_of_us) for f in fed), *(_null(f) for f in absent))
+    fed = {member.name for group in groups for member in group.members}
+    frame = frame.select(*KEYS, *(_filled(declared, fed) for declared in features.values() if declared.table))
     for level in _levels(features.values()):
         frame = frame.with_columns(*(_derived(declared) for declared in level))
     return frame.select(*KEYS, *features)
 
 
-def _is_fed(tables: Tables, declared: Feature) -> bool:
-    return declared.table is not None and tables.has(declared.table, *declared.needs)
-
-
-def _null(declared: Feature) -> nw.Expr:
-    return nw.lit(None, nw.String if declared.is_category else nw.Float64).alias(declared.name)
-
-
-def _part(table: str, by: str, primitive: Primitive) -> str:
-    """Name of the column that holds a partial result; equal parts of different features share it."""
-    return "part_" + hashlib.sha256(f"{table} {by} {primitive}".encode()).hexdigest()[:16]
-
-
-def _inside(primitive: Primitive, as_of_us: int) -> list[nw.Expr]:
-    far, near = primitive.span
-    conditions = [] if primitive.where is None else [primitive.where]
-    if far is not None:
-        conditions.append(nw.col("own_us") >= as_of_us - far * DAY_US)
-    if near:
-        conditions.append(nw.col("own_us") < as_of_us - near * DAY_US)
-    return conditions
-
-
-def _aggregated(rows: Frame, table: str, by: str, members: Sequence[Feature], as_of_us: int) -> Frame:
-    """One row per customer with the partial results that the features of one table need."""
-    parts = {_part(table, by, p): p for f in members if f.aggregate for p in f.aggregate.primitives()}
-    rows = _with_columns(rows.filter(~nw.col(by).is_null()), table, by, {name for f in members for name in f.computed})
-    latest = {name: p for name, p in parts.items() if p.operation == "latest"}
-    keys = {name: _when(_inside(p, as_of_us), p.order).alias(f"key_{name}") for name, p in latest.items()}
-    if keys:
-        rows = rows.with_columns(*keys.values())
-        rows = rows.with_columns(*(nw.col(f"key_{name}").max().over(by).alias(f"top_{name}") for name in keys))
-    aggregates = [_operation(name, p, as_of_us).alias(name) for name, p in parts.items()]
-    grouped = rows.group_by(by).agg(*aggregates)
-    return grouped if by == "customer_id" else grouped.rename({by: "customer_id"})
-
-
-def _with_columns(rows: Frame, table: str, by: str, wanted: set[str]) -> Frame:
-    """Add the computed columns that are used, in the order of their declaration: one may use those before it."""
-    if "day_gap" in wanted:
-        before = nw.col("day").shift(1).over(by, order_by="own_us")
-        rows = rows.with_columns((nw.col("day") - before).alias("day_gap"))
-    for declared in COLUMNS.get(table, {}).values():
-        if declared.name in wanted:
-            rows = rows.with_columns(declared.expression.alias(declared.name))
-    return rows
-
-
-def _when(conditions: Iterable[nw.Expr], value: nw.Expr | None) -> nw.Expr:
-    chosen = nw.lit(1, nw.Int64) if value is None else value
-    listed = list(conditions)
-    return nw.when(*listed).then(chosen) if listed else chosen
-
-
-def _operation(name: str, primitive: Primitive, as_of_us: int) -> nw.Expr:
-    inside = _inside(primitive, as_of_us)
-    match primitive.operation:
-        case "count":
-            return _when(inside, None).sum() if inside else nw.len()
-        case "sum":
-            return _when(inside, primitive.value).sum()
-        case "min":
-            return _when(inside, primitive.value).min()
-        case "max":
-            return _when(inside, primitive.value).max()
-        case "latest":
-            return nw.when(nw.col(f"key_{name}") == nw.col(f"top_{name}")).then(primitive.value).max()
-        case "distinct":
-            value = _when(inside, primitive.value)
-            return value.n_unique() - value.is_null().cast(nw.Int64).max()
-
-
-def _finished(declared: Feature, as_of_us: int) -> nw.Expr:
-    assert declared.aggregate is not None and declared.table is not None
-    value = _value(declared.aggregate, declared, as_of_us)
-    if declared.is_category:
-        return value.cast(nw.String).alias(declared.name)
-    if declared.empty is not None:
-        value = value.fill_null(declared.empty)
-    return value.alias(declared.name)
-
-
-def _value(tree: Aggregate, declared: Feature, as_of_us: int) -> nw.Expr:
-    """The tree of a feature as an expression over its partial results."""
-    if tree.primitive:
-        assert declared.table is not None
-        part = nw.col(_part(declared.table, declared.by, tree.primitive))
-        if declared.is_category:
-            return part
-        number = part.cast(nw.Float64)
-        return number.fill_null(0.0) if tree.primitive.operation in COUNTED else number
-    if tree.operation == "number":
-        return nw.lit(tree.number, nw.Float64)
-    if tree.operation == "as_of":
-        return nw.lit(float(as_of_us), nw.Float64)
-    return _arithmetic(tree.operation, [_value(part, declared, as_of_us) for part in tree.parts])
-
-
-def _arithmetic(operation: str, parts: list[nw.Expr]) -> nw.Expr:
-    first, second = parts[0], parts[-1]
-    match operation:
-        case "+":
-            return first + second
-        case "-":
-            return first - second
-        case "*":
-            return first * second
-        case "/":
-            return nw.when(second != 0).then(first / second)
-        case ">":
-            return (first > second).cast(nw.Int64).cast(nw.Float64)
-        case "sqrt":
-            return nw.when(first > 0).then(first).otherwise(nw.when(first <= 0).then(nw.lit(0.0))).sqrt()
-        case "growth":
-            return ((first + 1.0) / (second + 1.0)).log()
-    raise AssertionError(operation)
+def _filled(declared: Feature, fed: set[str]) -> nw.Expr:
+    if declared.name not in fed:
+        return nw.lit(None, nw.String if declared.is_category else nw.Float64).alias(declared.name)
+    empty = empty_value(declared)
+    column = nw.col(declared.name)
+    return column if empty is None else column.fill_null(empty)
 
 
 def _levels(features: Iterable[Feature]) -> list[list[Feature]]:
@@ -215,7 +149,6 @@ def panel(tables: Tables, instants: Sequence[int]) -> pd.DataFrame:
 
 def collect(frame: Frame) -> pd.DataFrame:
     """Run a lazy frame and return it as pandas, ordered by customer."""
-    import pyarrow as pa
-
-    table: pa.Table = frame.collect("pyarrow").to_native()  # type: ignore[assignment]  # narwhals types the native frame as its own protocol
-    return table.sort_by("customer_id").to_pandas()
+    table: pa.Table = frame.collect("pyarrow").to_native()
+    ordered: pd.DataFrame = table.sort_by("customer_id").to_pandas()
+    return ordered

@@ -5,9 +5,14 @@ An order is a purchase, counted by `order_id`, else by `transaction_id`; renewal
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import narwhals as nw
 
 from features.define import FEATURE_WINDOW as CURRENT
+
+if TYPE_CHECKING:
+    from features.aggregates import Span
 from features.define import (
     PREVIOUS,
     Aggregate,
@@ -43,11 +48,10 @@ def order_key(rows: Rows) -> nw.Expr:
 @column("transactions")
 def order_gap(rows: Rows) -> nw.Expr:
     """Days since the purchase before; 0 for a further purchase of one day."""
-    before = rows.day.shift(1).over("customer_id", "kind", order_by=["own_us", "transaction_id"])
-    return nw.when(rows.is_order).then(rows.day - before)
+    return nw.when(rows.is_order).then(rows.day - rows.previous(rows.day, "kind"))
 
 
-def _order_value(rows: Rows, window: str = CURRENT) -> Aggregate:
+def _order_value(rows: Rows, window: Span = CURRENT) -> Aggregate:
     return total(rows.amount, rows.is_order, window) / distinct(rows.order_key, rows.is_order, window)
 
 

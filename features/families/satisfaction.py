@@ -52,8 +52,7 @@ def answered_us(rows: Rows) -> nw.Expr:
 @column("surveys")
 def answers_from_last(rows: Rows) -> nw.Expr:
     """1 for the latest answer of a customer to an instrument, 2 for the one before it."""
-    number = rows.answered_us.cum_count(reverse=True)
-    return number.over("customer_id", "instrument", order_by=["answered_us", "response_id"]).cast(nw.Int64)
+    return rows.number_from_last(rows.answered_us, "answered_us", "instrument")
 
 
 @column("surveys")

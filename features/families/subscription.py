@@ -41,13 +41,13 @@ def is_announced(rows: Rows) -> nw.Expr:
 @column("subscriptions")
 def end_before_us(rows: Rows) -> nw.Expr:
     """End of the customer's subscription that started before this one."""
-    return rows.ended_us.shift(1).over("customer_id", order_by=["own_us", "subscription_id"])
+    return rows.previous(rows.ended_us)
 
 
 @column("subscriptions")
 def mrr_step(rows: Rows) -> nw.Expr:
     """Change of price where one subscription takes over from another at the same instant; such an end is no end."""
-    before = rows.mrr.shift(1).over("customer_id", order_by=["own_us", "subscription_id"])
+    before = rows.previous(rows.mrr)
     return nw.when(rows.end_before_us == rows.own_us).then(rows.mrr - before)
 
 
