@@ -48,6 +48,7 @@ STRONGEST = 3
 WORDS_PER_SIGN = 6  # at least one word in so many must be a sign of a language
 
 FOLDED = dict(zip("ăâáàãäåîíìïșşśțţéèêëóòôöõúùûüñç’-", "aaaaaaaiiiissstteeeeooooouuuunc' ", strict=True))
+ROMANIAN_LETTERS = "[ășțţĂȘȚŢ]"
 KOREAN_BUT = "(?:지만|데|으나)$"
 KOREAN_DENIED = "^안_|_.{0,2}(?:않|없|못)"  # the stem written as _
 DECOMPOSED = r"[\x{300}-\x{36f}\x{1100}-\x{11ff}]"
@@ -204,6 +205,7 @@ class Tokens:
     text: Ints
     word: Ints
     roles: Roles
+    romanian_letters: Ints
 
     def count(self, role: Flags) -> Ints:
         """Return how many words of each text have a role."""
@@ -221,12 +223,14 @@ def _tokens(texts: pl.Series) -> Tokens:
     distinct = coded.unique()
     vocabulary = distinct.cast(pl.String).gather(distinct.to_physical().arg_sort())
     text = np.repeat(np.arange(len(texts)), lengths)
-    return Tokens(len(texts), text, coded.to_physical().to_numpy(), _roles(vocabulary))
+    letters = texts.str.count_matches(ROMANIAN_LETTERS).to_numpy().astype(np.int64)
+    return Tokens(len(texts), text, coded.to_physical().to_numpy(), _roles(vocabulary), letters)
 
 
 def _spoken(tokens: Tokens) -> tuple[Ints, Flags, Flags]:
     """Return which Latin lexicon each text takes, whether it is told for sure, and whether the text is Korean."""
     english, romanian, other = (tokens.count(role) for role in tokens.roles.speaks)
+    romanian += tokens.romanian_letters
     latin, hangul = tokens.count(tokens.roles.is_latin), tokens.count(tokens.roles.is_hangul)
     best, unread = np.maximum(english, romanian), tokens.count(tokens.roles.is_foreign)
     foreign = (np.maximum(other, unread) > best) | (best * WORDS_PER_SIGN < latin)

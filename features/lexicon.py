@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HANGUL = "가-힣ㄱ-ㅣ"
-LATIN_WORD = r"@\S+|https?:\S+|[a-z0-9_]+(?:'[a-z]+)*"
+LATIN_WORD = r"@\S+|https?:\S+|[a-z0-9_]+(?:'[a-z_]+)*"
 
 
 @dataclass(frozen=True)
