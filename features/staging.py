@@ -304,9 +304,9 @@ def _write_quarantine(bench: Bench, name: str) -> None:
         return
     path = literal(str(bench.folder / "quarantine" / f"{name}.parquet"))
     bench.rows(
-        f"COPY (SELECT row, problem.scope, problem.column, problem.reason, raw "
+        f"COPY (SELECT row, problem.scope AS scope, problem.column AS \"column\", problem.reason AS reason, raw "
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
-        f"ORDER BY row, scope DESC, problem.column, reason) TO {path} (FORMAT parquet)"
+        f"ORDER BY row, scope DESC, \"column\", reason) TO {path} (FORMAT parquet)"
     )
 
 
