@@ -58,6 +58,7 @@ __all__ = [
     "count",
     "days_since",
     "days_since_first",
+    "derivation_rounds",
     "derived",
     "distinct",
     "feature",
@@ -328,13 +329,35 @@ def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
 
 
 def load_families() -> dict[str, Feature]:
-    """Import every file under `features/families` and return the register. Safe to call again."""
+    """Import every file under `features/families` and return the register, ordered by family and place in its file.
+
+    Safe to call again. Raises DefinitionError where derived features use what is not there.
+    """
     package = importlib.import_module("features.families")
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
         importlib.import_module(f"features.families.{module.name}")
+    families = [declared.family for declared in FEATURES.values()]
+    if families != sorted(families):  # somebody imported a family by itself
+        ordered = sorted(FEATURES.items(), key=lambda item: item[1].family)
+        FEATURES.clear()
+        FEATURES.update(ordered)
     for name, declared in FEATURES.items():
         for source in declared.sources - FEATURES.keys():
             raise DefinitionError(
                 f"Feature {name!r} uses {source!r}, which is not defined{did_you_mean(source, FEATURES)}"
             )
+    derivation_rounds()
     return FEATURES
+
+
+def derivation_rounds() -> list[list[Feature]]:
+    """Derived features in rounds, so that each finds its sources. Raises DefinitionError where they go in a circle."""
+    waiting = {name: declared for name, declared in FEATURES.items() if declared.expression is not None}
+    rounds = []
+    while waiting:
+        ready = [declared for declared in waiting.values() if not declared.sources & waiting.keys()]
+        if not ready:
+            raise DefinitionError(f"Derived features use one another in a circle: {', '.join(sorted(waiting))}")
+        rounds.append(ready)
+        waiting = {name: declared for name, declared in waiting.items() if declared not in ready}
+    return rounds

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from features.asof import Frame, Tables, external_customers, view
-from features.define import COLUMNS, Feature, load_families
+from features.define import COLUMNS, Feature, derivation_rounds, load_families
 from features.grouping import Group, aggregated, empty_value, finished, narrowed
 from features.language import LEXICON_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -32,8 +32,9 @@ def feature_names() -> list[str]:
 
 def definition_lines() -> list[str]:
     """One line of text per feature: what it computes. The reviewed form of all definitions."""
-    columns = [f"{c.table}.{c.name} | {c.expression!r}" for of in COLUMNS.values() for c in of.values()]
-    return [f"lexicon | {LEXICON_VERSION}", *columns, *(declared.definition for declared in load_families().values())]
+    features = load_families()
+    columns = [f"{c.table}.{c.name} | {c.expression!r}" for table in sorted(COLUMNS) for c in COLUMNS[table].values()]
+    return [f"lexicon | {LEXICON_VERSION}", *columns, *(declared.definition for declared in features.values())]
 
 
 def definition_fingerprint() -> str:
@@ -105,7 +106,7 @@ def _completed(frame: Frame, groups: Sequence[Group]) -> Frame:
     features = load_families()
     fed = {member.name for group in groups for member in group.members}
     frame = frame.select(*KEYS, *(_filled(declared, fed) for declared in features.values() if declared.table))
-    for level in _levels(features.values()):
+    for level in derivation_rounds():
         frame = frame.with_columns(*(_derived(declared) for declared in level))
     return frame.select(*KEYS, *features)
 
@@ -116,22 +117,6 @@ def _filled(declared: Feature, fed: set[str]) -> nw.Expr:
     empty = empty_value(declared)
     column = nw.col(declared.name)
     return column if empty is None else column.fill_null(empty)
-
-
-def _levels(features: Iterable[Feature]) -> list[list[Feature]]:
-    """Derived features in rounds, so that each finds its sources."""
-    waiting = [declared for declared in features if declared.expression is not None]
-    done: set[str] = set()
-    rounds = []
-    while waiting:
-        names = {declared.name for declared in waiting}
-        ready = [declared for declared in waiting if not (declared.sources & names)]
-        if not ready:
-            raise AssertionError(f"derived features in a circle: {sorted(names)}")
-        rounds.append(ready)
-        done |= {declared.name for declared in ready}
-        waiting = [declared for declared in waiting if declared.name not in done]
-    return rounds
 
 
 def _derived(declared: Feature) -> nw.Expr:

@@ -46,6 +46,16 @@ def company(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def staged(company, tmp_path_factory):
+    """The simulated company in contract form, as `features.sources.open_tables` takes it."""
+    from features.project import Project
+    from features.simulation.parameters import LAST_INSTANT_US
+    from features.sources import stage
+
+    return stage(Project(home=tmp_path_factory.mktemp("staged"), location=str(company)), LAST_INSTANT_US)
+
+
+@pytest.fixture(scope="session")
 def datasets() -> Path:
     """The folder of public data sets."""
     needs_datasets()
@@ -97,6 +107,11 @@ def browser():
     needs_browser()
     with capabilities.chromium() as running:
         yield running
+
+
+def pytest_addoption(parser):
+    """`--rewrite-golden` writes what the tests would otherwise compare with: read the difference before a commit."""
+    parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing with them")
 
 
 def pytest_configure(config):
