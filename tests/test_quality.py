@@ -98,7 +98,7 @@ def test_the_base_rate_has_no_resolution_no_skill_and_no_reliability_term():
 
 
 def test_a_random_score_of_twelve_values_has_a_lift_of_one():
-    # A decile cut that breaks ties by row order calls the same score 1.68: METRICS of fight-churn's listing.
+    # A decile cut that breaks ties by the order of rows calls the same score 1.68 (the lift listing of fight-churn).
     draw = np.random.default_rng(0)
     y = np.sort(draw.random(5000) < 0.1)[::-1].astype(int)
     lifts = [quality.lift_at(y, draw.integers(0, 12, 5000), 0.10) for _ in range(300)]
