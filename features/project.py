@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from features.contract import TABLES
 from features.errors import ConfigurationError, UsageError, did_you_mean
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 DEFAULT_HOME = ".vouch"
 PROJECT_FILE = "vouch.toml"
 ENGINES = ("duckdb", "polars", "spark")
+
+
+POSTGRES = "postgresql://"
+EPOCH_UNITS = ("s", "ms", "us")
+
+
+def redacted(location: str) -> str:
+    """A location as it may be printed: without the password and the parameters of a URL.
+
+    >>> redacted("postgresql://ada:secret@db.example/shop?schema=crm")
+    'postgresql://ada:***@db.example/shop'
+    """
+    if not location.startswith(POSTGRES):
+        return location
+    parts = urlsplit(location)
+    user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
+    host = parts.netloc.rpartition("@")[2]
+    name = f"{user}{':***' if colon else ''}@{host}" if user else host
+    return parts._replace(netloc=name, query="").geturl()
 
 
 @dataclass(frozen=True)
@@ -42,52 +62,77 @@ class Project:
     """
 
     home: Path
-    location: str | None
+    location: str | None = field(repr=False)
     sources: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
     feedback_sources: tuple[str, ...] = ()
-    store: str | None = None
-    tracking: str | None = None
+    store: str | None = field(default=None, repr=False)
+    tracking: str | None = field(default=None, repr=False)
     memory_limit: str = "4GB"
     threads: int | None = None
 
 
-_KEYS = {
-    "": {"data", "source", "tables", "feedback", "engine"},
-    "feedback": {"sources"},
-    "engine": {"memory_limit", "threads"},
-    "tables": {"from", "columns", "constants", "query", "epoch"},
+_FILE_KEYS: Mapping[str, type] = {"data": str, "source": dict, "tables": dict, "feedback": dict, "engine": dict}
+_SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
+    "feedback": {"sources": list},
+    "engine": {"memory_limit": str, "threads": int},
 }
+_TABLE_PARTS = ("columns", "constants", "epoch")
+_TABLE_KEYS: Mapping[str, type] = {"from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict}
+_WORDS = {str: "a text", dict: "a table", list: "a list", int: "a whole number"}
 
 
-def _only(found: Mapping[str, Any], allowed: set[str], where: str, path: Path) -> None:
-    for key in found:
-        if key not in allowed:
-            raise ConfigurationError(f"{path}: unknown key {key!r} in {where}{did_you_mean(key, allowed)}")
+class _Part:
+    """One table of a project file: unknown keys and values of another type are errors that name the place."""
+
+    def __init__(self, path: Path, where: str, raw: Any) -> None:
+        self.where = f"{path}: {where}" if where else f"{path}"
+        if not isinstance(raw, dict):
+            raise ConfigurationError(f"{self.where} must be a table")
+        self.raw: dict[str, Any] = raw
+
+    def only(self, allowed: Mapping[str, type]) -> _Part:
+        """Refuse a key that is not allowed, or a value of another type."""
+        for key, value in self.raw.items():
+            if key not in allowed:
+                raise ConfigurationError(f"{self.where}: unknown key {key!r}{did_you_mean(key, allowed)}")
+            if not isinstance(value, allowed[key]) or (allowed[key] is int and isinstance(value, bool)):
+                raise ConfigurationError(f"{self.where}: {key!r} must be {_WORDS[allowed[key]]}")
+        return self
+
+    def texts(self) -> dict[str, str]:
+        """All keys, whose values must be texts."""
+        return {**self.only(dict.fromkeys(self.raw, str)).raw}
 
 
-def _mapping(table: str, raw: Mapping[str, Any], path: Path) -> TableMapping:
+def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
     where = f"[tables.{table}]"
     if table not in TABLES:
         raise ConfigurationError(f"{path}: {where} is no table of the contract{did_you_mean(table, TABLES)}")
-    _only(raw, _KEYS["tables"], where, path)
-    if ("from" in raw) == ("query" in raw):
-        raise ConfigurationError(f"{path}: {where} needs either `from` or `query`, not both and not neither")
-    for part in ("columns", "constants", "epoch"):
-        _only(raw.get(part, {}), set(TABLES[table].columns), f"{where} {part}", path)
-    return TableMapping(
-        source=raw.get("from"),
-        columns=dict(raw.get("columns", {})),
-        constants=dict(raw.get("constants", {})),
-        query=raw.get("query"),
-        epoch=dict(raw.get("epoch", {})),
-    )
+    part = _Part(path, where, raw).only(_TABLE_KEYS)
+    if ("from" in part.raw) == ("query" in part.raw):
+        raise ConfigurationError(f"{path}: {where} needs `from` or `query`, and not both")
+    columns, constants, epoch = (_Part(path, f"{where} {key}", part.raw.get(key, {})) for key in _TABLE_PARTS)
+    for named in (columns, constants, epoch):
+        for column in named.raw:
+            if column not in TABLES[table].columns:
+                there = TABLES[table].columns
+                raise ConfigurationError(f"{named.where}: the contract has no {column!r}{did_you_mean(column, there)}")
+    for column, constant in constants.raw.items():
+        if isinstance(constant, dict | list):
+            raise ConfigurationError(f"{constants.where}: {column!r} must be a text, a number, a date, true or false")
+        if column in columns.raw:
+            raise ConfigurationError(f"{constants.where}: {column!r} stands in columns, too")
+    for column, unit in epoch.texts().items():
+        if unit not in EPOCH_UNITS or TABLES[table].columns[column].kind != "time":
+            raise ConfigurationError(f"{epoch.where}: a time column and one of {', '.join(EPOCH_UNITS)} are needed")
+    return TableMapping(part.raw.get("from"), columns.texts(), constants.raw, part.raw.get("query"), epoch.texts())
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise UsageError(f"There is no project file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
@@ -96,28 +141,38 @@ def _read(path: Path) -> dict[str, Any]:
 def _anchored(path: Path, name: str) -> str:
     """A location named in a project file, relative to the folder of that file; `${NAME}` is read from the settings."""
     expanded = os.path.expandvars(name)
-    if expanded.startswith("postgresql://"):
+    if expanded.startswith(POSTGRES):
         return expanded
     if "$" in expanded:
         raise ConfigurationError(f"{path}: the variable in {name!r} is not set")
-    return str((path.parent / expanded).resolve())
+    location = (path.parent / expanded).resolve()
+    if not location.exists():
+        raise ConfigurationError(f"{path}: there is no file or folder {location}")
+    return str(location)
 
 
-def _from_file(path: Path, home: Path) -> Project:
-    raw = _read(path)
-    _only(raw, _KEYS[""], "the file", path)
-    for section in ("feedback", "engine"):
-        _only(raw.get(section, {}), _KEYS[section], f"[{section}]", path)
-    engine = raw.get("engine", {})
+def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
+    known = TABLES["feedback"].columns["source"].values
+    given = _Part(path, "[feedback]", raw.get("feedback", {})).only(_SECTION_KEYS["feedback"]).raw.get("sources", [])
+    for source in given:
+        if source not in known:
+            raise ConfigurationError(f"{path}: [feedback] sources: {source!r} is none of {', '.join(known)}")
+    return tuple(given)
+
+
+def _from_file(path: Path) -> Project:
+    raw = _Part(path, "", _read(path)).only(_FILE_KEYS).raw
+    sources = _Part(path, "[source]", raw.get("source", {})).texts()
+    engine = _Part(path, "[engine]", raw.get("engine", {})).only(_SECTION_KEYS["engine"]).raw
+    if engine.get("threads", 1) < 1:
+        raise ConfigurationError(f"{path}: [engine] threads must be at least 1")
     return Project(
-        home=home,
+        home=home(),
         location=_anchored(path, raw["data"]) if "data" in raw else None,
-        sources={name: _anchored(path, file) for name, file in raw.get("source", {}).items()},
-        tables={name: _mapping(name, table, path) for name, table in raw.get("tables", {}).items()},
-        feedback_sources=tuple(raw.get("feedback", {}).get("sources", ())),
-        store=os.environ.get("VOUCH_STORE_URL"),
-        tracking=os.environ.get("MLFLOW_TRACKING_URI"),
-        memory_limit=engine.get("memory_limit", "4GB"),
+        sources={name: _anchored(path, file) for name, file in sources.items()},
+        tables={name: _mapping(path, name, table) for name, table in raw.get("tables", {}).items()},
+        feedback_sources=_feedback_sources(path, raw),
+        memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
     )
 
@@ -137,14 +192,16 @@ def load_project(data: str | None = None) -> Project:
         if not Path(PROJECT_FILE).exists():
             raise UsageError(f"No data given, and no {PROJECT_FILE} in this folder. Give a folder, file or URL.")
         data = PROJECT_FILE
-    if data.endswith(".toml"):
-        return _from_file(Path(data).resolve(), home())
-    if not data.startswith("postgresql://") and not Path(data).exists():
+    project = _from_file(Path(data).resolve()) if data.endswith(".toml") else Project(home(), _location(data))
+    return replace(project, store=os.environ.get("VOUCH_STORE_URL"), tracking=os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def _location(data: str) -> str:
+    if data.startswith(POSTGRES):
+        return data
+    path = Path(data)
+    if not path.exists():
         raise UsageError(f"There is no file or folder {data!r}")
-    location = data if data.startswith("postgresql://") else str(Path(data).resolve())
-    return Project(
-        home=home(),
-        location=location,
-        store=os.environ.get("VOUCH_STORE_URL"),
-        tracking=os.environ.get("MLFLOW_TRACKING_URI"),
-    )
+    if path.is_file() and path.suffix.lower() in {".csv", ".parquet"}:
+        raise UsageError(f"{data!r} is a single table: give the folder that it lies in, or name it in a {PROJECT_FILE}")
+    return str(path.resolve())

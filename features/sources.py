@@ -19,21 +19,17 @@ import duckdb
 import narwhals as nw
 
 from features.asof import Tables
-from features.contract import ACTIVITY_TABLES, CONTRACT_VERSION, DAY_US, TABLES
-from features.errors import ConfigurationError, DataError, MissingExtra, UsageError, did_you_mean
-from features.language import LEXICON_VERSION
-from features.mapping import plans
+from features.contract import ACTIVITY_TABLES, DAY_US
+from features.errors import DataError, MissingExtra, UsageError, did_you_mean
+from features.intake import prepare
 from features.project import ENGINES
-from features.reading import quoted
-from features.relations import ROW, Relation, file_sources, inspected, numbered
-from features.staging import OWN, Bench, close_off, connect, first_line, stage_tables, unreadable
+from features.report import full_report
+from features.staging import Bench, connect, stage_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from features.mapping import Plan
     from features.project import Project
-    from features.relations import FileSource
     from features.staging import Outcome
 
 BUILDING = ".building-"
@@ -80,7 +76,7 @@ def stage(project: Project, now_us: int) -> Staged:
         folder.mkdir()
         connection = connect(project, Path(building))
         try:
-            planned, base = _prepare(connection, project, Path(building))
+            planned, base = prepare(connection, project, Path(building))
             found = _reusable(home, base, now_us)
             if found is None:
                 outcomes = stage_tables(Bench(connection, folder, now_us), planned)
@@ -89,77 +85,6 @@ def stage(project: Project, now_us: int) -> Staged:
             connection.close()
     _show_quarantine(project.home, found)
     return _opened(found)
-
-
-def _prepare(connection: duckdb.DuckDBPyConnection, project: Project, folder: Path) -> tuple[dict[str, Plan], str]:
-    """Make the company's relations, close the connection to everything else, say how each table is read.
-
-    Returns the plans, and the digest of all that they read and how.
-    """
-    location = Path(project.location) if project.location else None
-    files = _files(project, location)
-    digests: dict[str, str] = {}
-    for name in _used(project, files):
-        files[name], digests[name] = inspected(files[name])
-    parts = [part for name in digests for part in files[name].parts]
-    close_off(connection, parts, folder)
-    relations = {name: _file_relation(connection, files[name]) for name in digests}
-    planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
-    return planned, _base(project, digests)
-
-
-def _files(project: Project, location: Path | None) -> dict[str, FileSource]:
-    return file_sources(location, project.sources)
-
-
-def _used(project: Project, names: Iterable[str]) -> list[str]:
-    """Sources that feed a table by name, by mapping, or by a query that speaks of them."""
-    wanted = {name for name in TABLES if name not in project.tables}
-    wanted |= {mapping.source for mapping in project.tables.values() if mapping.source}
-    queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
-    return [name for name in sorted(names) if name in wanted or name.lower() in queries]
-
-
-def _described(connection: duckdb.DuckDBPyConnection, place: str, sql: str, *, is_csv: bool = False) -> Relation:
-    try:
-        described = connection.execute(f"DESCRIBE FROM {sql}").fetchall()
-    except duckdb.Error as error:
-        raise unreadable(place, error) from error
-    columns = {name: physical for name, physical, *_ in described if name != ROW}
-    return Relation(place, sql, columns, is_csv)
-
-
-def _file_relation(connection: duckdb.DuckDBPyConnection, source: FileSource) -> Relation:
-    relation = _described(connection, str(source.place), source.rows(), is_csv=source.is_csv)
-    connection.execute(f"CREATE VIEW {quoted(source.name)} AS SELECT * EXCLUDE ({quoted(ROW)}) FROM {relation.sql}")
-    return relation
-
-
-def _query_relation(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> Relation:
-    """A query of the project file as a relation: one SELECT, and nothing else."""
-    place = f"[tables.{table}] query"
-    try:
-        statements = connection.extract_statements(query)
-    except duckdb.Error as error:
-        raise ConfigurationError(f"{place}: {first_line(error)}") from error
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise ConfigurationError(f"{place}: must be one SELECT, and nothing else")
-    view = f"{OWN}.{quoted(f'query {table}')}"
-    try:
-        connection.execute(f"CREATE VIEW {view} AS {query}")
-    except duckdb.Error as error:
-        raise ConfigurationError(f"{place}: {first_line(error)}") from error
-    return _described(connection, place, numbered(view))
-
-
-def _base(project: Project, digests: Mapping[str, str]) -> str:
-    """Digest of the input, the mapping, and what the reading of both depends on."""
-    mapping = {
-        name: [m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch)]
-        for name, m in project.tables.items()
-    }
-    told = [CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:
@@ -238,7 +163,7 @@ def _opened(folder: Path) -> Staged:
     return Staged(
         folder=folder,
         fingerprint=manifest["fingerprint"],
-        report=report,
+        report=full_report(report),
         columns={name: frozenset(columns) for name, columns in manifest["columns"].items()},
         data_through_us=manifest["data_through_us"],
     )

@@ -19,6 +19,7 @@ from features.language import polarity, polarity_from_rating
 from features.quarantine import UNREADABLE, check_sql, staged_columns
 from features.reading import WANTED, literal, quoted
 from features.relations import ROW
+from features.report import warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from features.mapping import Plan
     from features.project import Project
 
-OWN = "vouch"
+OWN = "vouch_staging"
 """Schema of what staging makes for itself; the company's relations stand in the default one."""
 TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
 """Tables whose rows carry a text, and so a polarity."""
@@ -167,7 +168,7 @@ def contract_form(
         rows: relation of accepted rows, as `check_sql` gives them.
         repeated: relation with a column `key`: keys that occur more than once; None where there are none.
         references: for a reference column, the relation with a column `key` that it must point into.
-        has_polarity: whether the polarity of texts and ratings stands in `vouch.texts` and `vouch.ratings`.
+        has_polarity: whether the polarity of texts and ratings stands in `texts` and `ratings`.
     """
     content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
     plain = f"SELECT {content}, CAST(NULL AS BIGINT) AS superseded_us FROM {rows}"
@@ -225,8 +226,8 @@ def _finish(bench: Bench, plan: Plan, there: set[str]) -> Outcome:
         f"FROM {_parsed(name)}"
     )
     columns = tuple(column for column in plan.inputs if column not in empty)
-    warnings = (*plan.warnings, *(_left_out(table, column) for column in empty))
-    return Outcome(report, accepted_until_us, future_from_us, columns, warnings)
+    told = (*plan.warnings, *(_left_out(table, column) for column in empty), *warnings(table, columns, report))
+    return Outcome(report, accepted_until_us, future_from_us, columns, told)
 
 
 def _left_out(table: Table, column: str) -> str:
@@ -268,7 +269,7 @@ def _repeated(bench: Bench, table: Table) -> str | None:
 
 
 def judge_texts(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
-    """Make `vouch.texts` (key, polarity) and, for feedback, `vouch.ratings`: each distinct text is judged once."""
+    """Make `texts` (key, polarity) and, for feedback, `ratings`: each distinct text is judged once."""
     column, unrated = quoted(TEXTS[table.name]), ""
     if table.name == "feedback":
         pairs = pl.DataFrame(
@@ -304,9 +305,9 @@ def _write_quarantine(bench: Bench, name: str) -> None:
         return
     path = literal(str(bench.folder / "quarantine" / f"{name}.parquet"))
     bench.rows(
-        f"COPY (SELECT row, problem.scope AS scope, problem.column AS \"column\", problem.reason AS reason, raw "
+        f'COPY (SELECT row, problem.scope AS scope, problem.column AS "column", problem.reason AS reason, raw '
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
-        f"ORDER BY row, scope DESC, \"column\", reason) TO {path} (FORMAT parquet)"
+        f'ORDER BY row, scope DESC, "column", reason) TO {path} (FORMAT parquet)'
     )
 
 

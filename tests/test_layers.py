@@ -26,7 +26,7 @@ MAY_IMPORT = {
 INSIDE_FUNCTIONS = {("serving/cli.py", "training")}
 
 # Everything else goes through narwhals.
-ENGINES = {"features/sources.py", "features/staging.py", "features/language.py"}
+ENGINES = {"features/databases.py", "features/intake.py", "features/language.py", "features/sources.py", "features/staging.py"}
 HOMES = {
     "mlflow": {"models/registry.py"},
     "bentoml": {"serving/service.py"},

@@ -1,0 +1,66 @@
+"""What is told about a company's tables: what each one feeds, what to be wary of, and the contract as a document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from features.contract import TABLES
+from features.define import load_families
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from features.contract import Column, Table
+
+
+def feeds(table: str) -> list[str]:
+    """What a table feeds, as words: families of features with their number."""
+    families = Counter(feature.family for feature in load_families().values() if feature.table == table)
+    return [f"{family}: {count} feature{'s' if count > 1 else ''}" for family, count in sorted(families.items())]
+
+
+def full_report(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed."""
+    tables = {name: {**figures, "feeds": feeds(name)} for name, figures in counted["tables"].items()}
+    absent = {name: feeds(name) for name in TABLES if name not in tables}
+    return {"tables": tables, "absent": absent, "warnings": list(counted["warnings"])}
+
+
+def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:
+    """What people should know of one table that was read: `columns` were handed over, `figures` are its counts."""
+    found = []
+    if figures["rows"] == 0:
+        found.append(f"{table.name}: the table is there, and holds no rows")
+    elif figures["rows"] == figures["quarantined"]:
+        found.append(f"{table.name}: every row is in quarantine")
+    undated = [column for column in table.undated if column in columns]
+    if undated and "ingested_at" not in columns:
+        found.append(
+            f"{table.name}: without ingested_at these are today's values, at earlier instants too: {', '.join(undated)}"
+        )
+    if other := figures["reasons"].get("other_scale"):
+        found.append(f"{table.name}: {other} answers to nps on another scale than 0 to 10 stay out of NPS")
+    return found
+
+
+def contract_documentation() -> str:
+    """The contract as a Markdown table, one line per table: key, own time in bold, `?` where a column is optional."""
+    lines = ["| table | key | columns | meaning |", "| --- | --- | --- | --- |"]
+    for table in TABLES.values():
+        columns = ", ".join(_described(table, column) for column in table.columns.values())
+        key = f"`{table.key}`" if table.key else ""
+        lines.append(f"| `{table.name}` | {key} | {columns} | {table.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _described(table: Table, column: Column) -> str:
+    name = f"`{column.name}{'' if column.is_required else '?'}`"
+    if column.values:
+        limits = " \\| ".join(column.values)
+    elif column.minimum is not None or column.maximum is not None:
+        low, high = (f"{limit:g}" if limit is not None else "" for limit in (column.minimum, column.maximum))
+        limits = f"{column.kind} {low}..{high}"
+    else:
+        limits = column.kind
+    return f"{f'**{name}**' if column.name == table.clock[0] else name} ({limits})"
