@@ -182,6 +182,11 @@ def home() -> Path:
     return Path(os.environ.get("VOUCH_HOME", DEFAULT_HOME)).resolve()
 
 
+def environment(**settings: str) -> dict[str, str]:
+    """Return the environment for a process that is started from here, with settings of its own."""
+    return {**os.environ, "VOUCH_HOME": str(home()), **settings}
+
+
 def load_project(data: str | None = None) -> Project:
     """Read where a company's data are.
 
