@@ -26,13 +26,13 @@ EXCLUSIONS: Mapping[str, str] = {
     "no_consent": "has not consented to be asked",
 }
 """Why somebody is not asked, the first that holds; and how that reads."""
-CATEGORIES = ("segment", "region", "language", "advocate_tier", "exclusion")
+CATEGORIES = ("segment", "region", "language", "advocate_tier", "churn_band", "exclusion")
 SCORED = ("ok", "cold_start")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What to narrow the candidates to. Empty means all.
+    """What to narrow a ranked list to. Empty means all.
 
     A language also takes its variants (`ko` finds `ko-KR`), as RFC 4647 section 3.3.1 has it.
     """
@@ -41,6 +41,7 @@ class Filters:
     regions: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
     minimum_score: float = 0.0
     include_ineligible: bool = False
 
@@ -78,15 +79,43 @@ def exclusions(customers: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(EXCLUSIONS))), index=customers.index)
 
 
-def ranked(customers: pd.DataFrame) -> pd.DataFrame:
-    """Return the customers with `exclusion` and `value`, the greatest value first, ties by customer.
+def candidates(customers: pd.DataFrame) -> pd.DataFrame:
+    """Return the customers ranked by advocacy times staying, with why each is not asked.
 
-    Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `advocacy_consent` and the profile columns
-    that Filters name. The columns of CATEGORIES come back as categories, which makes filters cheap.
+    Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, `advocacy_consent` and the
+    profile columns that Filters name. Adds `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES come
+    back as categories, which makes filters cheap.
     """
     staying = (1.0 - customers["churn_probability"]).fillna(1.0)
-    frame = customers.assign(exclusion=exclusions(customers), value=customers["advocacy_probability"] * staying)
-    frame = frame.sort_values(["value", "customer_id"], ascending=[False, True], na_position="last", ignore_index=True)
+    return _ranked(
+        customers.assign(
+            exclusion=exclusions(customers),
+            score=100.0 * customers["advocacy_probability"],
+            value=customers["advocacy_probability"] * staying,
+        )
+    )
+
+
+def at_risk(customers: pd.DataFrame) -> pd.DataFrame:
+    """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
+
+    Where the company has no revenue per customer (`mrr` is null) the probability alone ranks. Whose churn is not
+    predicted is excluded with that status as the reason. Columns as for `candidates`.
+    """
+    probability = customers["churn_probability"]
+    status = customers["churn_status"]
+    return _ranked(
+        customers.assign(
+            exclusion=status.where(~status.isin(SCORED), None),
+            score=100.0 * probability,
+            value=probability * customers["mrr"].fillna(1.0) if customers["mrr"].notna().any() else probability,
+        )
+    )
+
+
+def _ranked(customers: pd.DataFrame) -> pd.DataFrame:
+    order = ["value", "customer_id"]
+    frame = customers.sort_values(order, ascending=[False, True], na_position="last", ignore_index=True)
     return frame.astype(dict.fromkeys(CATEGORIES, "category"))
 
 
@@ -103,8 +132,13 @@ def _matches(frame: pd.DataFrame, filters: Filters) -> np.ndarray[Any, np.dtype[
     if not filters.include_ineligible:
         keep &= frame["exclusion"].isna().to_numpy()
     if filters.minimum_score > 0:
-        keep &= (frame["advocacy_probability"] * 100 >= filters.minimum_score).to_numpy()
-    exact = {"segment": filters.segments, "region": filters.regions, "advocate_tier": filters.tiers}
+        keep &= (frame["score"] >= filters.minimum_score).to_numpy()
+    exact = {
+        "segment": filters.segments,
+        "region": filters.regions,
+        "advocate_tier": filters.tiers,
+        "churn_band": filters.bands,
+    }
     for column, wanted in exact.items():
         if wanted:
             keep &= frame[column].isin(list(wanted)).to_numpy()

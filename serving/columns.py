@@ -28,6 +28,12 @@ def as_of_type(as_of_us: int) -> pa.DataType:
     return pa.date32() if is_midnight(as_of_us) else pa.timestamp("us", tz="UTC")
 
 
+def repeated(as_of_us: int, rows: int) -> pa.Array:
+    """Return a column that holds the instant of a snapshot."""
+    instants = pa.array([as_of_us] * rows, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return instants.cast(as_of_type(as_of_us))
+
+
 def scores(as_of_us: int) -> pa.Schema:
     """Columns of `scores.parquet`."""
     return pa.schema(

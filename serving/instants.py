@@ -26,7 +26,12 @@ def parse_instant(text: str) -> int:
     except ValueError as error:
         raise UsageError(f"Cannot read {text!r} as a date (2026-11-23) or an instant (2026-11-23T06:30:00Z)") from error
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
+    return microseconds(aware)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def as_datetime(instant_us: int) -> datetime:

@@ -24,7 +24,7 @@ from features.errors import Locked, SnapshotError
 from serving.instants import folder_name, from_folder_name, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 FOLDER = "snapshots"
@@ -155,10 +155,11 @@ def current_folder(home: Path, as_of_us: int) -> Path | None:
     return path.parent / name
 
 
-def read_snapshot(home: Path, as_of_us: int | None = None) -> Snapshot:
+def read_snapshot(home: Path, as_of_us: int | None = None, tables: Collection[str] | None = None) -> Snapshot:
     """Return the published snapshot of an instant, by default of the greatest one, verified.
 
-    Raises SnapshotError where there is none, or where a file is not what its manifest says.
+    `tables` names those that will be read, where that is not all: the others are not verified. Raises SnapshotError
+    where there is none, or where a file is not what its manifest says.
     """
     if as_of_us is None:
         if not (instants := published(home)):
@@ -167,14 +168,16 @@ def read_snapshot(home: Path, as_of_us: int | None = None) -> Snapshot:
     folder = current_folder(home, as_of_us)
     if folder is None:
         raise SnapshotError(f"No snapshot as of {spoken(as_of_us)} is published. Run `vouch score` for it first.")
-    return open_revision(folder)
+    return open_revision(folder, tables)
 
 
-def open_revision(folder: Path) -> Snapshot:
-    """Return one revision, its digests verified; raises SnapshotError where it is not sound."""
+def open_revision(folder: Path, tables: Collection[str] | None = None) -> Snapshot:
+    """Return one revision, the digests of its tables verified; raises SnapshotError where it is not sound."""
     manifest = _manifest(folder / MANIFEST)
     for name, wanted in manifest["files"].items():
         path = folder / name
+        if tables is not None and path.stem not in tables:
+            continue
         if not path.exists() or file_digest(path) != wanted:
             raise SnapshotError(f"{path} is missing or damaged. Score the week again with --revision.")
     as_of_us, match = from_folder_name(folder.parent.name), _REVISION.match(folder.name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.advocates import EXCLUSIONS, Filters, Place, exclusions, page, ranked, words
+from serving.advocates import EXCLUSIONS, Filters, Place, at_risk, candidates, exclusions, page, words
 
 
 def customers(*rows: dict) -> pd.DataFrame:
@@ -17,6 +17,8 @@ def customers(*rows: dict) -> pd.DataFrame:
         "advocacy_probability": 0.5,
         "churn_status": "ok",
         "churn_probability": 0.1,
+        "churn_band": "watch",
+        "mrr": 10.0,
         "advocate_tier": "none",
         "advocacy_consent": True,
         "segment": "smb",
@@ -55,7 +57,7 @@ def test_every_exclusion_has_its_reason(row, reason):
 
 
 def test_candidates_are_ranked_by_advocacy_times_staying():
-    frame = ranked(
+    frame = candidates(
         customers(
             {"advocacy_probability": 0.5, "churn_probability": 0.5},
             {"advocacy_probability": 0.4, "churn_probability": 0.0},
@@ -68,11 +70,11 @@ def test_candidates_are_ranked_by_advocacy_times_staying():
 
 def test_ties_are_broken_by_customer_whatever_the_order_of_rows():
     rows = customers({}, {}, {})
-    assert ids(ranked(rows)) == ids(ranked(rows.iloc[::-1])) == ["c0", "c1", "c2"]
+    assert ids(candidates(rows)) == ids(candidates(rows.iloc[::-1])) == ["c0", "c1", "c2"]
 
 
 def test_the_excluded_are_shown_only_on_request_and_with_their_reason():
-    frame = ranked(customers({"advocacy_consent": False}, {}))
+    frame = candidates(customers({"advocacy_consent": False}, {}))
     assert ids(frame) == ["c1"]
     assert ids(frame, Filters(include_ineligible=True)) == ["c0", "c1"]
 
@@ -92,7 +94,7 @@ def test_the_excluded_are_shown_only_on_request_and_with_their_reason():
     ],
 )
 def test_filters_narrow_the_list(filters, found):
-    frame = ranked(
+    frame = candidates(
         customers(
             {},
             {"segment": "enterprise", "region": "DE", "language": "de"},
@@ -111,7 +113,7 @@ rows = st.lists(
 
 @given(rows, st.integers(1, 7), st.booleans())
 def test_pages_put_together_are_the_whole_list(drawn, limit, include_ineligible):
-    frame = ranked(
+    frame = candidates(
         customers(
             {"advocacy_status": "not_eligible", "advocacy_probability": np.nan},
             *({"advocacy_probability": a, "churn_probability": c, "advocacy_consent": yes} for a, c, yes in drawn),
@@ -132,7 +134,7 @@ def test_pages_put_together_are_the_whole_list(drawn, limit, include_ineligible)
 
 
 def test_a_page_goes_on_where_the_last_one_ended_although_that_customer_has_left_the_list():
-    frame = ranked(
+    frame = candidates(
         customers({"advocacy_probability": 0.9}, {"advocacy_probability": 0.5}, {"advocacy_probability": 0.1})
     )
     assert ids(frame, after=Place(0.6, "gone")) == ["c1", "c2"]
@@ -146,3 +148,21 @@ def test_a_reason_reads_as_words():
 
 def test_every_exclusion_is_said_in_words():
     assert all(EXCLUSIONS.values())
+
+
+def test_those_at_risk_are_ranked_by_revenue_and_the_unpredicted_are_left_out():
+    frame = at_risk(
+        customers(
+            {"churn_probability": 0.9, "mrr": 1.0},
+            {"churn_probability": 0.1, "mrr": 100.0, "churn_band": "high"},
+            {"churn_status": "leaving", "churn_probability": None},
+        )
+    )
+    assert ids(frame) == ["c1", "c0"]
+    assert ids(frame, Filters(bands=("high",))) == ["c1"]
+    assert ids(frame, Filters(minimum_score=50.0)) == ["c0"]
+
+
+def test_without_revenue_those_at_risk_are_ranked_by_probability():
+    frame = at_risk(customers({"churn_probability": 0.1, "mrr": None}, {"churn_probability": 0.9, "mrr": None}))
+    assert ids(frame) == ["c1", "c0"]

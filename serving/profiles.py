@@ -1,0 +1,54 @@
+"""What filters and rules read of a customer besides scores: profile, consent, revenue, the last ask. No free text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from features.asof import external_customers, view
+
+if TYPE_CHECKING:
+    from features.asof import Frame, Tables
+
+PROFILE = ("segment", "region", "country", "language", "plan")
+CONSENTS = ("contact_consent", "advocacy_consent")
+
+
+def profiles(tables: Tables, as_of_us: int) -> Frame:
+    """Return one row per external customer known at an instant, with the columns of `customers.parquet`.
+
+    The time of the last ask stands as `last_asked_us`, microseconds since 1970. A missing consent is none.
+    """
+    rows = external_customers(tables, as_of_us).select(
+        "customer_id", *PROFILE, *(nw.col(consent).fill_null(False) for consent in CONSENTS)
+    )
+    rows = _with_revenue(rows, tables, as_of_us)
+    return _with_last_ask(rows, tables, as_of_us)
+
+
+def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
+    """Monthly revenue of all running subscriptions; an end that is announced has not come yet."""
+    if "subscriptions" not in tables:
+        return rows.with_columns(nw.lit(None, nw.Float64).alias("mrr"))
+    spans = view(tables, "subscriptions", as_of_us)
+    running = spans.filter(nw.col("ended_us").is_null() | (nw.col("ended_us") >= as_of_us))
+    revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64).alias("mrr"))
+    return rows.join(revenue, on="customer_id", how="left").with_columns(nw.col("mrr").fill_null(0.0))
+
+
+def _with_last_ask(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
+    """The latest ask; of several at the same instant, the kind and outcome that come last in the alphabet."""
+    if "asks" not in tables:
+        texts = (nw.lit(None, nw.String).alias(name) for name in ("last_ask_kind", "last_ask_outcome"))
+        return rows.with_columns(nw.lit(None, nw.Int64).alias("last_asked_us"), *texts)
+    asks = view(tables, "asks", as_of_us).with_columns(
+        nw.col("own_us").max().over("customer_id").alias("last_asked_us")
+    )
+    last = asks.filter(nw.col("own_us") == nw.col("last_asked_us"))
+    by_customer = last.group_by("customer_id").agg(
+        nw.col("last_asked_us").max(),
+        nw.col("kind").max().alias("last_ask_kind"),
+        nw.col("outcome").max().alias("last_ask_outcome"),
+    )
+    return rows.join(by_customer, on="customer_id", how="left")

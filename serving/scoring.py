@@ -1,0 +1,123 @@
+"""Vectors in, the columns of scores out: the same code for the weekly batch and for a request.
+
+Who is scored is said by the model's definition; what a champion says of those stands beside the statuses of the rest.
+Without a champion the statuses are there all the same, and who would be scored reads `no_model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+import models
+from features.errors import MissingTable
+from models.definition import SCORED
+from models.predictor import load_champion
+from serving.columns import MODELS, NO_MODEL, REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from features.asof import Tables
+    from models.definition import Target
+    from models.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Champion:
+    """One model as it is used: its target, where there is one that can be told, and its predictor, where one passed."""
+
+    name: str
+    target: Target | None
+    predictor: Predictor | None
+
+    @property
+    def content_hash(self) -> str | None:
+        """Hash of the bundle, null without one."""
+        return self.predictor.content_hash if self.predictor else None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The columns of one model, one entry per vector; all null but the status for who is not scored."""
+
+    status: pa.Array
+    probability: pa.Array
+    band: pa.Array
+    raw: pa.Array
+    base: pa.Array
+    model: pa.Array
+    reasons: pa.Array
+
+
+def champions(home: Path, tables: Tables | None = None) -> dict[str, Champion]:
+    """Return the champions of all models that scores have columns for, verified as they are loaded.
+
+    Without a champion, the target is the one that the tables feed. Raises BundleError for a damaged bundle.
+    """
+    found = {}
+    for name in MODELS:
+        predictor = load_champion(home, name)
+        found[name] = Champion(name, _target(name, predictor, tables), predictor)
+    return found
+
+
+def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Target | None:
+    model = models.load(name)
+    if predictor:
+        return model.target_named(predictor.target)
+    try:
+        return model.target(tables) if tables else None
+    except MissingTable:
+        return None
+
+
+def score(champion: Champion, vectors: pa.Table, with_reasons: bool = True) -> Scored:
+    """Return the columns of one model for vectors, as `features.vectors.vectors` makes them."""
+    status = _status(champion, vectors)
+    if champion.predictor is None or champion.target is None:
+        nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
+        return Scored(status=pa.array(status, pa.string()), **nothing)
+    is_scored = np.isin(status, list(SCORED))
+    chosen = vectors.filter(pa.array(is_scored))
+    raw, probability = champion.predictor.score(chosen)
+    reasons = champion.predictor.reasons(chosen) if with_reasons else None
+    spread = _spread(is_scored)
+    return Scored(
+        status=pa.array(status, pa.string()),
+        probability=spread(pa.array(probability)),
+        band=spread(pa.array([champion.target.band(value) for value in probability.tolist()], pa.string())),
+        raw=spread(pa.array(raw)),
+        base=spread(pa.array(np.full(len(raw), reasons.base))) if reasons else pa.nulls(len(status), pa.float64()),
+        model=spread(pa.array([champion.content_hash] * len(raw), pa.string())),
+        reasons=spread(reasons.as_arrow(chosen).cast(REASONS)) if reasons else pa.nulls(len(status), REASONS),
+    )
+
+
+_KINDS: Mapping[str, pa.DataType] = {
+    "probability": pa.float64(),
+    "band": pa.string(),
+    "raw": pa.float64(),
+    "base": pa.float64(),
+    "model": pa.string(),
+    "reasons": REASONS,
+}
+
+
+def _status(champion: Champion, vectors: pa.Table) -> np.ndarray[Any, np.dtype[np.object_]]:
+    if champion.target is None:
+        return np.full(len(vectors), NO_MODEL, dtype=object)
+    status = champion.target.status(vectors.to_pandas()).to_numpy(dtype=object)
+    if champion.predictor is None:
+        status[np.isin(status, list(SCORED))] = NO_MODEL
+    return status
+
+
+def _spread(is_scored: np.ndarray[Any, np.dtype[np.bool_]]) -> Callable[[pa.Array], pa.Array]:
+    """A function that puts values of the scored rows in their places among all rows, null elsewhere."""
+    places = pa.array(np.cumsum(is_scored) - 1, mask=~is_scored)
+    return lambda values: values.take(places)
