@@ -266,7 +266,7 @@ def feature(
                         table=table,
                         by=by,
                         aggregate=tree.at((window, 0)),
-                        needs=frozenset(rows.needs),
+                        needs=frozenset(rows.needs | {by}),
                         reads=frozenset(rows.reads),
                         empty=empty,
                         is_sensitive=sensitive,

@@ -77,7 +77,7 @@ def test_what_a_definition_needs_is_recorded_through_computed_columns(register):
         """Quick tickets."""
         return count(rows.was_quick & rows.optional("is_reopened"))
 
-    assert register["quick"].needs == {"wait_s"}
+    assert register["quick"].needs == {"wait_s", "customer_id"}
     assert register["quick"].reads == {"was_quick", "is_reopened"}
 
 
