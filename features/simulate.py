@@ -147,7 +147,7 @@ class Company:
         self.voice.surveys(week, at_us)
         self.voice.feedback(at_us)
         self.voice.posts(at_us)
-        self.advocacy.acts(at_us, rate)
+        self.advocacy.acts(week, at_us, rate)
         self.advocacy.asks(week, at_us, rate)
         self.advocacy.cheat(at_us)
         self.advocacy.touches(at_us)

@@ -32,6 +32,7 @@ TOUCH_CHANNELS = ("email", "phone", "app", "post")
 CAMPAIGNS = tuple(campaign.name for campaign in PARAMETERS.campaigns)
 RECOGNITIONS = ("thanks", "public", "tier", "gift")
 CONVERTS = 0.22
+SELF_INVITED = 0.0006
 REFERRAL_COLUMNS = ("advocate", "prospect", "invited", "clicked", "signed", "converted", "due")
 
 
@@ -53,19 +54,22 @@ class Advocacy:
     def rate(self, week: int, from_us: int) -> Numbers:
         """Weekly organic rate of everybody known at the Monday."""
         people, law = self.people, self.law.advocacy
-        log = self._log + causes.honeymoon(people.tenure_weeks(from_us), law)
-        rate = causes.advocacy_rate(people.state, log, law)
+        at_work = (people.segment > 0).astype(float)
+        log = self._log + causes.season(people.tenure_weeks(from_us), at_work, law)
+        rate = causes.advocacy_rate(people.state, log, at_work, law)
         stuck = np.where(people.stuck_until >= week, law.stuck, 1.0)
         status = np.where(people.status == RUNNING, stuck, self._idle)
-        return np.where(people.created_us < from_us, rate * status, 0.0)
+        rest = causes.rest(week - people.acted_week, law)
+        return np.where(people.created_us < from_us, rate * status * rest, 0.0)
 
     def _when(self, rows: int, from_us: int) -> Numbers:
         return from_us + self.random.integers(0, 7 * 86_400, rows) * 1_000_000
 
-    def acts(self, from_us: int, rate: Numbers) -> None:
+    def acts(self, week: int, from_us: int, rate: Numbers) -> None:
         """Organic acts and referrals, and the rewarded ones beside them."""
         random, law = self.random, self.law.advocacy
         who = np.repeat(np.arange(self.people.size), random.poisson(rate))
+        self.people.acted_week[who] = week
         at = self._when(len(who), from_us)
         refers = random.random(len(who)) < law.referral_share
         self._refer(who[refers], at[refers], is_rewarded=False)
@@ -177,7 +181,7 @@ class Advocacy:
         false["value"] = np.full(rows, 19.0)
         false["fraud"] = np.where(random.random(rows) < 0.7, 1, -1)
         self._referrals.append(false)
-        who = np.flatnonzero(runs & (random.random(people.size) < 0.0003))
+        who = np.flatnonzero(runs & (random.random(people.size) < SELF_INVITED))
         at = self._when(len(who), from_us)
         own = self._rows(self.recorder.numbers("referrals", len(who)), who, who, at, at + 60_000_000, True)
         self._referrals.append(own)
@@ -191,10 +195,10 @@ class Advocacy:
             order = np.argsort(number, kind="stable")
             place = order[np.searchsorted(number[order], np.asarray(found["number"]))]
             renamed = np.arange(self._prospects)
-            renamed[np.asarray(rows["prospect"])[place]] = found["prospect"]
+            renamed[np.asarray(rows["prospect"])[place]] = np.asarray(found["prospect"])
             rows["prospect"] = renamed[np.asarray(rows["prospect"])]
             for name in ("signed", "converted", "value", "otherwise"):
-                np.asarray(rows[name])[place] = found[name]
+                np.asarray(rows[name])[place] = np.asarray(found[name])
             clicked, signed = np.asarray(rows["clicked"]), np.asarray(found["signed"])
             clicked[place] = np.minimum(
                 np.where(clicked[place] == NEVER, signed - 3_600_000_000, clicked[place]), signed

@@ -21,9 +21,12 @@ Churn, weekly intensity of the decision to leave:
   renewal, and nothing between. Payment failures end monthly subscriptions at a small constant rate, mostly for good.
 
 Organic advocacy, weekly rate:
-    base exp(A + segment) (0.05 + 0.95 g(4 (S - 0.1))) (0.2 + 0.8 g(4 E))
-      (1 + 0.8 in weeks 3 to 16) (0.25 where a ticket is stuck) (0.6 without consent)
+    base exp(a A + segment) (0.05 + 0.95 g(4 (S - 0.1))) (0.08 + 0.92 u(E)) t(tenure)
+      (0.1 in the 7 weeks after an organic act) (0.25 where a ticket is stuck) (0.6 without consent)
       (1 running, 0.3 one-time buyer, 0.12 former customer)
+  At home (consumers): a = 1.25, u = g(4 E), t = 3.2 in weeks 3 to 16, else 1.
+  At work (all others): a = 0.7, u = g(4 (E + 0.7)) (1 - 0.9 g(5 (E - 0.4))), t = 0.3, 1, 2.2 before week 20, until
+  week 50, and after.
 """
 
 from __future__ import annotations
@@ -123,20 +126,39 @@ def trial(tenure_weeks: Numbers, law: Churn) -> Numbers:
     return law.trial * np.exp(-(((tenure_weeks - law.trial_week) / law.trial_width) ** 2))
 
 
-def advocacy_rate(state: State, fixed: Numbers, law: Advocacy) -> Numbers:
+def advocacy_rate(state: State, fixed: Numbers, at_work: Numbers, law: Advocacy) -> Numbers:
     """Weekly rate of organic acts of a running customer, before stuck tickets and status.
 
-    `fixed` holds the log factors of segment, consent and tenure, shape (n,); `state` has shape (..., n).
+    Args:
+        state: arrays of shape (..., n).
+        fixed: log factors of segment, consent and tenure, shape (n,).
+        at_work: 1.0 for business customers, else 0.0, shape (n,).
+        law: the constants.
     """
+    slope = _by_kind(law.affinity, at_work)
     content = law.floor + (1.0 - law.floor) * gate(4.0 * (state.satisfaction - law.satisfaction_at))
-    engaged = law.engaged_floor + (1.0 - law.engaged_floor) * gate(4.0 * (state.engagement - law.engaged_at))
-    return law.base * np.exp(fixed + law.affinity * state.affinity) * content * engaged
+    engaged = gate(4.0 * (state.engagement - _by_kind(law.engaged_at, at_work)))
+    engaged = engaged * (1.0 - _by_kind(law.busy, at_work) * gate(5.0 * (state.engagement - law.busy_at)))
+    engaged = law.engaged_floor + (1.0 - law.engaged_floor) * engaged
+    return law.base * np.exp(fixed + slope * state.affinity) * content * engaged
 
 
-def honeymoon(tenure_weeks: Numbers, law: Advocacy) -> Numbers:
-    """Log factor of the weeks in which customers like to tell others."""
-    is_on = (tenure_weeks >= law.honeymoon_from) & (tenure_weeks < law.honeymoon_until)
-    return np.where(is_on, np.log1p(law.honeymoon), 0.0)
+def _by_kind(pair: tuple[float, float], at_work: Numbers) -> Numbers:
+    """The first of the pair at home, the second at work, in the type of `at_work`."""
+    return np.asarray(pair[0] + (pair[1] - pair[0]) * at_work)
+
+
+def season(tenure_weeks: Numbers, at_work: Numbers, law: Advocacy) -> Numbers:
+    """Log factor of tenure on the organic rate."""
+    first, last = law.honeymoon_weeks
+    at_home = np.where((tenure_weeks >= first) & (tenure_weeks < last), law.honeymoon, 1.0)
+    phase = (tenure_weeks >= law.seasoned_weeks[0]).astype(np.int8) + (tenure_weeks >= law.seasoned_weeks[1])
+    return np.asarray(np.log(np.where(at_work > 0, np.array(law.seasoned)[phase], at_home)))
+
+
+def rest(weeks_since: Numbers, law: Advocacy) -> Numbers:
+    """Factor on the organic rate so many weeks after the week of the last organic act."""
+    return np.where(weeks_since <= law.rest_weeks, law.rest, 1.0)
 
 
 def ticket_rate(state: State, tenure_weeks: Numbers, law: Support) -> Numbers:

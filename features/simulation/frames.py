@@ -151,24 +151,32 @@ def contract_schemas() -> dict[str, pa.Schema]:
 
 
 class Files:
-    """Parquet files that grow by row groups; use as a context, so that they are closed whole.
+    """Parquet files that grow by row groups; use as a context: they take their names when all is written, or vanish.
 
     There is a file for each schema, with no rows where nothing was added. Frames of one name have equal columns.
     """
 
     def __init__(self, folder: Path, schemas: Mapping[str, pa.Schema]) -> None:
-        self._schemas = schemas
-        self._writers = {name: pq.ParquetWriter(folder / f"{name}.parquet", schemas[name]) for name in schemas}
+        self._folder, self._schemas = folder, schemas
+        self._writers = {name: pq.ParquetWriter(self._part(name), schemas[name]) for name in schemas}
         self._waiting: dict[str, list[Frame]] = {name: [] for name in schemas}
         self._rows = dict.fromkeys(schemas, 0)
+
+    def _part(self, name: str) -> Path:
+        return self._folder / f"{name}.part"
 
     def __enter__(self) -> Files:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for name, writer in self._writers.items():
-            self._flush(name)
+            if kind is None:
+                self._flush(name)
             writer.close()
+            if kind is None:
+                self._part(name).replace(self._folder / f"{name}.parquet")
+            else:
+                self._part(name).unlink()
 
     def add(self, name: str, frame: Frame) -> None:
         """Append rows to the file of this name."""

@@ -81,16 +81,26 @@ class Churn:
 class Advocacy:
     """Weekly rate of organic acts; see `features.simulation.causes.advocacy_rate`."""
 
-    base: float = 0.0145
-    affinity: float = 1.0
+    base: float = 0.02
+    affinity: tuple[float, float] = (1.25, 0.7)
+    """Pairs are for customers at home (consumers) and at work (all others)."""
     floor: float = 0.05
     satisfaction_at: float = 0.1
-    engaged_floor: float = 0.2
-    engaged_at: float = 0.0
+    engaged_floor: float = 0.08
+    engaged_at: tuple[float, float] = (0.0, -0.7)
+    busy: tuple[float, float] = (0.0, 0.9)
+    """What heavy use takes away again at work: those who live in the tool have no time to praise it."""
+    busy_at: float = 0.4
+    rest: float = 0.1
+    """Factor in the `rest_weeks` after an organic act: who has just spoken up rests."""
+    rest_weeks: int = 7
     stuck: float = 0.25
-    honeymoon: float = 0.8
-    honeymoon_from: float = 3.0
-    honeymoon_until: float = 16.0
+    honeymoon: float = 3.2
+    """Factor for customers at home in weeks 3 to 16, when everything is new."""
+    honeymoon_weeks: tuple[float, float] = (3.0, 16.0)
+    seasoned: tuple[float, float, float] = (0.3, 1.0, 2.2)
+    """Factors for customers at work before, between and after `seasoned_weeks`: they praise what has proved itself."""
+    seasoned_weeks: tuple[float, float] = (20.0, 50.0)
     no_consent: float = 0.6
     buyer: float = 0.3
     gone: float = 0.12

@@ -22,6 +22,7 @@ from features.simulation.parameters import (
     SOURCES,
     TAGS,
     WEEK_US,
+    Latents,
     Parameters,
 )
 
@@ -67,10 +68,11 @@ class Population:
     returns_us: Numbers
     left_week: Numbers
     asked_week: Numbers
+    acted_week: Numbers
 
     def tenure_weeks(self, at_us: int) -> Numbers:
         """Weeks since the customer joined, 0 for those to come."""
-        return np.maximum(at_us - self.created_us, 0) / WEEK_US
+        return np.asarray(np.maximum(at_us - self.created_us, 0) / WEEK_US)
 
 
 def _drawn(random: np.random.Generator, shares: tuple[float, ...], rows: int) -> Numbers:
@@ -89,18 +91,7 @@ def populate(size: int, weeks: int, start_us: int, law: Parameters, random: np.r
     age = np.minimum(random.exponential(mixture.tenure_weeks, size), 200.0)
     joins = np.where(is_old, -age - 1.0, random.random(size) * weeks)
     created_us = start_us + _office_time(joins, random)
-    means = Means(
-        law.latents.satisfaction_mean + law.latents.satisfaction_spread * random.standard_normal(size),
-        law.latents.engagement_mean + law.latents.engagement_spread * random.standard_normal(size),
-        law.latents.affinity_mean + law.latents.affinity_spread * random.standard_normal(size),
-    )
-    engagement = means.engagement + 0.6 * random.standard_normal(size)
-    state = State(
-        satisfaction=means.satisfaction + 0.6 * random.standard_normal(size) + 0.1,
-        engagement=engagement,
-        affinity=means.affinity + 0.4 * random.standard_normal(size),
-        level=engagement + 0.3 * random.standard_normal(size),
-    )
+    means, state = _latents(size, law.latents, random)
     seats = 1 + np.where(segment > 0, random.poisson(np.array([0.0, 1.0, 4.0, 9.0])[segment]), 0)
     nobody = np.full(size, NEVER)
     return Population(
@@ -132,14 +123,32 @@ def populate(size: int, weeks: int, start_us: int, law: Parameters, random: np.r
         returns_us=nobody.copy(),
         left_week=np.full(size, FAR),
         asked_week=np.full(size, -FAR),
+        acted_week=np.full(size, -FAR),
     )
+
+
+def _latents(size: int, law: Latents, random: np.random.Generator) -> tuple[Means, State]:
+    """Where the latents return to, and where they begin."""
+    means = Means(
+        law.satisfaction_mean + law.satisfaction_spread * random.standard_normal(size),
+        law.engagement_mean + law.engagement_spread * random.standard_normal(size),
+        law.affinity_mean + law.affinity_spread * random.standard_normal(size),
+    )
+    engagement = means.engagement + 0.6 * random.standard_normal(size)
+    state = State(
+        satisfaction=means.satisfaction + 0.6 * random.standard_normal(size) + 0.1,
+        engagement=engagement,
+        affinity=means.affinity + 0.4 * random.standard_normal(size),
+        level=engagement + 0.3 * random.standard_normal(size),
+    )
+    return means, state
 
 
 def _office_time(weeks: Numbers, random: np.random.Generator) -> Numbers:
     """Times in microseconds from weeks, moved to waking hours, whole seconds."""
     days = np.floor(weeks * 7)
     seconds = np.floor((7.0 + 15.0 * random.random(len(weeks))) * 3600)
-    return (days * DAY_US + seconds * 1_000_000).astype(np.int64)
+    return np.asarray(days * DAY_US + seconds * 1_000_000, dtype=np.int64)
 
 
 def customers_table(people: Population, random: np.random.Generator, first_plan: Numbers) -> Frame:

@@ -53,10 +53,12 @@ class Fixed:
     must_tell: Numbers
     ends_in_weeks: Numbers
     is_running: Numbers
+    at_work: Numbers
     advocacy_log: Numbers
     idle_share: Numbers
     """Factor on organic acts of a customer who does not run: buyer, former, or none at all."""
     stuck: Numbers
+    since_act: Numbers
 
 
 def advocacy_log(people: Population, law: Parameters) -> Numbers:
@@ -121,9 +123,11 @@ def _fixed(people: Population, week: int, at_us: int, law: Parameters, rows: Num
         must_tell=must_tell,
         ends_in_weeks=announced,
         is_running=(people.status[rows] == RUNNING).astype(small),
+        at_work=(people.segment[rows] > 0).astype(small),
         advocacy_log=advocacy_log(people, law)[rows].astype(small),
         idle_share=idle_share(people, law)[rows].astype(small),
         stuck=(people.stuck_until[rows] >= week).astype(small),
+        since_act=(week - people.acted_week[rows]).astype(small),
     )
 
 
@@ -148,13 +152,13 @@ def _forward(
     random: np.random.Generator,
 ) -> tuple[Numbers, Numbers]:
     """Churn and advocacy probabilities of a chunk: the mean over its paths."""
-    churn = np.zeros((1, len(fixed.tenure)), dtype=np.float32)
-    runs = fixed.is_running[None, :]
+    churn: Numbers = np.zeros((1, len(fixed.tenure)), dtype=np.float32)
+    runs: Numbers = fixed.is_running[None, :]
     quiet, quiet_gone = runs, 1.0 - runs
     stuck, tenure = fixed.stuck, fixed.tenure
     for ahead, lift in enumerate(lifts):
         days = min(7, law.horizon_advocacy_days - 7 * ahead)
-        rate = _organic(state, fixed, stuck, tenure, law) * (days / 7)
+        rate = _organic(state, fixed, tenure, law, ahead) * (days / 7)
         leaves = _leaves(state, fixed, stuck, tenure, law, ahead)
         fails = (1.0 - leaves) * fixed.is_monthly * law.churn.involuntary
         ends = leaves + fails
@@ -162,7 +166,7 @@ def _forward(
             lasting = leaves * _counted(ahead, fixed, law) + fails * (1.0 - law.churn.involuntary_resumes)
             churn = churn + runs * lasting
             runs = runs * (1.0 - ends)
-        silent = quiet * np.exp(-rate)
+        silent = quiet * np.exp(-rate * (1.0 - (1.0 - law.advocacy.stuck) * stuck))
         quiet_gone = quiet_gone * np.exp(-rate * fixed.idle_share) + silent * ends
         quiet = silent * (1.0 - ends)
         stuck, blow = _stuck_next(state, stuck, tenure, law)
@@ -180,12 +184,13 @@ def _noise(fixed: Fixed, law: Parameters, pool: Numbers, random: np.random.Gener
     needed = 3 * half * rows
     start = int(random.integers(0, len(pool) - needed))
     drawn = pool[start : start + needed].reshape(3, half, rows)
-    return np.concatenate([drawn, -drawn], axis=1)
+    return np.asarray(np.concatenate([drawn, -drawn], axis=1))
 
 
-def _organic(state: State, fixed: Fixed, stuck: Numbers, tenure: Numbers, law: Parameters) -> Numbers:
-    log = fixed.advocacy_log + causes.honeymoon(tenure, law.advocacy).astype(np.float32)
-    return causes.advocacy_rate(state, log, law.advocacy) * (1.0 - (1.0 - law.advocacy.stuck) * stuck)
+def _organic(state: State, fixed: Fixed, tenure: Numbers, law: Parameters, ahead: int) -> Numbers:
+    log = fixed.advocacy_log + causes.season(tenure, fixed.at_work, law.advocacy).astype(np.float32)
+    rest = causes.rest(fixed.since_act + ahead, law.advocacy).astype(np.float32)
+    return causes.advocacy_rate(state, log, fixed.at_work, law.advocacy) * rest
 
 
 def _leaves(state: State, fixed: Fixed, stuck: Numbers, tenure: Numbers, law: Parameters, ahead: int) -> Numbers:
@@ -195,7 +200,7 @@ def _leaves(state: State, fixed: Fixed, stuck: Numbers, tenure: Numbers, law: Pa
     intensity = causes.churn_intensity(state, fixed.plan_hazard + causes.trial(tenure, churn), fixed.is_basic, churn)
     leaves = -np.expm1(-exposure * intensity * causes.stuck_factor(stuck, tenure, churn))
     announced = fixed.ends_in_weeks < FAR
-    return np.where(announced, (fixed.ends_in_weeks == ahead).astype(np.float32), leaves)
+    return np.asarray(np.where(announced, (fixed.ends_in_weeks == ahead).astype(np.float32), leaves))
 
 
 def _stuck_next(state: State, stuck: Numbers, tenure: Numbers, law: Parameters) -> tuple[Numbers, Numbers]:

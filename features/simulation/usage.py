@@ -57,13 +57,14 @@ class Usage:
         at_work = self.people.segment[who] > 0
         hour = np.where(at_work, np.searchsorted(_CALENDAR[1], draw), np.searchsorted(_CALENDAR[0], draw))
         hour = np.minimum(hour, 167)
-        return from_us + hour * HOUR_US + self.random.integers(0, 3_600_000, len(who)) * 1_000
+        within = self.random.integers(0, 3_600_000, len(who)) * 1_000
+        return np.asarray(from_us + hour * HOUR_US + within)
 
     def _inside(self, who: Numbers, at: Numbers) -> Numbers:
         """Whether the customer has joined, and not left, by then."""
         people = self.people
         ends = people.ends_us[who]
-        return (at >= people.created_us[who]) & ((ends == NEVER) | (at < ends))
+        return np.asarray((at >= people.created_us[who]) & ((ends == NEVER) | (at < ends)))
 
     def events(self, week: int, from_us: int) -> None:
         """Usage events of the week."""
