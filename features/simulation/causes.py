@@ -140,7 +140,7 @@ def advocacy_rate(state: State, fixed: Numbers, at_work: Numbers, law: Advocacy)
     engaged = gate(4.0 * (state.engagement - _by_kind(law.engaged_at, at_work)))
     engaged = engaged * (1.0 - _by_kind(law.busy, at_work) * gate(5.0 * (state.engagement - law.busy_at)))
     engaged = law.engaged_floor + (1.0 - law.engaged_floor) * engaged
-    return law.base * np.exp(fixed + slope * state.affinity) * content * engaged
+    return np.asarray(law.base * np.exp(fixed + slope * state.affinity) * content * engaged)
 
 
 def _by_kind(pair: tuple[float, float], at_work: Numbers) -> Numbers:
