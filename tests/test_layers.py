@@ -26,7 +26,14 @@ MAY_IMPORT = {
 INSIDE_FUNCTIONS = {("serving/cli.py", "training")}
 
 # Everything else goes through narwhals.
-ENGINES = {"features/databases.py", "features/intake.py", "features/language.py", "features/sources.py", "features/staging.py"}
+ENGINES = {
+    "features/databases.py",
+    "features/intake.py",
+    "features/language.py",
+    "features/rows.py",
+    "features/sources.py",
+    "features/staging.py",
+}
 HOMES = {
     "mlflow": {"models/registry.py"},
     "bentoml": {"serving/service.py"},
