@@ -83,7 +83,11 @@ def _added(base: float, contributions: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class Part:
-    """One measure of a rule: 0 to 100 points, linear between `at` (rising) with `points`; null has no say."""
+    """One measure of a rule: what its feature earns, 0 to 100 points, and its weight; null has no say.
+
+    As many `points` as places `at`: linear between them, flat beyond. One more: steps, the first below the first place,
+    each of the others from its place on.
+    """
 
     feature: str
     weight: float
@@ -93,6 +97,14 @@ class Part:
     def as_json(self) -> dict[str, Any]:
         """The numbers that a bundle keeps."""
         return {"weight": self.weight, "at": list(self.at), "points": list(self.points)}
+
+
+def _earned(part: Mapping[str, Any], values: Numbers) -> Numbers:
+    at, earned = np.array(part["at"], np.float64), np.array(part["points"], np.float64)
+    if len(earned) == len(at):
+        return np.interp(values, at, earned)
+    steps: Numbers = earned[np.searchsorted(at, values, side="right")]
+    return steps
 
 
 NEUTRAL = 50.0
@@ -109,8 +121,8 @@ def points(parts: Sequence[Mapping[str, Any] | None], matrix: Matrix) -> Numbers
         if part is not None:
             values = matrix[:, position].astype(np.float64)
             known = ~np.isnan(values)
-            measure = np.interp(np.where(known, values, part["at"][0]), part["at"], part["points"])
-            result[:, position] = np.where(known, part["weight"] * (measure - NEUTRAL), 0.0)
+            earned = _earned(part, np.where(known, values, 0.0))
+            result[:, position] = np.where(known, part["weight"] * (earned - NEUTRAL), 0.0)
             weight += np.where(known, part["weight"], 0.0)
     return result / np.where(weight > 0, weight, 1.0)[:, None]
 

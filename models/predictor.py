@@ -171,18 +171,19 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
             Column(entry["name"], entry["family"], None if entry["categories"] is None else tuple(entry["categories"]))
             for entry in listed
         )
-        scorer = _scorer(manifest["kind"], files, len(columns))
+        scorer = make_scorer(manifest["kind"], files[KINDS[manifest["kind"]]].decode("utf-8"), len(columns))
         calibrator = calibrator_from_json(json.loads(files["calibrator.json"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BundleError(f"The bundle of model {manifest.get('model')!r} is not sound: {error!r}") from error
     return Predictor(manifest, content_hash, columns, scorer, calibrator)
 
 
-def _scorer(kind: str, files: Mapping[str, bytes], columns: int) -> Scorer:
-    content = files[KINDS[kind]]
+def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Scorer:
+    """Return what scores the rows of a model: LightGBM's text, or the numbers of a formula (as JSON text or read)."""
     if kind == "lightgbm":
-        return Trees(content.decode("utf-8"), columns)
-    return (Logistic if kind == "logistic" else Rules)(json.loads(content), columns)
+        return Trees(str(content), columns)
+    numbers = json.loads(content) if isinstance(content, str) else content
+    return (Logistic if kind == "logistic" else Rules)(numbers, columns)
 
 
 def _check_golden(folder: Path, predictor: Predictor, golden: Mapping[str, Any]) -> None:

@@ -1,0 +1,89 @@
+"""The champion on this machine: `home/champions/NAME/` holds its verified bundle, its card and the gate's history.
+
+Written by promotion, read by serving; no tracking server is needed to use it. `bundle` is a link that is turned to the
+new version in one step, so that a reader sees the old one or the new one and never a mixture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from features.errors import BundleError
+from models.bundle import as_bytes
+from models.predictor import Predictor, champion_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+KEPT = 5
+"""Versions whose bundles stay on disk."""
+
+
+@contextmanager
+def promotion(home: Path, name: str) -> Iterator[Path]:
+    """Hold the lock of one model's champion; yields its folder."""
+    folder = champion_folder(home, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield folder
+
+
+def history(home: Path, name: str) -> list[dict[str, Any]]:
+    """Return all decisions about a model's champion, the oldest first: gate results, promotions, rollbacks."""
+    path = champion_folder(home, name) / "gate.json"
+    found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
+    return found
+
+
+def note(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add one decision to the history (with the lock held)."""
+    path = folder / "gate.json"
+    before = json.loads(path.read_bytes()) if path.exists() else []
+    _replace(path, as_bytes([*before, dict(entry)]))
+
+
+def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> None:
+    """Make a bundle the one that serving reads (with the lock held).
+
+    It is copied, then loaded from the copy with all checks, `isolate` first in a process of its own, and only then the
+    link is turned. Raises BundleError where the copy is not sound or not the one that was meant.
+    """
+    target = folder / "versions" / content_hash[:16]
+    if not target.exists():
+        draft = target.with_name(f".{target.name}-draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(bundle, draft)
+        draft.replace(target)
+    found = Predictor.load(target, isolate=isolate)
+    if found.content_hash != content_hash:
+        shutil.rmtree(target)
+        raise BundleError(f"The bundle {bundle} has the hash {found.content_hash}, not {content_hash}. Train it again.")
+    link = folder / ".bundle-link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.relative_to(folder), target_is_directory=True)
+    link.replace(folder / "bundle")
+    _replace(folder / "card.md", card.encode())
+    _thin(folder, target)
+
+
+def _thin(folder: Path, current: Path) -> None:
+    """Keep the newest few bundles beside the current one."""
+    others = [path for path in (folder / "versions").iterdir() if path != current and not path.name.startswith(".")]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+        shutil.rmtree(path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}-draft")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

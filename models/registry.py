@@ -1,0 +1,272 @@
+"""Versions of models in MLflow: log, register, promote, roll back, list. The only module that imports mlflow.
+
+By default an SQLite database and artifacts under `home/mlflow/`, else the team's server. The database is made under a
+file lock, because its first use is a race. Nothing is ever stored or loaded as pickle: what is logged is the bundle,
+and MLflow finds `models.predictor` by name.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+
+from features.errors import UsageError
+from features.project import settle
+from models.champions import history, install, note, promotion
+from models.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
+
+    import pandas as pd
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+EXPERIMENT = "vouch"
+SWITCHES = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""What MLflow reads from the environment only. Few retries: by default an absent server is waited for four minutes."""
+REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
+FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training run leaves: its bundle, and what people look up. `files` are artifacts by name."""
+
+    model: str
+    bundle: Path
+    example: pd.DataFrame
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry, and the run that made it."""
+
+    version: int
+    run_id: str
+
+
+def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, MlflowClient]:
+    """Return mlflow and a client on the team's server, or on the database under `home`, made on first use."""
+    settle(**SWITCHES)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    folder = home / "mlflow"
+    uri = tracking or f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    client = mlflow.MlflowClient(uri, uri)
+    if tracking:
+        if client.get_experiment_by_name(EXPERIMENT) is None:
+            client.create_experiment(EXPERIMENT)
+        return mlflow, client
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if client.get_experiment_by_name(EXPERIMENT) is None:
+            client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+    return mlflow, client
+
+
+def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
+    """Log a run with its bundle as a pyfunc model, and register the bundle as a new version of the model."""
+    mlflow, client = connect(home, tracking)
+    predictor = Predictor.load(run.bundle)
+    tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=run.model) as active:
+        run_id = active.info.run_id
+        mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
+        mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
+        mlflow.set_tags(tags)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in run.files.items():
+                (Path(folder) / name).write_bytes(content)
+            mlflow.log_artifacts(folder)
+        logged = mlflow.pyfunc.log_model(
+            name=run.model,
+            loader_module="models.predictor",
+            data_path=str(run.bundle),
+            pip_requirements=_requirements(),
+            signature=_signature(mlflow, predictor, run.example),
+            input_example=run.example.head(5),
+        )
+    _ensure_registered(mlflow, client, run.model)
+    made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags)
+    return Registered(int(made.version), run_id)
+
+
+def _ensure_registered(mlflow: ModuleType, client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _requirements() -> list[str]:
+    """Stated, because MLflow would take seven seconds to guess them."""
+    found = []
+    for name in REQUIREMENTS:
+        try:
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(name)
+    return found
+
+
+def _signature(mlflow: ModuleType, predictor: Predictor, example: pd.DataFrame) -> Any:
+    """Names and types of what goes in and comes out; every feature may be missing."""
+    types = mlflow.types
+    columns = [
+        types.ColSpec(
+            types.DataType.double if column.categories is None else types.DataType.string, column.name, required=False
+        )
+        for column in predictor.columns
+    ]
+    made = [types.ColSpec(types.DataType.double, name) for name in ("raw", "probability")]
+    return mlflow.models.ModelSignature(types.Schema(columns), types.Schema(made))
+
+
+@contextmanager
+def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) -> Iterator[tuple[Path, str, Any]]:
+    """Download a version: its bundle, its card, and what the registry knows of it."""
+    try:
+        known = client.get_model_version(name, str(version))
+    except mlflow.exceptions.MlflowException as error:
+        there = [found["version"] for found in _versions(client, name)]
+        raise UsageError(f"Model {name!r} has no version {version}. Versions: {there or 'none'}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
+        bundle = next(path.parent for path in sorted(local.rglob("manifest.json")))
+        card = Path(client.download_artifacts(str(known.run_id), "card.md", folder)).read_text(encoding="utf-8")
+        yield bundle, card, known
+
+
+def crown(
+    home: Path,
+    name: str,
+    version: int,
+    bundle: Path,
+    card: str,
+    entry: Mapping[str, Any],
+    tracking: str | None = None,
+    *,
+    isolate: bool = False,
+) -> None:
+    """Make a version the champion: its bundle for serving first, then the alias, then the history.
+
+    `isolate` tries the bundle in a process of its own first, as it should where the bundle was not made here just now.
+    """
+    _, client = connect(home, tracking)
+    content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
+    with promotion(home, name) as folder:
+        before = _champion(home, name)
+        install(folder, bundle, card, content_hash, isolate=isolate)
+        client.set_registered_model_alias(name, CHAMPION, str(version))
+        for tag, value in {"promoted_at_us": entry["at_us"], "from_version": before, "reason": entry["reason"]}.items():
+            client.set_model_version_tag(name, str(version), tag, str(value))
+        note(folder, {**entry, "version": version, "content_hash": content_hash, "from_version": before})
+
+
+def refuse(home: Path, name: str, version: int, entry: Mapping[str, Any]) -> None:
+    """Keep in the history that the gate refused a version; the champion stays."""
+    with promotion(home, name) as folder:
+        note(folder, {**entry, "version": version})
+
+
+def promote(home: Path, name: str, version: int, reason: str, now_us: int, tracking: str | None = None) -> None:
+    """Make a registered version the champion by hand. Raises UsageError where there is no such version."""
+    _by_hand(home, name, version, {"action": "promote", "reason": reason, "at_us": now_us}, tracking)
+
+
+def rollback(home: Path, name: str, reason: str, now_us: int, tracking: str | None = None) -> int:
+    """Make the champion before this one the champion again, and return its version.
+
+    Raises UsageError where there was none.
+    """
+    crowned = [entry["version"] for entry in history(home, name) if entry["action"] != "refuse"]
+    reigns = _reigns(history(home, name))
+    if len(reigns) < 2:
+        raise UsageError(f"Model {name!r} had no champion before {crowned[-1] if crowned else 'any version'}")
+    _by_hand(home, name, reigns[-2], {"action": "rollback", "reason": reason, "at_us": now_us}, tracking)
+    return reigns[-2]
+
+
+def _reigns(entries: list[dict[str, Any]]) -> list[int]:
+    """Champions in order; a rollback takes the last one away."""
+    reigns: list[int] = []
+    for entry in entries:
+        if entry["action"] == "rollback":
+            reigns.pop()
+        elif entry["action"] != "refuse" and entry["version"] not in reigns[-1:]:
+            reigns.append(entry["version"])
+    return reigns
+
+
+def _champion(home: Path, name: str) -> int | None:
+    reigns = _reigns(history(home, name))
+    return reigns[-1] if reigns else None
+
+
+def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], tracking: str | None) -> None:
+    mlflow, client = connect(home, tracking)
+    with _fetched(mlflow, client, name, version) as (bundle, card, _):
+        crown(home, name, version, bundle, card, entry, tracking, isolate=True)
+
+
+def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:
+    """Return registered versions, by model and falling version: aliases, gate result, key figures, where from."""
+    if tracking is None and not (home / "mlflow" / "mlflow.db").exists():
+        return []
+    _, client = connect(home, tracking)
+    names = sorted(model.name for model in client.search_registered_models())
+    return [row for name in names for row in _versions(client, name)]
+
+
+def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
+    aliases = {
+        int(version): alias for found in client.search_registered_models(f"name = '{name}'")
+        for alias, version in found.aliases.items()
+    }  # fmt: skip
+    versions = client.search_model_versions(f"name = '{name}'")
+    rows = []
+    for known in sorted(versions, key=lambda found: -int(found.version)):
+        figures = json.loads(known.tags.get("figures", "{}"))
+        rows.append(
+            {
+                "model": name,
+                "version": int(known.version),
+                "alias": aliases.get(int(known.version)),
+                "gate": known.tags.get("gate"),
+                "kind": known.tags.get("kind"),
+                "target": known.tags.get("target"),
+                "as_of": known.tags.get("as_of"),
+                **{figure: figures.get(figure) for figure in FIGURES},
+                "content_hash": known.tags.get("content_hash"),
+                "run_id": known.run_id,
+            }
+        )
+    return rows

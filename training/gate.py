@@ -1,0 +1,155 @@
+"""May the challenger become the champion? Named rules, each with its figure and limit; all must hold.
+
+`contract`: the data that it was trained on kept the contract. `positives`: the test rows hold enough outcomes to judge
+by. `skill`: it beats the base rate (Brier skill above 0) and chance (the interval of its ROC-AUC lies above 0.5).
+`baseline`: it is not worse than the best of the others by log loss. `calibration`: its error stays within the limit, or
+within what true probabilities would show on so few rows. `leak`: no single feature tells the outcome by itself.
+`champion`: on the same rows it is not worse than the champion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.quality import Difference, paired_bootstrap
+from training.evaluate import RESAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from models.trees import Numbers
+    from training.dataset import Dataset
+    from training.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the gate: whether it held, and the figures that say why."""
+
+    name: str
+    passed: bool
+    why: str
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate said: all rules, whether they held or not."""
+
+    rules: tuple[Rule, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the challenger may be promoted."""
+        return all(rule.passed for rule in self.rules)
+
+    @property
+    def refusals(self) -> tuple[Rule, ...]:
+        """The rules that did not hold."""
+        return tuple(rule for rule in self.rules if not rule.passed)
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The champion on the challenger's test rows; `probability` is None where it cannot score them, `why` says so."""
+
+    content_hash: str
+    probability: Numbers | None = None
+    why: str = ""
+
+
+def judge(
+    data: Dataset, found: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int
+) -> Verdict:
+    """Apply all rules; `report` is what the contract check said (`features.sources.Staged.report`)."""
+    return Verdict(
+        (
+            _contract(data, report),
+            _positives(data),
+            _skill(found),
+            _baseline(data, found),
+            _calibration(data, found),
+            _leak(data, found),
+            *_champion(data, found, incumbent, seed),
+        )
+    )
+
+
+def _contract(data: Dataset, report: Mapping[str, Any]) -> Rule:
+    limit = data.model.gate.maximum_quarantined
+    shares = {
+        name: table["quarantined"] / table["rows"] for name, table in report.get("tables", {}).items() if table["rows"]
+    }
+    worst = max(shares, key=lambda name: shares[name], default=None)
+    if worst is None:
+        return Rule("contract", True, "no report of a check came with the data")
+    value = shares[worst]
+    why = f"{value:.2%} of {worst} is in quarantine, the most of all tables (limit {limit:.0%})"
+    return Rule("contract", value <= limit, why, value, limit)
+
+
+def _positives(data: Dataset) -> Rule:
+    rows, positives = len(data.test), data.test.positives
+    rarer, limit = min(positives, rows - positives), data.model.gate.minimum_positives
+    why = f"{positives} of {rows} test rows came true (at least {limit} of each kind)"
+    return Rule("positives", rarer >= limit, why, float(rarer), float(limit))
+
+
+def _skill(found: Evaluation) -> Rule:
+    judged = found.challenger
+    skill, low = judged.figures["brier_skill"], judged.intervals["roc_auc"][0]
+    why = f"Brier skill {skill:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)"
+    return Rule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
+
+
+def _not_worse(difference: Difference, margin: float) -> bool:
+    """No worse beyond the margin, and not surely worse at all."""
+    return difference.difference <= margin * difference.b and not difference.low > 0
+
+
+def _baseline(data: Dataset, found: Evaluation) -> Rule:
+    other = found.best_other
+    difference, margin = found.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
+    why = (
+        f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best other: {_spoken(difference)}"
+    )
+    return Rule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
+
+
+def _calibration(data: Dataset, found: Evaluation) -> Rule:
+    value, stated = found.challenger.figures["calibration_error"], data.target.max_calibration_error
+    limit = max(stated, found.calibration_by_chance)
+    why = (
+        f"calibration error {value:.4f} over 20 bins (limit {stated:.3f}; true probabilities would show up to "
+        f"{found.calibration_by_chance:.4f} on so many rows)"
+    )
+    return Rule("calibration", value <= limit, why, value, limit)
+
+
+def _leak(data: Dataset, found: Evaluation) -> Rule:
+    limit = data.model.gate.suspicious_auc
+    name, value = found.strongest_features[0] if found.strongest_features else ("none", 0.5)
+    why = f"the strongest single feature is {name}: ROC-AUC {value:.3f} by itself (a leak from {limit:.2f})"
+    return Rule("leak", value < limit, why, value, limit)
+
+
+def _champion(data: Dataset, found: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[Rule]:
+    if incumbent is None:
+        yield Rule("champion", True, "there is no champion yet")
+    elif incumbent.probability is None:
+        yield Rule("champion", True, f"the champion cannot score these rows: {incumbent.why}")
+    else:
+        test, margin = data.test, data.model.gate.champion_margin
+        mine = found.challenger.probability
+        difference = paired_bootstrap(
+            test.customers, test.label, mine, incumbent.probability, "log_loss", RESAMPLES, seed
+        )
+        why = f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on the same rows: "
+        limit = margin * difference.b
+        yield Rule("champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit)
+
+
+def _spoken(difference: Difference) -> str:
+    return f"{difference.difference:+.5f}, 95 % interval {difference.low:+.5f} to {difference.high:+.5f}"

@@ -1,0 +1,200 @@
+"""What is fitted: LightGBM and logistic regression as candidates, two rules as baselines that anybody could set up.
+
+Each gives a scorer of the very kind that a bundle holds, so that what is judged is what is served. Fits are seeded, and
+their number of threads is fixed, so that equal data give equal models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.contract import DAY_US
+from features.health import rules as health_rules
+from models.formulas import Part, bend, points, standardised
+from models.predictor import make_scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from models.predictor import Scorer
+    from models.trees import Matrix, Numbers
+    from training.dataset import Dataset
+    from training.dataset import Part as Rows
+
+LIGHTGBM: Mapping[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+    "max_bin": 127,
+    "cat_smooth": 50.0,
+    "cat_l2": 50.0,
+    "min_data_per_group": 200,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "verbose": -1,
+}
+"""Shallow trees with few features each: most of what customers show is additive, and the rows are few."""
+ROUNDS = 600
+PATIENCE = 40
+"""Rounds without gain on the validation rows after which fitting stops."""
+PENALTY = 0.02
+"""Inverse strength of the ridge penalty of the logistic regression (features have unit spread)."""
+MAXIMUM_ROWS = 200_000
+"""Rows that the logistic regression is fitted on at most, drawn by the seed."""
+DIGITS = 12
+"""Significant digits kept of fitted numbers: more than matter, fewer than differ between linear algebra libraries."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model before calibration: the content of its bundle, and what scores with it."""
+
+    name: str
+    kind: str
+    content: str | Mapping[str, Any]
+    scorer: Scorer
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+def validation(rows: Rows, matured_days: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return which training rows to fit on and which to validate on while fitting (masks).
+
+    Validation is the last training cutoff, fitting what was final before it. Where there is no earlier one, a quarter
+    of the customers validate.
+    """
+    last = rows.as_of_us.max()
+    earlier = rows.as_of_us <= last - matured_days * DAY_US
+    if len(np.unique(rows.label[earlier])) == 2 and len(np.unique(rows.label[rows.as_of_us == last])) == 2:
+        return earlier, rows.as_of_us == last
+    distinct, customer = np.unique(rows.customers, return_inverse=True)
+    held = (np.random.default_rng(seed).random(len(distinct)) < 0.25)[customer]
+    return ~held, held
+
+
+def fit_lightgbm(data: Dataset, seed: int) -> Fitted:
+    """Gradient boosted trees: the number of rounds is found on the validation rows, then all rows are fitted."""
+    import lightgbm
+
+    parameters = {**LIGHTGBM, **data.model.lightgbm, "seed": seed}
+    categorical = [place for place, column in enumerate(data.columns) if column.categories is not None]
+    binning = {name: parameters[name] for name in ("max_bin", "verbose", "num_threads", "seed")}
+
+    def dataset(rows: Rows, reference: Any = None) -> Any:
+        return lightgbm.Dataset(
+            rows.matrix, rows.label, reference=reference, categorical_feature=categorical, params=binning
+        )
+
+    fit, held = validation(data.train, data.target.matured_days, seed)
+    first = dataset(data.train.take(fit))
+    early = lightgbm.train(
+        parameters,
+        first,
+        ROUNDS,
+        valid_sets=[dataset(data.train.take(held), first)],
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+    rounds = max(early.best_iteration, 1)
+    booster = lightgbm.train(parameters, dataset(data.train), rounds)
+    text = booster.model_to_string(num_iteration=rounds)
+    return Fitted("lightgbm", "lightgbm", text, make_scorer("lightgbm", text, len(data.columns)), {"rounds": rounds})
+
+
+def fit_logistic(data: Dataset, seed: int) -> Fitted:
+    """Logistic regression: numbers filled with the median, bent, standardised, with a flag where missing; one-hot."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = data.train
+    if len(rows) > MAXIMUM_ROWS:
+        chosen = np.random.default_rng(seed).choice(len(rows), MAXIMUM_ROWS, replace=False)
+        rows = rows.take(np.sort(chosen))
+    designs = [_design(rows.matrix[:, place], column.categories) for place, column in enumerate(data.columns)]
+    matrix = np.concatenate([columns for columns, _ in designs], axis=1)
+    model = LogisticRegression(C=PENALTY, solver="newton-cholesky", max_iter=50).fit(matrix, rows.label)
+    weights = np.split(model.coef_[0], np.cumsum([columns.shape[1] for columns, _ in designs])[:-1])
+    terms = [_term(columns, known, weight) for (columns, known), weight in zip(designs, weights, strict=True)]
+    base = float(model.intercept_[0]) + sum(term["mean"] for term in terms)
+    content = {"base": _rounded(base), "terms": terms}
+    return Fitted("logistic", "logistic", content, make_scorer("logistic", content, len(data.columns)))
+
+
+def _design(values: Matrix, categories: Sequence[str] | None) -> tuple[Numbers, dict[str, float]]:
+    """Columns of the regression for one feature, and the numbers that make them."""
+    whole = values.astype(np.float64)
+    missing = np.isnan(whole)
+    if categories is not None:
+        codes = np.where(missing, len(categories), whole)
+        return (codes[:, None] == np.arange(len(categories) + 1)).astype(np.float64), {}
+    fill = float(np.median(whole[~missing]))
+    bent = bend(np.where(missing, fill, whole))
+    known = {"fill": fill, "centre": _rounded(bent.mean()), "scale": _rounded(bent.std()) or 1.0}
+    score = standardised(whole, **known)
+    return np.column_stack([score, missing.astype(np.float64)]), known
+
+
+def _term(columns: Numbers, known: Mapping[str, float], weights: Numbers) -> dict[str, Any]:
+    mean = _rounded(float(columns.mean(axis=0) @ weights))
+    if not known:
+        return {"weights": [_rounded(weight) for weight in weights], "mean": mean}
+    return {**known, "weight": _rounded(weights[0]), "missing_weight": _rounded(weights[1]), "mean": mean}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def fit_recency(data: Dataset, seed: int) -> Fitted:
+    """The rule of thumb: the longer ago the last activity (or act), the colder; one feature on a logarithmic scale."""
+    there = [column.name for column in data.columns]
+    feature = next((name for name in data.model.recency if name in there), None)
+    days = (0.0, 1.0, 3.0, 7.0, 14.0, 28.0, 56.0, 91.0, 182.0, 365.0, 730.0)
+    earned = tuple(100.0 - 100.0 * float(np.log1p(day) / np.log1p(days[-1])) for day in days)
+    return _fit_rule("recency", data, [Part(feature, 1.0, days, earned)] if feature else [])
+
+
+def fit_health(data: Dataset, seed: int) -> Fitted:
+    """The health score as customer-success teams set it up: `features/health.toml`, weighted over what is known."""
+    parts = [
+        Part(
+            measure.feature,
+            measure.weight,
+            at=tuple(float(start) for start, _ in measure.tiers[1:] if start is not None),
+            points=tuple(earned for _, earned in measure.tiers),
+        )
+        for measure in health_rules().measures
+    ]
+    return _fit_rule("health", data, parts)
+
+
+def _fit_rule(name: str, data: Dataset, parts: Sequence[Part]) -> Fitted:
+    """Map a rule's score to log-odds by the line that fits the training rows best (a rule that knows nothing: flat)."""
+    from sklearn.linear_model import LogisticRegression
+
+    by_feature = {part.feature: part.as_json() for part in parts}
+    listed = [by_feature.get(column.name) for column in data.columns]
+    score = points(listed, data.train.matrix).sum(axis=1)
+    model = LogisticRegression(C=1e6, solver="newton-cholesky").fit(score[:, None], data.train.label)
+    content = {
+        "base": _rounded(float(model.intercept_[0])),
+        "slope": _rounded(float(model.coef_[0, 0])),
+        "parts": listed,
+    }
+    return Fitted(name, "rules", content, make_scorer("rules", content, len(data.columns)))
+
+
+BASELINES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"recency": fit_recency, "health": fit_health}
+CANDIDATES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"lightgbm": fit_lightgbm, "logistic": fit_logistic}
+
+
+def fit_all(data: Dataset, seed: int) -> dict[str, Fitted]:
+    """Fit the candidates of the definition, logistic regression in any case, and the rules."""
+    fitters = {**{name: CANDIDATES[name] for name in data.model.learners}, "logistic": fit_logistic, **BASELINES}
+    return {name: fit(data, seed) for name, fit in fitters.items()}

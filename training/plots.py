@@ -1,0 +1,59 @@
+"""Calibration and gain of a model as pictures, for the tracking server and the card."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from models.quality import calibration_table, gain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from training.dataset import Dataset
+    from training.evaluate import Evaluation
+
+
+def pictures(data: Dataset, found: Evaluation) -> dict[str, bytes]:
+    """PNG files by name: calibration of the chosen candidate, gain of all."""
+    return {"calibration.png": _png(_calibration(data, found)), "gain.png": _png(_gain(data, found))}
+
+
+def _figure(title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()
+
+
+def _calibration(data: Dataset, found: Evaluation) -> Figure:
+    table = calibration_table(data.test.label, found.challenger.probability)
+    figure = _figure(f"{data.model.name}: {found.chosen}, calibration on the test cutoffs")
+    axes = figure.add_subplot()
+    top = float(max(table.predicted.max(), table.high.max()))
+    axes.plot([0, top], [0, top], color="grey", linewidth=1)
+    below, above = (table.observed - table.low).clip(0), (table.high - table.observed).clip(0)
+    axes.errorbar(table.predicted, table.observed, yerr=[below, above], fmt="o", markersize=4)
+    axes.set(xlabel="mean probability of the bin", ylabel="share that came true (95 % interval)")
+    return figure
+
+
+def _gain(data: Dataset, found: Evaluation) -> Figure:
+    figure = _figure(f"{data.model.name}: what the highest scores capture")
+    axes = figure.add_subplot()
+    for name, judged in found.judged.items():
+        table = gain_table(data.test.label, judged.probability)
+        axes.plot(table.share, table.captured, label=name, linewidth=2.5 if name == found.chosen else 1.2)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.set(xlabel="share of the customers, best first", ylabel="share of all that came true")
+    axes.legend()
+    return figure

@@ -1,0 +1,262 @@
+"""What a training run found, as data, as text for people, and as the model's card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from models.quality import Difference
+    from training.dataset import Dataset
+    from training.evaluate import Evaluation
+    from training.gate import Verdict
+
+SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_1", "lift_at_5", "lift_at_10")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """One model's training run. `refusal` says why nothing was fitted; all but the names is empty then.
+
+    `figures` holds the figures of all candidates and baselines on the test rows, `intervals` 95 % intervals over
+    customers, `comparisons` the chosen candidate less each other one, `rows` the rows and positives of each part.
+    """
+
+    model: str
+    question: str
+    as_of_us: int
+    target: str = ""
+    refusal: str | None = None
+    cutoffs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    features: int = 0
+    chosen: str = ""
+    calibration: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    comparisons: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    strongest_features: tuple[tuple[str, float], ...] = ()
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    version: int | None = None
+    run_id: str | None = None
+    content_hash: str | None = None
+    is_promoted: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate let the new version become the champion."""
+        return self.verdict is not None and self.verdict.passed
+
+    def figure_rows(self) -> list[dict[str, Any]]:
+        """One row per candidate or baseline with its key figures, the chosen one first."""
+        order = sorted(self.figures, key=lambda name: (name != self.chosen, self.figures[name]["log_loss"]))
+        return [
+            {
+                "model": self.model,
+                "candidate": name,
+                "calibration": self.calibration[name],
+                **{figure: _number(self.figures[name][figure], 5 if figure == "log_loss" else 4) for figure in SHOWN},
+            }
+            for name in order
+        ]
+
+    def comparison_rows(self) -> list[dict[str, Any]]:
+        """One row per other candidate and figure: the chosen one less the other, with its interval over customers."""
+        return [
+            {
+                "model": self.model,
+                "figure": figure,
+                self.chosen: _number(found.a, 5),
+                "other": name,
+                "value": _number(found.b, 5),
+                "difference": _number(found.difference, 5),
+                "low": _number(found.low, 5),
+                "high": _number(found.high, 5),
+                "better": found.a_is_better,
+            }
+            for name, of in self.comparisons.items()
+            for figure, found in of.items()
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values; what does not exist is null."""
+        plain: dict[str, Any] = _plain(
+            {
+                "model": self.model,
+                "question": self.question,
+                "as_of": date(self.as_of_us),
+                "target": self.target,
+                "refusal": self.refusal,
+                "cutoffs": {part: [date(us) for us in instants] for part, instants in self.cutoffs.items()},
+                "rows": {part: {"rows": rows, "positives": true} for part, (rows, true) in self.rows.items()},
+                "features": self.features,
+                "chosen": self.chosen,
+                "calibration": self.calibration,
+                "figures": self.figures,
+                "intervals": self.intervals,
+                "comparisons": {n: {f: vars(d) for f, d in of.items()} for n, of in self.comparisons.items()},
+                "strongest_features": dict(self.strongest_features),
+                "passed": self.passed,
+                "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
+                "notes": self.notes,
+                "facts": self.facts,
+                "version": self.version,
+                "run_id": self.run_id,
+                "content_hash": self.content_hash,
+                "is_promoted": self.is_promoted,
+            }
+        )
+        return plain
+
+    def text(self) -> str:
+        """What a data scientist needs to see, as lines of text."""
+        return "\n".join(_lines(self))
+
+
+def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
+    """Fields of a report that come from the dataset and the evaluation."""
+    parts = {"train": data.train, "calibrate": data.calibrate, "test": data.test}
+    return {
+        "target": data.target.name,
+        "cutoffs": {"train": data.plan.train, "calibrate": data.plan.calibrate, "test": data.plan.test},
+        "rows": {name: (len(part), part.positives) for name, part in parts.items()},
+        "features": len(data.columns),
+        "chosen": found.chosen,
+        "calibration": {name: judged.calibrated.calibrator.method for name, judged in found.judged.items()},
+        "figures": {name: judged.figures for name, judged in found.judged.items()},
+        "intervals": {name: judged.intervals for name, judged in found.judged.items()},
+        "comparisons": found.comparisons,
+        "strongest_features": found.strongest_features[:10],
+        "notes": data.plan.notes,
+    }
+
+
+def date(instant_us: int) -> str:
+    """An instant as a date, or as an ISO instant where it is no midnight UTC."""
+    moment = EPOCH + timedelta(microseconds=instant_us)
+    return str(moment.date()) if moment.timetz() == EPOCH.timetz() else moment.isoformat()
+
+
+def card(report: TrainingReport) -> str:
+    """The model's card in Markdown (sections after Mitchell et al. 2019)."""
+    chosen = report.figures[report.chosen]
+    return "\n".join(
+        [
+            f"# {report.model}, version {report.version or 'unregistered'}",
+            "",
+            f"**Question.** {report.question}",
+            "",
+            f"**What it is.** {report.chosen}, calibration `{report.calibration[report.chosen]}`, "
+            f"{report.features} features, target `{report.target}`, bundle `{report.content_hash}`.",
+            "",
+            "**Meant for** ranking and planning by people. The probability is advisory: no decision about a person "
+            "should rest on it alone. It holds for the population that it was tested on, as known at "
+            f"{date(report.as_of_us)}.",
+            "",
+            "## Data",
+            *_table([{"part": name, **row} for name, row in _parts(report).items()]),
+            *[f"- {note}" for note in report.notes],
+            "",
+            "## Quality on the test cutoffs",
+            *_table(report.figure_rows()),
+            "",
+            f"Base rate {chosen['base_rate']:.4f}. 95 % intervals over customers: "
+            + ", ".join(f"{n} {a:.4f} to {b:.4f}" for n, (a, b) in report.intervals[report.chosen].items())
+            + ".",
+            "",
+            f"### {report.chosen} against the others",
+            *_table(report.comparison_rows()),
+            "",
+            "## Gate",
+            *[f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {rule.why}" for rule in _rules(report)],
+            "",
+            "## Strongest single features",
+            *[f"- `{name}`: ROC-AUC {power:.3f} by itself" for name, power in report.strongest_features],
+            "",
+            "## Where it comes from",
+            *[f"- {name}: `{value}`" for name, value in report.facts.items()],
+            "",
+        ]
+    )
+
+
+def _parts(report: TrainingReport) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "cutoffs": len(instants),
+            "from": date(instants[0]) if instants else "",
+            "to": date(instants[-1]) if instants else "",
+            "rows": report.rows[name][0],
+            "positives": report.rows[name][1],
+        }
+        for name, instants in report.cutoffs.items()
+    }
+
+
+def _rules(report: TrainingReport) -> Sequence[Any]:
+    return report.verdict.rules if report.verdict else ()
+
+
+def _lines(report: TrainingReport) -> Iterable[str]:
+    yield f"{report.model}: {report.question}"
+    if report.refusal:
+        yield f"  refused: {report.refusal}"
+        return
+    for name, part in _parts(report).items():
+        span = f"{part['from']} to {part['to']}" if part["cutoffs"] else "none"
+        yield f"  {name:10} {part['cutoffs']:3} cutoffs, {span}: {part['rows']:,} rows, {part['positives']:,} came true"
+    yield from (f"  note: {note}" for note in report.notes)
+    yield ""
+    yield from ("  " + line for line in aligned(report.figure_rows()))
+    yield ""
+    yield from ("  " + line for line in aligned(report.comparison_rows()))
+    yield ""
+    for rule in _rules(report):
+        yield f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}"
+    state = "champion" if report.is_promoted else "registered, not promoted"
+    yield f"  version {report.version}: {state}" if report.version else "  not registered"
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as lines of columns that stand under one another, titles first."""
+    if not rows:
+        return []
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as a Markdown table."""
+    if not rows:
+        return []
+    titles = list(rows[0])
+    body = ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows]
+    return ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles), *body]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _number(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,250 @@
+"""The training run: stage, lay cutoffs, build one panel, fit, calibrate, judge, log, register, and gate.
+
+Models that are trained together share the vectors of instants that coincide. What cannot be fitted is refused with its
+figures; what is fitted but fails the gate is registered and does not become the champion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import models
+from features.errors import BundleError, MissingTable, Refused
+from features.sources import open_tables, stage
+from models import registry
+from models.predictor import Predictor, load_champion, write_bundle
+from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
+from training.evaluate import Evaluation, evaluate
+from training.gate import Incumbent, judge
+from training.learners import LIGHTGBM, fit_all
+from training.plots import pictures
+from training.report import TrainingReport, card, date, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from features.asof import Tables
+    from features.project import Project
+    from features.sources import Staged
+    from models.definition import Model
+
+ALL = "all"
+GOLDEN_ROWS = 32
+IN_MEMORY_BYTES = 500_000_000
+"""Staged tables up to this size are read with Polars, which is faster on many instants; larger ones with DuckDB."""
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One model fitted and judged, before it is stored."""
+
+    data: Dataset
+    found: Evaluation
+    as_of_us: int
+    seed: int
+    facts: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.data.model.name
+
+
+def train(project: Project, name: str, as_of_us: int | None, now_us: int, seed: int = 0) -> list[TrainingReport]:
+    """Train a model (or `all`) on what was known before an instant; register it, and promote it where the gate lets it.
+
+    One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
+    """
+    staged = stage(project, now_us)
+    known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
+    wanted = models.names() if name == ALL else [name]
+    found = train_on(_opened(project, staged), wanted, known_us, seed)
+    refusals = [str(outcome) for outcome in found.values() if isinstance(outcome, Refused)]
+    if len(refusals) == len(found):
+        raise Refused(" ".join(refusals))
+    return [
+        _refused(model, known_us, str(outcome))
+        if isinstance(outcome, Refused)
+        else store(project, outcome, staged.report, now_us)
+        for model, outcome in found.items()
+    ]
+
+
+def _opened(project: Project, staged: Staged) -> Tables:
+    size = sum(path.stat().st_size for path in staged.folder.glob("*.parquet"))
+    engine = "polars" if size <= IN_MEMORY_BYTES else "duckdb"
+    return open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
+
+
+def _refused(name: str, as_of_us: int, why: str) -> TrainingReport:
+    return TrainingReport(name, models.load(name).question, as_of_us, refusal=why)
+
+
+def train_on(tables: Tables, names: Sequence[str], as_of_us: int, seed: int = 0) -> dict[str, Trained | Refused]:
+    """Fit and judge models on tables that are open already; nothing is stored.
+
+    Labels are as known at `as_of_us`. What cannot be fitted stands as the Refused that says why.
+    """
+    outcomes: dict[str, Trained | Refused] = {}
+    wanted, begins_us = {}, data_begins(tables)
+    for name in names:
+        model = models.load(name)
+        try:
+            target = model.target(tables)
+            wanted[name] = (target, make_plan(name, model.cutoffs, target, as_of_us, begins_us))
+        except (Refused, MissingTable) as error:
+            outcomes[name] = Refused(str(error))
+    panel = build_panel(tables, wanted)
+    for name, (target, plan) in wanted.items():
+        labels = target.label(tables, plan.instants, as_of_us, target)
+        try:
+            data = make_dataset(models.load(name), target, plan, panel, labels)
+        except Refused as error:
+            outcomes[name] = error
+            continue
+        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint)
+    return {name: outcomes[name] for name in names}
+
+
+def fit_and_judge(data: Dataset, as_of_us: int, seed: int, data_fingerprint: str) -> Trained:
+    """Fit all candidates and baselines on a dataset, and judge them."""
+    facts = {
+        "data_fingerprint": data_fingerprint,
+        "model_fingerprint": data.model.fingerprint,
+        "code_fingerprint": code_fingerprint(),
+        "as_of": date(as_of_us),
+        "seed": seed,
+    }
+    return Trained(data, evaluate(data, fit_all(data, seed), seed), as_of_us, seed, facts)
+
+
+def code_fingerprint() -> str:
+    """SHA-256 of the source files that vectors and models are made by."""
+    digest = hashlib.sha256()
+    for folder in ("features", "models", "training"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in {".py", ".toml"}:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def write(trained: Trained, folder: Path) -> Predictor:
+    """Write the chosen candidate as a bundle."""
+    best, data = trained.found.challenger, trained.data
+    return write_bundle(
+        folder,
+        model=trained.name,
+        target=data.target.name,
+        kind=best.fitted.kind,
+        content=best.fitted.content,
+        columns=data.columns,
+        calibrator=best.calibrated.calibrator,
+        golden=made_up_rows(data, GOLDEN_ROWS, trained.seed),
+        facts=trained.facts,
+    )
+
+
+def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: int) -> TrainingReport:
+    """Apply the gate, log and register the chosen candidate, and make it the champion where the gate lets it."""
+    data, found = trained.data, trained.found
+    verdict = judge(data, found, check, _incumbent(project.home, data), trained.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = write(trained, Path(folder) / "bundle")
+        report = TrainingReport(
+            trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
+            facts={**trained.facts, "definition_fingerprint": predictor.manifest["definition_fingerprint"]},
+            content_hash=predictor.content_hash,
+        )  # fmt: skip
+        run = _run(trained, report, Path(folder) / "bundle")
+        registered = registry.register(project.home, run, project.tracking)
+        report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=verdict.passed)
+        entry = _entry(report, now_us)
+        if verdict.passed:
+            bundle, text = Path(folder) / "bundle", card(report)
+            registry.crown(project.home, trained.name, registered.version, bundle, text, entry, project.tracking)
+        else:
+            registry.refuse(project.home, trained.name, registered.version, entry)
+    return report
+
+
+def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
+    """The champion's probabilities on the test rows, or why there are none."""
+    try:
+        champion = load_champion(home, data.model.name)
+    except BundleError as error:
+        return Incumbent("", why=str(error))
+    if champion is None:
+        return None
+    if champion.target != data.target.name:
+        return Incumbent(champion.content_hash, why=f"it predicts {champion.target}, not {data.target.name}")
+    return Incumbent(champion.content_hash, champion.score(data.test_frame).probability)
+
+
+def _entry(report: TrainingReport, now_us: int) -> dict[str, Any]:
+    """What the gate's history keeps of a run."""
+    refusals = report.verdict.refusals if report.verdict else ()
+    return {
+        "action": "pass" if report.passed else "refuse",
+        "reason": "the gate passed" if report.passed else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
+        "at_us": now_us,
+        "as_of": date(report.as_of_us),
+        "run_id": report.run_id,
+        "content_hash": report.content_hash,
+        "rules": report.as_json()["rules"],
+    }
+
+
+def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run:
+    """What the tracking server keeps of a run."""
+    best = trained.found.challenger
+    files = {
+        "card.md": card(report).encode(),
+        "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
+        **pictures(trained.data, trained.found),
+    }
+    return registry.Run(
+        model=trained.name,
+        bundle=bundle,
+        example=made_up_rows(trained.data, GOLDEN_ROWS, trained.seed),
+        parameters=dict(_parameters(trained, report)),
+        metrics=dict(_metrics(report)),
+        tags={
+            **{name: str(value) for name, value in report.facts.items()},
+            "gate": "passed" if report.passed else "refused",
+            "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
+            "figures": json.dumps({name: round(best.figures[name], 6) for name in registry.FIGURES}),
+        },
+        files=files,
+    )
+
+
+def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str, Any]]:
+    best, target = trained.found.challenger, trained.data.target
+    yield from {"candidate": report.chosen, "calibration": report.calibration[report.chosen]}.items()
+    yield from {f"{name}_days": getattr(target, f"{name}_days") for name in ("lead", "horizon", "gap")}.items()
+    yield from {"features": report.features, "seed": trained.seed, **best.fitted.facts}.items()
+    for part, instants in report.cutoffs.items():
+        yield f"cutoffs_{part}", " ".join(date(instant) for instant in instants)
+        yield f"rows_{part}", report.rows[part][0]
+        yield f"positives_{part}", report.rows[part][1]
+    if best.fitted.kind == "lightgbm":
+        yield from {**LIGHTGBM, **trained.data.model.lightgbm}.items()
+
+
+def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
+    yield from report.figures[report.chosen].items()
+    for figure, (low, high) in report.intervals[report.chosen].items():
+        yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
+    for name, figures in report.figures.items():
+        yield from ((f"{name}.{figure}", value) for figure, value in figures.items() if name != report.chosen)
+
+
+def definitions(names: Sequence[str]) -> list[Model]:
+    """Definitions of the models named, or of all."""
+    return [models.load(name) for name in (models.names() if list(names) == [ALL] else names)]
