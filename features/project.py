@@ -187,6 +187,16 @@ def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, "VOUCH_HOME": str(home()), **settings}
 
 
+def tracking() -> str | None:
+    """Return where a team's MLflow server is: `MLFLOW_TRACKING_URI`, or None for the database under `VOUCH_HOME`."""
+    return os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def settle(**settings: str) -> None:
+    """Set what libraries read from the environment only, before they are imported (telemetry, pickle)."""
+    os.environ.update(settings)
+
+
 def load_project(data: str | None = None) -> Project:
     """Read where a company's data are.
 
@@ -198,7 +208,7 @@ def load_project(data: str | None = None) -> Project:
             raise UsageError(f"No data given, and no {PROJECT_FILE} in this folder. Give a folder, file or URL.")
         data = PROJECT_FILE
     project = _from_file(Path(data).resolve()) if data.endswith(".toml") else Project(home(), _location(data))
-    return replace(project, store=os.environ.get("VOUCH_STORE_URL"), tracking=os.environ.get("MLFLOW_TRACKING_URI"))
+    return replace(project, store=os.environ.get("VOUCH_STORE_URL"), tracking=tracking())
 
 
 def _location(data: str) -> str:
