@@ -138,6 +138,17 @@ def staged_columns(table: Table) -> list[str]:
     return [column.staged for column in table.columns.values() if column.name not in {"ingested_at", "is_deleted"}]
 
 
+def checked_columns(table: Table) -> str:
+    """Names and types of what `check_sql` gives, as in CREATE TABLE."""
+    staged = [(c.staged, STAGED_TYPES[c.kind]) for c in table.columns.values() if c.staged in staged_columns(table)]
+    added = [
+        *[("own_us", "BIGINT"), ("ingested_us", "BIGINT")],
+        *[(name, "BOOLEAN") for name in ("is_stated", "is_deleted", "is_repaired", "is_refused")],
+        *[("problems", 'STRUCT(scope VARCHAR, "column" VARCHAR, reason VARCHAR)[]'), ("raw", "VARCHAR")],
+    ]
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in [("row", "BIGINT"), *staged, *added])
+
+
 def _staged_value(table: Table, column: Column) -> str:
     kept = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {quoted(f'value {column.name}')} END"
     if table.name == "transactions" and column.name in {"amount", "gross_margin"}:
@@ -238,8 +249,3 @@ def _json_value(name: str, family: Family) -> str:
 
 def _problem(scope: Scope, column: str, reason: str) -> str:
     return f"{{'scope': {literal(scope)}, 'column': {literal(column)}, 'reason': {reason}}}"
-
-
-def null_column(column: Column) -> str:
-    """A typed null in the place of a column that is not there."""
-    return f"CAST(NULL AS {STAGED_TYPES[column.kind]}) AS {quoted(column.staged)}"

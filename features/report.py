@@ -14,16 +14,24 @@ if TYPE_CHECKING:
     from features.contract import Column, Table
 
 
-def feeds(table: str) -> list[str]:
-    """What a table feeds, as words: families of features with their number."""
-    families = Counter(feature.family for feature in load_families().values() if feature.table == table)
-    return [f"{family}: {count} feature{'s' if count > 1 else ''}" for family, count in sorted(families.items())]
+def feeds() -> dict[str, list[str]]:
+    """What each table of the contract feeds, as words: families of features with their number."""
+    families = Counter((feature.table, feature.family) for feature in load_families().values())
+    return {
+        name: [
+            f"{family}: {count} feature{'s' if count > 1 else ''}"
+            for (table, family), count in sorted(families.items(), key=str)
+            if table == name
+        ]
+        for name in TABLES
+    }
 
 
 def full_report(counted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed."""
-    tables = {name: {**figures, "feeds": feeds(name)} for name, figures in counted["tables"].items()}
-    absent = {name: feeds(name) for name in TABLES if name not in tables}
+    fed = feeds()
+    tables = {name: {**figures, "feeds": fed[name]} for name, figures in counted["tables"].items()}
+    absent = {name: fed[name] for name in TABLES if name not in tables}
     return {"tables": tables, "absent": absent, "warnings": list(counted["warnings"])}
 
 

@@ -24,6 +24,7 @@ from features.errors import DataError, MissingExtra, UsageError, did_you_mean
 from features.intake import prepare
 from features.project import ENGINES
 from features.report import full_report
+from features.rows import tables_from_rows
 from features.staging import Bench, connect, stage_tables
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from features.project import Project
     from features.staging import Outcome
 
+__all__ = ["Staged", "open_tables", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; one that an interrupted run left behind may go."""
 MANIFEST, REPORT = "manifest.json", "report.json"

@@ -22,7 +22,7 @@ from features.relations import ROW
 from features.report import warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -39,11 +39,8 @@ ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
 FEW = 2
 """So many unreadable values, and no readable one, tell of a wrong type and not of a broken row."""
 _TEXTS_AT_ONCE = 100_000
-_REFERENCES = {
-    ("customers", "customer_id"): "known",
-    ("asks", "ask_id"): "asks",
-    ("loyalty_ledger", "lot_id"): "lots",
-}
+REFERRED = ("customers", "asks", "loyalty_ledger")
+"""Tables that others refer to; they are read first."""
 
 
 @dataclass(frozen=True)
@@ -103,27 +100,29 @@ def close_off(connection: duckdb.DuckDBPyConnection, files: Iterable[Path], fold
 def stage_tables(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
     """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything."""
     (bench.folder / "quarantine").mkdir()
-    first = [name for name in ("customers", "asks", "loyalty_ledger") if name in plans]
+    first = [name for name in REFERRED if name in plans]
     for name in first:
         _parse(bench, plans[name])
-    _remember(bench, first)
+        relation, sql = remembered(name)
+        bench.rows(f"CREATE TABLE {relation} AS {sql}")
     outcomes = {}
     for name, plan in plans.items():
         if name not in first:
             _parse(bench, plan)
-        outcomes[name] = _finish(bench, plan, set(plans))
-        bench.rows(f"DROP TABLE {_parsed(name)}")
+        outcomes[name] = _finish(bench, plan, plans)
+        bench.rows(f"DROP TABLE {parsed(name)}")
     return outcomes
 
 
-def _parsed(table: str) -> str:
+def parsed(table: str) -> str:
+    """The relation that holds all rows of a table as `check_sql` gives them."""
     return f"{OWN}.parsed_{table}"
 
 
 def _parse(bench: Bench, plan: Plan) -> None:
     query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
     try:
-        bench.rows(f"CREATE TABLE {_parsed(plan.table.name)} AS {query}")
+        bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
     except duckdb.Error as error:
         raise unreadable(plan.relation.place, error) from error
 
@@ -138,28 +137,34 @@ def first_line(error: duckdb.Error) -> str:
     return str(error).strip().split("\n")[0].partition("Error: ")[2] or str(error).strip().split("\n")[0]
 
 
-def _remember(bench: Bench, there: list[str]) -> None:
-    """Keep what references may point to."""
-    bench.rows(
-        f"CREATE TABLE {OWN}.known AS SELECT customer_id AS key, min(created_us) AS created_us "
-        f"FROM {_parsed('customers')} WHERE NOT is_refused GROUP BY ALL"
-    )
-    if "asks" in there:
-        bench.rows(f"CREATE TABLE {OWN}.asks AS SELECT DISTINCT ask_id AS key FROM {_accepted('asks')}")
-    if "loyalty_ledger" in there:
-        earned = f"{_accepted('loyalty_ledger')} AND kind = 'earn'"
-        bench.rows(
-            f"CREATE TABLE {OWN}.lots AS SELECT entry_id AS key FROM {earned} "
-            f"UNION SELECT lot_id FROM {earned} AND lot_id IS NOT NULL"
-        )
+def accepted(table: str) -> str:
+    """The accepted rows of a table that was parsed, as what stands behind FROM, up to more conditions."""
+    return f"{parsed(table)} WHERE NOT is_refused"
 
 
-def _accepted(table: str) -> str:
-    return f"{_parsed(table)} WHERE NOT is_refused"
+def remembered(table: str) -> tuple[str, str]:
+    """Name and SQL of the relation with a column `key` that references into a parsed table must point into."""
+    if table == "customers":
+        grouped = f"SELECT customer_id AS key, min(created_us) AS created_us FROM {accepted(table)} GROUP BY ALL"
+        return f"{OWN}.known", grouped
+    if table == "asks":
+        return f"{OWN}.asks", f"SELECT DISTINCT ask_id AS key FROM {accepted(table)}"
+    earned = f"{accepted(table)} AND kind = 'earn'"
+    lots = f"SELECT entry_id AS key FROM {earned} UNION SELECT lot_id FROM {earned} AND lot_id IS NOT NULL"
+    return f"{OWN}.lots", lots
+
+
+def references(table: Table, columns: Container[str], there: Container[str]) -> dict[str, str]:
+    """For each reference that was handed over, and whose target is there, the relation that it must point into."""
+    return {
+        column: remembered(target)[0]
+        for column, (target, _) in table.references.items()
+        if column in columns and target in there
+    }
 
 
 def contract_form(
-    table: Table, rows: str, *, repeated: str | None, references: Mapping[str, str], has_polarity: bool
+    table: Table, rows: str, *, repeated: str | None, targets: Mapping[str, str], has_polarity: bool
 ) -> str:
     """SQL that turns accepted rows into contract form.
 
@@ -167,7 +172,7 @@ def contract_form(
         table: the table of the contract.
         rows: relation of accepted rows, as `check_sql` gives them.
         repeated: relation with a column `key`: keys that occur more than once; None where there are none.
-        references: for a reference column, the relation with a column `key` that it must point into.
+        targets: for a reference column, the relation with a column `key` that it must point into.
         has_polarity: whether the polarity of texts and ratings stands in `texts` and `ratings`.
     """
     content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
@@ -182,7 +187,7 @@ def contract_form(
         )
     nulled = ", ".join(
         f"CASE WHEN {quoted(column)} IN (SELECT key FROM {target}) THEN {quoted(column)} END AS {quoted(column)}"
-        for column, target in references.items()
+        for column, target in targets.items()
     )
     kept = f"content.*{f' REPLACE ({nulled})' if nulled else ''}, own_us // {DAY_US} AS day"
     if not has_polarity:
@@ -196,23 +201,19 @@ def contract_form(
     )
 
 
-def _finish(bench: Bench, plan: Plan, there: set[str]) -> Outcome:
+def _finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
     """Write one table and its quarantine, and count what happened to its rows."""
     table, name = plan.table, plan.table.name
     empty = _columns_of_wrong_type(bench, plan)
     repeated = _repeated(bench, table)
-    references = {
-        column: f"{OWN}.{_REFERENCES[target]}"
-        for column, target in table.references.items()
-        if column in plan.inputs and target[0] in there
-    }
+    targets = references(table, plan.inputs, there)
     if name in TEXTS:
-        judge_texts(bench.connection, table, f"(SELECT * FROM {_accepted(name)})")
+        judge_texts(bench.connection, table, f"(SELECT * FROM {accepted(name)})")
     query = contract_form(
         table,
-        f"(SELECT * FROM {_accepted(name)})",
+        f"(SELECT * FROM {accepted(name)})",
         repeated=repeated,
-        references=references,
+        targets=targets,
         has_polarity=name in TEXTS,
     )
     key = [quoted(table.key)] if table.key else []
@@ -220,10 +221,10 @@ def _finish(bench: Bench, plan: Plan, there: set[str]) -> Outcome:
     path = literal(str(bench.folder / f"{name}.parquet"))
     (written,) = bench.row(f"COPY (SELECT * FROM ({query}) staged ORDER BY {order}) TO {path} (FORMAT parquet)")
     _write_quarantine(bench, name)
-    report = _figures(bench, table, written) | {"reasons": _reasons(bench, table, repeated, references)}
+    report = _figures(bench, table, written) | {"reasons": _reasons(bench, table, repeated, targets)}
     accepted_until_us, future_from_us = bench.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
-        f"FROM {_parsed(name)}"
+        f"FROM {parsed(name)}"
     )
     columns = tuple(column for column in plan.inputs if column not in empty)
     told = (*plan.warnings, *(_left_out(table, column) for column in empty), *warnings(table, columns, report))
@@ -240,13 +241,13 @@ def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
     table, name = plan.table, plan.table.name
     broken = bench.rows(
         "SELECT problem.column, any_value(raw), count(*) "
-        f"FROM (SELECT raw, unnest(problems) AS problem FROM {_parsed(name)} WHERE problems IS NOT NULL) "
+        f"FROM (SELECT raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
         f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
     )
     empty = []
     for column, raw_row, times in broken:
         declared = table.columns[column]
-        (readable,) = bench.row(f"SELECT count({quoted(declared.staged)}) FROM {_parsed(name)}")
+        (readable,) = bench.row(f"SELECT count({quoted(declared.staged)}) FROM {parsed(name)}")
         if readable or times < FEW:
             continue
         if declared.is_required:
@@ -262,7 +263,7 @@ def _repeated(bench: Bench, table: Table) -> str | None:
         return None
     key, relation = quoted(table.key), f"{OWN}.repeated"
     bench.rows(
-        f"CREATE OR REPLACE TABLE {relation} AS SELECT {key} AS key FROM {_accepted(table.name)} "
+        f"CREATE OR REPLACE TABLE {relation} AS SELECT {key} AS key FROM {accepted(table.name)} "
         f"AND {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
     )
     return relation if bench.row(f"SELECT count(*) FROM {relation}")[0] else None
@@ -300,7 +301,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> 
 
 def _write_quarantine(bench: Bench, name: str) -> None:
     """Write what was refused or nulled, one row per problem; no file where there is nothing."""
-    broken = f"FROM {_parsed(name)} WHERE problems IS NOT NULL"
+    broken = f"FROM {parsed(name)} WHERE problems IS NOT NULL"
     if not bench.row(f"SELECT count(*) {broken}")[0]:
         return
     path = literal(str(bench.folder / "quarantine" / f"{name}.parquet"))
@@ -316,13 +317,13 @@ def _figures(bench: Bench, table: Table, written: int) -> dict[str, int]:
     rows, refused, repaired, cells = bench.row(
         "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
         "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
-        f"FROM {_parsed(table.name)}"
+        f"FROM {parsed(table.name)}"
     )
     orphans = 0
     if table.customer and table.name != "customers":
         customer = quoted(table.customer)
         (orphans,) = bench.row(
-            f"SELECT count(*) FROM {_accepted(table.name)} AND {customer} IS NOT NULL "
+            f"SELECT count(*) FROM {accepted(table.name)} AND {customer} IS NOT NULL "
             f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
         )
     return {
@@ -335,44 +336,39 @@ def _figures(bench: Bench, table: Table, written: int) -> dict[str, int]:
     }
 
 
-def _reasons(bench: Bench, table: Table, repeated: str | None, references: Mapping[str, str]) -> dict[str, int]:
+def _reasons(bench: Bench, table: Table, repeated: str | None, targets: Mapping[str, str]) -> dict[str, int]:
     """How often each reason was met, by code; what is merely counted among them."""
-    parsed, accepted = _parsed(table.name), _accepted(table.name)
-    found = dict(
-        bench.rows(
-            f"SELECT problem.reason, count(*) FROM (SELECT unnest(problems) AS problem FROM {parsed}) GROUP BY ALL"
-        )
-    )
-    for code, sql in _counted(table, accepted, repeated, references):
+    problems = f"SELECT unnest(problems) AS problem FROM {parsed(table.name)} WHERE problems IS NOT NULL"
+    found = dict(bench.rows(f"SELECT problem.reason, count(*) FROM ({problems}) GROUP BY ALL"))
+    for code, sql in _counted(table, repeated, targets):
         found[code] = found.get(code, 0) + bench.row(sql)[0]
     return {code: count for code, count in sorted(found.items()) if count}
 
 
-def _counted(
-    table: Table, accepted: str, repeated: str | None, references: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
+def _counted(table: Table, repeated: str | None, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Queries for what stays and is counted."""
-    yield "refund_negated", f"SELECT count(*) FROM {accepted} AND is_repaired"
-    for column, target in references.items():
+    rows = accepted(table.name)
+    yield "refund_negated", f"SELECT count(*) FROM {rows} AND is_repaired"
+    for column, target in targets.items():
         name = quoted(column)
         yield (
             "dangling_reference",
-            f"SELECT count(*) FROM {accepted} AND {name} IS NOT NULL AND {name} NOT IN (SELECT key FROM {target})",
+            f"SELECT count(*) FROM {rows} AND {name} IS NOT NULL AND {name} NOT IN (SELECT key FROM {target})",
         )
     if table.customer and table.name != "customers":
         yield (
             "before_created_at",
-            f"SELECT count(*) FROM (FROM {accepted}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
+            f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
             "WHERE own_us < created_us",
         )
     if table.name == "surveys":
         yield (
             "other_scale",
-            f"SELECT count(*) FROM {accepted} AND instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)",
+            f"SELECT count(*) FROM {rows} AND instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)",
         )
     if repeated and table.key:
         content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
-        versions = f"SELECT DISTINCT {content} FROM {accepted} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
+        versions = f"SELECT DISTINCT {content} FROM {rows} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
         yield (
             "tied_versions",
             f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
