@@ -8,6 +8,7 @@ product by a few per cent at most, and an unknown must not push anybody out of t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,6 +171,11 @@ def words(feature: str, value: str) -> str:
     >>> words("active_days_28d", "3")
     'days with usage in the 28 days before: 3'
     """
+    return f"{_meaning(feature)}: {value}"
+
+
+@cache
+def _meaning(feature: str) -> str:
     declared = load_families().get(feature)
     meaning = declared.description.splitlines()[0].rstrip(".") if declared else feature
-    return f"{meaning[:1].lower()}{meaning[1:]}: {value}"
+    return f"{meaning[:1].lower()}{meaning[1:]}"

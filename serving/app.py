@@ -1,0 +1,127 @@
+"""The routes as one ASGI application: a checked request in, an answer as JSON out, the same for every route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving import answers, live, schemas
+from serving.openapi import document
+from serving.problems import Problem, answer_of, from_validation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from serving.store import Store
+
+
+@dataclass(frozen=True)
+class Door:
+    """One route: what it takes, what it answers, and who makes the answer.
+
+    `is_heavy` ones run on a thread, so that others are answered meanwhile. `example` is a request that it takes.
+    """
+
+    path: str
+    summary: str
+    takes: type[BaseModel]
+    gives: type[BaseModel]
+    answer: Callable[[Store, Any], Mapping[str, Any]]
+    problems: tuple[str, ...]
+    example: Mapping[str, Any]
+    is_heavy: bool = False
+
+
+DOCUMENT = "/openapi.json"
+SNAPSHOT = ("no_snapshot",)
+DOORS = (
+    Door(
+        "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
+        schemas.AdvocatesSearch, schemas.Candidates, answers.search_advocates, SNAPSHOT,
+        {"segment": ["smb"], "minimum_score": 20, "limit": 10},
+    ),
+    Door(
+        "/v1/customers/get", "Everything on one customer",
+        schemas.CustomerGet, schemas.CustomerAnswer, answers.get_customer, ("unknown_customer", *SNAPSHOT),
+        {"customer_id": "C000001"},
+    ),
+    Door(
+        "/v1/customers/at_risk", "Customers ranked by revenue at risk",
+        schemas.AtRiskSearch, schemas.AtRiskPage, answers.search_at_risk, SNAPSHOT,
+        {"band": ["high"], "limit": 10},
+    ),
+    Door(
+        "/v1/score", "Scores for vectors or raw rows given in the request",
+        schemas.ScoreRequest, schemas.ScoreAnswer, live.score_request, (),
+        {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
+        is_heavy=True,
+    ),
+    Door(
+        "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
+        schemas.MetricsQuery, schemas.MetricsAnswer, answers.query_metrics, SNAPSHOT,
+        {"metric_ids": ["nps"], "by": "segment"},
+    ),
+    Door(
+        "/v1/metrics/catalogue", "What each metric means",
+        schemas.MetricsCatalogue, schemas.CatalogueAnswer, answers.metrics_catalogue, (),
+        {},
+    ),
+)  # fmt: skip
+
+
+def make_app(store: Store) -> Starlette:
+    """Return the application that answers from a store."""
+    described = to_json(document(DOORS))
+
+    async def openapi(_: Request) -> Response:
+        return Response(described, media_type="application/json")
+
+    routes = [Route(door.path, _endpoint(store, door), methods=["POST"]) for door in DOORS]
+    return Starlette(
+        routes=[*routes, Route(DOCUMENT, openapi, methods=["GET"])], exception_handlers={Problem: _answer_problem}
+    )
+
+
+async def _answer_problem(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return answer_of(problem)
+
+
+def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
+    names = frozenset(_names(door.takes.model_json_schema()))
+
+    async def endpoint(request: Request) -> Response:
+        asked = await _asked(request, door, names)
+        if door.is_heavy:
+            found = await anyio.to_thread.run_sync(door.answer, store, asked)
+        else:
+            found = door.answer(store, asked)
+        return Response(to_json(found, inf_nan_mode="null"), media_type="application/json")
+
+    return endpoint
+
+
+async def _asked(request: Request, door: Door, names: frozenset[str]) -> BaseModel:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("unsupported_media_type")
+    try:
+        return door.takes.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise from_validation(error, names) from error
+
+
+def _names(schema: Any) -> list[str]:
+    """All names of fields in a JSON schema."""
+    if isinstance(schema, dict):
+        return [*schema.get("properties", {}), *(name for part in schema.values() for name in _names(part))]
+    return [name for part in schema for name in _names(part)] if isinstance(schema, list) else []

@@ -1,0 +1,87 @@
+"""The OpenAPI document, made from the routes and their types: it cannot say anything else than the code does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import models_json_schema
+
+from serving.problems import KINDS, MEDIA_TYPE
+from serving.schemas import ProblemDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+
+    from serving.app import Door
+
+REFERENCE = "#/components/schemas/{model}"
+ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", "internal")
+"""Problems that every route with a body may answer."""
+
+
+def document(doors: Sequence[Door]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the routes and the probes."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vouch",
+            "version": importlib.metadata.version("vouch"),
+            "description": "Which customers are about to leave, which would speak up, and why.",
+        },
+        "paths": {
+            **{door.path: {"post": _operation(door)} for door in doors},
+            "/openapi.json": {"get": _plain("This document", "application/json")},
+            "/livez": {"get": _plain("Whether the service runs", "text/plain")},
+            "/readyz": {"get": _plain("Whether there is a snapshot to answer from", "text/plain", "unavailable")},
+        },
+        "components": {
+            "schemas": _schemas([model for door in doors for model in (door.takes, door.gives)]),
+            "responses": {code: _problem(code) for code in KINDS},
+        },
+    }
+
+
+def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    modes = [(model, "validation") for model in dict.fromkeys([*models, ProblemDocument])]
+    _, schema = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]  # a list of pairs is what it takes
+    found: dict[str, Any] = schema["$defs"]
+    return found
+
+
+def _operation(door: Door) -> dict[str, Any]:
+    takes = {"schema": _reference(door.takes), "example": door.example}
+    return {
+        "summary": door.summary,
+        "operationId": door.path.strip("/").replace("/", "_"),
+        "requestBody": {"required": True, "content": {"application/json": takes}},
+        "responses": {
+            "200": {"description": "Done", "content": {"application/json": {"schema": _reference(door.gives)}}},
+            **_problems((*ALWAYS, *door.problems)),
+        },
+    }
+
+
+def _problems(codes: Sequence[str]) -> dict[str, Any]:
+    by_status: dict[str, Any] = {}
+    for code in codes:
+        by_status.setdefault(str(KINDS[code].status), {"$ref": f"#/components/responses/{code}"})
+    return by_status
+
+
+def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": "Done", "content": {media_type: {}}}, **_problems(codes)},
+    }
+
+
+def _problem(code: str) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=ProblemDocument.__name__)}
+    return {"description": KINDS[code].title, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}

@@ -1,0 +1,195 @@
+"""What goes wrong with a request, said the same way by every route and layer: RFC 9457 problem documents.
+
+One ASGI wrapper stands around everything, BentoML's own routes too: it limits bodies while they arrive (BentoML does
+not), refuses what is no HTTP, and turns every error answer into a problem document. Nothing that came with a request
+is repeated, neither in an answer nor in a log line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import ValidationError
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEDIA_TYPE = "application/problem+json"
+MAX_BODY_BYTES = 8 * 2**20
+BODY_SECONDS = 20.0
+"""How long the body of a request may take to arrive."""
+_log = logging.getLogger("vouch.serving")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problem: the status it is sent with, and its title."""
+
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed": Kind(400, "The body is not JSON"),
+    "unknown_customer": Kind(404, "No such customer"),
+    "unknown_route": Kind(404, "No such route"),
+    "method_not_allowed": Kind(405, "The route takes another method"),
+    "too_slow": Kind(408, "The body did not arrive in time"),
+    "too_large": Kind(413, "The body is too large"),
+    "unsupported_media_type": Kind(415, "The body must be application/json"),
+    "invalid_value": Kind(422, "A value is not what the route takes"),
+    "internal": Kind(500, "Something went wrong here"),
+    "no_snapshot": Kind(503, "No snapshot is published yet"),
+    "unavailable": Kind(503, "The service cannot answer now"),
+}
+_BY_STATUS = {400: "malformed", 404: "unknown_route", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
+
+
+class Problem(Exception):
+    """A request that is answered with a problem document. `field` names a field of ours, never what was sent in it."""
+
+    def __init__(self, code: str, detail: str = "", field: str | None = None) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.field = code, detail, field
+        self.headers: dict[str, str] = {}
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return KINDS[self.code].status
+
+    def document(self) -> dict[str, Any]:
+        """The problem document; `type` points to its description in the OpenAPI document."""
+        kind = KINDS[self.code]
+        return {
+            "type": f"/openapi.json#/components/responses/{self.code}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": self.detail or kind.title,
+            "code": self.code,
+            "field": self.field,
+        }
+
+
+def from_validation(error: ValidationError, names: frozenset[str]) -> Problem:
+    """Return the problem of a body that its model refuses; only names of ours are told, and no value."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return Problem("malformed", first["msg"])
+    path = [str(part) for part in first["loc"] if isinstance(part, int) or part in names]
+    return Problem("invalid_value", first["msg"], ".".join(path) or None)
+
+
+def answer_of(problem: Problem) -> Response:
+    """Return a problem document as an answer."""
+    headers = dict(problem.headers)
+    if problem.status in {408, 413}:
+        headers["connection"] = "close"  # the rest of the body is not read
+    body = json.dumps(problem.document()).encode()
+    return Response(body, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+class Front:
+    """The ASGI wrapper around everything: limited bodies, one form of error."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _Answer(scope, receive, send)
+        try:
+            body = await _whole_body(scope, receive)
+            await self._app(scope, _replay(body, receive), answer.send)
+        except Problem as problem:
+            await answer.fail(problem)
+        except Exception as error:
+            _log.error("%s", where(error))
+            await answer.fail(Problem("internal"))
+
+
+class _Answer:
+    """Passes an answer on, unless it is an error that is no problem document yet."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._has_started = self._is_replaced = False
+
+    async def send(self, message: Message) -> None:
+        if self._is_replaced:
+            return
+        if message["type"] == "http.response.start":
+            self._has_started = True
+            headers = dict(message["headers"])
+            if message["status"] >= 400 and headers.get(b"content-type") != MEDIA_TYPE.encode():
+                await self._replace(_of_status(message["status"], headers))
+                return
+        await self._send(message)
+
+    async def fail(self, problem: Problem) -> None:
+        if not self._has_started:
+            await self._replace(problem)
+
+    async def _replace(self, problem: Problem) -> None:
+        self._is_replaced = True
+        await answer_of(problem)(self._scope, self._receive, self._send)
+
+
+def _of_status(status: int, headers: Mapping[bytes, bytes]) -> Problem:
+    problem = Problem(_BY_STATUS.get(status, "internal" if status >= 500 else "malformed"))
+    if b"allow" in headers:
+        problem.headers["allow"] = headers[b"allow"].decode("latin-1")
+    return problem
+
+
+async def _whole_body(scope: Scope, receive: Receive) -> bytes:
+    """Read the body, as far as it may be read."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
+        raise Problem("too_large", f"A body holds at most {MAX_BODY_BYTES} bytes")
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > MAX_BODY_BYTES:
+                    raise Problem("too_large", f"A body holds at most {MAX_BODY_BYTES} bytes")
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError as error:
+        raise Problem("too_slow", f"A body has {BODY_SECONDS:.0f} s to arrive") from error
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives the body that was read already, and then waits for the end of the connection."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+def where(error: BaseException) -> str:
+    """Name an error and the place that raised it, without its text: that may hold what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "nowhere"
+    return f"{type(error).__name__} at {place}"

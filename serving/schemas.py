@@ -1,0 +1,273 @@
+"""Requests and answers of the API, as types: what is refused, what is promised, and what the document describes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
+
+from serving.tiers import TIERS
+
+MAX_PAGE = 200
+MAX_VECTORS = 1_000
+MAX_ROWS = 20_000
+MAX_WEEKS = 520
+
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page.")]
+Cursor = Annotated[
+    str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
+]
+LongText = Annotated[str, Field(max_length=20_000)]
+Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
+ModelName = Literal["churn", "advocacy"]
+
+
+class Request(BaseModel):
+    """What all requests share: nothing unknown, nothing bent into another type, no value told in an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class AdvocatesSearch(Request):
+    """Ranked candidates to be asked to speak up."""
+
+    segment: Choice = []
+    region: Choice = []
+    language: Choice = []
+    tier: Annotated[list[Literal[TIERS]], Field(max_length=len(TIERS))] = []  # type: ignore[valid-type]  # the names are data
+    minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
+    include_ineligible: bool = False
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class AtRiskSearch(Request):
+    """Customers ranked by revenue at risk."""
+
+    segment: Choice = []
+    region: Choice = []
+    language: Choice = []
+    band: Choice = []
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class CustomerGet(Request):
+    """Everything on one customer."""
+
+    customer_id: Text
+
+
+class Vector(Request):
+    """One vector: features by name, as `vouch features` writes them. What is left out is null."""
+
+    customer_id: Text | None = None
+    features: Annotated[dict[Text, FiniteFloat | Text | None], Field(min_length=1, max_length=2_000)]
+
+
+class ScoreRequest(Request):
+    """Vectors, or raw rows in canonical form by table, with the instant to look from."""
+
+    vectors: Annotated[list[Vector] | None, Field(min_length=1, max_length=MAX_VECTORS, fail_fast=True)] = None
+    rows: Annotated[dict[Text, list[dict[Text, Cell]]] | None, Field(min_length=1, max_length=50)] = None
+    as_of: Annotated[Text | None, Field(description="Needed with rows: ISO date or instant.")] = None
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=2)] = ["churn", "advocacy"]
+    reasons: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ScoreRequest:
+        if (self.vectors is None) == (self.rows is None):
+            raise ValueError("Give either vectors or rows")
+        if (self.rows is None) != (self.as_of is None):
+            raise ValueError("as_of goes with rows, and only with rows")
+        if self.rows is not None and sum(map(len, self.rows.values())) > MAX_ROWS:
+            raise ValueError(f"At most {MAX_ROWS} rows in one request")
+        return self
+
+
+class MetricsQuery(Request):
+    """Metrics of the company as a whole or by segment, of the newest week or of several."""
+
+    metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []
+    by: Annotated[Literal["segment", "region", "plan", "language"] | None, Field(description="Null: as a whole.")] = (
+        None
+    )
+    segment: Choice = []
+    weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, the newest last.")] = 1
+
+
+class MetricsCatalogue(Request):
+    """What each metric means."""
+
+    metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []
+
+
+class Fresh(BaseModel):
+    """What all answers from a snapshot share."""
+
+    as_of: str
+    revision: int
+    scored_at: str
+    data_through: str | None
+    is_stale: bool
+
+
+class Reason(BaseModel):
+    """The part of one family in a score, in log-odds, and the feature that leads it."""
+
+    family: str
+    feature: str
+    value: str
+    contribution: float
+    words: str
+
+
+class Candidate(BaseModel):
+    """One row of the ranked candidates."""
+
+    rank: int
+    customer_id: str
+    is_eligible: bool
+    exclusion: str | None
+    exclusion_words: str | None
+    advocacy_status: str
+    advocacy_probability: float | None
+    advocacy_score: float | None
+    churn_status: str
+    churn_probability: float | None
+    value: float | None
+    advocate_tier: str
+    reasons: list[Reason]
+    segment: str | None
+    region: str | None
+    language: str | None
+    last_asked_at: str | None
+    advocacy_model: str | None
+    churn_model: str | None
+
+
+class Candidates(Fresh):
+    """A page of ranked candidates; `total` counts all that meet the filters."""
+
+    total: int
+    candidates: list[Candidate]
+    next_cursor: str | None
+
+
+class AtRisk(BaseModel):
+    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue."""
+
+    rank: int
+    customer_id: str
+    churn_status: str
+    churn_probability: float
+    churn_band: str | None
+    value: float
+    mrr: float | None
+    reasons: list[Reason]
+    segment: str | None
+    region: str | None
+    language: str | None
+    churn_model: str | None
+
+
+class AtRiskPage(Fresh):
+    """A page of those at risk."""
+
+    total: int
+    customers: list[AtRisk]
+    next_cursor: str | None
+
+
+class Scores(BaseModel):
+    """Scores of one customer; null where the status says why."""
+
+    churn_status: str | None = None
+    churn_probability: float | None = None
+    churn_band: str | None = None
+    churn_base: float | None = None
+    churn_raw: float | None = None
+    churn_reasons: list[Reason] | None = None
+    churn_model: str | None = None
+    advocacy_status: str | None = None
+    advocacy_probability: float | None = None
+    advocacy_score: float | None = None
+    advocacy_base: float | None = None
+    advocacy_raw: float | None = None
+    advocacy_reasons: list[Reason] | None = None
+    advocacy_model: str | None = None
+
+
+class LastAsk(BaseModel):
+    """The latest ask that the data know of."""
+
+    asked_at: str
+    kind: str | None
+    outcome: str | None
+
+
+class Earlier(BaseModel):
+    """The probabilities of the snapshot before."""
+
+    as_of: str
+    churn_probability: float | None
+    advocacy_probability: float | None
+
+
+class CustomerAnswer(Fresh, Scores):
+    """Everything on one customer."""
+
+    customer_id: str
+    advocate_tier: str
+    health_score: float | None
+    health_band: str
+    clv_margin: float | None
+    is_eligible: bool
+    exclusion: str | None
+    exclusion_words: str | None
+    profile: dict[str, Any]
+    last_ask: LastAsk | None
+    previous: Earlier | None
+
+
+class ScoredVector(Scores):
+    """Scores of one vector, in the order of the request; `customer_id` as it was given."""
+
+    customer_id: str | None
+
+
+class ScoreAnswer(BaseModel):
+    """Scores for what the request held, by the champions of now."""
+
+    as_of: str | None
+    broken: Annotated[
+        dict[str, dict[str, int]] | None,
+        Field(description="Rows and cells of the request that break the contract, by table and reason."),
+    ]
+    models: dict[str, str | None]
+    scores: list[ScoredVector]
+
+
+class MetricsAnswer(Fresh):
+    """Envelopes of metrics."""
+
+    metrics: list[dict[str, Any]]
+
+
+class CatalogueAnswer(BaseModel):
+    """The catalogue of metrics."""
+
+    metrics: list[dict[str, Any]]
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None
