@@ -1,0 +1,1 @@
+"""The commands: doors that read what was typed, call the room behind, and show what it gave."""

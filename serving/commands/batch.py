@@ -1,0 +1,114 @@
+"""`vouch score` and `vouch metrics`: the weekly batch, and metrics by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from features.errors import UsageError
+from serving.instants import mondays, spoken
+from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from serving.output import Format, FormatOption, progress, say, show, warn
+
+app = typer.Typer()
+
+
+@app.command()
+def score(
+    ctx: typer.Context,
+    data: Data = None,
+    as_of: AsOf = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="WHEN", help="First Monday of a back-fill.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="WHEN", help="Last Monday of a back-fill.")] = None,
+    revision: Annotated[
+        bool, typer.Option("--revision", help="Publish a week again whose inputs changed, beside the earlier one.")
+    ] = False,
+    engine: EngineOption = Engine.DUCKDB,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Publish the weekly snapshot: scores, reasons and metrics of every customer. A published week is left alone.
+
+    Example: vouch score ./company --as-of 2026-11-16
+    """
+    from serving.weekly import score_weeks
+
+    run: Run = ctx.obj
+    with progress() as step:
+        weeks = score_weeks(
+            project(data),
+            _instants(as_of, first, last),
+            run.now_us(now),
+            is_revision=revision,
+            engine=engine.value,
+            progress=step,
+        )
+    _tell_weeks([week.as_dict() for week in weeks], form)
+
+
+def _instants(as_of: str | None, first: str | None, last: str | None) -> list[int] | None:
+    """The weeks that were asked for, None for the newest."""
+    if (first is None) != (last is None) or (first is not None and as_of is not None):
+        raise UsageError("Give --as-of for one week, or both --from and --to for several")
+    if first is None or last is None:
+        single = instant(as_of)
+        return None if single is None else [single]
+    weeks = mondays(instant(first) or 0, instant(last) or 0)
+    if not weeks:
+        raise UsageError(f"There is no Monday from {first} to {last}")
+    return weeks
+
+
+OUTCOMES = {
+    "published": "published",
+    "left_alone": "published before, left alone",
+    "inputs_changed": "published before from other inputs, left alone: --revision publishes the new ones beside",
+}
+
+
+def _tell_weeks(weeks: list[dict[str, Any]], form: Format) -> None:
+    rows = [
+        {
+            "as_of": week["as_of"],
+            "revision": week["revision"],
+            "outcome": OUTCOMES[week["outcome"]] if form is Format.TABLE else week["outcome"],
+            "customers": week["customers"],
+            **{name: [f"{status} {n}" for status, n in of.items()] for name, of in week["statuses"].items()},
+        }
+        for week in weeks
+    ]
+    show(rows, form, document={"weeks": weeks})
+    for warning in dict.fromkeys(warning for week in weeks for warning in week["warnings"]):
+        warn(f"warning: {warning}")
+    if form is Format.TABLE:
+        say(f"in {weeks[-1]['folder']}")
+
+
+@app.command()
+def metrics(
+    ctx: typer.Context,
+    data: Data = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Metrics to show; all without.")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="A column of customers to break down by.")] = None,
+    as_of: AsOf = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
+    engine: EngineOption = Engine.DUCKDB,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compute rule-based metrics with their intervals, as known at an instant.
+
+    Example: vouch metrics ./company nps retention_rate --by segment
+    """
+    from serving.measuring import catalogue, measured
+
+    if describe:
+        show(catalogue(), form)
+        return
+    run: Run = ctx.obj
+    with progress() as step:
+        as_of_us, rows = measured(project(data), ids, by, instant(as_of), run.now_us(now), engine.value, step)
+    shown = ("metric_id", "segment", "value", "ci_low", "ci_high", "unit", "n", "status", "reason")
+    brief = [{name: row[name] for name in shown if name != "segment" or by} for row in rows]
+    show(brief if form is Format.TABLE else rows, form, document={"as_of": spoken(as_of_us), "metrics": rows})

@@ -1,0 +1,110 @@
+"""`vouch simulate`, `vouch check`, `vouch features`: a company's tables, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from features.errors import UsageError
+from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from serving.output import Format, FormatOption, progress, say, show, warn
+
+app = typer.Typer()
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to write the tables into.")],
+    customers: Annotated[int, typer.Option(metavar="N", help="How many customers.")] = 20_000,
+    weeks: Annotated[int, typer.Option(metavar="W", help="How many weeks of history.")] = 78,
+    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same company.")] = 0,
+) -> None:
+    """Write the canonical tables of a simulated company with known truth.
+
+    Example: vouch simulate --out ./company --customers 2000 --weeks 78 --seed 7
+    """
+    from features.simulate import simulate as make
+
+    with progress() as step:
+        step(f"simulating {customers:,} customers by {weeks} weeks")
+        made = make(out, customers, weeks, seed)
+    say(f"{customers:,} customers by {weeks} weeks in {made}; the truth is in {made / 'truth'}")
+
+
+@app.command()
+def check(ctx: typer.Context, data: Data = None, now: Now = None, form: FormatOption = Format.TABLE) -> None:
+    """Check a company's tables against the contract: what is there, what it feeds, what is in quarantine and why.
+
+    Example: vouch check ./company
+    """
+    from features.sources import stage
+
+    run: Run = ctx.obj
+    where = project(data)
+    with progress() as step:
+        step("reading and checking the tables")
+        staged = stage(where, run.now_us(now))
+    show(_checked(staged.report), form, document=staged.report)
+    if form is Format.TABLE:
+        _tell(staged.report, where.home)
+
+
+def _checked(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row per table that is there."""
+    counts = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
+    return [
+        {
+            "table": name,
+            **{count: table[count] for count in counts},
+            "reasons": [f"{code} {times}" for code, times in table["reasons"].items()],
+            "feeds": table["feeds"],
+        }
+        for name, table in report["tables"].items()
+    ]
+
+
+def _tell(report: dict[str, Any], home: Path) -> None:
+    for name, feeds in report["absent"].items():
+        say(f"absent: {name}, would feed {', '.join(feeds)}")
+    for warning in report["warnings"]:
+        say(f"warning: {warning}")
+    if any(table["quarantined"] or table["cells"] for table in report["tables"].values()):
+        say(f"quarantine: {home / 'quarantine'}")
+
+
+@app.command()
+def features(
+    ctx: typer.Context,
+    data: Data = None,
+    as_of: AsOf = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The Parquet file to write.")] = None,
+    engine: EngineOption = Engine.DUCKDB,
+    describe: Annotated[bool, typer.Option("--describe", help="Print every feature with its definition.")] = False,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Write the vectors of a company: one row per customer, one column per feature, as known at an instant.
+
+    Example: vouch features ./company --as-of 2026-11-16 --out vectors.parquet
+    """
+    if describe:
+        show(_dictionary(form), form)
+        return
+    if out is None:
+        raise UsageError("Name the file to write with --out, or ask for the dictionary with --describe")
+    from serving.vectors import write_vectors
+
+    run: Run = ctx.obj
+    with progress() as step:
+        written = write_vectors(project(data), instant(as_of), run.now_us(now), out, engine.value, step)
+    warn(f"{written.customers:,} customers as of {written.as_of} in {out}")
+
+
+def _dictionary(form: Format) -> list[dict[str, Any]]:
+    """The dictionary of features; on a screen only what fits."""
+    from features.vectors import describe
+
+    shown = ("name", "family", "unit", "table", "description")
+    return [{name: row[name] for name in shown} if form is Format.TABLE else row for row in describe()]

@@ -1,0 +1,72 @@
+"""`vouch serve`: BentoML started the way this service wants it, on loopback."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.errors import Refused
+from serving.output import warn
+
+app = typer.Typer()
+
+GRACE_SECONDS = 30
+SERVICE = "serving.service:Vouch"
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {
+    "PYTHONSAFEPATH": "1",  # workers do not import from the current folder either
+    "BENTOML_DO_NOT_TRACK": "True",  # no telemetry
+    "DO_NOT_TRACK": "1",
+    "OTEL_SDK_DISABLED": "true",  # a span would be made for every request
+}
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="P", min=1, max=65_535, help="Port to listen on.")] = 3000,
+) -> None:
+    """Serve the newest snapshot and the champions over HTTP.
+
+    Example: vouch serve --port 3000
+    """
+    from features.project import environment
+
+    address = loopback(host)
+    warn(
+        f"Open to everybody on this machine: no keys. http://{_in_url(address)}:{port}/openapi.json says what it does."
+    )
+    sys.stderr.flush()
+    os.execve(sys.executable, command(address, port), environment(**SETTINGS))
+
+
+def command(address: str, port: int) -> list[str]:
+    """What is run: BentoML on one address, for it would take all of them; and with an end to waiting at shutdown.
+
+    It works from the folder that holds our packages: from the current one, it would import what lies there.
+    """
+    options = ["--host", address, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    return [sys.executable, "-P", "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT), *options]
+
+
+def loopback(host: str) -> str:
+    """Return the address of a host that only this machine reaches; raises Refused for any other."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as error:
+        raise Refused(f"{host!r} is no address. Give 127.0.0.1 or ::1.") from error
+    if not address.is_loopback:
+        raise Refused(
+            f"On {host} others would reach the service, and it has no keys yet. Serve on 127.0.0.1, behind a proxy "
+            "that knows who may."
+        )
+    return str(address)
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

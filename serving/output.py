@@ -1,0 +1,115 @@
+"""How commands show what they have: tables for people, JSON and CSV for machines, progress where somebody watches."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sys
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="json is one document and nothing else.")]
+
+
+def show(rows: Sequence[Mapping[str, Any]], form: Format, document: Any = None, title: str = "") -> None:
+    """Print rows as asked for; `document` is what JSON holds instead of the rows."""
+    if form is Format.JSON:
+        sys.stdout.write(json.dumps(rows if document is None else document, indent=2, ensure_ascii=False) + "\n")
+    elif form is Format.CSV:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    else:
+        print_table(rows, title)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Print rows as a table with a line of titles; plain text, nothing cut, where it is not read on a terminal."""
+    if not sys.stdout.isatty():
+        sys.stdout.write("\n".join([*([title] if title else []), *aligned(rows)]) + "\n")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, justify="right" if _is_number(rows, name) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(highlight=False, markup=False).print(table)
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return rows as lines of columns that stand under one another, titles first; a cell may hold several lines.
+
+    >>> aligned([{"a": "x", "n": 1.5}, {"a": "two\\nlines", "n": None}])
+    ['a        n', 'x      1.5', 'two', 'lines']
+    """
+    if not rows:
+        return []
+    names = list(rows[0])
+    right = [_is_number(rows, name) for name in names]
+    cells = [[[name] for name in names], *([_cell(row[name]).split("\n") for name in names] for row in rows)]
+    widths = [max(len(part) for row in cells for part in row[place]) for place in range(len(names))]
+    return [
+        "  ".join(
+            part.rjust(width) if is_right else part.ljust(width)
+            for part, width, is_right in zip(parts, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+        for parts in itertools.zip_longest(*row, fillvalue="")
+    ]
+
+
+def _is_number(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
+
+
+def say(text: str = "") -> None:
+    """Print text for people."""
+    sys.stdout.write(f"{text}\n")
+
+
+def warn(text: str) -> None:
+    """Print a line on standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows what is being done, on standard error; it is silent where nobody watches."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda text: status.update(text)
+
+
+def _cell(value: Any) -> str:
+    """A value as text: six significant digits, lists joined, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
