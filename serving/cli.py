@@ -102,8 +102,6 @@ def main() -> None:
     """Run the command line; the entry point of the distribution."""
     is_debug = DEBUG in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
-    if not is_debug:
-        sys.excepthook = _brief
     try:
         app(arguments)
     except VouchError as error:
@@ -111,6 +109,9 @@ def main() -> None:
             raise
         warn(f"vouch: {error}")
         sys.exit(error.exit_code)
+    finally:
+        if not is_debug:
+            sys.excepthook = _brief  # afterwards, because Typer sets one of its own
 
 
 def _brief(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:

@@ -1,0 +1,227 @@
+"""The weekly batch: what it publishes, what it leaves alone, and what it does without champions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hand_made import write_champion, write_champions
+
+import models
+from features.errors import Locked, SnapshotError, UsageError
+from features.project import Project
+from features.sources import open_tables, stage
+from features.vectors import vectors
+from serving import columns, snapshot
+from serving.instants import mondays, parse_instant
+from serving.weekly import score_weeks
+
+MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
+
+
+@pytest.fixture(scope="module")
+def project(company, tmp_path_factory) -> Project:
+    """A company with hand-made champions and its latest week published."""
+    found = Project(home=tmp_path_factory.mktemp("weekly"), location=str(company))
+    write_champions(found.home)
+    (week,) = score_weeks(found, None, NOW)
+    assert (week.as_of_us, week.outcome, week.revision) == (MONDAY, "published", 1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def published(project):
+    return snapshot.read_snapshot(project.home)
+
+
+@pytest.fixture
+def copied(project, tmp_path) -> Project:
+    """The same home, for a test to change."""
+    shutil.copytree(project.home, tmp_path / "home", symlinks=True)
+    return Project(home=tmp_path / "home", location=project.location)
+
+
+def test_the_tables_have_the_columns_that_the_interface_promises(published):
+    assert published.table("scores").schema.equals(columns.scores(MONDAY))
+    assert published.table("metrics").schema.equals(columns.metrics(MONDAY))
+    assert published.table("customers").schema.equals(columns.CUSTOMERS)
+
+
+def test_every_external_customer_stands_once_in_order_and_with_a_profile(published, project):
+    customers = published.table("scores")["customer_id"].to_pylist()
+    known = vectors(open_tables(stage(project, NOW)), MONDAY).collect("pyarrow").to_native()["customer_id"].to_pylist()
+    assert customers == sorted(known)
+    assert published.table("customers")["customer_id"].to_pylist() == customers
+
+
+def test_statuses_are_those_of_the_definitions_and_only_the_scored_have_probabilities(published, project):
+    frame = vectors(open_tables(stage(project, NOW)), MONDAY).collect("pandas").to_native()
+    frame = frame.sort_values("customer_id", ignore_index=True)
+    rows = published.table("scores").to_pandas()
+    for name, target in (("churn", "contract"), ("advocacy", "organic")):
+        wanted = models.load(name).target_named(target).status(frame)
+        assert rows[f"{name}_status"].tolist() == wanted.tolist()
+        is_scored = rows[f"{name}_status"].isin(["ok", "cold_start"])
+        assert is_scored.any()
+        for part in ("probability", "raw", "base", "model", "reasons"):
+            assert (rows[f"{name}_{part}"].notna() == is_scored).all(), part
+    assert set(rows["churn_status"]) >= {"ok", "churned", "not_eligible"}
+
+
+def test_probabilities_bands_and_reasons_are_those_of_the_champion(published, project):
+    found = vectors(open_tables(stage(project, NOW)), MONDAY).collect("pyarrow").to_native().sort_by("customer_id")
+    rows = published.table("scores").to_pandas()
+    for name, predictor in write_champions(project.home).items():
+        raw, probability = predictor.score(found)
+        scored = rows[f"{name}_probability"].notna().to_numpy()
+        np.testing.assert_array_equal(rows[f"{name}_probability"].to_numpy()[scored], probability[scored])
+        np.testing.assert_array_equal(rows[f"{name}_raw"].to_numpy()[scored], raw[scored])
+        assert set(rows[f"{name}_model"].dropna()) == {predictor.content_hash}
+        for _, row in rows[scored].iterrows():
+            parts = [reason["contribution"] for reason in row[f"{name}_reasons"]]
+            assert row[f"{name}_base"] + sum(parts) == pytest.approx(row[f"{name}_raw"])
+            assert [abs(part) for part in parts] == sorted(map(abs, parts), reverse=True)
+    bands = rows.dropna(subset="churn_band").groupby("churn_band")["churn_probability"]
+    limits = {"low": (0, 0.05), "watch": (0.05, 0.15), "high": (0.15, 1)}
+    for band, of in bands:
+        low, high = limits[band]
+        assert of.between(low, high, inclusive="left").all()
+    assert (rows["advocacy_score"].dropna() == 100 * rows["advocacy_probability"].dropna()).all()
+
+
+def test_tiers_and_health_are_there_and_who_left_has_no_health(published):
+    rows = published.table("scores").to_pandas()
+    assert set(rows["advocate_tier"]) >= {"none", "active", "influential"}
+    assert rows["health_score"].dropna().between(0, 100).all()
+    assert set(rows["health_band"]) <= {"at_risk", "watch", "healthy", "unknown"}
+    left = rows[rows["churn_status"] == "churned"]
+    assert left["health_score"].isna().all()
+    assert set(left["health_band"]) == {"unknown"}
+    assert rows["clv_margin"].isna().all()
+
+
+def test_metrics_are_there_for_the_company_and_by_segment(published):
+    rows = published.table("metrics").to_pandas()
+    assert {"nps", "csat", "ces_easy", "retention_rate", "churn_rate", "repeat_purchase_rate"} <= set(rows["metric_id"])
+    assert not rows.duplicated(["metric_id", "by", "segment"]).any()
+    assert {"segment", "region"} <= set(rows["by"].dropna())
+
+
+def test_the_manifest_says_what_went_in_and_what_came_out(published, project):
+    manifest = published.manifest
+    staged = stage(project, NOW)
+    assert manifest["input_fingerprint"] == staged.fingerprint
+    assert manifest["rows_in"] == {name: of["rows"] for name, of in staged.report["tables"].items()}
+    assert manifest["rows_out"]["scores"] == len(published.table("scores"))
+    assert manifest["now"] == "2026-11-16T06:00:00Z"
+    assert manifest["data_through"] < manifest["as_of"]
+    assert manifest["models"]["churn"]["kind"] == "logistic"
+    assert manifest["warnings"] == []
+
+
+def test_a_published_week_is_left_alone(copied):
+    (week,) = score_weeks(copied, None, NOW)
+    assert (week.outcome, week.revision) == ("left_alone", 1)
+    (week,) = score_weeks(copied, None, NOW, is_revision=True)
+    assert (week.outcome, week.revision) == ("left_alone", 1), "nothing changed, so that there is nothing to revise"
+
+
+def test_a_week_whose_inputs_changed_is_published_beside_only_on_request(copied):
+    before = snapshot.read_snapshot(copied.home).table("scores")
+    write_champion(copied.home, "churn", base=-1.0)
+    (week,) = score_weeks(copied, None, NOW)
+    assert (week.outcome, week.revision) == ("inputs_changed", 1)
+    assert snapshot.read_snapshot(copied.home).table("scores").equals(before)
+    (week,) = score_weeks(copied, None, NOW, is_revision=True)
+    assert (week.outcome, week.revision) == ("published", 2)
+    after = snapshot.read_snapshot(copied.home).table("scores")
+    assert after["churn_model"] != before["churn_model"]
+    assert after["advocacy_probability"].equals(before["advocacy_probability"])
+
+
+def test_the_same_inputs_give_the_same_bytes_on_another_engine_and_at_another_time(copied, published):
+    shutil.rmtree(copied.home / "snapshots")
+    score_weeks(copied, [MONDAY], NOW + 3_600_000_000, engine="polars")
+    found = snapshot.read_snapshot(copied.home)
+    assert found.manifest["files"] == published.manifest["files"]
+
+
+def test_a_revision_that_a_killed_run_left_unpublished_is_taken_up(copied, published):
+    (copied.home / "snapshots" / "as_of=2026-11-16" / "CURRENT").unlink()
+    (week,) = score_weeks(copied, None, NOW)
+    assert (week.outcome, week.revision) == ("published", 1)
+    assert snapshot.read_snapshot(copied.home).manifest["files"] == published.manifest["files"]
+
+
+def test_a_damaged_week_is_an_error_that_a_revision_mends(copied):
+    path = snapshot.read_snapshot(copied.home).folder / "scores.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(SnapshotError, match="--revision"):
+        score_weeks(copied, None, NOW)
+    (week,) = score_weeks(copied, None, NOW, is_revision=True)
+    assert week.revision == 2
+    assert len(snapshot.read_snapshot(copied.home).table("scores")) == week.customers
+
+
+def test_nothing_is_left_in_the_scratch_folder(project):
+    assert list((project.home / "scratch").iterdir()) == []
+
+
+def test_back_filled_mondays_see_nothing_of_what_came_later(copied, company, tmp_path):
+    weeks = score_weeks(copied, mondays(BEFORE, MONDAY), NOW)
+    assert [week.outcome for week in weeks] == ["published", "left_alone"]
+
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for path in company.glob("*.parquet"):
+        shutil.copy(path, earlier)
+    events = pq.read_table(company / "usage_events.parquet")
+    late = np.asarray(events["occurred_at"].cast("int64")) >= BEFORE
+    pq.write_table(events.filter(~late), earlier / "usage_events.parquet")
+    other = Project(home=tmp_path / "other", location=str(earlier))
+    write_champions(other.home)
+    score_weeks(other, [BEFORE], NOW)
+    there, here = (snapshot.read_snapshot(home, BEFORE).table("scores") for home in (other.home, copied.home))
+    assert there.equals(here)
+
+
+def test_without_champions_rules_and_metrics_are_there_and_the_run_says_so(company, tmp_path, published):
+    bare = Project(home=tmp_path, location=str(company))
+    (week,) = score_weeks(bare, None, NOW)
+    assert len(week.warnings) == 2
+    assert "vouch train churn" in week.warnings[0]
+    found = snapshot.read_snapshot(tmp_path)
+    rows, with_models = found.table("scores").to_pandas(), published.table("scores").to_pandas()
+    assert rows["churn_probability"].isna().all()
+    wanted = with_models["churn_status"].replace({"ok": "no_model", "cold_start": "no_model"})
+    assert rows["churn_status"].tolist() == wanted.tolist()
+    assert rows["advocate_tier"].tolist() == with_models["advocate_tier"].tolist()
+    assert rows["health_score"].equals(with_models["health_score"])
+    assert found.table("metrics").num_rows > 0
+
+
+def test_an_instant_after_now_is_refused(project):
+    with pytest.raises(UsageError, match="lies after now"):
+        score_weeks(project, [NOW + 1], NOW)
+
+
+def test_an_instant_that_is_no_midnight_stands_as_a_timestamp(copied):
+    (week,) = score_weeks(copied, [NOW], NOW)
+    assert week.folder.parent.name == "as_of=2026-11-16T060000Z"
+    found = snapshot.read_snapshot(copied.home)
+    assert found.table("scores")["as_of"][0].as_py().isoformat() == "2026-11-16T06:00:00+00:00"
+
+
+def test_a_second_run_at_once_is_refused(project):
+    with snapshot.lock(project.home, "score"), pytest.raises(Locked):
+        score_weeks(project, None, NOW)
+
+
+def test_a_week_can_be_read_by_a_scheduler(project):
+    (week,) = score_weeks(project, None, NOW)
+    told = json.loads(json.dumps(week.as_dict()))
+    assert (told["as_of"], told["outcome"], told["revision"]) == ("2026-11-16", "left_alone", 1)
+    assert sum(told["statuses"]["churn"].values()) == told["customers"]
