@@ -82,14 +82,12 @@ def vectors(tables: Tables, as_of_us: int) -> Frame:
 
 
 def _settled(frame: Frame) -> Frame:
-    """Run what DuckDB has to do, and go on with Polars.
+    """Run what DuckDB or Spark has to do with one table, and go on with Polars.
 
-    One row per customer is left by then, of integers, decimals and texts: building a wide query costs DuckDB's client
-    seconds, and floats come out the same bit by bit when one library computes them.
+    One row per customer is left by then, of integers, decimals and texts. To plan one query over all tables costs
+    seconds on DuckDB and a minute on Spark, and floats come out the same bit by bit when one library computes them.
     """
-    if frame.implementation.is_duckdb():
-        return frame.collect("polars").lazy()
-    return frame
+    return frame if frame.implementation.is_polars() else frame.collect("polars").lazy()
 
 
 def _groups(tables: Tables) -> list[Group]:
