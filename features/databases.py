@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import duckdb
 import pyarrow.parquet as pq
 
+from features.engine import Connection, first_line
 from features.errors import MissingExtra, SourceUnreadable
 from features.project import redacted
 from features.reading import literal, quoted
@@ -59,7 +60,7 @@ def is_duckdb_file(path: Path) -> bool:
         return file.read(12)[8:] == _MAGIC
 
 
-def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+def attach(connection: Connection, path: Path) -> dict[str, str]:
     """Attach a DuckDB file read-only. Returns its tables and views: name, with its schema where that is not `main`,
     and what stands behind FROM. Raises SourceUnreadable.
     """
@@ -72,15 +73,14 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
         ).fetchall()
     except duckdb.Error as error:
         hint = " Close the program that writes to it." if "lock" in str(error) else ""
-        said = str(error).strip().split("\n")[0].partition("Error: ")[2]
-        raise SourceUnreadable(f"{path}: cannot be opened as a DuckDB file: {said}.{hint}") from error
+        raise SourceUnreadable(f"{path}: cannot be opened as a DuckDB file: {first_line(error)}.{hint}") from error
     return {
         table if schema == _DEFAULT_SCHEMA else f"{schema}.{table}": f"{COMPANY}.{quoted(schema)}.{quoted(table)}"
         for schema, table in found
     }
 
 
-def relation_digest(connection: duckdb.DuckDBPyConnection, sql: str, columns: Mapping[str, str]) -> str:
+def relation_digest(connection: Connection, sql: str, columns: Mapping[str, str]) -> str:
     """Digest of the rows of a relation with their columns and types, whatever their order; equal rows count twice."""
     cells = ", ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), chr(30))" for name in columns)
     counted = connection.execute(

@@ -1,7 +1,4 @@
-"""What a run reads: a company's relations on the engine, how they feed the tables, and the digest of all of it.
-
-From here on the engine reaches the files of the run and nothing else, whatever a query of the project file says.
-"""
+"""What a run reads: a company's relations on the engine, how they feed the tables, and the digest of all of it."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ import duckdb
 
 from features.contract import CONTRACT_VERSION, TABLES
 from features.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
+from features.engine import OWN, Connection, close_off, first_line, unreadable
 from features.errors import ConfigurationError, SourceUnreadable
 from features.language import LEXICON_VERSION
 from features.mapping import plans
 from features.project import POSTGRES
 from features.reading import family_of, quoted, raw
 from features.relations import ROW, Relation, file_sources, inspected, numbered
-from features.staging import OWN, close_off, first_line, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from features.mapping import Plan
     from features.project import Project
     from features.relations import FileSource
-
-Connection = duckdb.DuckDBPyConnection
 
 
 def prepare(connection: Connection, project: Project, folder: Path) -> tuple[dict[str, Plan], str]:

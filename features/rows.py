@@ -19,13 +19,14 @@ import polars as pl
 
 from features.asof import Tables
 from features.contract import TABLES
+from features.engine import OWN
 from features.errors import DataError, MissingTable, UsageError, did_you_mean
 from features.language import polarity, polarity_from_rating
 from features.quarantine import Input, check_sql, checked_columns
 from features.reading import literal, quoted
 from features.relations import ROW
 from features.report import full_report
-from features.staging import OWN, REFERRED, TEXTS, accepted, contract_form, parsed, references, remembered
+from features.staging import REFERRED, TEXTS, accepted, contract_form, parsed, references, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence

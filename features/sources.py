@@ -20,12 +20,13 @@ import narwhals as nw
 
 from features.asof import Tables
 from features.contract import ACTIVITY_TABLES, DAY_US
+from features.engine import connect, first_line
 from features.errors import DataError, MissingExtra, UsageError, did_you_mean
 from features.intake import prepare
 from features.project import ENGINES
 from features.report import full_report
 from features.rows import tables_from_rows
-from features.staging import Bench, connect, stage_tables
+from features.staging import Bench, stage_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,9 @@ def stage(project: Project, now_us: int) -> Staged:
             if found is None:
                 outcomes = stage_tables(Bench(connection, folder, now_us), planned)
                 found = _publish(home, folder, base, outcomes)
+        except duckdb.Error as error:
+            mend = "Free disk space or memory, or raise memory_limit under [engine]."
+            raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
         finally:
             connection.close()
     _show_quarantine(project.home, found)

@@ -1,8 +1,4 @@
-"""One company's tables through the engine: every row read once, checked, and written in contract form.
-
-One DuckDB connection does it all. Once the sources stand as views it is closed to the outside: it reads the source
-files, writes into the folder of this run, and reaches nothing else, whatever a query of the project file says.
-"""
+"""One company's tables through the engine: every row read once, checked, counted, and written in contract form."""
 
 from __future__ import annotations
 
@@ -14,7 +10,8 @@ import duckdb
 import polars as pl
 
 from features.contract import DAY_US
-from features.errors import DataError, SourceUnreadable, WrongType
+from features.engine import OWN, first_line, unreadable
+from features.errors import DataError, WrongType
 from features.language import polarity, polarity_from_rating
 from features.quarantine import UNREADABLE, check_sql, staged_columns
 from features.reading import WANTED, literal, quoted
@@ -22,17 +19,14 @@ from features.relations import ROW
 from features.report import warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
 
     from features.contract import Table
     from features.mapping import Plan
-    from features.project import Project
 
-OWN = "vouch_staging"
-"""Schema of what staging makes for itself; the company's relations stand in the default one."""
 TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
 """Tables whose rows carry a text, and so a polarity."""
 ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
@@ -71,32 +65,6 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def connect(project: Project, folder: Path) -> duckdb.DuckDBPyConnection:
-    """Open the engine within the limits of the project, spilling into `folder`."""
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "python_enable_replacements": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "memory_limit": project.memory_limit,
-            "temp_directory": str(folder / "spill"),
-            **({"threads": project.threads} if project.threads else {}),
-        },
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(f"CREATE SCHEMA {OWN}")
-    return connection
-
-
-def close_off(connection: duckdb.DuckDBPyConnection, files: Iterable[Path], folder: Path) -> None:
-    """Take from the connection everything but these files and the folder, for good."""
-    connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
-    connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-
-
 def stage_tables(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
     """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything."""
     (bench.folder / "quarantine").mkdir()
@@ -123,18 +91,22 @@ def _parse(bench: Bench, plan: Plan) -> None:
     query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
     try:
         bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
-        raise unreadable(plan.relation.place, error) from error
+        raise _column_unreadable(bench, plan, error) from error
 
 
-def unreadable(place: str, error: duckdb.Error) -> DataError:
-    """What an error of the engine means for people: the place, and the first thing it says."""
-    return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}")
-
-
-def first_line(error: duckdb.Error) -> str:
-    """The first line of what the engine says, without its own name for the sort of error."""
-    return str(error).strip().split("\n")[0].partition("Error: ")[2] or str(error).strip().split("\n")[0]
+def _column_unreadable(bench: Bench, plan: Plan, error: duckdb.Error) -> DataError:
+    """The error of a source that names the first column which alone cannot be read, where it is that of a column."""
+    if plan.relation.is_csv:
+        return unreadable(plan.relation.place, error)
+    for name, given in plan.inputs.items():
+        try:
+            bench.rows(f"SELECT max(hash({given.expression})) FROM {plan.relation.sql}")
+        except duckdb.Error as of_column:
+            return unreadable(f"{plan.relation.place}, column {name!r}", of_column)
+    return DataError(f"{plan.relation.place}: cannot be staged: {first_line(error)}")
 
 
 def accepted(table: str) -> str:

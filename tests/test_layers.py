@@ -28,6 +28,7 @@ INSIDE_FUNCTIONS = {("serving/cli.py", "training")}
 # Everything else goes through narwhals.
 ENGINES = {
     "features/databases.py",
+    "features/engine.py",
     "features/intake.py",
     "features/language.py",
     "features/rows.py",

@@ -1,0 +1,71 @@
+"""The engine that reads and checks a company's tables: within limits, closed to the outside, its errors in words.
+
+One DuckDB connection does it all. Once the sources stand as views it reads the source files, writes into the folder of
+the run, and reaches nothing else, whatever a query of the project file says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from features.errors import SourceUnreadable
+from features.reading import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from features.project import Project
+
+Connection = duckdb.DuckDBPyConnection
+OWN = "vouch_staging"
+"""Schema of what staging makes for itself; the company's relations stand in the default one."""
+
+
+def connect(project: Project, folder: Path) -> Connection:
+    """Open the engine within the limits of the project, spilling into `folder`."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": project.memory_limit,
+            "temp_directory": str(folder / "spill"),
+            **({"threads": project.threads} if project.threads else {}),
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"CREATE SCHEMA {OWN}")
+    return connection
+
+
+def close_off(connection: Connection, files: Iterable[Path], folder: Path) -> None:
+    """Take from the connection everything but these files and the folder, for good."""
+    connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
+    connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def unreadable(place: str, error: duckdb.Error) -> SourceUnreadable:
+    """What an error of the engine says of a source: the place, the line of a text file, and the mend."""
+    said = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", said)
+    if line:
+        found = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+        why = f"{found[2]} fields instead of {found[1]}" if found else "a quote that is not closed, or stands alone"
+        return SourceUnreadable(f"{place}: line {line[1]}: {why}. Mend the line, or write the file again.")
+    if "RFC 4180" in said:
+        return SourceUnreadable(f"{place}: line ends of two sorts, or a quote that is not closed. Write it again.")
+    return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}. Write it again.")
+
+
+def first_line(error: duckdb.Error) -> str:
+    """The first line of what the engine says, without its own name for the sort of error, and printable."""
+    line = str(error).strip().split("\n")[0]
+    said = line.partition("Error: ")[2] or line
+    return "".join(character for character in said if character.isprintable()).strip(" :.")
