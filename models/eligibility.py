@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLD_DAYS = 28
 """Customers younger than this are scored on little history."""
 ACTIVE_DAYS = 90
-"""Usage or a transaction within so many days makes an active customer (METRICS, "Population")."""
+"""Usage or a transaction within so many days makes an active customer."""
 
 
 def first_that_holds(

@@ -1,7 +1,7 @@
 """What came after an instant: labels for training, and what came true for monitoring. The one reader after T.
 
 Everything is read as it is known at one moment (`known_us`), corrections and withdrawals included. An instant whose
-outcome is not final at that moment is censored (null), never zero. Definitions: METRICS, "Decisions".
+outcome is not final at that moment is censored (null), never zero.
 """
 
 from __future__ import annotations

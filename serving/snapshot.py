@@ -1,7 +1,7 @@
 """Snapshots on disk: one folder per instant and revision, there whole or not at all, and read only where it is sound.
 
 Files are written into a folder of their own, flushed, digested, renamed to `revision-N`; then the pointer `CURRENT` is
-replaced. Rewriting files in place loses the good ones when the process is killed (STACK, finding 9), and Parquet as it
+replaced. Rewriting files in place loses the good ones when the process is killed, and Parquet as it
 comes does not notice a flipped bit (finding 8): hence page checksums, and a digest of every file in the manifest.
 """
 
