@@ -2,7 +2,7 @@
 
 Files are written into a folder of their own, flushed, digested, renamed to `revision-N`; then the pointer `CURRENT` is
 replaced. Rewriting files in place loses the good ones when the process is killed, and Parquet as it
-comes does not notice a flipped bit (finding 8): hence page checksums, and a digest of every file in the manifest.
+comes does not notice a flipped bit: hence page checksums, and a digest of every file in the manifest.
 """
 
 from __future__ import annotations
