@@ -113,8 +113,7 @@ def _vocabulary(words: tuple[str, ...]) -> pa.Array:
 def _text(values: Values) -> pa.Array:
     if isinstance(values, Text):
         return pc.take(_vocabulary(values.words), pa.array(values.codes, mask=values.codes < 0))
-    if not isinstance(values, Key):
-        raise TypeError("A text column is simulated as Text or Key")
+    assert isinstance(values, Key), "a text column is simulated as Text or Key"
     digits = pc.utf8_lpad(pc.cast(pa.array(values.numbers, mask=values.numbers < 0), pa.string()), values.width, "0")
     return pc.binary_join_element_wise(pa.scalar(values.prefix), digits, "")
 
@@ -124,8 +123,7 @@ def _array(kind: pa.DataType, values: Values | None, rows: int) -> pa.Array:
         return pa.nulls(rows, kind)
     if pa.types.is_string(kind):
         return _text(values)
-    if not isinstance(values, np.ndarray):
-        raise TypeError(f"A column of {kind} is simulated as numbers")
+    assert isinstance(values, np.ndarray), f"a column of {kind} is simulated as numbers"
     if pa.types.is_timestamp(kind):
         return pa.array(values, pa.int64(), mask=values == NEVER).cast(kind)
     if pa.types.is_boolean(kind):

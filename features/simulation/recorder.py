@@ -26,7 +26,7 @@ PREFIXES = {
 CHANGED = {
     "transactions": "amount", "usage_events": "value", "sessions": "engaged_s", "surveys": "score",
     "feedback": "rating", "tickets": "contacts", "social_posts": "likes", "advocacy_acts": "reach",
-    "loyalty_ledger": "points", "treatments": "cost",
+    "treatments": "cost",
 }  # fmt: skip
 """Which value a correction changes; other tables are not corrected."""
 NEVER_WITHDRAWN = {"customers", "loyalty_members"}
@@ -130,7 +130,7 @@ class Recorder:
         assert isinstance(values, np.ndarray)
         if column in {"score", "rating"}:
             changed = np.where(values >= step + 1, values - step, values + step)
-        elif column in {"likes", "reach", "contacts", "points"}:
+        elif column in {"likes", "reach", "contacts"}:
             changed = np.where(values < 0, values, values + step)
         else:
             changed = np.round(values * (1 + 0.1 * step), 2)
