@@ -29,7 +29,8 @@ class Estimate:
 
     `n` counts what is measured, `n_missing` what belongs to the population and could not be. `variance` is that of one
     observation, for shrinkage; None where the kind is not shrunk. `bounds` take what is missing at its worst and best.
-    A `reason` (with a `status`) says why there is no value.
+    A `reason` (with a `status`) says why there is no value, or what the reader should know of it. `coverage` is there
+    where it is another share than that of `n`.
     """
 
     value: float | None
@@ -39,6 +40,7 @@ class Estimate:
     bounds: tuple[float, float] | None = None
     status: str | None = None
     reason: str | None = None
+    coverage: float | None = None
 
 
 class Kind(Protocol):
@@ -261,6 +263,25 @@ class Total(_Shown):
 
     def ends(self, parts: Parts) -> None:
         """A count has no interval."""
+        return
+
+
+@dataclass(frozen=True)
+class Quotient(_Shown):
+    """Sum of `top` over sum of `bottom`, times `scale`, both known exactly; n is the sum of the part `n`."""
+
+    scale: float = 1.0
+    required: ClassVar[tuple[str, ...]] = ("top", "bottom", "n")
+    interval: ClassVar[str | None] = None
+    is_amount: ClassVar[bool] = True
+
+    def estimate(self, parts: Parts) -> Estimate:
+        """The quotient of the sums."""
+        top, bottom, n = (float(np.nansum(parts[name])) for name in self.required)
+        return Estimate(self.scale * top / bottom if bottom else None, round(n))
+
+    def ends(self, parts: Parts) -> None:
+        """What is known exactly has no interval."""
         return
 
 

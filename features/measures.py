@@ -258,13 +258,12 @@ class _Run:
         if interval is None:
             return envelope, estimate
         low, high = _number(float(interval.low)), _number(float(interval.high))
-        method = None if low is None or high is None else interval.method
+        method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
 
     def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
         status = estimate.status or "ok"
         shows = status in {"ok", "low_n"}
-        seen = estimate.n + estimate.n_missing
         low, high = estimate.bounds if estimate.bounds and status != "suppressed" else (None, None)
         return Envelope(
             metric_id=metric.id,
@@ -275,7 +274,7 @@ class _Run:
             unit=metric.unit,
             n=estimate.n,
             n_missing=estimate.n_missing,
-            coverage=estimate.n / seen if seen else None,
+            coverage=_coverage(estimate),
             ci_low=None,
             ci_high=None,
             ci_method=None,
@@ -293,6 +292,13 @@ class _Run:
         )
 
 
+def _coverage(estimate: Estimate) -> float | None:
+    if estimate.coverage is not None:
+        return estimate.coverage
+    seen = estimate.n + estimate.n_missing
+    return estimate.n / seen if seen else None
+
+
 def _with_status(metric: Metric, estimate: Estimate) -> Estimate:
     """Say whether the value stands, is weak, or cannot be shown."""
     assert metric.kind is not None
@@ -305,7 +311,8 @@ def _with_status(metric: Metric, estimate: Estimate) -> Estimate:
     if estimate.n < HIDDEN_BELOW:
         return replace(estimate, status="suppressed", reason=f"n is below {HIDDEN_BELOW}")
     if estimate.n < FEW:
-        return replace(estimate, status="low_n", reason=f"n is below {FEW}")
+        known = f"; {estimate.reason}" if estimate.reason else ""
+        return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
     return estimate
 
 

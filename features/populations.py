@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from features.contract import ACTIVITY_TABLES, DAY_US
+from features.language import NEGATIVE_FROM
 
 if TYPE_CHECKING:
     from features.asof import Frame
@@ -24,6 +25,8 @@ ACTIVE_DAYS = 90
 """Usage or a transaction in so many days makes a customer active."""
 CONVERSION_DAYS = 30
 """A referral has converted if the prospect became a customer within so many days of the invitation."""
+PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
+"""Sources of feedback that everybody reads."""
 SURVEY_DAYS = 400
 """How far back answers are read; no metric looks further."""
 
@@ -138,6 +141,60 @@ def referrals(moment: Moment) -> Frame:
     pairs = pairs.with_columns(turn=turn)
     has_it = (nw.col("in_time") == 1) & (nw.col("turn") == 1)
     return pairs.with_columns(converted_us=nw.when(has_it).then(nw.col("prospect_converted_us")))
+
+
+def acts(moment: Moment) -> Frame:
+    """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
+
+    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`.
+    """
+    columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
+    parts = []
+    if moment.has("advocacy_acts"):
+        rows = moment.rows("advocacy_acts").select(
+            "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
+            unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
+        )  # fmt: skip
+        asked_for = nw.when(nw.col("ask_id").is_null()).then(nw.lit("organic")).otherwise(nw.lit("prompted"))
+        rewarded = nw.col("is_incentivised").fill_null(False)
+        sort = nw.when(rewarded).then(nw.lit("incentivised")).otherwise(asked_for)
+        parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
+    if moment.has("referrals"):
+        parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
+    return nw.concat(parts)
+
+
+def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
+    rewarded = nw.col("is_incentivised") == 1
+    rows = (
+        moment.keep(referrals)
+        .filter(~nw.col("advocate_id").is_null())
+        .select(
+            customer_id=nw.col("advocate_id"),
+            own_us=nw.col("invited_us"),
+            day=nw.col("invited_us") // DAY_US,
+            kind=nw.lit("referral"),
+            sort=nw.when(rewarded).then(nw.lit("incentivised")).otherwise(nw.lit("organic")),
+            reach=nw.lit(None, nw.Int64),
+            unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
+        )
+    )
+    if listed is None:
+        return rows
+    same = listed.filter(nw.col("kind") == "referral").select("customer_id", "day").unique()
+    return rows.join(same, on=["customer_id", "day"], how="anti")
+
+
+def negative_voices(moment: Moment) -> Frame:
+    """Negative public reviews and posts about the brand by known customers: `customer_id`, `own_us`."""
+    bad = nw.col("polarity") <= NEGATIVE_FROM
+    parts = []
+    if moment.has("feedback"):
+        parts.append(moment.rows("feedback").filter(bad, nw.col("source").is_in(PUBLIC_SOURCES)))
+    if moment.has("social_posts"):
+        parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
+    rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
+    return rows.filter(~nw.col("customer_id").is_null())
 
 
 def surveys(moment: Moment) -> Frame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from contract_rows import make_tables
 
 from features.contract import DAY_US, TABLES
@@ -30,7 +32,9 @@ def company(rows_by_table, engine="polars", customers=True):
 def _row(name, number, row):
     table = TABLES[name]
     times = {column.name for column in table.columns.values() if column.kind == "time"}
+    exact = {column.name for column in table.columns.values() if column.kind in {"money", "number"}}
     made = {key: INSTANT + value if key in times and value is not None else value for key, value in row.items()}
+    made |= {key: Decimal(str(value)) for key, value in made.items() if key in exact and isinstance(value, float)}
     if table.key and table.key not in made:
         made[table.key] = f"{table.key}{number:05}"
     if table.customer and table.customer not in made and table.columns[table.customer].is_required:
