@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from serving.snapshot import Snapshot
 
     Fit = Callable[[Project, str, int | None, int], Sequence[Any]]
-    Compare = Callable[[Project, Sequence[Any]], Sequence[Mapping[str, Any]]]
+    Compare = Callable[[Project, Sequence[Any], int], Sequence[Mapping[str, Any]]]
 
 CUSTOMERS = 5_000
 WEEKS = 78
@@ -88,7 +88,7 @@ def _trained(project: Project, now_us: int, fit: Fit, against_truth: Compare, st
         say()
         say(report.text())
     step("comparing with the truth")
-    compared = against_truth(project, reports)
+    compared = against_truth(project, reports, now_us)
     say("\n   Against the truth that only the simulator knows: the share of the AUC above 0.5 that is captured")
     print_table(compared)
 
