@@ -152,7 +152,7 @@ def contract_form(
     if repeated and table.key:
         key = quoted(table.key)
         versions = f"SELECT DISTINCT {content} FROM {rows} WHERE {key} IN (SELECT key FROM {repeated})"
-        order = f"PARTITION BY {key} ORDER BY ingested_us, {content}"
+        order = f"PARTITION BY {key} ORDER BY ingested_us, {_tie_order(table)}"
         plain = (
             f"{plain} WHERE {key} IS NULL OR {key} NOT IN (SELECT key FROM {repeated}) UNION ALL "
             f"SELECT {content}, lead(ingested_us) OVER ({order}) AS superseded_us FROM ({versions})"
@@ -171,6 +171,17 @@ def contract_form(
     return (
         f"SELECT {kept}, coalesce(ratings.polarity, texts.polarity) AS polarity FROM ({plain}) content {text} {rating}"
     )
+
+
+def _tie_order(table: Table) -> str:
+    """Content in an order that lets no fact of a later date decide a tie before that date: an open date counts as last.
+
+    First what a row says of its own time, then the later dates, then what comes with them.
+    """
+    later = [table.columns[date].staged for date in table.later]
+    facts = [fact for of in table.later.values() for fact in of]
+    first = [column for column in [*staged_columns(table), *ADDED] if column not in {*later, *facts}]
+    return ", ".join(f"{quoted(column)} NULLS LAST" for column in [*first, *later, *facts])
 
 
 def _finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
