@@ -53,7 +53,7 @@ def read_company(folder: Path) -> Raw:
 def in_contract_form(name: str, raw: pl.DataFrame) -> pl.DataFrame:
     """One table with the columns that staging adds; versions of a key in the order in which they became known."""
     table = TABLES[name]
-    frame = raw.unique(maintain_order=True) if table.key in raw.columns else raw
+    frame = raw.unique(maintain_order=True) if table.key in raw.columns and raw[table.key].null_count() == 0 else raw
     frame = frame.select(
         (pl.col(c.name) if c.name in raw.columns else pl.lit(None)).cast(TYPES[c.kind]).alias(c.staged)
         for c in table.columns.values()
@@ -64,13 +64,18 @@ def in_contract_form(name: str, raw: pl.DataFrame) -> pl.DataFrame:
         is_deleted=pl.col("is_deleted").fill_null(False),
     ).filter(pl.col("own_us").is_not_null())
     frame = frame.with_columns(day=pl.col("own_us") // DAY_US, ingested_us=pl.coalesce("ingested_us", "own_us"))
-    return _with_polarity(name, _with_superseded(table.key, frame))
+    return _with_polarity(name, _with_superseded(name, frame))
 
 
-def _with_superseded(key: str | None, frame: pl.DataFrame) -> pl.DataFrame:
-    if key is None or frame[key].null_count() == len(frame):
+def _with_superseded(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """When the next version of a key became known; a tie is not decided by what a row says of a later date."""
+    table = TABLES[name]
+    key, dates = table.key, [table.columns[date].staged for date in table.later]
+    if key is None:
         return frame.with_columns(superseded_us=pl.lit(None, pl.Int64))
-    ordered = frame.sort(key, "ingested_us", *(c for c in frame.columns if c not in {key, "ingested_us"}))
+    last = [*dates, *(fact for facts in table.later.values() for fact in facts)]
+    first = [column for column in frame.columns if column not in {key, "ingested_us", *last}]
+    ordered = frame.sort(key, "ingested_us", *first, *last, nulls_last=True)
     following = pl.when(pl.col(key).is_not_null()).then(pl.col("ingested_us").shift(-1).over(key))
     return ordered.with_columns(superseded_us=following)
 
