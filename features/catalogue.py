@@ -68,6 +68,7 @@ class Metric:
 
     id: str
     code: str
+    chapter: str
     name: str
     description: str
     unit: str
@@ -182,6 +183,7 @@ def metric(
             Metric(
                 id=function.__name__,
                 code=code,
+                chapter=function.__module__.rsplit(".", 1)[-1],
                 name=name,
                 description=_docstring(function),
                 unit=unit,
@@ -241,9 +243,8 @@ def load_metrics() -> dict[str, Metric]:
     package = importlib.import_module("features.metrics")
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
         importlib.import_module(f"features.metrics.{module.name}")
-    codes = [declared.code for declared in METRICS.values()]
-    if codes != sorted(codes):
-        ordered = sorted(METRICS.items(), key=lambda item: item[1].code)
+    ordered = sorted(METRICS.items(), key=lambda item: (item[1].code, item[1].chapter))
+    if list(METRICS) != [metric_id for metric_id, _ in ordered]:
         METRICS.clear()
         METRICS.update(ordered)
     return METRICS
@@ -265,6 +266,7 @@ def catalogue_rows() -> list[dict[str, Any]]:
         {
             "id": declared.id,
             "code": declared.code,
+            "chapter": declared.chapter,
             "name": declared.name,
             "unit": declared.unit,
             "description": declared.description,

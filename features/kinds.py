@@ -90,6 +90,7 @@ def _counts(parts: Parts, *names: str) -> tuple[list[float], float, int]:
     known = _known(parts, *names)
     base = parts.get("base", np.ones(len(known)))
     missing = int(np.count_nonzero(~known & (base > 0)))
+    known &= base > 0
     return [float(parts[name][known].sum()) for name in names], float(base[known].sum()), missing
 
 

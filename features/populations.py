@@ -6,14 +6,19 @@ subscription, or usage or a transaction in 90 days; a stay is a chain of subscri
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.aggregates import ten_thousandths
+from features.catalogue import Absent
 from features.contract import ACTIVITY_TABLES, DAY_US
-from features.language import NEGATIVE_FROM
+from features.moment import collected
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from features.asof import Frame
     from features.moment import Moment
 
@@ -23,12 +28,8 @@ GAP_DAYS = 14
 """A pause of a subscription of at most so many days is no churn, once its end is known."""
 ACTIVE_DAYS = 90
 """Usage or a transaction in so many days makes a customer active."""
-CONVERSION_DAYS = 30
-"""A referral has converted if the prospect became a customer within so many days of the invitation."""
-PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
-"""Sources of feedback that everybody reads."""
-SURVEY_DAYS = 400
-"""How far back answers are read; no metric looks further."""
+MISSING_MARGINS = 0.2
+"""Above this share of transactions without a margin, there is no figure of margins."""
 
 
 def subscriptions(moment: Moment) -> Frame:
@@ -110,139 +111,46 @@ def purchases(moment: Moment) -> Frame:
     return rows.with_columns(order=nw.coalesce("order_id", "transaction_id"))
 
 
-def referrals(moment: Moment) -> Frame:
-    """Valid referrals: not to oneself, not known as fraud, one row per advocate and prospect, the first.
+def margins(moment: Moment) -> Frame | Absent:
+    """Transactions with `margin` in whole ten-thousandths; a missing one takes the company's ratio of margin to amount.
 
-    `invited_us`, `clicked_us`, `signed_up_us` are the earliest of the pair. `converted_us` is set on the invitation
-    that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
+    Absent where more than a fifth are missing. `has_margin` is 1 where it is the row's own.
     """
-    rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
-        (nw.col("advocate_id") != nw.col("prospect_id")).fill_null(True), ~nw.col("is_fraud").fill_null(False)
+    has_margin = (~nw.col("gross_margin").is_null()).cast(nw.Int64)
+    rows = moment.rows("transactions").with_columns(has_margin=has_margin)
+    known = nw.when(nw.col("has_margin") == 1)
+    sums = rows.select(
+        nw.col("gross_margin").sum().cast(nw.Float64).alias("margin"),
+        known.then(nw.col("amount")).sum().cast(nw.Float64).alias("amount"),
+        nw.col("has_margin").sum().cast(nw.Float64).alias("known"),
+        nw.len().cast(nw.Float64).alias("rows"),
     )
-    sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
-    pairs = (
-        rows.with_columns(sender=sender)
-        .group_by("sender", "prospect_id")
-        .agg(
-            nw.col("own_us").min().alias("invited_us"),
-            nw.col("advocate_id").max(),
-            nw.col("referral_id").min(),
-            *(nw.col(name).min() for name in ("clicked_us", "signed_up_us", "converted_us")),
-            nw.col("reward_cost").sum(),
-            nw.col("counterfactual_p").max(),
-            nw.col("is_incentivised").fill_null(False).cast(nw.Int64).max(),
-        )
-    )
-    pairs = pairs.with_columns(prospect_converted_us=nw.col("converted_us").min().over("prospect_id"))
-    lag = nw.col("prospect_converted_us") - nw.col("invited_us")
-    in_time = (lag >= 0) & (lag <= CONVERSION_DAYS * DAY_US)
-    pairs = pairs.with_columns(in_time=in_time.fill_null(False).cast(nw.Int64))
-    turn = nw.col("in_time").cum_sum().over("prospect_id", order_by=["invited_us", "referral_id"])
-    pairs = pairs.with_columns(turn=turn)
-    has_it = (nw.col("in_time") == 1) & (nw.col("turn") == 1)
-    return pairs.with_columns(converted_us=nw.when(has_it).then(nw.col("prospect_converted_us")))
+    sum_of = {name: column[0].as_py() or 0.0 for name, column in _columns(sums)}
+    if sum_of["known"] < (1 - MISSING_MARGINS) * sum_of["rows"]:
+        return Absent("not_applicable", "no_input: more than 20 % of the transactions have no gross_margin")
+    ratio = sum_of["margin"] / sum_of["amount"] if sum_of["amount"] else 0.0
+    # Whole ten-thousandths, so that sums are exact whatever the order of rows.
+    own = ten_thousandths(nw.col("gross_margin"))
+    by_ratio = (nw.col("amount").cast(nw.Float64) * (ratio * 10_000)).round().cast(nw.Int64)
+    margin = nw.when(nw.col("has_margin") == 1).then(own).otherwise(by_ratio)
+    return rows.with_columns(margin=margin)
 
 
-def acts(moment: Moment) -> Frame:
-    """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
-
-    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`.
-    """
-    columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
-    parts = []
-    if moment.has("advocacy_acts"):
-        rows = moment.rows("advocacy_acts").select(
-            "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
-            unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
-        )  # fmt: skip
-        asked_for = nw.when(nw.col("ask_id").is_null()).then(nw.lit("organic")).otherwise(nw.lit("prompted"))
-        rewarded = nw.col("is_incentivised").fill_null(False)
-        sort = nw.when(rewarded).then(nw.lit("incentivised")).otherwise(asked_for)
-        parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
-    if moment.has("referrals"):
-        parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
-    return nw.concat(parts)
+def _columns(frame: Frame) -> list[tuple[str, pa.ChunkedArray]]:
+    table = collected(frame)
+    return [(name, table[name]) for name in table.column_names]
 
 
-def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
-    rewarded = nw.col("is_incentivised") == 1
-    rows = (
-        moment.keep(referrals)
-        .filter(~nw.col("advocate_id").is_null())
-        .select(
-            customer_id=nw.col("advocate_id"),
-            own_us=nw.col("invited_us"),
-            day=nw.col("invited_us") // DAY_US,
-            kind=nw.lit("referral"),
-            sort=nw.when(rewarded).then(nw.lit("incentivised")).otherwise(nw.lit("organic")),
-            reach=nw.lit(None, nw.Int64),
-            unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
-        )
-    )
-    if listed is None:
-        return rows
-    same = listed.filter(nw.col("kind") == "referral").select("customer_id", "day").unique()
-    return rows.join(same, on=["customer_id", "day"], how="anti")
-
-
-def negative_voices(moment: Moment) -> Frame:
-    """Negative public reviews and posts about the brand by known customers: `customer_id`, `own_us`."""
-    bad = nw.col("polarity") <= NEGATIVE_FROM
-    parts = []
-    if moment.has("feedback"):
-        parts.append(moment.rows("feedback").filter(bad, nw.col("source").is_in(PUBLIC_SOURCES)))
-    if moment.has("social_posts"):
-        parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
-    rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
-    return rows.filter(~nw.col("customer_id").is_null())
-
-
-def surveys(moment: Moment) -> Frame:
-    """Survey rows of the last 400 days, with `answered_us` (null unless answered in full) and `is_relational`."""
-    since = moment.before(SURVEY_DAYS)
-    when_us = nw.coalesce("responded_us", "own_us")
-    rows = moment.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
-    is_answered = (nw.col("status") == "answered") & ~nw.col("score").is_null()
-    touchpoint = nw.col("touchpoint")
-    return rows.select(
-        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "polarity",
-        item=nw.col("item").fill_null("").str.to_lowercase(),
-        score=nw.col("score").cast(nw.Float64),
-        low=nw.col("scale_min").cast(nw.Float64),
-        high=nw.col("scale_max").cast(nw.Float64),
-        answered_us=nw.when(is_answered).then(when_us),
-        is_relational=touchpoint.is_null() | (touchpoint == "relational"),
-        has_text=(nw.col("verbatim").str.len_chars() > 0).fill_null(False),
-    )  # fmt: skip
-
-
-def asked(moment: Moment, days: float, *instruments: str) -> Frame:
-    """Survey rows of some instruments that were asked or answered in the window; `answered_us` only inside it."""
-    since = moment.before(days)
-    rows = moment.keep(surveys).filter(nw.col("instrument").is_in(instruments))
-    rows = rows.with_columns(answered_us=nw.when(nw.col("answered_us") >= since).then(nw.col("answered_us")))
-    return rows.filter((nw.col("own_us") >= since) | ~nw.col("answered_us").is_null())
-
-
-def latest(rows: Frame, *alike: str) -> Frame:
-    """One row per customer (and `alike`): the latest `score` that is not null, null where there is none.
-
-    Of answers at one time the one with the greatest id counts. `unit` is the customer and what is alike.
-    """
-    keys = ("customer_id", *alike)
-    given = rows.with_columns(given_us=nw.when(~nw.col("score").is_null()).then(nw.col("answered_us")))
-    number = nw.col("given_us").cum_count(reverse=True).over(*keys, order_by=["given_us", "response_id"])
-    given = given.with_columns(number=number.cast(nw.Int64))
-    is_it = ~nw.col("given_us").is_null() & (nw.col("number") == 1)
-    found = given.group_by(*keys).agg(
-        nw.when(is_it).then(nw.col(name)).max().alias(name) for name in ("score", "low", "high")
-    )
-    return found.with_columns(unit=nw.concat_str(*keys, separator="\n"))
-
-
-def on_main_scale(rows: Frame) -> Frame:
-    """Scores of the scale that most answers have, of equally many the longer one; null on any other scale."""
-    count = nw.col("answered_us").count().over("low", "high").cast(nw.Float64)
-    ranked = rows.with_columns(scale=count * 1e6 + nw.col("high") * 1e3 + nw.col("low"))
-    is_main = (nw.col("scale") == nw.col("scale").max()) & ~nw.col("answered_us").is_null()
-    return ranked.with_columns(score=nw.when(is_main).then(nw.col("score")))
+def prorated(moment: Moment, table: str, days: float, *kinds: str) -> float:
+    """What a table of periods holds in the window, by the share of each period that lies in it."""
+    rows = moment.rows(table)
+    if kinds:
+        rows = rows.filter(nw.col("kind").is_in(kinds))
+    found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
+    columns = (found[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
+    since, parts = moment.before(days), []
+    for start, end, amount in zip(*columns, strict=True):
+        inside = min(end, moment.as_of_us) - max(start, since)
+        share = inside / (end - start) if end > start else float(start >= since)
+        parts.append(amount * min(max(share, 0.0), 1.0))
+    return math.fsum(parts)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
+from features.advocates import acts, negative_voices
+from features.answers import asked, latest, on_main_scale
 from features.catalogue import Example, Row, items, metric
 from features.examples import answers
 from features.kinds import Figure, Floats, Proportion, Statistic, Trinomial
-from features.populations import active, acts, asked, latest, negative_voices, on_main_scale
+from features.populations import active
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

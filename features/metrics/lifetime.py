@@ -13,14 +13,7 @@ from features.contract import DAY_US
 from features.examples import repeated
 from features.intervals import Interval, Z
 from features.kinds import Custom, Estimate, Floats, Parts, Proportion
-from features.populations import (
-    ACTIVE_DAYS,
-    NEVER_US,
-    activity,
-    acts_of_use,
-    purchases,
-    stays,
-)
+from features.populations import ACTIVE_DAYS, NEVER_US, activity, acts_of_use, purchases, stays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

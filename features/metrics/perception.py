@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
+from features.answers import asked, latest, on_main_scale
 from features.catalogue import Absent, Example, Row, items, metric
 from features.examples import answers
 from features.intervals import Interval
 from features.kinds import Custom, Estimate, Mean, Parts, Proportion, Trinomial
 from features.metrics.indices import in_two_best
 from features.metrics.satisfaction import relational_nps
-from features.populations import asked, latest, on_main_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def perceptions(moment: Moment, days: int | None) -> Frame:
     """External customers asked how they see the company, latest answer of each to each item, on one scale."""
     assert days is not None
-    return in_two_best(latest(on_main_scale(asked(moment, days, "perception")), "item"))
+    return in_two_best(latest(on_main_scale(asked(moment, days, "perception"), "item"), "item"))
 
 
 def _perception(item: str, answer: Row) -> dict[str, nw.Expr]:

@@ -9,14 +9,7 @@ import narwhals as nw
 from features.catalogue import Absent, Example, Row, items, metric
 from features.examples import repeated
 from features.kinds import Proportion, Ratio
-from features.populations import (
-    ACTIVE_DAYS,
-    activity,
-    covers,
-    purchases,
-    stays,
-    subscriptions,
-)
+from features.populations import ACTIVE_DAYS, activity, covers, purchases, stays, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

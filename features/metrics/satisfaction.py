@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.answers import asked, latest, on_main_scale, surveys
 from features.catalogue import Example, Row, items, metric
 from features.examples import answers
 from features.kinds import Mean, Proportion, Trinomial
-from features.populations import asked, latest, on_main_scale, surveys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,110 @@
+"""Frames that metrics of advocacy count over: valid referrals, acts of speaking up, and public complaints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from features.contract import DAY_US
+from features.language import NEGATIVE_FROM
+
+if TYPE_CHECKING:
+    from features.asof import Frame
+    from features.moment import Moment
+
+CONVERSION_DAYS = 30
+"""A referral has converted if the prospect became a customer within so many days of the invitation."""
+RECENT_DAYS = 90
+"""The usual window of a metric."""
+PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
+"""Sources of feedback that everybody reads."""
+
+
+def valid_referrals(moment: Moment) -> Frame:
+    """Valid referrals: not to oneself, not known as fraud, one row per advocate and prospect, the first.
+
+    `invited_us`, `clicked_us`, `signed_up_us` are the earliest of the pair. `converted_us` is set on the invitation
+    that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
+    """
+    rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
+        (nw.col("advocate_id") != nw.col("prospect_id")).fill_null(True), ~nw.col("is_fraud").fill_null(False)
+    )
+    sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
+    pairs = (
+        rows.with_columns(sender=sender)
+        .group_by("sender", "prospect_id")
+        .agg(
+            nw.col("own_us").min().alias("invited_us"),
+            nw.col("own_us").max().alias("newest_us"),
+            (nw.col("own_us") >= moment.before(RECENT_DAYS)).cast(nw.Int64).sum().alias("recent_rows"),
+            nw.col("advocate_id").max(),
+            nw.col("referral_id").min(),
+            *(nw.col(name).min() for name in ("clicked_us", "signed_up_us", "converted_us")),
+            nw.col("reward_cost").sum(),
+            nw.col("counterfactual_p").max(),
+            nw.col("is_incentivised").fill_null(False).cast(nw.Int64).max(),
+        )
+    )
+    pairs = pairs.with_columns(prospect_converted_us=nw.col("converted_us").min().over("prospect_id"))
+    lag = nw.col("prospect_converted_us") - nw.col("invited_us")
+    in_time = (lag >= 0) & (lag <= CONVERSION_DAYS * DAY_US)
+    pairs = pairs.with_columns(in_time=in_time.fill_null(False).cast(nw.Int64))
+    turn = nw.col("in_time").cum_sum().over("prospect_id", order_by=["invited_us", "referral_id"])
+    pairs = pairs.with_columns(turn=turn)
+    has_it = (nw.col("in_time") == 1) & (nw.col("turn") == 1)
+    return pairs.with_columns(converted_us=nw.when(has_it).then(nw.col("prospect_converted_us")))
+
+
+def acts(moment: Moment) -> Frame:
+    """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
+
+    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`.
+    """
+    columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
+    parts = []
+    if moment.has("advocacy_acts"):
+        rows = moment.rows("advocacy_acts").select(
+            "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
+            unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
+        )  # fmt: skip
+        asked_for = nw.when(nw.col("ask_id").is_null()).then(nw.lit("organic")).otherwise(nw.lit("prompted"))
+        rewarded = nw.col("is_incentivised").fill_null(False)
+        sort = nw.when(rewarded).then(nw.lit("incentivised")).otherwise(asked_for)
+        parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
+    if moment.has("referrals"):
+        parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
+    return nw.concat(parts)
+
+
+def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
+    rewarded = nw.col("is_incentivised") == 1
+    rows = (
+        moment.keep(valid_referrals)
+        .filter(~nw.col("advocate_id").is_null())
+        .select(
+            customer_id=nw.col("advocate_id"),
+            own_us=nw.col("invited_us"),
+            day=nw.col("invited_us") // DAY_US,
+            kind=nw.lit("referral"),
+            sort=nw.when(rewarded).then(nw.lit("incentivised")).otherwise(nw.lit("organic")),
+            reach=nw.lit(None, nw.Int64),
+            unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
+        )
+    )
+    if listed is None:
+        return rows
+    same = listed.filter(nw.col("kind") == "referral").select("customer_id", "day").unique()
+    return rows.join(same, on=["customer_id", "day"], how="anti")
+
+
+def negative_voices(moment: Moment) -> Frame:
+    """Negative public reviews and posts about the brand by known customers: `customer_id`, `own_us`."""
+    bad = nw.col("polarity") <= NEGATIVE_FROM
+    parts = []
+    if moment.has("feedback"):
+        parts.append(moment.rows("feedback").filter(bad, nw.col("source").is_in(PUBLIC_SOURCES)))
+    if moment.has("social_posts"):
+        parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
+    rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
+    return rows.filter(~nw.col("customer_id").is_null())
