@@ -1,7 +1,8 @@
 """Rows of a request as tables in contract form: the same check and the same form as for staged tables, in memory.
 
 Statements are prepared once per thread and table, since planning them costs more than running them on a handful of
-rows. A request is a transaction that is rolled back: nothing of it stays.
+rows. A request is a transaction that is rolled back: nothing of it stays. References are left alone, because what they
+point to need not be in the request.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ from features.quarantine import Input, check_sql, checked_columns
 from features.reading import literal, quoted
 from features.relations import ROW
 from features.report import full_report
-from features.staging import REFERRED, TEXTS, accepted, contract_form, parsed, references, remembered
+from features.staging import TEXTS, accepted, contract_form, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
 ROWS_ENGINES = ("polars", "duckdb")
 _MOMENT = f"{OWN}.moment"
+_NO_ROWS = "[]"
+_FIGURES = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
 _THREAD = threading.local()
 
 
@@ -72,7 +75,7 @@ def tables_from_rows(
     given = {name: _columns(name, rows[name], columns) for name in texts}
     if not hasattr(_THREAD, "statements"):
         _THREAD.statements = _Statements()
-    found, figures = _THREAD.statements.run(texts, given, now_us)
+    found, figures = _THREAD.statements.run(texts, now_us)
     fingerprint = hashlib.sha256(json.dumps([texts, now_us]).encode()).hexdigest()
     tables = Tables(frames=_frames(found, engine), columns=given, fingerprint=fingerprint, engine=engine)
     return tables, full_report({"tables": figures, "warnings": []})
@@ -130,49 +133,59 @@ class _Statements:
         # A change of the catalogue makes every statement that was prepared before it plan itself anew: tables first.
         for table in TABLES.values():
             self.connection.execute(f"CREATE TABLE {parsed(table.name)} ({checked_columns(table)})")
-        for name in REFERRED:
-            relation, sql = remembered(name)
-            self.connection.execute(f"CREATE VIEW {relation} AS {sql}")
         self.prepared: set[str] = set()
+        self.empty: dict[str, pa.Table] = {}
 
-    def run(
-        self, texts: Mapping[str, str], columns: Mapping[str, frozenset[str]], now_us: int
-    ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-        """Check and form the tables of one request; `texts` holds the rows of each as JSON."""
+    def run(self, texts: Mapping[str, str], now_us: int) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+        """Check and form the tables of one request; `texts` holds the rows of each as JSON, customers first."""
         for name in texts:
-            self._prepare_reading(name)
+            self._prepare(name)
         self.connection.execute("BEGIN")
         try:
             self.connection.execute(f"INSERT INTO {_MOMENT} VALUES ({now_us})")
             for name, text in texts.items():
-                self.connection.execute(f"EXECUTE read_{name}({literal(text)})")
-            return self._formed(columns)
+                if text != _NO_ROWS:
+                    self.connection.execute(f"EXECUTE read_{name}({literal(text)})")
+            return self._formed(texts)
         finally:
             self.connection.execute("ROLLBACK")
 
-    def _formed(self, columns: Mapping[str, frozenset[str]]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-        found, figures, known = {}, {}, set()
-        for name, handed_over in columns.items():
+    def _formed(self, texts: Mapping[str, str]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+        found: dict[str, pa.Table] = {}
+        figures: dict[str, Any] = {}
+        for name, text in texts.items():
+            if text == _NO_ROWS:
+                found[name], figures[name] = self._nothing(name), {**dict.fromkeys(_FIGURES, 0), "reasons": {}}
+                continue
             rows, refused, repaired, problems, repeats = self.connection.execute(f"EXECUTE count_{name}").fetchall()[0]
-            form = self._prepare_form(name, handed_over, columns, bool(repeats))
-            found[name] = _judged(name, self.connection.sql(f"EXECUTE {form}").to_arrow_table())
-            if name == "customers":
-                known = set(found[name]["customer_id"].to_pylist())
+            found[name] = self._form(name, bool(repeats))
+            known = set(found["customers"]["customer_id"].to_pylist())
             owner = TABLES[name].customer
             owners = found[name][owner].drop_null().to_pylist() if owner else []
-            figures[name] = {
-                "rows": rows,
-                "quarantined": refused,
-                "cells": sum(problem["scope"] == "cell" for problem in problems or []),
-                "repaired": repaired,
-                "duplicates": rows - refused - found[name].num_rows,
-                "orphans": sum(customer not in known for customer in owners),
-                "reasons": dict(sorted(Counter(problem["reason"] for problem in problems or []).items())),
-            }
+            counts = (
+                rows,
+                refused,
+                sum(problem["scope"] == "cell" for problem in problems or []),
+                repaired,
+                rows - refused - found[name].num_rows,
+                sum(customer not in known for customer in owners),
+            )
+            reasons = Counter(problem["reason"] for problem in problems or [])
+            figures[name] = {**dict(zip(_FIGURES, counts, strict=True)), "reasons": dict(sorted(reasons.items()))}
         return found, figures
 
-    def _prepare_reading(self, name: str) -> None:
-        """Prepare the statement that checks rows of JSON, and the one that counts what came of it."""
+    def _form(self, name: str, repeats: bool) -> pa.Table:
+        statement = f"versions_{name}" if repeats else f"form_{name}"
+        return _judged(name, self.connection.sql(f"EXECUTE {statement}").to_arrow_table())
+
+    def _nothing(self, name: str) -> pa.Table:
+        """A table without rows, made once."""
+        if name not in self.empty:
+            self.empty[name] = self._form(name, repeats=False)
+        return self.empty[name]
+
+    def _prepare(self, name: str) -> None:
+        """Prepare what checks rows of JSON, what counts the outcome, and what gives contract form."""
         if name in self.prepared:
             return
         table = TABLES[name]
@@ -190,20 +203,14 @@ class _Statements:
             "count(*) FILTER (is_repaired AND NOT is_refused), "
             f"flatten(list(problems) FILTER (problems IS NOT NULL)), {repeats} FROM {parsed(name)}"
         )
+        rows = f"(SELECT * FROM {accepted(name)})"
+        form = contract_form(table, rows, repeated=None, targets={}, has_polarity=False)
+        self.connection.execute(f"PREPARE form_{name} AS {form}")
+        if table.key:
+            keys = f"(SELECT {quoted(table.key)} AS key FROM {accepted(name)})"
+            versions = contract_form(table, rows, repeated=keys, targets={}, has_polarity=False)
+            self.connection.execute(f"PREPARE versions_{name} AS {versions}")
         self.prepared.add(name)
-
-    def _prepare_form(self, name: str, columns: Container[str], there: Container[str], repeats: bool) -> str:
-        """Prepare the statement that gives contract form, with the references and the versions that there are."""
-        table = TABLES[name]
-        targets = references(table, columns, there)
-        statement = "_".join([f"form_{name}", *targets, *(["versions"] if repeats else [])])
-        if statement not in self.prepared:
-            keys = f"(SELECT {quoted(table.key)} AS key FROM {accepted(name)})" if repeats and table.key else None
-            rows = f"(SELECT * FROM {accepted(name)})"
-            query = contract_form(table, rows, repeated=keys, targets=targets, has_polarity=False)
-            self.connection.execute(f"PREPARE {statement} AS {query}")
-            self.prepared.add(statement)
-        return statement
 
 
 def _judged(name: str, form: pa.Table) -> pa.Table:

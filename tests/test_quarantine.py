@@ -317,6 +317,13 @@ def test_a_request_names_what_was_handed_over():
     assert tables_from_rows({"customers": [row("customers")]}, NOW_US, columns=named)[0].columns == named
 
 
+def test_a_request_may_refer_to_what_it_does_not_hold():
+    asked = row("advocacy_acts", ask_id="of-an-ask-that-was-not-sent-along")
+    figures, frame = judged("advocacy_acts", asked, asks=[], customers=[row("customers", referred_by="somebody-else")])
+    assert frame["ask_id"].to_list() == [asked["ask_id"]]
+    assert not figures["reasons"]
+
+
 def test_a_request_leaves_nothing_behind():
     judged("tickets", row("tickets"))
     figures, frame = judged("tickets", row("tickets", ticket_id="k2"))
@@ -327,7 +334,7 @@ def test_rows_of_a_request_and_of_a_file_come_out_the_same(tmp_path):
     rows = company(
         surveys=[row("surveys", verbatim="I love it"), row("surveys", response_id="r2", verbatim="terrible")],
         feedback=[row("feedback", rating="4", rating_max="5"), row("feedback", feedback_id="f2", text="awful")],
-        advocacy_acts=[row("advocacy_acts", ask_id="k1"), row("advocacy_acts", act_id="a2", ask_id="ghost")],
+        advocacy_acts=[row("advocacy_acts", ask_id="k1"), row("advocacy_acts", act_id="a2")],
         asks=[row("asks"), row("asks"), row("asks", ingested_at="2025-03-01", outcome="accepted")],
     )
     found = staged(write_parquet(tmp_path / "tables", rows))
