@@ -1,6 +1,6 @@
 """Satisfaction: what a customer answers in surveys and says in feedback, and whether surveys are answered at all.
 
-Scores are compared as a share of their scale (0 to 1), kept as whole ten-thousandths so that sums are exact. NPS, trust
+Scores are compared as a share of their scale (0 to 1), kept as whole millionths so that sums are exact. NPS, trust
 and emotional loyalty are relational (no touchpoint, or `relational`); an `nps` row counts on its scale of 0 to 10 only.
 """
 
@@ -57,11 +57,11 @@ def answers_from_last(rows: Rows) -> nw.Expr:
 
 @column("surveys")
 def scaled_score(rows: Rows) -> nw.Expr:
-    """Ten-thousandths of the scale; an instrument in which a high score is bad is turned round."""
+    """Millionths of the scale; an instrument in which a high score is bad is turned round."""
     low, high = ten_thousandths(rows.scale_min), ten_thousandths(rows.scale_max)
     score = ten_thousandths(rows.score)
     above = nw.when(rows.instrument == "ces1").then(high - score).otherwise(score - low)
-    return nw.when(~rows.answered_us.is_null()).then(above * 10_000 // (high - low))
+    return nw.when(~rows.answered_us.is_null()).then(above * 1_000_000 // (high - low))
 
 
 def _nps(rows: Rows, from_last: int) -> Aggregate:
@@ -70,7 +70,7 @@ def _nps(rows: Rows, from_last: int) -> Aggregate:
 
 
 def _scaled(rows: Rows, *instruments: str) -> Aggregate:
-    return mean(rows.scaled_score, rows.instrument.is_in(instruments)) / 10_000.0
+    return mean(rows.scaled_score, rows.instrument.is_in(instruments)) / 1_000_000.0
 
 
 @feature("surveys", unit="score")
@@ -107,7 +107,7 @@ def days_since_nps(rows: Rows) -> Aggregate:
 def csat_last(rows: Rows) -> Aggregate:
     """Latest answer to how satisfied the customer is, from 0 to 1."""
     is_it = (rows.instrument == "csat") & ~rows.answered_us.is_null() & (rows.answers_from_last == 1)
-    return largest(rows.scaled_score, is_it) / 10_000.0
+    return largest(rows.scaled_score, is_it) / 1_000_000.0
 
 
 @feature("surveys", days=(365,), unit="share of scale")
@@ -190,9 +190,9 @@ def survey_polarity_last(rows: Rows) -> Aggregate:
 
 @column("feedback")
 def scaled_rating(rows: Rows) -> nw.Expr:
-    """Ten-thousandths of the way from 1 to the largest rating."""
+    """Millionths of the way from 1 to the largest rating."""
     span = ten_thousandths(rows.rating_max) - 10_000
-    return nw.when(span > 0).then((ten_thousandths(rows.rating) - 10_000) * 10_000 // span)
+    return nw.when(span > 0).then((ten_thousandths(rows.rating) - 10_000) * 1_000_000 // span)
 
 
 @feature("feedback", days=(365,), unit="remarks")
@@ -210,13 +210,13 @@ def public_reviews(rows: Rows) -> Aggregate:
 @feature("feedback", days=(365,), unit="share of scale")
 def rating_mean(rows: Rows) -> Aggregate:
     """Mean rating (0 to 1) in the {days} days before."""
-    return mean(rows.scaled_rating) / 10_000.0
+    return mean(rows.scaled_rating) / 1_000_000.0
 
 
 @feature("feedback", unit="share of scale")
 def rating_last(rows: Rows) -> Aggregate:
     """Latest rating, from 0 to 1."""
-    return latest(rows.scaled_rating, ~rows.scaled_rating.is_null()) / 10_000.0
+    return latest(rows.scaled_rating, ~rows.scaled_rating.is_null()) / 1_000_000.0
 
 
 @feature("feedback", days=(365,), unit="polarity")
