@@ -1,0 +1,206 @@
+"""A report's figures as one page without outside hosts, and as a text that fits into an e-mail."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import UsageError
+from serving import charts
+from serving.output import aligned
+from serving.published import visible
+from serving.report import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from serving.report import Figures, Listed
+
+TEXT_WIDTH = 78
+TEXT_TOP = 5
+CHARTED = ("churn_band", "health_band", "advocate_tier")
+UNITS = {"percent": " %", "days": " days"}
+MOVES = {
+    "arrived": "new customers",
+    "gone": "customers no longer listed",
+    "newly_high": "newly in the churn band high",
+    "no_longer_high": "no longer in the churn band high",
+    "newly_unhealthy": "newly in the health band at risk",
+    "new_advocates": "newly active or influential advocates",
+}
+"""What changed, as people read it."""
+
+
+def as_page(found: Figures) -> str:
+    """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain)
+    shown = [row for row in found.metrics if row["unit"] == "percent"]
+    return environment.get_template("report.html.jinja").render(
+        found=found,
+        scales={name: title for name, (title, _) in SCALES.items()},
+        group_charts={name: _safe(charts.group_chart(name, found.portfolio[name])) for name in CHARTED},
+        histogram=_safe(charts.histogram("churn", found.churn_bins)) if sum(found.churn_bins) else None,
+        intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
+        moves=MOVES,
+    )
+
+
+def _safe(svg: str) -> Any:
+    """Markup of our own making, which is not escaped again."""
+    import markupsafe
+
+    return markupsafe.Markup(svg)
+
+
+def as_text(found: Figures) -> str:
+    """Return the report as plain text of at most TEXT_WIDTH columns: the same figures, the shorter lists."""
+    manifest = found.manifest
+    parts = [
+        [f"Customers as of {found.as_of}, revision {found.revision}", "=" * TEXT_WIDTH],
+        _paragraph(
+            f"{number(found.customers)} customers; data through {manifest['data_through'] or 'an unknown instant'}; "
+            f"scored {manifest['now']}."
+        ),
+        *([["WARNINGS", *_bullets(manifest["warnings"])]] if manifest["warnings"] else []),
+        ["WHAT CHANGED", *_changes(found)],
+        ["PORTFOLIO", *_portfolio(found)],
+        [f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})", *_people(found.candidates, "score")],
+        [f"HIGHEST RISK OF CHURN ({number(found.at_risk_total)})", *_people(found.at_risk, "probability")],
+        ["METRICS", *_metrics(found.metrics)],
+        ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _changes(found: Figures) -> list[str]:
+    if found.moves is None:
+        return ["There is no earlier snapshot to compare with."]
+    lines = [f"{words}: {number(getattr(found.moves, name))}" for name, words in MOVES.items()]
+    lines += [
+        f"the model of {name} is another one: part of the change is the model's" for name in found.moves.other_models
+    ]
+    return [f"Against {found.moves.as_of}:", *_bullets(lines)]
+
+
+def _portfolio(found: Figures) -> list[str]:
+    rows = [
+        {
+            "what": title if place == 0 else "",
+            "value": plain(group.value),
+            "customers": f"{number(group.count):>9}",
+            "  share": f"{percent(group.share):>7}",
+            "change": f"{signed(group.change):>6}",
+        }
+        for name, (title, _) in SCALES.items()
+        for place, group in enumerate(found.portfolio[name])
+    ]
+    return aligned(rows)
+
+
+def _people(listed: Sequence[Listed], measure: str) -> list[str]:
+    if not listed:
+        return ["Nobody."]
+    lines = []
+    for person in listed[:TEXT_TOP]:
+        value = number(person.score, 1) if measure == "score" else percent(person.probability)
+        revenue = f", {number(person.mrr, 2)} a month" if measure == "probability" and person.mrr is not None else ""
+        consent = "" if person.may_contact else ", no consent to be contacted"
+        lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{revenue}{consent}", indent="   ")
+        lines += [line for reason in person.reasons for line in _paragraph(f"   - {reason}", indent="     ")]
+    return lines
+
+
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for row in rows:
+        few = ", few answers" if row["status"] == "low_n" else ""
+        between = "" if row["ci_low"] is None else f" ({number(row['ci_low'])} to {number(row['ci_high'])})"
+        text = f"{row['name']}: {number(row['value'])}{UNITS.get(row['unit'], '')}{between}, n {number(row['n'])}{few}"
+        lines += _paragraph(text, indent="  ")
+    return lines or ["None has a value."]
+
+
+def _models(models: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: no champion" if facts is None else f"{name}: {facts['kind']} {facts['content_hash'][:12]}"
+        for name, facts in models.items()
+    ]
+
+
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return [line for text in lines for line in _paragraph(f"- {visible(text)}", indent="  ")]
+
+
+def _paragraph(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, TEXT_WIDTH, subsequent_indent=indent)
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """Return a number as people read it: thousands parted, two decimals unless whole or told otherwise.
+
+    >>> number(1234), number(41.517), number(0.6, 1), number(None)
+    ('1,234', '41.52', '0.6', '–')
+    """
+    if value is None:
+        return "–"
+    if decimals is None:
+        decimals = 0 if float(value).is_integer() else 2
+    return f"{value:,.{decimals}f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as per cent.
+
+    >>> percent(0.1234), percent(None)
+    ('12.3 %', '–')
+    """
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def signed(change: int | None) -> str:
+    """Return a difference with its sign.
+
+    >>> signed(3), signed(-1200), signed(0), signed(None)
+    ('+3', '-1,200', '0', '–')
+    """
+    return "–" if change is None else f"{change:+,}" if change else "0"
+
+
+def plain(name: str) -> str:
+    """Return a value of the interface as words.
+
+    >>> plain("at_risk")
+    'at risk'
+    """
+    return name.replace("_", " ")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all; raises UsageError where its folder cannot be written to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            beside = Path(file.name)
+            try:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+                beside.chmod(0o644)
+                beside.replace(path)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}") from error

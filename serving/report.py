@@ -1,0 +1,238 @@
+"""The figures of a weekly report: one published snapshot, beside the one before it, as plain data.
+
+Page and text are made from the same figures (`serving.rendering`), and these are read from the snapshot alone, so that
+they equal what the service answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.catalogue import catalogue_rows
+from features.errors import UsageError
+from serving.advocates import Filters, at_risk, candidates, page
+from serving.columns import MODELS
+from serving.instants import spoken
+from serving.published import in_words, reasons_of, visible
+from serving.store import searchable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from serving.snapshot import Snapshot
+
+TOP = 20
+"""Customers in each list of the page."""
+REASONS = 3
+BINS = 20
+SHOWN_STATUSES = ("ok", "low_n")
+NOT_SCORED = "not scored"
+SCALES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "churn_status": ("Status for churn", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "churn_band": ("Churn band", ("high", "watch", "low")),
+    "health_band": ("Health band", ("at_risk", "watch", "healthy", "unknown")),
+    "advocacy_status": ("Status for advocacy", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "advocate_tier": ("Advocate tier", ("influential", "active", "potential", "none")),
+}
+"""What a portfolio is counted by, and its values in the order in which people read them."""
+_STATES = ["customer_id", *SCALES]
+_SCORES = [*_STATES, *(f"{model}_probability" for model in MODELS), "health_score"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """How many customers stand at one value, now and in the snapshot before."""
+
+    value: str
+    count: int
+    share: float | None
+    before: int | None
+
+    @property
+    def change(self) -> int | None:
+        """Customers more than before."""
+        return None if self.before is None else self.count - self.before
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One customer in a list."""
+
+    rank: int
+    customer_id: str
+    probability: float
+    score: float
+    value: float
+    staying: float | None
+    tier: str
+    band: str | None
+    segment: str | None
+    mrr: float | None
+    may_contact: bool
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What changed against the snapshot before: how many customers."""
+
+    as_of: str
+    arrived: int
+    gone: int
+    newly_high: int
+    no_longer_high: int
+    newly_unhealthy: int
+    new_advocates: int
+    other_models: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a report tells."""
+
+    as_of: str
+    revision: int
+    manifest: Mapping[str, Any]
+    customers: int
+    portfolio: Mapping[str, Sequence[Group]]
+    churn_bins: Sequence[int]
+    metrics: Sequence[Mapping[str, Any]]
+    withheld: Sequence[Mapping[str, Any]]
+    candidates: Sequence[Listed]
+    candidates_total: int
+    at_risk: Sequence[Listed]
+    at_risk_total: int
+    has_revenue: bool
+    moves: Moves | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """In brief, for a scheduler to read."""
+        return {
+            "as_of": self.as_of,
+            "revision": self.revision,
+            "customers": self.customers,
+            "portfolio": {name: {group.value: group.count for group in of} for name, of in self.portfolio.items()},
+            "candidates": self.candidates_total,
+            "at_risk": self.at_risk_total,
+            "metrics": {row["metric_id"]: row["value"] for row in self.metrics},
+            "changes": None if self.moves is None else {**self.moves.__dict__},
+            "warnings": list(self.manifest["warnings"]),
+        }
+
+
+def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
+    """Return the figures of a snapshot, compared with an earlier one where there is one.
+
+    Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
+    """
+    if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
+        raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
+    columns = list(dict.fromkeys([*_SCORES, *(f"{model}_status" for model in MODELS)]))
+    scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
+    states = scores.to_pandas()
+    before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
+    people = searchable(scores, customers).assign(contact_consent=customers["contact_consent"].to_pandas().eq(True))
+    envelopes = _metrics(snapshot)
+    endangered = at_risk(people)
+    asked, asked_total = _listed(snapshot, "advocacy", candidates(people))
+    leaving, leaving_total = _listed(snapshot, "churn", endangered)
+    return Figures(
+        as_of=spoken(snapshot.as_of_us),
+        revision=snapshot.revision,
+        manifest=snapshot.manifest,
+        customers=len(states),
+        portfolio={column: _groups(states, before, column) for column in SCALES},
+        churn_bins=_bins(states["churn_probability"].dropna()),
+        metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
+        withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
+        candidates=asked,
+        candidates_total=asked_total,
+        at_risk=leaving,
+        at_risk_total=leaving_total,
+        has_revenue=bool(people["mrr"].notna().any()),
+        moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
+    )
+
+
+def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> list[Group]:
+    """Counts by value, the known values first and in their order; null reads as not scored."""
+    counts = states[column].fillna(NOT_SCORED).value_counts()
+    earlier = None if before is None else before[column].fillna(NOT_SCORED).value_counts()
+    there = {*counts.index, *(() if earlier is None else earlier.index)}
+    known = [value for value in SCALES[column][1] if value in there]
+    return [
+        Group(
+            value=str(value),
+            count=int(counts.get(value, 0)),
+            share=int(counts.get(value, 0)) / len(states) if len(states) else None,
+            before=None if earlier is None else int(earlier.get(value, 0)),
+        )
+        for value in (*known, *sorted(there.difference(known)))
+    ]
+
+
+def _bins(probabilities: pd.Series[float]) -> list[int]:
+    """How many customers have a probability in each of BINS equal parts of 0 to 1, the last one closed."""
+    places = (probabilities * BINS).astype(int).clip(upper=BINS - 1).value_counts()
+    return [int(places.get(place, 0)) for place in range(BINS)]
+
+
+def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Envelopes of the company as a whole, each with its name."""
+    names = {row["id"]: row["name"] for row in catalogue_rows()}
+    rows: list[dict[str, Any]] = snapshot.table("metrics").to_pylist()
+    return [{**row, "name": names.get(row["metric_id"], row["metric_id"])} for row in rows if row["by"] is None]
+
+
+def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame) -> tuple[list[Listed], int]:
+    """The first of a ranked list with their reasons, and how long the list is."""
+    first = page(ranked, Filters(), TOP)
+    chosen = [_plain(row) for row in ranked.iloc[first.rows].to_dict("records")]
+    reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
+    people = [
+        Listed(
+            rank=rank,
+            customer_id=visible(row["customer_id"]),
+            probability=row[f"{model}_probability"],
+            score=row["score"],
+            value=row["value"],
+            staying=None if row["churn_probability"] is None else 1.0 - row["churn_probability"],
+            tier=row["advocate_tier"],
+            band=row["churn_band"],
+            segment=None if row["segment"] is None else visible(row["segment"]),
+            mrr=row["mrr"],
+            may_contact=bool(row["contact_consent"]),
+            reasons=[in_words(reason) for reason in reasons[row["row"]][:REASONS]],
+        )
+        for rank, row in enumerate(chosen, 1)
+    ]
+    return people, first.total
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): None if value is None or value != value else value for name, value in row.items()}
+
+
+def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earlier: Snapshot) -> Moves:
+    """Count who crossed a line; a customer who is new counts as arrived and nowhere else."""
+    both = states.merge(before, on="customer_id", suffixes=("", "_before"))
+
+    def crossed(column: str, values: Sequence[str]) -> tuple[int, int]:
+        now, then = both[column].isin(list(values)), both[f"{column}_before"].isin(list(values))
+        return int((now & ~then).sum()), int((then & ~now).sum())
+
+    newly_high, no_longer_high = crossed("churn_band", ["high"])
+    models = snapshot.manifest["models"]
+    return Moves(
+        as_of=spoken(earlier.as_of_us),
+        arrived=len(states) - len(both),
+        gone=len(before) - len(both),
+        newly_high=newly_high,
+        no_longer_high=no_longer_high,
+        newly_unhealthy=crossed("health_band", ["at_risk"])[0],
+        new_advocates=crossed("advocate_tier", ["active", "influential"])[0],
+        other_models=[name for name in models if models[name] != earlier.manifest["models"].get(name)],
+    )
