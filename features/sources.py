@@ -73,6 +73,18 @@ def stage(project: Project, now_us: int) -> Staged:
     Raises the errors of `features.errors.DataError` where a table or file stops the run.
     """
     home = project.home / "staged"
+    mend = "Free disk space or memory, mind the rights of the folder, or raise memory_limit under [engine]."
+    try:
+        found = _found_or_made(project, home, now_us)
+        _show_quarantine(project.home, found)
+    except duckdb.Error as error:
+        raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
+    except OSError as error:
+        raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
+    return _opened(found)
+
+
+def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=BUILDING, dir=home) as building:
         folder = Path(building) / "tables"
@@ -81,22 +93,18 @@ def stage(project: Project, now_us: int) -> Staged:
         try:
             planned, base = prepare(connection, project, Path(building))
             found = _reusable(home, base, now_us)
-            if found is None:
-                outcomes = stage_tables(Bench(connection, folder, now_us), planned)
-                found = _publish(home, folder, base, outcomes)
-        except duckdb.Error as error:
-            mend = "Free disk space or memory, or raise memory_limit under [engine]."
-            raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
+            if found is not None:
+                return found
+            outcomes = stage_tables(Bench(connection, folder, now_us), planned)
         finally:
             connection.close()
-    _show_quarantine(project.home, found)
-    return _opened(found)
+        return _publish(home, folder, base, outcomes)
 
 
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:
     """The folder that holds this input already, seen from a now that sees the same rows as the future."""
     for path in sorted(home.glob(f"[!.]*/{MANIFEST}")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = _unsealed(path)
         until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= now_us
         is_future = future_us is None or future_us - DAY_US > now_us
@@ -125,7 +133,7 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         "warnings": [warning for outcome in outcomes.values() for warning in outcome.warnings],
     }
     for name, content in ((MANIFEST, manifest), (REPORT, report)):
-        (folder / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / name).write_text(_sealed(content), encoding="utf-8")
     for path in [*folder.rglob("*"), folder]:
         _flush(path)
     target = home / fingerprint
@@ -163,9 +171,32 @@ def _show_quarantine(home: Path, staged: Path) -> None:
         copy.replace(shown / path.name)
 
 
+def _sealed(content: Mapping[str, Any]) -> str:
+    """JSON text that holds the digest of all else that it holds."""
+    plain = json.dumps(content, sort_keys=True)
+    return (
+        json.dumps({**content, "digest": hashlib.sha256(plain.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
+    )
+
+
+def _unsealed(path: Path) -> dict[str, Any]:
+    """What `_sealed` wrote; raises DataError where a byte is not as it was written."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop("digest", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _damaged(path) from error
+    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
+        raise _damaged(path)
+    return content
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError(f"{path} is damaged. Delete the folder {path.parent}, and run again.")
+
+
 def _opened(folder: Path) -> Staged:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    manifest, report = _unsealed(folder / MANIFEST), _unsealed(folder / REPORT)
     return Staged(
         folder=folder,
         fingerprint=manifest["fingerprint"],
@@ -183,11 +214,11 @@ def open_tables(
     Each file is compared with its digest first. Raises DataError where one is damaged, MissingExtra where the engine
     is not installed, UsageError where it is none of ours.
     """
-    manifest = json.loads((staged.folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = _unsealed(staged.folder / MANIFEST)
     paths = {name: staged.folder / f"{name}.parquet" for name in manifest["files"]}
     for name, path in paths.items():
         if not path.exists() or _digest(path) != manifest["files"][name]:
-            raise DataError(f"{path} is damaged. Delete the folder {staged.folder}, and run again.")
+            raise _damaged(path)
     frames = _frames(paths, engine, memory_limit, threads)
     return Tables(frames=frames, columns=staged.columns, fingerprint=staged.fingerprint, engine=engine)
 

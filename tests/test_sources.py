@@ -671,6 +671,38 @@ def test_a_staged_file_that_is_damaged_is_not_read(tmp_path, damage):
         open_tables(found, "polars")
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "report.json"])
+def test_a_damaged_description_of_what_is_staged_is_told(tmp_path, name):
+    folder = write_csv(tmp_path / "tables", company())
+    path = staged(folder).folder / name
+    whole = path.read_text()
+    for damaged in (whole[:-20], "", "[]", whole.replace("customers", "customerz"), whole.replace("0", "1")):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match=rf"{name} is damaged. Delete the folder"):
+            staged(folder)
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "home").write_text("a file in the way")
+    with pytest.raises(DataError, match=r"cannot be staged in .*home/staged"):
+        staged(write_csv(tmp_path / "tables", company()))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    import resource
+
+    events = [row("usage_events", event_id=number) for number in range(30_000)]
+    folder = write_parquet(tmp_path / "tables", company(usage_events=events))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(DataError, match="cannot be staged"):
+            staged(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "home" / "staged").iterdir()) == []
+
+
 def test_a_run_that_fails_leaves_nothing_half_made(tmp_path):
     folder = write_csv(tmp_path / "tables", company())
     (folder / "tickets.csv").write_text("ticket_id,customer_id,opened_at\na,b\n")
