@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.answers import asked, latest
 from features.contract import DAY_US
 from features.language import NEGATIVE_FROM
+from features.moment import collected
 
 if TYPE_CHECKING:
     from features.asof import Frame
@@ -17,6 +19,12 @@ CONVERSION_DAYS = 30
 """A referral has converted if the prospect became a customer within so many days of the invitation."""
 RECENT_DAYS = 90
 """The usual window of a metric."""
+TIER_DAYS = 180
+"""Acts and answers of so many days decide the tier of an advocate."""
+HALF_LIFE_DAYS = 90
+"""Influence of an act halves in so many days."""
+TOP_SHARE = 10
+"""One in so many of those with influence, rounded up, is influential."""
 PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
 """Sources of feedback that everybody reads."""
 
@@ -26,6 +34,7 @@ def valid_referrals(moment: Moment) -> Frame:
 
     `invited_us`, `clicked_us`, `signed_up_us` are the earliest of the pair. `converted_us` is set on the invitation
     that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
+    `ever_converted_us` is the conversion on any row of the pair, whenever it was.
     """
     rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
         (nw.col("advocate_id") != nw.col("prospect_id")).fill_null(True), ~nw.col("is_fraud").fill_null(False)
@@ -46,6 +55,7 @@ def valid_referrals(moment: Moment) -> Frame:
             nw.col("is_incentivised").fill_null(False).cast(nw.Int64).max(),
         )
     )
+    pairs = pairs.with_columns(ever_converted_us=nw.col("converted_us"))
     pairs = pairs.with_columns(prospect_converted_us=nw.col("converted_us").min().over("prospect_id"))
     lag = nw.col("prospect_converted_us") - nw.col("invited_us")
     in_time = (lag >= 0) & (lag <= CONVERSION_DAYS * DAY_US)
@@ -108,3 +118,49 @@ def negative_voices(moment: Moment) -> Frame:
         parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
     rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
     return rows.filter(~nw.col("customer_id").is_null())
+
+
+def promoters(moment: Moment, days: float) -> Frame:
+    """Customers whose latest relational answer to the NPS question in so many days is 9 or 10."""
+    rows = asked(moment, days, "nps").filter(nw.col("is_relational"), nw.col("low") == 0, nw.col("high") == 10)
+    answered = nw.when(~nw.col("answered_us").is_null()).then(nw.col("score"))
+    return latest(rows.with_columns(score=answered)).filter(nw.col("score") >= 9).select("customer_id")
+
+
+def influence(moment: Moment) -> Frame:
+    """What each customer's acts and converted referrals weigh: `customer_id`, `influence` in whole billionths.
+
+    Sum over acts of ln(1 + reach) halved every 90 days, rewarded acts too, plus 1 for each converted valid referral.
+    Every kind of act weighs 1. Whole numbers, so that the order of the acts does not matter.
+    """
+    age_days = (moment.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
+    reach = (nw.col("reach").fill_null(0).cast(nw.Float64) + 1.0).log()
+    weight = (reach * (age_days * (-0.6931471805599453 / HALF_LIFE_DAYS)).exp() * 1e9).round().cast(nw.Int64)
+    parts = [moment.keep(acts).select("customer_id", influence=weight)]
+    if moment.has("referrals"):
+        won = moment.keep(valid_referrals).filter(
+            ~nw.col("ever_converted_us").is_null(), ~nw.col("advocate_id").is_null()
+        )
+        one = nw.lit(1_000_000_000, nw.Int64)
+        parts.append(won.select(customer_id=nw.col("advocate_id"), influence=one))
+    return nw.concat(parts).group_by("customer_id").agg(nw.col("influence").sum())
+
+
+def tiers(moment: Moment) -> Frame:
+    """Customers with the tier that they have as advocates: `influential`, `active` or `potential`, in this order.
+
+    Influential: the top tenth, rounded up, of those with influence; ties by customer. Active: an organic act in 180
+    days. Potential: a promoter of the last 180 days.
+    """
+    known = moment.customers().select("customer_id")
+    weighed = influence(moment).filter(nw.col("influence") > 0).join(known, on="customer_id", how="semi")
+    ordered = collected(weighed).sort_by([("influence", "descending"), ("customer_id", "ascending")])
+    top = ordered["customer_id"].to_pylist()[: -(-len(ordered) // TOP_SHARE)]
+    since = moment.before(TIER_DAYS)
+    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since).select("customer_id")
+    marks = [known.filter(nw.col("customer_id").is_in(top)), organic.unique()]
+    if moment.has("surveys"):
+        marks.append(promoters(moment, TIER_DAYS))
+    ranked = [rows.with_columns(rank=nw.lit(rank, nw.Int64)) for rank, rows in enumerate(marks)]
+    best = nw.concat(ranked).group_by("customer_id").agg(nw.col("rank").min())
+    return best.join(known, on="customer_id", how="semi")

@@ -67,3 +67,9 @@ def on_main_scale(rows: Frame, *alike: str) -> Frame:
     most = nw.col("scale").max().over(*alike) if alike else nw.col("scale").max()
     is_main = (nw.col("scale") == most) & ~nw.col("answered_us").is_null()
     return ranked.with_columns(score=nw.when(is_main).then(nw.col("score")))
+
+
+def whole_mean(value: nw.Expr, parts: float) -> nw.Expr:
+    """Mean of a column of whole numbers, over `parts`: the same in any order of rows; null where there are none."""
+    count = value.count().cast(nw.Float64)
+    return nw.when(count > 0).then(value.sum().cast(nw.Float64) / (count * parts))

@@ -22,7 +22,7 @@ def company(rows_by_table, engine="polars", customers=True):
     if customers:
         listed = filled.setdefault("customers", [])
         known = {row["customer_id"] for row in listed}
-        named = {row[TABLES[t].customer] for t, rows in filled.items() if TABLES[t].customer for row in rows}
+        named = {row.get(TABLES[t].customer) for t, rows in filled.items() if TABLES[t].customer for row in rows}
         listed += [
             _row("customers", 0, {"customer_id": c, "created_at": JOINED}) for c in sorted(named - known - {None})
         ]

@@ -12,7 +12,7 @@ import narwhals as nw
 import numpy as np
 
 from features.advocates import acts, negative_voices
-from features.answers import asked, latest, on_main_scale
+from features.answers import asked, latest, on_main_scale, whole_mean
 from features.catalogue import Example, Row, items, metric
 from features.examples import answers
 from features.kinds import Figure, Floats, Proportion, Statistic, Trinomial
@@ -283,8 +283,11 @@ def emotional_facets(moment: Moment, days: int | None) -> Frame:
     assert days is not None
     rows = asked(moment, days, "emotional_loyalty").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then((nw.col("score") - 1) / 6))
-    found = latest(rows, "item")
-    each = [nw.when(nw.col("item").str.starts_with(name)).then(nw.col("score")).mean().alias(name) for name in FACETS]
+    found = latest(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
+    found = found.with_columns(
+        nw.when(nw.col("item").str.starts_with(name)).then(nw.col("score")).alias(name) for name in FACETS
+    )
+    each = [whole_mean(nw.col(name), 1e6).alias(name) for name in FACETS]
     return _of_parts(found.group_by("customer_id").agg(*each), FACETS)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
-from features.answers import asked, latest, on_main_scale
+from features.answers import asked, latest, on_main_scale, whole_mean
 from features.catalogue import Absent, Example, Row, items, metric
 from features.examples import answers
 from features.intervals import Interval
@@ -104,11 +104,11 @@ def expectation_pairs(moment: Moment, days: int | None) -> Frame:
     assert days is not None
     rows = asked(moment, days, "expectation", "perception").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score")))
-    found = latest(rows, "instrument", "item")
+    found = latest(rows, "instrument", "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
     signed = nw.when(nw.col("instrument") == "perception").then(nw.col("score")).otherwise(0 - nw.col("score"))
     pairs = found.with_columns(signed=signed).filter(~nw.col("score").is_null())
     pairs = pairs.group_by("customer_id", "item").agg(nw.col("signed").sum().alias("gap"), nw.len().alias("sides"))
-    each = pairs.filter(nw.col("sides") == 2).group_by("customer_id").agg(nw.col("gap").mean())
+    each = pairs.filter(nw.col("sides") == 2).group_by("customer_id").agg(whole_mean(nw.col("gap"), 1e6).alias("gap"))
     return each.with_columns(unit=nw.col("customer_id"))
 
 
