@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from features.catalogue import load_metrics
 from features.contract import TABLES
 from features.define import load_families
 
@@ -15,16 +16,24 @@ if TYPE_CHECKING:
 
 
 def feeds() -> dict[str, list[str]]:
-    """What each table of the contract feeds, as words: families of features with their number."""
+    """What each table of the contract feeds, as words: families of features with their number, and metrics."""
     families = Counter((feature.table, feature.family) for feature in load_families().values())
-    return {
-        name: [
-            f"{family}: {count} feature{'s' if count > 1 else ''}"
-            for (table, family), count in sorted(families.items(), key=str)
-            if table == name
-        ]
-        for name in TABLES
-    }
+    fed: dict[str, list[str]] = {name: [] for name in TABLES}
+    for (table, family), count in sorted(families.items(), key=str):
+        if table:
+            fed[table].append(f"{family}: {count} feature{'s' if count > 1 else ''}")
+    for name, metrics in _metrics().items():
+        fed[name].append(f"metrics: {', '.join(metrics)}")
+    return fed
+
+
+def _metrics() -> dict[str, list[str]]:
+    """Metrics by the tables that they cannot do without, or that are one of several ways to them."""
+    found: dict[str, list[str]] = {}
+    for metric in load_metrics().values():
+        for table in dict.fromkeys(way.split(".")[0] for need in metric.inputs for way in need.split("|")):
+            found.setdefault(table, []).append(metric.id)
+    return found
 
 
 def full_report(counted: Mapping[str, Any]) -> dict[str, Any]:

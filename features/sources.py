@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +47,20 @@ FIRST_MONDAY_US = 4 * DAY_US
 class Staged:
     """One company's tables in contract form on disk.
 
-    `report` is what `vouch check --format json` prints. `columns` are the contract columns handed over, by table.
+    `counted` are the figures by table, and the warnings. `columns` are the contract columns handed over, by table.
     `data_through_us` is the newest accepted own time in usage_events and transactions, None where they hold no rows.
     """
 
     folder: Path
     fingerprint: str
-    report: dict[str, Any]
+    counted: Mapping[str, Any]
     columns: Mapping[str, frozenset[str]]
     data_through_us: int | None
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """What `vouch check --format json` prints; for what is fed, all features and metrics are loaded."""
+        return full_report(self.counted)
 
     def default_as_of_us(self, now_us: int) -> int:
         """Newest Monday 00:00 UTC at most 24 hours after the data end, and not after now.
@@ -200,7 +206,7 @@ def _opened(folder: Path) -> Staged:
     return Staged(
         folder=folder,
         fingerprint=manifest["fingerprint"],
-        report=full_report(report),
+        counted=report,
         columns={name: frozenset(columns) for name, columns in manifest["columns"].items()},
         data_through_us=manifest["data_through_us"],
     )
