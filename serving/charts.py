@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 INK, BAR, BEFORE, RULE = "#010203", "#020304", "#030405", "#040506"
 _COLOURS = {INK: "currentColor", BAR: "var(--bar)", BEFORE: "var(--before)", RULE: "var(--rule)"}
 _WIDTH = 4.2  # inches: at 9 points readable where a phone shows it in full width
+_NAME_WIDTH = 26
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "vouch",
@@ -69,13 +71,13 @@ def histogram(name: str, counts: Sequence[int]) -> str:
 
 def interval_chart(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Points with their intervals, one row per metric in per cent."""
-    with _drawing(0.55 + 0.27 * len(rows)) as (figure, axes):
+    with _drawing(0.55 + 0.3 * len(rows)) as (figure, axes):
         places = range(len(rows), 0, -1)
         for place, row in zip(places, rows, strict=True):
             if row["ci_low"] is not None and row["ci_high"] is not None:
                 axes.plot([row["ci_low"], row["ci_high"]], [place, place], color=BEFORE, linewidth=2)
             axes.plot([row["value"]], [place], marker="o", markersize=5, color=BAR)
-        axes.set_yticks(list(places), [row["name"] for row in rows])
+        axes.set_yticks(list(places), [textwrap.fill(row["name"], _NAME_WIDTH) for row in rows])
         axes.set_xlim(min([0, *(row["value"] for row in rows)]) - 2, max([100, *(row["value"] for row in rows)]) + 2)
         axes.set_ylim(0.3, len(rows) + 0.7)
         axes.set_xlabel("per cent")

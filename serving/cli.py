@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import Refused, VouchError
-from serving.commands import batch, champions, data, demonstration, serve
+from serving.commands import batch, champions, data, demonstration, publishing, serve
 from serving.instants import microseconds
 from serving.options import AsOf, Data, Now, Run, instant, project
 from serving.output import Format, FormatOption, progress, say, show, warn
@@ -94,7 +94,7 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
         raise Refused(f"The gate did not pass {', '.join(refused)}: see why above. The champion of before stays.")
 
 
-for part in (data, champions, batch, serve):
+for part in (data, champions, batch, publishing, serve):
     app.add_typer(part.app)
 
 

@@ -26,10 +26,11 @@ import pyarrow.parquet as pq
 
 from features.errors import Refused, SnapshotError, UsageError
 from serving import columns
+from serving.cells import cell, check_file, plain_text, schema
 from serving.instants import folder_name, spoken
 from serving.published import batches, in_words
 from serving.snapshot import file_digest
-from serving.targets import FIELDS, RULES, Rules, Target, cell, check_file, plain_text, schema
+from serving.targets import FIELDS, RULES, Rules, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -42,6 +42,7 @@ def as_page(found: Figures) -> str:
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "web"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -50,11 +51,16 @@ def as_page(found: Figures) -> str:
     return environment.get_template("report.html.jinja").render(
         found=found,
         scales={name: title for name, (title, _) in SCALES.items()},
-        group_charts={name: _safe(charts.group_chart(name, found.portfolio[name])) for name in CHARTED},
+        group_charts={name: _safe(charts.group_chart(name, of)) for name in CHARTED if (of := found.portfolio[name])},
         histogram=_safe(charts.histogram("churn", found.churn_bins)) if sum(found.churn_bins) else None,
         intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
         moves=MOVES,
     )
+
+
+def _visible(value: Any) -> Any:
+    """A value as it may stand in the page; markup of our own making stays as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def _safe(svg: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import Refused, SnapshotError, UsageError
+from serving import cli
+from serving.cells import cell, check_file, plain_text
 from serving.export import export
 from serving.instants import parse_instant
 from serving.published import at_or_before, visible
-from serving.targets import FIELDS, RULES, Target, cell, check_file, plain_text
+from serving.targets import FIELDS, RULES, Target
 
 TEXTS = [field for field in FIELDS if field.kind in ("key", "text")]
 CRMS = [Target.CSV, Target.SALESFORCE, Target.HUBSPOT]
@@ -263,6 +266,57 @@ def test_a_table_that_was_damaged_since_is_noticed(week, tmp_path):
     with pytest.raises(SnapshotError, match="cannot be read"):
         export(week, Target.CSV, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture
+def vouch(tmp_path, monkeypatch, capsys):
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
+
+
+def test_the_command_says_in_one_line_what_it_wrote(week, vouch, tmp_path):
+    code, out, err = vouch("export", "--to", "hubspot", "--out", tmp_path / "crm")
+    assert (code, err) == (0, "")
+    assert out.startswith("6 of 6 customers as of 2026-11-16 for hubspot, 1 without contact_consent, in 1 files: ")
+    assert out.count("\n") == 1
+
+
+def test_a_scheduler_reads_one_document(week, vouch, tmp_path):
+    publish(tmp_path / "home", BEFORE, [customer("=1"), *EARLIER])
+    words = ["--to", "salesforce", "--out", tmp_path / "crm", "--format", "json"]
+    code, out, _ = vouch("export", *words, "--changed-since", "2026-11-12")
+    told = json.loads(out)
+    assert (code, told["rows"], told["unchanged"], told["gone"], told["since"]) == (0, 3, 3, 2, "2026-11-09")
+    code, out, err = vouch("export", *words, "--as-of", "2026-11-09")
+    assert (code, json.loads(out)["altered_ids"]) == (0, 1)
+    assert err.startswith("warning: 1 customer ids look like formulas")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--to", "oracle"], 2, "oracle"),
+        (["--to", "csv", "--as-of", "2026-01-05"], 1, "No snapshot as of 2026-01-05"),
+        (["--to", "csv", "--as-of", "soon"], 2, "Cannot read 'soon'"),
+        (["--to", "csv", "--changed-since", "2026-11-20"], 2, "does not lie before"),
+        (["--to", "csv", "--changed-since", "2020-01-06"], 1, "No snapshot as of 2020-01-06"),
+    ],
+)
+def test_what_cannot_be_is_told_without_a_traceback(week, vouch, tmp_path, words, code, told):
+    ended, out, err = vouch("export", "--out", tmp_path / "crm", *words)
+    assert (ended, out) == (code, "")
+    assert told in err
+    assert "Traceback" not in err
 
 
 def test_a_sign_inside_a_text_is_left_alone():

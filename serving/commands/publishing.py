@@ -1,0 +1,81 @@
+"""`vouch report` and `vouch export`: a published snapshot for people, and as files for other systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.options import AsOf, instant
+from serving.output import Format, FormatOption, progress, say, show, warn
+from serving.targets import Target
+
+app = typer.Typer()
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
+    as_of: AsOf = None,
+    text: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The same figures for an e-mail.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Write a published week as one self-contained page for people, beside the week before.
+
+    Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
+    """
+    from features.project import home
+    from serving.published import week_before
+    from serving.rendering import as_page, as_text, write_whole
+    from serving.report import figures
+    from serving.snapshot import read_snapshot
+
+    with progress() as step:
+        step("reading the snapshot")
+        snapshot = read_snapshot(home(), instant(as_of))
+        found = figures(snapshot, week_before(home(), snapshot.as_of_us))
+        step("drawing")
+        write_whole(out, as_page(found))
+        if text is not None:
+            write_whole(text, as_text(found))
+    written = {"page": str(out), "text": None if text is None else str(text)}
+    if form is Format.TABLE:
+        say(f"{found.customers:,} customers as of {found.as_of} in {' and '.join(filter(None, written.values()))}")
+    else:
+        show([written], form, document={**written, **found.as_dict()})
+
+
+@app.command()
+def export(
+    to: Annotated[Target, typer.Option("--to", help="Who takes the files.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to write the files into.")],
+    as_of: AsOf = None,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="Only rows that differ from the newest snapshot no later than WHEN."),
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Write a published week as files that a CRM's bulk import takes, one row per customer, keyed by an external id.
+
+    Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
+    """
+    from features.project import home
+    from serving.export import export as write
+    from serving.published import at_or_before
+    from serving.snapshot import lock, read_snapshot
+
+    since = instant(changed_since)
+    with progress() as step, lock(home(), "export"):
+        step("reading the snapshot")
+        snapshot = read_snapshot(home(), instant(as_of), ["scores", "customers"])
+        earlier = None if since is None else at_or_before(home(), since)
+        step(f"writing files for {to.value}")
+        done = write(snapshot, to, out, earlier=earlier)
+    if form is Format.TABLE:
+        say(done.summary())
+    else:
+        show(done.files, form, document=done.as_dict())
+    for warning in done.warnings():
+        warn(f"warning: {warning}")
