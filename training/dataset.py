@@ -72,6 +72,19 @@ class Part:
         """Rows by mask or position."""
         return Part(self.matrix[rows], self.label[rows], self.customers[rows], self.as_of_us[rows])
 
+    def scored(self, probability: Numbers) -> pd.DataFrame:
+        """Whose rows these are, what came true, and what a model said: one row each."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "customer_id": self.customers,
+                "as_of_us": self.as_of_us,
+                "label": self.label,
+                "probability": probability,
+            }
+        )
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import pandas as pd
+
     from models.quality import Difference
     from training.dataset import Dataset
     from training.evaluate import Evaluation
@@ -49,6 +51,8 @@ class TrainingReport:
     run_id: str | None = None
     content_hash: str | None = None
     is_promoted: bool = False
+    test_rows: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    """`customer_id`, `as_of_us`, `label`, `probability` (of the chosen candidate) of the test rows; not in the JSON."""
 
     @property
     def passed(self) -> bool:
@@ -136,6 +140,7 @@ def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
         "comparisons": found.comparisons,
         "strongest_features": found.strongest_features[:10],
         "notes": data.plan.notes,
+        "test_rows": data.test.scored(found.challenger.probability),
     }
 
 

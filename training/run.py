@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from features.asof import Tables
     from features.project import Project
     from features.sources import Staged
-    from models.definition import Model
 
 ALL = "all"
 GOLDEN_ROWS = 32
@@ -243,8 +242,3 @@ def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
         yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
     for name, figures in report.figures.items():
         yield from ((f"{name}.{figure}", value) for figure, value in figures.items() if name != report.chosen)
-
-
-def definitions(names: Sequence[str]) -> list[Model]:
-    """Definitions of the models named, or of all."""
-    return [models.load(name) for name in (models.names() if list(names) == [ALL] else names)]
