@@ -22,7 +22,7 @@ def surveys(moment: Moment) -> Frame:
     is_answered = (nw.col("status") == "answered") & ~nw.col("score").is_null()
     touchpoint = nw.col("touchpoint")
     return rows.select(
-        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "polarity",
+        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language",
         item=nw.col("item").fill_null("").str.to_lowercase(),
         score=nw.col("score").cast(nw.Float64),
         low=nw.col("scale_min").cast(nw.Float64),

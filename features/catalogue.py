@@ -84,6 +84,7 @@ class Metric:
     version: str
     needs: tuple[str, ...]
     when_zero: str
+    hidden_below: int
     unavailable: Unavailable | None
 
     @property
@@ -155,6 +156,7 @@ def metric(
     needs: Sequence[str] = (),
     version: str = "1",
     when_zero: str = "empty",
+    hidden_below: int = 5,
     unavailable: Unavailable | None = None,
 ) -> Callable[[Callable[..., Mapping[str, nw.Expr]]], Callable[..., Mapping[str, nw.Expr]]]:
     """Declare a metric; the function takes one unit and returns the parts that its kind puts together.
@@ -174,6 +176,7 @@ def metric(
         needs: tables or columns beside those of the items.
         version: moves with the meaning.
         when_zero: status where the denominator is 0: `empty` or `empty_denominator`.
+        hidden_below: fewer observations than this are suppressed.
         unavailable: `no_input` where the contract has no column for it, `no_model` where no model exists yet.
     """
 
@@ -199,6 +202,7 @@ def metric(
                 version=version,
                 needs=tuple(needs),
                 when_zero=when_zero,
+                hidden_below=hidden_below,
                 unavailable=unavailable,
             )
         )

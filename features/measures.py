@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from features.catalogue import Items, Metric
     from features.kinds import Floats, Parts
 
-HIDDEN_BELOW = 5
-"""A mean, share or index over fewer observations is suppressed."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -308,8 +306,8 @@ def _with_status(metric: Metric, estimate: Estimate) -> Estimate:
         return replace(estimate, value=None, status=status, reason=reason)
     if metric.kind.is_amount or estimate.status:
         return estimate
-    if estimate.n < HIDDEN_BELOW:
-        return replace(estimate, status="suppressed", reason=f"n is below {HIDDEN_BELOW}")
+    if estimate.n < metric.hidden_below:
+        return replace(estimate, status="suppressed", reason=f"n is below {metric.hidden_below}")
     if estimate.n < FEW:
         known = f"; {estimate.reason}" if estimate.reason else ""
         return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
