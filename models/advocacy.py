@@ -45,5 +45,5 @@ MODEL = Model(
         ),
     ),
     recency=("days_since_act", "days_since_activity"),
-    cutoffs=Cutoffs(spacing_days=28, train=14, calibrate=2, test=1),
+    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
 )

@@ -71,6 +71,6 @@ MODEL = Model(
     ),
     left_out=frozenset({"is_leaving"}),
     recency=("days_since_activity", "days_since_usage"),
-    cutoffs=Cutoffs(spacing_days=28, train=14, calibrate=2, test=1),
+    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
     costs=Costs(action=10.0, gain=120.0),
 )
