@@ -51,9 +51,8 @@ def demo(
 
     Example: vouch demo --customers 5000
     """
-    from training.truth import against_truth
-
     from training.run import train as fit
+    from training.truth import against_truth
 
     demonstration.run(customers, seed, fit, against_truth)
 

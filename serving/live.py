@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from serving.store import now_us
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from features.define import Feature
     from serving.schemas import ScoreRequest, Vector
     from serving.scoring import Scored
     from serving.store import Store
@@ -71,7 +73,7 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
 
 def vectors_table(given: Sequence[Vector]) -> pa.Table:
     """Return vectors of a request as the builder of vectors would give them; what was left out is null."""
-    features = load_families()
+    features = _features()
     for place, vector in enumerate(given):
         for name, value in vector.features.items():
             where = f"vectors.{place}.features"
@@ -85,6 +87,12 @@ def vectors_table(given: Sequence[Vector]) -> pa.Table:
         kind = pa.string() if feature.is_category else pa.float64()
         columns[name] = pa.array([vector.features.get(name) for vector in given], kind)
     return pa.table(columns)
+
+
+@cache
+def _features() -> Mapping[str, Feature]:
+    """The register, without looking for files again in each request."""
+    return load_families()
 
 
 def rows_table(

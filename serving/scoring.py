@@ -55,15 +55,17 @@ class Scored:
 
 
 def champions(home: Path, tables: Tables | None = None) -> dict[str, Champion]:
-    """Return the champions of all models that scores have columns for, verified as they are loaded.
+    """Return the champions of all models that scores have columns for; raises BundleError for a damaged bundle."""
+    return {name: champion(home, name, tables) for name in MODELS}
 
-    Without a champion, the target is the one that the tables feed. Raises BundleError for a damaged bundle.
+
+def champion(home: Path, name: str, tables: Tables | None = None) -> Champion:
+    """Return the champion of one model, verified as it is loaded.
+
+    Without one, the target is that which the tables feed. Raises BundleError for a damaged bundle.
     """
-    found = {}
-    for name in MODELS:
-        predictor = load_champion(home, name)
-        found[name] = Champion(name, _target(name, predictor, tables), predictor)
-    return found
+    predictor = load_champion(home, name)
+    return Champion(name, _target(name, predictor, tables), predictor)
 
 
 def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Target | None:

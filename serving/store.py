@@ -23,7 +23,7 @@ from serving.advocates import at_risk, candidates
 from serving.columns import MODELS
 from serving.instants import microseconds, spoken
 from serving.problems import Problem, where
-from serving.scoring import Champion, champions
+from serving.scoring import Champion, champion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,10 +207,13 @@ class Store:
             _log.info("serving the snapshot as of %s, revision %d", spoken(taken.as_of_us), taken.revision)
 
     def _take_champions(self) -> None:
-        try:
-            self.champions = champions(self._home)
-        except (BundleError, DefinitionError) as error:
-            _log.warning("the champions are not taken: %s", error)
+        found = dict(self.champions)
+        for name in MODELS:
+            try:
+                found[name] = champion(self._home, name)
+            except (BundleError, DefinitionError) as error:
+                _log.warning("the champion of %s is not taken: %s", name, error)
+        self.champions = found
 
     def _published(self) -> object:
         """What changes when a snapshot is published: a cheap look at the newest pointer."""
