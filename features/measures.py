@@ -64,8 +64,12 @@ class Envelope:
     reason: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The columns by name."""
-        return asdict(self)
+        """The columns by name, numbers to ten significant digits.
+
+        The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
+        what is published must be the same bytes for the same inputs.
+        """
+        return {name: _rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -288,6 +292,10 @@ class _Run:
             status=status,
             reason=estimate.reason,
         )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.10g}")
 
 
 def _coverage(estimate: Estimate) -> float | None:

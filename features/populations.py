@@ -94,14 +94,18 @@ def activity(moment: Moment) -> Frame:
 
 def active(moment: Moment) -> Frame:
     """Customers who are active at the instant: `customer_id`, `active_days`."""
-    used = moment.keep(activity)
-    recent = used.filter(nw.col("last_us") >= moment.before(ACTIVE_DAYS)).select("customer_id")
-    parts = [recent]
+    is_used = any(moment.has(table) for table in ACTIVITY_TABLES)
+    parts = []
+    if is_used:
+        recent = moment.keep(activity).filter(nw.col("last_us") >= moment.before(ACTIVE_DAYS))
+        parts.append(recent.select("customer_id"))
     if moment.has("subscriptions"):
         running = moment.keep(stays).filter(covers("started_us", "end_us", moment.as_of_us))
         parts.append(running.select("customer_id"))
     everybody = nw.concat(parts).unique()
-    days = used.select("customer_id", "active_days")
+    if not is_used:
+        return everybody.with_columns(nw.lit(0, nw.Int64).alias("active_days"))
+    days = moment.keep(activity).select("customer_id", "active_days")
     return everybody.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
 
 

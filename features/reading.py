@@ -46,7 +46,8 @@ _FAMILIES: dict[str, Family] = {
     **dict.fromkeys(_INTEGERS | {f"U{name}" for name in _INTEGERS}, "integer"),
     "FLOAT": "float", "DOUBLE": "float", "BOOLEAN": "boolean", "DATE": "date", "BLOB": "bytes",
     "TIMESTAMP": "timestamp", "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "zoned", "TIMESTAMPTZ_NS": "zoned", "VARCHAR": "text", "UUID": "text", "JSON": "text", '"NULL"': "null",
+    "TIMESTAMP WITH TIME ZONE": "zoned", "TIMESTAMPTZ_NS": "zoned",
+    "VARCHAR": "text", "UUID": "text", "JSON": "text", '"NULL"': "null",
 }  # fmt: skip
 
 

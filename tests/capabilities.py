@@ -97,7 +97,7 @@ def _as_server_user(*command: object) -> None:
     assert done.returncode == 0, f"{command[0]} failed:\n{done.stdout}\n{done.stderr}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
@@ -110,7 +110,7 @@ def postgres_server():
     # Not pytest's temporary folder: only its owner may enter that, and the server runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="vouch-postgres-"))
     data, log, password_file = folder / "data", folder / "log", folder / "password"
-    password, port = secrets.token_hex(16), _free_port()
+    password, port = secrets.token_hex(16), free_port()
     password_file.write_text(password)
     if os.geteuid() == 0:
         for path in (folder, password_file):

@@ -56,7 +56,12 @@ def periods(moment: Moment) -> Frame:
     before = (nw.col("own_us") >= moment.before(2 * PERIOD_DAYS)) & ~now
     rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
     is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
-    sums = {"now": now, "before": before, "credited_now": now & is_credited, "credited_before": before & is_credited}
+    sums = {
+        "this_period": now,
+        "before": before,
+        "credited_now": now & is_credited,
+        "credited_before": before & is_credited,
+    }
     found = rows.group_by("customer_id").agg(
         *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
         nw.col("own_us").min().alias("first_us"),
@@ -113,7 +118,7 @@ def advocacy_revenue(customer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the revenue that comes from customers who came by referral."""
-    return {"top": customer.credited_now, "bottom": customer.now}
+    return {"top": customer.credited_now, "bottom": customer.this_period}
 
 
 @metric(
@@ -125,7 +130,7 @@ def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the revenue that would not be there without referrals."""
-    return {"top": customer.credited_now * (1 - customer.p.fill_null(1.0)), "bottom": customer.now}
+    return {"top": customer.credited_now * (1 - customer.p.fill_null(1.0)), "bottom": customer.this_period}
 
 
 @items("referrals", "transactions")
@@ -162,7 +167,7 @@ def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
         "credited_now": customer.credited_now,
         "credited_before": customer.credited_before,
         "before": customer.before,
-        "n": ((customer.now != 0) | (customer.before != 0)).cast(nw.Int64),
+        "n": ((customer.this_period != 0) | (customer.before != 0)).cast(nw.Int64),
     }
 
 
@@ -186,8 +191,8 @@ def earners(moment: Moment, days: int | None) -> Frame | Absent:
         found = found.with_columns(is_invited=nw.lit(None, nw.Int64))
     is_earned = source | ~nw.col("referred_by").is_null() | ~nw.col("is_invited").is_null()
     is_new = nw.col("first_us") >= moment.before(PERIOD_DAYS)
-    earned = nw.when(is_new & is_earned).then(nw.col("now")).otherwise(0.0)
-    kept = nw.when(nw.col("before") != 0).then(nw.col("now")).otherwise(0.0)
+    earned = nw.when(is_new & is_earned).then(nw.col("this_period")).otherwise(0.0)
+    kept = nw.when(nw.col("before") != 0).then(nw.col("this_period")).otherwise(0.0)
     return found.with_columns(earned=earned, kept=kept)
 
 
@@ -219,7 +224,7 @@ def _growing() -> dict[str, list[dict[str, object]]]:
     }
 
 
-_GROWTH = {"base": "before", "kept": "kept", "earned": "earned", "now": "now"}
+_GROWTH = {"base": "before", "kept": "kept", "earned": "earned", "now": "this_period"}
 
 
 @metric(
