@@ -103,8 +103,8 @@ def test_a_column_of_the_wrong_type_throughout_stops_with_its_name(tmp_path, nam
 
 def test_one_broken_row_alone_is_a_broken_row_and_not_a_wrong_type(tmp_path):
     found = staged(write_csv(tmp_path / "tables", company(transactions=[row("transactions", amount="ten")])))
-    assert found.report["tables"]["transactions"]["quarantined"] == 1
-    assert "transactions: every row is in quarantine" in found.report["warnings"]
+    assert found.counted["tables"]["transactions"]["quarantined"] == 1
+    assert "transactions: every row is in quarantine" in found.counted["warnings"]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_broken_value_refuses_the_row_where_it_is_required_and_else_nulls_the_
 
 def test_what_is_told_row_by_row_adds_up_to_the_report(broken_company):
     found, _, quarantine = broken_company
-    for table, figures in found.report["tables"].items():
+    for table, figures in found.counted["tables"].items():
         told = quarantine[table]
         assert figures["quarantined"] == told.filter(scope="row")["row"].n_unique()
         assert figures["cells"] == len(told.filter(scope="cell"))
@@ -114,7 +114,7 @@ def test_a_column_of_which_no_value_can_be_read_does_not_count_as_handed_over(br
     assert "is_reopened" not in found.columns["tickets"]
     assert (
         "tickets.is_reopened is left out: not one of its values can be read as true or false"
-        in found.report["warnings"]
+        in found.counted["warnings"]
     )
 
 

@@ -132,7 +132,7 @@ def test_separators_byte_order_marks_and_line_ends_of_csv(tmp_path, separator, m
     for path in folder.iterdir():
         path.write_bytes(mark + path.read_bytes().replace(b"\r\n", ends))
     found = staged(folder)
-    assert found.report["tables"]["customers"]["quarantined"] == 0
+    assert found.counted["tables"]["customers"]["quarantined"] == 0
     assert read(found, "usage_events")["event"].to_list() == ["login"]
 
 
@@ -151,8 +151,8 @@ def test_words_for_null_in_csv(tmp_path, word):
     ]
     found = staged(write_csv(tmp_path / "tables", company(customers=rows)))
     assert dict(read(found, "customers").select("customer_id", "plan").rows()) == {"c1": None, "c2": "b"}
-    assert found.report["tables"]["customers"]["reasons"] == {"missing": 1}
-    assert found.report["tables"]["customers"]["cells"] == 0
+    assert found.counted["tables"]["customers"]["reasons"] == {"missing": 1}
+    assert found.counted["tables"]["customers"]["cells"] == 0
 
 
 def test_words_that_only_csv_reads_as_null_are_text_in_parquet(tmp_path):
@@ -173,7 +173,7 @@ def test_rows_are_numbered_from_0_as_they_stand_in_the_file(tmp_path):
         found = staged(write(tmp_path / write.__name__, company(usage_events=events)))
         quarantine = pl.read_parquet(tmp_path / "home" / "quarantine" / "usage_events.parquet")
         assert quarantine["row"].to_list() == [7, 1007, 2007, 3007, 4007]
-        assert found.report["tables"]["usage_events"]["quarantined"] == 5
+        assert found.counted["tables"]["usage_events"]["quarantined"] == 5
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_ids_of_every_physical_type_are_the_same_text(tmp_path, ids):
     pq.write_table(pa.table({"customer_id": ids, "created_at": dates}), folder / "customers.parquet")
     found = staged(folder)
     assert read(found, "customers")["customer_id"].to_list() == ["7", "8"]
-    assert found.report["tables"]["usage_events"]["orphans"] == 0
+    assert found.counted["tables"]["usage_events"]["orphans"] == 0
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_broken_numbers_of_typed_files_are_told_as_json(tmp_path):
     columns = {key: [value] * 4 for key, value in row("usage_events").items()} | {"value": values}
     pq.write_table(pa.table(columns), folder / "usage_events.parquet")
     found = staged(folder)
-    assert found.report["tables"]["usage_events"]["reasons"] == {"not_finite": 2, "too_large": 1}
+    assert found.counted["tables"]["usage_events"]["reasons"] == {"not_finite": 2, "too_large": 1}
     quarantine = pl.read_parquet(found.folder / "quarantine" / "usage_events.parquet")
     assert [json.loads(raw)["value"] for raw in quarantine["raw"]] == ["nan", "inf", 1e300]
 
@@ -259,7 +259,7 @@ def test_a_folder_of_parts_as_spark_writes_it_is_one_table(tmp_path):
         write_parquet(parts, {f"part-{number}": [row("tickets", ticket_id=f"k{number}", csat="9")]})
     (parts / "_SUCCESS").touch()
     found = staged(folder)
-    assert found.report["tables"]["tickets"]["rows"] == 3
+    assert found.counted["tables"]["tickets"]["rows"] == 3
     assert pl.read_parquet(found.folder / "quarantine" / "tickets.parquet")["row"].to_list() == [0, 1, 2]
 
 
@@ -298,7 +298,7 @@ def test_renames_constants_epochs_and_queries(tmp_path, monkeypatch):
     ]
     assert found.columns["transactions"] == {"transaction_id", "customer_id", "occurred_at", "amount", "kind"}
     assert read(found, "customers")["customer_id"].to_list() == ["c1", "c2"]
-    assert "transactions: columns that the contract does not know are not read: note" in found.report["warnings"]
+    assert "transactions: columns that the contract does not know are not read: note" in found.counted["warnings"]
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1_000), ("us", 1_000_000)])
@@ -324,7 +324,7 @@ def test_relations_of_a_duckdb_file_are_mapped_with_their_schema(tmp_path, monke
     text = 'data = "shop.duckdb"\n' + MAPPING.replace('[source]\norders = "orders.csv"\n', "")
     text = text.replace('from = "orders"', 'from = "raw.orders"').replace("from orders", "from raw.orders")
     first = mapped(tmp_path, text, monkeypatch)
-    assert first.report["tables"]["transactions"]["rows"] == 2
+    assert first.counted["tables"]["transactions"]["rows"] == 2
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
         connection.execute("INSERT INTO unrelated VALUES (2)")
     assert mapped(tmp_path, text, monkeypatch).fingerprint == first.fingerprint
@@ -360,7 +360,7 @@ def test_a_postgresql_schema_is_named_and_odd_types_are_read(tmp_path, make_data
     customer = read(found, "customers").select("customer_id", "plan", "region", "is_internal", "birth_year").row(0)
     assert customer == ("12345678-1234-1234-1234-123456789abc", "pro", "north", True, 1980)
     assert read(found, "transactions")["amount"].sort().to_list() == [Decimal(3), Decimal("10.25")]
-    assert found.report["tables"]["transactions"]["reasons"] == {"missing": 1, "not_a_time": 1, "not_finite": 1}
+    assert found.counted["tables"]["transactions"]["reasons"] == {"missing": 1, "not_a_time": 1, "not_finite": 1}
     by_path = staged_from(f"{url}?options=-csearch_path%3Dcrm", tmp_path / "home")
     assert by_path.fingerprint == found.fingerprint
     with pytest.raises(SourceUnreadable, match="'nowhere' is not there"):
@@ -527,7 +527,7 @@ def test_versions_that_tie_are_counted_and_duplicates_collapse(tmp_path):
         row("tickets", priority="high", ingested_at="2025-03-01"),
     ]
     found = staged(write_csv(tmp_path / "tables", company(tickets=rows)))
-    figures = found.report["tables"]["tickets"]
+    figures = found.counted["tables"]["tickets"]
     assert (figures["rows"], figures["duplicates"], figures["reasons"]) == (4, 1, {"tied_versions": 1})
     ends = read(found, "tickets").sort("superseded_us", nulls_last=True)["superseded_us"].to_list()
     assert ends == [1_738_368_000_000_000, 1_740_787_200_000_000, None]
@@ -536,7 +536,7 @@ def test_versions_that_tie_are_counted_and_duplicates_collapse(tmp_path):
 @pytest.mark.parametrize("table", ["usage_events", "costs", "recognitions"])
 def test_equal_rows_of_a_table_without_key_are_true_repeats(tmp_path, table):
     found = staged(write_csv(tmp_path / "tables", company(**{table: [row(table)] * 3})))
-    assert found.report["tables"][table]["duplicates"] == 0
+    assert found.counted["tables"][table]["duplicates"] == 0
     assert len(read(found, table)) == 3
     assert read(found, table)["superseded_us"].null_count() == 3
 
@@ -544,7 +544,7 @@ def test_equal_rows_of_a_table_without_key_are_true_repeats(tmp_path, table):
 def test_only_events_with_an_id_can_be_corrected(tmp_path):
     events = [row("usage_events", event_id=key) for key in ("e1", "e1", "", "")]
     found = staged(write_csv(tmp_path / "tables", company(usage_events=events)))
-    assert found.report["tables"]["usage_events"]["duplicates"] == 1
+    assert found.counted["tables"]["usage_events"]["duplicates"] == 1
     assert len(read(found, "usage_events")) == 3
 
 
@@ -570,8 +570,8 @@ def test_references_to_nothing_are_nulled_and_counted(tmp_path):
     }
     for table, (key, column, values) in expected.items():
         assert dict(read(found, table).select(key, column).rows()) == values
-        assert found.report["tables"][table]["reasons"] == {"dangling_reference": 1}
-    assert found.report["tables"]["referrals"]["orphans"] == 1
+        assert found.counted["tables"][table]["reasons"] == {"dangling_reference": 1}
+    assert found.counted["tables"]["referrals"]["orphans"] == 1
 
 
 def test_a_reference_into_a_table_that_is_absent_is_left_alone(tmp_path):
@@ -588,10 +588,10 @@ def test_what_stays_and_is_odd_is_counted(tmp_path):
         ],
     )
     found = staged(write_csv(tmp_path / "tables", tables))
-    assert found.report["tables"]["usage_events"]["reasons"] == {"before_created_at": 1}
-    assert found.report["tables"]["usage_events"]["orphans"] == 1
-    assert found.report["tables"]["surveys"]["reasons"] == {"other_scale": 1}
-    assert "surveys: 1 answers to nps on another scale than 0 to 10 stay out of NPS" in found.report["warnings"]
+    assert found.counted["tables"]["usage_events"]["reasons"] == {"before_created_at": 1}
+    assert found.counted["tables"]["usage_events"]["orphans"] == 1
+    assert found.counted["tables"]["surveys"]["reasons"] == {"other_scale": 1}
+    assert "surveys: 1 answers to nps on another scale than 0 to 10 stay out of NPS" in found.counted["warnings"]
 
 
 def test_polarity_is_that_of_the_rating_where_there_is_one(tmp_path):
@@ -637,7 +637,7 @@ def test_now_counts_only_where_a_row_lies_in_its_future(tmp_path):
     counts = {}
     for days in (0, 5, 8, 9, 30):
         found = staged(folder, now_us=NOW_US + days * DAY_US)
-        counts[days] = (found.fingerprint, found.report["tables"]["usage_events"]["quarantined"])
+        counts[days] = (found.fingerprint, found.counted["tables"]["usage_events"]["quarantined"])
     assert counts[0] == counts[5]
     assert counts[8] == counts[9] == counts[30] != counts[0]
     assert (counts[0][1], counts[8][1]) == (1, 0)
@@ -756,7 +756,7 @@ def test_without_any_activity_there_is_no_default_instant(tmp_path):
     folder = write_csv(tmp_path / "tables", company())
     (folder / "usage_events.csv").write_text("customer_id,occurred_at,event\n")
     found = staged(folder)
-    assert "usage_events: the table is there, and holds no rows" in found.report["warnings"]
+    assert "usage_events: the table is there, and holds no rows" in found.counted["warnings"]
     with pytest.raises(DataError, match="--as-of"):
         found.default_as_of_us(NOW_US)
 
