@@ -22,7 +22,7 @@ from features.catalogue import Absent, chosen_metrics, definition_lines
 from features.contract import DAY_US
 from features.kinds import FEW, Estimate
 from features.language import LEXICON_VERSION
-from features.moment import UNKNOWN, Moment, collected
+from features.moment import UNKNOWN, Moment, can_split, check_split, collected
 from features.shrinkage import shrunk
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def measure(
     Raises:
         UsageError: for an unknown id, or something that customers cannot be split by.
     """
+    if by is not None:
+        check_split(tables, by)
     return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps)
 
 
@@ -130,9 +132,13 @@ def measure_by(
     *,
     bootstraps: bool = True,
 ) -> list[Envelope]:
-    """Measure as `measure` does, for several splits at the cost of one pass over the tables."""
+    """Measure as `measure` does, for several splits at the cost of one pass over the tables.
+
+    A split by a column that the company did not hand over is left out.
+    """
     metrics = chosen_metrics(ids)
     moment = Moment(tables, as_of_us, scores)
+    bys = [by for by in bys if by is None or can_split(tables, by)]
     labels = {by: None if by is None else moment.labels(by) for by in bys}
     counted = _all_counted(moment, metrics)
     found = []

@@ -93,18 +93,27 @@ class Moment:
         return collected(self.customers()).sort_by("customer_id")
 
     def labels(self, by: str) -> list[str]:
-        """Segment of each customer of `people`. Raises UsageError where customers cannot be split by this."""
-        if by not in SEGMENTS:
-            raise UsageError(f"Metrics cannot be split by {by!r}{did_you_mean(by, SEGMENTS)}: {', '.join(SEGMENTS)}")
+        """Segment of each customer of `people`."""
         if by == TENURE:
             return [tenure_band((self.as_of_us - created_us) // DAY_US) for created_us in self._list("own_us")]
-        if not self.has("customers", by):
-            raise UsageError(f"The data hold no customers.{by}: metrics cannot be split by it")
         return [UNKNOWN if value is None else value for value in self._list(by)]
 
     def _list(self, column: str) -> list[Any]:
         values: list[Any] = self.people[column].to_pylist()
         return values
+
+
+def can_split(tables: Tables, by: str) -> bool:
+    """Whether the company's customers can be split by this. Raises UsageError where nobody's can."""
+    if by not in SEGMENTS:
+        raise UsageError(f"Metrics cannot be split by {by!r}{did_you_mean(by, SEGMENTS)}: {', '.join(SEGMENTS)}")
+    return by == TENURE or tables.has("customers", by)
+
+
+def check_split(tables: Tables, by: str) -> None:
+    """Raise UsageError where the company's customers cannot be split by this."""
+    if not can_split(tables, by):
+        raise UsageError(f"The data hold no customers.{by}: metrics cannot be split by it")
 
 
 def _customers(moment: Moment) -> Frame:

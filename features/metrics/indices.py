@@ -282,12 +282,12 @@ def emotional_facets(moment: Moment, days: int | None) -> Frame:
     """External customers asked how attached they feel (items of 1 to 7), latest answer to each item."""
     assert days is not None
     rows = asked(moment, days, "emotional_loyalty").filter(nw.col("low") == 1, nw.col("high") == 7)
-    rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then((nw.col("score") - 1) / 6))
+    rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score") - 1))
     found = latest(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
     found = found.with_columns(
         nw.when(nw.col("item").str.starts_with(name)).then(nw.col("score")).alias(name) for name in FACETS
     )
-    each = [whole_mean(nw.col(name), 1e6).alias(name) for name in FACETS]
+    each = [whole_mean(nw.col(name), 6e6).alias(name) for name in FACETS]
     return _of_parts(found.group_by("customer_id").agg(*each), FACETS)
 
 
