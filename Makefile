@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-header --no-annotate --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spark demo test lint lock bench clean
+.PHONY: help setup spark demo test nightly lint lock bench clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,8 +36,11 @@ lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the n
 	$(COMPILE) --extra spark --constraint requirements.lock --output-file requirements-spark.lock \
 		$$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
-bench: setup ## time and memory of the main commands on 20,000 customers
-	$(BIN)/python tests/bench.py --customers 20000 --weeks 78
+nightly: setup $(if $(shell command -v java),spark) ## the tests that `make test` has no room for: faults, load, coverage of intervals
+	$(BIN)/python -m pytest -m nightly
+
+bench: setup ## ratios against named references; ONLY="NAME ..." runs some
+	$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 clean: ## remove caches and what was built or measured; .venv and .vouch stay
 	rm -rf .bench .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info htmlcov
