@@ -262,6 +262,20 @@ def test_what_was_registered_is_what_was_judged(trained):
 
 
 @pytest.mark.slow
+def test_the_history_keeps_how_good_a_version_was_when_it_was_judged(trained):
+    from models.champions import history
+
+    project, reports = trained
+    for report in reports:
+        entry = history(project.home, report.model)[-1]
+        assert entry["figures"][0]["candidate"] == entry["chosen"] == report.chosen
+        bins = entry["calibration"]
+        rows = sum(row["n"] for row in bins)
+        assert (rows, round(sum(row["n"] * row["observed"] for row in bins))) == report.rows["test"]
+        assert all(row["low"] <= row["observed"] <= row["high"] for row in bins)
+
+
+@pytest.mark.slow
 def test_a_run_is_measured_against_the_truth(trained):
     project, reports = trained
     rows = against_truth(project, reports, NOW_US)

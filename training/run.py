@@ -18,6 +18,7 @@ from features.errors import BundleError, MissingTable, Refused
 from features.sources import open_tables, stage
 from models import registry
 from models.predictor import Predictor, load_champion, write_bundle
+from models.quality import calibration_table
 from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
 from training.evaluate import Evaluation, evaluate
 from training.gate import Incumbent, judge
@@ -163,7 +164,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         run = _run(trained, report, Path(folder) / "bundle")
         registered = registry.register(project.home, run, project.tracking)
         report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=verdict.passed)
-        entry = _entry(report, now_us)
+        entry = _entry(trained, report, now_us)
         if verdict.passed:
             bundle, text = Path(folder) / "bundle", card(report)
             registry.crown(project.home, trained.name, registered.version, bundle, text, entry, project.tracking)
@@ -185,9 +186,11 @@ def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
     return Incumbent(champion.content_hash, champion.score(data.test_frame).probability)
 
 
-def _entry(report: TrainingReport, now_us: int) -> dict[str, Any]:
-    """What the gate's history keeps of a run."""
+def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
+    """What the gate's history keeps of a run: enough to show how good a version was when it was judged."""
     refusals = report.verdict.refusals if report.verdict else ()
+    plain = report.as_json()
+    table = calibration_table(trained.data.test.label, trained.found.challenger.probability)
     return {
         "action": "pass" if report.passed else "refuse",
         "reason": "the gate passed" if report.passed else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
@@ -195,7 +198,15 @@ def _entry(report: TrainingReport, now_us: int) -> dict[str, Any]:
         "as_of": date(report.as_of_us),
         "run_id": report.run_id,
         "content_hash": report.content_hash,
-        "rules": report.as_json()["rules"],
+        "rules": plain["rules"],
+        "chosen": report.chosen,
+        "cutoffs": plain["cutoffs"],
+        "rows": plain["rows"],
+        "figures": report.figure_rows(),
+        "intervals": plain["intervals"][report.chosen],
+        "calibration": [
+            {name: float(values[place]) for name, values in vars(table).items()} for place in range(len(table.n))
+        ],
     }
 
 
