@@ -52,6 +52,10 @@ class Logistic:
         """Log-odds of each row."""
         return _added(self.base, self.contributions(matrix))
 
+    def moved(self, before: Matrix, now: Matrix) -> Numbers:
+        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
+        return self.contributions(now) - self.contributions(before)
+
 
 def _category(term: Mapping[str, Any], codes: Numbers) -> Numbers:
     """Weight of each code; the last weight is for what is missing or was not seen in training."""
@@ -144,3 +148,7 @@ class Rules:
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
         return _added(self.base, self.contributions(matrix))
+
+    def moved(self, before: Matrix, now: Matrix) -> Numbers:
+        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
+        return self.contributions(now) - self.contributions(before)

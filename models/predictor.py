@@ -47,6 +47,9 @@ class Scorer(Protocol):
     def contributions(self, matrix: Matrix) -> Any:
         """Log-odds by row and feature (dense or sparse); with `base` they add up to `raw`."""
 
+    def moved(self, before: Matrix, now: Matrix) -> Numbers:
+        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
+
 
 class Scores(NamedTuple):
     """Raw log-odds and calibrated probability of each row."""
@@ -151,6 +154,13 @@ class Predictor:
             features=np.concatenate([leading for _, _, leading in parts]),
             names=self.names,
         )
+
+    def moved(self, before: Any, now: Any) -> Numbers:
+        """Log-odds by row and feature (`names`): exact shares in the difference of the raw scores of two vectors.
+
+        What did not change has none. Vectors as for `score`, row by row of the same customers.
+        """
+        return self.scorer.moved(encode(before, self.columns), encode(now, self.columns))
 
     def _contributions(self, matrix: Matrix) -> Any:
         return self.scorer.contributions(matrix) if len(matrix) else np.empty(matrix.shape)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.errors import BundleError
+from models.moves import moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,10 @@ _ARRAYS: Mapping[str, Callable[[str], Any]] = {
     "right_child": int,
     "leaf_value": float,
     "leaf_count": int,
+    "threshold": float,
+    "decision_type": int,
+    "cat_boundaries": int,
+    "cat_threshold": int,
 }
 
 
@@ -59,6 +64,12 @@ class Trees:
         parts = [self._chunk(matrix[start : start + CHUNK]) for start in range(0, len(matrix), CHUNK)]
         return scipy.sparse.vstack(parts, format="csr") if len(parts) > 1 else parts[0]
 
+    def moved(self, before: Matrix, now: Matrix) -> Numbers:
+        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`; see `models.moves`."""
+        starts = range(0, max(len(now), 1), CHUNK)
+        chunks = [slice(start, start + CHUNK) for start in starts]
+        return np.concatenate([moved(self._trees, before[chunk], now[chunk]) for chunk in chunks])
+
     def _chunk(self, matrix: Matrix) -> scipy.sparse.csr_matrix:
         import scipy.sparse
 
@@ -77,7 +88,7 @@ def _threads(matrix: Matrix) -> int:
 
 
 def _parsed(block: str) -> dict[str, list[Any]]:
-    """The arrays of one tree that attribution needs."""
+    """The arrays of one tree that attribution needs; those that it does not have are empty."""
     lines = dict(line.split("=", 1) for line in block.split("\n\n", 1)[0].splitlines()[1:] if "=" in line)
     if lines.get("is_linear", "0") != "0":
         raise BundleError("Linear trees cannot be explained by their paths")

@@ -16,10 +16,25 @@ REASONS = pa.list_(
         [("family", pa.string()), ("feature", pa.string()), ("value", pa.string()), ("contribution", pa.float64())]
     )
 )
+CHANGES = pa.list_(
+    pa.struct(
+        [
+            ("cause", pa.string()),
+            ("family", pa.string()),
+            ("feature", pa.string()),
+            ("before", pa.string()),
+            ("value", pa.string()),
+            ("contribution", pa.float64()),
+        ]
+    )
+)
+"""What moved a raw score since the snapshot before: see `serving.changes`."""
 MEANINGS = {
     "scores": "one row per external customer known at as_of: statuses, probabilities, reasons, tier, health",
     "metrics": "one row per metric and segment: value, interval and what it rests on",
     "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
+    "vectors": "one row per external customer known at as_of: the features that models may read, for the next week",
+    "changes": "one row per external customer known at as_of: what moved each score since the snapshot before",
 }
 
 
@@ -52,6 +67,17 @@ def scores(as_of_us: int) -> pa.Schema:
             ("health_score", pa.float64()),
             ("health_band", pa.string()),
             ("clv_margin", pa.float64()),
+        ]
+    )
+
+
+def changes(as_of_us: int) -> pa.Schema:
+    """Columns of `changes.parquet`."""
+    return pa.schema(
+        [
+            ("customer_id", pa.string()),
+            ("as_of", as_of_type(as_of_us)),
+            *((f"{model}_changes", CHANGES) for model in MODELS),
         ]
     )
 

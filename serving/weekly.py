@@ -24,9 +24,11 @@ from features.measures import measure_by
 from features.moment import SEGMENTS
 from features.sources import open_tables, stage
 from features.vectors import definition_fingerprint, vectors
+from serving import changes as changing
 from serving import columns, snapshot
 from serving.instants import spoken
 from serving.profiles import profiles
+from serving.published import week_before
 from serving.scoring import champions, score
 from serving.streams import ordered_batches, scratch_folder, sweep
 from serving.tiers import tiers
@@ -119,17 +121,27 @@ class Batch:
 
     def _publish(self, as_of_us: int) -> Week:
         with snapshot.drafting(self.home, as_of_us) as draft:
-            statuses = self._write_customers(draft, as_of_us)
+            before = self._before(as_of_us)
+            statuses = self._write_customers(draft, as_of_us, before)
             self.progress(f"{spoken(as_of_us)}: metrics")
             scores = nw.scan_parquet(str(draft.folder / "scores.parquet"), backend="polars")
             envelopes = envelope_table(self.tables, as_of_us, scores)
             with draft.table("metrics", envelopes.schema) as writer:
                 writer.write_table(envelopes)
-            manifest = self._manifest(as_of_us, statuses, len(envelopes))
+            manifest = self._manifest(as_of_us, statuses, len(envelopes)) | {"changes_since": _named(before)}
             self.progress(f"{spoken(as_of_us)}: publishing")
             return _told(draft.publish(manifest), "published")
 
-    def _write_customers(self, draft: snapshot.Draft, as_of_us: int) -> dict[str, Counter[str]]:
+    def _before(self, as_of_us: int) -> snapshot.Snapshot | None:
+        """The snapshot of the week before, or None where there is none that can be read: that is no reason to stop."""
+        try:
+            return week_before(self.home, as_of_us)
+        except SnapshotError:
+            return None
+
+    def _write_customers(
+        self, draft: snapshot.Draft, as_of_us: int, before: snapshot.Snapshot | None
+    ) -> dict[str, Counter[str]]:
         """Write scores and profiles, batch by batch; return how many customers have which status."""
         self.progress(f"{spoken(as_of_us)}: tiers")
         tier = tiers(self.tables, as_of_us)
@@ -137,13 +149,25 @@ class Batch:
         rows = ordered_batches(with_health(vectors(self.tables, as_of_us)), self.scratch / f"vectors-{as_of_us}")
         people = ordered_batches(profiles(self.tables, as_of_us), self.scratch / f"profiles-{as_of_us}")
         statuses: dict[str, Counter[str]] = {name: Counter() for name in columns.MODELS}
-        schema, done = columns.scores(as_of_us), 0
-        with draft.table("scores", schema) as scores, draft.table("customers", columns.CUSTOMERS) as customers:
+        schema, done, kept_schema, changes = (
+            columns.scores(as_of_us),
+            0,
+            changing.kept_schema(),
+            columns.changes(as_of_us),
+        )
+        with (
+            draft.table("scores", schema) as scores,
+            draft.table("customers", columns.CUSTOMERS) as customers,
+            draft.table("vectors", kept_schema) as kept,
+            draft.table("changes", changes) as moved,
+        ):
             for batch, profile in zip(rows, people, strict=True):
                 assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
                 scored = {name: score(champion, batch) for name, champion in self.champions.items()}
                 scores.write_table(score_table(schema, batch, as_of_us, scored, tier))
                 customers.write_table(profile_table(profile))
+                kept.write_table(changing.kept(batch, kept_schema))
+                moved.write_table(changing.change_table(batch, as_of_us, self.champions, scored, before))
                 for name, of_model in scored.items():
                     statuses[name].update(of_model.status.to_pylist())
                 done += len(batch)
@@ -267,6 +291,10 @@ def envelope_table(tables: Tables, as_of_us: int, scores: Frame | None = None) -
     plain = schema.remove(schema.get_field_index("as_of"))
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)
     return table.append_column("as_of", columns.repeated(as_of_us, len(table))).select(schema.names).cast(schema)
+
+
+def _named(found: snapshot.Snapshot | None) -> dict[str, Any] | None:
+    return {"as_of": spoken(found.as_of_us), "revision": found.revision} if found else None
 
 
 def code_version() -> str:

@@ -188,6 +188,28 @@ def test_back_filled_mondays_see_nothing_of_what_came_later(copied, company, tmp
     assert there.equals(here)
 
 
+def test_a_week_says_exactly_what_moved_each_score_since_the_week_before(copied, published):
+    assert published.manifest["changes_since"] is None
+    assert published.table("changes")["churn_changes"].null_count == len(published.table("changes"))
+    score_weeks(copied, [BEFORE], NOW)
+    write_champion(copied.home, "churn", base=-1.0)
+    score_weeks(copied, [MONDAY], NOW, is_revision=True)
+    found = snapshot.read_snapshot(copied.home)
+    assert found.manifest["changes_since"] == {"as_of": "2026-11-09", "revision": 1}
+    then, now = (snapshot.read_snapshot(copied.home, at).table("scores").to_pandas() for at in (BEFORE, MONDAY))
+    rows = now.merge(then, on="customer_id", how="left", suffixes=("", "_then"))
+    changes = found.table("changes").to_pandas()
+    assert changes["customer_id"].tolist() == rows["customer_id"].tolist()
+    for name, causes in (("churn", {"feature", "model"}), ("advocacy", {"feature"})):
+        movement = rows[f"{name}_raw"] - rows[f"{name}_raw_then"]
+        entries = changes[f"{name}_changes"]
+        assert (entries.notna() == movement.notna()).all()
+        assert movement.notna().sum() > 100
+        parts = entries.dropna().map(lambda of: sum(entry["contribution"] for entry in of))
+        assert (parts - movement.dropna()).abs().max() < 1e-9
+        assert {entry["cause"] for of in entries.dropna() for entry in of} == causes
+
+
 def test_without_champions_rules_and_metrics_are_there_and_the_run_says_so(company, tmp_path, published):
     bare = Project(home=tmp_path, location=str(company))
     (week,) = score_weeks(bare, None, NOW)
