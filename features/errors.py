@@ -12,6 +12,7 @@ VouchError
 ├── MissingExtra          an optional library is not installed                     exit 1
 ├── BundleError           a model bundle is damaged or made for other definitions  exit 1
 ├── SnapshotError         a snapshot is missing, damaged or cannot be written      exit 1
+├── StoreError            the serving store cannot be reached or read              exit 1
 ├── Locked                another run holds the lock                               exit 3
 └── Refused               a guard or a gate said no                                exit 4
 
@@ -117,6 +118,12 @@ class SnapshotError(VouchError):
     """A snapshot is missing, damaged or cannot be written."""
 
     code = "snapshot"
+
+
+class StoreError(VouchError):
+    """The serving store cannot be reached, read or written."""
+
+    code = "store"
 
 
 class Locked(VouchError):

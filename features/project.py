@@ -192,6 +192,11 @@ def tracking() -> str | None:
     return os.environ.get("MLFLOW_TRACKING_URI")
 
 
+def store_url() -> str | None:
+    """Return where a team's serving store is: `VOUCH_STORE_URL`, or None for the database under `VOUCH_HOME`."""
+    return os.environ.get("VOUCH_STORE_URL")
+
+
 def settle(**settings: str) -> None:
     """Set what libraries read from the environment only, before they are imported (telemetry, pickle)."""
     os.environ.update(settings)
@@ -208,7 +213,7 @@ def load_project(data: str | None = None) -> Project:
             raise UsageError(f"No data given, and no {PROJECT_FILE} in this folder. Give a folder, file or URL.")
         data = PROJECT_FILE
     project = _from_file(Path(data).resolve()) if data.endswith(".toml") else Project(home(), _location(data))
-    return replace(project, store=os.environ.get("VOUCH_STORE_URL"), tracking=tracking())
+    return replace(project, store=store_url(), tracking=tracking())
 
 
 def _location(data: str) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
-    import pyarrow as pa
 
     from serving.schemas import AdvocatesSearch, AtRiskSearch, CustomerGet, MetricsCatalogue, MetricsQuery
     from serving.store import Portfolio, Store
@@ -65,7 +64,7 @@ def _page(
     found = page(frame, filters, limit, _place(cursor, seal) if cursor else None)
     chosen = frame.iloc[found.rows]
     places = chosen["row"].to_numpy()
-    held = zip(portfolio.scores.take(places).to_pylist(), portfolio.customers.take(places).to_pylist(), strict=True)
+    held = ((portfolio.scores.at(row), portfolio.customers.at(row)) for row in places)
     ranks = [_plain(row) for row in chosen[["value", "exclusion"]].to_dict("records")]
     rows = [
         {**scores, **profile, **ranked, "rank": rank}
@@ -121,10 +120,10 @@ def _endangered(row: Mapping[str, Any]) -> dict[str, Any]:
 def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
     """Everything on one customer."""
     portfolio = store.portfolio
-    row = portfolio.row_of.get(request.customer_id)
+    row = portfolio.ids.row_of(request.customer_id)
     if row is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
-    scores, profile = _row(portfolio.scores, row), _row(portfolio.customers, row)
+    scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
     exclusion = _plain({"code": portfolio.candidates["exclusion"].iloc[portfolio.place_of[row]]})["code"]
     asked_at = _instant(profile["last_asked_at"])
     ask = {"asked_at": asked_at, "kind": profile["last_ask_kind"], "outcome": profile["last_ask_outcome"]}
@@ -138,8 +137,17 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
         **_exclusion(exclusion),
         "profile": {name: profile[name] for name in PROFILE},
         "last_ask": ask if asked_at else None,
-        "previous": portfolio.before.of(request.customer_id) if portfolio.before else None,
+        "previous": _previous(portfolio, request.customer_id),
     }
+
+
+def _previous(portfolio: Portfolio, customer_id: str) -> dict[str, Any] | None:
+    """The probabilities of the week before."""
+    before = portfolio.before.of(customer_id) if portfolio.before else None
+    if portfolio.before is None or before is None:
+        return None
+    probabilities = {f"{model}_probability": before[f"{model}_probability"] for model in MODELS}
+    return {"as_of": portfolio.before.week.manifest["as_of"], **probabilities}
 
 
 def query_metrics(store: Store, request: MetricsQuery) -> dict[str, Any]:
@@ -185,11 +193,6 @@ def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) 
 
 def _exclusion(code: str | None) -> dict[str, Any]:
     return {"is_eligible": code is None, "exclusion": code, "exclusion_words": EXCLUSIONS[code] if code else None}
-
-
-def _row(table: pa.Table, row: int) -> dict[str, Any]:
-    found: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-    return found
 
 
 def _instant(value: Any) -> str | None:

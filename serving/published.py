@@ -32,6 +32,16 @@ def visible(text: str) -> str:
     return text.translate(_CONTROLS | _DIRECTION)
 
 
+def columns_of(snapshot: Snapshot, table: str) -> list[str]:
+    """Return the columns of a table; raises SnapshotError where it is damaged."""
+    path = snapshot.folder / f"{table}.parquet"
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
+    return names
+
+
 def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """Give columns of a table, `size` rows at a time and at least once; raises SnapshotError where it is damaged."""
     path = snapshot.folder / f"{table}.parquet"

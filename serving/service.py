@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import bentoml
 
-from features.project import home
+from features.project import home, store_url
 from serving.problems import Front
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Vouch:
         from serving.store import Store
 
         die_with_parent()
-        self._store = Store(home())
+        self._store = Store(home(), store_url())
         self._store.refresh()
         self._store.watch()
         routes.app = make_app(self._store)

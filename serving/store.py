@@ -1,8 +1,9 @@
-"""What the service answers from: the newest published snapshot and the champions, in memory, replaced when newer ones
+"""What the service answers from: the newest week of the store and the champions, in memory, replaced when newer ones
 are published.
 
 A snapshot or a champion that is not sound is not taken: the one before stays, and the log says so once. Readers take
-`store.portfolio` once per request, so that an answer never mixes two snapshots.
+`store.portfolio` once per request, so that an answer never mixes two snapshots. A store that does not answer costs what
+is written, not what is read.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from features.contract import DAY_US
-from features.errors import BundleError, DefinitionError, SnapshotError
+from features.errors import BundleError, DefinitionError, SnapshotError, StoreError
 from models.predictor import champion_folder
 from serving import snapshot
 from serving.advocates import at_risk, candidates
 from serving.columns import MODELS
-from serving.instants import microseconds, spoken
+from serving.database import weeks
+from serving.database.connection import Database
+from serving.instants import microseconds
+from serving.mapped import Customers, Rows, keep_only, mapped, named
 from serving.problems import Problem, where
 from serving.scoring import Champion, champion
 
@@ -30,9 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    import pyarrow as pa
 
-    from serving.snapshot import Snapshot
+    from serving.database.weeks import Week
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
@@ -43,13 +47,13 @@ _log = logging.getLogger("vouch.serving")
 
 @dataclass(frozen=True)
 class Portfolio:
-    """One snapshot in memory: rows by customer, and both ranked lists."""
+    """One week: rows by customer, and both ranked lists."""
 
-    snapshot: Snapshot
-    scores: pa.Table
-    customers: pa.Table
+    week: Week
+    scores: Rows
+    customers: Rows
+    ids: Customers
     metrics: pa.Table
-    row_of: Mapping[str, int]
     candidates: pd.DataFrame
     at_risk: pd.DataFrame
     place_of: np.ndarray[Any, np.dtype[np.intp]]
@@ -58,33 +62,33 @@ class Portfolio:
 
     @property
     def metric_ids(self) -> frozenset[str]:
-        """Ids of all metrics of the snapshot."""
+        """Ids of all metrics of the week."""
         return frozenset(self.metrics["metric_id"].to_pylist())
 
     def freshness(self, now_us: int) -> dict[str, Any]:
-        """How new the snapshot is, as all answers say it."""
-        manifest = self.snapshot.manifest
+        """How new the week is, as all answers say it."""
+        manifest = self.week.manifest
         return {
             "as_of": manifest["as_of"],
-            "revision": self.snapshot.revision,
+            "revision": self.week.revision,
             "scored_at": manifest["now"],
             "data_through": manifest["data_through"],
-            "is_stale": now_us - self.snapshot.as_of_us > STALE_DAYS * DAY_US,
+            "is_stale": now_us - self.week.as_of_us > STALE_DAYS * DAY_US,
         }
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The probabilities of the snapshot before."""
+    """The scores of the week before."""
 
-    as_of: str
-    probabilities: pa.Table
-    row_of: Mapping[str, int]
+    week: Week
+    scores: Rows
+    ids: Customers
 
     def of(self, customer_id: str) -> dict[str, Any] | None:
-        """Probabilities of one customer, or None for one who was not known then."""
-        row = self.row_of.get(customer_id)
-        return None if row is None else {"as_of": self.as_of, **self.probabilities.slice(row, 1).to_pylist()[0]}
+        """Scores of one customer, or None for one who was not known then."""
+        row = self.ids.row_of(customer_id)
+        return None if row is None else self.scores.at(row)
 
 
 def now_us() -> int:
@@ -92,46 +96,43 @@ def now_us() -> int:
     return microseconds(datetime.now(UTC))
 
 
-def load(home: Path) -> Portfolio:
-    """Read the newest published snapshot into memory; raises SnapshotError where it is missing or not sound."""
-    found = snapshot.read_snapshot(home)
-    scores, customers, metrics = (_whole(found.table(name)) for name in ("scores", "customers", "metrics"))
-    frame = searchable(scores, customers)
+def load(database: Database) -> Portfolio | None:
+    """Read the newest week of the store, None where there is none; raises SnapshotError where it is not sound."""
+    with database.reading() as connection:
+        known = weeks.weeks(connection, with_customers=True)
+        if not known:
+            return None
+        *earlier, week = known
+        files = {
+            (of.snapshot_id, name): named(weeks.digests(connection, of.snapshot_id, name))
+            for of, names in ((week, ("scores", "customers")), *((of, ("scores",)) for of in earlier[-1:]))
+            for name in names
+        }
+        rows = {
+            (of, name): mapped(database.home, file, weeks.read(connection, of, name))
+            for (of, name), file in files.items()
+        }
+        metrics = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+    keep_only(database.home, frozenset(files.values()))
+    scores, customers = (rows[week.snapshot_id, name] for name in ("scores", "customers"))
+    frame = searchable(scores.table(), customers.table())
     ranked = candidates(frame)
     return Portfolio(
-        snapshot=found,
+        week=week,
         scores=scores,
         customers=customers,
+        ids=Customers(scores),
         metrics=metrics,
-        row_of=_rows(scores),
         candidates=ranked,
         at_risk=at_risk(frame),
         place_of=np.argsort(ranked["row"].to_numpy()),
-        before=_before(home, found.as_of_us),
+        before=_before(earlier[-1], rows) if earlier else None,
     )
 
 
-def _before(home: Path, as_of_us: int) -> Earlier | None:
-    """The snapshot of the instant before; without it, answers do without the comparison."""
-    earlier = [instant for instant in snapshot.published(home) if instant < as_of_us]
-    if not earlier:
-        return None
-    try:
-        found = snapshot.read_snapshot(home, earlier[-1], ["scores"])
-        rows = _whole(found.table("scores", ["customer_id", *PROBABILITIES]))
-    except SnapshotError as error:
-        _log.warning("%s", error)
-        return None
-    return Earlier(spoken(earlier[-1]), rows.select(list(PROBABILITIES)), _rows(rows))
-
-
-def _whole(table: pa.Table) -> pa.Table:
-    """The same in one piece, so that one row is found at once."""
-    return table.combine_chunks()
-
-
-def _rows(table: pa.Table) -> dict[str, int]:
-    return {customer: row for row, customer in enumerate(table["customer_id"].to_pylist())}
+def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
+    scores = rows[week.snapshot_id, "scores"]
+    return Earlier(week, scores, Customers(scores))
 
 
 def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
@@ -145,17 +146,24 @@ def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
 class Store:
     """Holds what the service answers from, and looks for newer."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, url: str | None = None) -> None:
+        self.home = home
+        self.database = Database(home, url)
         self._portfolio: Portfolio | None = None
+        self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
-        self._seen_snapshot: object = None
+        self.refused: tuple[str, ...] = ()
+        """Why what is published on disk is not served."""
+        self.trouble: str | None = None
+        """Why the store does not answer, None while it does."""
+        self._on_disk: object = None
+        self._versions: Mapping[str, int] = {}
         self._seen_champions: object = None
         self._stop = threading.Event()
 
     @property
     def portfolio(self) -> Portfolio:
-        """The snapshot to answer from; raises the problem `no_snapshot` where there is none."""
+        """The week to answer from; raises the problem `no_snapshot` where there is none."""
         if self._portfolio is None:
             raise Problem("no_snapshot", "Run `vouch score` on the host of the service")
         return self._portfolio
@@ -163,23 +171,21 @@ class Store:
     @property
     def company_columns(self) -> dict[str, frozenset[str]]:
         """Contract columns that the company hands over, by table; empty before the first snapshot."""
-        held = {} if self._portfolio is None else self._portfolio.snapshot.manifest["columns"]
+        held = {} if self._portfolio is None else self._portfolio.week.manifest["columns"]
         return {name: frozenset(columns) for name, columns in held.items()}
 
-    def metrics_of_weeks(self, weeks: int) -> list[pa.Table]:
-        """Metrics of the newest published instants, the newest last; one that is not sound is left out."""
-        newest = self.portfolio.snapshot
-        earlier = [instant for instant in snapshot.published(self._home) if instant < newest.as_of_us]
-        return [*self._earlier_metrics(earlier[-(weeks - 1) :] if weeks > 1 else []), self.portfolio.metrics]
-
-    def _earlier_metrics(self, instants: list[int]) -> list[pa.Table]:
-        found = []
-        for as_of_us in instants:
-            try:
-                found.append(snapshot.read_snapshot(self._home, as_of_us, ["metrics"]).table("metrics"))
-            except SnapshotError as error:
-                _log.warning("%s", error)
-        return found
+    def metrics_of_weeks(self, number: int) -> list[pa.Table]:
+        """Metrics of the newest weeks, the newest last."""
+        newest = self.portfolio
+        if number == 1:
+            return [newest.metrics]
+        with self.database.reading() as connection:
+            known = [week for week in weeks.weeks(connection) if week.as_of_us < newest.week.as_of_us]
+            for week in known[1 - number :]:
+                if (week.snapshot_id, week.version) not in self._metrics:
+                    found = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+                    self._metrics[week.snapshot_id, week.version] = found
+        return [*(self._metrics[week.snapshot_id, week.version] for week in known[1 - number :]), newest.metrics]
 
     @property
     def is_ready(self) -> bool:
@@ -188,45 +194,68 @@ class Store:
 
     def refresh(self) -> None:
         """Take a newer snapshot or champion, where there is one and it is sound."""
-        seen = self._published()
-        if seen != self._seen_snapshot:
-            self._seen_snapshot = seen
-            self._take_snapshot()
-        seen = [_mark(champion_folder(self._home, name) / "bundle") for name in MODELS]
+        try:
+            self._bring()
+            self._read()
+        except StoreError as error:
+            if self.trouble is None:
+                _log.error("%s", error)
+            self.trouble = str(error)
+        else:
+            self.trouble = None
+        seen = [_mark(champion_folder(self.home, name) / "bundle") for name in MODELS]
         if seen != self._seen_champions:
             self._seen_champions = seen
             self._take_champions()
 
+    def _bring(self) -> None:
+        """Load into the store what is published on this host's disk."""
+        on_disk = self._published()
+        if on_disk == self._on_disk:
+            return
+        self.refused = tuple(weeks.bring(self.database, self.home, now_us()))
+        for reason in self.refused:
+            _log.warning("a snapshot is not taken: %s", reason)
+        self._on_disk = on_disk
+
+    def _read(self) -> None:
+        """Read again what others have moved in the store."""
+        versions = self.database.versions()
+        if versions.get("snapshots") != self._versions.get("snapshots"):
+            self._take_snapshot()
+        self._versions = versions
+
     def _take_snapshot(self) -> None:
         try:
-            self._portfolio = load(self._home)
+            self._portfolio = load(self.database)
         except SnapshotError as error:
+            self.refused = (*self.refused, str(error))
             _log.warning("the snapshot is not taken: %s", error)
         else:
-            taken = self._portfolio.snapshot
-            _log.info("serving the snapshot as of %s, revision %d", spoken(taken.as_of_us), taken.revision)
+            if self._portfolio is not None:
+                _log.info("serving %s", weeks.describe(self._portfolio.week))
 
     def _take_champions(self) -> None:
         found = dict(self.champions)
         for name in MODELS:
             try:
-                found[name] = champion(self._home, name)
+                found[name] = champion(self.home, name)
             except (BundleError, DefinitionError) as error:
                 _log.warning("the champion of %s is not taken: %s", name, error)
         self.champions = found
 
     def _published(self) -> object:
-        """What changes when a snapshot is published: a cheap look at the newest pointer."""
-        instants = snapshot.published(self._home)
-        return (instants[-1], _mark(snapshot.pointer(self._home, instants[-1]))) if instants else None
+        """What changes when a snapshot is published: a cheap look at the pointers."""
+        return [(instant, _mark(snapshot.pointer(self.home, instant))) for instant in snapshot.published(self.home)]
 
     def watch(self) -> None:
         """Look for newer ones every second, on a thread of its own."""
         threading.Thread(target=self._watch, name="vouch-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """End the watch."""
+        """End the watch, and let go of the store."""
         self._stop.set()
+        self.database.close()
 
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_SECONDS):

@@ -501,19 +501,22 @@ def test_a_new_snapshot_is_taken_and_a_bad_one_is_not(copied):
     score_weeks(copied, [MONDAY], NOW, is_revision=True)
     store.refresh()
     second = store.portfolio
-    assert (second.snapshot.revision, store.champions["churn"].predictor.scorer.base) == (2, -1.0)
+    assert (second.week.revision, store.champions["churn"].predictor.scorer.base) == (2, -1.0)
 
-    damaged = second.snapshot.folder / "metrics.parquet"
+    write_champion(copied.home, "churn", base=1.0)
+    score_weeks(copied, [MONDAY], NOW, is_revision=True)
+    damaged = snapshot.read_snapshot(copied.home).folder / "metrics.parquet"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:100])
-    snapshot.point_to(second.snapshot.folder)
     store.refresh()
     assert store.portfolio is second, "the one before stays"
+    assert len(store.refused) == 1
+    assert str(damaged) in store.refused[0]
 
     damaged.write_bytes(whole)
-    snapshot.point_to(second.snapshot.folder)
+    snapshot.point_to(damaged.parent)
     store.refresh()
-    assert store.portfolio is not second, "a sound one is taken again"
+    assert (store.portfolio.week.revision, store.refused) == (3, ()), "a sound one is taken"
 
 
 def test_a_damaged_champion_is_not_taken(copied):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.errors import UsageError
+from features.errors import StoreError, UsageError
 from serving.instants import mondays, spoken
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
 from serving.output import Format, FormatOption, progress, say, show, warn
+
+if TYPE_CHECKING:
+    from features.project import Project
 
 app = typer.Typer()
 
@@ -35,16 +38,32 @@ def score(
     from serving.weekly import score_weeks
 
     run: Run = ctx.obj
+    where = project(data)
     with progress() as step:
         weeks = score_weeks(
-            project(data),
+            where,
             _instants(as_of, first, last),
             run.now_us(now),
             is_revision=revision,
             engine=engine.value,
             progress=step,
         )
+        step("loading the serving store")
+        _load(where, run.clock_us)
     _tell_weeks([week.as_dict() for week in weeks], form)
+
+
+def _load(where: Project, now_us: int) -> None:
+    """Load what was published into the store, so that services on other hosts see it; theirs looks for itself too."""
+    from serving.database.connection import Database
+    from serving.database.weeks import bring
+
+    try:
+        refused = bring(Database(where.home, where.store), where.home, now_us)
+    except StoreError as error:
+        refused = [str(error)]
+    for reason in refused:
+        warn(f"warning: not in the serving store: {reason}")
 
 
 def _instants(as_of: str | None, first: str | None, last: str | None) -> list[int] | None:

@@ -1,0 +1,153 @@
+"""The tables of the serving store, and which of them hold customers. A change needs a revision under migrations/."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+HEAD = "0001"
+"""The revision of the schema that this code is written for."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+IDENTITY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself for INTEGER alone
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("snapshot_id", IDENTITY, primary_key=True),
+    Column("as_of_us", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("version", Integer, nullable=False),  # moves when rows are erased
+    Column("is_whole", Boolean, nullable=False),  # readers see whole ones alone
+    Column("has_customers", Boolean, nullable=False),  # old weeks keep their metrics alone
+    Column("manifest", Text, nullable=False),
+    Column("loaded_us", BigInteger, nullable=False),
+    Index("ix_snapshots_as_of_us", "as_of_us", "revision"),
+)
+batches = Table(
+    "batches",
+    metadata,
+    Column("snapshot_id", ForeignKey("snapshots.snapshot_id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    Column("first_customer", Text),
+    Column("last_customer", Text),
+    Column("digest", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+known_asks = Table(
+    "known_asks",
+    metadata,
+    Column("snapshot_id", ForeignKey("snapshots.snapshot_id", ondelete="CASCADE"), primary_key=True),
+    Column("ask_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=False),
+    Column("segment", Text),
+    Column("region", Text),
+    Column("kind", Text),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("outcome", Text),
+    Column("outcome_us", BigInteger),
+    Index("ix_known_asks_customer_id", "snapshot_id", "customer_id"),
+    Index("ix_known_asks_asked_us", "snapshot_id", "asked_us"),
+)
+asks = Table(
+    "asks",
+    metadata,
+    Column("ask_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("segment", Text),
+    Column("region", Text),
+    Column("kind", Text, nullable=False),
+    Column("asked_us", BigInteger, nullable=False, index=True),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("outcome", Text),
+    Column("outcome_us", BigInteger),
+    Column("outcome_recorded_us", BigInteger),
+    Column("propensity", Double),
+    Column("is_randomised", Boolean),
+    Column("key_id", Text),
+)
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("override_id", IDENTITY, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("score", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_hash", String(64), primary_key=True),
+    Column("key_id", ForeignKey("keys.key_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", IDENTITY, primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("key_id", Text),
+    Column("actor", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("route", Text),
+    Column("customer_id", Text, index=True),
+    Column("rows", Integer),
+    Column("status", Integer),
+)
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+MARKS = ("asks", "keys", "snapshots")
+"""What a process keeps in memory; a write moves the mark, so that the others read again."""
+ROWS_OF_A_CUSTOMER = (asks, known_asks, overrides)
+"""Tables whose rows go when a customer is erased."""
+NAMES_A_CUSTOMER = (audit,)
+"""Tables whose rows stay, without the name of the customer: that something was done stays known."""
+BATCHES_WITH_CUSTOMERS = ("scores", "customers")
+"""Tables of a snapshot whose batches are written anew without the customer."""

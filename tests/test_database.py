@@ -1,0 +1,239 @@
+"""The serving store, on SQLite and on PostgreSQL: weeks whole or not at all, one schema, and nobody left in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hand_published import BEFORE, MONDAY, WEEK, customer, publish
+from sqlalchemy import insert, select, text
+
+from features.errors import ConfigurationError, SnapshotError, StoreError
+from serving.database import weeks
+from serving.database.connection import Database
+from serving.database.tables import (
+    BATCHES_WITH_CUSTOMERS,
+    HEAD,
+    MARKS,
+    NAMES_A_CUSTOMER,
+    ROWS_OF_A_CUSTOMER,
+    batches,
+    metadata,
+    overrides,
+    snapshots,
+)
+from serving.store import Store, load
+
+NOW = MONDAY + 6 * 3_600_000_000
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request) -> str | None:
+    return request.getfixturevalue("make_database")() if request.param == "postgres" else None
+
+
+@pytest.fixture
+def database(url, tmp_path):
+    found = Database(tmp_path / "home", url)
+    yield found
+    found.close()
+
+
+def ids(database: Database) -> list[str]:
+    found = load(database)
+    return [] if found is None else found.scores.column("customer_id").to_pylist()
+
+
+def test_a_new_store_has_the_schema_that_the_code_is_written_for(database):
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+    folder = Path(weeks.__file__).parent / "migrations"
+    assert ScriptDirectory(str(folder)).get_heads() == [HEAD]
+    assert database.versions() == dict.fromkeys(MARKS, 0)
+
+
+def test_processes_that_open_a_new_store_at_once_all_find_it_made(url, tmp_path):
+    code = (
+        "import sys, pathlib; from serving.database.connection import Database;"
+        "print(Database(pathlib.Path(sys.argv[1]), sys.argv[2] or None).versions()['asks'])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "home"), url or ""]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[0] for process in started] == ["0\n"] * 4
+
+
+def test_a_store_of_a_newer_vouch_is_refused_with_the_mend(database, url):
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    again = Database(database.home, url)
+    with pytest.raises(StoreError, match="newer vouch"):
+        again.versions()
+    again.close()
+
+
+@pytest.mark.parametrize("wrong", ["mysql://a@b/c", "no url"])
+def test_a_url_of_another_kind_is_refused_without_its_password(tmp_path, wrong):
+    with pytest.raises(ConfigurationError, match="postgresql://"):
+        Database(tmp_path, wrong)
+
+
+def test_a_store_that_is_not_there_is_told_without_the_password(tmp_path):
+    with pytest.raises(StoreError) as told:
+        Database(tmp_path, "postgresql://ada:secret@127.0.0.1:1/shop").versions()
+    assert "secret" not in str(told.value)
+    assert "127.0.0.1:1/shop" in str(told.value)
+
+
+def test_a_week_comes_back_as_it_was_published(database, tmp_path):
+    found = publish(tmp_path)
+    assert weeks.bring(database, tmp_path, NOW) == []
+    portfolio = load(database)
+    assert portfolio.scores.table().equals(found.table("scores"))
+    assert portfolio.customers.table().equals(found.table("customers"))
+    assert portfolio.metrics.equals(found.table("metrics"))
+    assert dict(portfolio.week.manifest) == dict(found.manifest)
+    for row, person in enumerate(found.table("scores").to_pylist()):
+        assert portfolio.ids.row_of(person["customer_id"]) == row
+        assert portfolio.scores.at(row) == person
+    assert [portfolio.ids.row_of(customer_id) for customer_id in ("", "c", "c6", "\U0010ffff")] == [None] * 4
+
+
+def test_a_week_is_brought_once_and_a_later_one_takes_its_place(database, tmp_path):
+    publish(tmp_path, BEFORE, WEEK[:3])
+    publish(tmp_path, MONDAY)
+    weeks.bring(database, tmp_path, NOW)
+    moved = database.versions()["snapshots"]
+    weeks.bring(database, tmp_path, NOW)
+    assert database.versions()["snapshots"] == moved
+    portfolio = load(database)
+    assert (portfolio.week.as_of_us, portfolio.before.week.as_of_us) == (MONDAY, BEFORE)
+    publish(tmp_path, MONDAY, WEEK[:2])
+    weeks.bring(database, tmp_path, NOW)
+    assert (load(database).week.revision, len(ids(database))) == (2, 2)
+    with database.reading() as connection:
+        assert len(connection.execute(select(snapshots)).all()) == 2
+
+
+def test_a_host_with_an_old_disk_does_not_bring_an_old_week_back(database, tmp_path):
+    publish(tmp_path / "old", MONDAY)
+    publish(tmp_path / "new", MONDAY)
+    publish(tmp_path / "new", MONDAY, WEEK[:2])
+    weeks.bring(database, tmp_path / "new", NOW)
+    weeks.bring(database, tmp_path / "old", NOW)
+    assert len(ids(database)) == 2
+
+
+def test_old_weeks_keep_their_metrics_and_lose_their_customers(database, tmp_path):
+    week_us = MONDAY - BEFORE
+    for number in range(4):
+        publish(tmp_path, BEFORE - number * week_us)
+    weeks.bring(database, tmp_path, NOW)
+    publish(tmp_path, MONDAY)
+    weeks.bring(database, tmp_path, NOW)
+    with database.reading() as connection:
+        known, recent = weeks.weeks(connection), weeks.weeks(connection, with_customers=True)
+        held = set(connection.execute(select(batches.c.snapshot_id).where(batches.c.name == "scores")).scalars())
+    assert len(known) == 5
+    assert [week.as_of_us for week in recent] == [BEFORE, MONDAY]
+    assert held == {week.snapshot_id for week in recent}
+
+
+@pytest.mark.parametrize("name", ["scores", "customers", "metrics"])
+def test_a_bad_snapshot_is_refused_and_the_one_before_stays(database, tmp_path, name):
+    publish(tmp_path, BEFORE)
+    weeks.bring(database, tmp_path, NOW)
+    path = publish(tmp_path, MONDAY).folder / f"{name}.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    (refused,) = weeks.bring(database, tmp_path, NOW)
+    assert str(path) in refused
+    assert load(database).week.as_of_us == BEFORE
+
+
+def test_customers_out_of_order_and_rows_that_are_not_counted_are_refused(database, tmp_path):
+    publish(tmp_path, BEFORE, [customer("b"), customer("a")])
+    publish(tmp_path, MONDAY, rows_out={"scores": 5, "customers": 6, "metrics": 4})
+    refused = weeks.bring(database, tmp_path, NOW)
+    assert [("the order of its customers" in reason, "its manifest says" in reason) for reason in refused] == [
+        (True, False),
+        (False, True),
+    ]
+    assert load(database) is None
+    with database.reading() as connection:
+        assert not any(row.is_whole for row in connection.execute(select(snapshots)))
+
+
+def test_a_load_that_was_killed_is_never_seen_and_made_anew(database, tmp_path, monkeypatch):
+    publish(tmp_path)
+    real = weeks._batch
+
+    def killed(snapshot_id, name, place, table):
+        if name == "metrics":
+            raise KeyboardInterrupt
+        return real(snapshot_id, name, place, table)
+
+    monkeypatch.setattr(weeks, "_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        weeks.bring(database, tmp_path, NOW)
+    assert load(database) is None
+    monkeypatch.undo()
+    assert weeks.bring(database, tmp_path, NOW) == []
+    assert ids(database) == sorted(person["customer_id"] for person in WEEK)
+
+
+def test_a_damaged_batch_in_the_store_is_found(database, tmp_path):
+    publish(tmp_path)
+    weeks.bring(database, tmp_path, NOW)
+    with database.writing() as connection:
+        connection.execute(batches.update().where(batches.c.name == "scores").values(body=b"nothing"))
+    with pytest.raises(SnapshotError, match="damaged"):
+        load(database)
+
+
+def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database, tmp_path):
+    url = make_database()
+    publish(tmp_path / "batch")
+    first, second = Store(tmp_path / "batch", url), Store(tmp_path / "other", url)
+    first.refresh()
+    second.refresh()
+    assert second.portfolio.scores.table().equals(first.portfolio.scores.table())
+    first.database.close()
+    second.database.close()
+
+
+def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
+    swept = {*ROWS_OF_A_CUSTOMER, *NAMES_A_CUSTOMER}
+    assert {table for table in metadata.tables.values() if "customer_id" in table.columns} == swept
+    assert set(BATCHES_WITH_CUSTOMERS) == {"scores", "customers"}
+
+
+def test_a_customer_is_written_out_of_every_batch(database, tmp_path):
+    publish(tmp_path, BEFORE)
+    publish(tmp_path)
+    weeks.bring(database, tmp_path, NOW)
+    with database.writing("snapshots") as connection:
+        assert weeks.without_customer(connection, "c2") == 4
+        assert weeks.without_customer(connection, "nobody") == 0
+    assert "c2" not in ids(database)
+    assert len(ids(database)) == len(WEEK) - 1
+    assert load(database).before.of("c2") is None
+
+
+def test_what_is_written_is_all_there_or_not_at_all(database):
+    row = {"score": 1.0, "reason": "r", "set_by": "s", "set_us": 1, "expires_us": 2, "recorded_us": 1}
+
+    def write() -> None:
+        with database.writing("asks") as connection:
+            connection.execute(insert(overrides).values(customer_id="a", **row))
+            connection.execute(text("SELECT * FROM nothing"))
+
+    with pytest.raises(StoreError):
+        write()
+    assert database.versions()["asks"] == 0
+    with database.reading() as connection:
+        assert connection.execute(select(overrides)).all() == []
