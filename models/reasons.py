@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from features.words import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
     from models.bundle import Column
-
-UNKNOWN = "unknown"
-"""How a missing value reads."""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,10 @@ product by a few per cent at most, and an unknown must not push anybody out of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-
-from features.define import load_families
-from models.reasons import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,34 +160,3 @@ def _position_after(frame: pd.DataFrame, after: Place) -> int:
         low, high = (int(np.searchsorted(values[:known], -after.value, side)) for side in ("left", "right"))
     ties = frame["customer_id"].iloc[low:high].to_numpy()
     return low + int(np.searchsorted(ties, after.customer_id, side="right"))
-
-
-def words(feature: str, value: str) -> str:
-    """Return a reason as people read it: what the feature means, and its value, rounded.
-
-    >>> words("active_days_28d", "3"), words("is_subscribed", "1")
-    ('days with usage in the 28 days before: 3', 'has a running subscription: yes')
-    """
-    meaning, unit = _told(feature)
-    return f"{meaning}: {_shown(value, unit)}"
-
-
-@cache
-def _told(feature: str) -> tuple[str, str]:
-    """Meaning and unit of a feature; one that is gone reads as it is written."""
-    declared = load_families().get(feature)
-    if declared is None:
-        return feature, "category"
-    meaning = declared.description.splitlines()[0].rstrip(".")
-    return f"{meaning[:1].lower()}{meaning[1:]}", declared.unit
-
-
-def _shown(value: str, unit: str) -> str:
-    if unit == "category" or value == UNKNOWN:
-        return value
-    number = float(value)
-    if unit == "flag":
-        return "yes" if number else "no"
-    if unit == "share":
-        return f"{100 * number:.0f} %"
-    return f"{number:,.0f}" if abs(number) >= 100 or number.is_integer() else f"{number:.3g}"

@@ -8,7 +8,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from serving.advocates import EXCLUSIONS, Filters, Place, page, words
+from features.words import words
+from serving.advocates import EXCLUSIONS, Filters, Place, page
 from serving.columns import MODELS
 from serving.measuring import catalogue
 from serving.problems import Problem

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import SnapshotError
-from serving.advocates import words
+from features.words import signed
 from serving.instants import WEEK_US
 from serving.snapshot import published, read_snapshot
 from serving.streams import BATCH_ROWS, rebatched
@@ -70,10 +70,9 @@ def in_words(reason: Mapping[str, Any]) -> str:
     """Return one reason as a sentence that says which way it moves the score.
 
     >>> in_words({"feature": "active_days_28d", "value": "3", "contribution": 0.5})
-    'raises it: days with usage in the 28 days before: 3'
+    'raises it: 3 days with usage in 28 days'
     """
-    way = "raises" if reason["contribution"] > 0 else "lowers"
-    return f"{way} it: {visible(words(reason['feature'], reason['value']))}"
+    return visible(signed(reason))
 
 
 def week_before(home: Path, as_of_us: int) -> Snapshot | None:

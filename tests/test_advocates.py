@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.advocates import EXCLUSIONS, Filters, Place, at_risk, candidates, exclusions, page, words
+from serving.advocates import EXCLUSIONS, Filters, Place, at_risk, candidates, exclusions, page
 
 
 def customers(*rows: dict) -> pd.DataFrame:
@@ -139,22 +139,6 @@ def test_a_page_goes_on_where_the_last_one_ended_although_that_customer_has_left
     )
     assert ids(frame, after=Place(0.6, "gone")) == ["c1", "c2"]
     assert ids(frame, after=Place(0.45, "gone")) == ["c2"]
-
-
-@pytest.mark.parametrize(
-    ("feature", "value", "read"),
-    [
-        ("active_days_28d", "3", "days with usage in the 28 days before: 3"),
-        ("tenure_days", "443.395", "days since the customer was created: 443"),
-        ("days_since_activity", "3.49423", "days since the latest usage event or transaction: 3.49"),
-        ("days_since_activity", "unknown", "days since the latest usage event or transaction: unknown"),
-        ("is_leaving", "0", "has announced the end of every running subscription: no"),
-        ("region", "KR-41", "region of the customer: KR-41"),
-        ("a_feature_of_yore", "1.2e+06", "a_feature_of_yore: 1.2e+06"),
-    ],
-)
-def test_a_reason_reads_as_words(feature, value, read):
-    assert words(feature, value) == read
 
 
 def test_every_exclusion_is_said_in_words():

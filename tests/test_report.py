@@ -85,7 +85,7 @@ def test_who_is_listed_has_the_figures_of_the_snapshot(weeks, found):
     for person in found.at_risk:
         assert person.probability == scores[person.customer_id]["churn_probability"]
         assert person.value == pytest.approx(person.probability * person.mrr)
-        assert person.reasons[0] == "raises it: days with usage in the 28 days before: 3"
+        assert person.reasons[0] == "raises it: 3 days with usage in 28 days"
     assert (found.candidates_total, found.at_risk_total) == (4, 5)
 
 

@@ -108,7 +108,8 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
 
 
 def _show_candidates(found: Snapshot) -> None:
-    from serving.advocates import Filters, candidates, page, words
+    from features.words import words
+    from serving.advocates import Filters, candidates, page
     from serving.store import searchable
 
     scores, customers = found.table("scores"), found.table("customers")
