@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from features.contract import TABLES
-from features.errors import MissingTable
+from features.errors import DefinitionError, MissingTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Frame = nw.LazyFrame[Any]
 
@@ -54,24 +54,65 @@ def view(tables: Tables, name: str, as_of_us: int) -> Frame:
     All columns of the contract form, later-dated facts nulled, plus `as_of_us`. Raises MissingTable where the
     company has no such table.
     """
+    rows = _frame(tables, name).with_columns(nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+    return _facts(rows, name, nw.lit(as_of_us, nw.Int64))
+
+
+def views(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
+    """Return the views of several instants under one another, told apart by `as_of_us`."""
+    if len(instants) == 1:
+        return view(tables, name, instants[0])
+    one = tables.frames["customers"].head(1)
+    spine = nw.concat([one.select(nw.lit(instant, nw.Int64).alias("as_of_us")) for instant in instants])
+    return _facts(_frame(tables, name).join(spine, how="cross"), name, nw.col("as_of_us"))
+
+
+def _frame(tables: Tables, name: str) -> Frame:
     if name not in tables:
         raise MissingTable(f"The data hold no table {name!r}")
-    rows = tables.frames[name].filter(
-        nw.col("own_us") < as_of_us,
-        nw.col("ingested_us") < as_of_us,
-        nw.col("superseded_us").is_null() | (nw.col("superseded_us") >= as_of_us),
+    return tables.frames[name]
+
+
+def _facts(rows: Frame, name: str, as_of: nw.Expr) -> Frame:
+    known = rows.filter(
+        nw.col("own_us") < as_of,
+        nw.col("ingested_us") < as_of,
+        nw.col("superseded_us").is_null() | (nw.col("superseded_us") >= as_of),
         ~nw.col("is_deleted"),
     )
-    return rows.with_columns(*_masks(name, as_of_us), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+    masks = _masks(name, as_of)
+    return known.with_columns(*masks) if masks else known
 
 
-def _masks(name: str, as_of_us: int) -> list[nw.Expr]:
+def visible(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
+    """Return the rows of one table that are facts at some of several instants (ascending), each row once.
+
+    It adds `seen_from` and `seen_until`: a row is a fact at `instants[i]` where `seen_from <= i < seen_until`.
+    Only for tables without facts of later dates, whose rows read alike at all instants.
+    """
+    if TABLES[name].later:
+        raise DefinitionError(f"Rows of table {name!r} read differently at different instants")
+    reached = nw.max_horizontal("own_us", "ingested_us")
+    passed = nw.when(~nw.col("superseded_us").is_null()).then(_position(nw.col("superseded_us"), instants))
+    rows = _frame(tables, name).filter(nw.col("own_us") < instants[-1], ~nw.col("is_deleted"))
+    seen = rows.with_columns(
+        seen_from=_position(reached, instants), seen_until=passed.otherwise(nw.lit(len(instants), nw.Int64))
+    )
+    return seen.filter(nw.col("seen_from") < nw.col("seen_until"))
+
+
+def _position(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
+    """Number of instants at or before a moment."""
+    return nw.sum_horizontal(*((moment >= instant).cast(nw.Int64) for instant in instants))
+
+
+def _masks(name: str, as_of: nw.Expr) -> list[nw.Expr]:
     """Null what a row says of a date that had not come, and that nobody had stated."""
     table = TABLES[name]
     masks = []
     for date, facts in table.later.items():
         when_us = nw.col(table.columns[date].staged)
-        is_known = when_us.is_null() | (when_us < as_of_us) | nw.col("is_stated")
+        is_known = when_us.is_null() | (when_us < as_of) | nw.col("is_stated")
         masked = [table.columns[date].staged, *facts, *(["polarity"] if "verbatim" in facts else [])]
         masks += [_masked(column, is_known).alias(column) for column in masked]
     return masks

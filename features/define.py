@@ -102,6 +102,7 @@ class Rows:
         self._staged = {column.staged: column.name for column in TABLES[table].columns.values()}
         self.needs: set[str] = set()
         self.reads: set[str] = set()
+        self.is_ordered = False
 
     def __getattr__(self, name: str) -> nw.Expr:
         if name in COLUMNS.get(self._table, {}):
@@ -136,6 +137,7 @@ class Rows:
         return number.over(CUSTOMER, AS_OF, *alike, order_by=self._in_order(name, *alike)).cast(nw.Int64)
 
     def _in_order(self, moment: str, *alike: str) -> list[str]:
+        self.is_ordered = True
         key = TABLES[self._table].key
         order = [moment, *([key] if key else [])]
         self.reads |= {CUSTOMER, AS_OF, *alike, *order}
@@ -151,6 +153,8 @@ class RowColumn:
     expression: nw.Expr
     needs: frozenset[str]
     reads: frozenset[str]
+    is_ordered: bool = False
+    """Whether it reads other rows of the customer, so that it needs all of them."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +228,7 @@ def column(table: str) -> Callable[[Callable[[Rows], nw.Expr]], Callable[[Rows],
         there = COLUMNS.setdefault(table, {})
         if name in there or name in rows._staged or name in ENGINE_COLUMNS:
             raise DefinitionError(f"Table {table!r} has a column {name!r} already")
-        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), frozenset(rows.reads))
+        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), frozenset(rows.reads), rows.is_ordered)
         return function
 
     return declare

@@ -48,13 +48,25 @@ class Group:
     def reads(self) -> list[str]:
         """Columns of the view that are read."""
         computed = {"day_gap", *COLUMNS.get(self.table, {})}
-        wanted = self._reads | {self.by, "own_us", "as_of_us"} | ({"day"} if self.has_day_gap else set())
+        wanted = self._reads | {self.by, "own_us"} | ({"day"} if self.has_day_gap else set())
         return sorted(wanted - computed)
+
+    @property
+    def hangs_on_instant(self) -> bool:
+        """Whether a row gives something else at another instant."""
+        return "as_of_us" in self._reads
 
     @property
     def has_day_gap(self) -> bool:
         """Whether a feature reads the days since the row before."""
         return "day_gap" in self._reads
+
+    @property
+    def farthest_days(self) -> int | None:
+        """Days before the instant that hold all rows that count; None where that may be any row."""
+        spans = [part.span[0] for part in self.parts.values()]
+        is_any = self.has_day_gap or any(column.is_ordered for column in self.columns)
+        return None if is_any or None in spans else max(span for span in spans if span is not None)
 
     @cached_property
     def _reads(self) -> frozenset[str]:
@@ -74,9 +86,9 @@ def part_name(part: Primitive) -> str:
     return f"part_{_digest(str(part))}"
 
 
-def narrowed(rows: Frame, group: Group) -> Frame:
-    """The rows of a view that belong to a customer, with the columns that the group reads and computes."""
-    rows = rows.filter(~nw.col(group.by).is_null()).select(group.reads)
+def narrowed(rows: Frame, group: Group, *more: str) -> Frame:
+    """The rows of a view that belong to a customer, with the columns that the group reads and computes, and `more`."""
+    rows = rows.filter(~nw.col(group.by).is_null()).select(*dict.fromkeys([*group.reads, *more]))
     ready: dict[str, nw.Expr] = {}
     if group.has_day_gap:
         ready["day_gap"] = nw.col("day") - nw.col("day").shift(1).over(group.by, "as_of_us", order_by="own_us")
@@ -88,9 +100,15 @@ def narrowed(rows: Frame, group: Group) -> Frame:
     return rows.with_columns(**ready) if ready else rows
 
 
-def aggregated(rows: Frame, parts: Mapping[str, Primitive], by: str) -> Frame:
-    """Partial results by customer and instant from rows with `own_us` and `as_of_us`."""
-    keys = (by, "as_of_us")
+def recent(rows: Frame, group: Group) -> Frame:
+    """The rows of a view that can count for the group."""
+    if group.farthest_days is None:
+        return rows
+    return rows.filter(nw.col("own_us") >= nw.col("as_of_us") - group.farthest_days * DAY_US)
+
+
+def aggregated(rows: Frame, parts: Mapping[str, Primitive], *keys: str) -> Frame:
+    """Partial results by `keys`, from rows with `own_us` and, where a part has a window, `as_of_us`."""
     flags = _flags(parts.values())
     latest = {name: part for name, part in parts.items() if part.operation == "latest"}
     if flags:

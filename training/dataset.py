@@ -16,7 +16,7 @@ import numpy as np
 from features.contract import ACTIVITY_TABLES, DAY_US
 from features.define import load_families
 from features.errors import Refused
-from features.vectors import collect, vectors
+from features.vectors import collect, vectors_at
 from models.bundle import Column
 from models.definition import SCORED
 from models.predictor import encode
@@ -173,8 +173,9 @@ class Slice:
 def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, Plan]]) -> dict[int, Slice]:
     """Compute the vectors of all instants that some model needs, each once, and say who is eligible for which model."""
     panel = {}
-    for instant in sorted({instant for _, plan in wanted.values() for instant in plan.instants}):
-        frame = collect(vectors(tables, instant))
+    instants = sorted({instant for _, plan in wanted.values() for instant in plan.instants})
+    for instant, found_at in zip(instants, vectors_at(tables, instants), strict=True):
+        frame = collect(found_at)
         status = {
             name: target.status(frame).to_numpy() for name, (target, plan) in wanted.items() if instant in plan.instants
         }

@@ -1,0 +1,95 @@
+"""Panels through customer-days equal one instant at a time from the rows, bit by bit, whatever was corrected when."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from contract_form import make_tables, raw_frame
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features import rollups
+from features.contract import CHANNELS, DAY_US
+from features.rollups import divided
+from features.vectors import collect, fed_groups, panel, vectors
+
+T = 1_000 * DAY_US
+HOUR_US = DAY_US // 24
+CUSTOMERS = ("ann", "bob", "eve")
+
+
+@st.composite
+def versions(draw):
+    """Events of three customers around the edges of windows: late, corrected, moved, withdrawn, told ahead."""
+    rows = []
+    for number in range(draw(st.integers(1, 12))):
+        own = T - draw(st.sampled_from((0, 1, 7, 8, 28, 29, 56, 90, 91, 180, 400))) * DAY_US
+        own += draw(st.sampled_from((-1, 0, 1, 5 * HOUR_US, 13 * HOUR_US)))
+        person = draw(st.sampled_from(CUSTOMERS))
+        for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
+            rows.append(
+                {
+                    "event_id": str(number),
+                    "customer_id": person,
+                    "occurred_at": own + draw(st.sampled_from((0, 0, 0, -DAY_US, 3 * HOUR_US))),
+                    "event": draw(st.sampled_from(("view", "edit"))),
+                    "feature": draw(st.sampled_from((None, "a", "b"))),
+                    "channel": draw(st.sampled_from((None, *CHANNELS))),
+                    "value": draw(st.sampled_from((None, 0.5, 3))),
+                    "user_id": draw(st.sampled_from((None, "x", "y"))),
+                    "ingested_at": draw(st.sampled_from((None, own, own + 2 * DAY_US, own + 60 * DAY_US, T - 1, T))),
+                    "is_deleted": draw(st.sampled_from((False, False, False, True))),
+                }
+            )
+    return rows
+
+
+instants = st.lists(
+    st.builds(
+        lambda days, more: T - days * DAY_US + more,
+        st.sampled_from((0, 0, 7, 28, 35, 90)),
+        st.sampled_from((0, 0, 1, 5 * HOUR_US, 17 * HOUR_US)),
+    ),
+    min_size=2,
+    max_size=4,
+    unique=True,
+)
+
+
+def company(rows):
+    people = [{"customer_id": customer, "created_at": 0} for customer in CUSTOMERS]
+    return {"customers": raw_frame("customers", people), "usage_events": raw_frame("usage_events", rows)}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    monkeypatch.setattr(rollups, "FEWEST_ROWS", 0)
+
+
+@settings(max_examples=16)
+@given(rows=versions(), at=instants, engine=st.sampled_from(("polars", "polars", "duckdb")))
+def test_a_panel_from_customer_days_equals_one_instant_at_a_time(engine, rows, at):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "FEWEST_ROWS", 0)
+        tables = make_tables(company(rows), engine)
+        one_at_a_time = pd.concat([collect(vectors(tables, instant)) for instant in at], ignore_index=True)
+        pd.testing.assert_frame_equal(panel(tables, at), one_at_a_time, check_exact=True)
+
+
+def test_what_adds_up_over_days_is_rolled_up_and_the_rest_stays_with_the_rows(always):
+    event = {"event_id": "1", "customer_id": "ann", "occurred_at": T - DAY_US, "event": "view"}
+    tables = make_tables(company([event]))
+    rolled, left = divided(tables, fed_groups(tables), [T, T - DAY_US])
+    names = {member.name for rollup in rolled for member in rollup.group.members}
+    assert {"usage_events_28d", "active_days_28d", "usage_value_90d", "usage_gap_mean_90d"} <= names
+    rest = {member.name for group in left for member in group.members if group.table == "usage_events"}
+    assert {"features_used_90d", "users_28d"} <= rest
+    assert not names & rest
+
+
+def test_a_single_instant_and_a_small_table_are_read_from_the_rows(always, monkeypatch):
+    event = {"event_id": "1", "customer_id": "ann", "occurred_at": T - DAY_US, "event": "view"}
+    tables = make_tables(company([event]))
+    assert divided(tables, fed_groups(tables), [T])[0] == []
+    monkeypatch.setattr(rollups, "FEWEST_ROWS", 2)
+    assert divided(tables, fed_groups(tables), [T, T - DAY_US])[0] == []
