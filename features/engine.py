@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 import duckdb
+import polars.exceptions
 
 from features.errors import SourceUnreadable
 from features.reading import literal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from features.project import Project
 
 Connection = duckdb.DuckDBPyConnection
+FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsError)
+"""What engines raise while a lazy frame is computed: a full disk, too little memory, a file that went away."""
 OWN = "vouch_staging"
 """Schema of what staging makes for itself; the company's relations stand in the default one."""
 
@@ -64,7 +67,7 @@ def unreadable(place: str, error: duckdb.Error) -> SourceUnreadable:
     return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}. Write it again.")
 
 
-def first_line(error: duckdb.Error) -> str:
+def first_line(error: Exception) -> str:
     """The first line of what the engine says, without its own name for the sort of error, and printable."""
     line = str(error).strip().split("\n")[0]
     said = line.partition("Error: ")[2] or line

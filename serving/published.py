@@ -75,14 +75,14 @@ def in_words(reason: Mapping[str, Any]) -> str:
     return visible(signed(reason))
 
 
-def week_before(home: Path, as_of_us: int) -> Snapshot | None:
+def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None) -> Snapshot | None:
     """Return the published snapshot of a week before, or of the nearest instant before that there is; None without.
 
-    Raises SnapshotError where that one is damaged.
+    `tables` names those that will be read, where that is not all. Raises SnapshotError where that one is damaged.
     """
     earlier = [instant for instant in published(home) if instant < as_of_us]
     older = [instant for instant in earlier if instant <= as_of_us - WEEK_US]
-    return read_snapshot(home, (older or earlier)[-1]) if earlier else None
+    return read_snapshot(home, (older or earlier)[-1], tables) if earlier else None
 
 
 def at_or_before(home: Path, instant_us: int) -> Snapshot:

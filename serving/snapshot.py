@@ -1,8 +1,9 @@
 """Snapshots on disk: one folder per instant and revision, there whole or not at all, and read only where it is sound.
 
 Files are written into a folder of their own, flushed, digested, renamed to `revision-N`; then the pointer `CURRENT` is
-replaced. Rewriting files in place loses the good ones when the process is killed, and Parquet as it
-comes does not notice a flipped bit: hence page checksums, and a digest of every file in the manifest.
+replaced. What a killed run had made whole is taken up by the next one from the same inputs. Rewriting files in place
+loses the good ones when the process is killed, and Parquet as it comes does not notice a flipped bit: hence page
+checksums, and a digest of every file in the manifest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from features.errors import Locked, SnapshotError
 from serving.instants import folder_name, from_folder_name, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FOLDER = "snapshots"
@@ -32,6 +32,7 @@ POINTER = "CURRENT"
 MANIFEST = "manifest.json"
 _REVISION = re.compile(r"revision-([1-9]\d*)$")
 _DRAFT = "draft-"
+_KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ class Snapshot:
     revision: int
     manifest: Mapping[str, Any]
 
+    @property
+    def name(self) -> dict[str, Any]:
+        """Which one it is, as manifests say it."""
+        return {"as_of": spoken(self.as_of_us), "revision": self.revision}
+
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Return one of the tables (`scores`, `metrics`, `customers`), its page checksums verified."""
+        """Return one of the tables that `serving.columns` tells of, its page checksums verified."""
         return _read_table(self.folder / f"{name}.parquet", columns)
 
 
@@ -62,9 +68,37 @@ class Draft:
         with pq.ParquetWriter(self.folder / f"{name}.parquet", schema, **options) as writer:
             yield writer
 
+    def read(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Return a table that was written."""
+        return _read_table(self.folder / f"{name}.parquet", columns)
+
+    def rows(self, name: str) -> int:
+        """How many rows a table that was written has."""
+        return int(pq.read_metadata(self.folder / f"{name}.parquet").num_rows)
+
+    @property
+    def kept(self) -> Path:
+        """Where steps leave what only later steps read; it is gone once the draft is published."""
+        return self.folder / _KEPT
+
+    def once(self, step: str, paths: Sequence[Path], make: Callable[[], None]) -> bool:
+        """Make files of the draft, unless a killed run had made them whole; return whether they were made now."""
+        mark = self.kept / f"{step}.json"
+        if mark.exists() and _stands(mark, paths):
+            return False
+        for path in paths:  # half of what a killed run was writing
+            _remove(path)
+        make()
+        beside = mark.with_suffix(".next")
+        beside.write_text(json.dumps([_digests(path) for path in paths]), encoding="utf-8")
+        _flush(beside)
+        beside.replace(mark)
+        return True
+
     def publish(self, manifest: Mapping[str, Any]) -> Snapshot:
         """Flush, digest, rename to the next revision, and point to it. From here on readers see it."""
         parent = self.folder.parent
+        shutil.rmtree(self.kept)
         revision = max(revisions(parent), default=0) + 1
         for path in self.folder.iterdir():
             _flush(path)
@@ -81,17 +115,26 @@ class Draft:
 
 
 @contextmanager
-def lock(home: Path, name: str) -> Iterator[None]:
-    """Hold the lock of one kind of run; the system lets go of it when the process dies. Raises Locked."""
+def lock(home: Path, name: str, wait_s: float = 0) -> Iterator[None]:
+    """Hold the lock of one kind of run, waited for so long; the system lets go of it when the process dies.
+
+    Raises Locked, and SnapshotError where the home cannot be written to.
+    """
     from filelock import FileLock, Timeout
 
     path = home / "locks" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path, timeout=0)
+    held = FileLock(path, timeout=wait_s)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
     except Timeout as error:
-        raise Locked(f"Another `vouch {name}` is at work in {home}. Wait for it to end, then run again.") from error
+        waited = f" It was waited for {wait_s:g} s." if wait_s else ""
+        raise Locked(
+            f"Another `vouch {name}` is at work in {home}.{waited} Wait for it to end, then run again."
+        ) from error
+    except OSError as error:
+        said = f"{error.filename or path}: {error.strerror}"
+        raise SnapshotError(f"{said}. Free disk space, or mind the rights of {home}; then run again.") from error
     try:
         yield
     finally:
@@ -99,14 +142,18 @@ def lock(home: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def drafting(home: Path, as_of_us: int) -> Iterator[Draft]:
-    """Give a draft of a snapshot; it is gone afterwards unless it was published. Call it under the lock."""
+def drafting(home: Path, as_of_us: int, inputs: str = "") -> Iterator[Draft]:
+    """Give a draft of a snapshot; it is gone afterwards unless it was published. Call it under the lock.
+
+    The draft that a killed run left is taken up where it was made from the same `inputs`, else swept.
+    """
     parent = home / FOLDER / folder_name(as_of_us)
+    folder = parent / f"{_DRAFT}{inputs[:16] or 'of-unknown-inputs'}"
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{_DRAFT}*"):  # of a run that was killed: the lock is ours, so nobody writes there
-        shutil.rmtree(left)
-    folder = parent / tempfile.mkdtemp(prefix=_DRAFT, dir=parent)
-    folder.chmod(0o755)
+        if left != folder or not inputs:
+            shutil.rmtree(left)
+    (folder / _KEPT).mkdir(parents=True, exist_ok=True)
     try:
         yield Draft(folder, as_of_us)
     finally:
@@ -130,6 +177,12 @@ def revisions(parent: Path) -> dict[int, Path]:
         if match := _REVISION.match(path.name):
             found[int(match[1])] = path
     return found
+
+
+def revision_of(folder: Path) -> int | None:
+    """Return the number of a revision's folder, or None where its name is none."""
+    match = _REVISION.match(folder.name)
+    return int(match[1]) if match else None
 
 
 def pointer(home: Path, as_of_us: int) -> Path:
@@ -218,6 +271,27 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stands(mark: Path, paths: Sequence[Path]) -> bool:
+    """Whether files are what the mark of their step says."""
+    try:
+        return bool(json.loads(mark.read_bytes()) == [_digests(path) for path in paths])
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(path: Path) -> dict[str, str]:
+    """Digest of a file, or of each file in a folder."""
+    parts = [path] if path.is_file() else sorted(part for part in path.rglob("*") if part.is_file())
+    return {part.relative_to(path.parent).as_posix(): file_digest(part) for part in parts}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _read_table(path: Path, columns: list[str] | None) -> pa.Table:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.engine import FAILURES, first_line
+from features.errors import SnapshotError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
     from features.asof import Frame
 
 BATCH_ROWS = 20_000
+
+
+@contextmanager
+def writing(home: Path) -> Iterator[None]:
+    """Turn what a disk or an engine says of files under a home into one message; raises SnapshotError."""
+    mend = f"Free disk space or memory, and mind the rights of {home}; then run again."
+    try:
+        yield
+    except OSError as error:
+        raise SnapshotError(f"{error.filename or home}: {error.strerror or first_line(error)}. {mend}") from error
+    except FAILURES as error:
+        raise SnapshotError(f"{home}: {first_line(error)}. {mend}") from error
 
 
 @contextmanager
@@ -43,15 +58,29 @@ def ordered_batches(frame: Frame, scratch: Path, size: int = BATCH_ROWS) -> Iter
 
     At least one table is given, so that its columns are known. The scratch file is gone once all was given.
     """
-    frame.sort("customer_id").sink_parquet(str(scratch))
-    parts = [scratch] if scratch.is_file() else sorted(scratch.glob("*.parquet"))
-    files = [pq.ParquetFile(part) for part in parts]
+    sink_ordered(frame, scratch)
+    yield from stored_batches(scratch, size)
+    for part in _parts(scratch):
+        part.unlink()
+
+
+def sink_ordered(frame: Frame, path: Path) -> None:
+    """Compute a frame into a new file or folder, its rows by `customer_id`."""
+    frame.sort("customer_id").sink_parquet(str(path))
+
+
+def stored_batches(path: Path, size: int = BATCH_ROWS) -> Iterator[pa.Table]:
+    """Give the rows that `sink_ordered` stored, `size` at a time; at least one table."""
+    files = [pq.ParquetFile(part) for part in _parts(path)]
     schema = pa.schema([(field.name, _plain(field.type)) for field in files[0].schema_arrow])
     batches = (batch.cast(schema) for file in files for batch in file.iter_batches(size))
     yield from rebatched(batches, schema, size)
-    for file, part in zip(files, parts, strict=True):
+    for file in files:
         file.close()
-        part.unlink()
+
+
+def _parts(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.glob("*.parquet"))
 
 
 def rebatched(batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: int) -> Iterator[pa.Table]:

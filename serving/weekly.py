@@ -1,87 +1,54 @@
 """The weekly batch: from a company's tables to one published snapshot of scores, reasons, profiles and metrics.
 
-A week is left alone once it is published, unless its inputs changed and a revision is asked for. Customers go through
-in batches, so that memory does not grow with their number.
+A week is left alone once it is published, unless its inputs changed and a revision is asked for. Guards look before
+anything is published. What a killed run had done is taken up. Customers go through in batches, so that memory does not
+grow with their number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import pyarrow as pa
-import pyarrow.compute
-
-from features.contract import DAY_US
 from features.errors import SnapshotError, UsageError
-from features.health import UNKNOWN, with_health
 from features.measures import definition_fingerprint as measures_fingerprint
-from features.measures import measure_by
-from features.moment import SEGMENTS
 from features.sources import open_tables, stage
-from features.vectors import definition_fingerprint, vectors
-from serving import changes as changing
-from serving import columns, snapshot
+from features.vectors import definition_fingerprint
+from serving import columns, guards, snapshot
+from serving.difference import changed_inputs, difference
 from serving.instants import spoken
-from serving.profiles import profiles
 from serving.published import week_before
-from serving.scoring import champions, score
-from serving.streams import ordered_batches, scratch_folder, sweep
-from serving.tiers import tiers
+from serving.scoring import champions
+from serving.steps import Work
+from serving.streams import sweep, writing
+from serving.weeks import Plan, Week
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from features.asof import Frame, Tables
+    from features.asof import Tables
     from features.project import Project
     from features.sources import Staged
-    from serving.scoring import Champion, Scored
-
-FRESH_DAYS = 8
-"""Data that end longer before the instant than a week and a day are called old."""
-Outcome = Literal["published", "left_alone", "inputs_changed"]
-
-
-@dataclass(frozen=True)
-class Week:
-    """What became of one week: the snapshot that stands now, and whether this run made it."""
-
-    as_of_us: int
-    revision: int
-    outcome: Outcome
-    folder: Path
-    customers: int
-    statuses: Mapping[str, Mapping[str, int]]
-    warnings: Sequence[str] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a scheduler to read."""
-        return {
-            "as_of": spoken(self.as_of_us),
-            "revision": self.revision,
-            "outcome": self.outcome,
-            "folder": str(self.folder),
-            "customers": self.customers,
-            "statuses": {model: dict(counts) for model, counts in self.statuses.items()},
-            "warnings": list(self.warnings),
-        }
+    from serving.guards import Finding, Seen
+    from serving.scoring import Champion
+    from serving.snapshot import Snapshot
+    from serving.weeks import Outcome
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One run over one company's staged data."""
+    """One run over one company's staged data. `despite` is why hard limits of the guards do not count, if so."""
 
     home: Path
     staged: Staged
     tables: Tables
     champions: Mapping[str, Champion]
     now_us: int
-    scratch: Path
+    despite: str | None = None
     progress: Callable[[str], None] = field(default=lambda _: None)
 
     @property
@@ -91,23 +58,40 @@ class Batch:
         parts = [self.staged.fingerprint, definition_fingerprint(), measures_fingerprint(), code_version(), *hashes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def week(self, as_of_us: int, is_revision: bool) -> Week:
-        """Publish one week, or leave it alone."""
+    def plan(self, as_of_us: int, is_revision: bool) -> Plan:
+        """Say what is to be done about one week; raises SnapshotError where it is damaged, and no revision is asked."""
         folder = snapshot.current_folder(self.home, as_of_us)
         if folder is None:
-            return self._finished(as_of_us) or self._publish(as_of_us)
+            if (whole := self._finished(as_of_us)) is not None:
+                return Plan(as_of_us, "take_up", "a run that was interrupted had written it whole", whole)
+            return Plan(as_of_us, "publish", "it is not published yet")
         try:
             standing = snapshot.open_revision(folder)
-        except SnapshotError:
+        except SnapshotError as error:
             if is_revision:
-                return self._publish(as_of_us)
+                return Plan(as_of_us, "revise", f"the published one is damaged: {error}")
             raise
         if standing.manifest["inputs"] == self.inputs:
-            return _told(standing, "left_alone")
-        return self._publish(as_of_us) if is_revision else _told(standing, "inputs_changed")
+            return Plan(as_of_us, "leave_alone", "it is published from these inputs", standing)
+        because = ", ".join(changed_inputs(standing.manifest, self._facts())) or "what it was made from"
+        if is_revision:
+            return Plan(as_of_us, "revise", f"changed: {because}", standing)
+        return Plan(as_of_us, "inputs_changed", f"changed: {because}; --revision publishes them beside", standing)
 
-    def _finished(self, as_of_us: int) -> Week | None:
-        """Point to a revision that a killed run had written whole, from the same inputs."""
+    def week(self, plan: Plan) -> Week:
+        """Do what is planned about one week."""
+        if plan.action in ("publish", "revise"):
+            return self._publish(plan.as_of_us, plan.standing)
+        assert plan.standing is not None, "all that is not made anew is there"
+        if plan.action == "take_up":
+            snapshot.point_to(plan.standing.folder)
+            return _told(plan.standing, "published")
+        if plan.action == "leave_alone":
+            return _told(plan.standing, "left_alone")
+        return _told(plan.standing, "inputs_changed", because=changed_inputs(plan.standing.manifest, self._facts()))
+
+    def _finished(self, as_of_us: int) -> Snapshot | None:
+        """A revision that a killed run had written whole, from the same inputs, and not pointed to."""
         parent = snapshot.pointer(self.home, as_of_us).parent
         for _, folder in sorted(snapshot.revisions(parent).items(), reverse=True):
             try:
@@ -115,72 +99,45 @@ class Batch:
             except SnapshotError:  # damaged: the week is written anew, under the next number
                 continue
             if found.manifest["inputs"] == self.inputs:
-                snapshot.point_to(folder)
-                return _told(found, "published")
+                return found
         return None
 
-    def _publish(self, as_of_us: int) -> Week:
-        with snapshot.drafting(self.home, as_of_us) as draft:
-            before = self._before(as_of_us)
-            statuses = self._write_customers(draft, as_of_us, before)
-            self.progress(f"{spoken(as_of_us)}: metrics")
-            scores = nw.scan_parquet(str(draft.folder / "scores.parquet"), backend="polars")
-            envelopes = envelope_table(self.tables, as_of_us, scores)
-            with draft.table("metrics", envelopes.schema) as writer:
-                writer.write_table(envelopes)
-            manifest = self._manifest(as_of_us, statuses, len(envelopes)) | {"changes_since": _named(before)}
+    def _publish(self, as_of_us: int, standing: Snapshot | None) -> Week:
+        """Make the tables step by step, let the guards look, and publish, or refuse to."""
+        before = self._before(as_of_us)
+        origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
+        with snapshot.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
+            work = Work(draft, as_of_us, self.tables, self.champions, before, self.progress)
+            seconds, taken_up = work.run()
+            seen = work.seen()
+            findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before))
+            hard = [finding for finding in findings if finding.level == "hard"]
+            manifest = self._facts() | work.facts() | self._judged(as_of_us, seen, before, findings)
+            if hard and self.despite is None:
+                return self._refused(manifest, as_of_us, findings, seconds)
+            if standing is not None:
+                manifest["difference"] = difference(standing, draft.folder, manifest)
             self.progress(f"{spoken(as_of_us)}: publishing")
-            return _told(draft.publish(manifest), "published")
+            return _told(draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up)
 
-    def _before(self, as_of_us: int) -> snapshot.Snapshot | None:
+    def _before(self, as_of_us: int) -> Snapshot | None:
         """The snapshot of the week before, or None where there is none that can be read: that is no reason to stop."""
         try:
-            return week_before(self.home, as_of_us)
+            return week_before(self.home, as_of_us, ["scores", "vectors"])
         except SnapshotError:
             return None
 
-    def _write_customers(
-        self, draft: snapshot.Draft, as_of_us: int, before: snapshot.Snapshot | None
-    ) -> dict[str, Counter[str]]:
-        """Write scores and profiles, batch by batch; return how many customers have which status."""
-        self.progress(f"{spoken(as_of_us)}: tiers")
-        tier = tiers(self.tables, as_of_us)
-        self.progress(f"{spoken(as_of_us)}: vectors")
-        rows = ordered_batches(with_health(vectors(self.tables, as_of_us)), self.scratch / f"vectors-{as_of_us}")
-        people = ordered_batches(profiles(self.tables, as_of_us), self.scratch / f"profiles-{as_of_us}")
-        statuses: dict[str, Counter[str]] = {name: Counter() for name in columns.MODELS}
-        schema, done, kept_schema, changes = (
-            columns.scores(as_of_us),
-            0,
-            changing.kept_schema(),
-            columns.changes(as_of_us),
-        )
-        with (
-            draft.table("scores", schema) as scores,
-            draft.table("customers", columns.CUSTOMERS) as customers,
-            draft.table("vectors", kept_schema) as kept,
-            draft.table("changes", changes) as moved,
-        ):
-            for batch, profile in zip(rows, people, strict=True):
-                assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
-                scored = {name: score(champion, batch) for name, champion in self.champions.items()}
-                scores.write_table(score_table(schema, batch, as_of_us, scored, tier))
-                customers.write_table(profile_table(profile))
-                kept.write_table(changing.kept(batch, kept_schema))
-                moved.write_table(changing.change_table(batch, as_of_us, self.champions, scored, before))
-                for name, of_model in scored.items():
-                    statuses[name].update(of_model.status.to_pylist())
-                done += len(batch)
-                self.progress(f"{spoken(as_of_us)}: {done:,} customers scored")
-        return statuses
+    def _figures(self, seen: Seen, before: Snapshot | None) -> Iterator[guards.Figure]:
+        kept = None if before is None else guards.Seen.of_manifest(before.manifest)
+        yield from guards.contract_figures(self.staged.report)
+        yield from guards.table_figures(seen, kept)
+        yield from guards.customer_figures(seen, kept)
 
-    def _manifest(self, as_of_us: int, statuses: Mapping[str, Mapping[str, int]], metrics: int) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
+        """What goes into every week of this run."""
         report = self.staged.report
-        through_us = self._data_through_us(as_of_us)
-        customers = sum(statuses[columns.MODELS[0]].values())
         return {
             "now": spoken(self.now_us),
-            "data_through": None if through_us is None else spoken(through_us),
             "engine": self.tables.engine,
             "code_version": code_version(),
             "inputs": self.inputs,
@@ -191,27 +148,46 @@ class Batch:
             "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},
             "rows_in": {name: table["rows"] for name, table in report["tables"].items()},
             "quarantined": {name: table["quarantined"] for name, table in report["tables"].items()},
-            "rows_out": {"scores": customers, "customers": customers, "metrics": metrics},
             "tables": columns.MEANINGS,
-            "statuses": {name: dict(sorted(counts.items())) for name, counts in statuses.items()},
-            "warnings": self._warnings(as_of_us),
         }
 
-    def _data_through_us(self, as_of_us: int) -> int | None:
-        """The newest own time of activity, as far as it is before the instant."""
-        newest_us = self.staged.data_through_us
-        return None if newest_us is None else min(newest_us, as_of_us)
-
-    def _warnings(self, as_of_us: int) -> list[str]:
-        through_us = self._data_through_us(as_of_us)
-        found = [
+    def _judged(
+        self, as_of_us: int, seen: Seen, before: Snapshot | None, findings: Sequence[Finding]
+    ) -> dict[str, Any]:
+        """What the guards saw, and what a reader should know."""
+        through_us = self.staged.data_through_us
+        missing = [
             f"No champion of {name} has passed the gate: its scores are empty. Run `vouch train {name}`."
             for name, champion in self.champions.items()
             if champion.predictor is None
         ]
-        if through_us is not None and as_of_us - through_us > FRESH_DAYS * DAY_US:
-            found.append(f"The data end at {spoken(through_us)}, long before {spoken(as_of_us)}.")
-        return found
+        return {
+            "data_through": None if through_us is None else spoken(min(through_us, as_of_us)),
+            "changes_since": None if before is None else before.name,
+            "seen": seen.as_dict(),
+            "guards": {
+                "findings": [finding.as_dict() for finding in findings],
+                "despite": self.despite,
+            },
+            "warnings": [*missing, *map(str, findings)],
+        }
+
+    def _refused(
+        self, manifest: Mapping[str, Any], as_of_us: int, findings: Sequence[Finding], seconds: Mapping[str, float]
+    ) -> Week:
+        """A week that is not published: what stands is what stood before."""
+        folder = snapshot.current_folder(self.home, as_of_us)
+        return Week(
+            as_of_us=as_of_us,
+            revision=None if folder is None else snapshot.revision_of(folder),
+            outcome="refused",
+            folder=folder,
+            customers=manifest["rows_out"]["scores"],
+            statuses=manifest["statuses"],
+            warnings=manifest["warnings"],
+            findings=findings,
+            seconds=seconds,
+        )
 
 
 def score_weeks(
@@ -221,80 +197,54 @@ def score_weeks(
     *,
     is_revision: bool = False,
     engine: str = "duckdb",
+    despite: str | None = None,
+    wait_s: float = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Week]:
     """Publish one snapshot per instant (by default of the latest week that the data reach), under the lock.
 
-    Raises Locked where another run is at work, UsageError for an instant after `now_us`, and what reading the data
-    raises.
+    `despite` is the reason for publishing although guards refuse. Raises Locked where another run is at work for
+    longer than `wait_s`, UsageError for an instant after `now_us`, and what reading the data raises.
     """
-    late = [instant for instant in instants or () if instant > now_us]
-    if late:
-        raise UsageError(f"{spoken(late[0])} lies after now ({spoken(now_us)})")
-    with snapshot.lock(project.home, "score"):
-        sweep(project.home, "score")
-        return _score_under_lock(project, instants, now_us, is_revision, engine, progress)
+    with _opened(project, instants, now_us, engine, despite, wait_s, progress) as (batch, wanted):
+        return [batch.week(batch.plan(as_of_us, is_revision)) for as_of_us in wanted]
 
 
-def _score_under_lock(
+def plan_weeks(
     project: Project,
     instants: Sequence[int] | None,
     now_us: int,
-    is_revision: bool,
+    *,
+    is_revision: bool = False,
+    engine: str = "duckdb",
+    wait_s: float = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Plan]:
+    """Say what `score_weeks` would do, and do nothing but read and check the tables."""
+    with _opened(project, instants, now_us, engine, None, wait_s, progress) as (batch, wanted):
+        return [batch.plan(as_of_us, is_revision) for as_of_us in wanted]
+
+
+@contextmanager
+def _opened(
+    project: Project,
+    instants: Sequence[int] | None,
+    now_us: int,
     engine: str,
+    despite: str | None,
+    wait_s: float,
     progress: Callable[[str], None],
-) -> list[Week]:
-    with scratch_folder(project.home, "score") as scratch:
+) -> Iterator[tuple[Batch, Sequence[int]]]:
+    """Read the tables under the lock; gives the run, and the instants that are wanted."""
+    if late := [instant for instant in instants or () if instant > now_us]:
+        raise UsageError(f"{spoken(late[0])} lies after now ({spoken(now_us)})")
+    with snapshot.lock(project.home, "score", wait_s), writing(project.home):
+        sweep(project.home, "score")
         progress("reading and checking the tables")
         staged = stage(project, now_us)
         tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
-        found = champions(project.home, tables)
-        batch = Batch(project.home, staged, tables, found, now_us, scratch, progress)
-        return [batch.week(as_of_us, is_revision) for as_of_us in instants or [staged.default_as_of_us(now_us)]]
-
-
-def score_table(
-    schema: pa.Schema, batch: pa.Table, as_of_us: int, scored: Mapping[str, Scored], tier: Mapping[str, str]
-) -> pa.Table:
-    """Return one batch of `scores.parquet` from vectors with health, scores and tiers.
-
-    Who has left has no health: a score over what is left of a customer would turn green.
-    """
-    rows, customers = len(batch), batch["customer_id"]
-    found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
-    for name, of_model in scored.items():
-        for part in ("status", "probability", "reasons", "base", "raw", "model"):
-            found[f"{name}_{part}"] = getattr(of_model, part)
-    found["churn_band"] = scored["churn"].band
-    found["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
-    found["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
-    has_left = pa.compute.equal(scored["churn"].status, "churned")
-    found["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
-    found["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
-    found["clv_margin"] = pa.nulls(rows, pa.float64())
-    return pa.table(found).select(schema.names).cast(schema)
-
-
-def profile_table(profile: pa.Table) -> pa.Table:
-    """Return one batch of `customers.parquet`."""
-    asked_at = profile["last_asked_us"].cast(pa.timestamp("us", tz="UTC"))
-    return profile.append_column("last_asked_at", asked_at).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
-
-
-def envelope_table(tables: Tables, as_of_us: int, scores: Frame | None = None) -> pa.Table:
-    """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
-
-    `scores` are those of the same snapshot, for the metrics that rest on a model.
-    """
-    rows = [envelope.as_dict() for envelope in measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores)]
-    schema = columns.metrics(as_of_us)
-    plain = schema.remove(schema.get_field_index("as_of"))
-    table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)
-    return table.append_column("as_of", columns.repeated(as_of_us, len(table))).select(schema.names).cast(schema)
-
-
-def _named(found: snapshot.Snapshot | None) -> dict[str, Any] | None:
-    return {"as_of": spoken(found.as_of_us), "revision": found.revision} if found else None
+        batch = Batch(project.home, staged, tables, champions(project.home, tables), now_us, despite, progress)
+        yield batch, instants or [staged.default_as_of_us(now_us)]
 
 
 def code_version() -> str:
@@ -312,7 +262,7 @@ def _model_facts(champion: Champion) -> dict[str, Any] | None:
     }
 
 
-def _told(found: snapshot.Snapshot, outcome: Outcome) -> Week:
+def _told(found: Snapshot, outcome: Outcome, **more: Any) -> Week:
     return Week(
         as_of_us=found.as_of_us,
         revision=found.revision,
@@ -321,4 +271,6 @@ def _told(found: snapshot.Snapshot, outcome: Outcome) -> Week:
         customers=found.manifest["rows_out"]["scores"],
         statuses=found.manifest["statuses"],
         warnings=found.manifest["warnings"],
+        difference=found.manifest.get("difference"),
+        **more,
     )

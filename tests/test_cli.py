@@ -221,6 +221,29 @@ def test_score_exits_with_three_where_another_run_is_at_work(vouch, company, hom
     assert "Another `vouch score` is at work" in err
 
 
+def test_score_tells_a_scheduler_in_one_document_how_it_ended_and_leaves_it(vouch, company, home):
+    with lock(home, "score"):
+        code, out, err = vouch("score", company, "--now", NOW, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["exit_code"], document["outcome"]) == (3, 3, "failed")
+    assert document["error"]["code"] == "locked"
+    assert document["error"]["message"] in err
+    assert [json.loads(path.read_text()) for path in (home / "runs").iterdir()] == [document]
+
+
+def test_score_exits_with_four_and_the_figures_where_guards_refuse(vouch, monkeypatch, tmp_path):
+    from serving.weeks import Week
+
+    warnings = ["rows_lost of tickets is 0.5, above its hard limit of 0.2 (rows)"]
+    week = Week(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
+    monkeypatch.setattr("serving.weekly.score_weeks", lambda *_, **__: [week])
+    code, out, err = vouch("score", tmp_path, "--now", NOW, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["outcome"], document["weeks"][0]["outcome"]) == (4, "refused", "refused")
+    assert "0.5, above its hard limit" in err
+    assert "--despite" in err
+
+
 def test_metrics_come_as_one_document(vouch, company):
     code, out, err = vouch("metrics", company, "nps", "retention_rate", "--now", NOW, "--format", "json")
     assert (code, err) == (0, "")

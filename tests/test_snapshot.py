@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from features.errors import Locked, SnapshotError, UsageError
 from serving.instants import parse_instant
 from serving.snapshot import (
+    Draft,
     current_folder,
     drafting,
     lock,
@@ -83,6 +84,36 @@ def test_the_draft_of_a_killed_run_is_swept_and_never_read(tmp_path):
     assert read_snapshot(tmp_path).revision == 1
     publish(tmp_path)
     assert not left.exists()
+
+
+def step_of(draft, made):
+    """Write one table as a step, and note that it was made."""
+
+    def make():
+        made.append(draft.folder)
+        with draft.table("scores", ROWS.schema) as writer:
+            writer.write_table(ROWS)
+
+    return draft.once("scores", [draft.folder / "scores.parquet"], make)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "damage", "is_made"), [("same", None, False), ("same", 40, True), ("other", None, True)]
+)
+def test_what_a_killed_run_made_whole_is_taken_up_from_the_same_inputs_only(tmp_path, inputs, damage, is_made):
+    made = []
+    left = tmp_path / "snapshots" / "as_of=2026-11-16" / "draft-same"
+    (left / "kept").mkdir(parents=True)
+    assert step_of(Draft(left, MONDAY), made)
+    if damage:
+        whole = (left / "scores.parquet").read_bytes()
+        (left / "scores.parquet").write_bytes(whole[:damage] + b"x" + whole[damage + 1 :])
+    with drafting(tmp_path, MONDAY, inputs) as draft:
+        assert step_of(draft, made) is is_made
+        draft.publish({"now": "2026-11-17"})
+    assert len(made) == 1 + is_made
+    assert read_snapshot(tmp_path).table("scores").equals(ROWS)
+    assert sorted(path.name for path in left.parent.iterdir()) == ["CURRENT", "revision-1"]
 
 
 def test_a_revision_that_was_never_pointed_to_is_not_read(tmp_path):
@@ -159,6 +190,8 @@ def test_two_runs_at_once_are_kept_apart(tmp_path):
         with pytest.raises(Locked, match="Another `vouch score`"), lock(tmp_path, "score"):
             pass
         with lock(tmp_path, "train"):
+            pass
+        with pytest.raises(Locked, match=r"waited for 0\.05 s"), lock(tmp_path, "score", 0.05):
             pass
     with lock(tmp_path, "score"):
         pass

@@ -17,7 +17,7 @@ from features.sources import open_tables, stage
 from features.vectors import vectors
 from serving import columns, snapshot
 from serving.instants import mondays, parse_instant
-from serving.weekly import score_weeks
+from serving.weekly import plan_weeks, score_weeks
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
 
@@ -166,8 +166,59 @@ def test_a_damaged_week_is_an_error_that_a_revision_mends(copied):
     assert len(snapshot.read_snapshot(copied.home).table("scores")) == week.customers
 
 
-def test_nothing_is_left_in_the_scratch_folder(project):
-    assert list((project.home / "scratch").iterdir()) == []
+def test_nothing_is_left_of_the_work(project):
+    assert [path.name for path in (project.home / "snapshots" / "as_of=2026-11-16").iterdir() if path.is_dir()] == [
+        "revision-1"
+    ]
+    assert not list(project.home.glob("scratch/*"))
+
+
+@pytest.fixture
+def quick(monkeypatch, published):
+    """Metrics as they are published, which take most of the time of a week and which some tests do not look at."""
+    monkeypatch.setattr("serving.steps.envelope_table", lambda *_: published.table("metrics"))
+
+
+def test_a_plan_says_what_would_be_done_and_does_nothing(copied):
+    (standing,) = plan_weeks(copied, [MONDAY], NOW)
+    (to_come,) = plan_weeks(copied, [BEFORE], NOW)
+    assert (standing.action, to_come.action) == ("leave_alone", "publish")
+    write_champion(copied.home, "churn", base=-1.0)
+    (changed,) = plan_weeks(copied, [MONDAY], NOW)
+    (revised,) = plan_weeks(copied, [MONDAY], NOW, is_revision=True)
+    assert (changed.action, revised.action) == ("inputs_changed", "revise")
+    assert "the model of churn" in changed.why
+    (copied.home / "snapshots" / "as_of=2026-11-16" / "CURRENT").unlink()
+    write_champion(copied.home, "churn")
+    (left,) = plan_weeks(copied, [MONDAY], NOW)
+    assert left.action == "take_up"
+    assert snapshot.published(copied.home) == []
+
+
+def test_above_a_hard_limit_nothing_is_published_unless_with_a_reason_that_is_kept(copied, quick):
+    (copied.home / "guards.toml").write_text("[stale_days.only.activity]\nhard = 0.0001\n")
+    shutil.rmtree(copied.home / "snapshots" / "as_of=2026-11-16" / "revision-1")
+    (copied.home / "snapshots" / "as_of=2026-11-16" / "CURRENT").unlink()
+    (week,) = score_weeks(copied, [MONDAY], NOW)
+    assert (week.outcome, week.revision, week.folder) == ("refused", None, None)
+    assert [(found.guard, found.thing, found.level) for found in week.findings] == [("stale_days", "activity", "hard")]
+    assert "hard limit of 0.0001" in week.warnings[-1]
+    assert list((copied.home / "snapshots" / "as_of=2026-11-16").iterdir()) == []
+    (week,) = score_weeks(copied, [MONDAY], NOW, despite="the feed is weekly")
+    assert (week.outcome, week.revision) == ("published", 1)
+    assert snapshot.read_snapshot(copied.home).manifest["guards"]["despite"] == "the feed is weekly"
+
+
+def test_a_revision_says_how_it_differs_and_why(copied, quick):
+    write_champion(copied.home, "churn", base=-1.0)
+    (week,) = score_weeks(copied, [MONDAY], NOW, is_revision=True)
+    found = week.difference
+    scored = sum(count for status, count in week.statuses["churn"].items() if status in ("ok", "cold_start"))
+    assert (found["against"], found["because"]) == (1, ["the model of churn"])
+    assert (found["customers_added"], found["customers_removed"], found["metrics_changed"]) == (0, 0, 0)
+    assert found["customers_changed"] == found["columns"]["churn_raw"]["customers"] == scored
+    assert found["columns"]["churn_base"]["largest"] == pytest.approx(2.0)
+    assert "advocacy_raw" not in found["columns"]
 
 
 def test_back_filled_mondays_see_nothing_of_what_came_later(copied, company, tmp_path):

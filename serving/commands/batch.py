@@ -9,7 +9,8 @@ import typer
 from features.errors import StoreError, UsageError
 from serving.instants import mondays, spoken
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
-from serving.output import Format, FormatOption, progress, say, show, warn
+from serving.output import Format, FormatOption, progress, show, warn
+from serving.summary import telling
 
 if TYPE_CHECKING:
     from features.project import Project
@@ -27,6 +28,11 @@ def score(
     revision: Annotated[
         bool, typer.Option("--revision", help="Publish a week again whose inputs changed, beside the earlier one.")
     ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do not do it.")] = False,
+    despite: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Publish although guards refuse; the reason is kept.")
+    ] = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for another run to end.")] = 0,
     engine: EngineOption = Engine.DUCKDB,
     now: Now = None,
     form: FormatOption = Format.TABLE,
@@ -35,22 +41,21 @@ def score(
 
     Example: vouch score ./company --as-of 2026-11-16
     """
-    from serving.weekly import score_weeks
+    from serving import weekly
 
     run: Run = ctx.obj
-    where = project(data)
-    with progress() as step:
-        weeks = score_weeks(
-            where,
-            _instants(as_of, first, last),
-            run.now_us(now),
-            is_revision=revision,
-            engine=engine.value,
-            progress=step,
-        )
-        step("loading the serving store")
-        _load(where, run.clock_us)
-    _tell_weeks([week.as_dict() for week in weeks], form)
+    now_us = run.now_us(now)
+    options: dict[str, Any] = {"is_revision": revision, "engine": engine.value, "wait_s": wait}
+    with telling(form, "score", now_us) as summary, progress() as step:
+        where, instants = project(data), _instants(as_of, first, last)
+        if plan:
+            planned = weekly.plan_weeks(where, instants, now_us, progress=step, **options)
+            summary.rows = [week.as_dict() for week in planned]
+        else:
+            weeks = weekly.score_weeks(where, instants, now_us, despite=despite, progress=step, **options)
+            summary.weeks = [week.as_dict() for week in weeks]
+            step("loading the serving store")
+            _load(where, run.clock_us)
 
 
 def _load(where: Project, now_us: int) -> None:
@@ -77,31 +82,6 @@ def _instants(as_of: str | None, first: str | None, last: str | None) -> list[in
     if not weeks:
         raise UsageError(f"There is no Monday from {first} to {last}")
     return weeks
-
-
-OUTCOMES = {
-    "published": "published",
-    "left_alone": "published before, left alone",
-    "inputs_changed": "published before from other inputs, left alone: --revision publishes the new ones beside",
-}
-
-
-def _tell_weeks(weeks: list[dict[str, Any]], form: Format) -> None:
-    rows = [
-        {
-            "as_of": week["as_of"],
-            "revision": week["revision"],
-            "outcome": OUTCOMES[week["outcome"]] if form is Format.TABLE else week["outcome"],
-            "customers": week["customers"],
-            **{name: [f"{status} {n}" for status, n in of.items()] for name, of in week["statuses"].items()},
-        }
-        for week in weeks
-    ]
-    show(rows, form, document={"weeks": weeks})
-    for warning in dict.fromkeys(warning for week in weeks for warning in week["warnings"]):
-        warn(f"warning: {warning}")
-    if form is Format.TABLE:
-        say(f"in {weeks[-1]['folder']}")
 
 
 @app.command()
