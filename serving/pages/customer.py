@@ -1,0 +1,83 @@
+"""One customer: what the scores are, why, how they went, and what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from serving import answers
+from serving.columns import MODELS
+from serving.pages import drawing
+from serving.pages.overview import served_us
+from serving.pages.weeks import history
+from serving.schemas import CustomerGet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from serving.pages.drawing import Trend
+    from serving.store import Store
+
+REASON_WIDTH = 180.0
+
+
+@dataclass(frozen=True)
+class ReasonBar:
+    """One reason as a bar to the right of the middle where it raises the score, to the left where it lowers it."""
+
+    reason: Mapping[str, Any]
+    x: float
+    width: float
+
+    @property
+    def raises(self) -> bool:
+        """Whether it raises the score."""
+        return bool(self.reason["contribution"] > 0)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All that the page of one customer shows."""
+
+    answer: Mapping[str, Any]
+    reasons: Mapping[str, Sequence[ReasonBar]]
+    weeks: Sequence[Mapping[str, Any]]
+    trends: Mapping[str, Trend | None]
+
+
+def profile(store: Store, home: Path, customer_id: str) -> Profile:
+    """Return one customer; raises the problems `unknown_customer` and `no_snapshot`."""
+    answer = answers.get_customer(store, CustomerGet(customer_id=customer_id))
+    weeks = history(home, customer_id, served_us(store))
+    return Profile(
+        answer=answer,
+        reasons={model: bars(answer[f"{model}_reasons"] or []) for model in MODELS},
+        weeks=weeks,
+        trends={
+            "churn": _trend(weeks, "churn_probability", 100.0),
+            "advocacy": _trend(weeks, "advocacy_probability", 100.0),
+            "health": _trend(weeks, "health_score", 1.0),
+        },
+    )
+
+
+def _trend(weeks: Sequence[Mapping[str, Any]], column: str, times: float) -> Trend | None:
+    return drawing.trend(
+        [drawing.Point(week["as_of"], None if week[column] is None else times * week[column]) for week in weeks],
+        from_zero=True,
+    )
+
+
+def bars(reasons: Sequence[Mapping[str, Any]]) -> list[ReasonBar]:
+    """Return reasons as bars about the middle, the longest as wide as half of the drawing; parts of nothing left out."""
+    longest = max((abs(reason["contribution"]) for reason in reasons), default=0.0)
+    if not longest:
+        return []
+    middle = REASON_WIDTH / 2
+    widths = [(reason, abs(reason["contribution"]) / longest * (middle - 2)) for reason in reasons]
+    return [
+        ReasonBar(reason, middle if reason["contribution"] > 0 else middle - width, max(width, 1.0))
+        for reason, width in widths
+        if reason["contribution"]
+    ]

@@ -1,0 +1,132 @@
+"""The routes under /app: each a view that turns a request into a page.
+
+Views run on threads, so that a page that takes a while does not keep the API waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.pages.champions import FIGURES, card, judged
+from serving.pages.customer import profile
+from serving.pages.measures import SPLITS, chapters, measured
+from serving.pages.overview import overview
+from serving.pages.people import at_risk, candidates
+from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, page, problem_page
+from serving.problems import Problem, where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from serving.store import Store
+
+    View = Callable[[Request], Response]
+
+DONE = ("recorded", "outcome")
+"""What a page may say was done, by the name in its address."""
+_log = logging.getLogger("vouch.pages")
+
+
+class Pages:
+    """All views, over one store."""
+
+    def __init__(self, store: Store, home: Path) -> None:
+        self._store, self._home = store, home
+
+    def routes(self) -> list[Route]:
+        """Every route under /app."""
+        views: dict[str, View] = {
+            "/app": self.portfolio,
+            "/app/candidates": self.candidates,
+            "/app/at-risk": self.at_risk,
+            "/app/customer": self.customer,
+            "/app/metrics": self.metrics,
+            "/app/metrics/{metric_id}": self.metric,
+            "/app/models": self.models,
+            "/app/models/{name}/card": self.card,
+        }
+        return [
+            Route("/app/static/{name}", static, methods=["GET"]),
+            *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
+        ]
+
+    def _shown(self, view: View) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await anyio.to_thread.run_sync(view, request)
+            except Problem as problem:
+                return problem_page(request, problem, self._store)
+            except Exception as error:
+                _log.error("%s", where(error))
+                return problem_page(request, Problem("internal"), self._store)
+
+        return endpoint
+
+    def _page(self, request: Request, template: str, **values: Any) -> Response:
+        return page(request, template, values, store=self._store, here=template)
+
+    def portfolio(self, request: Request) -> Response:
+        """The portfolio at a glance."""
+        return self._page(request, "portfolio", found=overview(self._store, self._home))
+
+    def candidates(self, request: Request) -> Response:
+        """Candidates to be asked."""
+        found = candidates(self._store, request.query_params)
+        return self._page(request, "candidates", found=found, done=_done(request))
+
+    def at_risk(self, request: Request) -> Response:
+        """Customers at risk."""
+        return self._page(request, "at_risk", found=at_risk(self._store, request.query_params))
+
+    def customer(self, request: Request) -> Response:
+        """One customer."""
+        customer_id = request.query_params.get("id", "").strip()
+        if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
+            raise Problem("unknown_customer")
+        found = profile(self._store, self._home, customer_id)
+        return self._page(request, "customer", found=found, done=_done(request))
+
+    def metrics(self, request: Request) -> Response:
+        """All metrics by chapter."""
+        return self._page(request, "metrics", chapters=chapters(self._store))
+
+    def metric(self, request: Request) -> Response:
+        """One metric with its trend, its segments and what it means."""
+        found = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
+        return self._page(request, "metric", found=found, splits=SPLITS)
+
+    def models(self, request: Request) -> Response:
+        """The models, their figures and the gate's history."""
+        return self._page(request, "models", found=judged(self._store, self._home), figures=FIGURES)
+
+    def card(self, request: Request) -> Response:
+        """The card of one champion."""
+        text = card(self._home, request.path_params["name"])
+        if text is None:
+            raise Problem("unknown_route")
+        shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+        return self._page(request, "card", card=Markup(shown), name=request.path_params["name"])
+
+
+def _done(request: Request) -> str | None:
+    done = request.query_params.get("done")
+    return done if done in DONE else None
+
+
+async def static(request: Request) -> Response:
+    """A file of ours, which browsers may keep for as long as its address stays."""
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise Problem("unknown_route")
+    kept = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
+    return Response(asset_content(name), headers=kept, media_type=ASSETS[name])
