@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from serving import answers, live, schemas
 from serving.openapi import document
+from serving.pages.routes import Pages
 from serving.problems import Problem, answer_of, from_validation
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def make_app(store: Store) -> Starlette:
 
     routes = [Route(door.path, _endpoint(store, door), methods=["POST"]) for door in DOORS]
     return Starlette(
-        routes=[*routes, Route(DOCUMENT, openapi, methods=["GET"])], exception_handlers={Problem: _answer_problem}
+        routes=[*routes, Route(DOCUMENT, openapi, methods=["GET"]), *Pages(store).routes()],
+        exception_handlers={Problem: _answer_problem},
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
+PAGES = "/app/"
 MAX_BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 20.0
 """How long the body of a request may take to arrive."""
@@ -137,10 +138,15 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._has_started = True
             headers = dict(message["headers"])
-            if message["status"] >= 400 and headers.get(b"content-type") != MEDIA_TYPE.encode():
+            if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
                 await self._replace(_of_status(message["status"], headers))
                 return
         await self._send(message)
+
+    def _is_told(self, content_type: str) -> bool:
+        """Whether an error reads as it should: a problem document, or under /app a page."""
+        is_page = content_type.startswith("text/html") and f"{self._scope['path']}/".startswith(PAGES)
+        return is_page or content_type == MEDIA_TYPE
 
     async def fail(self, problem: Problem) -> None:
         if not self._has_started:

@@ -391,7 +391,7 @@ def test_the_document_tells_every_route_its_problems_and_an_example_that_works(c
 def test_only_our_routes_and_the_probes_are_served(client):
     assert client.get("/livez").status_code == client.get("/readyz").status_code == 200
     assert client.get("/metrics").status_code == 200
-    for path in ("/", "/docs.json", "/static_content/swagger-ui.css", "/v1", "/app"):
+    for path in ("/", "/docs.json", "/static_content/swagger-ui.css", "/v1", "/apps"):
         check_problem(client.get(path), 404, "unknown_route")
 
 

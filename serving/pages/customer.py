@@ -70,7 +70,7 @@ def _trend(weeks: Sequence[Mapping[str, Any]], column: str, times: float) -> Tre
 
 
 def bars(reasons: Sequence[Mapping[str, Any]]) -> list[ReasonBar]:
-    """Return reasons as bars about the middle, the longest as wide as half of the drawing; parts of nothing left out."""
+    """Return reasons as bars about the middle, the longest as wide as half of the drawing; no bars for nothing."""
     longest = max((abs(reason["contribution"]) for reason in reasons), default=0.0)
     if not longest:
         return []

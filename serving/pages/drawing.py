@@ -115,7 +115,7 @@ def ticks(low: float, high: float, wanted: int = 4) -> tuple[float, ...]:
     """Return round numbers that span a range, at least two.
 
     >>> ticks(0, 37), ticks(-3, 8), ticks(5, 5)
-    ((0.0, 10.0, 20.0, 30.0, 40.0), (-5.0, 0.0, 5.0, 10.0), (5.0, 6.0))
+    ((0.0, 10.0, 20.0, 30.0, 40.0), (-5.0, 0.0, 5.0, 10.0), (5.0, 5.25, 5.5, 5.75, 6.0))
     """
     if high <= low:
         high = low + 1.0
@@ -266,7 +266,9 @@ def whisker(value: float, low: float | None, high: float | None, span: tuple[flo
         return edge + (min(max(number, start), end) - start) / (end - start) * (width - 2 * edge)
 
     zero = place(0.0) if start < 0 < end else None
-    return Whisker(width, place(value if low is None else low), place(value), place(value if high is None else high), zero)
+    return Whisker(
+        width, place(value if low is None else low), place(value), place(value if high is None else high), zero
+    )
 
 
 def calibration(bins: Sequence[tuple[float, float, float, float]], side: float = 300.0) -> Square | None:

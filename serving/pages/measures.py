@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from serving import answers
 from serving.measuring import catalogue
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from serving.pages.overview import Series
     from serving.store import Store
 
-SPLITS = ("segment", "region", "plan", "language")
+Split = Literal["segment", "region", "plan", "language"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def measured(store: Store, metric_id: str, by: str) -> Measured:
     found = series_of(store, [metric_id]) if metric_id in entries() else {}
     if metric_id not in found:
         raise Problem("unknown_route")
-    split = by if by in SPLITS else SPLITS[0]
+    split = next((known for known in SPLITS if known == by), SPLITS[0])
     rows = answers.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
     return Measured(
         entry=entries()[metric_id],

@@ -105,13 +105,13 @@ def binned(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
     return [int(count) for count in counts]
 
 
-def series_of(store: Store, wanted: Sequence[str], by: str | None = None) -> dict[str, Series]:
+def series_of(store: Store, wanted: Sequence[str]) -> dict[str, Series]:
     """Return metrics by id, those that the snapshot has; the whole company, week by week."""
     there = store.portfolio.metric_ids
     ids = [name for name in dict.fromkeys(wanted) if name in there]
     if not ids:
         return {}
-    answer = answers.query_metrics(store, MetricsQuery(metric_ids=ids, by=by, weeks=SHOWN))
+    answer = answers.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN))
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in answer["metrics"]:
         rows.setdefault(row["metric_id"], []).append(row)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serving.pages.champions import FIGURES, card, judged
@@ -21,10 +21,10 @@ from serving.pages.overview import overview
 from serving.pages.people import at_risk, candidates
 from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, page, problem_page
 from serving.problems import Problem, where
+from serving.store import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -40,8 +40,8 @@ _log = logging.getLogger("vouch.pages")
 class Pages:
     """All views, over one store."""
 
-    def __init__(self, store: Store, home: Path) -> None:
-        self._store, self._home = store, home
+    def __init__(self, store: Store) -> None:
+        self._store, self._home = store, store.home
 
     def routes(self) -> list[Route]:
         """Every route under /app."""
@@ -57,6 +57,7 @@ class Pages:
         }
         return [
             Route("/app/static/{name}", static, methods=["GET"]),
+            Route("/app/served", self.served, methods=["GET"]),
             *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
         ]
 
@@ -71,6 +72,11 @@ class Pages:
                 return problem_page(request, Problem("internal"), self._store)
 
         return endpoint
+
+    async def served(self, _: Request) -> Response:
+        """Which week is served, for a page that has been open for a while."""
+        week = self._store.portfolio.freshness(now_us()) if self._store.is_ready else None
+        return JSONResponse({"served": f"{week['as_of']}/{week['revision']}" if week else None}, headers=HEADERS)
 
     def _page(self, request: Request, template: str, **values: Any) -> Response:
         return page(request, template, values, store=self._store, here=template)

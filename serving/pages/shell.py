@@ -9,6 +9,7 @@ import hashlib
 import logging
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -16,10 +17,9 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import Response
 
-from serving.advocates import words
+from features.words import family, told
 from serving.pages.measures import entries
 from serving.pages.speech import LANGUAGES, Speech, preferred, speech
-from serving.problems import Problem
 from serving.published import visible
 from serving.store import now_us
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from serving.problems import Problem
     from serving.store import Store
 
 FOLDER = Path(__file__).parents[1] / "web" / "app"
@@ -39,6 +40,7 @@ VIEWS = {
     "metrics": "/app/metrics",
     "models": "/app/models",
 }
+EVERYBODY = SimpleNamespace(key_id=None, name="everybody", scope="admin")
 LANGUAGE_COOKIE = "vouch_language"
 YEAR_SECONDS = 365 * 86_400
 POLICY = (
@@ -72,7 +74,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words)
+    environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words, family=_family)
     environment.globals.update(
         asset=asset, languages=LANGUAGES, views=VIEWS, metric_name=metric_name, metric_lang=_metric_lang
     )
@@ -98,8 +100,12 @@ def customer_url(customer_id: str) -> str:
     return f"/app/customer?{urlencode({'id': customer_id})}"
 
 
-def _words(reason: Mapping[str, Any], t: Speech) -> str:
-    return words(reason["feature"], reason["value"])
+def _words(entry: Mapping[str, Any], t: Speech) -> str:
+    return told(entry, t.language)
+
+
+def _family(name: str, t: Speech) -> str:
+    return family(name, t.language)
 
 
 def metric_name(t: Speech, metric_id: str) -> str:
@@ -142,7 +148,7 @@ def page(
 ) -> Response:
     """Return a template as an answer, with what every page shows."""
     language = language_of(request)
-    state = request.state
+    caller = getattr(request.state, "caller", EVERYBODY)
     text = (
         templates()
         .get_template(f"{template}.html.jinja")
@@ -152,14 +158,16 @@ def page(
             here_url=_url(request),
             language_url=lambda code: _url(request, language=code),
             fresh=_freshness(store),
-            caller=getattr(state, "caller", None),
-            is_open=getattr(state, "is_open", False),
+            caller=caller,
+            is_open=caller is not None and caller.key_id is None,
             **values,
         )
     )
     answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
     if request.query_params.get("language") in LANGUAGES:
-        answer.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True)
+        answer.set_cookie(
+            LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True
+        )
     return answer
 
 
@@ -181,5 +189,3 @@ def problem_page(request: Request, problem: Problem, store: Store) -> Response:
     answer = page(request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status)
     answer.headers.update(problem.headers)
     return answer
-
-

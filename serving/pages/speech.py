@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어", "ro": "Română"}
 """Languages of the page, each by its own name. The first one is spoken to whom none of them suits."""
 NOTHING = "–"
+MINUS = "\N{MINUS SIGN}"
 _EUROPEAN = str.maketrans(",.", ".,")
 _WHOLE_FROM = 1_000
 _MILLION = 1_000_000
@@ -70,8 +71,8 @@ class Speech:
         if value is None:
             return NOTHING
         text = self.number(abs(value), decimals)
-        sign = "+" if value > 0 else "−" if value < 0 else "±"  # noqa: RUF001  # the minus sign is meant
-        return text if sign == "±" else f"{sign}{text}"
+        sign = "" if not any(digit in text for digit in "123456789") else "+" if value > 0 else MINUS
+        return f"{sign}{text}"
 
     def measure(self, value: float | None, unit: str) -> str:
         """Return a value of a metric with its unit, where that is short; always to the same decimals for a unit."""

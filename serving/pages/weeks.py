@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from serving.snapshot import current_folder, published, read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 SHOWN = 13
 """Weeks that a trend looks back: a quarter."""
@@ -96,5 +96,3 @@ def _one(folder: Path, customer_id: str, columns: Sequence[str]) -> list[dict[st
     )
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
-
-
