@@ -1,7 +1,8 @@
 """A model as a folder of text and numbers: written whole, hashed, and read only after its hashes hold.
 
 `manifest.json` (kind, SHA-256 of each file, fingerprints), `model.txt` or `model.json`, `calibrator.json`,
-`features.json` (ordered names, families, category maps), `golden.json` (made-up rows with the scores they must get).
+`features.json` (ordered names, families, category maps), `golden.json` (made-up rows with the scores they must get),
+`reference.json` (how often each bin of each feature and of the score was met, for drift).
 No pickle anywhere.
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ from features.errors import BundleError
 from features.vectors import definition_fingerprint
 from models.bundle import KINDS, Column, as_bytes, read_files, write_files
 from models.calibration import Calibrator, calibrator_from_json
+from models.drift import Histogram, histogram_from_json
 from models.formulas import Logistic, Rules
 from models.reasons import Reasons, grouped, take
 from models.trees import CHUNK, Trees
@@ -93,6 +94,8 @@ class Predictor:
     columns: tuple[Column, ...]
     scorer: Scorer
     calibrator: Calibrator
+    reference: tuple[Histogram, ...] = ()
+    """What its newest rows looked like, for drift; empty for a bundle that was written without them."""
 
     @property
     def name(self) -> str:
@@ -183,9 +186,11 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
         )
         scorer = make_scorer(manifest["kind"], files[KINDS[manifest["kind"]]].decode("utf-8"), len(columns))
         calibrator = calibrator_from_json(json.loads(files["calibrator.json"]))
+        listed = json.loads(files["reference.json"])["histograms"] if "reference.json" in files else []
+        reference = tuple(histogram_from_json(entry) for entry in listed)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BundleError(f"The bundle of model {manifest.get('model')!r} is not sound: {error!r}") from error
-    return Predictor(manifest, content_hash, columns, scorer, calibrator)
+    return Predictor(manifest, content_hash, columns, scorer, calibrator, reference)
 
 
 def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Scorer:
@@ -241,11 +246,13 @@ def write_bundle(
     calibrator: Calibrator,
     golden: pd.DataFrame,
     facts: Mapping[str, Any],
+    reference: Sequence[Histogram] = (),
 ) -> Predictor:
     """Write a fitted model as a bundle and return it, ready to score.
 
     `content` is LightGBM's text or the numbers of a formula; `golden` holds made-up rows (never a customer's) with one
-    column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code).
+    column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code);
+    `reference` what later weeks are compared with.
     """
     features = [
         {"name": column.name, "family": column.family, "categories": column.categories and list(column.categories)}
@@ -263,6 +270,8 @@ def write_bundle(
         "calibrator.json": as_bytes(calibrator.as_json()),
         "features.json": as_bytes({"features": features, "definition_fingerprint": definition_fingerprint()}),
     }
+    if reference:
+        files["reference.json"] = as_bytes({"histograms": [histogram.as_json() for histogram in reference]})
     predictor = _assembled(manifest, files, "")
     rows = golden[list(predictor.names)]
     scores = predictor.score(rows)
@@ -271,7 +280,7 @@ def write_bundle(
         {"rows": cells, "raw": scores.raw.tolist(), "probability": scores.probability.tolist()}
     )
     content_hash = write_files(folder, manifest, files)
-    return Predictor(manifest, content_hash, predictor.columns, predictor.scorer, calibrator)
+    return replace(predictor, content_hash=content_hash)
 
 
 def _plain(value: Any) -> Any:

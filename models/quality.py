@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.errors import DefinitionError
-from features.intervals import TAIL, wilson
+from features.intervals import TAIL, Z, wilson
 from models import weighted
 from models.calibration import log_odds, sigmoid
 from models.weighted import BINS, FIGURES, LOWER_IS_BETTER, Numbers, Weighted, binned, divided, ranked
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NEWTON_STEPS = 50
 NEAR = 1e-10
+CHANCE_DRAWS = 200
 
 
 def roc_auc(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -105,27 +106,65 @@ def brier_parts(y: ArrayLike, p: ArrayLike) -> BrierParts:
     return BrierParts(float(np.mean((p - y) ** 2)) - at_best, uncertainty - at_best, uncertainty)
 
 
+@dataclass(frozen=True)
+class CalibrationFit:
+    """Slope and intercept of `calibration_fit`, and the 95 % interval of the slope over customers."""
+
+    slope: float
+    intercept: float
+    low: float
+    high: float
+
+
 def calibration_slope_intercept(y: ArrayLike, p: ArrayLike) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of y on the log-odds of p: 1 and 0 where p is calibrated.
 
     A slope below 1 says that the probabilities are too extreme. NaN where no finite fit exists.
     Source: Cox 1958, Biometrika 45:562-565; fitted by Newton's method.
     """
+    found = calibration_fit(y, p)
+    return found.slope, found.intercept
+
+
+def calibration_fit(y: ArrayLike, p: ArrayLike, customers: ArrayLike | None = None) -> CalibrationFit:
+    """The same with an interval of the slope; rows of one customer are not taken for independent of each other.
+
+    Source of the interval: Liang & Zeger 1986, Biometrika 73:13-22 (sandwich by cluster, normal quantiles).
+    """
     y, p = _checked(y, p)
+    nothing = CalibrationFit(np.nan, np.nan, np.nan, np.nan)
     design = np.column_stack([log_odds(p), np.ones(len(p))])
     if len(np.unique(y)) < 2 or np.ptp(design[:, 0]) == 0:
-        return np.nan, np.nan
+        return nothing
     fit = np.array([1.0, 0.0])
     for _ in range(NEWTON_STEPS):
         fitted = sigmoid(design @ fit)
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None])
         if np.linalg.cond(curvature) > 1 / NEAR:
-            return np.nan, np.nan
+            return nothing
         step = np.linalg.solve(curvature, design.T @ (y - fitted))
         fit = fit + step * min(1.0, 5.0 / float(np.abs(step).max() + NEAR))
         if np.abs(step).max() < NEAR:
-            return float(fit[0]), float(fit[1])
-    return np.nan, np.nan
+            half = Z * _error_of_slope(design, y - fitted, curvature, customers)
+            return CalibrationFit(float(fit[0]), float(fit[1]), float(fit[0]) - half, float(fit[0]) + half)
+    return nothing
+
+
+def _error_of_slope(design: Numbers, residual: Numbers, curvature: Numbers, customers: ArrayLike | None) -> float:
+    group = np.arange(len(residual)) if customers is None else np.unique(np.asarray(customers), return_inverse=True)[1]
+    scores = np.column_stack([np.bincount(group, weights=column * residual) for column in design.T])
+    inverse = np.linalg.inv(curvature)
+    return float(np.sqrt((inverse @ (scores.T @ scores) @ inverse)[0, 0]))
+
+
+def error_by_chance(probability: Numbers, seed: int) -> float:
+    """Calibration error (95 % quantile) that true probabilities would show on so many rows, by simulation."""
+    generator = np.random.default_rng(seed)
+    draws = (
+        calibration_error((generator.random(len(probability)) < probability).astype(np.float64), probability)
+        for _ in range(CHANCE_DRAWS)
+    )
+    return float(np.quantile(list(draws), 0.95))
 
 
 def expected_profit(y: ArrayLike, p: ArrayLike, value: ArrayLike, cost: ArrayLike) -> float:

@@ -10,9 +10,9 @@ from made_up import COLUMNS, PLAN, dataset
 
 from models.bundle import Column
 from models.calibration import log_odds, sigmoid
-from models.quality import calibration_error
+from models.quality import calibration_error, error_by_chance
 from training.dataset import Part
-from training.evaluate import choose_candidate, error_by_chance, evaluate, strongest_features
+from training.evaluate import choose_candidate, evaluate, strongest_features
 from training.gate import Incumbent, judge
 from training.learners import Fitted, fit_all
 

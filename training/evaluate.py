@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.quality import Difference, calibration_error, figure_interval, figures, paired_bootstrap, roc_auc
+from models.quality import Difference, error_by_chance, figure_interval, figures, paired_bootstrap, roc_auc
 from training.calibrate import Chosen, choose
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ WITH_INTERVAL = ("roc_auc", "pr_auc", "log_loss", "brier_skill")
 CLEARLY = 0.005
 """Share of the log loss by which another candidate must be better before it displaces the preferred one."""
 LEAK_ROWS = 20_000
-CHANCE_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -112,16 +111,6 @@ def choose_candidate(learners: Iterable[str], judged: Mapping[str, Judged]) -> s
         if judged[name].calibrated.log_loss < judged[chosen].calibrated.log_loss * (1 - CLEARLY):
             chosen = name
     return chosen
-
-
-def error_by_chance(probability: Numbers, seed: int) -> float:
-    """Calibration error (95 % quantile) that true probabilities would show on so many rows, by simulation."""
-    generator = np.random.default_rng(seed)
-    draws = (
-        calibration_error((generator.random(len(probability)) < probability).astype(np.float64), probability)
-        for _ in range(CHANCE_DRAWS)
-    )
-    return float(np.quantile(list(draws), 0.95))
 
 
 def strongest_features(data: Dataset, seed: int) -> list[tuple[str, float]]:

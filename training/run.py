@@ -17,6 +17,7 @@ import models
 from features.errors import BundleError, MissingTable, Refused
 from features.sources import open_tables, stage
 from models import registry
+from models.drift import reference
 from models.predictor import Predictor, load_champion, write_bundle
 from models.quality import calibration_table
 from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
@@ -147,6 +148,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         calibrator=best.calibrated.calibrator,
         golden=made_up_rows(data, GOLDEN_ROWS, trained.seed),
         facts=trained.facts,
+        reference=reference(data.columns, data.test.matrix, best.probability),
     )
 
 
