@@ -197,6 +197,15 @@ def store_url() -> str | None:
     return os.environ.get("VOUCH_STORE_URL")
 
 
+LOCAL = "VOUCH_LOCAL"
+"""Set for the service by `vouch serve` where it listens on loopback alone."""
+
+
+def listens_here_alone() -> bool:
+    """Whether the service was started so that no other machine reaches it."""
+    return os.environ.get(LOCAL) == "1"
+
+
 def settle(**settings: str) -> None:
     """Set what libraries read from the environment only, before they are imported (telemetry, pickle)."""
     os.environ.update(settings)

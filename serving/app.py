@@ -13,15 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving import answers, live, schemas
+from serving.access import Gate, caller_of
+from serving.database.audit import entry
 from serving.openapi import document
 from serving.pages.routes import Pages
 from serving.problems import Problem, answer_of, from_validation
+from serving.store import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
+    from serving.problems import Site
     from serving.store import Store
 
 
@@ -30,6 +34,7 @@ class Door:
     """One route: what it takes, what it answers, and who makes the answer.
 
     `is_heavy` ones run on a thread, so that others are answered meanwhile. `example` is a request that it takes.
+    `scope` is what a key needs; `action` is what the audit log calls it, where it is about customers.
     """
 
     path: str
@@ -39,26 +44,33 @@ class Door:
     answer: Callable[[Store, Any], Mapping[str, Any]]
     problems: tuple[str, ...]
     example: Mapping[str, Any]
+    scope: str = "read"
+    action: str | None = None
     is_heavy: bool = False
 
 
-DOCUMENT = "/openapi.json"
+DOCUMENT, READY = "/openapi.json", "/readyz"
+RATE = "6000/minute"
+"""Requests with one key, in one process."""
 SNAPSHOT = ("no_snapshot",)
 DOORS = (
     Door(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, schemas.Candidates, answers.search_advocates, SNAPSHOT,
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
+        action="listed",
     ),
     Door(
         "/v1/customers/get", "Everything on one customer",
         schemas.CustomerGet, schemas.CustomerAnswer, answers.get_customer, ("unknown_customer", *SNAPSHOT),
         {"customer_id": "C000001"},
+        action="looked",
     ),
     Door(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
         schemas.AtRiskSearch, schemas.AtRiskPage, answers.search_at_risk, SNAPSHOT,
         {"band": ["high"], "limit": 10},
+        action="listed",
     ),
     Door(
         "/v1/score", "Scores for vectors or raw rows given in the request",
@@ -70,6 +82,7 @@ DOORS = (
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
         schemas.MetricsQuery, schemas.MetricsAnswer, answers.query_metrics, SNAPSHOT,
         {"metric_ids": ["nps"], "by": "segment"},
+        is_heavy=True,
     ),
     Door(
         "/v1/metrics/catalogue", "What each metric means",
@@ -79,16 +92,36 @@ DOORS = (
 )  # fmt: skip
 
 
+NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
+
+
+def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
+    """Answer from a store from now on. `is_local`: only this machine reaches the service."""
+    site.app = make_app(store)
+    site.gate = Gate(store, NEEDS, is_local, RATE, now_us)
+    return site
+
+
 def make_app(store: Store) -> Starlette:
-    """Return the application that answers from a store."""
+    """Return the application that answers from a store, without the gate."""
     described = to_json(document(DOORS))
 
     async def openapi(_: Request) -> Response:
         return Response(described, media_type="application/json")
 
+    async def ready(_: Request) -> Response:
+        return Response(
+            to_json({**store.portfolio.freshness(now_us()), **store.state()}), media_type="application/json"
+        )
+
     routes = [Route(door.path, _endpoint(store, door), methods=["POST"]) for door in DOORS]
     return Starlette(
-        routes=[*routes, Route(DOCUMENT, openapi, methods=["GET"]), *Pages(store).routes()],
+        routes=[
+            *routes,
+            Route(DOCUMENT, openapi, methods=["GET"]),
+            Route(READY, ready, methods=["GET"]),
+            *Pages(store).routes(),
+        ],
         exception_handlers={Problem: _answer_problem},
     )
 
@@ -107,9 +140,30 @@ def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
             found = await anyio.to_thread.run_sync(door.answer, store, asked)
         else:
             found = door.answer(store, asked)
+        if door.action is not None:
+            _note(store, request, door, asked, found)
         return Response(to_json(found, inf_nan_mode="null"), media_type="application/json")
 
     return endpoint
+
+
+def _note(store: Store, request: Request, door: Door, asked: BaseModel, found: Mapping[str, Any]) -> None:
+    """Tell the audit log what was read, and by whom."""
+    caller = caller_of(request.scope)
+    rows = next((len(value) for value in found.values() if isinstance(value, list)), 1)
+    of = getattr(asked, "customer_id", None)
+    store.journal.note(
+        entry(
+            now_us(),
+            caller.name,
+            door.action or "",
+            key_id=caller.key_id,
+            route=door.path,
+            customer_id=of,
+            rows=1 if of else rows,
+            status=200,
+        )
+    )
 
 
 async def _asked(request: Request, door: Door, names: frozenset[str]) -> BaseModel:

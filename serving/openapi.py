@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from serving.app import Door
 
 REFERENCE = "#/components/schemas/{model}"
-ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", "internal")
+GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable")
+"""Problems that everything behind the gate may answer."""
+ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", *GUARDED)
 """Problems that every route with a body may answer."""
+
+KEYS = "`vouch keys create NAME --scope SCOPE` makes one. Without any key the service is open to its own machine."
 
 
 def document(doors: Sequence[Door]) -> dict[str, Any]:
@@ -33,13 +37,21 @@ def document(doors: Sequence[Door]) -> dict[str, Any]:
         },
         "paths": {
             **{door.path: {"post": _operation(door)} for door in doors},
-            "/openapi.json": {"get": _plain("This document", "application/json")},
-            "/livez": {"get": _plain("Whether the service runs", "text/plain")},
-            "/readyz": {"get": _plain("Whether there is a snapshot to answer from", "text/plain", "unavailable")},
+            "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
+            "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
+            "/livez": {"get": {**_plain("Whether the service runs", "text/plain"), "security": []}},
+            "/readyz": {
+                "get": {
+                    **_plain("Whether it can answer, and from what", "application/json", "no_snapshot"),
+                    "security": [],
+                }
+            },
         },
+        "security": [{"key": []}],
         "components": {
             "schemas": _schemas([model for door in doors for model in (door.takes, door.gives)]),
             "responses": {code: _problem(code) for code in KINDS},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": KEYS}},
         },
     }
 
@@ -55,6 +67,7 @@ def _operation(door: Door) -> dict[str, Any]:
     takes = {"schema": _reference(door.takes), "example": door.example}
     return {
         "summary": door.summary,
+        "description": f"Needs the scope `{door.scope}`.",
         "operationId": door.path.strip("/").replace("/", "_"),
         "requestBody": {"required": True, "content": {"application/json": takes}},
         "responses": {

@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from features.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from serving.access import Gate
 
 MEDIA_TYPE = "application/problem+json"
 PAGES = "/app/"
@@ -40,6 +44,8 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "malformed": Kind(400, "The body is not JSON"),
+    "unauthorised": Kind(401, "A key is needed"),
+    "forbidden": Kind(403, "The key may not do this"),
     "unknown_customer": Kind(404, "No such customer"),
     "unknown_route": Kind(404, "No such route"),
     "method_not_allowed": Kind(405, "The route takes another method"),
@@ -47,11 +53,33 @@ KINDS: Mapping[str, Kind] = {
     "too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     "invalid_value": Kind(422, "A value is not what the route takes"),
+    "too_many_requests": Kind(429, "Too many requests"),
     "internal": Kind(500, "Something went wrong here"),
     "no_snapshot": Kind(503, "No snapshot is published yet"),
+    "store_unavailable": Kind(503, "The store does not answer now"),
     "unavailable": Kind(503, "The service cannot answer now"),
 }
-_BY_STATUS = {400: "malformed", 404: "unknown_route", 405: "method_not_allowed", 413: "too_large", 503: "unavailable"}
+_BY_STATUS = {
+    400: "malformed",
+    404: "unknown_route",
+    405: "method_not_allowed",
+    413: "too_large",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+OF_BENTOML = frozenset({"/livez", "/healthz", "/metrics"})
+"""What BentoML answers itself; all else goes to our routes at once, which is the shorter way."""
+RETRY_SECONDS = {"store_unavailable": "5", "unavailable": "5", "no_snapshot": "30", "too_many_requests": "1"}
+"""How long to wait at least before the same is worth another try."""
+HEADERS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+}
+"""Sent with every answer that does not set them otherwise."""
 
 
 class Problem(Exception):
@@ -61,6 +89,8 @@ class Problem(Exception):
         super().__init__(code)
         self.code, self.detail, self.field = code, detail, field
         self.headers: dict[str, str] = {}
+        self.goes_to: str | None = None
+        """Where a person is sent instead of being told."""
 
     @property
     def status(self) -> int:
@@ -91,18 +121,37 @@ def from_validation(error: ValidationError, names: frozenset[str]) -> Problem:
 
 def answer_of(problem: Problem) -> Response:
     """Return a problem document as an answer."""
+    if problem.goes_to is not None:
+        return Response(status_code=303, headers={"location": problem.goes_to})
     headers = dict(problem.headers)
+    if problem.code in RETRY_SECONDS:
+        headers.setdefault("retry-after", RETRY_SECONDS[problem.code])
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"
     if problem.status in {408, 413}:
         headers["connection"] = "close"  # the rest of the body is not read
     body = json.dumps(problem.document()).encode()
     return Response(body, problem.status, headers, media_type=MEDIA_TYPE)
 
 
-class Front:
-    """The ASGI wrapper around everything: limited bodies, one form of error."""
+class Site:
+    """What a worker serves: the application, and the gate before it; without them until the worker is ready."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp | None = None
+    gate: Gate | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if self.app is None:
+            raise Problem("unavailable")
+        await self.app(scope, receive, send)
+
+
+class Front:
+    """The ASGI wrapper around everything: the gate, limited bodies, one form of error."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app, self._site = app, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -116,10 +165,17 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, receive, send)
         try:
+            if self._site.gate is None:
+                raise Problem("unavailable")
+            scope.setdefault("state", {})["caller"] = self._site.gate.admit(scope)
             body = await _whole_body(scope, receive)
-            await self._app(scope, _replay(body, receive), answer.send)
+            app = self._app if scope["path"] in OF_BENTOML else self._site
+            await app(scope, _replay(body, receive), answer.send)
         except Problem as problem:
             await answer.fail(problem)
+        except StoreError as error:
+            _log.error("%s", error)
+            await answer.fail(Problem("store_unavailable"))
         except Exception as error:
             _log.error("%s", where(error))
             await answer.fail(Problem("internal"))
@@ -138,6 +194,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._has_started = True
             headers = dict(message["headers"])
+            message["headers"] = [*message["headers"], *(pair for pair in HEADERS.items() if pair[0] not in headers)]
             if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
                 await self._replace(_of_status(message["status"], headers))
                 return
@@ -154,7 +211,9 @@ class _Answer:
 
     async def _replace(self, problem: Problem) -> None:
         self._is_replaced = True
-        await answer_of(problem)(self._scope, self._receive, self._send)
+        answer = answer_of(problem)
+        answer.raw_headers.extend(HEADERS.items())
+        await answer(self._scope, self._receive, self._send)
 
 
 def _of_status(status: int, headers: Mapping[bytes, bytes]) -> Problem:

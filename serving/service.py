@@ -11,34 +11,19 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 import bentoml
 
-from features.project import home, store_url
-from serving.problems import Front
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+from features.errors import Refused
+from features.project import home, listens_here_alone, store_url
+from serving.problems import Front, Site
 
 PR_SET_PDEATHSIG = 1
 
 
-class Routes:
-    """Stands for the application until a worker has made it.
-
-    It takes every path that BentoML has not taken before, so that BentoML's own pages, which load scripts from other
-    hosts, are not served.
-    """
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        await self.app(scope, receive, send)
-
-
-routes = Routes()
+routes = Site()
+"""Stands for the application until a worker has made it. It takes every path but the few that BentoML answers better,
+so that BentoML's own pages, which load scripts from other hosts, are not served."""
 
 
 @bentoml.asgi_app(routes)
@@ -53,14 +38,17 @@ class Vouch:
     """Which customers are about to leave, which would speak up, and why."""
 
     def __init__(self) -> None:
-        from serving.app import make_app
+        from serving.app import open_site
         from serving.store import Store
 
         die_with_parent()
         self._store = Store(home(), store_url())
         self._store.refresh()
+        is_local = listens_here_alone()
+        if not self._store.keys and not is_local:
+            raise Refused("There is no key yet, and others reach the service: `vouch keys create NAME` makes one.")
         self._store.watch()
-        routes.app = make_app(self._store)
+        open_site(routes, self._store, is_local=is_local)
         settle()
 
     async def __is_ready__(self) -> bool:
@@ -73,7 +61,7 @@ class Vouch:
         self._store.stop()
 
 
-Vouch.add_asgi_middleware(Front)  # type: ignore[attr-defined]  # the decorator makes a Service of the class
+Vouch.add_asgi_middleware(Front, site=routes)  # type: ignore[attr-defined]  # the decorator makes a Service of it
 
 
 def die_with_parent() -> None:

@@ -23,7 +23,8 @@ from models.predictor import champion_folder
 from serving import snapshot
 from serving.advocates import at_risk, candidates
 from serving.columns import MODELS
-from serving.database import weeks
+from serving.database import keys, weeks
+from serving.database.audit import Journal
 from serving.database.connection import Database
 from serving.instants import microseconds
 from serving.mapped import Customers, Rows, keep_only, mapped, named
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from serving.database.keys import Key
     from serving.database.weeks import Week
 
 STALE_DAYS = 8
@@ -149,6 +151,9 @@ class Store:
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.home = home
         self.database = Database(home, url)
+        self.journal = Journal(self.database)
+        self.keys: Mapping[str, Key] | None = None
+        """All keys by their ids; None until the store has told them."""
         self._portfolio: Portfolio | None = None
         self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
@@ -187,6 +192,10 @@ class Store:
                     self._metrics[week.snapshot_id, week.version] = found
         return [*(self._metrics[week.snapshot_id, week.version] for week in known[1 - number :]), newest.metrics]
 
+    def state(self) -> dict[str, Any]:
+        """How the store does, as `/readyz` tells everybody: no names, no places."""
+        return {"store": "ok" if self.trouble is None else "away", "refused_snapshots": len(self.refused)}
+
     @property
     def is_ready(self) -> bool:
         """Whether there is a snapshot to answer from."""
@@ -223,6 +232,9 @@ class Store:
         versions = self.database.versions()
         if versions.get("snapshots") != self._versions.get("snapshots"):
             self._take_snapshot()
+        if versions["keys"] != self._versions.get("keys"):
+            with self.database.reading() as connection:
+                self.keys = keys.everyone(connection)
         self._versions = versions
 
     def _take_snapshot(self) -> None:
@@ -250,11 +262,13 @@ class Store:
 
     def watch(self) -> None:
         """Look for newer ones every second, on a thread of its own."""
+        self.journal.start()
         threading.Thread(target=self._watch, name="vouch-watch", daemon=True).start()
 
     def stop(self) -> None:
         """End the watch, and let go of the store."""
         self._stop.set()
+        self.journal.stop()
         self.database.close()
 
     def _watch(self) -> None:

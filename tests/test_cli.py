@@ -18,7 +18,7 @@ from hand_made import write_champions
 from features.define import load_families
 from features.errors import BundleError, DataError, Locked, Refused, UsageError
 from serving import cli
-from serving.commands.serve import command, loopback
+from serving.commands.serve import command, ip_address
 from serving.instants import parse_instant
 from serving.output import aligned
 from serving.snapshot import lock, read_snapshot
@@ -303,7 +303,7 @@ def test_serve_refuses_an_address_that_others_reach(vouch, host):
 
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")])
 def test_serve_takes_an_address_that_only_this_machine_reaches(host, address):
-    assert loopback(host) == address
+    assert str(ip_address(host)) == address
     words = command(address, 3000)
     assert words[words.index("--host") + 1] == address
 

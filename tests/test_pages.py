@@ -12,11 +12,11 @@ from hand_page import PEOPLE, write_home
 from hand_published import HOSTILE, MONDAY, customer, publish
 from starlette.testclient import TestClient
 
-from serving.app import make_app
+from serving.app import open_site
 from serving.pages import drawing
 from serving.pages.shell import ASSETS, HEADERS, VIEWS, customer_url
 from serving.pages.speech import LANGUAGES, preferred, speech
-from serving.problems import Front
+from serving.problems import Front, Site
 from serving.store import Store
 
 PLANTED = "planted.person@example.com"
@@ -34,7 +34,8 @@ def store(tmp_path_factory) -> Store:
 
 
 def client_of(store: Store) -> TestClient:
-    return TestClient(Front(make_app(store)), base_url="http://127.0.0.1", follow_redirects=False)
+    site = open_site(Site(), store, is_local=True)
+    return TestClient(Front(site, site), base_url="http://127.0.0.1", follow_redirects=False)
 
 
 @pytest.fixture(scope="module")

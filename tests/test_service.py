@@ -27,10 +27,10 @@ from features.sources import open_tables, stage
 from features.vectors import vectors
 from serving import snapshot
 from serving.advocates import EXCLUSIONS
-from serving.app import DOORS, make_app
+from serving.app import DOORS, open_site
 from serving.commands.serve import SETTINGS, command
 from serving.instants import parse_instant, spoken
-from serving.problems import KINDS, MAX_BODY_BYTES, Front
+from serving.problems import KINDS, MAX_BODY_BYTES, Front, Site
 from serving.store import Store
 from serving.weekly import score_weeks
 
@@ -49,7 +49,7 @@ def free_port() -> int:
 def serving(home: Path, log: Path):
     """A server on a port of its own; gives its process and a client."""
     port = free_port()
-    settings = {**environment(**SETTINGS), "VOUCH_HOME": str(home)}
+    settings = {**environment(**SETTINGS), "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(command("127.0.0.1", port), env=settings, stdout=output, stderr=output)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
@@ -374,7 +374,7 @@ def test_a_body_without_a_declared_length_is_limited_too(client):
 def test_the_document_tells_every_route_its_problems_and_an_example_that_works(client):
     document = client.get("/openapi.json").json()
     assert document["openapi"] == "3.1.0"
-    assert {*DOOR, "/livez", "/readyz", "/openapi.json"} == document["paths"].keys()
+    assert {*DOOR, "/livez", "/readyz", "/metrics", "/openapi.json"} == document["paths"].keys()
     for path, door in DOOR.items():
         operation = document["paths"][path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]
@@ -406,11 +406,12 @@ def test_nothing_that_came_with_a_request_is_in_the_log(client, log):
 @contextmanager
 def in_process(store: Store):
     """The same application without a server."""
-    transport = httpx.ASGITransport(Front(make_app(store)))
+    site = open_site(Site(), store, is_local=True)
+    transport = httpx.ASGITransport(Front(site, site))
 
     def post(path: str, body: dict) -> httpx.Response:
         async def once() -> httpx.Response:
-            async with httpx.AsyncClient(transport=transport, base_url="http://vouch") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.post(path, json=body)
 
         return asyncio.run(once())
@@ -442,10 +443,19 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_text(tmp_path, caplog)
         def portfolio(self):
             raise KeyError(PLANTED)
 
-    with in_process(Broken(tmp_path)) as post:
+    store = Broken(tmp_path)
+    store.refresh()
+    with in_process(store) as post:
         check_problem(post("/v1/advocates/search", {}), 500, "internal")
     assert PLANTED not in caplog.text
     assert "KeyError" in caplog.text
+
+
+def front(home: Path) -> Front:
+    store = Store(home)
+    store.refresh()
+    site = open_site(Site(), store, is_local=True)
+    return Front(site, site)
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
@@ -458,8 +468,9 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": [], "query_string": b""}
-    asyncio.run(Front(make_app(Store(tmp_path)))(scope, receive, send))
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers, "query_string": b""}
+    asyncio.run(front(tmp_path)(scope, receive, send))
     assert sent[0]["status"] == 408
 
 
@@ -469,7 +480,7 @@ def test_a_web_socket_is_closed(tmp_path):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Front(make_app(Store(tmp_path)))({"type": "websocket", "path": "/"}, None, send))
+    asyncio.run(front(tmp_path)({"type": "websocket", "path": "/"}, None, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -478,7 +489,7 @@ def test_the_serving_process_does_not_import_the_tracking_server(project):
         "import sys\nfrom serving.service import Vouch\nVouch.inner()\n"
         "print([name for name in ('mlflow', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
-    settings = {**environment(**SETTINGS), "VOUCH_HOME": str(project.home)}
+    settings = {**environment(**SETTINGS), "VOUCH_HOME": str(project.home), "VOUCH_LOCAL": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

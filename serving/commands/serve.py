@@ -1,4 +1,4 @@
-"""`vouch serve`: BentoML started the way this service wants it, on loopback."""
+"""`vouch serve`: BentoML started the way this service wants it, on loopback unless told otherwise."""
 
 from __future__ import annotations
 
@@ -33,16 +33,28 @@ def serve(
 ) -> None:
     """Serve the newest snapshot and the champions over HTTP.
 
+    On loopback without any key it is open to this machine; on any other address it needs keys.
+
     Example: vouch serve --port 3000
     """
-    from features.project import environment
+    from features.project import LOCAL, environment, home, store_url
+    from serving.database.connection import Database
+    from serving.database.keys import everyone
 
-    address = loopback(host)
-    warn(
-        f"Open to everybody on this machine: no keys. http://{_in_url(address)}:{port}/openapi.json says what it does."
-    )
+    address = ip_address(host)
+    with Database(home(), store_url()).reading() as connection:
+        known = everyone(connection)
+    shown = f"http://{_in_url(str(address))}:{port}"
+    if not known and not address.is_loopback:
+        raise Refused(
+            f"On {host} others would reach the service, and there is no key yet. Make one with `vouch keys create "
+            "NAME`, or serve on 127.0.0.1."
+        )
+    who = "Every request needs a key" if known else "Open to everybody on this machine: no keys"
+    warn(f"{who}. {shown}/openapi.json says what it does.")
     sys.stderr.flush()
-    os.execve(sys.executable, command(address, port), environment(**SETTINGS))
+    local = {LOCAL: "1"} if address.is_loopback else {LOCAL: "0"}
+    os.execve(sys.executable, command(str(address), port), environment(**SETTINGS, **local))
 
 
 def command(address: str, port: int) -> list[str]:
@@ -54,18 +66,12 @@ def command(address: str, port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT), *options]
 
 
-def loopback(host: str) -> str:
-    """Return the address of a host that only this machine reaches; raises Refused for any other."""
+def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address to listen on; raises Refused for a name."""
     try:
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError as error:
-        raise Refused(f"{host!r} is no address. Give 127.0.0.1 or ::1.") from error
-    if not address.is_loopback:
-        raise Refused(
-            f"On {host} others would reach the service, and it has no keys yet. Serve on 127.0.0.1, behind a proxy "
-            "that knows who may."
-        )
-    return str(address)
+        raise Refused(f"{host!r} is no address. Give 127.0.0.1, ::1, or an address of this machine.") from error
 
 
 def _in_url(address: str) -> str:

@@ -1,0 +1,84 @@
+"""`vouch keys`: who may call the service."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.output import Format, FormatOption, say, show, warn
+
+if TYPE_CHECKING:
+    from serving.database.connection import Database
+    from serving.options import Run
+
+app = typer.Typer()
+keys = typer.Typer(name="keys", help="Keys to the service: made, listed, revoked.", no_args_is_help=True)
+app.add_typer(keys)
+
+
+class Scope(StrEnum):
+    """What a key may."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@keys.command()
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it.")],
+    scope: Annotated[Scope, typer.Option(help="What it may: look, also record, or everything.")] = Scope.READ,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Make a key. It is shown now and never again: the store keeps a hash.
+
+    Example: vouch keys create crm --scope write
+    """
+    from serving.database.keys import create as make
+
+    run: Run = ctx.obj
+    made = make(_database(), name, scope.value, run.clock_us)
+    if form is Format.TABLE:
+        say(made)
+        warn(f"This is the only time that the key of {name} is shown. Send it as: Authorization: Bearer KEY")
+    else:
+        row = {"name": name, "scope": scope.value, "key": made}
+        show([row], form, document=row)
+
+
+@keys.command(name="list")
+def list_keys(form: FormatOption = Format.TABLE) -> None:
+    """List keys, revoked ones too.
+
+    Example: vouch keys list
+    """
+    from serving.database.keys import everyone
+
+    with _database().reading() as connection:
+        rows = [key.as_dict() for key in everyone(connection).values()]
+    show(rows, form, document={"keys": rows})
+
+
+@keys.command()
+def revoke(
+    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the key.")]
+) -> None:
+    """Revoke a key, and end what was signed in with it. Services follow within a second.
+
+    Example: vouch keys revoke crm
+    """
+    from serving.database.keys import revoke as take
+
+    run: Run = ctx.obj
+    taken = take(_database(), name, run.clock_us)
+    say(f"The key {taken.key_id} of {taken.name} is revoked")
+
+
+def _database() -> Database:
+    from features.project import home, store_url
+    from serving.database.connection import Database
+
+    return Database(home(), store_url())
