@@ -46,10 +46,10 @@ def connect(project: Project, folder: Path) -> Connection:
     return connection
 
 
-def close_off(connection: Connection, files: Iterable[Path], folder: Path) -> None:
-    """Take from the connection everything but these files and the folder, for good."""
+def close_off(connection: Connection, files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Take from the connection everything but these files and folders, for good."""
     connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
-    connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
+    connection.execute(f"SET allowed_directories = [{', '.join(literal(str(folder)) for folder in folders)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

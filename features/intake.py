@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,17 @@ from features.reading import family_of, quoted, raw
 from features.relations import ROW, Relation, file_sources, inspected, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from features.mapping import Plan
     from features.project import Project
     from features.relations import FileSource
 
 
-def prepare(connection: Connection, project: Project, folder: Path) -> tuple[dict[str, Plan], str]:
+def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -> tuple[dict[str, Plan], str]:
     """Make the company's relations, close the connection to everything else, say how each table is read.
 
+    `folders` are our own: the first is that of the run.
     Returns the plans, and the digest of all that they read and of how they read it.
     """
     wanted = _Wanted(project)
@@ -37,7 +39,7 @@ def prepare(connection: Connection, project: Project, folder: Path) -> tuple[dic
     copies: dict[str, FileSource] = {}
     files = file_sources(None, project.sources)
     if project.location and project.location.startswith(POSTGRES):
-        copies = copy_schema(Schema.parse(project.location), wanted.__contains__, folder / "copies")
+        copies = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
     elif project.location and Path(project.location).is_dir():
         files = file_sources(Path(project.location), project.sources)
     elif project.location:
@@ -46,7 +48,7 @@ def prepare(connection: Connection, project: Project, folder: Path) -> tuple[dic
     for name in sorted(filter(wanted.__contains__, files)):
         read[name], digests[name] = inspected(files[name])
     parts = [part for source in [*read.values(), *copies.values()] for part in source.parts]
-    close_off(connection, parts, folder)
+    close_off(connection, parts, folders)
     relations = {
         name: _table_relation(connection, project, name, sql) for name, sql in tables.items() if name in wanted
     }
@@ -101,7 +103,13 @@ def _digest(connection: Connection, relation: Relation) -> str:
 
 
 def _file_relation(connection: Connection, source: FileSource) -> Relation:
-    return _described(connection, str(source.place), source.rows(), is_csv=source.is_csv)
+    """All files of a source as one relation, with its parts where each by itself reads as all of them together."""
+    place = str(source.place)
+    whole = _described(connection, place, source.rows(), is_csv=source.is_csv)
+    parts = source.single_parts() if len(source.parts) > 1 else ()
+    if not source.is_csv and any(_described(connection, place, part.sql).columns != whole.columns for part in parts):
+        parts = ()
+    return replace(whole, parts=tuple(parts))
 
 
 def _show(connection: Connection, name: str, relation: Relation) -> None:

@@ -10,7 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +29,26 @@ _HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
+class Part:
+    """One file of a source: what stands behind FROM for it alone, and the SHA-256 of its bytes."""
+
+    sql: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Relation:
     """Rows of a source: what stands behind FROM, its columns with their physical types, and where it is, for people.
 
-    `sql` has a column `vouch row`, the 0-based number of a row, beside `columns`.
+    `sql` has a column `vouch row`, the 0-based number of a row, beside `columns`. `parts` are the files that it is made
+    of, where there are several that read alike.
     """
 
     place: str
     sql: str
     columns: Mapping[str, str]
     is_csv: bool = False
+    parts: tuple[Part, ...] = ()
 
     def find(self, name: str) -> str | None:
         """The column of that name, in any case of letters; None where there is none."""
@@ -57,6 +67,13 @@ class FileSource:
     is_csv: bool
     separator: str = ","
     header: tuple[str, ...] = field(default=())
+    digests: tuple[str, ...] = field(default=())
+    """SHA-256 of each part, once it was read through."""
+
+    def single_parts(self) -> list[Part]:
+        """Each part as a relation of its own."""
+        alone = [replace(self, parts=(path,)).rows() for path in self.parts]
+        return [Part(sql, digest) for sql, digest in zip(alone, self.digests, strict=True)] if self.digests else []
 
     def rows(self) -> str:
         """SQL behind FROM: all columns, and the number of the row."""
@@ -127,9 +144,10 @@ def inspected(source: FileSource) -> tuple[FileSource, str]:
 
     Raises SourceUnreadable where a file is empty, cut short, or not UTF-8.
     """
+    digests = tuple((_text_digest if source.is_csv else _parquet_digest)(part) for part in source.parts)
+    source, digest = replace(source, digests=digests), _joined(digests)
     if not source.is_csv:
-        return source, _joined(_parquet_digest(part) for part in source.parts)
-    digest = _joined(_text_digest(part) for part in source.parts)
+        return source, digest
     separator, header = _header(source.parts[0])
     for part in source.parts[1:]:
         if _header(part) != (separator, header):
@@ -138,7 +156,7 @@ def inspected(source: FileSource) -> tuple[FileSource, str]:
     for name in names:
         if [other.lower() for other in names].count(name.lower()) > 1:
             raise SourceUnreadable(f"{source.place}: two columns are called {name!r}: rename one of them")
-    return FileSource(source.name, source.place, source.parts, True, separator, tuple(names)), digest
+    return replace(source, separator=separator, header=tuple(names)), digest
 
 
 def _joined(digests: Iterable[str]) -> str:

@@ -7,8 +7,6 @@ mapping and the contract are the same, and no row passes from the future into th
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -24,14 +22,17 @@ from features.contract import ACTIVITY_TABLES, DAY_US
 from features.engine import connect, first_line
 from features.errors import DataError, MissingExtra, UsageError, did_you_mean
 from features.intake import prepare
+from features.parts import is_by_part, stage_parts
 from features.project import ENGINES
 from features.report import full_report
 from features.rows import tables_from_rows
-from features.staging import Bench, stage_tables
+from features.sealing import damaged, file_digest, flush, sealed, unsealed
+from features.staging import REFERRED, Bench, finish, parse, parsed, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from features.mapping import Plan
     from features.project import Project
     from features.staging import Outcome
 
@@ -39,6 +40,7 @@ __all__ = ["Staged", "open_tables", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; one that an interrupted run left behind may go."""
 MANIFEST, REPORT = "manifest.json", "report.json"
+SHELF = "parts"
 WEEK_US = 7 * DAY_US
 FIRST_MONDAY_US = 4 * DAY_US
 
@@ -97,20 +99,43 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
         folder.mkdir()
         connection = connect(project, Path(building))
         try:
-            planned, base = prepare(connection, project, Path(building))
+            shelf = project.home / SHELF
+            planned, base = prepare(connection, project, [Path(building), home, shelf])
             found = _reusable(home, base, now_us)
             if found is not None:
                 return found
-            outcomes = stage_tables(Bench(connection, folder, now_us), planned)
+            outcomes = _staged(Bench(connection, folder, now_us, home, shelf), planned)
         finally:
             connection.close()
         return _publish(home, folder, base, outcomes)
 
 
+def _staged(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
+    """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything.
+
+    A table that comes in parts is a folder of files instead.
+    """
+    (bench.folder / "quarantine").mkdir()
+    first = [name for name in REFERRED if name in plans]
+    for name in first:
+        parse(bench, plans[name])
+        remember(bench, name)
+    outcomes = {}
+    for name, plan in plans.items():
+        if is_by_part(plan):
+            outcomes[name] = stage_parts(bench, plan)
+            continue
+        if name not in first:
+            parse(bench, plan)
+        outcomes[name] = finish(bench, plan, plans)
+        bench.rows(f"DROP TABLE {parsed(name)}")
+    return outcomes
+
+
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:
     """The folder that holds this input already, seen from a now that sees the same rows as the future."""
     for path in sorted(home.glob(f"[!.]*/{MANIFEST}")):
-        manifest = _unsealed(path)
+        manifest = unsealed(path)
         until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= now_us
         is_future = future_us is None or future_us - DAY_US > now_us
@@ -132,16 +157,16 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         "future_from_us": future_us,
         "data_through_us": max((us for us in through if us is not None), default=None),
         "columns": {name: sorted(outcome.columns) for name, outcome in outcomes.items()},
-        "files": {name: _digest(folder / f"{name}.parquet") for name in outcomes},
+        "files": dict(pair for name, outcome in outcomes.items() for pair in _files(folder, name, outcome)),
+        "parts": {name: outcome.parts for name, outcome in outcomes.items() if outcome.parts},
     }
     report = {
         "tables": {name: outcome.report for name, outcome in outcomes.items()},
         "warnings": [warning for outcome in outcomes.values() for warning in outcome.warnings],
     }
     for name, content in ((MANIFEST, manifest), (REPORT, report)):
-        (folder / name).write_text(_sealed(content), encoding="utf-8")
-    for path in [*folder.rglob("*"), folder]:
-        _flush(path)
+        (folder / name).write_text(sealed(content), encoding="utf-8")
+    flush(folder)
     target = home / fingerprint
     try:
         folder.rename(target)
@@ -151,17 +176,12 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
     return target
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _files(folder: Path, name: str, outcome: Outcome) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The files of one table, by their place in the folder."""
+    if not outcome.parts:
+        yield f"{name}.parquet", {"table": name, "digest": file_digest(folder / f"{name}.parquet")}
+    for file, facts in outcome.files.items():
+        yield f"{name}.parquet/{file}", {"table": name, **facts}
 
 
 def _show_quarantine(home: Path, staged: Path) -> None:
@@ -177,32 +197,8 @@ def _show_quarantine(home: Path, staged: Path) -> None:
         copy.replace(shown / path.name)
 
 
-def _sealed(content: Mapping[str, Any]) -> str:
-    """JSON text that holds the digest of all else that it holds."""
-    plain = json.dumps(content, sort_keys=True)
-    return (
-        json.dumps({**content, "digest": hashlib.sha256(plain.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
-    )
-
-
-def _unsealed(path: Path) -> dict[str, Any]:
-    """What `_sealed` wrote; raises DataError where a byte is not as it was written."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        digest = content.pop("digest", None)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise _damaged(path) from error
-    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
-        raise _damaged(path)
-    return content
-
-
-def _damaged(path: Path) -> DataError:
-    return DataError(f"{path} is damaged. Delete the folder {path.parent}, and run again.")
-
-
 def _opened(folder: Path) -> Staged:
-    manifest, report = _unsealed(folder / MANIFEST), _unsealed(folder / REPORT)
+    manifest, report = unsealed(folder / MANIFEST), unsealed(folder / REPORT)
     return Staged(
         folder=folder,
         fingerprint=manifest["fingerprint"],
@@ -220,31 +216,34 @@ def open_tables(
     Each file is compared with its digest first. Raises DataError where one is damaged, MissingExtra where the engine
     is not installed, UsageError where it is none of ours.
     """
-    manifest = _unsealed(staged.folder / MANIFEST)
-    paths = {name: staged.folder / f"{name}.parquet" for name in manifest["files"]}
-    for name, path in paths.items():
-        if not path.exists() or _digest(path) != manifest["files"][name]:
-            raise _damaged(path)
+    files: dict[str, dict[str, Any]] = unsealed(staged.folder / MANIFEST)["files"]
+    paths: dict[str, list[Path]] = {}
+    for place, facts in files.items():
+        path = staged.folder / place
+        if not path.exists() or file_digest(path) != facts["digest"]:
+            raise damaged(path)
+        paths.setdefault(facts["table"], []).append(path)
     frames = _frames(paths, engine, memory_limit, threads)
     return Tables(frames=frames, columns=staged.columns, fingerprint=staged.fingerprint, engine=engine)
 
 
 def _frames(
-    paths: Mapping[str, Path], engine: str, memory_limit: str, threads: int | None
+    paths: Mapping[str, Sequence[Path]], engine: str, memory_limit: str, threads: int | None
 ) -> dict[str, nw.LazyFrame[Any]]:
+    named = {name: [str(path) for path in of] for name, of in paths.items()}
     if engine == "duckdb":
         connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit})
         if threads:
             connection.execute(f"SET threads = {threads}")
         connection.execute("SET TimeZone = 'UTC'")
-        return {name: nw.from_native(connection.read_parquet(str(path))) for name, path in paths.items()}
+        return {name: nw.from_native(connection.read_parquet(of)) for name, of in named.items()}
     if engine == "polars":
         import polars as pl
 
-        return {name: nw.from_native(pl.scan_parquet(path)) for name, path in paths.items()}
+        return {name: nw.from_native(pl.scan_parquet(of)) for name, of in named.items()}
     if engine == "spark":
         session = _spark()
-        return {name: nw.from_native(session.read.parquet(str(path))) for name, path in paths.items()}
+        return {name: nw.from_native(session.read.parquet(*of)) for name, of in named.items()}
     raise UsageError(f"There is no engine {engine!r}{did_you_mean(engine, ENGINES)}: {', '.join(ENGINES)}")
 
 

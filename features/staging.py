@@ -1,9 +1,9 @@
-"""One company's tables through the engine: every row read once, checked, counted, and written in contract form."""
+"""One table through the engine: every row read once, checked, counted, and written in contract form."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,7 +19,7 @@ from features.relations import ROW
 from features.report import warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -44,6 +44,10 @@ class Bench:
     connection: duckdb.DuckDBPyConnection
     folder: Path
     now_us: int
+    published: Path
+    """Where folders of tables that were staged before stand."""
+    shelf: Path
+    """Where parts of tables that were read before are kept."""
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement of ours and return what it gives."""
@@ -63,23 +67,10 @@ class Outcome:
     future_from_us: int | None
     columns: tuple[str, ...]
     warnings: tuple[str, ...]
-
-
-def stage_tables(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
-    """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything."""
-    (bench.folder / "quarantine").mkdir()
-    first = [name for name in REFERRED if name in plans]
-    for name in first:
-        _parse(bench, plans[name])
-        relation, sql = remembered(name)
-        bench.rows(f"CREATE TABLE {relation} AS {sql}")
-    outcomes = {}
-    for name, plan in plans.items():
-        if name not in first:
-            _parse(bench, plan)
-        outcomes[name] = _finish(bench, plan, plans)
-        bench.rows(f"DROP TABLE {parsed(name)}")
-    return outcomes
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Digest and facts of each file, where the table is a folder of several."""
+    parts: tuple[str, ...] = ()
+    """Names of the parts that it was put together from."""
 
 
 def parsed(table: str) -> str:
@@ -87,7 +78,8 @@ def parsed(table: str) -> str:
     return f"{OWN}.parsed_{table}"
 
 
-def _parse(bench: Bench, plan: Plan) -> None:
+def parse(bench: Bench, plan: Plan) -> None:
+    """Make the relation `parsed` of a table: every row of its source, judged."""
     query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
     try:
         bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
@@ -152,7 +144,7 @@ def contract_form(
     if repeated and table.key:
         key = quoted(table.key)
         versions = f"SELECT DISTINCT {content} FROM {rows} WHERE {key} IN (SELECT key FROM {repeated})"
-        order = f"PARTITION BY {key} ORDER BY ingested_us, {_tie_order(table)}"
+        order = f"PARTITION BY {key} ORDER BY ingested_us, {tie_order(table)}"
         plain = (
             f"{plain} WHERE {key} IS NULL OR {key} NOT IN (SELECT key FROM {repeated}) UNION ALL "
             f"SELECT {content}, lead(ingested_us) OVER ({order}) AS superseded_us FROM ({versions})"
@@ -173,7 +165,7 @@ def contract_form(
     )
 
 
-def _tie_order(table: Table) -> str:
+def tie_order(table: Table) -> str:
     """Content in an order that lets no fact of a later date decide a tie before that date: an open date counts as last.
 
     First what a row says of its own time, then the later dates, then what comes with them.
@@ -184,8 +176,14 @@ def _tie_order(table: Table) -> str:
     return ", ".join(f"{quoted(column)} NULLS LAST" for column in [*first, *later, *facts])
 
 
-def _finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
-    """Write one table and its quarantine, and count what happened to its rows."""
+def remember(bench: Bench, name: str) -> None:
+    """Make the relation that references into a parsed table are held against."""
+    relation, sql = remembered(name)
+    bench.rows(f"CREATE TABLE {relation} AS {sql}")
+
+
+def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
+    """Write one parsed table and its quarantine, and count what happened to its rows."""
     table, name = plan.table, plan.table.name
     empty = _columns_of_wrong_type(bench, plan)
     repeated = _repeated(bench, table)
@@ -199,43 +197,60 @@ def _finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
         targets=targets,
         has_polarity=name in TEXTS,
     )
-    key = [quoted(table.key)] if table.key else []
-    order = ", ".join(["own_us", *key, "ingested_us", "hash(staged)"])
     path = literal(str(bench.folder / f"{name}.parquet"))
-    (written,) = bench.row(f"COPY (SELECT * FROM ({query}) staged ORDER BY {order}) TO {path} (FORMAT parquet)")
-    _write_quarantine(bench, name)
-    report = _figures(bench, table, written) | {"reasons": _reasons(bench, table, repeated, targets)}
+    ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
+    (written,) = bench.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
+    write_quarantine(bench, name, bench.folder / "quarantine" / f"{name}.parquet")
+    report = _report(bench, table, written) | {"reasons": _reasons(bench, table, repeated, targets)}
     accepted_until_us, future_from_us = bench.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
         f"FROM {parsed(name)}"
     )
     columns = tuple(column for column in plan.inputs if column not in empty)
-    told = (*plan.warnings, *(_left_out(table, column) for column in empty), *warnings(table, columns, report))
+    told = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
     return Outcome(report, accepted_until_us, future_from_us, columns, told)
 
 
-def _left_out(table: Table, column: str) -> str:
+def row_order(table: Table, relation: str) -> str:
+    """The one order of the rows of a table in contract form, for ORDER BY."""
+    key = [quoted(table.key)] if table.key else []
+    return ", ".join(["own_us", *key, "ingested_us", f"hash({relation})"])
+
+
+def left_out(table: Table, column: str) -> str:
+    """What is said of a column that cannot be used."""
     wanted = WANTED[table.columns[column].kind]
     return f"{table.name}.{column} is left out: not one of its values can be read as {wanted}"
 
 
 def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
-    """Optional columns of which no value can be read. Raises WrongType for a required one."""
-    table, name = plan.table, plan.table.name
-    broken = bench.rows(
+    name, table = plan.table.name, plan.table
+    broken = broken_columns(bench, name)
+    readable = {}
+    for column, _, _ in broken:
+        (readable[column],) = bench.row(f"SELECT count({quoted(table.columns[column].staged)}) FROM {parsed(name)}")
+    return unusable_columns(table, broken, readable)
+
+
+def broken_columns(bench: Bench, name: str) -> list[tuple[str, str, int]]:
+    """Columns of a parsed table with values that cannot be read: the name, one raw row, and how many there are."""
+    return bench.rows(
         "SELECT problem.column, any_value(raw), count(*) "
         f"FROM (SELECT raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
         f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
     )
+
+
+def unusable_columns(table: Table, broken: Iterable[tuple[str, str, int]], readable: Mapping[str, int]) -> list[str]:
+    """Optional columns of which no value can be read. Raises WrongType for a required one."""
     empty = []
     for column, raw_row, times in broken:
         declared = table.columns[column]
-        (readable,) = bench.row(f"SELECT count({quoted(declared.staged)}) FROM {parsed(name)}")
-        if readable or times < FEW:
+        if readable[column] or times < FEW:
             continue
         if declared.is_required:
             wanted = f"one of {', '.join(declared.values)}" if declared.values else WANTED[declared.kind]
-            raise WrongType(name, column, wanted, str(json.loads(raw_row)[column]))
+            raise WrongType(table.name, column, wanted, str(json.loads(raw_row)[column]))
         empty.append(column)
     return empty
 
@@ -282,56 +297,63 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> 
     connection.unregister("kept")
 
 
-def _write_quarantine(bench: Bench, name: str) -> None:
+def write_quarantine(bench: Bench, name: str, path: Path) -> None:
     """Write what was refused or nulled, one row per problem; no file where there is nothing."""
     broken = f"FROM {parsed(name)} WHERE problems IS NOT NULL"
     if not bench.row(f"SELECT count(*) {broken}")[0]:
         return
-    path = literal(str(bench.folder / "quarantine" / f"{name}.parquet"))
     bench.rows(
         f'COPY (SELECT row, problem.scope AS scope, problem.column AS "column", problem.reason AS reason, raw '
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
-        f'ORDER BY row, scope DESC, "column", reason) TO {path} (FORMAT parquet)'
+        f'ORDER BY row, scope DESC, "column", reason) TO {literal(str(path))} (FORMAT parquet)'
     )
 
 
-def _figures(bench: Bench, table: Table, written: int) -> dict[str, int]:
-    """Counts of rows: as handed over, refused, repaired, collapsed; broken cells; rows of unknown customers."""
+def figures(bench: Bench, name: str) -> dict[str, int]:
+    """Counts of the rows of a parsed table: as handed over, refused, repaired; and of broken cells."""
     rows, refused, repaired, cells = bench.row(
         "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
         "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
-        f"FROM {parsed(table.name)}"
+        f"FROM {parsed(name)}"
     )
-    orphans = 0
+    return {"rows": rows, "quarantined": refused, "cells": cells, "repaired": repaired}
+
+
+def _report(bench: Bench, table: Table, written: int) -> dict[str, int]:
+    """The figures of a table, with the rows that collapsed and those of unknown customers."""
+    found, orphans = figures(bench, table.name), 0
     if table.customer and table.name != "customers":
         customer = quoted(table.customer)
         (orphans,) = bench.row(
             f"SELECT count(*) FROM {accepted(table.name)} AND {customer} IS NOT NULL "
             f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
         )
-    return {
-        "rows": rows,
-        "quarantined": refused,
-        "cells": cells,
-        "repaired": repaired,
-        "duplicates": rows - refused - written,
-        "orphans": orphans,
-    }
+    return {**found, "duplicates": found["rows"] - found["quarantined"] - written, "orphans": orphans}
 
 
 def _reasons(bench: Bench, table: Table, repeated: str | None, targets: Mapping[str, str]) -> dict[str, int]:
     """How often each reason was met, by code; what is merely counted among them."""
-    problems = f"SELECT unnest(problems) AS problem FROM {parsed(table.name)} WHERE problems IS NOT NULL"
-    found = dict(bench.rows(f"SELECT problem.reason, count(*) FROM ({problems}) GROUP BY ALL"))
-    for code, sql in _counted(table, repeated, targets):
+    found = problem_counts(bench, table)
+    for code, sql in _counted_across(table, repeated, targets):
         found[code] = found.get(code, 0) + bench.row(sql)[0]
     return {code: count for code, count in sorted(found.items()) if count}
 
 
-def _counted(table: Table, repeated: str | None, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Queries for what stays and is counted."""
+def problem_counts(bench: Bench, table: Table) -> dict[str, int]:
+    """How often each reason was met that a row gives by itself."""
+    problems = f"SELECT unnest(problems) AS problem FROM {parsed(table.name)} WHERE problems IS NOT NULL"
+    found = dict(bench.rows(f"SELECT problem.reason, count(*) FROM ({problems}) GROUP BY ALL"))
     rows = accepted(table.name)
-    yield "refund_negated", f"SELECT count(*) FROM {rows} AND is_repaired"
+    (found["refund_negated"],) = bench.row(f"SELECT count(*) FROM {rows} AND is_repaired")
+    if table.name == "surveys":
+        is_other = "instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)"
+        (found["other_scale"],) = bench.row(f"SELECT count(*) FROM {rows} AND {is_other}")
+    return found
+
+
+def _counted_across(table: Table, repeated: str | None, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Queries for what stays and is counted, where it takes other rows to tell."""
+    rows = accepted(table.name)
     for column, target in targets.items():
         name = quoted(column)
         yield (
@@ -343,11 +365,6 @@ def _counted(table: Table, repeated: str | None, targets: Mapping[str, str]) -> 
             "before_created_at",
             f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
             "WHERE own_us < created_us",
-        )
-    if table.name == "surveys":
-        yield (
-            "other_scale",
-            f"SELECT count(*) FROM {rows} AND instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)",
         )
     if repeated and table.key:
         content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))

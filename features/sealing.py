@@ -1,0 +1,55 @@
+"""Files that are there whole or not at all: descriptions that hold their own digest, digests of files, flushing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from features.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """JSON text that holds the digest of all else that it holds."""
+    plain = json.dumps(content, sort_keys=True)
+    return (
+        json.dumps({**content, "digest": hashlib.sha256(plain.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
+    )
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """What `sealed` wrote; raises DataError where a byte is not as it was written."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop("digest", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise damaged(path) from error
+    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
+        raise damaged(path)
+    return content
+
+
+def damaged(path: Path) -> DataError:
+    """The error of a file that is not as it was written, with the mend."""
+    return DataError(f"{path} is damaged. Delete the folder {path.parent}, and run again.")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(folder: Path) -> None:
+    """Have a folder and all that it holds on the disk, not in the system's memory."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,173 @@
+"""A table in several files equals the same rows in one file, whether its files came at once or one after another."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from handed_over import NOW_US, read, row, write_csv
+
+from features.contract import DAY_US
+from features.errors import DataError, WrongType
+from features.project import Project
+from features.sources import open_tables, stage
+
+START = datetime(2025, 9, 1, 5, tzinfo=UTC)
+
+
+def events(seed, weeks=4, each=12):
+    """Weeks of events with keys that return: late, corrected, withdrawn, repeated, broken, and without a customer."""
+    draw = random.Random(seed)
+    found = []
+    for week in range(weeks):
+        rows = []
+        for number in range(each):
+            at = START + timedelta(days=7 * week - draw.choice((0, 0, 0, 3, 9)), hours=draw.randint(0, 90))
+            told = at + timedelta(days=draw.choice((0, 0, 0, 2, 12)), seconds=draw.randint(0, 2))
+            returning = draw.random() < 0.4
+            rows.append(
+                row(
+                    "usage_events",
+                    event_id=draw.choice(("", f"e{draw.randint(0, 9)}")) if returning else f"w{week}n{number}",
+                    customer_id=draw.choice(("c1", "c2", "nobody", "")) if draw.random() < 0.2 else "c1",
+                    occurred_at="soon" if draw.random() < 0.05 else at.isoformat(),
+                    ingested_at=told.isoformat(),
+                    value=draw.choice(("1", "2.5", "many", "")),
+                    is_deleted=draw.choice(("false", "false", "true")),
+                )
+            )
+        found.append([*rows, rows[-1]] if week % 2 else rows)
+    found[-1].append(found[0][3])
+    return found
+
+
+def handed_over(folder, weeks):
+    """Customers, and events in one file per week, as CSV."""
+    people = [row("customers"), row("customers", customer_id="c2", created_at="2025-09-20")]
+    write_csv(folder, {"customers": people})
+    parts = folder / "usage_events"
+    parts.mkdir(exist_ok=True)
+    for number, rows in enumerate(weeks):
+        write_csv(parts, {f"part-{number}": rows})
+    return folder
+
+
+def staged(folder, home, now_us=NOW_US):
+    return stage(Project(home=home, location=str(folder)), now_us)
+
+
+def content(found):
+    """All rows of the events as a set that does not hang on files, with how often each is there."""
+    frame = pl.concat([pl.read_parquet(path) for path in sorted(found.folder.rglob("usage_events*/*.parquet"))])
+    return frame.group_by(frame.columns).len().sort(frame.columns)
+
+
+def files(found):
+    return {path.name: pl.read_parquet(path) for path in (found.folder / "usage_events.parquet").iterdir()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_files_that_come_week_by_week_give_what_files_that_come_at_once_give(tmp_path, seed):
+    weeks = events(seed)
+    at_once = staged(handed_over(tmp_path / "at once", weeks), tmp_path / "home")
+    for number in range(1, len(weeks) + 1):
+        one_by_one = staged(handed_over(tmp_path / "growing", weeks[:number]), tmp_path / "other")
+    here, there = files(one_by_one), files(at_once)
+    assert here.keys() == there.keys()
+    assert all(here[name].equals(there[name]) for name in here), "rows in one order, the same to the bit"
+    assert one_by_one.counted == at_once.counted
+    shown = [tmp_path / home / "quarantine" / "usage_events.parquet" for home in ("home", "other")]
+    assert pl.read_parquet(shown[0]).equals(pl.read_parquet(shown[1]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_several_files_give_the_rows_and_figures_of_one(tmp_path, seed):
+    weeks = events(seed)
+    several = staged(handed_over(tmp_path / "several", weeks), tmp_path / "home")
+    folder = handed_over(tmp_path / "one", [])
+    write_csv(folder, {"usage_events": [one for rows in weeks for one in rows]})
+    (folder / "usage_events").rmdir()
+    one = staged(folder, tmp_path / "other")
+    whole = read(one, "usage_events")
+    assert content(several).equals(whole.group_by(whole.columns).len().sort(whole.columns))
+    assert several.counted == one.counted
+    assert several.counted["tables"]["usage_events"]["reasons"]["not_a_number"] > 0
+    found, expected = (
+        pl.read_parquet(tmp_path / home / "quarantine/usage_events.parquet") for home in ("home", "other")
+    )
+    assert found.equals(expected)
+
+
+def test_rows_lie_by_week_of_ingestion_and_a_view_can_tell_from_when_a_file_is_known(tmp_path):
+    found = staged(handed_over(tmp_path / "tables", events(1)), tmp_path / "home")
+    manifest = json.loads((found.folder / "manifest.json").read_text())
+    for path in (found.folder / "usage_events.parquet").iterdir():
+        frame = pl.read_parquet(path)
+        weeks = (frame["ingested_us"] - 4 * DAY_US) // (7 * DAY_US)
+        assert weeks.to_list() == [int(path.name.split("-")[0])] * len(frame)
+        until_us = manifest["files"][f"usage_events.parquet/{path.name}"]["known_until_us"]
+        known_us = [max(row) for row in frame.select("own_us", "ingested_us").rows()]
+        assert all(us <= until_us for us in known_us)
+
+
+def test_a_file_that_was_read_is_not_checked_again(tmp_path, monkeypatch):
+    folder = handed_over(tmp_path / "tables", events(1))
+    staged(folder, tmp_path / "home")
+    from features import parts
+
+    read_now = []
+    monkeypatch.setattr(
+        parts, "parse", lambda bench, plan, real=parts.parse: (read_now.append(plan), real(bench, plan))
+    )
+    handed_over(folder, [*events(1), *events(9, weeks=1)])
+    staged(folder, tmp_path / "home")
+    assert len(read_now) == 1
+    staged(handed_over(tmp_path / "changed", [events(2)[0], *events(1)[1:]]), tmp_path / "home")
+    assert len(read_now) == 2
+
+
+def test_a_row_that_was_in_the_future_counts_once_its_day_has_come(tmp_path):
+    weeks = [[row("usage_events")], [row("usage_events", occurred_at="2026-01-10")]]
+    folder = handed_over(tmp_path / "tables", weeks)
+    counts = {}
+    for days in (0, 12, 0):
+        found = staged(folder, tmp_path / "home", NOW_US + days * DAY_US)
+        counts.setdefault(days, []).append(found.counted["tables"]["usage_events"]["quarantined"])
+    assert counts == {0: [1, 1], 12: [0]}
+
+
+def test_a_kept_file_that_is_damaged_is_told_with_the_mend(tmp_path):
+    folder = handed_over(tmp_path / "tables", events(1))
+    staged(folder, tmp_path / "home")
+    for path in [*(tmp_path / "home/parts").rglob("0*.parquet")]:
+        frame = pl.read_parquet(path)
+        path.unlink()
+        frame.with_columns(event=pl.lit("other")).write_parquet(path)
+    handed_over(folder, [*events(1), *events(9, weeks=1)])
+    for path in [*(tmp_path / "home/staged").glob("*/usage_events.parquet/*")]:
+        path.unlink()
+    with pytest.raises(DataError, match=r"is damaged. Delete the folder .*parts/usage_events"):
+        staged(folder, tmp_path / "home")
+
+
+def test_a_wrong_type_throughout_is_told_across_files(tmp_path):
+    weeks = [
+        [row("usage_events", value="many", occurred_at="soon")],
+        [row("usage_events", value="few", occurred_at="x")],
+    ]
+    with pytest.raises(WrongType, match="occurred_at"):
+        staged(handed_over(tmp_path / "tables", weeks), tmp_path / "home")
+    weeks = [[row("usage_events", value="many")], [row("usage_events", value="few")]]
+    found = staged(handed_over(tmp_path / "other", weeks), tmp_path / "home")
+    assert "value" not in found.columns["usage_events"]
+    assert any("usage_events.value is left out" in warning for warning in found.counted["warnings"])
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_files_open_as_one_table(tmp_path, engine):
+    found = staged(handed_over(tmp_path / "tables", events(3)), tmp_path / "home")
+    frame = open_tables(found, engine).frames["usage_events"].collect("polars").to_native()
+    assert len(frame) == content(found)["len"].sum()
