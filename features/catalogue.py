@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Better = Literal["higher", "lower", "neither"]
 Unavailable = Literal["no_input", "no_model"]
+HIDDEN_BELOW = 5
+"""Fewer observations than this are not shown, unless the metric or the company says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,15 @@ class Items:
 
     The function takes the moment and the window in days, and returns a frame with `unit` (unique text), `customer_id`
     (null where the unit belongs to nobody; left out where a metric cannot be split by customers) and what the metrics
-    read; or Absent. `needs` are tables or `table.column`, alternatives parted by `|`.
+    read; or Absent. `needs` are tables or `table.column`, alternatives parted by `|`. `is_sample`: a unit is a customer
+    who was asked, so that the size of a finite population narrows the interval.
     """
 
     name: str
     prepare: Callable[[Moment, int | None], Frame | Absent]
     needs: tuple[str, ...]
     population: str
+    is_sample: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,14 @@ class Row:
         return nw.col(name)
 
 
-def items(*needs: str) -> Callable[[Callable[[Moment, int | None], Frame | Absent]], Items]:
+def items(*needs: str, is_sample: bool = False) -> Callable[[Callable[[Moment, int | None], Frame | Absent]], Items]:
     """Declare items; the first paragraph of the docstring is the population that the envelope names."""
     for need in needs:
         _check_need(need)
 
     def declare(function: Callable[[Moment, int | None], Frame | Absent]) -> Items:
         population = _docstring(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
-        return Items(function.__name__, function, needs, population[0].lower() + population[1:])
+        return Items(function.__name__, function, needs, population[0].lower() + population[1:], is_sample)
 
     return declare
 
@@ -156,7 +160,7 @@ def metric(
     needs: Sequence[str] = (),
     version: str = "1",
     when_zero: str = "empty",
-    hidden_below: int = 5,
+    hidden_below: int = HIDDEN_BELOW,
     unavailable: Unavailable | None = None,
 ) -> Callable[[Callable[..., Mapping[str, nw.Expr]]], Callable[..., Mapping[str, nw.Expr]]]:
     """Declare a metric; the function takes one unit and returns the parts that its kind puts together.

@@ -61,8 +61,8 @@ class Kind(Protocol):
     def estimate(self, parts: Parts) -> Estimate:
         """The value for the units given."""
 
-    def ends(self, parts: Parts) -> Interval | None:
-        """The interval of the value; None where there is none to give."""
+    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
+        """The interval of the value; None where there is none. `population`: how many units there are, where known."""
 
 
 class _Shown:
@@ -115,10 +115,10 @@ class Proportion(_Shown):
         variance = None if self.through else 10_000 * share * (1 - share)
         return Estimate(100 * self._mapped(share), round(n), missing, variance)
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Wilson's interval."""
         (hits,), n, _ = _counts(parts, "hit")
-        found = intervals.wilson(hits, n)
+        found = intervals.wilson(hits, n, population)
         mapped = [np.asarray(100 * self._mapped(float(end))) for end in (found.low, found.high)]
         return Interval(mapped[0], mapped[1], found.method)
 
@@ -142,10 +142,10 @@ class Trinomial(_Shown):
         difference = (up - down) / n
         return Estimate(100 * difference, round(n), missing, 10_000 * ((up + down) / n - difference**2))
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Adjusted Wald."""
         (up, down), n, _ = _counts(parts, "up", "down")
-        return intervals.trinomial(up, down, n)
+        return intervals.trinomial(up, down, n, population)
 
 
 @dataclass(frozen=True)
@@ -175,15 +175,15 @@ class Mean(_Shown):
             return Estimate(None, 0, missing)
         return Estimate(float(values.mean()), len(values), missing, float(values.var()))
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Student's t from 30 observations on, else a bootstrap."""
         values = self._values(parts)
         if self.bootstrap_always or len(values) < FEW:
-            found = intervals.bootstrap(values)
+            found = intervals.bootstrap(values, population=population)
         else:
             centre = values.mean()
             apart = values - centre  # sums about the mean keep the digits
-            around = intervals.student_mean(apart.sum(), (apart**2).sum(), len(values))
+            around = intervals.student_mean(apart.sum(), (apart**2).sum(), len(values), population)
             found = Interval(np.asarray(around.low + centre), np.asarray(around.high + centre), around.method)
         return found.within(*self.limits) if self.limits else found
 
@@ -218,7 +218,7 @@ class Ratio(_Shown):
         variance = 10_000 * value * (1 - value) if self.is_share else None
         return Estimate(self.scale * value, n, missing, variance)
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """The linearised interval over units."""
         top, bottom, _ = self._columns(parts)
         if self.is_share and top.sum() in (0, bottom.sum()):
@@ -243,7 +243,7 @@ class Rate(_Shown):
         n = int(np.count_nonzero(parts["exposure"] > 0))
         return Estimate(self.per * events / exposure if exposure else None, n, missing)
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Garwood's exact interval."""
         (events, exposure), _, _ = _counts(parts, "events", "exposure")
         return intervals.garwood(events, exposure / self.per)
@@ -262,7 +262,7 @@ class Total(_Shown):
         known = parts["amount"][_known(parts, "amount")]
         return Estimate(float(known.sum()), int(np.count_nonzero(known)), len(parts["amount"]) - len(known))
 
-    def ends(self, parts: Parts) -> None:
+    def ends(self, parts: Parts, population: int | None = None) -> None:
         """A count has no interval."""
         return
 
@@ -281,7 +281,7 @@ class Quotient(_Shown):
         top, bottom, n = (float(np.nansum(parts[name])) for name in self.required)
         return Estimate(self.scale * top / bottom if bottom else None, round(n))
 
-    def ends(self, parts: Parts) -> None:
+    def ends(self, parts: Parts, population: int | None = None) -> None:
         """What is known exactly has no interval."""
         return
 
@@ -300,7 +300,7 @@ class Median(_Shown):
         missing = len(parts["value"]) - len(values)
         return Estimate(float(np.median(values)) if len(values) else None, len(values), missing)
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Distribution-free interval between two order statistics, at least 95 % sure where n is 6 or more.
 
         Source: Conover 1999, *Practical Nonparametric Statistics*, section 3.2.
@@ -360,9 +360,9 @@ class Figure(_Shown):
         with np.errstate(divide="ignore", invalid="ignore"):
             return _number(statistic(means)[0])
 
-    def ends(self, parts: Parts) -> Interval:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Percentile bootstrap over the units."""
-        found = intervals.bootstrap(self._values(parts)[0], self.statistic)
+        found = intervals.bootstrap(self._values(parts)[0], self.statistic, population=population)
         return found.within(*self.limits) if self.limits else found
 
 
@@ -385,6 +385,6 @@ class Custom(_Shown):
         """The value for the units given."""
         return self.value(parts)
 
-    def ends(self, parts: Parts) -> Interval | None:
+    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
         """The interval of the value."""
         return self.range(parts)

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute
-
-from features.catalogue import Absent, chosen_metrics, definition_lines
+from features.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
 from features.contract import DAY_US
+from features.counting import Splitter, all_counted
 from features.kinds import FEW, Estimate
 from features.language import LEXICON_VERSION
-from features.moment import UNKNOWN, Moment, can_split, check_split, collected
+from features.moment import NO_SETTINGS, Moment, can_split, check_split
 from features.shrinkage import shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from features.asof import Frame, Tables
-    from features.catalogue import Items, Metric
-    from features.kinds import Floats, Parts
+    from features.catalogue import Metric
+    from features.counting import Counted, Segment
+    from features.moment import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,26 +68,6 @@ class Envelope:
         return {name: _rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-@dataclass(frozen=True)
-class Counted:
-    """The units of some items with the parts of all their metrics, ordered by unit."""
-
-    parts: Mapping[str, Floats]
-    customers: pa.ChunkedArray | None
-
-    def of(self, metric: Metric) -> Parts:
-        """The parts of one metric."""
-        return {name: self.parts[_column(metric, name)] for name in metric.parts}
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Part of the units: its name (None for all) and their positions."""
-
-    name: str | None
-    rows: slice | np.ndarray[Any, np.dtype[np.int64]]
-
-
 def measure(
     tables: Tables,
     as_of_us: int,
@@ -100,6 +76,7 @@ def measure(
     scores: Frame | None = None,
     *,
     bootstraps: bool = True,
+    settings: Settings = NO_SETTINGS,
 ) -> list[Envelope]:
     """Measure the company at an instant, as known just before it.
 
@@ -110,6 +87,7 @@ def measure(
         by: what to split by, one of `features.moment.SEGMENTS`; the company as a whole where None.
         scores: a published snapshot's scores of that instant, for the metrics that rest on a model.
         bootstraps: whether to compute the intervals that are bootstraps; they take most of the time.
+        settings: what the company has set for its metrics.
 
     Returns:
         One envelope per metric, or per metric and segment, in the order of the catalogue. Split, and without ids,
@@ -120,7 +98,7 @@ def measure(
     """
     if by is not None:
         check_split(tables, by)
-    return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps)
+    return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps, settings=settings)
 
 
 def measure_by(
@@ -131,37 +109,32 @@ def measure_by(
     scores: Frame | None = None,
     *,
     bootstraps: bool = True,
+    settings: Settings = NO_SETTINGS,
 ) -> list[Envelope]:
     """Measure as `measure` does, for several splits at the cost of one pass over the tables.
 
     A split by a column that the company did not hand over is left out.
     """
     metrics = chosen_metrics(ids)
-    moment = Moment(tables, as_of_us, scores)
-    bys = [by for by in bys if by is None or can_split(tables, by)]
+    moment = Moment(tables, as_of_us, scores, settings)
+    return envelopes_of(moment, metrics, bys, everything=ids is None, bootstraps=bootstraps)
+
+
+def envelopes_of(
+    moment: Moment, metrics: Sequence[Metric], bys: Sequence[str | None], *, everything: bool, bootstraps: bool
+) -> list[Envelope]:
+    """Envelopes of metrics at a moment; with `everything`, what cannot be had or split is left out of a split."""
+    bys = [by for by in bys if by is None or can_split(moment.tables, by)]
     labels = {by: None if by is None else moment.labels(by) for by in bys}
-    counted = _all_counted(moment, metrics)
+    counted = all_counted(moment, metrics)
     found = []
     for by in bys:
-        run = _Run(moment, by, labels[by], bootstraps)
+        run = Measurer(moment, by, labels[by], bootstraps)
         for metric in metrics:
             envelopes = run.envelopes(metric, counted[metric.id])
-            if by is None or ids is not None or envelopes[0].segment is not None:
+            if by is None or not everything or envelopes[0].segment is not None:
                 found += envelopes
     return found
-
-
-def series(
-    tables: Tables,
-    instants: Sequence[int],
-    ids: Iterable[str] | None = None,
-    by: str | None = None,
-    *,
-    bootstraps: bool = False,
-) -> list[Envelope]:
-    """Measure at several instants, each as known just before it; envelopes in the order of the instants."""
-    chosen = None if ids is None else list(ids)
-    return [found for instant in instants for found in measure(tables, instant, chosen, by, bootstraps=bootstraps)]
 
 
 def definition_fingerprint() -> str:
@@ -169,105 +142,55 @@ def definition_fingerprint() -> str:
     return hashlib.sha256("\n".join([f"lexicon {LEXICON_VERSION}", *definition_lines()]).encode()).hexdigest()
 
 
-def _column(metric: Metric, part: str) -> str:
-    return f"{metric.id}__{part}"
-
-
-def _all_counted(moment: Moment, metrics: Sequence[Metric]) -> dict[str, Counted | Absent]:
-    """The units of each metric, or why there are none; metrics over the same items are one pass."""
-    found: dict[str, Counted | Absent] = {}
-    together: dict[tuple[str, int | None], list[Metric]] = defaultdict(list)
-    for metric in metrics:
-        absent = _absent(moment, metric)
-        if absent is not None or metric.items is None:
-            found[metric.id] = absent or Absent("not_applicable", "no_input")
-        else:
-            together[metric.items.name, metric.window_days].append(metric)
-    for (_, days), members in together.items():
-        assert members[0].items is not None
-        counted = _counted(moment, members[0].items, days, members)
-        found |= {metric.id: counted for metric in members}
-    return found
-
-
-def _absent(moment: Moment, metric: Metric) -> Absent | None:
-    """What the metric needs and the company does not have."""
-    if metric.unavailable:
-        return Absent("not_applicable", metric.unavailable)
-    for need in metric.inputs:
-        alternatives = [alternative.partition(".") for alternative in need.split("|")]
-        if any(moment.has(table, *([column] if column else [])) for table, _, column in alternatives):
-            continue
-        lacks_table = not any(moment.has(table) for table, _, _ in alternatives)
-        names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
-        return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
-    return None
-
-
-def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
-    frame = items.prepare(moment, days)
-    if isinstance(frame, Absent):
-        return frame
-    keys = ["unit", *(["customer_id"] if "customer_id" in frame.collect_schema().names() else [])]
-    parts = {_column(metric, name): part for metric in metrics for name, part in metric.parts.items()}
-    table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
-    table = table.sort_by("unit")
-    arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
-    return Counted(arrays, table["customer_id"] if "customer_id" in keys else None)
-
-
-class _Run:
+class Measurer:
     """One split of one moment."""
 
     def __init__(self, moment: Moment, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
         self.moment, self.by, self.bootstraps = moment, by, bootstraps
-        self.labels = labels
-        self._segments: dict[int, list[Segment]] = {}
+        self.splitter = Splitter(moment, labels)
 
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
         """One envelope per segment; one without a segment where there is nothing to split."""
         if isinstance(counted, Absent):
             return [self._enveloped(metric, None, Estimate(None, 0, status=counted.status, reason=counted.reason))]
-        if self.labels is not None and counted.customers is None:
+        if self.by is not None and counted.customers is None:
             company = Estimate(None, 0, status="not_applicable", reason="company_level: cannot be split by customers")
             return [self._enveloped(metric, None, company)]
-        parts = counted.of(metric)
-        found = [self._measured(metric, segment, parts) for segment in self._split(counted)]
+        found = [self.measured(metric, segment, counted) for segment in self.splitter.segments(counted)]
         return [envelope for envelope, _ in found] if self.by is None else _with_shrunk(found)
 
-    def _split(self, counted: Counted) -> list[Segment]:
-        """The segments of the units; each segment that a customer has is there, with or without units."""
-        if self.labels is None:
-            return [Segment(None, slice(None))]
-        if id(counted) not in self._segments:
-            self._segments[id(counted)] = list(self._positions(counted))
-        return self._segments[id(counted)]
-
-    def _positions(self, counted: Counted) -> Iterator[Segment]:
-        assert self.labels is not None
-        people = self.moment.people["customer_id"]
-        place = pa.compute.index_in(counted.customers, value_set=people).fill_null(len(people)).to_numpy()
-        names, codes = np.unique(np.array([*self.labels, UNKNOWN], dtype=object).astype(str), return_inverse=True)
-        code = codes[place]
-        has_unknown = UNKNOWN in self.labels
-        for position, name in enumerate(names):
-            rows = np.flatnonzero(code == position)
-            if name != UNKNOWN or has_unknown or len(rows):
-                yield Segment(str(name), rows)
-
-    def _measured(self, metric: Metric, segment: Segment, parts: Parts) -> tuple[Envelope, Estimate]:
+    def measured(self, metric: Metric, segment: Segment, counted: Counted) -> tuple[Envelope, Estimate]:
+        """The envelope of one segment, and the estimate behind it."""
         assert metric.kind is not None
-        chosen = {name: values[segment.rows] for name, values in parts.items()}
-        estimate = _with_status(metric, metric.kind.estimate(chosen))
+        chosen = counted.of(metric, segment)
+        estimate = self._with_status(metric, metric.kind.estimate(chosen))
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate
-        interval = metric.kind.ends(chosen)
+        is_finite = segment.name is None and metric.items is not None and metric.items.is_sample
+        interval = metric.kind.ends(chosen, self.moment.settings.population if is_finite else None)
         if interval is None:
             return envelope, estimate
         low, high = _number(float(interval.low)), _number(float(interval.high))
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
+
+    def _with_status(self, metric: Metric, estimate: Estimate) -> Estimate:
+        """Say whether the value stands, is weak, or cannot be shown."""
+        assert metric.kind is not None
+        if estimate.value is None or not math.isfinite(estimate.value):
+            status = estimate.status or metric.when_zero
+            reason = estimate.reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
+            return replace(estimate, value=None, status=status, reason=reason)
+        if metric.kind.is_amount or estimate.status:
+            return estimate
+        hidden_below = _least(metric, self.moment.settings)
+        if estimate.n < hidden_below:
+            return replace(estimate, status="suppressed", reason=f"n is below {hidden_below}")
+        if estimate.n < FEW:
+            known = f"; {estimate.reason}" if estimate.reason else ""
+            return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
+        return estimate
 
     def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
         status = estimate.status or "ok"
@@ -290,7 +213,7 @@ class _Run:
             bound_high=high,
             value_shrunk=None,
             window_days=metric.window_days,
-            as_of=_spoken(self.moment.as_of_us),
+            as_of=spoken(self.moment.as_of_us),
             population=metric.population,
             definition_version=metric.version,
             definition_source=metric.definition_source,
@@ -311,21 +234,11 @@ def _coverage(estimate: Estimate) -> float | None:
     return estimate.n / seen if seen else None
 
 
-def _with_status(metric: Metric, estimate: Estimate) -> Estimate:
-    """Say whether the value stands, is weak, or cannot be shown."""
-    assert metric.kind is not None
-    if estimate.value is None or not math.isfinite(estimate.value):
-        status = estimate.status or metric.when_zero
-        reason = estimate.reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
-        return replace(estimate, value=None, status=status, reason=reason)
-    if metric.kind.is_amount or estimate.status:
-        return estimate
-    if estimate.n < metric.hidden_below:
-        return replace(estimate, status="suppressed", reason=f"n is below {metric.hidden_below}")
-    if estimate.n < FEW:
-        known = f"; {estimate.reason}" if estimate.reason else ""
-        return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
-    return estimate
+def _least(metric: Metric, settings: Settings) -> int:
+    """Least observations that are shown: what the company has set, unless the metric asks for more than is usual."""
+    if settings.hidden_below is None or metric.hidden_below > HIDDEN_BELOW:
+        return metric.hidden_below
+    return settings.hidden_below
 
 
 def _with_shrunk(found: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
@@ -346,7 +259,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _spoken(instant_us: int) -> str:
-    """A date where the instant is midnight UTC, else an ISO instant that ends in Z."""
+def spoken(instant_us: int) -> str:
+    """Say an instant: a date where the instant is midnight UTC, else an ISO instant that ends in Z."""
     moment = _EPOCH + timedelta(microseconds=instant_us)
     return str(moment.date()) if instant_us % DAY_US == 0 else moment.isoformat().replace("+00:00", "Z")

@@ -6,6 +6,7 @@ metrics of one table are one pass over it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,33 @@ UNKNOWN = "unknown"
 """Segment of rows whose customer, or whose customer's value, is not known."""
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a company sets for its metrics, in its project file.
+
+    `population` is how many customers could answer a survey: it narrows the intervals of survey metrics where more than
+    a twentieth of them answered. `feedback_sources` are registered. Below `hidden_below` observations nothing is shown;
+    None leaves it to each metric, and a metric that asks for more than is usual keeps its own.
+    """
+
+    population: int | None = None
+    feedback_sources: tuple[str, ...] = ()
+    hidden_below: int | None = None
+
+
+NO_SETTINGS = Settings()
+
+
 class Moment:
     """The tables at an instant, for metrics. `scores` are a published snapshot's, as one more table; None without."""
 
-    def __init__(self, tables: Tables, as_of_us: int, scores: Frame | None = None) -> None:
+    def __init__(
+        self, tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+    ) -> None:
         self.tables = tables
         self.as_of_us = as_of_us
         self.scores = scores
+        self.settings = settings
         self._kept: dict[Hashable, Frame] = {}
 
     def before(self, days: float) -> int:

@@ -58,7 +58,8 @@ class Project:
     """One company's data, mapping and home.
 
     `location` is a folder, a DuckDB file or a `postgresql://` URL, or None where the mapping names single files
-    (`sources`). `tables` is empty where the names are the contract's own.
+    (`sources`). `tables` is empty where the names are the contract's own. `population` is how many customers could
+    answer a survey, where that is known; below `hidden_below` observations no metric shows its value.
     """
 
     home: Path
@@ -66,16 +67,26 @@ class Project:
     sources: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
     feedback_sources: tuple[str, ...] = ()
+    population: int | None = None
+    hidden_below: int | None = None
     store: str | None = field(default=None, repr=False)
     tracking: str | None = field(default=None, repr=False)
     memory_limit: str = "4GB"
     threads: int | None = None
 
 
-_FILE_KEYS: Mapping[str, type] = {"data": str, "source": dict, "tables": dict, "feedback": dict, "engine": dict}
+_FILE_KEYS: Mapping[str, type] = {
+    "data": str,
+    "source": dict,
+    "tables": dict,
+    "feedback": dict,
+    "engine": dict,
+    "metrics": dict,
+}
 _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     "feedback": {"sources": list},
     "engine": {"memory_limit": str, "threads": int},
+    "metrics": {"population": int, "hidden_below": int},
 }
 _TABLE_PARTS = ("columns", "constants", "epoch")
 _TABLE_KEYS: Mapping[str, type] = {"from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict}
@@ -166,12 +177,18 @@ def _from_file(path: Path) -> Project:
     engine = _Part(path, "[engine]", raw.get("engine", {})).only(_SECTION_KEYS["engine"]).raw
     if engine.get("threads", 1) < 1:
         raise ConfigurationError(f"{path}: [engine] threads must be at least 1")
+    metrics = _Part(path, "[metrics]", raw.get("metrics", {})).only(_SECTION_KEYS["metrics"]).raw
+    for key, number in metrics.items():
+        if number < 1:
+            raise ConfigurationError(f"{path}: [metrics] {key} must be at least 1")
     return Project(
         home=home(),
         location=_anchored(path, raw["data"]) if "data" in raw else None,
         sources={name: _anchored(path, file) for name, file in sources.items()},
         tables={name: _mapping(path, name, table) for name, table in raw.get("tables", {}).items()},
         feedback_sources=_feedback_sources(path, raw),
+        population=metrics.get("population"),
+        hidden_below=metrics.get("hidden_below"),
         memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
     )

@@ -2,35 +2,103 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+
 from features.catalogue import catalogue_rows
+from features.changes import changes
+from features.history import history
 from features.measures import measure
+from features.moment import SEGMENTS, Settings
+from features.scanning import scan
+from features.sensitivity import sensitivity
 from features.sources import open_tables, stage
 from serving.instants import spoken
+from serving.snapshot import published, read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from features.asof import Frame, Tables
     from features.project import Project
 
 
-def measured(
-    project: Project,
-    ids: Sequence[str] | None,
-    by: str | None,
-    as_of_us: int | None,
-    now_us: int,
-    engine: str,
-    progress: Callable[[str], None],
-) -> tuple[int, list[dict[str, Any]]]:
-    """Return the instant and the envelopes of metrics, all of them where none are named."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a company's tables: metrics at an instant, or one of the looks at them."""
+
+    ids: Sequence[str] | None = None
+    by: str | None = None
+    as_of_us: int | None = None
+    since_us: int | None = None
+    from_start: bool = False
+    against_us: int | None = None
+    scan: bool = False
+    sensitivity: bool = False
+    bootstraps: bool = True
+
+    @property
+    def is_series(self) -> bool:
+        """Whether it is asked week by week."""
+        return self.from_start or self.since_us is not None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows under the name that they have in a document, and the instant."""
+
+    as_of_us: int
+    name: str
+    rows: list[dict[str, Any]]
+
+
+def answered(
+    project: Project, asked: Question, now_us: int, engine: str, progress: Callable[[str], None] = lambda _: None
+) -> Answer:
+    """Answer a question from a company's tables; metrics that rest on a model take the published scores."""
     progress("reading and checking the tables")
     staged = stage(project, now_us)
     tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
-    instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
-    progress(f"{spoken(instant)}: metrics")
-    return instant, [envelope.as_dict() for envelope in measure(tables, instant, ids or None, by)]
+    as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
+    progress(f"{spoken(as_of_us)}: metrics")
+    name, found = _looked(tables, project, asked, as_of_us)
+    return Answer(as_of_us, name, [one.as_dict() for one in found])
+
+
+def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) -> tuple[str, Sequence[Any]]:
+    """The name of the rows, and the rows: envelopes, changes, findings or readings."""
+    chosen, ids, by = settings(project), asked.ids, asked.by
+    if asked.is_series:
+        since_us, bootstraps = asked.since_us, asked.bootstraps and asked.ids is not None
+        weeks = history(tables, as_of_us, ids, by, since_us=since_us, bootstraps=bootstraps, settings=chosen)
+        return "metrics", weeks
+    scores = published_scores(project.home, as_of_us)
+    if asked.against_us is not None:
+        both = published_scores(project.home, asked.against_us), scores
+        return "changes", changes(tables, asked.against_us, as_of_us, ids, by, scores=both, settings=chosen)
+    if asked.scan:
+        splits = SEGMENTS if by is None else (by,)
+        return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
+    if asked.sensitivity:
+        return "readings", sensitivity(tables, as_of_us, scores=scores, settings=chosen, bootstraps=asked.bootstraps)
+    return "metrics", measure(tables, as_of_us, ids, by, scores, bootstraps=asked.bootstraps, settings=chosen)
+
+
+def settings(project: Project) -> Settings:
+    """What the project file sets for metrics."""
+    return Settings(project.population, project.feedback_sources, project.hidden_below)
+
+
+def published_scores(home: Path, as_of_us: int) -> Frame | None:
+    """The scores of the snapshot that is published for an instant; None where none is."""
+    if as_of_us not in published(home):
+        return None
+    found = read_snapshot(home, as_of_us, tables=("scores",))
+    scores: Frame = nw.from_native(found.table("scores"), eager_only=True).lazy("polars")
+    return scores
 
 
 def catalogue() -> list[dict[str, Any]]:

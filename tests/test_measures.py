@@ -10,7 +10,8 @@ from metric_examples import INSTANT_US, company, measured, one
 from features.contract import DAY_US
 from features.errors import UsageError
 from features.examples import answers, repeated
-from features.measures import measure, measure_by, series
+from features.history import series
+from features.measures import measure, measure_by
 
 
 def nps(scores, **more):

@@ -61,6 +61,16 @@ def ease_of_wait(seconds: Floats, at_once: Floats) -> Floats:
     return result
 
 
+def ticket_ease() -> nw.Expr:
+    """Ease of one ticket, 0 to 1: the mean of what is known of its channel, its wait and its end."""
+    good, bad = (
+        nw.when(nw.col("at_once") == 1).then(nw.lit(ends[1])).otherwise(nw.lit(ends[0])) for ends in (GOOD_S, BAD_S)
+    )
+    wait = ((bad - nw.col("waited")) / (bad - good)).clip(0.0, 1.0)
+    known = (nw.col("kept").cast(nw.Float64), wait, nw.col("content"))
+    return nw.mean_horizontal(*known)
+
+
 def _weighted_median(values: Floats, weights: Floats) -> Floats:
     """Median of ascending values under each row of weights (b, n), halfway between two in the middle."""
     reached = weights.cumsum(axis=1)

@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from features.advocates import PUBLIC_SOURCES
 from features.catalogue import Example, Row, items, metric
 from features.contract import DAY_US
+from features.discoveries import discoveries
 from features.kinds import Custom, Estimate, Floats, Mean, Median, Parts, Proportion
 
 if TYPE_CHECKING:
@@ -102,17 +103,6 @@ def topic_changes(codes: Floats, is_new: Floats) -> tuple[Floats, Floats]:
         spread = np.sqrt(1 / sides[0][0] + 1 / sides[1][0])
         p = 2 * ndtr(-np.abs(np.nan_to_num(change / spread)))
     return np.asarray(change), np.asarray(p)
-
-
-def discoveries(p: Floats, share: float) -> int:
-    """How many stand at a false discovery rate. Source: Benjamini & Hochberg 1995, JRSS B 57:289-300.
-
-    >>> discoveries(np.array([0.001, 0.02, 0.04, 0.5]), 0.05)
-    2
-    """
-    ordered = np.sort(p)
-    passing = np.flatnonzero(ordered <= share * np.arange(1, len(p) + 1) / max(len(p), 1))
-    return int(passing[-1]) + 1 if len(passing) else 0
 
 
 def changed_topics(parts: Parts) -> Estimate:

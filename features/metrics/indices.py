@@ -51,7 +51,7 @@ def _spread(rows: Frame, names: Sequence[str], columns: Mapping[str, nw.Expr]) -
     return found.with_columns(unit=nw.col("customer_id"))
 
 
-@items("surveys")
+@items("surveys", is_sample=True)
 def experience(moment: Moment, days: int | None) -> Frame:
     """External customers who rated their experience on items of 1 to 5, latest answer to each; effort turned round."""
     assert days is not None
@@ -173,7 +173,7 @@ def _index_parts(customer: Row) -> dict[str, nw.Expr]:
     return {"index": customer.index, "lowest": customer.lowest, "highest": customer.highest, "n": has_it}
 
 
-@items("surveys")
+@items("surveys", is_sample=True)
 def advocacy_parts(moment: Moment, days: int | None) -> Frame:
     """External customers asked about trust, satisfaction or recommending the company as a whole; latest answers."""
     assert days is not None
@@ -277,7 +277,7 @@ def trust(answer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": answer.is_top}
 
 
-@items("surveys", "surveys.item")
+@items("surveys", "surveys.item", is_sample=True)
 def emotional_facets(moment: Moment, days: int | None) -> Frame:
     """External customers asked how attached they feel (items of 1 to 7), latest answer to each item."""
     assert days is not None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from features.moment import Moment
 
 
-@items("surveys", "surveys.item")
+@items("surveys", "surveys.item", is_sample=True)
 def perceptions(moment: Moment, days: int | None) -> Frame:
     """External customers asked how they see the company, latest answer of each to each item, on one scale."""
     assert days is not None
@@ -98,7 +98,7 @@ def relative_nps(answer: Row) -> Mapping[str, nw.Expr]:
     return {"up": answer.score >= 9, "down": answer.score <= 6, "rival": answer.rival}
 
 
-@items("surveys")
+@items("surveys", is_sample=True)
 def expectation_pairs(moment: Moment, days: int | None) -> Frame:
     """External customers who rated what they expected and what they got on the same item (1 to 7), latest answers."""
     assert days is not None

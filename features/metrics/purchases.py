@@ -11,9 +11,9 @@ from scipy.stats import binom
 
 from features.catalogue import Example, Row, items, metric
 from features.contract import DAY_US
+from features.discoveries import discoveries
 from features.examples import repeated
 from features.kinds import Floats, Mean, Median, Proportion, Ratio
-from features.metrics.feedback import discoveries
 from features.moment import collected
 from features.populations import purchases
 

@@ -23,7 +23,7 @@ TOP = {3.0: 3.0, 5.0: 4.0, 7.0: 6.0, 10.0: 8.0}
 """Lowest score that counts as satisfied, by the highest score of a scale that begins at 1."""
 
 
-@items("surveys")
+@items("surveys", is_sample=True)
 def relational_nps(moment: Moment, days: int | None) -> Frame:
     """External customers asked the NPS question (0 to 10) about the company as a whole; latest answer of each."""
     assert days is not None

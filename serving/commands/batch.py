@@ -1,4 +1,4 @@
-"""`vouch score` and `vouch metrics`: the weekly batch, and metrics by themselves."""
+"""`vouch score`: the weekly batch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import StoreError, UsageError
-from serving.instants import mondays, spoken
+from serving.instants import mondays
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
-from serving.output import Format, FormatOption, progress, show, warn
+from serving.output import Format, FormatOption, progress, warn
 from serving.summary import telling
 
 if TYPE_CHECKING:
@@ -82,32 +82,3 @@ def _instants(as_of: str | None, first: str | None, last: str | None) -> list[in
     if not weeks:
         raise UsageError(f"There is no Monday from {first} to {last}")
     return weeks
-
-
-@app.command()
-def metrics(
-    ctx: typer.Context,
-    data: Data = None,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Metrics to show; all without.")] = None,
-    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="A column of customers to break down by.")] = None,
-    as_of: AsOf = None,
-    describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
-    engine: EngineOption = Engine.DUCKDB,
-    now: Now = None,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Compute rule-based metrics with their intervals, as known at an instant.
-
-    Example: vouch metrics ./company nps retention_rate --by segment
-    """
-    from serving.measuring import catalogue, measured
-
-    if describe:
-        show(catalogue(), form)
-        return
-    run: Run = ctx.obj
-    with progress() as step:
-        as_of_us, rows = measured(project(data), ids, by, instant(as_of), run.now_us(now), engine.value, step)
-    shown = ("metric_id", "segment", "value", "ci_low", "ci_high", "unit", "n", "status", "reason")
-    brief = [{name: row[name] for name in shown if name != "segment" or by} for row in rows]
-    show(brief if form is Format.TABLE else rows, form, document={"as_of": spoken(as_of_us), "metrics": rows})

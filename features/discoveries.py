@@ -1,0 +1,35 @@
+"""Many tests at once: the false discovery rate of Benjamini & Hochberg, JRSS B 57 (1995) 289-300."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def adjusted(p: ArrayLike) -> NDArray[np.float64]:
+    """The least false discovery rate at which each test stands (its q); NaN where there is no p, which counts for none.
+
+    >>> adjusted([0.01, 0.04, 0.03, 0.5]).round(4).tolist()
+    [0.04, 0.0533, 0.0533, 0.5]
+    """
+    given = np.asarray(p, dtype=np.float64)
+    found = np.full(given.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(given))
+    if len(known):
+        order = known[np.argsort(given[known], kind="stable")]
+        scaled = given[order] * len(order) / np.arange(1, len(order) + 1)
+        found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return found
+
+
+def discoveries(p: ArrayLike, share: float) -> int:
+    """How many stand at a false discovery rate.
+
+    >>> discoveries([0.001, 0.02, 0.04, 0.5], 0.05)
+    2
+    """
+    return int(np.count_nonzero(adjusted(p) <= share))

@@ -1,0 +1,122 @@
+"""Which segments stand out: each against the rest of the company, over every split, with the rate of false discoveries.
+
+A hundred segments hold five that differ at the 5 % level though nothing is behind it; `q` is the least false discovery
+rate at which a segment stands out among all that were looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from features.catalogue import Absent, chosen_metrics
+from features.changes import standard_error
+from features.counting import Segment, all_counted
+from features.discoveries import adjusted
+from features.influence import linear
+from features.measures import Measurer
+from features.moment import NO_SETTINGS, SEGMENTS, Moment, can_split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from features.asof import Frame, Tables
+    from features.catalogue import Metric
+    from features.counting import Counted
+    from features.measures import Envelope
+    from features.moment import Settings
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One segment of one metric, against everybody else. `difference` is the segment's value less that of the rest."""
+
+    metric_id: str
+    code: str
+    by: str
+    segment: str
+    value: float
+    value_shrunk: float | None
+    value_of_rest: float
+    difference: float
+    n: int
+    p: float
+    q: float
+    stands_out: bool
+    higher_is_better: bool | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The columns by name, numbers to ten significant digits."""
+        return {
+            name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in asdict(self).items()
+        }
+
+
+def scan(
+    tables: Tables,
+    as_of_us: int,
+    ids: Iterable[str] | None = None,
+    bys: Sequence[str] = SEGMENTS,
+    *,
+    scores: Frame | None = None,
+    settings: Settings = NO_SETTINGS,
+) -> list[Finding]:
+    """Compare every segment that can be shown with the rest of the company; the surest findings first."""
+    metrics = chosen_metrics(ids)
+    moment = Moment(tables, as_of_us, scores, settings)
+    counted = all_counted(moment, metrics)
+    found: list[Finding] = []
+    for by in bys:
+        if can_split(tables, by):
+            measurer = Measurer(moment, by, moment.labels(by), bootstraps=False)
+            for metric in metrics:
+                found += _against_the_rest(measurer, metric, counted[metric.id])
+    q = adjusted([finding.p for finding in found])
+    rated = [replace(one, q=float(rate), stands_out=bool(rate <= LEVEL)) for one, rate in zip(found, q, strict=True)]
+    return sorted(rated, key=lambda one: (one.q, one.p, one.metric_id, one.by, one.segment))
+
+
+def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Absent) -> list[Finding]:
+    """Each segment of enough observations, where both it and the rest have a figure that can be tested."""
+    if isinstance(counted, Absent) or counted.customers is None or metric.kind is None or metric.kind.is_amount:
+        return []
+    envelopes = {envelope.segment: envelope for envelope in measurer.envelopes(metric, counted)}
+    found = []
+    for segment in measurer.splitter.segments(counted):
+        envelope = envelopes[segment.name]
+        if envelope.status != "ok" or segment.rows is None:
+            continue
+        others = Segment(None, np.delete(np.arange(len(counted.units)), segment.rows))
+        pair = [linear(metric.kind, counted.of(metric, part)) for part in (others, segment)]
+        if pair[0] is None or pair[1] is None:
+            continue
+        error, _ = standard_error((pair[0], counted.clusters(others)), (pair[1], counted.clusters(segment)))
+        if error > 0:
+            difference = pair[1].value - pair[0].value
+            p = float(2 * ndtr(-abs(difference / error)))
+            found.append(_finding(metric, measurer.by or "", envelope, pair[0].value, difference, p))
+    return found
+
+
+def _finding(metric: Metric, by: str, envelope: Envelope, of_rest: float, difference: float, p: float) -> Finding:
+    assert envelope.value is not None and envelope.segment is not None  # noqa: PT018
+    return Finding(
+        metric_id=metric.id,
+        code=metric.code,
+        by=by,
+        segment=envelope.segment,
+        value=envelope.value,
+        value_shrunk=envelope.value_shrunk,
+        value_of_rest=of_rest,
+        difference=difference,
+        n=envelope.n,
+        p=p,
+        q=1.0,
+        stands_out=False,
+        higher_is_better=metric.higher_is_better,
+    )

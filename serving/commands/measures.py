@@ -1,0 +1,70 @@
+"""`vouch metrics`: metrics by themselves, over time, what changed, which segments stand out, where sources disagree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from features.errors import UsageError
+from serving.instants import spoken
+from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from serving.output import Format, FormatOption, progress, show
+
+app = typer.Typer()
+
+BRIEF = {
+    "metrics": ("metric_id", "segment", "value", "ci_low", "ci_high", "unit", "n", "status", "reason"),
+    "changes": (
+        "metric_id", "segment", "value_before", "value", "difference", "ci_low", "ci_high", "p", "q", "contribution",
+        "verdict", "status", "reason",
+    ),
+    "findings": ("metric_id", "by", "segment", "value", "value_of_rest", "difference", "n", "p", "q", "stands_out"),
+    "readings": ("topic", "metric_id", "reading", "value", "ci_low", "ci_high", "unit", "n", "difference", "reason"),
+}  # fmt: skip
+"""What fits on a screen; JSON and CSV hold all columns."""
+START = "start"
+
+
+@app.command()
+def metrics(
+    ctx: typer.Context,
+    data: Data = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Metrics to show; all without.")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="A column of customers to break down by.")] = None,
+    as_of: AsOf = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Week by week from then on; `start` for all that the data hold.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(metavar="WHEN", help="What changed since then, and the test.")] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="Which segments stand out, over all splits or --by.")] = False,
+    sensitivity: Annotated[bool, typer.Option("--sensitivity", help="Both readings where sources disagree.")] = False,
+    bootstraps: Annotated[bool, typer.Option(help="Intervals that are bootstraps; without them it is quicker.")] = True,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
+    engine: EngineOption = Engine.DUCKDB,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compute rule-based metrics with their intervals, as known at an instant.
+
+    Example: vouch metrics ./company nps retention_rate --by segment
+    """
+    from serving.measuring import Question, answered, catalogue
+
+    if describe:
+        show(catalogue(), form)
+        return
+    if sum((since is not None, against is not None, scan, sensitivity)) > 1:
+        raise UsageError("Ask for one of --since, --against, --scan and --sensitivity at a time")
+    run: Run = ctx.obj
+    asked = Question(
+        ids=ids or None, by=by, as_of_us=instant(as_of), from_start=since == START, scan=scan, sensitivity=sensitivity,
+        since_us=None if since == START else instant(since), against_us=instant(against), bootstraps=bootstraps,
+    )  # fmt: skip
+    with progress() as step:
+        found = answered(project(data), asked, run.now_us(now), engine.value, step)
+    names = [name for name in BRIEF[found.name] if name != "segment" or by or scan]
+    names = ["as_of", *names] if asked.is_series else names
+    brief = [{name: row[name] for name in names} for row in found.rows]
+    document = {"as_of": spoken(found.as_of_us), found.name: found.rows}
+    show(brief if form is Format.TABLE else found.rows, form, document)
