@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from limits import parse
 from limits.storage import MemoryStorage
@@ -81,7 +82,7 @@ class Gate:
         except Problem as problem:
             self.refused[problem.code] = self.refused.get(problem.code, 0) + 1
             if problem.code == "unauthorised" and _is_page(path) and scope["method"] == "GET":
-                problem.goes_to = LOGIN
+                problem.goes_to = f"{LOGIN}?{urlencode({'next': _address(scope)})}" if path != PAGE else LOGIN
             raise
         return caller
 
@@ -108,6 +109,11 @@ class Gate:
         key = keys.get(signed_in(self._store.database, token, self._now()) or "") if token else None
         return key if key and key.revoked_us is None else None
 
+    @property
+    def needs_keys(self) -> bool:
+        """Whether anybody needs a key: not where none was ever made and only this machine reaches the service."""
+        return bool(self._store.keys) or not self._is_local
+
     def key_of(self, text: str, address: str) -> Key:
         """Return the key that somebody signs in with; raises the problem of a wrong one."""
         key = verified(text, self._store.keys or {})
@@ -127,6 +133,12 @@ class Gate:
 
 def _is_page(path: str) -> bool:
     return path == PAGE or path.startswith(f"{PAGE}/")
+
+
+def _address(scope: Scope) -> str:
+    """Where a request goes within the service."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
 
 
 def _everybody(headers: Mapping[bytes, bytes]) -> Caller:

@@ -97,12 +97,13 @@ NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
 
 def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
-    site.app = make_app(store)
     site.gate = Gate(store, NEEDS, is_local, RATE, now_us)
+    pages = Pages(store, site.gate)
+    site.app, site.tell = make_app(store, pages), pages.tell
     return site
 
 
-def make_app(store: Store) -> Starlette:
+def make_app(store: Store, pages: Pages) -> Starlette:
     """Return the application that answers from a store, without the gate."""
     described = to_json(document(DOORS))
 
@@ -120,7 +121,7 @@ def make_app(store: Store) -> Starlette:
             *routes,
             Route(DOCUMENT, openapi, methods=["GET"]),
             Route(READY, ready, methods=["GET"]),
-            *Pages(store).routes(),
+            *pages.routes(),
         ],
         exception_handlers={Problem: _answer_problem},
     )

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from features.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -139,6 +139,8 @@ class Site:
 
     app: ASGIApp | None = None
     gate: Gate | None = None
+    tell: Callable[[Scope, Problem], Response] | None = None
+    """How a problem under /app is told: as a page, in the language of who asked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -163,7 +165,7 @@ class Front:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(scope, receive, send)
+        answer = _Answer(scope, receive, send, self._site.tell if _is_page(scope) else None)
         try:
             if self._site.gate is None:
                 raise Problem("unavailable")
@@ -184,8 +186,10 @@ class Front:
 class _Answer:
     """Passes an answer on, unless it is an error that is no problem document yet."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, tell: Callable[[Scope, Problem], Response] | None
+    ) -> None:
+        self._scope, self._receive, self._send, self._tell = scope, receive, send, tell
         self._has_started = self._is_replaced = False
 
     async def send(self, message: Message) -> None:
@@ -202,8 +206,7 @@ class _Answer:
 
     def _is_told(self, content_type: str) -> bool:
         """Whether an error reads as it should: a problem document, or under /app a page."""
-        is_page = content_type.startswith("text/html") and f"{self._scope['path']}/".startswith(PAGES)
-        return is_page or content_type == MEDIA_TYPE
+        return content_type == MEDIA_TYPE or (_is_page(self._scope) and content_type.startswith("text/html"))
 
     async def fail(self, problem: Problem) -> None:
         if not self._has_started:
@@ -211,9 +214,14 @@ class _Answer:
 
     async def _replace(self, problem: Problem) -> None:
         self._is_replaced = True
-        answer = answer_of(problem)
-        answer.raw_headers.extend(HEADERS.items())
+        tell = self._tell if problem.goes_to is None else None
+        answer = tell(self._scope, problem) if tell else answer_of(problem)
+        answer.raw_headers.extend(pair for pair in HEADERS.items() if pair[0] not in dict(answer.raw_headers))
         await answer(self._scope, self._receive, self._send)
+
+
+def _is_page(scope: Scope) -> bool:
+    return f"{scope['path']}/".startswith(PAGES)
 
 
 def _of_status(status: int, headers: Mapping[bytes, bytes]) -> Problem:

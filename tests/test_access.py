@@ -37,6 +37,9 @@ ROUTES = {
     ("GET", "/app/static/{name}"): "nothing",
     ("GET", "/app"): "read",
     ("GET", "/app/served"): "read",
+    ("GET", "/app/login"): "nothing",
+    ("POST", "/app/login"): "nothing",
+    ("POST", "/app/logout"): "read",
     ("GET", "/app/candidates"): "read",
     ("GET", "/app/at-risk"): "read",
     ("GET", "/app/customer"): "read",
@@ -46,6 +49,7 @@ ROUTES = {
     ("GET", "/app/models/{name}/card"): "read",
 }
 PLACES = {"/app/static/{name}": "style.css", "/app/metrics/{metric_id}": "nps", "/app/models/{name}/card": "churn"}
+OURS = {"sec-fetch-site": "same-origin"}
 ABSENT = [("GET", "/"), ("GET", "/docs.json"), ("POST", "/v1/nothing"), ("GET", "/livez/x")]
 
 
@@ -121,12 +125,16 @@ def uncounted(monkeypatch):
 def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, method, path, kind):
     needs = ROUTES[method, path]
     place = re.sub(r"\{.+\}", PLACES.get(path, ""), path)
-    answer = served.call(method, place, kind, json=body_of(path) if method == "POST" else None)
+    is_page = path.startswith("/app")
+    body = {"headers": OURS, "data": {}} if is_page else {"json": body_of(path)} if method == "POST" else {}
+    answer = served.call(method, place, kind, **body)
     if needs == "nothing":
-        assert answer.status_code == 200
-    elif kind not in keys.SCOPES and path.startswith("/app") and method == "GET":
-        assert (answer.status_code, answer.headers["location"]) == (303, "/app/login")
-        return
+        assert answer.status_code == (401 if method == "POST" else 200)  # a way in without a key
+    elif is_page and kind not in keys.SCOPES:
+        assert answer.status_code == (303 if method == "GET" else 401)
+        assert method == "POST" or answer.headers["location"].startswith("/app/login")
+    elif is_page and method == "POST":
+        assert answer.status_code == (303 if keys.SCOPES.index(kind) >= keys.SCOPES.index(needs) else 403)
     elif kind not in keys.SCOPES:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorised")
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -241,7 +249,7 @@ def test_a_session_stands_for_its_key_on_the_page_alone_until_it_ends_or_the_key
 
 def test_who_opens_the_page_without_a_session_is_sent_to_its_way_in(served):
     answer = served.call("GET", "/app/portfolio")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/app/login")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app/login?next=%2Fapp%2Fportfolio")
     assert served.call("POST", "/app/portfolio").status_code == 401
 
 

@@ -7,11 +7,12 @@ from axe_playwright_python.sync_playwright import Axe
 from hand_page import running, write_home
 from hand_published import MONDAY, publish
 
-from serving.app import make_app
+from serving.app import open_site
+from serving.database import keys
 from serving.pages.shell import VIEWS, customer_url
 from serving.pages.speech import LANGUAGES, speech
-from serving.problems import Front
-from serving.store import Store
+from serving.problems import Front, Site
+from serving.store import Store, now_us
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +38,8 @@ def store(tmp_path_factory) -> Store:
 
 @pytest.fixture(scope="module")
 def address(store):
-    with running(Front(make_app(store))) as address:
+    site = open_site(Site(), store, is_local=True)
+    with running(Front(site, site)) as address:
         yield address
 
 
@@ -48,7 +50,12 @@ def open_page(browser, address):
 
     def open_(path: str, *, language: str = "en-US", theme: str = "light", width: int = 1280, **options):
         context = browser.new_context(
-            base_url=address, locale=language, color_scheme=theme, viewport={"width": width, "height": 900}, **options
+            base_url=address,
+            locale=language,
+            color_scheme=theme,
+            reduced_motion="reduce",
+            viewport={"width": width, "height": 900},
+            **options,
         )
         contexts.append(context)
         page = context.new_page()
@@ -183,3 +190,28 @@ def test_without_script_every_view_reads_the_same(open_page):
     for path in VIEW.values():
         page = open_page(path, java_script_enabled=False)
         assert page.locator("h1").count() + page.locator("article").count() >= 1
+
+
+def test_a_person_signs_in_with_a_key_and_out_again(browser, tmp_path):
+    t, found = speech("en"), Store(write_home(tmp_path))
+    key = keys.create(found.database, "anna", "write", now_us())
+    found.refresh()
+    site = open_site(Site(), found, is_local=True)
+    with running(Front(site, site)) as address, browser.new_context(base_url=address, bypass_csp=True) as context:
+        page = context.new_page()
+        page.goto(customer_url("c1"))
+        assert page.locator("h1").inner_text() == t("login.title")
+        assert page.evaluate("document.activeElement.id") == "key"
+        page.keyboard.type("not a key")
+        page.keyboard.press("Enter")
+        assert page.get_by_role("alert").inner_text() == t("login.wrong")
+        assert violations(page) == []
+        page.get_by_label(t("login.key")).fill(key)
+        page.get_by_role("button", name=t("login.enter")).click()
+        assert page.locator("h1").inner_text() == "c1"
+        assert page.evaluate("document.cookie") == ""
+        page.get_by_role("button", name=t("page.sign_out")).click()
+        assert page.locator("h1").inner_text() == t("login.title")
+        page.goto("/app")
+        assert page.locator("h1").inner_text() == t("login.title")
+    found.stop()

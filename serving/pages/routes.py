@@ -11,27 +11,35 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from serving.access import LOGIN, PAGE, caller_of, session_token
+from serving.database import keys
+from serving.database.audit import entry
 from serving.pages.champions import FIGURES, card, judged
 from serving.pages.customer import profile
 from serving.pages.measures import SPLITS, chapters, measured
 from serving.pages.overview import overview
 from serving.pages.people import at_risk, candidates
+from serving.pages.session import check_sender, signed_in, signed_out, target
 from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, page, problem_page
 from serving.problems import Problem, where
 from serving.store import now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Scope
 
+    from serving.access import Gate
     from serving.store import Store
 
     View = Callable[[Request], Response]
+    Form = Callable[[Request, Mapping[str, str]], Response]
 
+MOST_FIELDS = 20
 DONE = ("recorded", "outcome")
 """What a page may say was done, by the name in its address."""
 _log = logging.getLogger("vouch.pages")
@@ -40,8 +48,8 @@ _log = logging.getLogger("vouch.pages")
 class Pages:
     """All views, over one store."""
 
-    def __init__(self, store: Store) -> None:
-        self._store, self._home = store, store.home
+    def __init__(self, store: Store, gate: Gate) -> None:
+        self._store, self._home, self._gate = store, store.home, gate
 
     def routes(self) -> list[Route]:
         """Every route under /app."""
@@ -58,6 +66,9 @@ class Pages:
         return [
             Route("/app/static/{name}", static, methods=["GET"]),
             Route("/app/served", self.served, methods=["GET"]),
+            Route(LOGIN, self._shown(self.login), methods=["GET"]),
+            Route(LOGIN, self._taken(self.sign_in), methods=["POST"]),
+            Route("/app/logout", self._taken(self.sign_out), methods=["POST"]),
             *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
         ]
 
@@ -73,6 +84,52 @@ class Pages:
 
         return endpoint
 
+    def _taken(self, form: Form) -> Callable[[Request], Any]:
+        """The same for a form that was sent; only our own page may send one."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                check_sender(request)
+                fields = await request.form(max_files=0, max_fields=MOST_FIELDS)
+                sent = {name: value for name, value in fields.items() if isinstance(value, str)}
+                return await anyio.to_thread.run_sync(form, request, sent)
+            except Problem as problem:
+                return problem_page(request, problem, self._store)
+
+        return endpoint
+
+    def tell(self, scope: Scope, problem: Problem) -> Response:
+        """A problem that came up before or behind the views, as a page."""
+        return problem_page(Request(scope), problem, self._store)
+
+    def login(self, request: Request) -> Response:
+        """The way in; who needs none goes on."""
+        if not self._gate.needs_keys:
+            return RedirectResponse(PAGE, 303)
+        return self._page(request, "login", next=target(request.query_params.get("next")), refused=None)
+
+    def sign_in(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Open a session for a right key; a wrong one is told on the way in."""
+        to = target(sent.get("next"))
+        try:
+            key = self._gate.key_of(sent.get("key", "").strip(), request.client.host if request.client else "nobody")
+        except Problem as problem:
+            refused = {"unauthorised": "wrong", "too_many_requests": "slow"}.get(problem.code)
+            if refused is None:
+                raise
+            values = {"next": to, "refused": refused}
+            answer = page(request, "login", values, store=self._store, here="login", status=problem.status)
+            answer.headers.update(problem.headers)
+            return answer
+        return signed_in(request, keys.sign_in(self._store.database, key, now_us()), to)
+
+    def sign_out(self, request: Request, _: Mapping[str, str]) -> Response:
+        """End the session."""
+        token = session_token(dict(request.scope["headers"]))
+        if token:
+            keys.sign_out(self._store.database, token)
+        return signed_out()
+
     async def served(self, _: Request) -> Response:
         """Which week is served, for a page that has been open for a while."""
         week = self._store.portfolio.freshness(now_us()) if self._store.is_ready else None
@@ -81,6 +138,14 @@ class Pages:
     def _page(self, request: Request, template: str, **values: Any) -> Response:
         return page(request, template, values, store=self._store, here=template)
 
+    def _note(self, request: Request, action: str, **other: Any) -> None:
+        """Tell the audit log who has seen whom."""
+        caller = caller_of(request.scope)
+        line = entry(
+            now_us(), caller.name, action, key_id=caller.key_id, route=request.scope["path"], status=200, **other
+        )
+        self._store.journal.note(line)
+
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
         return self._page(request, "portfolio", found=overview(self._store, self._home))
@@ -88,11 +153,14 @@ class Pages:
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
         found = candidates(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found.answer["candidates"]))
         return self._page(request, "candidates", found=found, done=_done(request))
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""
-        return self._page(request, "at_risk", found=at_risk(self._store, request.query_params))
+        found = at_risk(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found.answer["customers"]))
+        return self._page(request, "at_risk", found=found)
 
     def customer(self, request: Request) -> Response:
         """One customer."""
@@ -100,6 +168,7 @@ class Pages:
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
         found = profile(self._store, self._home, customer_id)
+        self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=found, done=_done(request))
 
     def metrics(self, request: Request) -> Response:

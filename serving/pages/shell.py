@@ -9,7 +9,6 @@ import hashlib
 import logging
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from serving.access import Caller
     from serving.problems import Problem
     from serving.store import Store
 
@@ -40,7 +40,6 @@ VIEWS = {
     "metrics": "/app/metrics",
     "models": "/app/models",
 }
-EVERYBODY = SimpleNamespace(key_id=None, name="everybody", scope="admin")
 LANGUAGE_COOKIE = "vouch_language"
 YEAR_SECONDS = 365 * 86_400
 POLICY = (
@@ -58,8 +57,9 @@ HEADERS = {
     "cache-control": "no-store",
     "vary": "Cookie, Accept-Language",
 }
-TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "internal", "unauthenticated", "forbidden"}
+TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "internal", "unauthorised", "forbidden"}
 """Problems that have a text of their own; all others read as `invalid_value`."""
+ALIKE = {"store_unavailable": "unavailable", "method_not_allowed": "unknown_route", "too_many_requests": "unavailable"}
 _log = logging.getLogger("vouch.pages")
 
 
@@ -148,7 +148,7 @@ def page(
 ) -> Response:
     """Return a template as an answer, with what every page shows."""
     language = language_of(request)
-    caller = getattr(request.state, "caller", EVERYBODY)
+    caller: Caller | None = getattr(request.state, "caller", None)
     text = (
         templates()
         .get_template(f"{template}.html.jinja")
@@ -157,7 +157,7 @@ def page(
             here=here,
             here_url=_url(request),
             language_url=lambda code: _url(request, language=code),
-            fresh=_freshness(store),
+            fresh=_freshness(store) if caller else None,
             caller=caller,
             is_open=caller is not None and caller.key_id is None,
             **values,
@@ -185,7 +185,8 @@ def _url(request: Request, **changed: str) -> str:
 
 def problem_page(request: Request, problem: Problem, store: Store) -> Response:
     """Return a problem as a page."""
-    code = problem.code if problem.code in TOLD else "invalid_value"
+    code = ALIKE.get(problem.code, problem.code)
+    code = code if code in TOLD else "invalid_value"
     answer = page(request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status)
     answer.headers.update(problem.headers)
     return answer
