@@ -61,23 +61,40 @@ def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any])
     return found
 
 
-def contract_documentation() -> str:
-    """The contract as a Markdown table, one line per table: key, own time in bold, `?` where a column is optional."""
-    lines = ["| table | key | columns | meaning |", "| --- | --- | --- | --- |"]
-    for table in TABLES.values():
-        columns = ", ".join(_described(table, column) for column in table.columns.values())
-        key = f"`{table.key}`" if table.key else ""
-        lines.append(f"| `{table.name}` | {key} | {columns} | {table.meaning} |")
-    return "\n".join(lines) + "\n"
+def contract_rows() -> list[dict[str, Any]]:
+    """The contract, one row per column of each table, as `vouch check --describe` prints it."""
+    return [
+        {
+            "table": table.name,
+            "column": column.name,
+            "kind": _limits(column),
+            "required": column.is_required,
+            "role": _role(table, column),
+            "meaning": table.meaning if position == 0 else None,
+        }
+        for table in TABLES.values()
+        for position, column in enumerate(table.columns.values())
+    ]
 
 
-def _described(table: Table, column: Column) -> str:
-    name = f"`{column.name}{'' if column.is_required else '?'}`"
+def _limits(column: Column) -> str:
     if column.values:
-        limits = " \\| ".join(column.values)
-    elif column.minimum is not None or column.maximum is not None:
-        low, high = (f"{limit:g}" if limit is not None else "" for limit in (column.minimum, column.maximum))
-        limits = f"{column.kind} {low}..{high}"
-    else:
-        limits = column.kind
-    return f"{f'**{name}**' if column.name == table.clock[0] else name} ({limits})"
+        return " | ".join(column.values)
+    if column.minimum is None and column.maximum is None:
+        return column.kind
+    low, high = (f"{limit:g}" if limit is not None else "" for limit in (column.minimum, column.maximum))
+    return f"{column.kind} {low}..{high}"
+
+
+def _role(table: Table, column: Column) -> str | None:
+    """What a column is for, beside its own value: the key, the clock, a later date, a reference."""
+    roles = []
+    if column.name == table.key:
+        roles.append("key")
+    if column.name in table.clock:
+        roles.append("own time")
+    if facts := table.later.get(column.name):
+        roles.append(f"unknown before it: {', '.join(facts)}")
+    if reference := table.references.get(column.name):
+        roles.append(f"points to {'.'.join(reference)}")
+    return "; ".join(roles) or None

@@ -18,6 +18,7 @@ import tempfile
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -34,7 +35,6 @@ from serving.targets import FIELDS, RULES, Rules, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from serving.snapshot import Snapshot
 
@@ -228,7 +228,7 @@ def _drafting(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{_DRAFT}*"):
             shutil.rmtree(left)
-        draft = folder / tempfile.mkdtemp(prefix=_DRAFT, dir=folder)
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
     except OSError as error:
         raise UsageError(f"Cannot write into {folder}: {error.strerror}") from error
     try:

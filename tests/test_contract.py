@@ -7,7 +7,7 @@ from handed_over import REQUIRED
 
 from features.contract import ACTIVITY_TABLES, KINDS, TABLES, _column
 from features.errors import DefinitionError
-from features.report import contract_documentation
+from features.report import contract_rows
 
 TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 
@@ -54,11 +54,13 @@ def test_references_point_into_the_contract(table):
 
 @TABLE
 def test_the_documentation_names_every_table_and_column(table):
-    (line,) = [line for line in contract_documentation().splitlines() if line.startswith(f"| `{table.name}` |")]
+    rows = {row["column"]: row for row in contract_rows() if row["table"] == table.name}
+    assert list(rows) == list(table.columns)
     for column in table.columns.values():
-        assert f"`{column.name}{'' if column.is_required else '?'}`" in line
-        assert all(value in line for value in column.values)
-    assert f"**`{table.clock[0]}" in line
+        assert rows[column.name]["required"] == column.is_required
+        assert all(value in rows[column.name]["kind"] for value in column.values)
+    assert "own time" in rows[table.clock[0]]["role"]
+    assert table.key is None or "key" in rows[table.key]["role"]
 
 
 @pytest.mark.parametrize("line", ["name", "name: text", "name colour", "score? number 0-5", "a b c"])

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -250,6 +251,12 @@ def test_a_folder_that_cannot_be_written_to_is_named(week, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="Cannot write into"):
         export(week, Target.CSV, tmp_path / "file")
+
+
+def test_a_folder_may_be_named_from_here(week, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = export(week, Target.CSV, Path("made/here"))
+    assert [(tmp_path / "made" / "here" / file["name"]).exists() for file in done.files] == [True]
 
 
 def test_what_a_killed_run_left_is_swept(week, tmp_path):

@@ -34,40 +34,64 @@ def simulate(
 
 
 @app.command()
-def check(ctx: typer.Context, data: Data = None, now: Now = None, form: FormatOption = Format.TABLE) -> None:
+def check(
+    ctx: typer.Context,
+    data: Data = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the contract: every table and column.")] = False,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Check a company's tables against the contract: what is there, what it feeds, what is in quarantine and why.
 
     Example: vouch check ./company
     """
+    from features.report import contract_rows
     from features.sources import stage
 
+    if describe:
+        show(contract_rows(), form)
+        return
     run: Run = ctx.obj
     where = project(data)
     with progress() as step:
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
-    show(_checked(staged.report), form, document=staged.report)
+    show(_checked(staged.report, form), form, document=staged.report)
     if form is Format.TABLE:
         _tell(staged.report, where.home)
 
 
-def _checked(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per table that is there."""
+def _checked(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:
+    """One row per table that is there; on a screen, what it feeds is counted."""
     counts = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
     return [
         {
             "table": name,
             **{count: table[count] for count in counts},
             "reasons": [f"{code} {times}" for code, times in table["reasons"].items()],
-            "feeds": table["feeds"],
+            "feeds": _counted(table["feeds"]) if form is Format.TABLE else table["feeds"],
         }
         for name, table in report["tables"].items()
     ]
 
 
+def _counted(feeds: list[str]) -> str:
+    """What a table feeds, the metrics counted: their names are in the JSON.
+
+    >>> _counted(["support: 16 features", "metrics: ces_operational, care_index"])
+    'support: 16 features, 2 metrics'
+    >>> _counted([])
+    'nothing by itself'
+    """
+    metrics = [part.count(",") + 1 for part in feeds if part.startswith("metrics: ")]
+    kept = [part for part in feeds if not part.startswith("metrics: ")]
+    counted = [f"{number} metric{'s' * (number > 1)}" for number in metrics]
+    return ", ".join([*kept, *counted]) or "nothing by itself"
+
+
 def _tell(report: dict[str, Any], home: Path) -> None:
     for name, feeds in report["absent"].items():
-        say(f"absent: {name}, would feed {', '.join(feeds)}")
+        say(f"absent: {name}, would feed {_counted(feeds)}")
     for warning in report["warnings"]:
         say(f"warning: {warning}")
     if any(table["quarantined"] or table["cells"] for table in report["tables"].values()):
