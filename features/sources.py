@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Staged", "open_tables", "stage", "tables_from_rows"]
 BUILDING = ".building-"
-"""Begin of the name of a folder that is not finished; one that an interrupted run left behind may go."""
+"""Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 MANIFEST, REPORT = "manifest.json", "report.json"
 SHELF = "parts"
 WEEK_US = 7 * DAY_US
@@ -94,7 +94,9 @@ def stage(project: Project, now_us: int) -> Staged:
 
 def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=BUILDING, dir=home) as building:
+    for place in (home, project.home / SHELF):
+        sweep_unfinished(place)
+    with tempfile.TemporaryDirectory(prefix=f"{BUILDING}{os.getpid()}-", dir=home) as building:
         folder = Path(building) / "tables"
         folder.mkdir()
         connection = connect(project, Path(building))
@@ -130,6 +132,28 @@ def _staged(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
         outcomes[name] = finish(bench, plan, plans)
         bench.rows(f"DROP TABLE {parsed(name)}")
     return outcomes
+
+
+def sweep_unfinished(home: Path) -> list[Path]:
+    """Remove what interrupted runs left of staging: folders of processes that are gone. Returns what went."""
+    left = [path for path in home.glob(f"{BUILDING}*") if not _is_running(path.name.removeprefix(BUILDING))]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return left
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process whose number a name begins with is there."""
+    number = name.partition("-")[0]
+    if not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:

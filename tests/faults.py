@@ -1,0 +1,88 @@
+"""What the fault tests share: the command as a process of its own, killed at a moment, and homes to break."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hand_made import write_champions
+
+from features.project import Project
+from serving.instants import parse_instant
+from serving.weekly import score_weeks
+
+BEFORE, MONDAY, NOW = "2026-11-09", "2026-11-16", "2026-11-16T06:00:00Z"
+COMMAND = [sys.executable, "-c", "from serving.cli import main; main()"]
+
+
+def settings(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "VOUCH_HOME": str(home), **more}
+
+
+def vouch(home: Path, *words: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, words)],
+        env=settings(home, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def started(home: Path, *words: object, **more: str) -> subprocess.Popen[bytes]:
+    """Start the command in a group of its own, so that whatever it starts dies with it."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        env=settings(home, **more),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def killed(home: Path, after_s: float, *words: object) -> bool:
+    """Kill -9 the command after so many seconds; return whether it was still at work."""
+    process = started(home, *words)
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return process.returncode == -signal.SIGKILL
+
+
+def moments(trials: int, longest_s: float, seed: int) -> list[float]:
+    """Random moments of a run that takes so long, one in each part of it."""
+    draw = random.Random(seed)
+    return [longest_s * (place + draw.random()) / trials for place in range(trials)]
+
+
+def with_champions(home: Path, company: Path, *instants: str) -> Project:
+    """A home with champions made by hand, and weeks that are published."""
+    project = Project(home=home, location=str(company))
+    write_champions(home)
+    if instants:
+        score_weeks(project, [parse_instant(instant) for instant in instants], parse_instant(NOW))
+    return project
+
+
+def copied(home: Path, to: Path) -> Path:
+    """The same home, for a test to break."""
+    shutil.copytree(home, to, symlinks=True)
+    return to
+
+
+def seconds_of(home: Path, *words: object) -> float:
+    """How long the command takes undisturbed."""
+    start = time.perf_counter()
+    done = vouch(home, *words)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - start
