@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from features.relations import Part
     from features.staging import Bench
 
-FORMAT = 1
+FORMAT = 2
 """Moves when what is kept of a part changes."""
 WEEK_US = 7 * DAY_US
 FIRST_MONDAY_US = 4 * DAY_US
@@ -101,16 +101,17 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     )
 
 
-def _name(plan: Plan, part: Part) -> str:
+def _name(bench: Bench, plan: Plan, part: Part) -> str:
     """What decides how a part reads, as a digest."""
     inputs = {name: repr(given) for name, given in plan.inputs.items()}
     told = [FORMAT, CONTRACT_VERSION, LEXICON_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
+    told += [bench.erased] if bench.erased else []
     return hashlib.sha256(json.dumps([*told, part.digest]).encode()).hexdigest()
 
 
 def _found(bench: Bench, plan: Plan, part: Part) -> Kept | None:
     """A part that was read before, from a now that saw the same rows as the future."""
-    name = _name(plan, part)
+    name = _name(bench, plan, part)
     for path in sorted((bench.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
         facts = unsealed(path)
         until_us, future_us = facts["accepted_until_us"], facts["future_from_us"]
@@ -132,16 +133,16 @@ def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
     """Read and check one part, and keep it."""
     table, home = plan.table, bench.shelf / plan.table.name
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=bench.shelf) as building:
+    with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=bench.shelf) as building:
         folder = bench.shelf / building / "part"
         folder.mkdir()
-        parse(bench, replace(plan, relation=replace(plan.relation, sql=part.sql)))
+        erased = parse(bench, replace(plan, relation=replace(plan.relation, sql=part.sql)))
         rows = f"(SELECT * FROM {accepted(table.name)})"
         if table.name in TEXTS:
             judge_texts(bench.connection, table, rows)
         form = contract_form(table, rows, repeated=None, targets={}, has_polarity=table.name in TEXTS)
         bench.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
-        facts = _facts(bench, plan) | {"weeks": write_weeks(bench, f"{OWN}.formed", plan, folder)}
+        facts = _facts(bench, plan) | {"erased": erased, "weeks": write_weeks(bench, f"{OWN}.formed", plan, folder)}
         if table.customer:
             person = quoted(table.customer)
             people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
@@ -152,7 +153,7 @@ def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
         facts["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
         (folder / FACTS).write_text(sealed(facts), encoding="utf-8")
         flush(folder)
-        target = home / f"{_name(plan, part)}-{facts['future_from_us']}"
+        target = home / f"{_name(bench, plan, part)}-{facts['future_from_us']}"
         if target.exists():  # damaged, or made by somebody else at the same time: the same bytes
             shutil.rmtree(target)
         folder.rename(target)
@@ -251,7 +252,7 @@ def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:
         if (part.folder / BROKEN).exists():
             path = literal(str(part.folder / BROKEN))
             selects.append(f"SELECT * REPLACE (row + {start} AS row) FROM read_parquet({path})")
-        start += part.facts["figures"]["rows"]
+        start += part.facts["figures"]["rows"] + part.facts["erased"]
     if selects:
         ordered = f'{" UNION ALL ".join(selects)} ORDER BY row, scope DESC, "column", reason'
         _copy(bench, ordered, bench.folder / "quarantine" / f"{name}.parquet")

@@ -7,6 +7,7 @@ mapping and the contract are the same, and no row passes from the future into th
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import narwhals as nw
 
+from features import tombstones
 from features.asof import Tables
 from features.contract import ACTIVITY_TABLES, DAY_US
 from features.engine import connect, first_line
@@ -103,10 +105,15 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
         try:
             shelf = project.home / SHELF
             planned, base = prepare(connection, project, [Path(building), home, shelf])
+            erased = tombstones.load(project.home)
+            if erased is not None:
+                base = hashlib.sha256(f"{base} {erased.digest}".encode()).hexdigest()
+                tombstones.prepare(connection, erased)
             found = _reusable(home, base, now_us)
             if found is not None:
                 return found
-            outcomes = _staged(Bench(connection, folder, now_us, home, shelf), planned)
+            bench = Bench(connection, folder, now_us, home, shelf, erased.digest if erased else None)
+            outcomes = _staged(bench, planned)
         finally:
             connection.close()
         return _publish(home, folder, base, outcomes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
+from features import tombstones
 from features.contract import DAY_US
 from features.engine import OWN, first_line, unreadable
 from features.errors import DataError, WrongType
@@ -48,6 +49,8 @@ class Bench:
     """Where folders of tables that were staged before stand."""
     shelf: Path
     """Where parts of tables that were read before are kept."""
+    erased: str | None = None
+    """Digest of the tombstones of erased customers, whose rows are left out."""
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement of ours and return what it gives."""
@@ -78,8 +81,11 @@ def parsed(table: str) -> str:
     return f"{OWN}.parsed_{table}"
 
 
-def parse(bench: Bench, plan: Plan) -> None:
-    """Make the relation `parsed` of a table: every row of its source, judged."""
+def parse(bench: Bench, plan: Plan) -> int:
+    """Make the relation `parsed` of a table: every row of its source, judged.
+
+    Rows of erased customers are left out; returns how many.
+    """
     query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
     try:
         bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
@@ -87,6 +93,7 @@ def parse(bench: Bench, plan: Plan) -> None:
         raise
     except duckdb.Error as error:
         raise _column_unreadable(bench, plan, error) from error
+    return tombstones.leave_out(bench.connection, plan.table, parsed(plan.table.name)) if bench.erased else 0
 
 
 def _column_unreadable(bench: Bench, plan: Plan, error: duckdb.Error) -> DataError:

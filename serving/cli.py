@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import Refused, VouchError
-from serving.commands import batch, champions, data, demonstration, keys, measures, publishing, serve
+from serving.commands import batch, champions, data, demonstration, keeping, keys, measures, publishing, serve
 from serving.instants import microseconds
 from serving.options import AsOf, Data, Now, Run, instant, project
 from serving.output import Format, FormatOption, progress, say, show, warn
@@ -93,7 +93,7 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
         raise Refused(f"The gate did not pass {', '.join(refused)}: see why above. The champion of before stays.")
 
 
-for part in (data, champions, batch, measures, publishing, serve, keys):
+for part in (data, champions, batch, measures, publishing, keeping, serve, keys):
     app.add_typer(part.app)
 
 

@@ -97,9 +97,20 @@ class Draft:
 
     def publish(self, manifest: Mapping[str, Any]) -> Snapshot:
         """Flush, digest, rename to the next revision, and point to it. From here on readers see it."""
-        parent = self.folder.parent
+        revision = max(revisions(self.folder.parent), default=0) + 1
+        final = self.folder.with_name(f"revision-{revision}")
+        self._move(final, revision, manifest)
+        point_to(final)
+        return open_revision(final)
+
+    def replace(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        """Take the place of a revision that nobody is pointed to."""
+        shutil.rmtree(folder)
+        self._move(folder, revision_of(folder) or 1, manifest)
+
+    def _move(self, final: Path, revision: int, manifest: Mapping[str, Any]) -> None:
+        """Seal the draft and give it its name."""
         shutil.rmtree(self.kept)
-        revision = max(revisions(parent), default=0) + 1
         for path in self.folder.iterdir():
             _flush(path)
         files = {path.name: file_digest(path) for path in sorted(self.folder.iterdir())}
@@ -107,11 +118,8 @@ class Draft:
         (self.folder / MANIFEST).write_text(_sealed(body), encoding="utf-8")
         _flush(self.folder / MANIFEST)
         _flush(self.folder)
-        final = parent / f"revision-{revision}"
         self.folder.rename(final)
-        _flush(parent)
-        point_to(final)
-        return open_revision(final)
+        _flush(final.parent)
 
 
 @contextmanager

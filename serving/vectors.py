@@ -12,6 +12,7 @@ from features.sources import open_tables, stage
 from features.vectors import vectors
 from serving.columns import repeated
 from serving.instants import spoken
+from serving.outputs import note
 from serving.streams import ordered_batches, scratch_folder
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def write_vectors(
                 writer.write_table(batch)
                 customers += len(batch)
     draft.replace(out)
+    note(project.home, "vectors", spoken(instant), [out])
     return Written(spoken(instant), customers)
 
 

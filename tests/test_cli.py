@@ -26,7 +26,7 @@ from serving.snapshot import lock, read_snapshot
 NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
     *("demo", "simulate", "check", "features", "train", "models"),
-    *("promote", "rollback", "score", "metrics", "report", "export", "serve"),
+    *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase"),
 )
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
 

@@ -26,6 +26,7 @@ def report(
     Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
     """
     from features.project import home
+    from serving.outputs import note
     from serving.published import week_before
     from serving.rendering import as_page, as_text, write_whole
     from serving.report import figures
@@ -39,6 +40,9 @@ def report(
         write_whole(out, as_page(found))
         if text is not None:
             write_whole(text, as_text(found))
+        for kind, path in (("page", out), ("text", text)):
+            if path is not None:
+                note(home(), kind, found.as_of, [path])
     written = {"page": str(out), "text": None if text is None else str(text)}
     if form is Format.TABLE:
         say(f"{found.customers:,} customers as of {found.as_of} in {' and '.join(filter(None, written.values()))}")
@@ -63,6 +67,7 @@ def export(
     """
     from features.project import home
     from serving.export import export as write
+    from serving.outputs import note
     from serving.published import at_or_before
     from serving.snapshot import lock, read_snapshot
 
@@ -73,6 +78,8 @@ def export(
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
         done = write(snapshot, to, out, earlier=earlier)
+        note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
+        note(home(), "listing", done.as_of, [Path(done.listing)])
     if form is Format.TABLE:
         say(done.summary())
     else:

@@ -96,6 +96,23 @@ class Database:
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
             yield
 
+    def compact(self) -> None:
+        """Give back the space of deleted rows, so that nothing of them can be read from the files of the store."""
+        try:
+            with self._engine.connect() as connection:
+                raw = connection.connection.driver_connection
+                assert raw is not None, "the connection was just made"
+                if self.is_shared:
+                    raw.rollback()
+                    raw.autocommit = True
+                    raw.execute("VACUUM")
+                    raw.autocommit = False
+                else:
+                    for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                        raw.execute(statement).fetchall()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise self._broken(error) from error
+
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()

@@ -1,0 +1,111 @@
+"""`vouch clean` and `vouch erase`: what stays for how long, and who asked to be forgotten."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.options import Now, Run
+from serving.output import Format, FormatOption, progress, say, show, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+app = typer.Typer()
+
+Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for other runs to end.")]
+
+
+@contextmanager
+def _alone(home: Path, wait_s: float, *names: str) -> Iterator[None]:
+    """Hold the locks of several kinds of run, always in the same order."""
+    from serving.snapshot import lock
+
+    with ExitStack() as held:
+        for name in sorted(names):
+            held.enter_context(lock(home, name, wait_s))
+        yield
+
+
+@app.command()
+def clean(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and leave it.")] = False,
+    wait: Wait = 0,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Thin old snapshots by the policy, remove what interrupted runs left, and mark their runs on the tracking server.
+
+    Example: vouch clean --dry-run
+    """
+    from features.project import home, tracking
+    from models.interrupted import mark_interrupted
+    from serving.retention import clean as clean_up
+    from serving.retention import load_policy
+    from serving.streams import writing
+
+    run: Run = ctx.obj
+    now_us, where = run.now_us(now), home()
+    with progress() as step, _alone(where, wait, "score", "train"), writing(where):
+        step("looking for what may go")
+        done = clean_up(where, now_us, dry_run)
+        if not dry_run:
+            step("marking interrupted runs")
+            hours = load_policy(where)["tracking"]["hours"]
+            done.marked = mark_interrupted(where, now_us, hours * 3_600_000_000, tracking())
+    show(done.removed, form, document=done.as_dict())
+    if form is Format.TABLE:
+        say(f"{len(done.removed):,} {'would go' if dry_run else 'removed'}")
+        if done.marked:
+            say(f"marked as interrupted: {done.marked['runs']:,} runs, {done.marked['models']:,} models")
+
+
+@app.command()
+def erase(
+    ctx: typer.Context,
+    customer_id: Annotated[
+        list[str],
+        typer.Argument(metavar="CUSTOMER_ID...", help="Who is to be erased; `-` reads ids from standard input."),
+    ],
+    wait: Wait = 0,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Take customers out of snapshots, store, logs and exports for good; a receipt holds their hashes alone.
+
+    Example: vouch erase C0000042
+    """
+    from features.errors import VouchError
+    from features.project import Project, home, store_url, tracking
+    from models.interrupted import learned_since
+    from serving.erasure import erase as forget
+    from serving.streams import writing
+
+    run: Run = ctx.obj
+    where = home()
+    ids = {one for given in customer_id for one in (sys.stdin.read().splitlines() if given == "-" else [given]) if one}
+    project = Project(where, None, store=store_url(), tracking=tracking())
+
+    def models_since(date: str | None) -> list[dict[str, object]]:
+        try:
+            return learned_since(where, date, tracking())
+        except VouchError as error:
+            warn(f"warning: the models that learned from them are not listed: {error}")
+            return []
+
+    with progress() as step, _alone(where, wait, "export", "score", "train"), writing(where):
+        receipt = forget(project, ids, run.now_us(now), models_since, step)
+    show(receipt.places, form, document=receipt.as_dict())
+    if not receipt.places:
+        warn("warning: they were found nowhere; should they come, they are left out")
+    if form is Format.TABLE:
+        for model in receipt.models:
+            say(f"may have learned from them: {model['model']} version {model['version']}, as of {model['as_of']}")
+        for left in receipt.left:
+            warn(f"warning: {left}")
+        say(f"{len(ids):,} erased; receipt: {receipt.path}")
