@@ -200,16 +200,17 @@ def test_a_customer_leaves_every_file_and_does_not_come_back(lived_in, tables, t
 
 def test_rows_keep_their_numbers_where_others_before_them_were_erased(tmp_path):
     broken = row("usage_events", customer_id=STAYS, occurred_at="later")
-    files = {"1": [row("usage_events", customer_id=WHO), broken], "2": [row("usage_events", customer_id=WHO), broken]}
+    good = row("usage_events", customer_id=STAYS)
+    files = {name: [row("usage_events", customer_id=WHO), broken, good] for name in ("1", "2")}
     folder = write_csv(tmp_path / "tables", {"customers": [row("customers", customer_id=STAYS)]})
     write_csv(folder / "usage_events", files)
     project = Project(home=tmp_path / "home", location=str(folder))
     for _ in range(2):
         found = stage(project, NOW)
         refused = pq.read_table(found.folder / "quarantine" / "usage_events.parquet")
-        assert refused["row"].to_pylist() == [1, 3]
+        assert refused["row"].to_pylist() == [1, 4]
         tombstones.bury(project.home, [WHO])
-    assert found.counted["tables"]["usage_events"]["rows"] == 2
+    assert found.counted["tables"]["usage_events"]["rows"] == 4
 
 
 def test_what_was_published_is_whole_afterwards_and_says_how_many_went(lived_in, tmp_path, vouch):
