@@ -32,7 +32,8 @@ Eligibility = Callable[["pd.DataFrame"], "pd.Series[str]"]
 STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
 SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
-LEARNERS = ("lightgbm", "logistic")
+LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "logistic")
+"""Candidates: trees within a family, within a feature, free (see `training.learners`), and a line."""
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
@@ -101,6 +102,10 @@ class Gate:
     baseline_margin: float = 0.01
     """Share of the best baseline's log loss that a challenger may be worse by, where the interval allows it at all."""
     champion_margin: float = 0.01
+    slice_margin: float = 0.05
+    """Share of the log loss that a challenger may be worse by on a slice of the customers; see `training.slices`."""
+    slice_positives: int = 30
+    """Outcomes of each kind from which a slice counts."""
     suspicious_auc: float = 0.95
     """Single-feature ROC-AUC from which a feature is taken for a leak."""
     maximum_quarantined: float = 0.05
@@ -128,7 +133,7 @@ class Model:
     recency: tuple[str, ...] = ()
     """Features, in order of preference, that the recency baseline reads (days since something)."""
     learners: tuple[str, ...] = LEARNERS
-    """Candidates for the champion, the preferred first."""
+    """Candidates for the champion, the preferred first: of two that are as good, the one that is simpler to explain."""
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that differ from the defaults in `training.learners`."""
     cutoffs: Cutoffs = field(default_factory=Cutoffs)

@@ -183,7 +183,7 @@ def crown(
     _, client = connect(home, tracking)
     content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
     with promotion(home, name) as folder:
-        before = _champion(home, name)
+        before = champion_version(home, name)
         install(folder, bundle, card, content_hash, isolate=isolate)
         client.set_registered_model_alias(name, CHAMPION, str(version))
         for tag, value in {"promoted_at_us": entry["at_us"], "from_version": before, "reason": entry["reason"]}.items():
@@ -226,7 +226,8 @@ def _reigns(entries: list[dict[str, Any]]) -> list[int]:
     return reigns
 
 
-def _champion(home: Path, name: str) -> int | None:
+def champion_version(home: Path, name: str) -> int | None:
+    """Return the version that is the champion on this machine, or None where there is none."""
     reigns = _reigns(history(home, name))
     return reigns[-1] if reigns else None
 

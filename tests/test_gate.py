@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import COLUMNS, PLAN, dataset
 
@@ -15,6 +16,7 @@ from training.dataset import Part
 from training.evaluate import choose_candidate, evaluate, strongest_features
 from training.gate import Incumbent, judge
 from training.learners import Fitted, fit_all
+from training.slices import slice_rows
 
 CLEAN = {"tables": {"customers": {"rows": 100, "quarantined": 0}, "costs": {"rows": 0, "quarantined": 0}}}
 
@@ -50,11 +52,11 @@ def with_gate(data, **limits):
 
 
 def test_a_sound_challenger_passes_and_every_rule_says_its_figures(data, found):
-    assert found.chosen == "lightgbm"
+    assert found.chosen == "lightgbm", "the law has an interaction across families"
     result = judge(data, found, CLEAN, None, 0)
     assert result.passed
     assert [rule.name for rule in result.rules] == [
-        "contract", "positives", "skill", "baseline", "calibration", "leak", "champion",
+        "contract", "positives", "skill", "baseline", "calibration", "leak", "champion", "slices",
     ]  # fmt: skip
     assert all(rule.why for rule in result.rules)
 
@@ -73,7 +75,7 @@ def test_too_few_outcomes_to_judge_by_are_refused(data, found):
 def test_a_challenger_that_is_worse_than_a_baseline_is_refused(data, found):
     rule = verdict(data, replace(found, chosen="recency", comparisons=_against(data, found, "recency")))["baseline"]
     assert not rule.passed
-    assert "of lightgbm, the best other" in rule.why
+    assert "of logistic, the best baseline" in rule.why
     assert rule.value > rule.limit
 
 
@@ -101,7 +103,7 @@ def test_chance_is_refused():
     }
     noise = replace(noise, **parts)
     found = evaluate(noise, fit_all(noise, 0), 0)
-    low, high = found.challenger.intervals["roc_auc"]
+    low, high = found.intervals["roc_auc"]
     assert low < 0.5 < high
     assert "skill" in refused(noise, found)
 
@@ -186,3 +188,40 @@ def test_the_candidate_is_chosen_on_the_calibration_part_and_only_where_it_is_cl
 def test_a_fitted_model_is_what_scores(found):
     assert isinstance(found.challenger.fitted, Fitted)
     assert PLAN.test[0] > PLAN.calibrate[-1]
+
+
+def test_a_challenger_that_fails_a_part_of_the_customers_is_refused_with_that_part(data, found):
+    best = found.challenger.probability
+    segment = np.where(np.arange(len(best)) % 4 == 0, "enterprise", "small")
+    named = replace(data, test_frame=data.test_frame.assign(segment=segment))
+    better = np.where(segment == "enterprise", np.clip(0.7 * best + 0.3 * data.test.label, 0.001, 0.999), best)
+    rule = verdict(named, found, incumbent=Incumbent("better there", better))["slices"]
+    assert not rule.passed
+    assert "of the champion where segment is enterprise" in rule.why
+    assert rule.value > rule.limit == 0.05
+    assert verdict(named, found, incumbent=Incumbent("same", best))["slices"].passed
+    few = with_gate(named, slice_positives=10_000)
+    assert "on none of 0 slices" in verdict(few, found, incumbent=Incumbent("better there", better))["slices"].why
+
+
+def test_slices_say_who_is_served_and_which_attributes_are_sensitive():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "gender": pd.Series(rng.choice(["f", "m"], 4000), dtype="str"),
+            "birth_year": np.where(rng.random(4000) < 0.2, np.nan, rng.integers(1950, 2005, 4000)),
+            "tenure_days": rng.integers(0, 1000, 4000).astype(float),
+            "region": "KR",
+        }
+    )
+    probability = rng.beta(2, 8, 4000)
+    label = (rng.random(4000) < np.where(frame["gender"] == "f", probability, probability / 3)).astype(float)
+    rows = {(row["by"], row["value"]): row for row in slice_rows(frame, label, probability, 50)}
+    assert not rows["gender", "f"]["is_off"]
+    assert rows["gender", "m"]["is_off"]
+    assert {by for by, _ in rows} == {"gender", "birth_year", "tenure"}, "one region makes no slice"
+    assert {by for (by, _), row in rows.items() if row["is_sensitive"]} == {"gender", "birth_year"}
+    assert sum(row["n"] for (by, _), row in rows.items() if by == "birth_year") == 4000
+    assert rows["birth_year", "unknown"]["n"] == frame["birth_year"].isna().sum()
+    assert 0.08 < np.mean([rows["gender", sex]["selected"] for sex in "fm"]) < 0.12
+    assert min(row["n"] for row in slice_rows(frame, label, probability, 900)) >= 900

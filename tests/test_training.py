@@ -18,11 +18,11 @@ from features.contract import DAY_US
 from features.errors import Refused
 from features.health import with_health
 from features.project import Project
-from models.calibration import sigmoid
+from models.calibration import calibrator_from_json, sigmoid, softplus
 from models.definition import Cutoffs, Gate, Target
 from models.predictor import Predictor, encode
 from training import run
-from training.calibrate import choose, fit_isotonic
+from training.calibrate import choose, fit_isotonic, fit_venn_abers, with_band
 from training.dataset import data_begins, made_up_rows, make_plan
 from training.evaluate import evaluate
 from training.learners import fit_all, fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
@@ -183,6 +183,60 @@ def test_calibration_takes_the_way_that_holds_on_other_customers():
     assert choose(*simulated(20_000, lambda x: np.exp(x)), 0).calibrator.method == "isotonic"
 
 
+@pytest.mark.parametrize(
+    ("way", "law"),
+    [
+        ("none", lambda raw: raw),
+        ("sigmoid", lambda raw: 0.4 * raw - 0.5),
+        ("beta", lambda raw: 1.6 * softplus(raw) - 0.3 * softplus(-raw) - 1.0),
+    ],
+)
+def test_calibration_finds_the_way_that_made_the_rows(way, law):
+    rng = np.random.default_rng(0)
+    raw = rng.normal(0, 2.5, 60_000)
+    label = (rng.random(60_000) < sigmoid(law(raw))).astype(float)
+    chosen = choose(raw, label, np.arange(60_000), 0)
+    assert chosen.calibrator.method == way
+    np.testing.assert_allclose(chosen.calibrator.apply(raw), sigmoid(law(raw)), atol=0.02)
+
+
+def test_venn_abers_is_the_isotonic_fit_with_the_row_in_question_both_ways():
+    from scipy.optimize import isotonic_regression
+
+    rng = np.random.default_rng(1)
+    raw = np.sort(rng.normal(size=60))
+    label = (rng.random(60) < sigmoid(raw)).astype(float)
+    found = fit_venn_abers(raw, label)
+    for place in (0, 17, 59):
+        ends = [
+            isotonic_regression(np.insert(label, place + 1, outcome), weights=np.ones(61)).x for outcome in (0.0, 1.0)
+        ]
+        p0, p1 = _mean_of_tie(ends[0], place), _mean_of_tie(ends[1], place)
+        assert found.apply(raw[[place]])[0] >= p1 / (1 - p0 + p1) - 0.08
+        assert p0 <= found.apply(raw[[place]])[0] <= p1 + 1e-9
+
+
+def _mean_of_tie(steps, place):
+    return steps[place : place + 2].mean()
+
+
+def test_the_interval_of_a_probability_covers_the_true_one():
+    covered = []
+    for draw in range(12):
+        rng = np.random.default_rng(draw)
+        raw = rng.normal(-2, 1.5, 3000)
+        truth = sigmoid(0.7 * raw - 0.3)
+        label = (rng.random(3000) < truth).astype(float)
+        chosen = with_band(choose(raw, label, np.arange(3000), draw), raw, label, np.arange(3000), draw)
+        at = np.quantile(raw, np.linspace(0.05, 0.95, 19))
+        low, high = chosen.calibrator.interval(at)
+        assert (low <= chosen.calibrator.apply(at)).all()
+        assert (high >= chosen.calibrator.apply(at)).all()
+        covered.append(((low <= sigmoid(0.7 * at - 0.3)) & (sigmoid(0.7 * at - 0.3) <= high)).mean())
+    assert 0.8 < np.mean(covered) <= 1
+    assert calibrator_from_json(chosen.calibrator.as_json()) == chosen.calibrator
+
+
 def test_too_few_outcomes_are_not_calibrated():
     nothing = choose(np.array([0.0, 1.0]), np.array([0.0, 0.0]), np.array(["a", "b"]), 0)
     assert nothing.calibrator.method == "none"
@@ -232,8 +286,17 @@ def test_a_run_reports_cutoffs_rows_figures_and_the_verdict(trained):
         text = report.text()
         content = json.loads(json.dumps(report.as_json(), allow_nan=False))
         assert content["rows"]["train"]["positives"] > 0
-        assert set(content["figures"]) == {"lightgbm", "logistic", "recency", "health"}
-        assert len(content["rules"]) == 7
+        assert set(content["figures"]) == {
+            "lightgbm",
+            "lightgbm_family",
+            "lightgbm_feature",
+            "logistic",
+            "recency",
+            "health",
+        }
+        assert len(content["rules"]) == 8
+        assert len(content["origins"]) >= 1
+        assert content["pooled"]["figures"]["n"] >= content["figures"][content["chosen"]]["n"]
         assert report.version == 1
         for part in ("train", "calibrate", "test", "log_loss", "brier_skill", "held   contract"):
             assert part in text

@@ -6,12 +6,13 @@ rows of the part. Where the history leaves no such part, scores stay as they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.calibration import Calibrator, sigmoid
+from features.intervals import TAIL
+from models.calibration import Band, Calibrator, sigmoid, softplus
 from models.quality import calibration_slope_intercept, log_loss
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
     from models.trees import Numbers
 
+CLEARLY = 0.0005
+"""Share of the log loss by which a freer way must be better than a simpler one."""
+GROUPS = 200
+KNOTS = 33
+BAND_DRAWS = 100
+DIGITS = 12
 PSEUDO_ROWS = 2.0
 """Rows at the base rate that each isotonic step is mixed with: a step without positives is rare, not impossible."""
 
@@ -65,10 +72,59 @@ def fit_isotonic(raw: Numbers, label: Numbers) -> Calibrator | None:
     return Calibrator("isotonic", raw=tuple(centre[keep].tolist()), probability=tuple(rising[keep].tolist()))
 
 
+def fit_beta(raw: Numbers, label: Numbers) -> Calibrator | None:
+    """A curve with a slope of its own at each end; None where the rows do not give a rising one."""
+    from scipy.optimize import minimize
+
+    design = np.column_stack([-softplus(-raw), softplus(raw), np.ones(len(raw))])
+
+    def loss(numbers: Numbers) -> tuple[float, Numbers]:
+        odds = design @ numbers
+        slope = design.T @ (sigmoid(odds) - label)
+        return float(np.mean(softplus(odds) - label * odds)), slope / len(label)
+
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    left, slope, intercept = (float(f"{number:.{DIGITS}g}") for number in found.x)
+    is_rising = found.success and max(left, slope) > 0
+    return Calibrator("beta", slope, intercept, left=left) if is_rising else None
+
+
+def fit_venn_abers(raw: Numbers, label: Numbers) -> Calibrator | None:
+    """Isotonic steps with the row in question added as positive and as negative, both merged; None where they are flat.
+
+    Rows are taken in up to `GROUPS` groups of equal mass, whose means are the knots.
+    """
+    from scipy.optimize import isotonic_regression
+
+    order = np.argsort(raw, kind="stable")
+    parts = np.array_split(order, min(GROUPS, len(order)))
+    size = np.array([len(part) for part in parts], dtype=np.float64)
+    positives, at = (np.array([values[part].sum() for part in parts]) for values in (label, raw))
+    at, keep = at / size, np.append(True, np.diff(at / size) > 0)
+    if keep.sum() < 2:
+        return None
+    group = np.cumsum(keep) - 1
+    size, positives = (np.bincount(group, of).astype(np.float64) for of in (size, positives))
+    ends = []
+    for outcome in (0.0, 1.0):
+        steps = np.empty(len(size))
+        for place in range(len(size)):
+            rows, true = size.copy(), positives.copy()
+            rows[place] += 1
+            true[place] += outcome
+            steps[place] = isotonic_regression(true / rows, weights=rows).x[place]
+        ends.append(steps)
+    merged = np.maximum.accumulate(ends[1] / (1 - ends[0] + ends[1]))
+    return Calibrator("venn_abers", raw=tuple(at[keep].tolist()), probability=tuple(merged.tolist()))
+
+
 WAYS: Mapping[str, Callable[[Numbers, Numbers], Calibrator | None]] = {
     "none": fit_none,
     "sigmoid": fit_sigmoid,
+    "beta": fit_beta,
     "isotonic": fit_isotonic,
+    "venn_abers": fit_venn_abers,
 }
 """From the simplest to the freest; of two that are equally good the simpler is taken."""
 
@@ -80,9 +136,35 @@ def choose(raw: Numbers, label: Numbers, customers: np.ndarray[Any, Any], seed: 
     distinct, customer = np.unique(customers, return_inverse=True)
     half = (np.random.default_rng(seed).permutation(len(distinct)) % 2 == 0)[customer]
     losses = {name: _held_out(fit, raw, label, half) for name, fit in WAYS.items()}
-    best = min((name for name in losses if np.isfinite(losses[name])), key=lambda name: losses[name])
+    best = "none"
+    for name, loss in losses.items():
+        if loss < losses[best] * (1 - CLEARLY):
+            best = name
     fitted = WAYS[best](raw, label)
     return Chosen(fitted if fitted else Calibrator(), losses)
+
+
+def with_band(chosen: Chosen, raw: Numbers, label: Numbers, customers: np.ndarray[Any, Any], seed: int) -> Chosen:
+    """Add the interval of the probability: the same way fitted on resamples of the customers, its 95 % range."""
+    calibrator = chosen.calibrator
+    if len(np.unique(label)) < 2 or len(np.unique(raw)) < 2:
+        return chosen
+    at = np.unique(np.quantile(raw, np.linspace(0, 1, KNOTS)))
+    distinct, customer = np.unique(customers, return_inverse=True)
+    generator = np.random.default_rng(seed)
+    way = WAYS["sigmoid" if calibrator.method == "none" else calibrator.method]
+    drawn = []
+    for _ in range(BAND_DRAWS):
+        times = np.bincount(generator.integers(0, len(distinct), len(distinct)), minlength=len(distinct))
+        rows = np.repeat(np.arange(len(raw)), times[customer])
+        fitted = way(raw[rows], label[rows]) if len(np.unique(label[rows])) == 2 else None
+        if fitted:
+            drawn.append(fitted.apply(at))
+    if not drawn:
+        return chosen
+    low, high = np.quantile(np.stack(drawn), [TAIL, 1 - TAIL], axis=0)
+    ends = [tuple(np.round(np.maximum.accumulate(end), DIGITS).tolist()) for end in (low, high)]
+    return Chosen(replace(calibrator, band=Band(tuple(at.tolist()), ends[0], ends[1])), chosen.held_out)
 
 
 def _held_out(

@@ -1,33 +1,51 @@
-"""Candidates side by side on the test cutoffs: figures, intervals over customers, and who is taken.
+"""Candidates side by side on the test cutoff, and the chosen one at several origins: figures, intervals, who is taken.
 
-The candidate is chosen on the calibration part (log loss on customers that its calibrator was not fitted on), never on
-the test part, which is only reported.
+The candidate is chosen on the validation cutoffs (log loss on customers that its calibrator was not fitted on), never
+on the test cutoff, which is only reported.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.quality import Difference, error_by_chance, figure_interval, figures, paired_bootstrap, roc_auc
-from training.calibrate import Chosen, choose
+from models.quality import (
+    Difference,
+    calibration_fit,
+    error_by_chance,
+    expected_profit,
+    figure_interval,
+    figures,
+    paired_bootstrap,
+    roc_auc,
+)
+from training.calibrate import Chosen, choose, with_band
+from training.learners import BASELINES, CANDIDATES, LINE
+from training.origins import ORIGINS, roll
+from training.slices import slice_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from models.trees import Numbers
     from training.dataset import Dataset, Part
     from training.learners import Fitted
+    from training.origins import Origin
 
 RESAMPLES = 500
-COMPARED = ("log_loss", "pr_auc")
+COMPARED = ("log_loss", "pr_auc", "roc_auc")
 """Figures in which a candidate is compared with the others, resampling customers."""
-WITH_INTERVAL = ("roc_auc", "pr_auc", "log_loss", "brier_skill")
-CLEARLY = 0.005
+WITH_INTERVAL = (
+    "roc_auc", "pr_auc", "log_loss", "brier", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10",
+    "precision_at_5", "precision_at_10",
+)  # fmt: skip
+CLEARLY = 0.002
 """Share of the log loss by which another candidate must be better before it displaces the preferred one."""
 LEAK_ROWS = 20_000
+SLICE_ROWS = 50
+"""Rows from which a slice is reported."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +56,40 @@ class Judged:
     calibrated: Chosen
     probability: Numbers
     figures: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]
 
     @property
     def name(self) -> str:
-        """`lightgbm`, `logistic`, `recency` or `health`."""
+        """Name of the candidate or baseline."""
         return self.fitted.name
 
 
 @dataclass(frozen=True)
+class Rolled:
+    """The chosen candidate over all origins: figures of each (the newest first) and of all their rows together.
+
+    `others` holds pooled figures of the rules, fitted at the same origins; `comparisons` the pooled difference.
+    """
+
+    origins: tuple[Origin, ...] = ()
+    each: tuple[Mapping[str, Any], ...] = ()
+    pooled: Mapping[str, float] | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
+    others: Mapping[str, Mapping[str, float]] | None = None
+    comparisons: Mapping[str, Difference] | None = None
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """All candidates on the same rows; `chosen` is compared with each other one."""
+    """All candidates on the same rows; `chosen` is compared with each other one, and has intervals."""
 
     judged: Mapping[str, Judged]
     chosen: str
+    intervals: Mapping[str, tuple[float, float]]
     comparisons: Mapping[str, Mapping[str, Difference]]
     strongest_features: tuple[tuple[str, float], ...]
     calibration_by_chance: float
+    slices: tuple[Mapping[str, Any], ...] = ()
+    rolled: Rolled = Rolled()
 
     @property
     def challenger(self) -> Judged:
@@ -62,33 +97,111 @@ class Evaluation:
         return self.judged[self.chosen]
 
     @property
-    def best_other(self) -> Judged:
-        """The other candidate or baseline with the least log loss."""
-        others = [judged for name, judged in self.judged.items() if name != self.chosen]
+    def best_baseline(self) -> Judged:
+        """What anybody could set up (a rule, a line) and has the least log loss.
+
+        Other candidates are left out: the least of many on the test rows is partly luck.
+        """
+        others = [judged for name, judged in self.judged.items() if name != self.chosen and name in (*BASELINES, LINE)]
         return min(others, key=lambda judged: judged.figures["log_loss"])
 
 
-def evaluate(data: Dataset, fitted: Mapping[str, Fitted], seed: int) -> Evaluation:
-    """Calibrate each model on the calibration part and judge it on the test part."""
+def evaluate(
+    data: Dataset,
+    fitted: Mapping[str, Fitted],
+    seed: int,
+    origins: int = ORIGINS,
+    fitters: Mapping[str, Callable[[Dataset, int], Fitted]] | None = None,
+) -> Evaluation:
+    """Calibrate each model on the validation part, choose, judge on the test part and at `origins` moments in all.
+
+    `fitters` say how candidates are fitted anew at an earlier origin, where they are not the usual ones.
+    """
     judged = {name: _judged(data, model, seed) for name, model in fitted.items()}
-    chosen = choose_candidate(data.model.learners, judged)
-    best = judged[chosen]
+    chosen = choose_candidate([*data.model.learners, *(name for name in judged if name not in BASELINES)], judged)
+    judged[chosen] = _with_band(data, judged[chosen], seed)
+    best, test = judged[chosen], data.test
     comparisons = {
         name: {
             figure: paired_bootstrap(
-                data.test.customers, data.test.label, best.probability, other.probability, figure, RESAMPLES, seed
+                test.customers, test.label, best.probability, other.probability, figure, RESAMPLES, seed
             )
             for figure in COMPARED
         }
         for name, other in judged.items()
         if name != chosen
     }
+    recipes = {**CANDIDATES, **BASELINES, **(fitters or {})}
     return Evaluation(
         judged,
         chosen,
+        _intervals(test, best.probability, seed),
         comparisons,
         tuple(strongest_features(data, seed)),
         error_by_chance(best.probability, seed),
+        tuple(slice_rows(data.test_frame, test.label, best.probability, SLICE_ROWS)),
+        _rolled(data, judged, chosen, recipes, seed, origins),
+    )
+
+
+def _with_band(data: Dataset, judged: Judged, seed: int) -> Judged:
+    later = data.calibrate
+    if not len(later):
+        return judged
+    raw = judged.fitted.scorer.raw(later.matrix)
+    return replace(judged, calibrated=with_band(judged.calibrated, raw, later.label, later.customers, seed))
+
+
+def _intervals(rows: Part, probability: Numbers, seed: int) -> dict[str, tuple[float, float]]:
+    """95 % intervals over customers, that of the calibration slope by its sandwich."""
+    found = {
+        name: figure_interval(rows.customers, rows.label, probability, name, RESAMPLES, seed) for name in WITH_INTERVAL
+    }
+    fit = calibration_fit(rows.label, probability, rows.customers)
+    return {**found, "calibration_slope": (fit.low, fit.high)}
+
+
+def all_figures(data: Dataset, label: Numbers, probability: Numbers) -> dict[str, float]:
+    """Figures of probabilities, with the profit per row of acting on them where the definition states its costs."""
+    found = figures(label, probability)
+    costs = data.model.costs
+    profit = expected_profit(label, probability, costs.gain, costs.action) if costs else float("nan")
+    return {**found, "expected_profit": profit}
+
+
+def _rolled(
+    data: Dataset,
+    judged: Mapping[str, Judged],
+    chosen: str,
+    recipes: Mapping[str, Callable[[Dataset, int], Fitted]],
+    seed: int,
+    count: int,
+) -> Rolled:
+    if count < 1:
+        return Rolled()
+    names = dict.fromkeys([chosen, *BASELINES])
+    earlier = roll(data, {name: recipes[name] for name in names}, seed, count)
+    probability = {name: [judged[name].probability, *(of.probability[name] for of in earlier)] for name in names}
+    parts = [data.test, *(of.rows for of in earlier)]
+    label, customers = (np.concatenate([getattr(part, of) for part in parts]) for of in ("label", "customers"))
+    pooled = {name: np.concatenate(of) for name, of in probability.items()}
+    each = [
+        {"as_of_us": int(part.as_of_us[0]), "train": len(of.plan.train) if of else len(data.plan.train),
+         **all_figures(data, part.label, said)}
+        for part, said, of in zip(parts, probability[chosen], [None, *earlier], strict=True)
+    ]  # fmt: skip
+    whole = replace(data.test, label=label, customers=customers)
+    return Rolled(
+        tuple(earlier),
+        tuple(each),
+        all_figures(data, label, pooled[chosen]),
+        _intervals(whole, pooled[chosen], seed),
+        {name: all_figures(data, label, pooled[name]) for name in names if name != chosen},
+        {
+            name: paired_bootstrap(customers, label, pooled[chosen], pooled[name], "log_loss", RESAMPLES, seed)
+            for name in names
+            if name != chosen
+        },
     )
 
 
@@ -97,15 +210,12 @@ def _judged(data: Dataset, fitted: Fitted, seed: int) -> Judged:
     raw = fitted.scorer.raw(later.matrix) if len(later) else np.empty(0)
     calibrated = choose(raw, later.label, later.customers, seed)
     probability = calibrated.calibrator.apply(fitted.scorer.raw(test.matrix))
-    intervals = {
-        name: figure_interval(test.customers, test.label, probability, name, RESAMPLES, seed) for name in WITH_INTERVAL
-    }
-    return Judged(fitted, calibrated, probability, figures(test.label, probability), intervals)
+    return Judged(fitted, calibrated, probability, all_figures(data, test.label, probability))
 
 
 def choose_candidate(learners: Iterable[str], judged: Mapping[str, Judged]) -> str:
-    """Return the preferred candidate, or one that is clearly better on the calibration part."""
-    names = list(learners)
+    """Return the preferred candidate, or one that is clearly better on the validation part."""
+    names = list(dict.fromkeys(learners))
     chosen = names[0]
     for name in names[1:]:
         if judged[name].calibrated.log_loss < judged[chosen].calibrated.log_loss * (1 - CLEARLY):

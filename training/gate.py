@@ -2,9 +2,10 @@
 
 `contract`: the data that it was trained on kept the contract. `positives`: the test rows hold enough outcomes to judge
 by. `skill`: it beats the base rate (Brier skill above 0) and chance (the interval of its ROC-AUC lies above 0.5).
-`baseline`: it is not worse than the best of the others by log loss. `calibration`: its error stays within the limit, or
-within what true probabilities would show on so few rows. `leak`: no single feature tells the outcome by itself.
-`champion`: on the same rows it is not worse than the champion.
+`baseline`: it is not worse than the best of the rules and the logistic regression by log loss. `calibration`: its error
+stays within the limit, or within what true probabilities would show on so few rows. `leak`: no single feature tells the
+outcome by itself. `champion`: on the same rows it is not worse than the champion. `slices`: on no part of the customers
+that a company plans by (segment, region, tenure, language) is it surely worse than that, by more than a margin.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.quality import Difference, paired_bootstrap
 from training.evaluate import RESAMPLES
+from training.slices import GATED, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +75,7 @@ def judge(
             _calibration(data, found),
             _leak(data, found),
             *_champion(data, found, incumbent, seed),
+            _slices(data, found, incumbent, seed),
         )
     )
 
@@ -98,8 +101,7 @@ def _positives(data: Dataset) -> Rule:
 
 
 def _skill(found: Evaluation) -> Rule:
-    judged = found.challenger
-    skill, low = judged.figures["brier_skill"], judged.intervals["roc_auc"][0]
+    skill, low = found.challenger.figures["brier_skill"], found.intervals["roc_auc"][0]
     why = f"Brier skill {skill:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)"
     return Rule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
 
@@ -110,10 +112,11 @@ def _not_worse(difference: Difference, margin: float) -> bool:
 
 
 def _baseline(data: Dataset, found: Evaluation) -> Rule:
-    other = found.best_other
+    other = found.best_baseline
     difference, margin = found.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
     why = (
-        f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best other: {_spoken(difference)}"
+        f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
+        f"{_spoken(difference)}"
     )
     return Rule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
 
@@ -149,6 +152,34 @@ def _champion(data: Dataset, found: Evaluation, incumbent: Incumbent | None, see
         why = f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on the same rows: "
         limit = margin * difference.b
         yield Rule("champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit)
+
+
+def _slices(data: Dataset, found: Evaluation, incumbent: Incumbent | None, seed: int) -> Rule:
+    """Against the champion where it can score the rows, else against the best baseline."""
+    test, gate = data.test, data.model.gate
+    theirs, name = found.best_baseline.probability, found.best_baseline.name
+    if incumbent is not None and incumbent.probability is not None:
+        theirs, name = incumbent.probability, "the champion"
+    worst, looked_at = None, 0
+    for of in slices(data.test_frame):
+        rows = test.take(of.rows)
+        if of.by not in GATED or min(rows.positives, len(rows) - rows.positives) < gate.slice_positives:
+            continue
+        looked_at += 1
+        mine, other = found.challenger.probability[of.rows], theirs[of.rows]
+        difference = paired_bootstrap(rows.customers, rows.label, mine, other, "log_loss", RESAMPLES, seed)
+        excess = difference.difference / difference.b
+        if difference.low > 0 and (worst is None or excess > worst[0]):
+            worst = (excess, of, difference)
+    if worst is None:
+        why = f"on none of {looked_at} slices with {gate.slice_positives} outcomes is it surely worse than {name}"
+        return Rule("slices", True, why, 0.0, gate.slice_margin)
+    excess, of, difference = worst
+    why = (
+        f"log loss {difference.a:.5f} against {difference.b:.5f} of {name} where {of.by} is {of.value}: "
+        f"{_spoken(difference)}, {excess:.1%} worse (limit {gate.slice_margin:.0%})"
+    )
+    return Rule("slices", excess <= gate.slice_margin, why, excess, gate.slice_margin)
 
 
 def _spoken(difference: Difference) -> str:

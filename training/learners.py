@@ -7,6 +7,7 @@ use one thread, so that equal data give equal models.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from models.predictor import make_scorer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from models.bundle import Column
     from models.predictor import Scorer
     from models.trees import Matrix, Numbers
     from training.dataset import Dataset
@@ -48,6 +50,11 @@ One thread: the model is the same on every machine, and trees this small are slo
 by 217 features took 0.9 s of processor time with one thread and columns, 17 s with two threads and rows on a busy
 machine, because threads wait for one another by spinning).
 """
+LINE = "logistic"
+FREE, FAMILY, FEATURE = "free", "family", "feature"
+TREES: Mapping[str, str] = {"lightgbm": FREE, "lightgbm_family": FAMILY, "lightgbm_feature": FEATURE}
+"""What one tree of a candidate may use together. Additive models (Lou, Caruana & Gehrke 2012) win where what customers
+show is additive, and lose where it interacts: the validation cutoff decides."""
 ROUNDS = 600
 PATIENCE = 30
 """Rounds without gain on the validation rows after which fitting stops."""
@@ -87,33 +94,52 @@ def validation(rows: Rows, matured_days: int, seed: int) -> tuple[np.ndarray[Any
     return ~held, held
 
 
-def fit_lightgbm(data: Dataset, seed: int) -> Fitted:
+def lightgbm_parameters(data: Dataset, seed: int, trees: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a fit: the defaults, what the definition says, and what is `given`."""
+    share = max(LIGHTGBM["feature_fraction"], min(1.0, FEATURES_PER_TREE / len(data.columns)))
+    parameters = {**LIGHTGBM, "feature_fraction": share, **data.model.lightgbm, **given, "seed": seed}
+    return parameters if trees == FREE else {**parameters, "interaction_constraints": _together(data.columns, trees)}
+
+
+def _together(columns: Sequence[Column], trees: str) -> list[list[int]]:
+    """Places of the features that one tree may use together."""
+    groups: dict[str, list[int]] = {}
+    for place, column in enumerate(columns):
+        groups.setdefault(column.family if trees == FAMILY else column.name, []).append(place)
+    return list(groups.values())
+
+
+def lightgbm_data(data: Dataset, rows: Rows, parameters: Mapping[str, Any], reference: Any = None) -> Any:
+    """Rows as LightGBM bins them."""
+    import lightgbm
+
+    categorical = [place for place, column in enumerate(data.columns) if column.categories is not None]
+    binning = {name: parameters[name] for name in ("max_bin", "verbose", "num_threads", "seed")}
+    return lightgbm.Dataset(
+        rows.matrix, rows.label, reference=reference, categorical_feature=categorical, params=binning
+    )
+
+
+def fit_lightgbm(
+    data: Dataset, seed: int, name: str = "lightgbm", trees: str = "", given: Mapping[str, Any] | None = None
+) -> Fitted:
     """Gradient boosted trees: the number of rounds is found on the validation rows, then all rows are fitted."""
     import lightgbm
 
-    share = max(LIGHTGBM["feature_fraction"], min(1.0, FEATURES_PER_TREE / len(data.columns)))
-    parameters = {**LIGHTGBM, "feature_fraction": share, **data.model.lightgbm, "seed": seed}
-    categorical = [place for place, column in enumerate(data.columns) if column.categories is not None]
-    binning = {name: parameters[name] for name in ("max_bin", "verbose", "num_threads", "seed")}
-
-    def dataset(rows: Rows, reference: Any = None) -> Any:
-        return lightgbm.Dataset(
-            rows.matrix, rows.label, reference=reference, categorical_feature=categorical, params=binning
-        )
-
+    parameters = lightgbm_parameters(data, seed, trees or TREES.get(name, FREE), given or {})
     fit, held = validation(data.train, data.target.matured_days, seed)
-    first = dataset(data.train.take(fit))
+    first = lightgbm_data(data, data.train.take(fit), parameters)
     early = lightgbm.train(
         parameters,
         first,
         ROUNDS,
-        valid_sets=[dataset(data.train.take(held), first)],
+        valid_sets=[lightgbm_data(data, data.train.take(held), parameters, first)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
     rounds = max(early.best_iteration, 1)
-    booster = lightgbm.train(parameters, dataset(data.train), rounds)
+    booster = lightgbm.train(parameters, lightgbm_data(data, data.train, parameters), rounds)
     text = booster.model_to_string(num_iteration=rounds)
-    return Fitted("lightgbm", "lightgbm", text, make_scorer("lightgbm", text, len(data.columns)), {"rounds": rounds})
+    return Fitted(name, "lightgbm", text, make_scorer("lightgbm", text, len(data.columns)), {"rounds": rounds})
 
 
 def fit_logistic(data: Dataset, seed: int) -> Fitted:
@@ -200,10 +226,13 @@ def _fit_rule(name: str, data: Dataset, parts: Sequence[Part]) -> Fitted:
 
 
 BASELINES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"recency": fit_recency, "health": fit_health}
-CANDIDATES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"lightgbm": fit_lightgbm, "logistic": fit_logistic}
+CANDIDATES: Mapping[str, Callable[[Dataset, int], Fitted]] = {
+    **{name: partial(fit_lightgbm, name=name) for name in TREES},
+    LINE: fit_logistic,
+}
 
 
 def fit_all(data: Dataset, seed: int) -> dict[str, Fitted]:
     """Fit the candidates of the definition, logistic regression in any case, and the rules."""
-    fitters = {**{name: CANDIDATES[name] for name in data.model.learners}, "logistic": fit_logistic, **BASELINES}
+    fitters = {**{name: CANDIDATES[name] for name in data.model.learners}, LINE: fit_logistic, **BASELINES}
     return {name: fit(data, seed) for name, fit in fitters.items()}

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from training.evaluate import Evaluation
     from training.gate import Verdict
 
-SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_1", "lift_at_5", "lift_at_10")
+SHOWN = (
+    "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",
+)  # fmt: skip
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,8 +28,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class TrainingReport:
     """One model's training run. `refusal` says why nothing was fitted; all but the names is empty then.
 
-    `figures` holds the figures of all candidates and baselines on the test rows, `intervals` 95 % intervals over
-    customers, `comparisons` the chosen candidate less each other one, `rows` the rows and positives of each part.
+    `figures` holds the figures of all candidates and baselines on the test rows, `intervals` 95 % intervals of the
+    chosen one over customers, `comparisons` the chosen one less each other, `rows` the rows and positives of each part,
+    `origins` the chosen one at each origin of the rolling evaluation and `pooled` over all of them.
     """
 
     model: str
@@ -41,12 +44,17 @@ class TrainingReport:
     chosen: str = ""
     calibration: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     strongest_features: tuple[tuple[str, float], ...] = ()
+    slices: tuple[Mapping[str, Any], ...] = ()
+    origins: tuple[Mapping[str, Any], ...] = ()
+    pooled: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    champion_version: int | None = None
+    """The champion that it was met with; None where there was none."""
     version: int | None = None
     run_id: str | None = None
     content_hash: str | None = None
@@ -90,6 +98,20 @@ class TrainingReport:
             for figure, found in of.items()
         ]
 
+    def origin_rows(self) -> list[dict[str, Any]]:
+        """One row per origin of the rolling evaluation with the key figures of the chosen one, then all together."""
+        rows = [
+            {
+                "test cutoff": date(of["as_of_us"]),
+                "training cutoffs": of["train"],
+                **_key_figures(of),
+            }
+            for of in self.origins
+        ]
+        if self.pooled:
+            rows.append({"test cutoff": "all", "training cutoffs": "", **_key_figures(self.pooled["figures"])})
+        return rows
+
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; what does not exist is null."""
         plain: dict[str, Any] = _plain(
@@ -108,10 +130,14 @@ class TrainingReport:
                 "intervals": self.intervals,
                 "comparisons": {n: {f: vars(d) for f, d in of.items()} for n, of in self.comparisons.items()},
                 "strongest_features": dict(self.strongest_features),
+                "slices": self.slices,
+                "origins": [{**of, "as_of": date(of["as_of_us"])} for of in self.origins],
+                "pooled": self.pooled,
                 "passed": self.passed,
                 "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
                 "notes": self.notes,
                 "facts": self.facts,
+                "champion_version": self.champion_version,
                 "version": self.version,
                 "run_id": self.run_id,
                 "content_hash": self.content_hash,
@@ -136,11 +162,26 @@ def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
         "chosen": found.chosen,
         "calibration": {name: judged.calibrated.calibrator.method for name, judged in found.judged.items()},
         "figures": {name: judged.figures for name, judged in found.judged.items()},
-        "intervals": {name: judged.intervals for name, judged in found.judged.items()},
+        "intervals": found.intervals,
         "comparisons": found.comparisons,
         "strongest_features": found.strongest_features[:10],
+        "slices": found.slices,
+        "origins": found.rolled.each,
+        "pooled": _pooled(found),
         "notes": data.plan.notes,
         "test_rows": data.test.scored(found.challenger.probability),
+    }
+
+
+def _pooled(found: Evaluation) -> dict[str, Any]:
+    rolled = found.rolled
+    if rolled.pooled is None:
+        return {}
+    return {
+        "figures": rolled.pooled,
+        "intervals": rolled.intervals,
+        "others": rolled.others,
+        "comparisons": {name: vars(difference) for name, difference in (rolled.comparisons or {}).items()},
     }
 
 
@@ -174,11 +215,17 @@ def card(report: TrainingReport) -> str:
             *_table(report.figure_rows()),
             "",
             f"Base rate {chosen['base_rate']:.4f}. 95 % intervals over customers: "
-            + ", ".join(f"{n} {a:.4f} to {b:.4f}" for n, (a, b) in report.intervals[report.chosen].items())
+            + ", ".join(f"{n} {a:.4f} to {b:.4f}" for n, (a, b) in report.intervals.items())
             + ".",
             "",
             f"### {report.chosen} against the others",
             *_table(report.comparison_rows()),
+            "",
+            *_origins(report),
+            "## By slice",
+            f"Of the rows with the highest scores, a tenth is taken for selected. {_SENSITIVE}",
+            "",
+            *_table(report.slices),
             "",
             "## Gate",
             *[f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {rule.why}" for rule in _rules(report)],
@@ -191,6 +238,22 @@ def card(report: TrainingReport) -> str:
             "",
         ]
     )
+
+
+_SENSITIVE = (
+    "Sensitive attributes are reported on and not trained on, unless the definition says so. `is_off` marks slices "
+    "whose mean probability lies outside the 95 % interval of what came true."
+)
+
+
+def _origins(report: TrainingReport) -> Iterable[str]:
+    if not report.pooled:
+        return
+    found = report.pooled
+    yield from ("## Rolling origin", "The recipe fitted anew at earlier moments, each judged on what came after.", "")
+    yield from _table(report.origin_rows())
+    ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in found["intervals"].items())
+    yield from ("", f"95 % intervals over customers, all origins together: {ends}.", "")
 
 
 def _parts(report: TrainingReport) -> dict[str, dict[str, Any]]:
@@ -222,12 +285,28 @@ def _lines(report: TrainingReport) -> Iterable[str]:
     yield ""
     yield from ("  " + line for line in aligned(report.figure_rows()))
     yield ""
-    yield from ("  " + line for line in aligned(report.comparison_rows()))
+    yield from ("  " + line for line in aligned(_by_log_loss(report)))
     yield ""
+    if report.pooled:
+        yield "  at each origin of the rolling evaluation:"
+        yield from ("  " + line for line in aligned(report.origin_rows()))
+        yield ""
     for rule in _rules(report):
         yield f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}"
     state = "champion" if report.is_promoted else "registered, not promoted"
     yield f"  version {report.version}: {state}" if report.version else "  not registered"
+
+
+def _by_log_loss(report: TrainingReport) -> list[dict[str, Any]]:
+    return [row for row in report.comparison_rows() if row["figure"] == "log_loss"]
+
+
+def _key_figures(found: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "rows": int(found["n"]),
+        "came true": int(found["positives"]),
+        **{figure: _number(found[figure], 5 if figure == "log_loss" else 4) for figure in SHOWN},
+    }
 
 
 def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -161,7 +161,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         report = TrainingReport(
             trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
             facts={**trained.facts, "definition_fingerprint": predictor.manifest["definition_fingerprint"]},
-            content_hash=predictor.content_hash,
+            content_hash=predictor.content_hash, champion_version=registry.champion_version(project.home, trained.name),
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
         registered = registry.register(project.home, run, project.tracking)
@@ -205,7 +205,9 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
         "cutoffs": plain["cutoffs"],
         "rows": plain["rows"],
         "figures": report.figure_rows(),
-        "intervals": plain["intervals"][report.chosen],
+        "intervals": plain["intervals"],
+        "origins": report.origin_rows(),
+        "slices": plain["slices"],
         "calibration": [
             {name: float(values[place]) for name, values in vars(table).items()} for place in range(len(table.n))
         ],
@@ -218,6 +220,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
     files = {
         "card.md": card(report).encode(),
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
+        "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
         **pictures(trained.data, trained.found),
     }
     return registry.Run(
@@ -229,11 +232,18 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         tags={
             **{name: str(value) for name, value in report.facts.items()},
             "gate": "passed" if report.passed else "refused",
+            "champion_then": str(report.champion_version or ""),
             "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
             "figures": json.dumps({name: round(best.figures[name], 6) for name in registry.FIGURES}),
         },
         files=files,
     )
+
+
+def _gate(report: TrainingReport) -> dict[str, Any]:
+    """The verdict, and the version that was met; the registry knows the version of the run itself."""
+    plain = report.as_json()
+    return {"passed": report.passed, "champion_version": report.champion_version, "rules": plain["rules"]}
 
 
 def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str, Any]]:
@@ -251,7 +261,9 @@ def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str,
 
 def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
     yield from report.figures[report.chosen].items()
-    for figure, (low, high) in report.intervals[report.chosen].items():
+    for figure, (low, high) in report.intervals.items():
         yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
+    if report.pooled:
+        yield from ((f"pooled.{figure}", value) for figure, value in report.pooled["figures"].items())
     for name, figures in report.figures.items():
         yield from ((f"{name}.{figure}", value) for figure, value in figures.items() if name != report.chosen)
