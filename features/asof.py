@@ -11,21 +11,32 @@ half the cost of a rank per instant, and right where a correction moves a row pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from features.contract import TABLES
+from features.contract import DAY_US, TABLES
 from features.errors import DefinitionError, MissingTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 Frame = nw.LazyFrame[Any]
 
 UNANSWERED = "delivered"
 """What the status of a survey reads as before its answer."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One file of rows: all became known from the first instant on, and were known and past after the second."""
+
+    path: Path
+    digest: str
+    known_from_us: int
+    known_until_us: int
 
 
 @dataclass(frozen=True)
@@ -39,9 +50,20 @@ class Tables:
     columns: Mapping[str, frozenset[str]]
     fingerprint: str
     engine: str
+    partitions: Mapping[str, Sequence[Partition]] = field(default_factory=dict)
+    """The files of a table that is kept by week of ingestion."""
+    scan: Callable[[Sequence[Path]], Frame] | None = None
+    """Opens some of these files on the engine."""
+    kept: Path | None = None
+    """Where customer-days are kept from run to run."""
 
     def __contains__(self, table: str) -> bool:
         return table in self.frames
+
+    def only(self, table: str, partitions: Sequence[Partition]) -> Tables:
+        """The same with some of the files of one table."""
+        assert self.scan is not None, "files stand with what opens them"
+        return replace(self, frames={**self.frames, table: self.scan([of.path for of in partitions])})
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the company handed over the table, and these of its contract columns."""
@@ -54,17 +76,24 @@ def view(tables: Tables, name: str, as_of_us: int) -> Frame:
     All columns of the contract form, later-dated facts nulled, plus `as_of_us`. Raises MissingTable where the
     company has no such table.
     """
-    rows = _frame(tables, name).with_columns(nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
-    return _facts(rows, name, nw.lit(as_of_us, nw.Int64))
+    return views(tables, name, [as_of_us])
 
 
-def views(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
-    """Return the views of several instants under one another, told apart by `as_of_us`."""
+def views(tables: Tables, name: str, instants: Sequence[int], days: int | None = None) -> Frame:
+    """Return the views of several instants under one another, told apart by `as_of_us`.
+
+    `days` leaves out rows that lie longer before an instant, so that files of old rows need not be read.
+    """
+    rows = _frame(tables, name)
+    if days is not None:
+        rows = rows.filter(nw.col("own_us") >= min(instants) - days * DAY_US)
     if len(instants) == 1:
-        return view(tables, name, instants[0])
+        rows = rows.with_columns(nw.lit(instants[0], nw.Int64).alias("as_of_us"))
+        return _facts(rows, name, nw.lit(instants[0], nw.Int64))
     one = tables.frames["customers"].head(1)
     spine = nw.concat([one.select(nw.lit(instant, nw.Int64).alias("as_of_us")) for instant in instants])
-    return _facts(_frame(tables, name).join(spine, how="cross"), name, nw.col("as_of_us"))
+    found = _facts(rows.join(spine, how="cross"), name, nw.col("as_of_us"))
+    return found if days is None else found.filter(nw.col("own_us") >= nw.col("as_of_us") - days * DAY_US)
 
 
 def _frame(tables: Tables, name: str) -> Frame:
@@ -93,15 +122,15 @@ def visible(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
     if TABLES[name].later:
         raise DefinitionError(f"Rows of table {name!r} read differently at different instants")
     reached = nw.max_horizontal("own_us", "ingested_us")
-    passed = nw.when(~nw.col("superseded_us").is_null()).then(_position(nw.col("superseded_us"), instants))
+    passed = nw.when(~nw.col("superseded_us").is_null()).then(position(nw.col("superseded_us"), instants))
     rows = _frame(tables, name).filter(nw.col("own_us") < instants[-1], ~nw.col("is_deleted"))
     seen = rows.with_columns(
-        seen_from=_position(reached, instants), seen_until=passed.otherwise(nw.lit(len(instants), nw.Int64))
+        seen_from=position(reached, instants), seen_until=passed.otherwise(nw.lit(len(instants), nw.Int64))
     )
     return seen.filter(nw.col("seen_from") < nw.col("seen_until"))
 
 
-def _position(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
+def position(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
     """Number of instants at or before a moment."""
     return nw.sum_horizontal(*((moment >= instant).cast(nw.Int64) for instant in instants))
 

@@ -100,13 +100,6 @@ def narrowed(rows: Frame, group: Group, *more: str) -> Frame:
     return rows.with_columns(**ready) if ready else rows
 
 
-def recent(rows: Frame, group: Group) -> Frame:
-    """The rows of a view that can count for the group."""
-    if group.farthest_days is None:
-        return rows
-    return rows.filter(nw.col("own_us") >= nw.col("as_of_us") - group.farthest_days * DAY_US)
-
-
 def aggregated(rows: Frame, parts: Mapping[str, Primitive], *keys: str) -> Frame:
     """Partial results by `keys`, from rows with `own_us` and, where a part has a window, `as_of_us`."""
     flags = _flags(parts.values())

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from features.project import Project
     from features.relations import FileSource
 
+FORM = 3
+"""Moves when what is staged is laid out in another way; what stands in the old one is not used."""
+
 
 def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -> tuple[dict[str, Plan], str]:
     """Make the company's relations, close the connection to everything else, say how each table is read.
@@ -150,5 +153,5 @@ def _base(project: Project, digests: Mapping[str, str]) -> str:
         name: [m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch)]
         for name, m in project.tables.items()
     }
-    told = [CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
+    told = [FORM, CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -304,7 +304,9 @@ class _Versions:
             digest = file_digest(self.out / name)
             if there == read and name not in touched and digest != self.kept[number].facts["files"][week]:
                 raise damaged(read)
-            files[name] = {"digest": digest, "known_until_us": self.kept[number].facts["weeks"][week]}
+            from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
+            until_us = self.kept[number].facts["weeks"][week]
+            files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
         return files
 
     def _ordered(self) -> set[str]:

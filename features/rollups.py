@@ -9,6 +9,7 @@ Rows that become known late or are superseded carry the instants at which they a
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from features.aggregates import EVER, Primitive
 from features.asof import visible
 from features.contract import DAY_US, TABLES
 from features.grouping import Group, aggregated, narrowed, part_name
+from features.kept import SEEN, KeptDays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from features.asof import Frame, Tables
     from features.define import Feature
@@ -31,7 +33,8 @@ FEWEST_INSTANTS = 2
 """For one instant, windows straight from the rows cost as much as the cells alone."""
 FEWEST_ROWS, MOST_ROWS = 50_000, 30_000_000
 """Below, the steps cost more than they save; above, cells would take more than 4 GB, and the engine can go to disk."""
-SEEN = ("seen_from", "seen_until")
+MOST_CELLS = 5_000_000
+"""Kept cells that are windowed at a time: about 1 GB."""
 
 
 @dataclass(frozen=True)
@@ -40,42 +43,99 @@ class Rollup:
 
     group: Group
     instants: tuple[int, ...]
-    cells: dict[int, nw.DataFrame[Any]]
-    customers: nw.DataFrame[Any]
+    cells: Callable[[int], Iterator[nw.DataFrame[Any]]]
+    """Gives the cells for an hour, in one piece or customer range by customer range."""
 
     def partial(self, as_of_us: int) -> Frame:
         """Partial results at one of the instants, as the direct path gives them."""
-        at, phase = self.instants.index(as_of_us), as_of_us % DAY_US
-        cells = self.cells[phase].filter(
-            nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us
-        )
+        phase = as_of_us % DAY_US
+        return nw.concat([self._windowed(piece, as_of_us, phase) for piece in self.cells(phase)]).lazy()
+
+    def _windowed(self, cells: nw.DataFrame[Any], as_of_us: int, phase: int) -> nw.DataFrame[Any]:
+        at = self.instants.index(as_of_us)
+        cells = cells.filter(nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us)
+        customers = cells.select(self.group.by, "number").unique()
         is_same = nw.col("number") == nw.col("number").shift(1)
         gap = nw.when(is_same).then(nw.col("day") - nw.col("day").shift(1))
         cells = cells.with_columns(gap.alias("day_gap"), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
         parts = {name: _from_cells(part, phase) for name, part in self.group.parts.items()}
         found = aggregated(cells.lazy(), parts, "number", "as_of_us")
-        return found.join(self.customers.lazy(), on="number", how="left").drop("number")
+        return found.join(customers.lazy(), on="number", how="left").drop("number").collect()
 
 
 def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) -> tuple[list[Rollup], list[Group]]:
     """Roll up what can be rolled up, and give the groups that are left for the rows."""
     rollups: list[Rollup] = []
     left = []
+    ordered = sorted(set(instants))
     for group in groups:
-        rolled = [member for member in group.members if _can_be_rolled(member, group)]
-        if not rolled or len(set(instants)) < FEWEST_INSTANTS or not _is_worth_it(tables, group.table):
+        rolled = tuple(member for member in group.members if _can_be_rolled(member, group))
+        rollup = _rollup(tables, replace(group, members=rolled), ordered) if rolled else None
+        if rollup is None:
             left.append(group)
             continue
-        rollups.append(_rolled_up(tables, replace(group, members=tuple(rolled)), sorted(set(instants))))
+        rollups.append(rollup)
         if rest := tuple(member for member in group.members if member not in rolled):
             left.append(replace(group, members=rest))
     return rollups, left
 
 
-def _is_worth_it(tables: Tables, table: str) -> bool:
-    if table not in ROLLED or TABLES[table].later or tables.engine == "spark":
-        return False
-    return FEWEST_ROWS <= int(tables.frames[table].select(nw.len()).collect().item()) <= MOST_ROWS
+def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | None:
+    """Customer-days from what is kept, or from the rows; None where they gain nothing."""
+    if group.table not in ROLLED or TABLES[group.table].later or tables.engine == "spark":
+        return None
+    if group.table in tables.partitions and not any(instant % DAY_US for instant in instants):
+        kept = _kept(tables, group)
+        return Rollup(group, tuple(instants), _Pieces(kept, instants)) if kept.is_worth_it() else None
+    if len(instants) < FEWEST_INSTANTS:
+        return None
+    rows = int(tables.frames[group.table].select(nw.len()).collect().item())
+    return _rolled_up(tables, group, instants) if FEWEST_ROWS <= rows <= MOST_ROWS else None
+
+
+def _additive(group: Group) -> tuple[Group, dict[str, Primitive]]:
+    """What is summed up by customer and day: the group without features that read gaps, and its parts over all rows."""
+    of_rows = replace(group, members=tuple(member for member in group.members if "day_gap" not in member.reads))
+    kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not _counts_days(part)]
+    return of_rows, {part_name(part): part for part in kept}
+
+
+def _kept(tables: Tables, group: Group) -> KeptDays:
+    assert tables.kept is not None, "files stand with the place for what is kept of them"
+    return KeptDays(tables, *_additive(group), tables.kept / group.table)
+
+
+class _Pieces:
+    """Kept cells, so many at a time as fit well into memory: ranges of customers, which stand in order in each file."""
+
+    def __init__(self, kept: KeptDays, instants: Sequence[int]) -> None:
+        self.kept, self.instants = kept, instants
+        self.whole: nw.DataFrame[Any] | None = None
+
+    def __call__(self, _: int) -> Iterator[nw.DataFrame[Any]]:
+        """The cells for instants at midnight."""
+        if self.whole is not None:
+            yield self.whole
+            return
+        cells, by = self.kept.at(self.instants), self.kept.group.by
+        edges = self._edges(cells)
+        for low, high in itertools.pairwise([None, *edges, None]):
+            piece = cells if low is None else cells.filter(nw.col(by) >= low)
+            found = (piece if high is None else piece.filter(nw.col(by) < high)).collect()
+            found = found.with_columns((nw.col("day") * DAY_US).alias("own_us"))
+            found = _in_order(found, _numbered({0: found}, by), by)
+            if not edges:
+                self.whole = found
+            yield found
+
+    def _edges(self, cells: Frame) -> list[str]:
+        """Customers at which to cut, so that pieces are about equal in cells."""
+        many = int(cells.select(nw.len()).collect().item())
+        pieces = -(-many // MOST_CELLS)
+        if pieces < 2:
+            return []
+        ordered = cells.select(self.kept.group.by).collect()[self.kept.group.by].sort()
+        return list(dict.fromkeys(str(ordered[many * number // pieces]) for number in range(1, pieces)))
 
 
 def _can_be_rolled(member: Feature, group: Group) -> bool:
@@ -109,10 +169,8 @@ def _from_cells(part: Primitive, phase: int) -> Primitive:
 
 
 def _rolled_up(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup:
-    of_rows = replace(group, members=tuple(member for member in group.members if "day_gap" not in member.reads))
+    of_rows, parts = _additive(group)
     rows = narrowed(visible(tables, group.table, instants), of_rows, "day", *SEEN)
-    kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not _counts_days(part)]
-    parts = {part_name(part): part for part in kept}
     cells = {}
     for phase in sorted({instant % DAY_US for instant in instants}):
         slot = (nw.col("own_us") + (DAY_US - phase)) // DAY_US * DAY_US - (DAY_US - phase)
@@ -122,7 +180,8 @@ def _rolled_up(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup:
         counts = [nw.col(name).cast(nw.Int64) for name, part in parts.items() if part.operation == "count"]
         cells[phase] = found.with_columns(*counts, begin.alias("own_us")).collect("polars")
     customers = _numbered(cells, group.by)
-    return Rollup(group, tuple(instants), {p: _in_order(of, customers, group.by) for p, of in cells.items()}, customers)
+    ordered = {phase: _in_order(of, customers, group.by) for phase, of in cells.items()}
+    return Rollup(group, tuple(instants), lambda phase: iter([ordered[phase]]))
 
 
 def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]:
@@ -132,4 +191,4 @@ def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]
 
 
 def _in_order(cells: nw.DataFrame[Any], customers: nw.DataFrame[Any], by: str) -> nw.DataFrame[Any]:
-    return cells.join(customers, on=by, how="left").drop(by).sort("number", "own_us", "day")
+    return cells.join(customers, on=by, how="left").sort("number", "own_us", "day")

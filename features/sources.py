@@ -19,7 +19,7 @@ import duckdb
 import narwhals as nw
 
 from features import tombstones
-from features.asof import Tables
+from features.asof import Partition, Tables
 from features.contract import ACTIVITY_TABLES, DAY_US
 from features.engine import connect, first_line
 from features.errors import DataError, MissingExtra, UsageError, did_you_mean
@@ -32,7 +32,7 @@ from features.sealing import damaged, file_digest, flush, sealed, unsealed
 from features.staging import REFERRED, Bench, finish, parse, parsed, remember
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from features.mapping import Plan
     from features.project import Project
@@ -42,7 +42,7 @@ __all__ = ["Staged", "open_tables", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 MANIFEST, REPORT = "manifest.json", "report.json"
-SHELF = "parts"
+SHELF, KEPT = "parts", "rollups"
 WEEK_US = 7 * DAY_US
 FIRST_MONDAY_US = 4 * DAY_US
 
@@ -249,32 +249,36 @@ def open_tables(
     """
     files: dict[str, dict[str, Any]] = unsealed(staged.folder / MANIFEST)["files"]
     paths: dict[str, list[Path]] = {}
+    partitions: dict[str, list[Partition]] = {}
     for place, facts in files.items():
         path = staged.folder / place
         if not path.exists() or file_digest(path) != facts["digest"]:
             raise damaged(path)
         paths.setdefault(facts["table"], []).append(path)
-    frames = _frames(paths, engine, memory_limit, threads)
-    return Tables(frames=frames, columns=staged.columns, fingerprint=staged.fingerprint, engine=engine)
+        if "known_from_us" in facts:
+            found = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
+            partitions.setdefault(facts["table"], []).append(found)
+    scan = _scanner(engine, memory_limit, threads)
+    frames = {name: scan(of) for name, of in paths.items()}
+    kept = staged.folder.parent.parent / KEPT
+    return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept)
 
 
-def _frames(
-    paths: Mapping[str, Sequence[Path]], engine: str, memory_limit: str, threads: int | None
-) -> dict[str, nw.LazyFrame[Any]]:
-    named = {name: [str(path) for path in of] for name, of in paths.items()}
+def _scanner(engine: str, memory_limit: str, threads: int | None) -> Callable[[Sequence[Path]], nw.LazyFrame[Any]]:
+    """What opens files of one table on an engine."""
     if engine == "duckdb":
         connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit})
         if threads:
             connection.execute(f"SET threads = {threads}")
         connection.execute("SET TimeZone = 'UTC'")
-        return {name: nw.from_native(connection.read_parquet(of)) for name, of in named.items()}
+        return lambda paths: nw.from_native(connection.read_parquet([str(path) for path in paths]))
     if engine == "polars":
         import polars as pl
 
-        return {name: nw.from_native(pl.scan_parquet(of)) for name, of in named.items()}
+        return lambda paths: nw.from_native(pl.scan_parquet(list(paths)))
     if engine == "spark":
         session = _spark()
-        return {name: nw.from_native(session.read.parquet(*of)) for name, of in named.items()}
+        return lambda paths: nw.from_native(session.read.parquet(*map(str, paths)))
     raise UsageError(f"There is no engine {engine!r}{did_you_mean(engine, ENGINES)}: {', '.join(ENGINES)}")
 
 

@@ -13,7 +13,7 @@ import narwhals as nw
 
 from features.asof import Frame, Tables, external_customers, views
 from features.define import COLUMNS, Feature, derivation_rounds, load_families
-from features.grouping import Group, aggregated, empty_value, finished, narrowed, recent
+from features.grouping import Group, aggregated, empty_value, finished, narrowed
 from features.language import LEXICON_VERSION
 from features.rollups import divided
 
@@ -101,7 +101,7 @@ def vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
 
 
 def _partial(tables: Tables, group: Group, instants: Sequence[int]) -> Frame:
-    rows = narrowed(recent(views(tables, group.table, instants), group), group, "as_of_us")
+    rows = narrowed(views(tables, group.table, instants, group.farthest_days), group, "as_of_us")
     return _settled(aggregated(rows, group.parts, group.by, "as_of_us"))
 
 

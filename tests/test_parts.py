@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
-from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 from handed_over import NOW_US, read, row, write_csv
+from weekly_files import events, handed_over, staged
 
 from features.contract import DAY_US
 from features.errors import DataError, WrongType
-from features.project import Project
-from features.sources import open_tables, stage
-
-START = datetime(2025, 9, 1, 5, tzinfo=UTC)
-
-
-def events(seed, weeks=4, each=12):
-    """Weeks of events with keys that return: late, corrected, withdrawn, repeated, broken, and without a customer."""
-    draw = random.Random(seed)
-    found = []
-    for week in range(weeks):
-        rows = []
-        for number in range(each):
-            at = START + timedelta(days=7 * week - draw.choice((0, 0, 0, 3, 9)), hours=draw.randint(0, 90))
-            told = at + timedelta(days=draw.choice((0, 0, 0, 2, 12)), seconds=draw.randint(0, 2))
-            returning = draw.random() < 0.4
-            rows.append(
-                row(
-                    "usage_events",
-                    event_id=draw.choice(("", f"e{draw.randint(0, 9)}")) if returning else f"w{week}n{number}",
-                    customer_id=draw.choice(("c1", "c2", "nobody", "")) if draw.random() < 0.2 else "c1",
-                    occurred_at="soon" if draw.random() < 0.05 else at.isoformat(),
-                    ingested_at=told.isoformat(),
-                    value=draw.choice(("1", "2.5", "many", "")),
-                    is_deleted=draw.choice(("false", "false", "true")),
-                )
-            )
-        found.append([*rows, rows[-1]] if week % 2 else rows)
-    found[-1].append(found[0][3])
-    return found
-
-
-def handed_over(folder, weeks):
-    """Customers, and events in one file per week, as CSV."""
-    people = [row("customers"), row("customers", customer_id="c2", created_at="2025-09-20")]
-    write_csv(folder, {"customers": people})
-    parts = folder / "usage_events"
-    parts.mkdir(exist_ok=True)
-    for number, rows in enumerate(weeks):
-        write_csv(parts, {f"part-{number}": rows})
-    return folder
-
-
-def staged(folder, home, now_us=NOW_US):
-    return stage(Project(home=home, location=str(folder)), now_us)
+from features.sources import open_tables
 
 
 def content(found):

@@ -78,7 +78,7 @@ def train(project: Project, name: str, as_of_us: int | None, now_us: int, seed: 
 
 
 def _opened(project: Project, staged: Staged) -> Tables:
-    size = sum(path.stat().st_size for path in staged.folder.glob("*.parquet"))
+    size = sum(path.stat().st_size for path in staged.folder.rglob("*.parquet") if path.is_file())
     engine = "polars" if size <= IN_MEMORY_BYTES else "duckdb"
     return open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
 
