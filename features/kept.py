@@ -12,6 +12,7 @@ others as they are. Each file is written whole, renamed, and read only as it was
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from bisect import bisect_right
@@ -141,7 +142,7 @@ class KeptDays:
         folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(" ".join(members).encode()).hexdigest()[:16]
         path = folder / f"{name}.parquet"
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as building:
+        with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=self.home.parent) as building:
             draft = Path(building) / path.name
             renamed.write_parquet(str(draft))
             rows_in = int(rows.select(nw.len()).collect().item())

@@ -96,7 +96,7 @@ def stage(project: Project, now_us: int) -> Staged:
 
 def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
-    for place in (home, project.home / SHELF):
+    for place in (home, project.home / SHELF, project.home / KEPT):
         sweep_unfinished(place)
     with tempfile.TemporaryDirectory(prefix=f"{BUILDING}{os.getpid()}-", dir=home) as building:
         folder = Path(building) / "tables"

@@ -30,6 +30,7 @@ HOLDINGS = (
     Holding("snapshots", "published weeks", "snapshots", "every week, then one a month: retention.toml"),
     Holding("staged", "tables in contract form", "rebuilt", "the newest few: retention.toml"),
     Holding("parts", "single files of tables in contract form", "rebuilt", "as long as anything is staged from them"),
+    Holding("rollups", "customer-days summed up for vectors", "rebuilt", "as long as their rows are staged"),
     Holding("quarantine", "rows that broke the contract at the last reading", "rebuilt", "until the next reading"),
     Holding("scratch", "work of a run", "rebuilt", "until the run ends"),
     Holding("serving", "the serving store, and what a service maps into memory", "store", "two weeks of customers"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from features.contract import DAY_US
 from features.errors import ConfigurationError, did_you_mean
 from features.sealing import unsealed
-from features.sources import MANIFEST, SHELF, sweep_unfinished
+from features.sources import KEPT, MANIFEST, SHELF, sweep_unfinished
 from serving import outputs, snapshot
 from serving.instants import as_datetime, spoken
 from serving.streams import sweep
@@ -95,6 +95,7 @@ def to_remove(home: Path, now_us: int, policy: Policy) -> Iterator[tuple[Path, s
     for path in staged[policy["staged"]["newest"] :]:
         yield path.parent, "tables that were staged before newer ones"
     yield from _unused_parts(home, staged[: policy["staged"]["newest"]], now_us)
+    yield from _unused_rollups(home, staged[: policy["staged"]["newest"]], now_us)
     for folder in ("runs", "logs"):
         for path in sorted((home / folder).glob("*")):
             if now_us - path.stat().st_mtime_ns // 1000 > policy[folder]["days"] * DAY_US:
@@ -107,6 +108,14 @@ def _unused_parts(home: Path, staged: list[Path], now_us: int) -> Iterator[tuple
     for path in sorted((home / SHELF).glob("*/*")):
         if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
             yield path, "part of no table that is kept"
+
+
+def _unused_rollups(home: Path, staged: list[Path], now_us: int) -> Iterator[tuple[Path, str]]:
+    """Customer-days of files of rows that are staged no more, unless they were made within a day."""
+    used = {facts["digest"] for path in staged for facts in unsealed(path)["files"].values()}
+    for path in sorted((home / KEPT).glob("*/*")):
+        if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
+            yield path, "sums of rows that are not kept"
 
 
 def _replaced(parent: Path, as_of_us: int, now_us: int, days: int) -> Iterator[tuple[Path, str]]:
@@ -129,7 +138,7 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     if is_rehearsal:
         return done
     sweep(home, "score")
-    for place in ("staged", SHELF):
+    for place in ("staged", SHELF, KEPT):
         for path in sweep_unfinished(home / place):
             done.removed.append({"path": str(path.relative_to(home)), "why": "reading of an interrupted run"})
     outputs.save(home, [output for output in outputs.load(home) if Path(output.path).exists()])

@@ -84,10 +84,12 @@ def test_staged_tables_and_run_summaries_stay_for_a_while(home):
     for number in range(5):
         folder = home / "staged" / f"{number:064}"
         folder.mkdir(parents=True)
-        (folder / "manifest.json").write_text(sealed({"parts": {"usage_events": [f"part-{number}"]}}))
-        part = home / "parts" / "usage_events" / f"part-{number}"
-        part.mkdir(parents=True)
-        os.utime(part, (number, number))
+        files = {"usage_events.parquet/1.parquet": {"digest": f"rows-{number}"}}
+        described = {"parts": {"usage_events": [f"part-{number}"]}, "files": files}
+        (folder / "manifest.json").write_text(sealed(described))
+        for made in (home / "parts/usage_events" / f"part-{number}", home / "rollups/usage_events" / f"rows-{number}"):
+            made.mkdir(parents=True)
+            os.utime(made, (number, number))
         os.utime(folder / "manifest.json", (number, number))
     (home / "runs").mkdir()
     for name, at in (("old", "2025-10-01"), ("new", "2026-10-01")):
@@ -97,6 +99,7 @@ def test_staged_tables_and_run_summaries_stay_for_a_while(home):
     clean(home, NOW, is_rehearsal=False)
     assert sorted(int(path.name) for path in (home / "staged").iterdir()) == [2, 3, 4]
     assert sorted(path.name for path in (home / "parts" / "usage_events").iterdir()) == ["part-2", "part-3", "part-4"]
+    assert sorted(path.name for path in (home / "rollups/usage_events").iterdir()) == ["rows-2", "rows-3", "rows-4"]
     assert [path.name for path in (home / "runs").iterdir()] == ["new"]
 
 
