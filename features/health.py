@@ -17,11 +17,12 @@ import narwhals as nw
 
 from features.define import load_families
 from features.errors import DefinitionError, did_you_mean
+from features.vectors import narrow_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from features.asof import Frame
+    from features.asof import Frame, Tables
 
 UNKNOWN = "unknown"
 COLUMNS = ("health_score", "health_coverage", "health_low", "health_high", "health_band")
@@ -100,6 +101,13 @@ def with_health(vectors: Frame, using: Rules | None = None) -> Frame:
         ((nw.col("health_earned") + (whole - nw.col("health_there")) * 100.0) / whole).alias(COLUMNS[3]),
     )
     return frame.with_columns(_band(chosen).alias(COLUMNS[4])).drop("health_earned", "health_there")
+
+
+def health_at(tables: Tables, as_of_us: int, using: Rules | None = None) -> Frame:
+    """Health of all external customers at an instant: `customer_id`, and the columns of `with_health`."""
+    chosen = using or rules()
+    names = [measure.feature for measure in chosen.measures]
+    return with_health(narrow_vectors(tables, as_of_us, names), chosen).select("customer_id", *names, *COLUMNS)
 
 
 def _is_there(measure: Measure) -> nw.Expr:

@@ -7,6 +7,7 @@ subscription, or usage or a transaction in 90 days; a stay is a chain of subscri
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from features.asof import Frame
     from features.moment import Moment
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER_US = 2**62
 """Stands for the end of what is still running."""
 GAP_DAYS = 14
@@ -150,11 +152,29 @@ def prorated(moment: Moment, table: str, days: float, *kinds: str) -> float:
     rows = moment.rows(table)
     if kinds:
         rows = rows.filter(nw.col("kind").is_in(kinds))
+    return spread_over(rows, moment.before(days), moment.as_of_us)
+
+
+def spread_over(rows: Frame, since_us: int, until_us: int) -> float:
+    """What periods hold between two instants, by the share of each that lies there."""
     found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
     columns = (found[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
-    since, parts = moment.before(days), []
+    parts = []
     for start, end, amount in zip(*columns, strict=True):
-        inside = min(end, moment.as_of_us) - max(start, since)
-        share = inside / (end - start) if end > start else float(start >= since)
+        inside = min(end, until_us) - max(start, since_us)
+        share = inside / (end - start) if end > start else float(since_us <= start < until_us)
         parts.append(amount * min(max(share, 0.0), 1.0))
     return math.fsum(parts)
+
+
+def last_quarter(as_of_us: int) -> tuple[int, int]:
+    """Start and end of the last quarter of a calendar year (UTC) that is over at an instant.
+
+    >>> [EPOCH + timedelta(microseconds=end) for end in last_quarter(20_000 * DAY_US)]  # doctest: +ELLIPSIS
+    [datetime.datetime(2024, 7, 1, 0, 0, ...), datetime.datetime(2024, 10, 1, 0, 0, ...)]
+    """
+    now = EPOCH + timedelta(microseconds=as_of_us)
+    end = datetime(now.year, 3 * ((now.month - 1) // 3) + 1, 1, tzinfo=UTC)
+    start = datetime(end.year - (end.month == 1), (end.month - 4) % 12 + 1, 1, tzinfo=UTC)
+    first, last = (round((at - EPOCH) / timedelta(microseconds=1)) for at in (start, end))
+    return first, last

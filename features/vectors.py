@@ -18,7 +18,7 @@ from features.language import LEXICON_VERSION
 from features.rollups import divided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -98,6 +98,22 @@ def vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
                 rows = finished(rollup.partial(instant), rollup.group)
                 frame = frame.join(rows, on=list(KEYS), how="left")
             yield _completed(frame, whole)
+
+
+def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Frame:
+    """Return some features of all external customers at an instant: what they rest on is computed, and nothing else."""
+    features, wanted = load_families(), set(names)
+    while more := {source for name in wanted for source in features[name].sources} - wanted:
+        wanted |= more
+    groups = [
+        Group(group.table, group.by, members)
+        for group in fed_groups(tables)
+        if (members := tuple(member for member in group.members if member.name in wanted))
+    ]
+    frame = _settled(external_customers(tables, as_of_us).select(*KEYS))
+    for group in groups:
+        frame = frame.join(finished(_partial(tables, group, [as_of_us]), group), on=list(KEYS), how="left")
+    return _completed(frame, groups).select(*KEYS, *names)
 
 
 def _partial(tables: Tables, group: Group, instants: Sequence[int]) -> Frame:

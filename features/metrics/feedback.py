@@ -9,16 +9,17 @@ import numpy as np
 from scipy.special import ndtr
 
 from features.advocates import PUBLIC_SOURCES
-from features.catalogue import Example, Row, items, metric
+from features.catalogue import Absent, Example, Row, items, metric
 from features.contract import DAY_US
 from features.discoveries import discoveries
-from features.kinds import Custom, Estimate, Floats, Mean, Median, Parts, Proportion
+from features.forecast import forecast
+from features.intervals import Interval
+from features.kinds import Custom, Estimate, Floats, Mean, Median, Parts, Proportion, Quotient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from features.asof import Frame
-    from features.intervals import Interval
     from features.moment import Moment
 
 HALF_LIFE_DAYS = 60
@@ -29,6 +30,9 @@ PROMISED_DAYS = 7
 PRIOR_REVIEWS = 10.0
 STARS = 5.0
 FALSE_SHARE = 0.05
+FORECAST_WEEKS = 4
+FORECAST_DAYS = 728
+"""How far a forecast of tone looks ahead, and back."""
 
 
 def tones(moment: Moment, days: int) -> Frame:
@@ -140,27 +144,84 @@ def discussion_trends(text: Row) -> Mapping[str, nw.Expr]:
     return {"topic": text.code, "is_new": text.is_new}
 
 
+@items("surveys|feedback|social_posts")
+def weekly_tones(moment: Moment, days: int | None) -> Frame:
+    """Weeks before the instant, by the tone of what external customers wrote in each."""
+    assert days is not None
+    weeks = days // 7
+    rows = tones(moment, days).with_columns(week=(moment.as_of_us - 1 - nw.col("own_us")) // (7 * DAY_US))
+    found = rows.group_by("week").agg(nw.col("polarity").sum(), nw.len().alias("texts"))
+    every = nw.from_dict({"week": list(range(weeks))}, schema={"week": nw.Int64()}, backend="polars").lazy()
+    whole = every.join(found, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
+    tone = nw.when(nw.col("texts") > 0).then(nw.col("polarity").cast(nw.Float64) / (nw.col("texts") * 100.0))
+    return whole.with_columns(tone=tone, unit=nw.col("week").cast(nw.String))
+
+
+def expected_tone(parts: Parts) -> Estimate:
+    """What the tone is expected to be, with how much better than persistence that is."""
+    order = np.argsort(-parts["week"])
+    texts = round(float(np.nansum(parts["texts"])))
+    found = forecast(parts["tone"][order], FORECAST_WEEKS)
+    if found is None:
+        return Estimate(None, texts, status="insufficient_history", reason="too few weeks with texts to judge it by")
+    told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
+    return Estimate(found.value, texts, reason=f"persistence; {told}" if found.is_persistence else told)
+
+
+def expected_tone_ends(parts: Parts) -> Interval | None:
+    """The interval of 80 %, from errors out of time."""
+    found = forecast(parts["tone"][np.argsort(-parts["week"])], FORECAST_WEEKS)
+    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), "out_of_time_80")
+
+
+def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
+    return {
+        "feedback": [
+            {"customer_id": f"c{week}", "source": "own_site", "occurred_at": -7 * week - 1, "polarity": 25}
+            for week in range(40)
+        ]
+    }
+
+
 @metric(
-    "M57", "Sentiment forecast", unit="polarity", better="higher", unavailable="no_model",
-    needs=("feedback|social_posts",), source="A forecast is served only where it beats persistence",
-    formula="expected customer sentiment 28 days on, with an 80 % interval",
-    example=Example("No value until a model that beats persistence is there", {}, None, "not_applicable"),
+    "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, unit="polarity", better="higher",
+    kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80"), published=False,
+    source="Our definition: mean reversion, served only where it beats persistence out of time",
+    formula="expected mean tone of the texts of four weeks, 28 days on; the level of the last four weeks drawn to the "
+    "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
+    example=Example("40 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
 )  # fmt: skip
-def sentiment_forecast(customer: Row) -> Mapping[str, nw.Expr]:
+def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:
     """Where the tone of customers is heading."""
-    return {}
+    return {"week": week.week, "tone": week.tone, "texts": week.texts}
+
+
+@items("feedback")
+def registered_sources(moment: Moment, days: int | None) -> Frame | Absent:
+    """Sources of feedback that the project file registers."""
+    registered = moment.settings.feedback_sources
+    if not registered:
+        return Absent("not_applicable", "no_input: the project file registers no [feedback] sources")
+    lag = nw.col("ingested_us") - nw.col("own_us")
+    rows = moment.rows("feedback", days).filter(lag <= PROMISED_DAYS * DAY_US)
+    seen = rows.select("source").unique().with_columns(arrived=nw.lit(1, nw.Int64)).collect("polars").lazy()
+    made = {"source": sorted(set(registered))}
+    every = nw.from_dict(made, schema={"source": nw.String()}, backend="polars").lazy()
+    found = every.join(seen, on="source", how="left").with_columns(nw.col("arrived").fill_null(0))
+    return found.with_columns(unit=nw.col("source"), one=nw.lit(1, nw.Int64))
 
 
 @metric(
-    "M58", "Feedback sources covered", unit="percent", better="higher", unavailable="no_input",
-    source="Our definition: registered sources that arrive in time; the tables do not hold the register",
-    published=False, formula="100 registered sources with feedback in time / registered sources",
-    example=Example("No value: the register of sources is in the project file, not in the tables", {}, None,
-                    "not_applicable"),
+    "M58", "Feedback sources covered", items=registered_sources, kind=Quotient(100.0), days=30, unit="percent",
+    better="higher", published=False, source="Our definition: registered sources that arrive in time",
+    formula="100 sources with feedback of the last 30 days that was known within 7 days / sources registered in the "
+    "project file under [feedback]",
+    example=Example("No value where no sources are registered",
+                    {"feedback": [{"source": "google", "occurred_at": -9}]}, None, "not_applicable"),
 )  # fmt: skip
-def source_coverage(company: Row) -> Mapping[str, nw.Expr]:
+def source_coverage(source: Row) -> Mapping[str, nw.Expr]:
     """Share of the registered sources of feedback that arrive in time."""
-    return {}
+    return {"top": source.arrived, "bottom": source.one, "n": source.one}
 
 
 @items("feedback", "feedback.acted_on_at")

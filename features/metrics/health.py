@@ -8,13 +8,12 @@ import narwhals as nw
 import numpy as np
 
 from features.catalogue import Example, Row, items, metric
-from features.health import UNKNOWN, with_health
+from features.health import UNKNOWN, health_at
 from features.kinds import Custom, Estimate, Mean, Parts, Proportion
 from features.metrics.engagement import percentile
 from features.metrics.purchases import orders
 from features.moment import Moment
 from features.populations import active
-from features.vectors import vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,7 @@ def health(moment: Moment) -> Frame:
         nothing = nw.lit(None, nw.Float64)
         rows = rows.with_columns(health_low=nothing, health_high=nothing)
     else:
-        rows = with_health(vectors(moment.tables, moment.as_of_us)).collect("polars").lazy()
+        rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy()
     chosen = rows.select("customer_id", "health_score", "health_low", "health_high", "health_band")
     return chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
 

@@ -10,7 +10,8 @@ import numpy as np
 from features import intervals
 from features.catalogue import Absent, Example, Row, items, metric
 from features.contract import DAY_US
-from features.intervals import Interval, Z
+from features.drivers import contributions, family_names, order_taus
+from features.intervals import TAIL, Interval, Z
 from features.kinds import Custom, Estimate, Mean, Parts, Proportion
 from features.populations import covers, stays, subscriptions
 
@@ -223,11 +224,42 @@ def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
     return {"treated": customer.is_treated, "churned": customer.is_churned, "cost": customer.cost}
 
 
+@items()
+def driven(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with reasons for their churn score in the published snapshot of the instant."""
+    found = contributions(moment.scores)
+    if not len(found.customers):
+        return _NO_MODEL
+    made = {name: found.of[:, place].tolist() for place, name in enumerate(found.families)}
+    spare = {name: [0.0] * len(found.customers) for name in family_names() if name not in made}
+    columns = {"customer_id": found.customers, **made, **spare}
+    kinds = {name: nw.String() if name == "customer_id" else nw.Float64() for name in columns}
+    return nw.from_dict(columns, schema=kinds, backend="polars").lazy().with_columns(unit=nw.col("customer_id"))
+
+
+def stability(parts: Parts) -> Estimate:
+    """How alike the order of the families stays when customers are drawn anew: mean of Kendall's tau."""
+    size = np.abs(np.column_stack([parts[name] for name in parts]))
+    taus = order_taus(size[:, size.any(axis=0)])
+    return Estimate(float(taus.mean()) if len(taus) else None, len(size))
+
+
+def stability_ends(parts: Parts) -> Interval:
+    """The middle 95 % of the draws."""
+    size = np.abs(np.column_stack([parts[name] for name in parts]))
+    taus = order_taus(size[:, size.any(axis=0)])
+    ends = np.quantile(taus, [TAIL, 1 - TAIL]) if len(taus) else np.array([np.nan, np.nan])
+    return Interval(np.asarray(ends[0]), np.asarray(ends[1]), "bootstrap")
+
+
 @metric(
-    "M26", "Churn drivers", unit="log-odds", better="neither", unavailable="no_model",
-    source="Contributions of a model, see its card; they are per customer and have no single value",
-    formula="signed contributions by family, per customer in the scores of a snapshot", example=_NO_SCORES,
+    "M26", "Churn drivers: stability", items=driven, unit="ratio", better="higher", published=False,
+    kind=Custom(family_names(), stability, stability_ends, "bootstrap"),
+    source="Our definition; order of families by their share in the scores, Kendall 1938, Biometrika 30:81-93",
+    formula="mean Kendall's tau between the order of the families by mean size of their contribution to the log-odds "
+    "and the same order in 200 draws of customers; the contributions themselves are per customer, and listed",
+    example=_NO_SCORES,
 )  # fmt: skip
 def churn_drivers(customer: Row) -> Mapping[str, nw.Expr]:
-    """What drives customers away: found with each customer's score as reasons."""
-    return {}
+    """Whether what drives customers away can be told in an order that holds."""
+    return {name: getattr(customer, name) for name in family_names()}

@@ -14,8 +14,11 @@ import numpy as np
 from features.advocates import CONVERSION_DAYS, valid_referrals
 from features.catalogue import Absent, Example, Row, items, metric
 from features.contract import DAY_US
-from features.kinds import Figure, Floats, Mean, Ratio, Total
+from features.kinds import Figure, Floats, Mean, Proportion, Ratio, Total
+from features.metrics.value import valued
+from features.moment import collected
 from features.populations import margins, prorated, purchases
+from features.quadrants import NAMES, quadrants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -305,12 +308,31 @@ def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
     return {"value": advocate.value}
 
 
+@items("referrals", "transactions", "transactions.gross_margin")
+def placed(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""
+    found = valued.prepare(moment, None)
+    sent = referrers_by_value.prepare(moment, FOLLOW_DAYS)
+    for part in (found, sent):
+        if isinstance(part, Absent):
+            return part
+    assert not isinstance(found, Absent)
+    assert not isinstance(sent, Absent)
+    both = found.join(sent.select("customer_id", "value"), on="customer_id", how="left")
+    table = collected(both.select("customer_id", "clv_margin", nw.col("value").fill_null(0.0))).sort_by("customer_id")
+    value, brought = (table[name].to_numpy().astype(np.float64) for name in ("clv_margin", "value"))
+    columns = {"customer_id": table["customer_id"].to_pylist(), "code": quadrants(value, brought).tolist()}
+    made = nw.from_dict(columns, schema={"customer_id": nw.String(), "code": nw.Int64()}, backend="polars")
+    return made.lazy().with_columns(unit=nw.col("customer_id"))
+
+
 @metric(
-    "M36", "Quadrants of value", unit="percent", better="neither", unavailable="no_model",
-    needs=("referrals", "transactions"), source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
-    formula="customers by lifetime value and referral value, each parted at its median",
+    "M36", "Champions among customers", items=placed, kind=Proportion(), days=FOLLOW_DAYS, unit="percent",
+    better="higher", source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
+    formula="100 customers above the median in lifetime value and above it in referral value / customers with a "
+    "lifetime value; affluents, advocates and misers are listed",
     example=Example("No value until a model of future purchases is there", {}, None, "not_applicable"),
 )  # fmt: skip
 def value_quadrants(customer: Row) -> Mapping[str, nw.Expr]:
-    """Champions, affluents, advocates and misers: by what they are worth and by whom they bring."""
-    return {}
+    """Share of the customers who are worth much and bring others: the champions of four quadrants."""
+    return {"hit": (customer.code == NAMES.index("champions")).cast(nw.Int64)}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from features.catalogue import Absent, Example, Row, items, metric
-from features.kinds import Custom, Estimate, Mean, Parts, Quotient
-from features.populations import margins, prorated
+from features.contract import ACTIVITY_TABLES
+from features.kinds import Custom, Estimate, Figure, Floats, Mean, Parts, Quotient, Ratio
+from features.populations import acts_of_use, last_quarter, margins, prorated, spread_over, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +94,21 @@ def clv_margin_historic(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 _NO_MODEL = Example("No value until a model of future purchases is there", {}, None, "not_applicable")
+_ABSENT = Absent("not_applicable", "no_model")
+
+
+@items("transactions")
+def valued(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers who ever bought, with a lifetime value in the published snapshot of the instant."""
+    if moment.scores is None:
+        return _ABSENT
+    known = moment.scores.select("customer_id", "clv_margin").filter(~nw.col("clv_margin").is_null())
+    found = known.collect("polars")
+    if not len(found):
+        return _ABSENT
+    bought = moment.rows("transactions").filter(nw.col("kind") != "refund").select("customer_id").unique()
+    rows = found.lazy().join(bought.collect("polars").lazy(), on="customer_id", how="semi")
+    return rows.with_columns(unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
 
 
 @metric(
@@ -107,14 +123,14 @@ def clv_revenue(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M20", "Customer lifetime value, margin", unit="money", better="higher", unavailable="no_model",
-    needs=("transactions",), example=_NO_MODEL,
-    source="Fader, Hardie & Lee 2005, Marketing Science 24(2):275-284",
-    formula="mean of historic margin + expected discounted margin of the next 1,095 days",
+    "M20", "Customer lifetime value, margin", items=valued, kind=Mean(bootstrap_always=True), unit="money",
+    better="higher", example=_NO_MODEL, source="Fader, Hardie & Lee 2005, Marketing Science 24(2):275-284",
+    formula="mean over customers who ever bought of historic margin + expected discounted margin of the next 1,095 "
+    "days, as the published snapshot has it",
 )  # fmt: skip
 def clv_margin(customer: Row) -> Mapping[str, nw.Expr]:
     """Gross margin that a customer has brought and is expected to bring in three years."""
-    return {}
+    return {"value": customer.clv_margin}
 
 
 @items("costs", "customers")
@@ -140,22 +156,62 @@ def cac(company: Row) -> Mapping[str, nw.Expr]:
     return {"top": company.spent, "bottom": company.new, "n": company.new}
 
 
+@items("costs", "transactions")
+def valued_and_won(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers who ever bought, with a lifetime value, beside what a new customer costs."""
+    assert days is not None
+    found = valued.prepare(moment, days)
+    if isinstance(found, Absent):
+        return found
+    new = int((moment.people["own_us"].to_numpy() >= moment.before(days)).sum())
+    spent = prorated(moment, "costs", days, "sales", "marketing")
+    return found.with_columns(spent=nw.lit(spent), new=nw.lit(float(new)))
+
+
+def value_over_cost(means: Floats) -> Floats:
+    """Mean value over what a new customer costs."""
+    result: Floats = means[:, 0] * means[:, 1] / means[:, 2]
+    return result
+
+
 @metric(
-    "M21", "Lifetime value to acquisition cost", unit="ratio", better="higher", unavailable="no_model",
-    needs=("costs", "transactions"), example=_NO_MODEL, source="Skok, SaaS metrics: LTV to CAC",
-    formula="lifetime value (margin) / customer acquisition cost",
+    "M21", "Lifetime value to acquisition cost", items=valued_and_won, days=90, unit="ratio", better="higher",
+    kind=Figure(("value", "new", "spent"), value_over_cost), when_zero="empty_denominator",
+    example=_NO_MODEL, source="Skok, SaaS metrics: LTV to CAC",
+    formula="mean lifetime value (margin) / customer acquisition cost",
 )  # fmt: skip
-def clv_to_cac(company: Row) -> Mapping[str, nw.Expr]:
+def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
     """How often a customer's value pays for winning the customer."""
-    return {}
+    return {"value": customer.clv_margin, "new": customer.new, "spent": customer.spent, "n": customer.one}
+
+
+@items("capex", "transactions", "usage_events|transactions|subscriptions")
+def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a lifetime value who used, bought or were subscribed in the last full quarter."""
+    found = valued.prepare(moment, days)
+    if isinstance(found, Absent):
+        return found
+    start, end = last_quarter(moment.as_of_us)
+    parts = []
+    if any(moment.has(table) for table in ACTIVITY_TABLES):
+        used = acts_of_use(moment).filter(nw.col("own_us") >= start, nw.col("own_us") < end)
+        parts.append(used.select("customer_id").unique().collect("polars").lazy())
+    if moment.has("subscriptions"):
+        running = moment.keep(subscriptions).filter(nw.col("own_us") < end, nw.col("end_us") >= start)
+        parts.append(running.select("customer_id").unique())
+    there = nw.concat(parts).unique()
+    invested = spread_over(moment.rows("capex"), start, end)
+    rows = found.join(there, on="customer_id", how="semi")
+    return rows.with_columns(invested=nw.lit(invested) / nw.len().cast(nw.Float64))
 
 
 @metric(
-    "M22", "Lifetime value per capital expenditure", unit="ratio", better="higher", unavailable="no_model",
-    needs=("capex", "transactions"), example=_NO_MODEL, published=False, source="Our definition: no public one exists",
+    "M22", "Lifetime value per capital expenditure", items=valued_in_quarter, kind=Ratio(), unit="ratio",
+    better="higher", when_zero="empty_denominator", example=_NO_MODEL, published=False,
+    source="Our definition: no public one exists",
     formula="sum of lifetime value (margin) of customers active in the last full quarter / capital expenditure of "
     "that quarter, pro rata",
 )  # fmt: skip
-def clv_per_capex(company: Row) -> Mapping[str, nw.Expr]:
+def clv_per_capex(customer: Row) -> Mapping[str, nw.Expr]:
     """Customer value that stands against each unit of capital expenditure."""
-    return {}
+    return {"top": customer.clv_margin, "bottom": customer.invested}
