@@ -13,7 +13,7 @@ from features.kinds import Custom, Estimate, Mean, Parts, Proportion
 from features.metrics.engagement import percentile
 from features.metrics.purchases import orders
 from features.moment import Moment
-from features.populations import active
+from features.populations import active, stays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,12 @@ def health(moment: Moment) -> Frame:
     else:
         rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy()
     chosen = rows.select("customer_id", "health_score", "health_low", "health_high", "health_band")
-    return chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
+    chosen = chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
+    if not moment.has("subscriptions"):
+        return chosen
+    newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
+    left = newest.filter(nw.col("end_us") < moment.as_of_us)
+    return chosen.join(left.select("customer_id"), on="customer_id", how="anti")
 
 
 @items("customers", "usage_events|transactions|subscriptions")
