@@ -223,6 +223,15 @@ def listens_here_alone() -> bool:
     return os.environ.get(LOCAL) == "1"
 
 
+LOG_REQUESTS = "VOUCH_LOG_REQUESTS"
+"""Set for the service by `vouch serve --log-requests`."""
+
+
+def logs_requests() -> bool:
+    """Whether the service writes a line for every request, and not only for those that went wrong."""
+    return os.environ.get(LOG_REQUESTS) == "1"
+
+
 def settle(**settings: str) -> None:
     """Set what libraries read from the environment only, before they are imported (telemetry, pickle)."""
     os.environ.update(settings)

@@ -8,6 +8,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from features.words import words
 from serving.advocates import EXCLUSIONS, Filters, Place, page
 from serving.columns import MODELS
@@ -156,10 +159,17 @@ def query_metrics(store: Store, request: MetricsQuery) -> dict[str, Any]:
     portfolio = store.portfolio
     _refuse_unknown(request.metric_ids, portfolio.metric_ids)
     weeks = store.metrics_of_weeks(request.weeks)
-    found = [row for week in weeks for row in week.to_pylist() if _is_wanted(row, request)]
+    found = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
     for row in found:
         row["as_of"] = _instant(row["as_of"])
     return {**portfolio.freshness(now_us()), "metrics": found}
+
+
+def _narrowed(week: pa.Table, request: MetricsQuery) -> pa.Table:
+    """The rows of the wanted metrics, before any of them becomes Python's."""
+    if not request.metric_ids:
+        return week
+    return week.filter(pc.is_in(week["metric_id"], pa.array(request.metric_ids, pa.string())))
 
 
 def metrics_catalogue(store: Store, request: MetricsCatalogue) -> dict[str, Any]:

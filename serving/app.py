@@ -19,6 +19,7 @@ from serving.openapi import document
 from serving.pages.routes import Pages
 from serving.problems import Problem, answer_of, from_validation
 from serving.store import now_us
+from serving.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ class Door:
     is_heavy: bool = False
 
 
-DOCUMENT, READY = "/openapi.json", "/readyz"
+DOCUMENT, READY, FIGURES = "/openapi.json", "/readyz", "/metrics"
 RATE = "6000/minute"
 """Requests with one key, in one process."""
 SNAPSHOT = ("no_snapshot",)
@@ -98,12 +99,14 @@ NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
 def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
     site.gate = Gate(store, NEEDS, is_local, RATE, now_us)
-    pages = Pages(store, site.gate)
-    site.app, site.tell = make_app(store, pages), pages.tell
+    pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us)
+    app = make_app(store, pages, telemetry)
+    telemetry.learn(route.path for route in app.routes if isinstance(route, Route))
+    site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
     return site
 
 
-def make_app(store: Store, pages: Pages) -> Starlette:
+def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
     """Return the application that answers from a store, without the gate."""
     described = to_json(document(DOORS))
 
@@ -121,14 +124,16 @@ def make_app(store: Store, pages: Pages) -> Starlette:
             *routes,
             Route(DOCUMENT, openapi, methods=["GET"]),
             Route(READY, ready, methods=["GET"]),
+            Route(FIGURES, telemetry.answer, methods=["GET"]),
             *pages.routes(),
         ],
         exception_handlers={Problem: _answer_problem},
     )
 
 
-async def _answer_problem(_: Request, problem: Exception) -> Response:
+async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    request.state.problem = problem.code
     return answer_of(problem)
 
 

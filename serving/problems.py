@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ _BY_STATUS = {
     429: "too_many_requests",
     503: "unavailable",
 }
-OF_BENTOML = frozenset({"/livez", "/healthz", "/metrics"})
+OF_BENTOML = frozenset({"/livez", "/healthz"})
 """What BentoML answers itself; all else goes to our routes at once, which is the shorter way."""
 RETRY_SECONDS = {"store_unavailable": "5", "unavailable": "5", "no_snapshot": "30", "too_many_requests": "1"}
 """How long to wait at least before the same is worth another try."""
@@ -139,6 +140,8 @@ class Site:
 
     app: ASGIApp | None = None
     gate: Gate | None = None
+    watch: Callable[[Scope, int, float], None] | None = None
+    """What is told of every answer: its status, and the seconds it took."""
     tell: Callable[[Scope, Problem], Response] | None = None
     """How a problem under /app is told: as a page, in the language of who asked."""
 
@@ -165,6 +168,7 @@ class Front:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
         answer = _Answer(scope, receive, send, self._site.tell if _is_page(scope) else None)
         try:
             if self._site.gate is None:
@@ -181,6 +185,9 @@ class Front:
         except Exception as error:
             _log.error("%s", where(error))
             await answer.fail(Problem("internal"))
+        finally:
+            if self._site.watch is not None:
+                self._site.watch(scope, answer.status, time.perf_counter() - started)
 
 
 class _Answer:
@@ -191,6 +198,8 @@ class _Answer:
     ) -> None:
         self._scope, self._receive, self._send, self._tell = scope, receive, send, tell
         self._has_started = self._is_replaced = False
+        self.status = 499
+        """As it was sent; 499 where the other side went away before."""
 
     async def send(self, message: Message) -> None:
         if self._is_replaced:
@@ -202,6 +211,7 @@ class _Answer:
             if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
                 await self._replace(_of_status(message["status"], headers))
                 return
+            self.status = message["status"]
         await self._send(message)
 
     def _is_told(self, content_type: str) -> bool:
@@ -214,8 +224,10 @@ class _Answer:
 
     async def _replace(self, problem: Problem) -> None:
         self._is_replaced = True
+        self._scope.setdefault("state", {})["problem"] = problem.code
         tell = self._tell if problem.goes_to is None else None
         answer = tell(self._scope, problem) if tell else answer_of(problem)
+        self.status = answer.status_code
         answer.raw_headers.extend(pair for pair in HEADERS.items() if pair[0] not in dict(answer.raw_headers))
         await answer(self._scope, self._receive, self._send)
 

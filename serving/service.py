@@ -15,7 +15,7 @@ import sys
 import bentoml
 
 from features.errors import Refused
-from features.project import home, listens_here_alone, store_url
+from features.project import home, listens_here_alone, logs_requests, store_url
 from serving.problems import Front, Site
 
 PR_SET_PDEATHSIG = 1
@@ -32,16 +32,19 @@ so that BentoML's own pages, which load scripts from other hosts, are not served
     workers=1,
     traffic={"timeout": 120},
     logging={"access": {"enabled": False}},
+    metrics={"enabled": False},  # its labels hold addresses as they came, and it would count our own routes twice
     http={"cors": {"enabled": False}},
 )
 class Vouch:
     """Which customers are about to leave, which would speak up, and why."""
 
     def __init__(self) -> None:
+        from serving import logs
         from serving.app import open_site
         from serving.store import Store
 
         die_with_parent()
+        logs.configure(with_requests=logs_requests())
         self._store = Store(home(), store_url())
         self._store.refresh()
         is_local = listens_here_alone()

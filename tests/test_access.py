@@ -34,6 +34,7 @@ ROUTES = {
     ("POST", "/v1/metrics/catalogue"): "read",
     ("GET", "/openapi.json"): "read",
     ("GET", "/readyz"): "nothing",
+    ("GET", "/metrics"): "read",
     ("GET", "/app/static/{name}"): "nothing",
     ("GET", "/app"): "read",
     ("GET", "/app/served"): "read",

@@ -30,6 +30,7 @@ SETTINGS = {
 def serve(
     host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="P", min=1, max=65_535, help="Port to listen on.")] = 3000,
+    log_requests: Annotated[bool, typer.Option("--log-requests", help="Write a line for every request.")] = False,
 ) -> None:
     """Serve the newest snapshot and the champions over HTTP.
 
@@ -37,7 +38,7 @@ def serve(
 
     Example: vouch serve --port 3000
     """
-    from features.project import LOCAL, environment, home, store_url
+    from features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
     from serving.database.connection import Database
     from serving.database.keys import everyone
 
@@ -53,8 +54,8 @@ def serve(
     who = "Every request needs a key" if known else "Open to everybody on this machine: no keys"
     warn(f"{who}. {shown}/openapi.json says what it does.")
     sys.stderr.flush()
-    local = {LOCAL: "1"} if address.is_loopback else {LOCAL: "0"}
-    os.execve(sys.executable, command(str(address), port), environment(**SETTINGS, **local))
+    chosen = {LOCAL: "1" if address.is_loopback else "0", **({LOG_REQUESTS: "1"} if log_requests else {})}
+    os.execve(sys.executable, command(str(address), port), environment(**SETTINGS, **chosen))
 
 
 def command(address: str, port: int) -> list[str]:

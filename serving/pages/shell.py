@@ -185,6 +185,7 @@ def _url(request: Request, **changed: str) -> str:
 
 def problem_page(request: Request, problem: Problem, store: Store) -> Response:
     """Return a problem as a page."""
+    request.state.problem = problem.code
     code = ALIKE.get(problem.code, problem.code)
     code = code if code in TOLD else "invalid_value"
     answer = page(request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status)
