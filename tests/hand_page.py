@@ -15,6 +15,10 @@ from hand_published import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publi
 from models.champions import note
 from models.predictor import champion_folder
 
+COLUMNS = {
+    "customers": ["created_at", "customer_id", "region"],
+    "usage_events": ["customer_id", "event", "occurred_at"],
+}
 BINS = [
     {"n": 40.0, "predicted": 0.02, "observed": 0.025, "low": 0.004, "high": 0.13},
     {"n": 40.0, "predicted": 0.3, "observed": 0.275, "low": 0.16, "high": 0.43},
@@ -64,7 +68,7 @@ def write_home(home: Path) -> Path:
     for name, predictor in write_champions(home).items():
         write_history(home, name, predictor.content_hash)
     publish(home, BEFORE, EARLIER, (metric("nps", 38.0, unit="points"), *METRICS[1:]))
-    publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS))
+    publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS)
     return home
 
 

@@ -6,10 +6,8 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ import narwhals as nw
 import pyarrow.parquet as pq
 import pytest
 from hand_made import write_champion, write_champions
+from running_service import is_up, serving, wait_for
 
 from features.contract import TABLES
 from features.define import load_families
@@ -28,7 +27,7 @@ from features.vectors import vectors
 from serving import snapshot
 from serving.advocates import EXCLUSIONS
 from serving.app import DOORS, open_site
-from serving.commands.serve import SETTINGS, command
+from serving.commands.serve import SETTINGS
 from serving.instants import parse_instant, spoken
 from serving.problems import KINDS, MAX_BODY_BYTES, Front, Site
 from serving.store import Store
@@ -37,42 +36,6 @@ from serving.weekly import score_weeks
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
 DOOR = {door.path: door for door in DOORS}
 PLANTED = "planted.person@example.com"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def serving(home: Path, log: Path):
-    """A server on a port of its own; gives its process and a client."""
-    port = free_port()
-    settings = {**environment(**SETTINGS), "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(command("127.0.0.1", port), env=settings, stdout=output, stderr=output)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        try:
-            wait_for(lambda: is_up(client), 120)
-            yield process, client
-        finally:
-            process.terminate()
-            assert process.wait(40) in {0, -signal.SIGKILL}, "it stops when it is asked to"
-
-
-def is_up(client: httpx.Client) -> bool:
-    try:
-        return client.get("/livez").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_for(condition, seconds: float) -> None:
-    until = time.monotonic() + 4 * seconds  # a busy machine is no fault of the service
-    while not condition():
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
