@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 
@@ -9,6 +10,7 @@ import pytest
 from faults import BEFORE, MONDAY, NOW, copied, killed, moments, seconds_of, vouch, with_champions
 
 from features.simulate import simulate
+from models.champions import history
 from models.predictor import load_champion
 from serving import snapshot
 from serving.instants import parse_instant
@@ -17,12 +19,22 @@ pytestmark = pytest.mark.nightly
 SCORE_KILLS, TRAIN_KILLS = 50, 20
 
 
+TABLES = ("customers", "subscriptions", "usage_events", "surveys", "advocacy_acts")
+"""What the models need at least; metrics of other tables would take most of the time."""
+
+
+def handed_over(made, folder):
+    for table in TABLES:
+        shutil.copy(made / f"{table}.parquet", folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A company of 150 customers."""
-    folder = tmp_path_factory.mktemp("small")
-    simulate(folder, customers=150, weeks=40, seed=3)
-    return folder
+    made = tmp_path_factory.mktemp("made")
+    simulate(made, customers=150, weeks=40, seed=3)
+    return handed_over(made, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +74,38 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         shutil.rmtree(home)
     print(f"\n{SCORE_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
     assert seen["killed at work"] >= SCORE_KILLS * 0.9
+
+
+def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was_left(company, tmp_path):
+    (tmp_path / "tables").mkdir()
+    words = ("train", "churn", handed_over(company, tmp_path / "tables"), "--now", NOW)
+    later = "2026-11-18T06:00:00Z"
+    trained = tmp_path / "trained"
+    seconds_of(trained, *words)
+    first = load_champion(trained, "churn")
+    longest_s = seconds_of(copied(trained, tmp_path / "undisturbed"), *words)
+    seen: Counter[str] = Counter()
+    for trial, moment in enumerate(moments(TRAIN_KILLS, longest_s, seed=2)):
+        home = copied(trained, tmp_path / f"home-{trial}")
+        seen["killed at work"] += killed(home, moment, *words)
+        found = load_champion(home, "churn")
+        assert found is not None, f"trial {trial} at {moment:.2f} s"
+        seen["another champion"] += found.content_hash != first.content_hash
+        assert history(home, "churn")
+        done = vouch(home, "models", "--format", "json")
+        versions = json.loads(done.stdout)
+        champion = [row for row in versions if row["alias"] == "champion"]
+        assert (done.returncode, len(champion)) == (0, 1)
+        done = vouch(home, "clean", "--now", later, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        marked = json.loads(done.stdout)["marked"]
+        seen.update({f"{name} left at work": count for name, count in marked.items()})
+        again = vouch(home, "clean", "--now", later, "--format", "json")
+        assert json.loads(again.stdout)["marked"] == {"runs": 0, "models": 0}
+        if trial % 5 == 0:
+            done = vouch(home, *words)
+            assert done.returncode == 0, f"trial {trial} at {moment:.2f} s: {done.stderr}"
+            assert load_champion(home, "churn") is not None
+        shutil.rmtree(home)
+    print(f"\n{TRAIN_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
+    assert seen["killed at work"] >= TRAIN_KILLS * 0.9
