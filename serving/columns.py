@@ -35,6 +35,7 @@ MEANINGS = {
     "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
     "vectors": "one row per external customer known at as_of: the features that models may read, for the next week",
     "changes": "one row per external customer known at as_of: what moved each score since the snapshot before",
+    "movers": "one row per model, list and customer: who moved most since the snapshot before, and by what",
 }
 
 
@@ -78,6 +79,26 @@ def changes(as_of_us: int) -> pa.Schema:
             ("customer_id", pa.string()),
             ("as_of", as_of_type(as_of_us)),
             *((f"{model}_changes", CHANGES) for model in MODELS),
+        ]
+    )
+
+
+def movers(as_of_us: int) -> pa.Schema:
+    """Columns of `movers.parquet`."""
+    return pa.schema(
+        [
+            ("customer_id", pa.string()),
+            ("as_of", as_of_type(as_of_us)),
+            ("model", pa.string()),
+            ("list", pa.string()),
+            ("rank", pa.int64()),
+            ("probability_before", pa.float64()),
+            ("probability", pa.float64()),
+            ("raw_before", pa.float64()),
+            ("raw", pa.float64()),
+            ("state_before", pa.string()),
+            ("state", pa.string()),
+            ("changes", CHANGES),
         ]
     )
 

@@ -211,3 +211,14 @@ def customer_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:
         if family in before.missing:
             kept = before.missing[family]
             yield Figure("missing_rise", family, share - kept, seen.customers, kept, share)
+
+
+def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """How far scores and features are from the rows that each model was tested on; what chance may show counts as 0."""
+    for model, of in drift.items():
+        if of.get("reason") is not None:
+            continue
+        if score := of["score"]:
+            yield Figure("score_drift", model, 0.0 if score["level"] == "none" else score["index"], of["rows"])
+        if features := of["features"]:
+            yield Figure("feature_drift", model, of["major"] / features, of["rows"])

@@ -11,9 +11,11 @@ import narwhals as nw
 
 from features.health import with_health
 from features.vectors import vectors
-from serving import changes, columns, observing
+from serving import changes, columns, movers, observing
+from serving.followed import followed
 from serving.guards import Seen
 from serving.instants import spoken
+from serving.monitored import came_true_by_week, drift_of_week
 from serving.profiles import profiles
 from serving.rows import envelope_table, profile_table, score_table
 from serving.scoring import score
@@ -50,6 +52,7 @@ class Work:
             "vectors": ([kept / "vectors.parquet"], self._vectors),
             "profiles": ([kept / "profiles.parquet"], self._profiles),
             "scores": ([draft.folder / f"{name}.parquet" for name in OF_CUSTOMERS], self._scores),
+            "movers": ([draft.folder / "movers.parquet"], self._movers),
             "metrics": ([draft.folder / "metrics.parquet"], self._metrics),
         }
         seconds, taken_up = {}, []
@@ -95,6 +98,14 @@ class Work:
                 done += len(batch)
                 self.progress(f"{spoken(self.as_of_us)}: {done:,} customers scored")
 
+    def _movers(self) -> None:
+        """Write who moved since the snapshot before."""
+        listed = movers.state_columns()
+        before = None if self.before is None else self.before.table("scores", listed)
+        found = movers.mover_table(self.draft.read("scores", listed), before, self.draft.read("changes"), self.as_of_us)
+        with self.draft.table("movers", found.schema) as writer:
+            writer.write_table(found)
+
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars")
         envelopes = envelope_table(self.tables, self.as_of_us, scores)
@@ -109,6 +120,16 @@ class Work:
             missing=observing.missing_shares(self.draft.kept / "vectors.parquet"),
             customers=self.draft.rows("scores"),
         )
+
+    def fared(self, home: Path) -> dict[str, Any]:
+        """How the models fare: drift, what came true of earlier weeks, and what became of who was flagged then."""
+        folder = self.draft.folder
+        states = self.draft.read("scores", ["customer_id", "churn_status", "churn_band", "advocate_tier"])
+        return {
+            "drift": drift_of_week(folder / "vectors.parquet", folder / "scores.parquet", self.champions),
+            "came_true": came_true_by_week(home, self.tables, self.as_of_us),
+            "flagged": followed(home, self.tables, self.as_of_us, states.to_pandas()),
+        }
 
     def facts(self) -> dict[str, Any]:
         """How many rows came out, and how many customers have which status."""

@@ -109,10 +109,11 @@ class Batch:
         with snapshot.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
             work = Work(draft, as_of_us, self.tables, self.champions, before, self.progress)
             seconds, taken_up = work.run()
-            seen = work.seen()
-            findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before))
+            self.progress(f"{spoken(as_of_us)}: guards")
+            seen, fared = work.seen(), work.fared(self.home)
+            findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before, fared["drift"]))
             hard = [finding for finding in findings if finding.level == "hard"]
-            manifest = self._facts() | work.facts() | self._judged(as_of_us, seen, before, findings)
+            manifest = self._facts() | work.facts() | fared | self._judged(as_of_us, seen, before, findings)
             if hard and self.despite is None:
                 return self._refused(manifest, as_of_us, findings, seconds)
             if standing is not None:
@@ -127,11 +128,12 @@ class Batch:
         except SnapshotError:
             return None
 
-    def _figures(self, seen: Seen, before: Snapshot | None) -> Iterator[guards.Figure]:
+    def _figures(self, seen: Seen, before: Snapshot | None, drift: Mapping[str, Any]) -> Iterator[guards.Figure]:
         kept = None if before is None else guards.Seen.of_manifest(before.manifest)
         yield from guards.contract_figures(self.staged.report)
         yield from guards.table_figures(seen, kept)
         yield from guards.customer_figures(seen, kept)
+        yield from guards.drift_figures(drift)
 
     def _facts(self) -> dict[str, Any]:
         """What goes into every week of this run."""
