@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from scipy.stats import kendalltau
 
 from features import intervals
 from features.define import load_families
@@ -58,15 +57,15 @@ def contributions(scores: Frame | None, model: str = "churn") -> Contributions:
 
 
 def order_taus(size: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Kendall's tau between the order of columns by mean and the same order in draws of the rows."""
+    """Kendall's tau (a) between the order of columns by mean and the same order in draws of the rows."""
     rows, columns = size.shape
     if rows < 2 or columns < 2:
         return np.empty(0)
-    whole, generator = size.mean(axis=0), np.random.default_rng(seed)
-    drawn = generator.multinomial(rows, np.full(rows, 1 / rows), size=draws).astype(np.float64)
-    means = np.einsum("br,rk->bk", drawn, size) / rows
-    taus: Floats = np.array([kendalltau(whole, one).statistic for one in means])
-    return taus[np.isfinite(taus)]
+    upper = np.triu_indices(columns, 1)
+    whole, drawn = size.mean(axis=0), intervals.resampled_means(size, draws, seed)
+    alike = np.sign(whole[upper[0]] - whole[upper[1]]) * np.sign(drawn[:, upper[0]] - drawn[:, upper[1]])
+    taus: Floats = alike.mean(axis=1)
+    return taus
 
 
 def drivers(scores: Frame | None, model: str = "churn") -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import narwhals as nw
 
 from features.catalogue import catalogue_rows
 from features.changes import changes
+from features.describing import catalogue_page
 from features.history import history
 from features.measures import measure
 from features.moment import SEGMENTS, Settings
@@ -104,3 +105,8 @@ def published_scores(home: Path, as_of_us: int) -> Frame | None:
 def catalogue() -> list[dict[str, Any]]:
     """The catalogue of metrics, one row each."""
     return [{"metric_id": row["id"], **{name: row[name] for name in row if name != "id"}} for row in catalogue_rows()]
+
+
+def page() -> str:
+    """The catalogue of metrics as a page in Markdown."""
+    return catalogue_page()

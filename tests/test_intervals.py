@@ -234,3 +234,21 @@ def test_units_and_scales_are_changed_on_both_ends() -> None:
     percent = intervals.wilson(8, 10).scaled(100)
     assert ends(percent) == pytest.approx([49.02, 94.33], abs=6e-3)
     assert ends(intervals.student_mean(34, 234, 5).within(1, 7))[1] == 7
+
+
+def test_the_normal_limit_of_many_customers_is_the_bootstrap_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(8)
+    x = draw.gamma(2, 3, 4_000)
+    values = np.column_stack([x * draw.beta(2, 5, 4_000), x])
+    by_limit = intervals.bootstrap(values, intervals.first_over_second)
+    monkeypatch.setattr(intervals, "MANY", 10**9)
+    by_draws = intervals.bootstrap(values, intervals.first_over_second)
+    assert ends(by_limit) == pytest.approx(ends(by_draws), abs=0.06 * width(by_draws))
+
+
+def test_means_that_are_too_skew_for_their_limit_are_resampled() -> None:
+    values = np.arange(3_000.0) / 3_000
+    values[-1] = 2_000.0
+    assert width(intervals.bootstrap(values)) != width(intervals.bootstrap(values, seed=1))
+    low, high = ends(intervals.bootstrap(values))
+    assert high - values.mean() > 1.2 * (values.mean() - low)

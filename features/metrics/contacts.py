@@ -145,7 +145,7 @@ def operational_effort_ends(parts: Parts) -> Interval:
     while left:
         times = min(left, max(1, CELLS_AT_ONCE // len(codes)))
         drawn = generator.multinomial(customers, np.full(customers, 1 / customers), size=times)
-        figures.append(_index(_factors(parts, drawn[:, codes].astype(np.float64))))
+        figures.append(_index(_factors(parts, drawn[:, codes].astype(np.float32))))
         left -= times
     known = np.concatenate(figures)
     known = known[np.isfinite(known)]

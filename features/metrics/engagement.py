@@ -69,6 +69,16 @@ def first_mean(means: Floats) -> Floats:
     return means[:, 0]
 
 
+def second_mean(means: Floats) -> Floats:
+    """The second mean."""
+    return means[:, 1]
+
+
+def third_mean(means: Floats) -> Floats:
+    """The third mean."""
+    return means[:, 2]
+
+
 def _ranked() -> dict[str, list[dict[str, object]]]:
     people = [*"abcde"]
     return {
@@ -88,7 +98,7 @@ def _ranked() -> dict[str, list[dict[str, object]]]:
 
 @metric(
     "M12", "Engagement benchmark", items=benchmarked, days=YEAR_DAYS, unit="points", better="higher",
-    kind=Figure(("index",), first_mean, limits=(0, 100)), published=False,
+    kind=Figure(("index", "lowest", "highest"), first_mean, second_mean, third_mean, limits=(0, 100)), published=False,
     source="Our definition: satisfaction, loyalty and advocacy, ranked among customers and averaged",
     formula="mean over active customers of mean of percentile ranks (mid-ranks) of satisfaction, of loyalty (length "
     "of the stay, else orders in a year) and of acts in a year; near 50 for the company, it compares segments",
@@ -96,7 +106,8 @@ def _ranked() -> dict[str, list[dict[str, object]]]:
 )  # fmt: skip
 def engagement_benchmark(customer: Row) -> Mapping[str, nw.Expr]:
     """Where customers stand among all in satisfaction, loyalty and advocacy."""
-    return {"index": customer.index, "n": (~customer.index.is_null()).cast(nw.Int64)}
+    has_it = (~customer.index.is_null()).cast(nw.Int64)
+    return {"index": customer.index, "lowest": customer.lowest, "highest": customer.highest, "n": has_it}
 
 
 @items("usage_events|transactions|subscriptions", "usage_events|tickets|feedback|surveys")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from features.errors import UsageError
 from serving.instants import spoken
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
-from serving.output import Format, FormatOption, progress, show
+from serving.output import Format, progress, say, show
 
 app = typer.Typer()
 
@@ -24,6 +25,15 @@ BRIEF = {
 }  # fmt: skip
 """What fits on a screen; JSON and CSV hold all columns."""
 START = "start"
+
+
+class Shape(StrEnum):
+    """How metrics are printed; Markdown is for the catalogue."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
 
 
 @app.command()
@@ -43,17 +53,22 @@ def metrics(
     describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
     engine: EngineOption = Engine.DUCKDB,
     now: Now = None,
-    form: FormatOption = Format.TABLE,
+    shape: Annotated[
+        Shape, typer.Option("--format", help="json is one document and nothing else; markdown is for --describe.")
+    ] = Shape.TABLE,
 ) -> None:
     """Compute rule-based metrics with their intervals, as known at an instant.
 
     Example: vouch metrics ./company nps retention_rate --by segment
     """
-    from serving.measuring import Question, answered, catalogue
+    from serving.measuring import Question, answered, catalogue, page
 
     if describe:
-        show(catalogue(), form)
+        say(page().rstrip()) if shape is Shape.MARKDOWN else show(catalogue(), Format(shape))
         return
+    if shape is Shape.MARKDOWN:
+        raise UsageError("Markdown is for the catalogue: add --describe, or choose another --format")
+    form = Format(shape)
     if sum((since is not None, against is not None, scan, sensitivity)) > 1:
         raise UsageError("Ask for one of --since, --against, --scan and --sensitivity at a time")
     run: Run = ctx.obj
