@@ -191,7 +191,8 @@ def _resampled_means(rows: Floats, counts: NDArray[np.int64], B: int, seed: int)
     if counts.sum() >= MANY and len(counts) > counts.sum() / 8:
         centre, spread, skewness = _moments(rows, counts)
         if skewness <= LEAST_SKEWNESS:
-            return centre + np.einsum("bk,jk->bj", generator.standard_normal((B, len(centre))), spread)
+            normal: Floats = centre + np.einsum("bk,jk->bj", generator.standard_normal((B, len(centre))), spread)
+            return normal
     draw = _drawer(counts, generator)
     at_once = max(1, CELLS_AT_ONCE // max(len(rows), int(counts.sum())))
     parts = [_means(draw(min(at_once, B - start)), rows) for start in range(0, B, at_once)]

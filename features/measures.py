@@ -137,9 +137,10 @@ def envelopes_of(
     return found
 
 
-def definition_fingerprint() -> str:
-    """SHA-256 of all definitions of metrics; moves with a window or a formula, not with wording."""
-    return hashlib.sha256("\n".join([f"lexicon {LEXICON_VERSION}", *definition_lines()]).encode()).hexdigest()
+def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
+    """SHA-256 of all definitions and of what a company sets; moves with a window or a formula, not with wording."""
+    lines = [f"lexicon {LEXICON_VERSION}", f"{settings}", *definition_lines()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Measurer:

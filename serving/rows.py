@@ -9,7 +9,7 @@ import pyarrow.compute
 
 from features.health import UNKNOWN
 from features.measures import measure_by
-from features.moment import SEGMENTS
+from features.moment import NO_SETTINGS, SEGMENTS, Settings
 from serving import columns
 
 if TYPE_CHECKING:
@@ -47,12 +47,15 @@ def profile_table(profile: pa.Table) -> pa.Table:
     return profile.append_column("last_asked_at", asked_at).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 
 
-def envelope_table(tables: Tables, as_of_us: int, scores: Frame | None = None) -> pa.Table:
+def envelope_table(
+    tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+) -> pa.Table:
     """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
 
     `scores` are those of the same snapshot, for the metrics that rest on a model.
     """
-    rows = [envelope.as_dict() for envelope in measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores)]
+    found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings)
+    rows = [envelope.as_dict() for envelope in found]
     schema = columns.metrics(as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.asof import Tables
+    from features.moment import Settings
     from serving.scoring import Champion
     from serving.snapshot import Draft, Snapshot
 
@@ -44,6 +45,7 @@ class Work:
     champions: Mapping[str, Champion]
     before: Snapshot | None
     progress: Callable[[str], None]
+    settings: Settings
 
     def run(self) -> tuple[dict[str, float], list[str]]:
         """Do all steps; return the seconds that each took, and those that a killed run had done."""
@@ -108,7 +110,7 @@ class Work:
 
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars")
-        envelopes = envelope_table(self.tables, self.as_of_us, scores)
+        envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings)
         with self.draft.table("metrics", envelopes.schema) as writer:
             writer.write_table(envelopes)
 

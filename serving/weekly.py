@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import SnapshotError, UsageError
 from features.measures import definition_fingerprint as measures_fingerprint
+from features.moment import NO_SETTINGS, Settings
 from features.sources import open_tables, stage
 from features.vectors import definition_fingerprint
 from serving import columns, guards, snapshot
 from serving.difference import changed_inputs, difference
 from serving.instants import spoken
+from serving.measuring import settings
 from serving.published import week_before
 from serving.scoring import champions
 from serving.steps import Work
@@ -50,12 +52,19 @@ class Batch:
     now_us: int
     despite: str | None = None
     progress: Callable[[str], None] = field(default=lambda _: None)
+    settings: Settings = NO_SETTINGS
 
     @property
     def inputs(self) -> str:
         """Digest of everything that decides the bytes of a snapshot, the instant apart."""
         hashes = [f"{name} {champion.content_hash}" for name, champion in sorted(self.champions.items())]
-        parts = [self.staged.fingerprint, definition_fingerprint(), measures_fingerprint(), code_version(), *hashes]
+        parts = [
+            self.staged.fingerprint,
+            definition_fingerprint(),
+            measures_fingerprint(self.settings),
+            code_version(),
+            *hashes,
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def plan(self, as_of_us: int, is_revision: bool) -> Plan:
@@ -107,7 +116,7 @@ class Batch:
         before = self._before(as_of_us)
         origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
         with snapshot.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
-            work = Work(draft, as_of_us, self.tables, self.champions, before, self.progress)
+            work = Work(draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings)
             seconds, taken_up = work.run()
             self.progress(f"{spoken(as_of_us)}: guards")
             seen, fared = work.seen(), work.fared(self.home)
@@ -145,7 +154,7 @@ class Batch:
             "inputs": self.inputs,
             "input_fingerprint": self.staged.fingerprint,
             "definition_fingerprint": definition_fingerprint(),
-            "metrics_fingerprint": measures_fingerprint(),
+            "metrics_fingerprint": measures_fingerprint(self.settings),
             "models": {name: _model_facts(champion) for name, champion in self.champions.items()},
             "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},
             "rows_in": {name: table["rows"] for name, table in report["tables"].items()},
@@ -245,7 +254,9 @@ def _opened(
         progress("reading and checking the tables")
         staged = stage(project, now_us)
         tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
-        batch = Batch(project.home, staged, tables, champions(project.home, tables), now_us, despite, progress)
+        batch = Batch(
+            project.home, staged, tables, champions(project.home, tables), now_us, despite, progress, settings(project)
+        )
         yield batch, instants or [staged.default_as_of_us(now_us)]
 
 
