@@ -1,8 +1,10 @@
-"""Who may be asked to speak up, in which order, and why: frames in, frames out, no I/O.
+"""Who may be asked to speak up, for what, in which order, and why: frames in, frames out, no I/O.
 
-The order is by expected value for now: the probability that a customer speaks up unasked, times the probability of
-staying. Where staying is not known (no champion, or nobody to lose) it counts as certain: a month's churn moves the
-product by a few per cent at most, and an unknown must not push anybody out of the list.
+The order is by expected value: the probability that a customer speaks up unasked, times the probability of staying,
+times the worth of the act that is worth asking for: of those that the customer could do, the one whose worth times its
+share of the customer's acts is the greatest. That share is counted from the customer's own acts, and from all others'
+where there are few. Where staying is not known (no champion, or nobody to lose) it counts as certain: a month's churn
+moves the product by a few per cent at most, and an unknown must not push anybody out of the list.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from serving.acts import flattened, what_to_ask
+from serving.fatigue import ASKED, CODES, OPEN, QUOTA, REFUSED
+from serving.histories import REPAIR
+from serving.policy import load_policy
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from serving.policy import Policy
 
 EXCLUSIONS: Mapping[str, str] = {
     "churned": "has left",
@@ -22,9 +31,22 @@ EXCLUSIONS: Mapping[str, str] = {
     "no_model": "no model of advocacy has passed the gate yet",
     "not_eligible": "is not among those whom the model of advocacy is about",
     "no_consent": "has not consented to be asked",
+    "open_ticket": "has an open ticket of high priority",
+    "repair_first": "was promised something that was not kept: put that right first",
+    "low_health": "has a health score below the floor",
+    "high_churn": "is too likely to leave",
+    "no_kind": "could do none of the acts that are asked for",
+    OPEN: "has not answered the latest ask yet",
+    REFUSED: "has declined lately",
+    ASKED: "was asked as often as may be",
+    QUOTA: "belongs to a group that was asked enough lately",
 }
 """Why somebody is not asked, the first that holds; and how that reads."""
-CATEGORIES = ("segment", "region", "language", "advocate_tier", "churn_band", "exclusion")
+STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
+"""Those that follow from the week alone; the others move with every ask."""
+CATEGORIES = ("segment", "region", "language", "advocate_tier", "churn_band", "exclusion", "ask_for")
+LISTS = ("open_tickets", "acts")
+"""Columns of lists, which are read before the order is made and not kept."""
 SCORED = ("ok", "cold_start")
 
 
@@ -40,6 +62,7 @@ class Filters:
     languages: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     minimum_score: float = 0.0
     include_ineligible: bool = False
 
@@ -52,46 +75,62 @@ class Place:
     customer_id: str
 
 
-@dataclass(frozen=True)
-class Page:
-    """Rows of the ranked frame (positions), their places in the filtered list from 1, and how long that list is."""
-
-    rows: np.ndarray[Any, np.dtype[np.intp]]
-    first_place: int
-    total: int
-    is_last: bool
-
-
-def exclusions(customers: pd.DataFrame) -> pd.Series[Any]:
-    """Return why each customer is not asked (a key of EXCLUSIONS), or null where the customer may be."""
+def exclusions(customers: pd.DataFrame, policy: Policy) -> pd.Series[Any]:
+    """Return why each customer is not asked (one of STANDING), or null where the customer may be."""
     advocacy, churn = customers["advocacy_status"], customers["churn_status"]
+    rule = policy.eligibility
     rules = {
         "churned": (advocacy == "churned") | (churn == "churned"),
         "leaving": churn == "leaving",
         "no_model": advocacy == "no_model",
         "not_eligible": ~advocacy.isin(SCORED),
-        "no_consent": ~customers["advocacy_consent"].eq(True).fillna(False).astype(bool),
+        "no_consent": ~np.logical_and.reduce([_is_given(customers[consent]) for consent in rule.consents]),
+        "open_ticket": _holds_any(customers, "open_tickets", rule.ticket_priorities),
+        "repair_first": (_optional(customers, "care_first") == REPAIR) & rule.repair_first,
+        "low_health": _optional(customers, "health_score").astype("float64") < rule.minimum_health,
+        "high_churn": customers["churn_probability"] > rule.maximum_churn,
+        "no_kind": customers["ask_for"].isna(),
     }
-    held = [np.asarray(rules[code], dtype=bool) for code in EXCLUSIONS]
-    codes = np.select(held, range(len(EXCLUSIONS)), default=-1).astype(np.int8)
-    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(EXCLUSIONS))), index=customers.index)
+    held = [np.asarray(rules[code], dtype=bool) for code in STANDING]
+    codes = np.select(held, range(len(STANDING)), default=-1).astype(np.int8)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(STANDING))), index=customers.index)
 
 
-def candidates(customers: pd.DataFrame) -> pd.DataFrame:
-    """Return the customers ranked by advocacy times staying, with why each is not asked.
+def _is_given(consent: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return consent.eq(True).fillna(False).to_numpy(dtype=bool)
 
-    Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, `advocacy_consent` and the
-    profile columns that Filters name. Adds `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES come
-    back as categories, which makes filters cheap.
+
+def _optional(customers: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column that weeks of an earlier version do not have; null there."""
+    return customers[name] if name in customers else pd.Series(None, index=customers.index, dtype=object)
+
+
+def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether a column of lists holds one of the values."""
+    rows, values = flattened(_optional(customers, name))
+    found = np.zeros(len(customers), dtype=bool)
+    found[rows[np.isin(np.asarray(values.to_pylist(), dtype=object), list(wanted))]] = True
+    return found
+
+
+def candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: int | None = None) -> pd.DataFrame:
+    """Return the customers ranked by expected value, with what to ask each for and why each is not asked.
+
+    Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, the consents and the profile
+    columns that Filters name. Adds `ask_for`, `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES
+    come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen from.
     """
+    declared = policy or load_policy()
     staying = (1.0 - customers["churn_probability"]).fillna(1.0)
-    return _ranked(
-        customers.assign(
-            exclusion=exclusions(customers),
-            score=100.0 * customers["advocacy_probability"],
-            value=customers["advocacy_probability"] * staying,
-        )
+    kind, worth = what_to_ask(customers, declared, as_of_us)
+    frame = customers.assign(
+        ask_for=kind,
+        worth=worth,
+        score=100.0 * customers["advocacy_probability"],
+        value=customers["advocacy_probability"] * staying * worth,
     )
+    lists = [name for name in LISTS if name in frame]
+    return _ranked(frame.assign(exclusion=exclusions(frame, declared)).drop(columns=lists))
 
 
 def at_risk(customers: pd.DataFrame) -> pd.DataFrame:
@@ -114,49 +153,9 @@ def at_risk(customers: pd.DataFrame) -> pd.DataFrame:
 def _ranked(customers: pd.DataFrame) -> pd.DataFrame:
     order = ["value", "customer_id"]
     frame = customers.sort_values(order, ascending=[False, True], na_position="last", ignore_index=True)
-    return frame.astype(dict.fromkeys(CATEGORIES, "category"))
+    return frame.astype({name: "category" for name in CATEGORIES if name in frame})
 
 
-def page(frame: pd.DataFrame, filters: Filters, limit: int, after: Place | None = None) -> Page:
-    """Return up to `limit` rows of a ranked frame that meet the filters and come after a place."""
-    matching = np.flatnonzero(_matches(frame, filters))
-    start = 0 if after is None else int(np.searchsorted(matching, _position_after(frame, after)))
-    rows = matching[start : start + limit]
-    return Page(rows, start + 1, len(matching), start + len(rows) >= len(matching))
-
-
-def _matches(frame: pd.DataFrame, filters: Filters) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    keep = np.ones(len(frame), dtype=bool)
-    if not filters.include_ineligible:
-        keep &= frame["exclusion"].isna().to_numpy()
-    if filters.minimum_score > 0:
-        keep &= (frame["score"] >= filters.minimum_score).to_numpy()
-    exact = {
-        "segment": filters.segments,
-        "region": filters.regions,
-        "advocate_tier": filters.tiers,
-        "churn_band": filters.bands,
-    }
-    for column, wanted in exact.items():
-        if wanted:
-            keep &= frame[column].isin(list(wanted)).to_numpy()
-    if filters.languages:
-        spoken = [str(tag) for tag in frame["language"].cat.categories if _is_variant(str(tag), filters.languages)]
-        keep &= frame["language"].isin(spoken).to_numpy()
-    return keep
-
-
-def _is_variant(tag: str, wanted: tuple[str, ...]) -> bool:
+def is_variant(tag: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a language is one of those wanted, or a variant of one."""
     return any(f"{tag}-".lower().startswith(f"{language}-".lower()) for language in wanted)
-
-
-def _position_after(frame: pd.DataFrame, after: Place) -> int:
-    """The first row that ranks behind a place, whether that customer still stands there or not."""
-    values = -frame["value"].to_numpy()
-    known = int(np.count_nonzero(~np.isnan(values)))
-    if after.value is None:
-        low, high = known, len(values)
-    else:
-        low, high = (int(np.searchsorted(values[:known], -after.value, side)) for side in ("left", "right"))
-    ties = frame["customer_id"].iloc[low:high].to_numpy()
-    return low + int(np.searchsorted(ties, after.customer_id, side="right"))

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving import answers, live, schemas
+from serving import answers, asked, lists, live, schemas
 from serving.access import Gate, caller_of
 from serving.database.audit import entry
 from serving.openapi import document
@@ -42,7 +42,7 @@ class Door:
     summary: str
     takes: type[BaseModel]
     gives: type[BaseModel]
-    answer: Callable[[Store, Any], Mapping[str, Any]]
+    answer: Callable[..., Mapping[str, Any] | bytes]
     problems: tuple[str, ...]
     example: Mapping[str, Any]
     scope: str = "read"
@@ -51,13 +51,11 @@ class Door:
 
 
 DOCUMENT, READY, FIGURES = "/openapi.json", "/readyz", "/metrics"
-RATE = "6000/minute"
-"""Requests with one key, in one process."""
 SNAPSHOT = ("no_snapshot",)
 DOORS = (
     Door(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
-        schemas.AdvocatesSearch, schemas.Candidates, answers.search_advocates, SNAPSHOT,
+        schemas.AdvocatesSearch, schemas.Candidates, lists.advocates, SNAPSHOT,
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
         action="listed",
     ),
@@ -69,9 +67,22 @@ DOORS = (
     ),
     Door(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, schemas.AtRiskPage, answers.search_at_risk, SNAPSHOT,
+        schemas.AtRiskSearch, schemas.AtRiskPage, lists.at_risk, SNAPSHOT,
         {"band": ["high"], "limit": 10},
         action="listed",
+    ),
+    Door(
+        "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
+        schemas.AskRecord, schemas.AskAnswer, asked.record_ask,
+        ("unknown_customer", "not_to_be_asked", "conflict", *SNAPSHOT),
+        {"ask_id": "crm-2026-000123", "customer_id": "C000001", "kind": "referral"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
+        schemas.AskOutcome, schemas.AskAnswer, asked.record_outcome, ("unknown_ask", "conflict"),
+        {"ask_id": "crm-2026-000123", "outcome": "accepted"},
+        scope="write", is_heavy=True,
     ),
     Door(
         "/v1/score", "Scores for vectors or raw rows given in the request",
@@ -98,7 +109,8 @@ NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
 
 def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
-    site.gate = Gate(store, NEEDS, is_local, RATE, now_us)
+    rate = f"{store.policy.limits.requests_per_minute}/minute"
+    site.gate = Gate(store, NEEDS, is_local, rate, now_us)
     pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us)
     app = make_app(store, pages, telemetry)
     telemetry.learn(route.path for route in app.routes if isinstance(route, Route))
@@ -141,35 +153,26 @@ def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
     names = frozenset(_names(door.takes.model_json_schema()))
 
     async def endpoint(request: Request) -> Response:
-        asked = await _asked(request, door, names)
+        body = await _asked(request, door, names)
+        given = (store, body) if door.scope == "read" else (store, body, caller_of(request.scope))
         if door.is_heavy:
-            found = await anyio.to_thread.run_sync(door.answer, store, asked)
+            found = await anyio.to_thread.run_sync(door.answer, *given)
         else:
-            found = door.answer(store, asked)
+            found = door.answer(*given)
         if door.action is not None:
-            _note(store, request, door, asked, found)
-        return Response(to_json(found, inf_nan_mode="null"), media_type="application/json")
+            _note(store, request, door, body)
+        content = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
+        return Response(content, media_type="application/json")
 
     return endpoint
 
 
-def _note(store: Store, request: Request, door: Door, asked: BaseModel, found: Mapping[str, Any]) -> None:
+def _note(store: Store, request: Request, door: Door, body: Any) -> None:
     """Tell the audit log what was read, and by whom."""
     caller = caller_of(request.scope)
-    rows = next((len(value) for value in found.values() if isinstance(value, list)), 1)
-    of = getattr(asked, "customer_id", None)
-    store.journal.note(
-        entry(
-            now_us(),
-            caller.name,
-            door.action or "",
-            key_id=caller.key_id,
-            route=door.path,
-            customer_id=of,
-            rows=1 if of else rows,
-            status=200,
-        )
-    )
+    line = entry(now_us(), caller.name, door.action or "", key_id=caller.key_id, route=door.path, status=200)
+    of, limit = getattr(body, "customer_id", None), getattr(body, "limit", 1)
+    store.journal.note({**line, "customer_id": of, "rows": limit})
 
 
 async def _asked(request: Request, door: Door, names: frozenset[str]) -> BaseModel:

@@ -149,6 +149,27 @@ CUSTOMERS = pa.schema(
         ("last_asked_at", pa.timestamp("us", tz="UTC")),
         ("last_ask_kind", pa.string()),
         ("last_ask_outcome", pa.string()),
+        ("tenure_days", pa.float64()),
+        ("nps_last", pa.float64()),
+        ("open_tickets", pa.list_(pa.string())),
+        ("care_first", pa.string()),
+        ("acts", pa.list_(pa.struct([("kind", pa.string()), ("n", pa.int64()), ("last_us", pa.int64())]))),
+        (
+            "asks",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("ask_id", pa.string()),
+                        ("kind", pa.string()),
+                        ("asked_us", pa.int64()),
+                        ("outcome", pa.string()),
+                        ("outcome_us", pa.int64()),
+                        ("propensity", pa.float64()),
+                        ("is_randomised", pa.bool_()),
+                    ]
+                )
+            ),
+        ),
     ]
 )
 """Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the

@@ -12,11 +12,11 @@ from features.define import load_families
 from features.errors import DataError, UsageError
 from features.rows import tables_from_rows
 from features.vectors import vectors
-from serving.answers import told
 from serving.columns import MODELS
 from serving.instants import parse_instant, spoken
 from serving.problems import Problem
 from serving.scoring import score
+from serving.speaking import told
 from serving.store import now_us
 
 if TYPE_CHECKING:

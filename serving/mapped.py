@@ -42,6 +42,12 @@ class Rows:
         found: dict[str, Any] = self.batches[place].slice(row - int(self.starts[place]), 1).to_pylist()[0]
         return found
 
+    def only(self, names: Sequence[str]) -> Rows:
+        """The same rows with some of the columns, as far as they are there."""
+        there = [name for name in names if name in self.schema.names]
+        batches = [batch.select(there) for batch in self.batches]
+        return Rows(pa.schema([self.schema.field(name) for name in there]), batches, self.starts)
+
     def column(self, name: str) -> pa.ChunkedArray:
         """One column as a whole."""
         return self.table([name])[name]

@@ -48,9 +48,12 @@ KINDS: Mapping[str, Kind] = {
     "unauthorised": Kind(401, "A key is needed"),
     "forbidden": Kind(403, "The key may not do this"),
     "unknown_customer": Kind(404, "No such customer"),
+    "unknown_ask": Kind(404, "No such ask"),
     "unknown_route": Kind(404, "No such route"),
     "method_not_allowed": Kind(405, "The route takes another method"),
     "too_slow": Kind(408, "The body did not arrive in time"),
+    "conflict": Kind(409, "It stands otherwise already"),
+    "not_to_be_asked": Kind(409, "The customer must not be asked now"),
     "too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     "invalid_value": Kind(422, "A value is not what the route takes"),
@@ -90,6 +93,7 @@ class Problem(Exception):
         super().__init__(code)
         self.code, self.detail, self.field = code, detail, field
         self.headers: dict[str, str] = {}
+        self.exclusion: str | None = None
         self.goes_to: str | None = None
         """Where a person is sent instead of being told."""
 
@@ -108,6 +112,7 @@ class Problem(Exception):
             "detail": self.detail or kind.title,
             "code": self.code,
             "field": self.field,
+            **({} if self.exclusion is None else {"exclusion": self.exclusion}),
         }
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from features.catalogue import catalogue_rows
 from features.errors import UsageError
-from serving.advocates import Filters, at_risk, candidates, page
+from serving.advocates import Filters, at_risk, candidates
 from serving.columns import MODELS
 from serving.instants import spoken
+from serving.listing import Ranked
+from serving.portfolio import searchable
 from serving.published import in_words, reasons_of, visible
-from serving.store import searchable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,10 +135,10 @@ def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
     scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
     states = scores.to_pandas()
     before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
-    people = searchable(scores, customers).assign(contact_consent=customers["contact_consent"].to_pandas().eq(True))
+    people = searchable(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = at_risk(people)
-    asked, asked_total = _listed(snapshot, "advocacy", candidates(people))
+    asked, asked_total = _listed(snapshot, "advocacy", candidates(people, as_of_us=snapshot.as_of_us))
     leaving, leaving_total = _listed(snapshot, "churn", endangered)
     return Figures(
         as_of=spoken(snapshot.as_of_us),
@@ -189,8 +190,8 @@ def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame) -> tuple[list[Listed], int]:
     """The first of a ranked list with their reasons, and how long the list is."""
-    first = page(ranked, Filters(), TOP)
-    chosen = [_plain(row) for row in ranked.iloc[first.rows].to_dict("records")]
+    first = Ranked(ranked).page(Filters(), TOP)
+    chosen = [_plain(row) for row in ranked.iloc[first.places].to_dict("records")]
     reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
     people = [
         Listed(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from features.asof import Frame, Tables
+    from serving.histories import Histories
     from serving.scoring import Scored
 
 
@@ -41,10 +42,13 @@ def score_table(
     return pa.table(found).select(schema.names).cast(schema)
 
 
-def profile_table(profile: pa.Table) -> pa.Table:
-    """Return one batch of `customers.parquet`."""
-    asked_at = profile["last_asked_us"].cast(pa.timestamp("us", tz="UTC"))
-    return profile.append_column("last_asked_at", asked_at).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
+def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Table:
+    """Return one batch of `customers.parquet` from profiles, the vectors of the same customers, and their past."""
+    found = {name: profile[name] for name in profile.column_names}
+    found["last_asked_at"] = profile["last_asked_us"].cast(pa.timestamp("us", tz="UTC"))
+    found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
+    found |= past.of(profile["customer_id"].to_pylist())
+    return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 
 
 def envelope_table(

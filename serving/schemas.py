@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
 
+from features.contract import ACT_KINDS, TABLES
 from serving.tiers import TIERS
 
 MAX_PAGE = 200
@@ -21,6 +22,9 @@ Cursor = Annotated[
 ]
 LongText = Annotated[str, Field(max_length=20_000)]
 Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
+Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
+OUTCOMES = TABLES["asks"].columns["outcome"].values
+Outcome = Literal[OUTCOMES]  # type: ignore[valid-type]  # the names are data
 ModelName = Literal["churn", "advocacy"]
 
 
@@ -37,6 +41,7 @@ class AdvocatesSearch(Request):
     region: Choice = []
     language: Choice = []
     tier: Annotated[list[Literal[TIERS]], Field(max_length=len(TIERS))] = []  # type: ignore[valid-type]  # the names are data
+    kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description="Those to be asked for one of these.")] = []
     minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
     include_ineligible: bool = False
     limit: Limit = 20
@@ -58,6 +63,21 @@ class CustomerGet(Request):
     """Everything on one customer."""
 
     customer_id: Text
+
+
+class AskRecord(Request):
+    """An ask that is made now, if the policy lets it be made."""
+
+    ask_id: Annotated[Text, Field(description="Yours; the same ask again, with the same id, is recorded once.")]
+    customer_id: Text
+    kind: Act
+
+
+class AskOutcome(Request):
+    """What came of an ask."""
+
+    ask_id: Text
+    outcome: Outcome
 
 
 class Vector(Request):
@@ -124,20 +144,57 @@ class Reason(BaseModel):
     words: str
 
 
-class Candidate(BaseModel):
+class Uplift(BaseModel):
+    """What asking at random for this kind of act has added to what the same customers do unasked."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    unasked: float
+
+
+class AskFor(BaseModel):
+    """The act with the highest expected value among those that a customer could do."""
+
+    kind: str
+    value: Annotated[float, Field(description="What the policy says that the act is worth.")]
+    share: Annotated[float, Field(description="The kind's share of the customer's acts, shrunk to that of all.")]
+    own_acts: int
+    words: str
+    uplift: Annotated[Uplift | None, Field(description="Null without at least 30 asks made at random.")]
+
+
+class First(BaseModel):
+    """What the care index asks for before an ask."""
+
+    what: Literal["thank", "repair"]
+    words: str
+
+
+class Suggested(BaseModel):
+    """Whether and how somebody is asked."""
+
+    is_eligible: bool
+    exclusion: str | None
+    exclusion_words: str | None
+    ask_for: AskFor | None
+    first: First | None
+    is_randomised: Annotated[bool, Field(description="The place was given at random, by the policy's exploration.")]
+    propensity: float | None
+
+
+class Candidate(Suggested):
     """One row of the ranked candidates."""
 
     rank: int
     customer_id: str
-    is_eligible: bool
-    exclusion: str | None
-    exclusion_words: str | None
     advocacy_status: str
     advocacy_probability: float | None
     advocacy_score: float | None
     churn_status: str
     churn_probability: float | None
-    value: float | None
+    value: Annotated[float | None, Field(description="Advocacy times staying times worth and share of the act.")]
     advocate_tier: str
     reasons: list[Reason]
     segment: str | None
@@ -200,12 +257,51 @@ class Scores(BaseModel):
     advocacy_model: str | None = None
 
 
-class LastAsk(BaseModel):
-    """The latest ask that the data know of."""
+class AskTold(BaseModel):
+    """One ask, whether the data know of it or it was recorded here."""
 
+    ask_id: str
     asked_at: str
     kind: str | None
     outcome: str | None
+    outcome_at: str | None
+
+
+class AskAnswer(BaseModel):
+    """The ask as it stands; `is_new` is false where it stood so already."""
+
+    ask: AskTold
+    is_new: bool
+
+
+class Moved(BaseModel):
+    """One part of what moved a raw score since the week before; the parts add up."""
+
+    cause: str
+    family: str | None
+    feature: str | None
+    before: str | None
+    value: str | None
+    contribution: float | None
+    words: str | None
+
+
+class Done(BaseModel):
+    """Acts of one kind that a customer did unasked."""
+
+    kind: str
+    n: int
+    latest_at: str
+
+
+class CustomerMetrics(BaseModel):
+    """Figures of one customer; null where the data do not tell them."""
+
+    mrr: float | None
+    tenure_days: float | None
+    nps_last: float | None
+    open_tickets: Annotated[list[str] | None, Field(description="Priorities of the tickets that are open.")]
+    acts: list[Done] | None
 
 
 class Earlier(BaseModel):
@@ -216,19 +312,20 @@ class Earlier(BaseModel):
     advocacy_probability: float | None
 
 
-class CustomerAnswer(Fresh, Scores):
+class CustomerAnswer(Fresh, Scores, Suggested):
     """Everything on one customer."""
 
     customer_id: str
+    churn_changes: list[Moved] | None
+    advocacy_changes: list[Moved] | None
     advocate_tier: str
     health_score: float | None
     health_band: str
     clv_margin: float | None
-    is_eligible: bool
-    exclusion: str | None
-    exclusion_words: str | None
     profile: dict[str, Any]
-    last_ask: LastAsk | None
+    metrics: CustomerMetrics
+    asks: list[AskTold]
+    last_ask: AskTold | None
     previous: Earlier | None
 
 
@@ -271,3 +368,6 @@ class ProblemDocument(BaseModel):
     detail: str
     code: str
     field: str | None
+    exclusion: Annotated[str | None, Field(description="Why a customer must not be asked, with `not_to_be_asked`.")] = (
+        None
+    )

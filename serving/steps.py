@@ -14,6 +14,7 @@ from features.vectors import vectors
 from serving import changes, columns, movers, observing
 from serving.followed import followed
 from serving.guards import Seen
+from serving.histories import Histories
 from serving.instants import spoken
 from serving.monitored import came_true_by_week, drift_of_week
 from serving.profiles import profiles
@@ -74,7 +75,7 @@ class Work:
 
     def _scores(self) -> None:
         """Write what there is of each customer, batch by batch."""
-        tier = tiers(self.tables, self.as_of_us)
+        tier, past = tiers(self.tables, self.as_of_us), Histories(self.tables, self.as_of_us)
         rows = stored_batches(self.draft.kept / "vectors.parquet")
         people = stored_batches(self.draft.kept / "profiles.parquet")
         schemas = {
@@ -91,7 +92,7 @@ class Work:
                 scored = {name: score(champion, batch) for name, champion in self.champions.items()}
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
-                    "customers": profile_table(profile),
+                    "customers": profile_table(profile, batch, past),
                     "vectors": changes.kept(batch, schemas["vectors"]),
                     "changes": changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
                 }

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
+from sqlalchemy import func, select
 
-from features.contract import DAY_US
 from features.errors import BundleError, DefinitionError, SnapshotError, StoreError
 from models.predictor import champion_folder
 from serving import snapshot
-from serving.advocates import at_risk, candidates
 from serving.columns import MODELS
 from serving.database import keys, weeks
+from serving.database.asks import changed_since
 from serving.database.audit import Journal
 from serving.database.connection import Database
+from serving.database.tables import asks
 from serving.instants import microseconds
-from serving.mapped import Customers, Rows, keep_only, mapped, named
+from serving.policy import load_policy
+from serving.portfolio import Portfolio, load
 from serving.problems import Problem, where
 from serving.scoring import Champion, champion
 
@@ -35,114 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import pandas as pd
-
     from serving.database.keys import Key
-    from serving.database.weeks import Week
 
-STALE_DAYS = 8
-"""A weekly snapshot is stale when its instant lies further back than a week and a day."""
 WATCH_SECONDS = 1.0
-PROBABILITIES = tuple(f"{model}_probability" for model in MODELS)
 _log = logging.getLogger("vouch.serving")
-
-
-@dataclass(frozen=True)
-class Portfolio:
-    """One week: rows by customer, and both ranked lists."""
-
-    week: Week
-    scores: Rows
-    customers: Rows
-    ids: Customers
-    metrics: pa.Table
-    candidates: pd.DataFrame
-    at_risk: pd.DataFrame
-    place_of: np.ndarray[Any, np.dtype[np.intp]]
-    """Where in the candidates the customer of a row stands."""
-    before: Earlier | None
-
-    @property
-    def metric_ids(self) -> frozenset[str]:
-        """Ids of all metrics of the week."""
-        return frozenset(self.metrics["metric_id"].to_pylist())
-
-    def freshness(self, now_us: int) -> dict[str, Any]:
-        """How new the week is, as all answers say it."""
-        manifest = self.week.manifest
-        return {
-            "as_of": manifest["as_of"],
-            "revision": self.week.revision,
-            "scored_at": manifest["now"],
-            "data_through": manifest["data_through"],
-            "is_stale": now_us - self.week.as_of_us > STALE_DAYS * DAY_US,
-        }
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """The scores of the week before."""
-
-    week: Week
-    scores: Rows
-    ids: Customers
-
-    def of(self, customer_id: str) -> dict[str, Any] | None:
-        """Scores of one customer, or None for one who was not known then."""
-        row = self.ids.row_of(customer_id)
-        return None if row is None else self.scores.at(row)
 
 
 def now_us() -> int:
     """The clock of the service, in microseconds since 1970."""
     return microseconds(datetime.now(UTC))
-
-
-def load(database: Database) -> Portfolio | None:
-    """Read the newest week of the store, None where there is none; raises SnapshotError where it is not sound."""
-    with database.reading() as connection:
-        known = weeks.weeks(connection, with_customers=True)
-        if not known:
-            return None
-        *earlier, week = known
-        files = {
-            (of.snapshot_id, name): named(weeks.digests(connection, of.snapshot_id, name))
-            for of, names in ((week, ("scores", "customers")), *((of, ("scores",)) for of in earlier[-1:]))
-            for name in names
-        }
-        rows = {
-            (of, name): mapped(database.home, file, weeks.read(connection, of, name))
-            for (of, name), file in files.items()
-        }
-        metrics = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
-    keep_only(database.home, frozenset(files.values()))
-    scores, customers = (rows[week.snapshot_id, name] for name in ("scores", "customers"))
-    frame = searchable(scores.table(), customers.table())
-    ranked = candidates(frame)
-    return Portfolio(
-        week=week,
-        scores=scores,
-        customers=customers,
-        ids=Customers(scores),
-        metrics=metrics,
-        candidates=ranked,
-        at_risk=at_risk(frame),
-        place_of=np.argsort(ranked["row"].to_numpy()),
-        before=_before(earlier[-1], rows) if earlier else None,
-    )
-
-
-def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
-    scores = rows[week.snapshot_id, "scores"]
-    return Earlier(week, scores, Customers(scores))
-
-
-def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
-    """What filters and ranks read, one row per customer, with its place in the tables."""
-    of_scores = ["customer_id", *(f"{m}_status" for m in MODELS), *PROBABILITIES, "advocate_tier", "churn_band"]
-    of_customers = ["segment", "region", "language", "advocacy_consent", "mrr"]
-    frame: pd.DataFrame = scores.select(of_scores).to_pandas().join(customers.select(of_customers).to_pandas())
-    return frame.assign(row=range(len(frame)))
 
 
 class Store:
@@ -151,6 +52,7 @@ class Store:
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.home = home
         self.database = Database(home, url)
+        self.policy = load_policy(home)
         self.journal = Journal(self.database)
         self.keys: Mapping[str, Key] | None = None
         """All keys by their ids; None until the store has told them."""
@@ -163,6 +65,7 @@ class Store:
         """Why the store does not answer, None while it does."""
         self._on_disk: object = None
         self._versions: Mapping[str, int] = {}
+        self._reading = threading.Lock()
         self._seen_champions: object = None
         self._stop = threading.Event()
 
@@ -232,20 +135,37 @@ class Store:
         versions = self.database.versions()
         if versions.get("snapshots") != self._versions.get("snapshots"):
             self._take_snapshot()
+        self.read_asks()
         if versions["keys"] != self._versions.get("keys"):
             with self.database.reading() as connection:
                 self.keys = keys.everyone(connection)
         self._versions = versions
 
+    def read_asks(self) -> None:
+        """Take the asks that were recorded since they were read last, by whatever process."""
+        if self._portfolio is not None:
+            self._portfolio.asking.tick(now_us())
+            self._take_asks(self._portfolio)
+
+    def _take_asks(self, portfolio: Portfolio) -> None:
+        asking = portfolio.asking
+        with self._reading, self.database.reading() as connection:
+            newest = connection.execute(select(func.max(asks.c.version))).scalar() or 0
+            if newest > asking.seen:
+                asking.take(changed_since(connection, asking.seen), now_us())
+                asking.seen = newest
+
     def _take_snapshot(self) -> None:
         try:
-            self._portfolio = load(self.database)
+            found = load(self.database, self.policy, now_us())
         except SnapshotError as error:
             self.refused = (*self.refused, str(error))
             _log.warning("the snapshot is not taken: %s", error)
-        else:
-            if self._portfolio is not None:
-                _log.info("serving %s", weeks.describe(self._portfolio.week))
+            return
+        if found is not None:
+            self._take_asks(found)
+            self._portfolio = found
+            _log.info("serving %s", weeks.describe(found.week))
 
     def _take_champions(self) -> None:
         found = dict(self.champions)

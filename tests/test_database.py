@@ -14,6 +14,8 @@ from hand_published import BEFORE, MONDAY, WEEK, customer, publish
 from sqlalchemy import insert, select, text
 
 from features.errors import ConfigurationError, SnapshotError, StoreError
+from serving import portfolio as portfolios
+from serving.columns import MEANINGS
 from serving.database import weeks
 from serving.database.connection import Database
 from serving.database.tables import (
@@ -27,7 +29,8 @@ from serving.database.tables import (
     overrides,
     snapshots,
 )
-from serving.store import Store, load
+from serving.portfolio import Portfolio
+from serving.store import Store
 
 NOW = MONDAY + 6 * 3_600_000_000
 
@@ -42,6 +45,10 @@ def database(url, tmp_path):
     found = Database(tmp_path / "home", url)
     yield found
     found.close()
+
+
+def load(database: Database) -> Portfolio | None:
+    return portfolios.load(database, None, NOW)
 
 
 def ids(database: Database) -> list[str]:
@@ -209,7 +216,7 @@ def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database,
 def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
     swept = {*ROWS_OF_A_CUSTOMER, *NAMES_A_CUSTOMER}
     assert {table for table in metadata.tables.values() if "customer_id" in table.columns} == swept
-    assert set(BATCHES_WITH_CUSTOMERS) == {"scores", "customers"}
+    assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "vectors"}, "the store has no vectors"
 
 
 def test_a_customer_is_written_out_of_every_batch(database, tmp_path):

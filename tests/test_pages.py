@@ -156,11 +156,11 @@ def test_reasons_are_told_in_the_language_of_the_page(client):
 
 
 def test_what_a_company_wrote_is_text_and_nothing_else(client):
-    for path in ("/app/candidates", "/app/at-risk", customer_url(HOSTILE)):
+    for path in ("/app/candidates?include_ineligible=1", "/app/at-risk", customer_url(HOSTILE)):
         page = client.get(path).text
         assert HOSTILE not in page
         assert html.escape(HOSTILE, quote=False).replace('"', "&#34;") in page
-    assert HOSTILE in listed(client.get("/app/candidates").text)
+    assert HOSTILE in listed(client.get("/app/candidates?include_ineligible=1").text)
 
 
 def test_the_portfolio_counts_who_is_there_and_what_changed(client):

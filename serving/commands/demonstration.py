@@ -109,15 +109,16 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
 
 def _show_candidates(found: Snapshot) -> None:
     from features.words import words
-    from serving.advocates import Filters, candidates, page
-    from serving.store import searchable
+    from serving.advocates import Filters, candidates
+    from serving.listing import Ranked
+    from serving.portfolio import searchable
 
     scores, customers = found.table("scores"), found.table("customers")
-    ranked = candidates(searchable(scores, customers))
-    first = page(ranked, Filters(), SHOWN_CANDIDATES)
-    say(f"\n5. The first {len(first.rows)} of {first.total:,} candidates to be asked to speak up")
+    ranked = candidates(searchable(scores, customers), as_of_us=found.as_of_us)
+    first = Ranked(ranked).page(Filters(), SHOWN_CANDIDATES)
+    say(f"\n5. The first {len(first.places)} of {first.total:,} candidates to be asked to speak up")
     rows = []
-    for rank, (_, row) in enumerate(ranked.iloc[first.rows].iterrows(), 1):
+    for rank, (_, row) in enumerate(ranked.iloc[first.places].iterrows(), 1):
         reasons = scores["advocacy_reasons"][int(row["row"])].as_py()[:SHOWN_REASONS]
         signed = [f"{'+' if r['contribution'] > 0 else '-'} {words(r['feature'], r['value'])}" for r in reasons]
         rows.append(
@@ -129,6 +130,7 @@ def _show_candidates(found: Snapshot) -> None:
                 if row["churn_probability"] != row["churn_probability"]
                 else f"{row['churn_probability']:.0%}",
                 "tier": row["advocate_tier"],
+                "ask for": str(row["ask_for"]).replace("_", " "),
                 "why": "\n".join(signed),
             }
         )

@@ -86,6 +86,7 @@ asks = Table(
     Column("propensity", Double),
     Column("is_randomised", Boolean),
     Column("key_id", Text),
+    Column("version", BigInteger, nullable=False, index=True),  # the mark when the row was written last
 )
 overrides = Table(
     "overrides",
@@ -149,5 +150,5 @@ ROWS_OF_A_CUSTOMER = (asks, known_asks, overrides)
 """Tables whose rows go when a customer is erased."""
 NAMES_A_CUSTOMER = (audit,)
 """Tables whose rows stay, without the name of the customer: that something was done stays known."""
-BATCHES_WITH_CUSTOMERS = ("scores", "customers")
+BATCHES_WITH_CUSTOMERS = ("scores", "customers", "changes")
 """Tables of a snapshot whose batches are written anew without the customer."""

@@ -103,7 +103,8 @@ def _load(database: Database, found: Snapshot, with_customers: bool, now_us: int
     with database.writing() as connection:
         connection.execute(delete(snapshots).where(~snapshots.c.is_whole))  # of loads that were killed
         snapshot_id = connection.execute(insert(snapshots).values(row).returning(snapshots.c.snapshot_id)).scalar_one()
-    names = (*BATCHES_WITH_CUSTOMERS, METRICS) if with_customers else (METRICS,)
+    there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in found.manifest["files"]]
+    names = (*there, METRICS) if with_customers else (METRICS,)
     for name in names:
         for place, table in enumerate(_checked(found, name)):
             with database.writing() as connection:

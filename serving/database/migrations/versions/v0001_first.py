@@ -84,10 +84,12 @@ def _asks() -> None:
         sa.Column("propensity", sa.Double(), nullable=True),
         sa.Column("is_randomised", sa.Boolean(), nullable=True),
         sa.Column("key_id", sa.Text(), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("ask_id", name=op.f("pk_asks")),
     )
     op.create_index(op.f("ix_asks_asked_us"), "asks", ["asked_us"], unique=False)
     op.create_index(op.f("ix_asks_customer_id"), "asks", ["customer_id"], unique=False)
+    op.create_index(op.f("ix_asks_version"), "asks", ["version"], unique=False)
     op.create_table(
         "overrides",
         sa.Column("override_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
