@@ -2,7 +2,7 @@
 
 `manifest.json` (kind, SHA-256 of each file, fingerprints), `model.txt` or `model.json`, `calibrator.json`,
 `features.json` (ordered names, families, category maps), `golden.json` (made-up rows with the scores they must get),
-`reference.json` (how often each bin of each feature and of the score was met, for drift).
+`reference.json` (how often each bin of each feature and of the score was met, for drift), `hazard.json` (how soon).
 No pickle anywhere.
 """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from models.definition import Band, Costs, Cutoffs, Model, Target
 from models.eligibility import first_that_holds, is_active, is_new, is_set
-from models.outcomes import label_churn, label_inactivity
+from models.outcomes import churn_moments, label_churn, label_inactivity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,7 @@ MODEL = Model(
             gap_days=14,
             bands=(Band("low", 0.0), Band("watch", 0.05), Band("high", 0.15)),
             max_calibration_error=0.02,
+            moments=churn_moments,
         ),
         Target(
             name="inactivity",

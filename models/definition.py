@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
 """Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
+Moments = Callable[["Tables", int, "Target"], "pd.DataFrame"]
+"""Tables, what is known (in microseconds), the target -> `customer_id`, `moment_us`: each time it came true."""
 Eligibility = Callable[["pd.DataFrame"], "pd.Series[str]"]
 """Vectors -> one of `STATUSES` for each row."""
 
@@ -65,6 +67,8 @@ class Target:
     any_of: tuple[str, ...] = ()
     bands: tuple[Band, ...] = ()
     max_calibration_error: float = 0.03
+    moments: Moments | None = None
+    """Where the outcome is a moment: what makes `how soon` answerable (see `models.hazard`)."""
 
     @property
     def matured_days(self) -> int:
@@ -139,6 +143,8 @@ class Model:
     cutoffs: Cutoffs = field(default_factory=Cutoffs)
     gate: Gate = field(default_factory=Gate)
     costs: Costs | None = None
+    is_optional: bool = False
+    """Whether `all` leaves it out: it is trained where somebody names it, and nobody is warned that none passed."""
 
     def __post_init__(self) -> None:
         _check(self)

@@ -70,6 +70,12 @@ def churn_events(tables: Tables, known_us: int, gap_days: int) -> pd.DataFrame:
     return _collect(chosen, "customer_id", "churned_us")
 
 
+def churn_moments(tables: Tables, known_us: int, target: Target) -> pd.DataFrame:
+    """Return every moment of churn as `label_churn` takes it: `customer_id`, `moment_us`."""
+    events = churn_events(tables, known_us, target.gap_days)
+    return events[["customer_id", "churned_us"]].rename(columns={"churned_us": "moment_us"})
+
+
 def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     """Return every moment at which a customer spoke up unasked and unrewarded: `customer_id`, `occurred_us`.
 
@@ -108,13 +114,13 @@ def label_churn(tables: Tables, instants: Sequence[int], known_us: int, target: 
     the window and the gap after it are not over at `known_us`).
     """
     events = churn_events(tables, known_us, target.gap_days)
-    return _labelled(tables, instants, known_us, target, events["customer_id"], events["churned_us"].to_numpy())
+    return labelled(tables, instants, known_us, target, events["customer_id"], events["churned_us"].to_numpy())
 
 
 def label_advocacy(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
     """At least one organic act or valid unrewarded referral in the window; rows as for `label_churn`."""
     acts = organic_acts(tables, known_us)
-    return _labelled(tables, instants, known_us, target, acts["customer_id"], acts["occurred_us"].to_numpy())
+    return labelled(tables, instants, known_us, target, acts["customer_id"], acts["occurred_us"].to_numpy())
 
 
 def label_inactivity(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
@@ -139,7 +145,7 @@ def label_inactivity(tables: Tables, instants: Sequence[int], known_us: int, tar
     return pd.concat(frames, ignore_index=True)
 
 
-def _labelled(
+def labelled(
     tables: Tables,
     instants: Sequence[int],
     known_us: int,
@@ -147,7 +153,10 @@ def _labelled(
     customers: pd.Series[str],
     moments_us: np.ndarray[Any, Any],
 ) -> pd.DataFrame:
-    """Label 1 where one of a customer's moments lies in the window of the instant."""
+    """Label 1 where one of a customer's moments (`customers`, `moments_us`, row by row) lies in an instant's window.
+
+    What a new outcome needs: find the moments at which it came true, and give them here. Rows as for `label_churn`.
+    """
     import pandas as pd
 
     frames = []

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from features.errors import BundleError
+from features.errors import BundleError, UsageError
 from features.vectors import definition_fingerprint
 from models.bundle import KINDS, Column, as_bytes, read_files, write_files
 from models.calibration import Calibrator, calibrator_from_json
 from models.drift import Histogram, histogram_from_json
 from models.formulas import Logistic, Rules
+from models.hazard import DUE, Hazard, checked_weeks, hazard_from_json
 from models.reasons import Reasons, grouped, take
 from models.trees import CHUNK, Trees
 
@@ -96,6 +97,8 @@ class Predictor:
     calibrator: Calibrator
     reference: tuple[Histogram, ...] = ()
     """What its newest rows looked like, for drift; empty for a bundle that was written without them."""
+    hazard: Hazard | None = None
+    """How soon, where the outcome is a moment."""
 
     @property
     def name(self) -> str:
@@ -158,6 +161,25 @@ class Predictor:
             names=self.names,
         )
 
+    def within(self, frame: Any, weeks: int) -> Numbers:
+        """Probability that the outcome comes true within 1 to 26 weeks; within the model's own horizon it is `score`'s.
+
+        Raises UsageError for another number of weeks, and where the model does not say how soon.
+        """
+        return np.asarray(self.by_week(frame)[:, checked_weeks(weeks) - 1])
+
+    def by_week(self, frame: Any) -> Numbers:
+        """The same for each number of weeks: rows by 26, rising along a row."""
+        if self.hazard is None:
+            raise UsageError(f"This version of model {self.name!r} does not say how soon: it has no hazard")
+        matrix = encode(frame, self.columns)
+        names = list(self.names)
+        due = [
+            matrix[:, names.index(name)].astype(np.float64) if name in names else np.full(len(matrix), np.nan)
+            for name in DUE
+        ]
+        return self.hazard.by_week(self.score_matrix(matrix).probability, due)
+
     def moved(self, before: Any, now: Any) -> Numbers:
         """Log-odds by row and feature (`names`): exact shares in the difference of the raw scores of two vectors.
 
@@ -188,9 +210,10 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
         calibrator = calibrator_from_json(json.loads(files["calibrator.json"]))
         listed = json.loads(files["reference.json"])["histograms"] if "reference.json" in files else []
         reference = tuple(histogram_from_json(entry) for entry in listed)
+        hazard = hazard_from_json(json.loads(files["hazard.json"])) if "hazard.json" in files else None
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BundleError(f"The bundle of model {manifest.get('model')!r} is not sound: {error!r}") from error
-    return Predictor(manifest, content_hash, columns, scorer, calibrator, reference)
+    return Predictor(manifest, content_hash, columns, scorer, calibrator, reference, hazard)
 
 
 def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Scorer:
@@ -247,12 +270,13 @@ def write_bundle(
     golden: pd.DataFrame,
     facts: Mapping[str, Any],
     reference: Sequence[Histogram] = (),
+    hazard: Hazard | None = None,
 ) -> Predictor:
     """Write a fitted model as a bundle and return it, ready to score.
 
     `content` is LightGBM's text or the numbers of a formula; `golden` holds made-up rows (never a customer's) with one
     column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code);
-    `reference` what later weeks are compared with.
+    `reference` what later weeks are compared with, `hazard` how soon.
     """
     features = [
         {"name": column.name, "family": column.family, "categories": column.categories and list(column.categories)}
@@ -272,6 +296,8 @@ def write_bundle(
     }
     if reference:
         files["reference.json"] = as_bytes({"histograms": [histogram.as_json() for histogram in reference]})
+    if hazard:
+        files["hazard.json"] = as_bytes(hazard.as_json())
     predictor = _assembled(manifest, files, "")
     rows = golden[list(predictor.names)]
     scores = predictor.score(rows)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from serving.asked import told_ask
-from serving.columns import MODELS
+from serving.columns import EXTRA, MODELS
 from serving.lists import excluded, exclusion, search_advocates, search_at_risk, to_do
 from serving.measuring import catalogue
 from serving.problems import Problem
@@ -41,9 +41,10 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
     return {
         **portfolio.freshness(now_us()),
         "customer_id": request.customer_id,
-        **{f"{model}_{part}": scores[f"{model}_{part}"] for model in MODELS for part in PARTS},
-        **{f"{model}_reasons": told(scores[f"{model}_reasons"]) for model in MODELS},
+        **{f"{model}_{part}": scores.get(f"{model}_{part}") for model in MODELS for part in PARTS},
+        **{f"{model}_reasons": told(scores.get(f"{model}_reasons")) for model in MODELS},
         **{f"{model}_changes": told_changes(changes.get(f"{model}_changes")) for model in MODELS},
+        **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
         **excluded(exclusion(portfolio, place)),
@@ -68,7 +69,7 @@ def _previous(portfolio: Portfolio, customer_id: str) -> dict[str, Any] | None:
     before = portfolio.before.of(customer_id) if portfolio.before else None
     if portfolio.before is None or before is None:
         return None
-    probabilities = {f"{model}_probability": before[f"{model}_probability"] for model in MODELS}
+    probabilities = {f"{model}_probability": before.get(f"{model}_probability") for model in MODELS}
     return {"as_of": portfolio.before.week.manifest["as_of"], **probabilities}
 
 

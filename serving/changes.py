@@ -81,7 +81,8 @@ def rows_before(snapshot: Snapshot, first: str, last: str) -> Before | None:
     if not (snapshot.folder / "vectors.parquet").exists():
         return None
     within = [("customer_id", ">=", first), ("customer_id", "<=", last)]
-    parts = [(name, f"{name}_raw", f"{name}_model") for name in columns.MODELS]
+    there = pq.read_schema(snapshot.folder / "scores.parquet").names
+    parts = [(name, f"{name}_raw", f"{name}_model") for name in columns.MODELS if f"{name}_raw" in there]
     listed = [column for _, raw, model in parts for column in (raw, model)]
     vectors = _read(snapshot, "vectors", None, within)
     scores = _read(snapshot, "scores", ["customer_id", *listed], within)
@@ -116,7 +117,7 @@ def change_table(
     if before is not None:
         places = pa.compute.index_in(customers.combine_chunks(), before.vectors["customer_id"].combine_chunks())
         for name, champion in champions.items():
-            if champion.predictor is not None:
+            if champion.predictor is not None and name in before.raw:
                 found[f"{name}_changes"] = _of_model(champion.predictor, name, batch, scored[name], before, places)
     return pa.table(found).select(schema.names).cast(schema)
 

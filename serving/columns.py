@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+import models
 from serving.instants import is_midnight
 
-MODELS = ("churn", "advocacy")
-"""The models that have columns of their own in `scores`."""
+NAMED = ("churn", "advocacy")
+EXTRA = tuple(name for name in models.names() if name not in NAMED)
+"""Models beside the two that the interface names: a definition under `models/` is all that one needs."""
+MODELS = (*NAMED, *EXTRA)
+"""The models that have columns of their own in `scores`, in this order."""
 NO_MODEL = "no_model"
 """The status of who would be scored, had a champion passed the gate."""
 
@@ -68,8 +72,19 @@ def scores(as_of_us: int) -> pa.Schema:
             ("health_score", pa.float64()),
             ("health_band", pa.string()),
             ("clv_margin", pa.float64()),
+            *((f"{model}_band", pa.string()) for model in EXTRA),
         ]
     )
+
+
+def nothing(name: str, rows: int) -> pa.Array:
+    """Return nulls for a column of `scores` that a snapshot lacks: it was published before the model was defined.
+
+    Raises KeyError for what is no column of a model that is defined beside the two.
+    """
+    if not name.startswith(tuple(f"{model}_" for model in EXTRA)):
+        raise KeyError(name)
+    return pa.nulls(rows, scores(0).field(name).type)
 
 
 def changes(as_of_us: int) -> pa.Schema:

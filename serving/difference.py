@@ -26,6 +26,10 @@ _INPUTS = {
 _NESTED = tuple(f"{model}_reasons" for model in MODELS)
 
 
+def _flat(table: pa.Table) -> pa.Table:
+    return table.drop([name for name in _NESTED if name in table.column_names])
+
+
 def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say what went into a week that differs between two manifests."""
     found = [words for name, words in _INPUTS.items() if before.get(name) != after.get(name)]
@@ -43,10 +47,10 @@ def difference(before: Snapshot, folder: Path, manifest: Mapping[str, Any]) -> d
     By column: how many customers' values are others, and by how much at most where they are numbers. Reasons are not
     compared: where they are others, so is the raw score that they add up to, or the value in words.
     """
-    old, new = before.table("scores").drop(list(_NESTED)), _read(folder / "scores.parquet").drop(list(_NESTED))
+    old, new = (_flat(table) for table in (before.table("scores"), _read(folder / "scores.parquet")))
     then, now = (table.to_pandas().set_index("customer_id") for table in (old, new))
     both = now.index.intersection(then.index)
-    columns = {name: _column(then.loc[both, name], now.loc[both, name]) for name in now.columns}
+    columns = {name: _column(then.loc[both, name], now.loc[both, name]) for name in now.columns if name in then.columns}
     changed = {name: of for name, (of, _) in columns.items() if of.any()}
     metrics = _metrics(before.table("metrics")), _metrics(_read(folder / "metrics.parquet"))
     return {

@@ -64,10 +64,10 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
         f"{name}_reasons": [told(reasons) for reasons in scored.reasons.to_pylist()],
         f"{name}_model": scored.model.to_pylist(),
     }
-    if name == "churn":
-        found["churn_band"] = scored.band.to_pylist()
-    else:
+    if name == "advocacy":
         found["advocacy_score"] = [None if value is None else 100.0 * value for value in probability]
+    else:
+        found[f"{name}_band"] = scored.band.to_pylist()
     return found
 
 

@@ -13,7 +13,7 @@ from features.contract import DAY_US
 from features.errors import SnapshotError
 from serving.advocates import LISTS, at_risk, candidates
 from serving.asking import Asking
-from serving.columns import MODELS
+from serving.columns import NAMED
 from serving.database import weeks
 from serving.database.settings import secret
 from serving.exploration import with_draws
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
-PROBABILITIES = tuple(f"{model}_probability" for model in MODELS)
+PROBABILITIES = tuple(f"{model}_probability" for model in NAMED)
 OF_WEEK = ("scores", "customers", "changes")
 
 
@@ -152,7 +152,7 @@ def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
 
 
 OF_SCORES = (
-    "customer_id", *(f"{m}_status" for m in MODELS), *PROBABILITIES, "advocate_tier", "churn_band", "health_score",
+    "customer_id", *(f"{m}_status" for m in NAMED), *PROBABILITIES, "advocate_tier", "churn_band", "health_score",
 )  # fmt: skip
 OF_CUSTOMERS = (
     "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",

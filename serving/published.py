@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from features.errors import SnapshotError
 from features.words import signed
+from serving.columns import nothing
 from serving.instants import WEEK_US
 from serving.snapshot import published, read_snapshot
 from serving.streams import BATCH_ROWS, rebatched
@@ -47,9 +48,11 @@ def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = 
     path = snapshot.folder / f"{table}.parquet"
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-            found = (batch.select(list(columns)) for batch in file.iter_batches(size, columns=list(columns)))
-            yield from rebatched(found, schema, size)
+            there = [name for name in columns if name in file.schema_arrow.names]
+            schema = pa.schema([file.schema_arrow.field(name) for name in there])
+            found = (batch.select(there) for batch in file.iter_batches(size, columns=there))
+            for part in rebatched(found, schema, size):
+                yield pa.table({name: part[name] if name in there else nothing(name, len(part)) for name in columns})
     except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
 

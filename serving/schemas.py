@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
 
 from features.contract import ACT_KINDS, TABLES
+from serving.columns import MODELS, NAMED
 from serving.tiers import TIERS
 
 MAX_PAGE = 200
 MAX_VECTORS = 1_000
 MAX_ROWS = 20_000
 MAX_WEEKS = 520
+
+
+def defined(name: str) -> str:
+    """Return the name of a model that has a definition; raises ValueError for any other."""
+    if name not in MODELS:
+        raise ValueError(f"Models are {', '.join(MODELS)}")
+    return name
+
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
@@ -25,7 +34,7 @@ Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
 Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
 OUTCOMES = TABLES["asks"].columns["outcome"].values
 Outcome = Literal[OUTCOMES]  # type: ignore[valid-type]  # the names are data
-ModelName = Literal["churn", "advocacy"]
+ModelName = Annotated[Text, AfterValidator(defined), Field(json_schema_extra={"enum": list(MODELS)})]
 
 
 class Request(BaseModel):
@@ -93,7 +102,7 @@ class ScoreRequest(Request):
     vectors: Annotated[list[Vector] | None, Field(min_length=1, max_length=MAX_VECTORS, fail_fast=True)] = None
     rows: Annotated[dict[Text, list[dict[Text, Cell]]] | None, Field(min_length=1, max_length=50)] = None
     as_of: Annotated[Text | None, Field(description="Needed with rows: ISO date or instant.")] = None
-    models: Annotated[list[ModelName], Field(min_length=1, max_length=2)] = ["churn", "advocacy"]
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=len(MODELS))] = list(NAMED)
     reasons: bool = True
 
     @model_validator(mode="after")
@@ -239,7 +248,12 @@ class AtRiskPage(Fresh):
 
 
 class Scores(BaseModel):
-    """Scores of one customer; null where the status says why."""
+    """Scores of one customer; null where the status says why.
+
+    A further model has `status`, `probability`, `band`, `base`, `raw`, `reasons` and `model` after its name.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     churn_status: str | None = None
     churn_probability: float | None = None
@@ -306,6 +320,8 @@ class CustomerMetrics(BaseModel):
 
 class Earlier(BaseModel):
     """The probabilities of the snapshot before."""
+
+    model_config = ConfigDict(extra="allow")
 
     as_of: str
     churn_probability: float | None

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import Locked, SnapshotError
+from serving.columns import nothing
 from serving.instants import folder_name, from_folder_name, spoken
 
 if TYPE_CHECKING:
@@ -304,8 +305,14 @@ def _remove(path: Path) -> None:
 
 def _read_table(path: Path, columns: list[str] | None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        there = pq.read_schema(path).names
+        wanted = None if columns is None else [name for name in columns if name in there]
+        found = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+        for name in columns or ():
+            if name not in there:
+                found = found.append_column(name, nothing(name, len(found)))
+        return found if columns is None else found.select(columns)
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
 
 

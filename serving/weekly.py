@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import models
 from features.errors import SnapshotError, UsageError
 from features.measures import definition_fingerprint as measures_fingerprint
 from features.moment import NO_SETTINGS, Settings
@@ -170,7 +171,7 @@ class Batch:
         missing = [
             f"No champion of {name} has passed the gate: its scores are empty. Run `vouch train {name}`."
             for name, champion in self.champions.items()
-            if champion.predictor is None
+            if champion.predictor is None and not models.load(name).is_optional
         ]
         return {
             "data_through": None if through_us is None else spoken(min(through_us, as_of_us)),

@@ -99,6 +99,8 @@ class Dataset:
     test: Part
     test_frame: pd.DataFrame
     """Whole vectors of the test rows, for another model to score."""
+    moments: pd.DataFrame | None = None
+    """`customer_id`, `moment_us`: each time the outcome came true, where it is a moment."""
 
 
 def data_begins(tables: Tables) -> int:
@@ -208,7 +210,8 @@ def make_dataset(model: Model, target: Target, plan: Plan, panel: Mapping[int, S
         )
         for part, frame in frames.items()
     }
-    return Dataset(model, target, plan, columns, **parts, test_frame=frames["test"])
+    train, calibrate, test = (parts[part] for part in ("train", "calibrate", "test"))
+    return Dataset(model, target, plan, columns, train, calibrate, test, frames["test"])
 
 
 def _eligible(model: Model, panel: Mapping[int, Slice], labels: pd.DataFrame, instants: Sequence[int]) -> pd.DataFrame:

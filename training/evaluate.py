@@ -22,6 +22,7 @@ from models.quality import (
     roc_auc,
 )
 from training.calibrate import Chosen, choose, with_band
+from training.hazard import fit_hazard, follow, judge_hazard
 from training.learners import BASELINES, CANDIDATES, LINE
 from training.origins import ORIGINS, roll
 from training.slices import slice_rows
@@ -29,6 +30,7 @@ from training.slices import slice_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from models.hazard import Hazard
     from models.trees import Numbers
     from training.dataset import Dataset, Part
     from training.learners import Fitted
@@ -90,6 +92,9 @@ class Evaluation:
     calibration_by_chance: float
     slices: tuple[Mapping[str, Any], ...] = ()
     rolled: Rolled = Rolled()
+    hazard: Hazard | None = None
+    how_soon: tuple[Mapping[str, Any], ...] = ()
+    """How the hazard holds within some numbers of weeks."""
 
     @property
     def challenger(self) -> Judged:
@@ -112,10 +117,12 @@ def evaluate(
     seed: int,
     origins: int = ORIGINS,
     fitters: Mapping[str, Callable[[Dataset, int], Fitted]] | None = None,
+    known_us: int | None = None,
 ) -> Evaluation:
     """Calibrate each model on the validation part, choose, judge on the test part and at `origins` moments in all.
 
-    `fitters` say how candidates are fitted anew at an earlier origin, where they are not the usual ones.
+    `fitters` say how candidates are fitted anew at an earlier origin, where they are not the usual ones; `known_us` is
+    when the outcomes were looked up, for how soon they came.
     """
     judged = {name: _judged(data, model, seed) for name, model in fitted.items()}
     chosen = choose_candidate([*data.model.learners, *(name for name in judged if name not in BASELINES)], judged)
@@ -132,6 +139,8 @@ def evaluate(
         if name != chosen
     }
     recipes = {**CANDIDATES, **BASELINES, **(fitters or {})}
+    rolled = _rolled(data, judged, chosen, recipes, seed, origins)
+    hazard, how_soon = _how_soon(data, best, rolled, seed, known_us)
     return Evaluation(
         judged,
         chosen,
@@ -140,8 +149,22 @@ def evaluate(
         tuple(strongest_features(data, seed)),
         error_by_chance(best.probability, seed),
         tuple(slice_rows(data.test_frame, test.label, best.probability, SLICE_ROWS)),
-        _rolled(data, judged, chosen, recipes, seed, origins),
+        rolled,
+        hazard,
+        tuple(how_soon),
     )
+
+
+def _how_soon(
+    data: Dataset, best: Judged, rolled: Rolled, seed: int, known_us: int | None
+) -> tuple[Hazard | None, list[dict[str, Any]]]:
+    """Fit the hazard on what was said out of time; nothing where the outcome is no moment, or was not rolled."""
+    weeks, rest = divmod(data.target.horizon_days, 7)
+    if data.moments is None or known_us is None or rest or data.target.lead_days or not rolled.origins:
+        return None, []
+    parts = [(data.test, best.probability), *((of.rows, of.probability[best.name]) for of in rolled.origins)]
+    followed = follow(data, parts, known_us)
+    return fit_hazard(followed, weeks), judge_hazard(followed, weeks, seed)
 
 
 def _with_band(data: Dataset, judged: Judged, seed: int) -> Judged:

@@ -50,6 +50,7 @@ class TrainingReport:
     slices: tuple[Mapping[str, Any], ...] = ()
     origins: tuple[Mapping[str, Any], ...] = ()
     pooled: Mapping[str, Any] = field(default_factory=dict)
+    how_soon: tuple[Mapping[str, Any], ...] = ()
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -133,6 +134,7 @@ class TrainingReport:
                 "slices": self.slices,
                 "origins": [{**of, "as_of": date(of["as_of_us"])} for of in self.origins],
                 "pooled": self.pooled,
+                "how_soon": self.how_soon,
                 "passed": self.passed,
                 "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
                 "notes": self.notes,
@@ -168,6 +170,7 @@ def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
         "slices": found.slices,
         "origins": found.rolled.each,
         "pooled": _pooled(found),
+        "how_soon": found.how_soon,
         "notes": data.plan.notes,
         "test_rows": data.test.scored(found.challenger.probability),
     }
@@ -254,6 +257,9 @@ def _origins(report: TrainingReport) -> Iterable[str]:
     yield from _table(report.origin_rows())
     ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in found["intervals"].items())
     yield from ("", f"95 % intervals over customers, all origins together: {ends}.", "")
+    if report.how_soon:
+        yield from ("## How soon", "The probability within so many weeks, on customers that it was not fitted on.", "")
+        yield from (*_table(report.how_soon), "")
 
 
 def _parts(report: TrainingReport) -> dict[str, dict[str, Any]]:
@@ -290,6 +296,10 @@ def _lines(report: TrainingReport) -> Iterable[str]:
     if report.pooled:
         yield "  at each origin of the rolling evaluation:"
         yield from ("  " + line for line in aligned(report.origin_rows()))
+        yield ""
+    if report.how_soon:
+        yield "  how soon, on customers that it was not fitted on:"
+        yield from ("  " + line for line in aligned(report.how_soon))
         yield ""
     for rule in _rules(report):
         yield f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}"

@@ -64,7 +64,7 @@ def train(project: Project, name: str, as_of_us: int | None, now_us: int, seed: 
     """
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
-    wanted = models.names() if name == ALL else [name]
+    wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
     found = train_on(_opened(project, staged), wanted, known_us, seed)
     refusals = [str(outcome) for outcome in found.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(found):
@@ -109,6 +109,8 @@ def train_on(tables: Tables, names: Sequence[str], as_of_us: int, seed: int = 0)
         except Refused as error:
             outcomes[name] = error
             continue
+        if target.moments:
+            data = replace(data, moments=target.moments(tables, as_of_us, target))
         outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint)
     return {name: outcomes[name] for name in names}
 
@@ -122,7 +124,7 @@ def fit_and_judge(data: Dataset, as_of_us: int, seed: int, data_fingerprint: str
         "as_of": date(as_of_us),
         "seed": seed,
     }
-    return Trained(data, evaluate(data, fit_all(data, seed), seed), as_of_us, seed, facts)
+    return Trained(data, evaluate(data, fit_all(data, seed), seed, known_us=as_of_us), as_of_us, seed, facts)
 
 
 def code_fingerprint() -> str:
@@ -149,6 +151,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         golden=made_up_rows(data, GOLDEN_ROWS, trained.seed),
         facts=trained.facts,
         reference=reference(data.columns, data.test.matrix, best.probability),
+        hazard=trained.found.hazard,
     )
 
 
