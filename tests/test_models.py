@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from contract_rows import make_tables
+from contract_rows import day, make_tables
 
 import models
 from features.define import Feature
@@ -39,13 +39,13 @@ def test_an_unknown_model_is_answered_with_the_nearest():
 
 
 def test_a_new_model_is_one_new_file(tmp_path, monkeypatch):
-    (tmp_path / "upgrade.py").write_text('MODEL = "not one"\n')
+    (tmp_path / "renewal.py").write_text('MODEL = "not one"\n')
     (tmp_path / "helper.py").write_text("def MODEL_of(): ...\n")
     monkeypatch.setattr(definition, "FOLDER", tmp_path)
     monkeypatch.setattr(models, "__path__", [str(tmp_path)])
-    assert models.names() == ["upgrade"]
+    assert models.names() == ["renewal"]
     with pytest.raises(DefinitionError, match="MODEL is no Model"):
-        models.load("upgrade")
+        models.load("renewal")
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,41 @@ def test_sensitive_features_are_left_out_unless_the_definition_says_so():
     assert CHURN.uses(usage)
     assert not replace(CHURN, left_out=frozenset({"usage"})).uses(usage)
     assert not replace(CHURN, left_out=frozenset({"active_days_28d"})).uses(usage)
+
+
+def test_a_third_model_has_columns_and_stands_aside_until_it_is_named():
+    from serving import columns
+
+    upgrade = models.load("upgrade")
+    assert columns.MODELS == ("churn", "advocacy", "upgrade")
+    assert {f"upgrade_{part}" for part in ("status", "probability", "band", "reasons", "raw", "base", "model")} <= set(
+        columns.scores(0).names
+    )
+    assert "upgrade_changes" in columns.changes(0).names
+    assert upgrade.is_optional
+    assert not CHURN.is_optional
+    with pytest.raises(KeyError):
+        columns.nothing("churn_raw", 3)
+    assert columns.nothing("upgrade_raw", 3).type == columns.scores(0).field("upgrade_raw").type
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_an_upgrade_is_one_that_was_paid_in_the_window(engine):
+    upgrade = models.load("upgrade")
+    tables = make_tables(
+        engine,
+        customers=[{"customer_id": name, "created_at": 1} for name in "abc"],
+        subscriptions=[
+            {"subscription_id": name, "customer_id": name, "started_at": 2, "mrr": 5} for name in "abc"
+        ],
+        transactions=[
+            {"transaction_id": f"{name}{at}", "customer_id": name, "occurred_at": at, "amount": 9, "kind": kind}
+            for name, at, kind in [
+                ("a", 120, "upgrade"), ("b", 120, "renewal"), ("c", 99, "upgrade"), ("c", 190, "upgrade")
+            ]
+        ],
+    )  # fmt: skip
+    target = upgrade.target(tables)
+    labels = target.label(tables, [day(100)], day(190), target)
+    assert dict(zip(labels["customer_id"], labels["label"], strict=True)) == {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert target.label(tables, [day(100)], day(189), target)["label"].isna().all()

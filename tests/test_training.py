@@ -31,6 +31,7 @@ from training.truth import against_truth
 NOW_US = 1_794_787_200_000_000 + DAY_US // 4
 CHURN = models.load("churn")
 ADVOCACY = models.load("advocacy")
+UPGRADE = models.load("upgrade")
 
 
 @given(
@@ -273,7 +274,7 @@ def small():
 @pytest.fixture(scope="module")
 def trained(company, small, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "load", lambda name: small[name])
+        patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
         project = Project(tmp_path_factory.mktemp("home"), str(company))
         return project, run.train(project, "all", None, NOW_US)
 
@@ -353,7 +354,7 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     project, reports = trained
     report = next(report for report in reports if report.model == "churn")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "load", lambda name: small[name])
+        patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
         tables = run._opened(project, run.stage(project, NOW_US))
         again = run.train_on(tables, ["churn"], report.as_of_us)["churn"]
     made = run.write(again, tmp_path / "bundle")

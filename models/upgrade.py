@@ -1,0 +1,64 @@
+"""Upgrade propensity: will a subscriber move to a dearer plan in the next 90 days?
+
+What counts is money: an upgrade that was paid. A downgrade that is undone cannot be told apart, and counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from models.definition import Band, Cutoffs, Model, Target
+from models.eligibility import first_that_holds, is_new, is_set
+from models.outcomes import labelled, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from features.asof import Tables
+
+
+def label_upgrade(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """At least one paid upgrade in the window; rows as for `models.outcomes.label_churn`."""
+    paid = standing(tables, "transactions", known_us).filter(nw.col("kind") == "upgrade")
+    moments = paid.select("customer_id", "own_us").collect("pyarrow").to_native().to_pandas()
+    return labelled(tables, instants, known_us, target, moments["customer_id"], moments["own_us"].to_numpy())
+
+
+def subscriber_status(vectors: pd.DataFrame) -> pd.Series[str]:
+    """Eligible: a running subscription and no announced end."""
+    running = is_set(vectors, "is_subscribed")
+    return first_that_holds(
+        vectors,
+        [
+            ("leaving", running & is_set(vectors, "is_leaving")),
+            ("cold_start", running & is_new(vectors)),
+            ("ok", running),
+            ("churned", is_set(vectors, "has_ever_subscribed")),
+        ],
+        "not_eligible",
+    )
+
+
+MODEL = Model(
+    name="upgrade",
+    question="Will this customer pay for an upgrade within 90 days?",
+    targets=(
+        Target(
+            name="paid",
+            needs={"transactions": ("kind",), "subscriptions": ()},
+            label=label_upgrade,
+            status=subscriber_status,
+            horizon_days=90,
+            bands=(Band("low", 0.0), Band("likely", 0.1), Band("high", 0.25)),
+            max_calibration_error=0.03,
+        ),
+    ),
+    left_out=frozenset({"is_leaving"}),
+    recency=("days_since_plan_change", "days_since_activity"),
+    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
+    is_optional=True,
+)
