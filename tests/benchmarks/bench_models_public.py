@@ -1,0 +1,143 @@
+"""Our candidates and their choice against CatBoost, XGBoost, FLAML and logistic regression on public churn tables.
+
+Five folds that all share; ours chooses and calibrates within the training folds (these tables have no time, so by
+cross-fitting), as a training run does on its validation cutoff. The difference from each peer is paired by customer:
+a row is met where ours is no worse than the best peer by more than half the width of its 95 % interval. Peers live in
+an environment of their own, `.bench/peers`; `VOUCH_DATASETS` names the folder of the data; `VOUCH_TABLES` some tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import public_tables
+from measuring import FOLDER, ROOT, Row, measured_well
+
+import models
+from models.quality import brier_skill, calibration_error, calibration_fit, figure_interval, paired_bootstrap, roc_auc
+from training.calibrate import choose
+from training.dataset import Dataset, Part, Plan
+from training.evaluate import evaluate
+from training.gate import judge
+from training.learners import CANDIDATES, fit_all
+
+IS_LONG = True
+FOLDS, INNER = 5, 4
+PEERS = FOLDER / "peers" / "bin" / "python"
+SECONDS = {"telco_ibm": 120, "cell2cell": 30}
+OURS = ("lightgbm_feature", "lightgbm", "logistic")
+
+
+def folds(label: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Fold of each row, the outcomes spread evenly."""
+    rng, found = np.random.default_rng(seed), np.empty(len(label), dtype=np.int64)
+    for kind in (0.0, 1.0):
+        rows = rng.permutation(np.flatnonzero(label == kind))
+        found[rows] = np.arange(len(rows)) % count
+    return found
+
+
+def dataset(columns, matrix, label, customers, instants=None) -> Dataset:
+    """Rows as a training run takes them; those of one instant where none are given."""
+    instants = np.zeros(len(label), dtype=np.int64) if instants is None else instants
+    model = models.load("churn")
+    every = Part(matrix, label, customers, instants)
+    parts = [every.take(instants == of) for of in (0, 1, 2)]
+    frame = pd.DataFrame({"customer_id": parts[2].customers})
+    return Dataset(model, model.targets[0], Plan((0,), (1,), (2,)), columns, *parts, frame)
+
+
+def chosen(columns, matrix, label, seed: int):
+    """The candidate that is best on rows it was not fitted on, fitted on all rows, and its calibrator."""
+    fold, customers = folds(label, INNER, seed), np.arange(len(label))
+    found = {}
+    for name in OURS:
+        raw = np.empty(len(label))
+        for number in range(INNER):
+            inside = fold != number
+            fitted = CANDIDATES[name](dataset(columns, matrix[inside], label[inside], customers[inside]), seed)
+            raw[~inside] = fitted.scorer.raw(matrix[~inside])
+        found[name] = choose(raw, label, customers, seed)
+    best = min(found, key=lambda name: found[name].log_loss)
+    return CANDIDATES[best](dataset(columns, matrix, label, customers), seed), found[best].calibrator
+
+
+def out_of_fold(frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Our probabilities of rows in folds that were left out, and what was chosen for each."""
+    columns, matrix = public_tables.encoded(frame)
+    said, names = np.empty(len(label)), []
+    for number in range(FOLDS):
+        inside = fold != number
+        fitted, calibrator = chosen(columns, matrix[inside], label[inside], number)
+        said[~inside] = calibrator.apply(fitted.scorer.raw(matrix[~inside]))
+        names.append(f"{fitted.name}/{calibrator.method}")
+    return said, names
+
+
+def peers(name: str, frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> pd.DataFrame:
+    """Probabilities of the peers on the same folds."""
+    here = FOLDER / "public"
+    here.mkdir(parents=True, exist_ok=True)
+    table, out = here / f"{name}.parquet", here / f"{name}-peers.parquet"
+    frame.assign(label=label, fold=fold).to_parquet(table)
+    seconds = SECONDS.get(name, 10)
+    script = str(ROOT / "tests" / "benchmarks" / "peers.py")
+    measured_well([str(PEERS), script, str(table), str(out), str(seconds)], here / "log")
+    return pd.read_parquet(out)
+
+
+def compared(name: str, label: np.ndarray, ours: np.ndarray, theirs: pd.DataFrame, what: str) -> Iterator[Row]:
+    """Ours against each peer by both figures; the best peer carries the target."""
+    customers = np.arange(len(label))
+    for figure, lower in (("log_loss", True), ("roc_auc", False)):
+        found = {peer: paired_bootstrap(customers, label, ours, theirs[peer], figure) for peer in theirs}
+        order = sorted(found, key=lambda peer: found[peer].b if lower else -found[peer].b)
+        rank = 1 + sum((of.b < of.a) if lower else (of.b > of.a) for of in found.values())
+        for peer in order:
+            of, noise = found[peer], (found[peer].high - found[peer].low) / 2
+            note = f"{of.a:.5f} and {of.b:.5f}: {of.difference:+.5f} ({of.low:+.5f} to {of.high:+.5f})"
+            limits = {"at_most": (of.b + noise) / of.b} if lower else {"at_least": (of.b - noise) / of.b}
+            note = f"{note}; rank {rank} of {len(found) + 1}; {what}"
+            is_best = peer == order[0]
+            title = f"{peer} (best)" if is_best else peer
+            yield Row(f"{name}: {figure}", title, of.a / of.b, note=note, **(limits if is_best else {}))
+
+
+def calibrated(name: str, label: np.ndarray, ours: np.ndarray) -> Iterator[Row]:
+    """Calibration of ours, cross-fitted."""
+    fit, skill = calibration_fit(label, ours), brier_skill(label, ours)
+    error = calibration_error(label, ours)
+    yield Row(f"{name}: calibration error", "0.03", error / 0.03, at_most=1.0, note=f"{error:.4f}; skill {skill:.3f}")
+    off = max(fit.low - 1, 1 - fit.high, 0.0)
+    note = f"slope {fit.slope:.3f} ({fit.low:.3f} to {fit.high:.3f})"
+    yield Row(f"{name}: how far the slope's interval is from 1", "1", off, at_most=0.0, note=note)
+
+
+def null_table() -> Iterator[Row]:
+    """The table without signal: its interval holds 0.5, and the gate refuses."""
+    frame, label = public_tables.ravenstack()
+    said, _ = out_of_fold(frame, label, folds(label, FOLDS, 0))
+    low, high = figure_interval(np.arange(len(label)), label, said, "roc_auc")
+    off = max(low - 0.5, 0.5 - high, 0.0)
+    note = f"ROC-AUC {roc_auc(label, said):.3f} ({low:.3f} to {high:.3f})"
+    yield Row("ravenstack: how far the interval of the ROC-AUC is from 0.5", "0.5", off, at_most=0.0, note=note)
+    columns, matrix = public_tables.encoded(frame)
+    data = dataset(columns, matrix, label, np.arange(len(label)), folds(label, 3, 1))
+    verdict = judge(data, evaluate(data, fit_all(data, 0), 0, origins=0), {}, None, 0)
+    refused = ", ".join(rule.name for rule in verdict.refusals)
+    yield Row("ravenstack: refused by the gate", "1", float(not verdict.passed), at_least=1.0, note=refused)
+
+
+def rows() -> Iterator[Row]:
+    """All tables, one after another."""
+    yield from null_table()
+    wanted = os.environ.get("VOUCH_TABLES", "").split() or list(public_tables.TABLES)
+    for name in wanted:
+        frame, label = public_tables.TABLES[name]()
+        fold = folds(label, FOLDS, 0)
+        ours, names = out_of_fold(frame, label, fold)
+        yield from calibrated(name, label, ours)
+        yield from compared(name, label, ours, peers(name, frame, label, fold), " ".join(dict.fromkeys(names)))
