@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from features.errors import DefinitionError, MissingTable, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -82,7 +84,13 @@ class Target:
 
     def band(self, probability: float) -> str:
         """Name of the band of a probability."""
-        return [band.name for band in self.bands if probability >= band.at_least][-1]
+        return self.bands_of([probability])[0]
+
+    def bands_of(self, probabilities: Sequence[float] | np.ndarray[Any, Any]) -> list[str]:
+        """Names of the bands of many probabilities."""
+        starts = [band.at_least for band in self.bands]
+        names = np.array([band.name for band in self.bands], dtype=object)
+        return list(names[np.searchsorted(starts, probabilities, side="right") - 1])
 
 
 @dataclass(frozen=True)

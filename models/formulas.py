@@ -50,7 +50,12 @@ class Logistic:
 
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
-        return _added(self.base, self.contributions(matrix))
+        return self.explained(matrix)[0]
+
+    def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
+        """Log-odds of each row, and what they are made of."""
+        found = self.contributions(matrix)
+        return _added(self.base, found), found
 
     def moved(self, before: Matrix, now: Matrix) -> Numbers:
         """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
@@ -147,7 +152,12 @@ class Rules:
 
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
-        return _added(self.base, self.contributions(matrix))
+        return self.explained(matrix)[0]
+
+    def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
+        """Log-odds of each row, and what they are made of."""
+        found = self.contributions(matrix)
+        return _added(self.base, found), found
 
     def moved(self, before: Matrix, now: Matrix) -> Numbers:
         """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""

@@ -52,6 +52,7 @@ class Trees:
         self.base, self._moves = _moves(self._trees, columns)
         sizes = [len(tree["leaf_value"]) for tree in self._trees]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
+        self._values = np.concatenate([np.asarray(tree["leaf_value"], np.float64) for tree in self._trees])
 
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
@@ -59,10 +60,18 @@ class Trees:
 
     def contributions(self, matrix: Matrix) -> scipy.sparse.csr_matrix:
         """Log-odds by row and feature; with `base` they add up to `raw`."""
+        return self.explained(matrix)[1]
+
+    def explained(self, matrix: Matrix) -> tuple[Numbers, scipy.sparse.csr_matrix]:
+        """Log-odds of each row, bit by bit those of `raw`, and what they are made of: the trees are walked once."""
         import scipy.sparse
 
-        parts = [self._chunk(matrix[start : start + CHUNK]) for start in range(0, len(matrix), CHUNK)]
-        return scipy.sparse.vstack(parts, format="csr") if len(parts) > 1 else parts[0]
+        chunks = [self._chunk(matrix[start : start + CHUNK]) for start in range(0, max(len(matrix), 1), CHUNK)]
+        moves = [part for _, part in chunks]
+        return (
+            np.concatenate([raw for raw, _ in chunks]),
+            scipy.sparse.vstack(moves, format="csr") if len(moves) > 1 else moves[0],
+        )
 
     def moved(self, before: Matrix, now: Matrix) -> Numbers:
         """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`; see `models.moves`."""
@@ -70,16 +79,20 @@ class Trees:
         chunks = [slice(start, start + CHUNK) for start in starts]
         return np.concatenate([moved(self._trees, before[chunk], now[chunk]) for chunk in chunks])
 
-    def _chunk(self, matrix: Matrix) -> scipy.sparse.csr_matrix:
+    def _chunk(self, matrix: Matrix) -> tuple[Numbers, scipy.sparse.csr_matrix]:
         import scipy.sparse
 
         rows, trees = len(matrix), len(self._offsets)
+        if not rows:
+            return np.empty(0), scipy.sparse.csr_matrix((0, self._moves.shape[1]))
         leaves = self._booster.predict(matrix, pred_leaf=True, num_threads=_threads(matrix))
-        columns = (np.asarray(leaves).reshape(rows, trees) + self._offsets).astype(np.int32).reshape(-1)
+        places = np.asarray(leaves).reshape(rows, trees).astype(np.int32) + self._offsets
+        raw = np.zeros(rows)
+        for of_tree in np.ascontiguousarray(places.T):  # tree by tree, as the library adds them up
+            raw += self._values[of_tree]
         starts = np.arange(0, rows * trees + 1, trees, dtype=np.int32)
-        chosen = scipy.sparse.csr_matrix((np.ones(len(columns)), columns, starts), (rows, self._moves.shape[0]))
-        moves: scipy.sparse.csr_matrix = chosen @ self._moves
-        return moves
+        chosen = scipy.sparse.csr_matrix((np.ones(rows * trees), places.reshape(-1), starts), (rows, len(self._values)))
+        return raw, chosen @ self._moves
 
 
 def _threads(matrix: Matrix) -> int:

@@ -85,14 +85,16 @@ def score(champion: Champion, vectors: pa.Table, with_reasons: bool = True) -> S
         nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
         return Scored(status=pa.array(status, pa.string()), **nothing)
     is_scored = np.isin(status, list(SCORED))
-    chosen = vectors.filter(pa.array(is_scored))
-    raw, probability = champion.predictor.score(chosen)
-    reasons = champion.predictor.reasons(chosen) if with_reasons else None
+    chosen = vectors if is_scored.all() else vectors.filter(pa.array(is_scored))
+    if with_reasons:
+        (raw, probability), reasons = champion.predictor.explained(chosen)
+    else:
+        (raw, probability), reasons = champion.predictor.score(chosen), None
     spread = _spread(is_scored)
     return Scored(
         status=pa.array(status, pa.string()),
         probability=spread(pa.array(probability)),
-        band=spread(pa.array([champion.target.band(value) for value in probability.tolist()], pa.string())),
+        band=spread(pa.array(champion.target.bands_of(probability), pa.string())),
         raw=spread(pa.array(raw)),
         base=spread(pa.array(np.full(len(raw), reasons.base))) if reasons else pa.nulls(len(status), pa.float64()),
         model=spread(pa.array([champion.content_hash] * len(raw), pa.string())),

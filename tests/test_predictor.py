@@ -60,11 +60,19 @@ def test_base_and_reasons_add_up_to_the_raw_score(bundle):
     assert reasons.families == ("usage", "purchases", "profile", "satisfaction")
 
 
+def test_scores_that_come_with_reasons_are_those_that_come_without_bit_by_bit(bundle):
+    frame = vectors(9000, seed=4)
+    with_reasons, reasons = bundle[0].explained(frame)
+    for one, other in zip(with_reasons, bundle[0].score(frame), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(reasons.contributions, bundle[0].reasons(frame).contributions)
+
+
 def test_the_leading_feature_of_a_family_moves_the_way_the_family_moves(bundle):
     frame = vectors(200, seed=5)
     predictor = bundle[0]
     reasons = predictor.reasons(frame)
-    each = predictor._contributions(encode(frame, COLUMNS))
+    each = predictor.scorer.contributions(encode(frame, COLUMNS))
     each = each if isinstance(each, np.ndarray) else each.toarray()
     leading = np.take_along_axis(each, reasons.features[:, :1].astype(int), axis=1)[:, 0]
     assert set(reasons.features[:, 0]) <= {0, 1}
