@@ -5,6 +5,7 @@ Built once by the command line or the service, then passed. The only module that
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -202,6 +203,16 @@ def home() -> Path:
 def environment(**settings: str) -> dict[str, str]:
     """Return the environment for a process that is started from here, with settings of its own."""
     return {**os.environ, "VOUCH_HOME": str(home()), **settings}
+
+
+def version() -> str:
+    """Return the version of this code: as it was installed, or, in a Bento, as `pyproject.toml` beside it says."""
+    try:
+        return importlib.metadata.version("vouch")
+    except importlib.metadata.PackageNotFoundError:
+        beside = Path(__file__).parents[1] / "pyproject.toml"
+        found: str = tomllib.loads(beside.read_text(encoding="utf-8"))["project"]["version"]
+        return found
 
 
 def tracking() -> str | None:

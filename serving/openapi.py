@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from features.project import version
 from serving.problems import KINDS, MEDIA_TYPE
 from serving.schemas import ProblemDocument
 
@@ -32,7 +32,7 @@ def document(doors: Sequence[Door]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "vouch",
-            "version": importlib.metadata.version("vouch"),
+            "version": version(),
             "description": "Which customers are about to leave, which would speak up, and why.",
         },
         "paths": {

@@ -8,7 +8,6 @@ grow with their number.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import models
 from features.errors import SnapshotError, UsageError
 from features.measures import definition_fingerprint as measures_fingerprint
 from features.moment import NO_SETTINGS, Settings
+from features.project import version
 from features.sources import open_tables, stage
 from features.vectors import definition_fingerprint
 from serving import columns, guards, snapshot
@@ -63,7 +63,7 @@ class Batch:
             self.staged.fingerprint,
             definition_fingerprint(),
             measures_fingerprint(self.settings),
-            code_version(),
+            version(),
             *hashes,
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -151,7 +151,7 @@ class Batch:
         return {
             "now": spoken(self.now_us),
             "engine": self.tables.engine,
-            "code_version": code_version(),
+            "code_version": version(),
             "inputs": self.inputs,
             "input_fingerprint": self.staged.fingerprint,
             "definition_fingerprint": definition_fingerprint(),
@@ -259,11 +259,6 @@ def _opened(
             project.home, staged, tables, champions(project.home, tables), now_us, despite, progress, settings(project)
         )
         yield batch, instants or [staged.default_as_of_us(now_us)]
-
-
-def code_version() -> str:
-    """Version of this distribution."""
-    return importlib.metadata.version("vouch")
 
 
 def _model_facts(champion: Champion) -> dict[str, Any] | None:
