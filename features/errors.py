@@ -13,6 +13,7 @@ VouchError
 ├── BundleError           a model bundle is damaged or made for other definitions  exit 1
 ├── SnapshotError         a snapshot is missing, damaged or cannot be written      exit 1
 ├── StoreError            the serving store cannot be reached or read              exit 1
+├── TrackingError         the tracking server or its database does not answer      exit 1
 ├── Locked                another run holds the lock                               exit 3
 └── Refused               a guard or a gate said no                                exit 4
 
@@ -124,6 +125,12 @@ class StoreError(VouchError):
     """The serving store cannot be reached, read or written."""
 
     code = "store"
+
+
+class TrackingError(VouchError):
+    """The tracking server, or the database in its place, does not answer."""
+
+    code = "tracking"
 
 
 class Locked(VouchError):

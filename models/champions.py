@@ -65,12 +65,35 @@ def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate
     if found.content_hash != content_hash:
         shutil.rmtree(target)
         raise BundleError(f"The bundle {bundle} has the hash {found.content_hash}, not {content_hash}. Train it again.")
-    link = folder / ".bundle-link"
-    link.unlink(missing_ok=True)
-    link.symlink_to(target.relative_to(folder), target_is_directory=True)
-    link.replace(folder / "bundle")
+    _turn(folder, target)
     _replace(folder / "card.md", card.encode())
     _thin(folder, target)
+
+
+@contextmanager
+def installed(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> Iterator[None]:
+    """Install a bundle, and put the one before back where what follows fails: both sides stay of one mind."""
+    before = (folder / "bundle").resolve() if (folder / "bundle").exists() else None
+    card_before = (folder / "card.md").read_bytes() if (folder / "card.md").exists() else None
+    install(folder, bundle, card, content_hash, isolate=isolate)
+    try:
+        yield
+    except Exception:
+        if before is None:
+            (folder / "bundle").unlink()
+        elif before.exists():
+            _turn(folder, before)
+        if card_before is not None:
+            _replace(folder / "card.md", card_before)
+        raise
+
+
+def _turn(folder: Path, target: Path) -> None:
+    """Let the link of the champion point to a bundle, in one step."""
+    link = folder / ".bundle-link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"versions/{target.name}", target_is_directory=True)
+    link.replace(folder / "bundle")
 
 
 def _thin(folder: Path, current: Path) -> None:

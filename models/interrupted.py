@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from models.registry import EXPERIMENT, connect
+from models.registry import EXPERIMENT, answering, connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,10 +17,14 @@ def mark_interrupted(home: Path, now_us: int, older_than_us: int, tracking: str 
     """
     if tracking is None and not (home / "mlflow" / "mlflow.db").exists():
         return {"runs": 0, "models": 0}
-    _, client = connect(home, tracking)
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        return _marked(client, now_us, (now_us - older_than_us) // 1000)
+
+
+def _marked(client: Any, now_us: int, before_ms: int) -> dict[str, int]:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None, "it was made when the client connected"
-    before_ms = (now_us - older_than_us) // 1000
     where = f"attributes.status = 'RUNNING' AND attributes.start_time < {before_ms}"
     runs = client.search_runs([experiment.experiment_id], where, max_results=10_000)
     for run in runs:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from features.errors import UsageError
-from features.project import settle
-from models.champions import history, install, note, promotion
+from features.errors import TrackingError, UsageError
+from features.project import redacted, settle
+from models.champions import history, installed, note, promotion
 from models.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ SWITCHES = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """What MLflow reads from the environment only. Few retries: by default an absent server is waited for four minutes."""
+WAIT_SECONDS = 60
+"""How long a statement waits for another process that has locked the database."""
 REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
 
@@ -67,6 +69,26 @@ class Registered:
     run_id: str
 
 
+@contextmanager
+def answering(home: Path, tracking: str | None) -> Iterator[None]:
+    """Turn what a server, a database or a disk says when it fails into one message; raises TrackingError."""
+    settle(**SWITCHES)
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        place = redacted(tracking) if tracking else str(home / "mlflow")
+        cause = getattr(error, "orig", None) or error
+        said = str(cause).strip().split("\n")[0][:200]
+        raise TrackingError(
+            f"The tracking server {place} does not answer: {type(cause).__name__}: {said}. See that it is up, not "
+            "locked by another program, and has room; then run again. The champion is as it was."
+        ) from error
+
+
 def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, MlflowClient]:
     """Return mlflow and a client on the team's server, or on the database under `home`, made on first use."""
     settle(**SWITCHES)
@@ -75,16 +97,17 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     folder = home / "mlflow"
-    uri = tracking or f"sqlite:///{folder / 'mlflow.db'}"
+    uri = tracking or f"sqlite:///{folder / 'mlflow.db'}?timeout={WAIT_SECONDS}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    client = mlflow.MlflowClient(uri, uri)
     if tracking:
+        client = mlflow.MlflowClient(uri, uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(EXPERIMENT)
         return mlflow, client
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
+        client = mlflow.MlflowClient(uri, uri)  # makes the tables of a database that is new
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
     return mlflow, client
@@ -92,30 +115,31 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
 
 def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
     """Log a run with its bundle as a pyfunc model, and register the bundle as a new version of the model."""
-    mlflow, client = connect(home, tracking)
-    predictor = Predictor.load(run.bundle)
-    tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
-    mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=run.model) as active:
-        run_id = active.info.run_id
-        mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
-        mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
-        mlflow.set_tags(tags)
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in run.files.items():
-                (Path(folder) / name).write_bytes(content)
-            mlflow.log_artifacts(folder)
-        logged = mlflow.pyfunc.log_model(
-            name=run.model,
-            loader_module="models.predictor",
-            data_path=str(run.bundle),
-            pip_requirements=_requirements(),
-            signature=_signature(mlflow, predictor, run.example),
-            input_example=run.example.head(5),
-        )
-    _ensure_registered(mlflow, client, run.model)
-    made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags)
-    return Registered(int(made.version), run_id)
+    with answering(home, tracking):
+        mlflow, client = connect(home, tracking)
+        predictor = Predictor.load(run.bundle)
+        tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
+        mlflow.set_experiment(EXPERIMENT)
+        with mlflow.start_run(run_name=run.model) as active:
+            run_id = active.info.run_id
+            mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
+            mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
+            mlflow.set_tags(tags)
+            with tempfile.TemporaryDirectory() as folder:
+                for name, content in run.files.items():
+                    (Path(folder) / name).write_bytes(content)
+                mlflow.log_artifacts(folder)
+            logged = mlflow.pyfunc.log_model(
+                name=run.model,
+                loader_module="models.predictor",
+                data_path=str(run.bundle),
+                pip_requirements=_requirements(),
+                signature=_signature(mlflow, predictor, run.example),
+                input_example=run.example.head(5),
+            )
+        _ensure_registered(mlflow, client, run.model)
+        made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+        return Registered(int(made.version), run_id)
 
 
 def _ensure_registered(mlflow: ModuleType, client: MlflowClient, name: str) -> None:
@@ -180,15 +204,17 @@ def crown(
 
     `isolate` tries the bundle in a process of its own first, as it should where the bundle was not made here just now.
     """
-    _, client = connect(home, tracking)
-    content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
-    with promotion(home, name) as folder:
-        before = champion_version(home, name)
-        install(folder, bundle, card, content_hash, isolate=isolate)
-        client.set_registered_model_alias(name, CHAMPION, str(version))
-        for tag, value in {"promoted_at_us": entry["at_us"], "from_version": before, "reason": entry["reason"]}.items():
-            client.set_model_version_tag(name, str(version), tag, str(value))
-        note(folder, {**entry, "version": version, "content_hash": content_hash, "from_version": before})
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
+        with promotion(home, name) as folder:
+            before = champion_version(home, name)
+            tags = {"promoted_at_us": entry["at_us"], "from_version": before, "reason": entry["reason"]}
+            with installed(folder, bundle, card, content_hash, isolate=isolate):
+                client.set_registered_model_alias(name, CHAMPION, str(version))
+                for tag, value in tags.items():
+                    client.set_model_version_tag(name, str(version), tag, str(value))
+            note(folder, {**entry, "version": version, "content_hash": content_hash, "from_version": before})
 
 
 def refuse(home: Path, name: str, version: int, entry: Mapping[str, Any]) -> None:
@@ -233,18 +259,20 @@ def champion_version(home: Path, name: str) -> int | None:
 
 
 def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], tracking: str | None) -> None:
-    mlflow, client = connect(home, tracking)
-    with _fetched(mlflow, client, name, version) as (bundle, card, _):
-        crown(home, name, version, bundle, card, entry, tracking, isolate=True)
+    with answering(home, tracking):
+        mlflow, client = connect(home, tracking)
+        with _fetched(mlflow, client, name, version) as (bundle, card, _):
+            crown(home, name, version, bundle, card, entry, tracking, isolate=True)
 
 
 def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:
     """Return registered versions, by model and falling version: aliases, gate result, key figures, where from."""
     if tracking is None and not (home / "mlflow" / "mlflow.db").exists():
         return []
-    _, client = connect(home, tracking)
-    names = sorted(model.name for model in client.search_registered_models())
-    return [row for name in names for row in _versions(client, name)]
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        names = sorted(model.name for model in client.search_registered_models())
+        return [row for name in names for row in _versions(client, name)]
 
 
 def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:

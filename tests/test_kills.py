@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 
 import pytest
-from faults import BEFORE, MONDAY, NOW, copied, killed, moments, seconds_of, vouch, with_champions
+from faults import BEFORE, MONDAY, NOW, copied, handed_over, killed, moments, seconds_of, vouch, with_champions
 
 from features.simulate import simulate
 from models.champions import history
@@ -17,16 +17,6 @@ from serving.instants import parse_instant
 
 pytestmark = pytest.mark.nightly
 SCORE_KILLS, TRAIN_KILLS = 50, 20
-
-
-TABLES = ("customers", "subscriptions", "usage_events", "surveys", "advocacy_acts")
-"""What the models need at least; metrics of other tables would take most of the time."""
-
-
-def handed_over(made, folder):
-    for table in TABLES:
-        shutil.copy(made / f"{table}.parquet", folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
