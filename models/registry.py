@@ -25,7 +25,7 @@ from models.champions import history, installed, note, promotion
 from models.predictor import Predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     import pandas as pd
@@ -59,6 +59,8 @@ class Run:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    trials: Sequence[Mapping[str, Any]] = ()
+    """The search for parameters, each trial a nested run: `trial`, `loss`, `is_cut`, and what it tried."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
                 for name, content in run.files.items():
                     (Path(folder) / name).write_bytes(content)
                 mlflow.log_artifacts(folder)
+            _log_trials(mlflow, run)
             logged = mlflow.pyfunc.log_model(
                 name=run.model,
                 loader_module="models.predictor",
@@ -140,6 +143,15 @@ def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
         _ensure_registered(mlflow, client, run.model)
         made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
         return Registered(int(made.version), run_id)
+
+
+def _log_trials(mlflow: ModuleType, run: Run) -> None:
+    for trial in run.trials:
+        tried = {name: value for name, value in trial.items() if name not in {"trial", "loss", "is_cut"}}
+        with mlflow.start_run(run_name=f"{run.model}-trial-{trial['trial']}", nested=True):
+            mlflow.log_params(tried)
+            mlflow.log_metric("log_loss", float(trial["loss"]))
+            mlflow.set_tag("is_cut", str(trial["is_cut"]))
 
 
 def _ensure_registered(mlflow: ModuleType, client: MlflowClient, name: str) -> None:

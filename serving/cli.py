@@ -64,6 +64,14 @@ def train(
     data: Data = None,
     as_of: AsOf = None,
     now: Now = None,
+    trials: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Search for parameters by so many trials."),
+    ] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", min=0, help="End the search then; such a run cannot be reproduced.")
+    ] = None,
+    origins: Annotated[int, typer.Option(metavar="N", min=0, help="Moments of the rolling evaluation.")] = 4,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
@@ -72,12 +80,13 @@ def train(
     """
     from serving.snapshot import lock
     from training.run import train as fit
+    from training.tuning import Tuning
 
     run: Run = ctx.obj
-    where = project(data)
+    where, tuning = project(data), Tuning(trials, seconds)
     with progress() as step, lock(where.home, "train"):
         step(f"training {model}")
-        reports = fit(where, model, instant(as_of), run.now_us(now))
+        reports = fit(where, model, instant(as_of), run.now_us(now), tuning=tuning, origins=origins)
     tell_reports(reports, form)
 
 

@@ -32,6 +32,7 @@ def logged(home, folder, base=-1.5, gate="passed"):
         metrics={"roc_auc": 0.8, "log_loss": float("nan")},
         tags={"gate": gate, "as_of": "2026-11-16", "figures": json.dumps({"roc_auc": 0.8})},
         files={"card.md": f"# churn {base}\n".encode(), "report.json": b"{}"},
+        trials=[{"trial": 0, "loss": 0.2, "is_cut": False, "num_leaves": 8}] if gate == "refused" else [],
     )
     return registry.register(home, run), predictor
 
@@ -72,6 +73,15 @@ def test_versions_are_listed_with_alias_gate_and_figures(reigns):
     ]
     assert rows[0]["roc_auc"] == 0.8
     assert rows[2]["content_hash"] == reigns["one"].content_hash
+
+
+def test_each_trial_of_a_search_is_a_run_within_the_run(reigns):
+    mlflow, client = registry.connect(reigns["home"])
+    version = client.get_model_version("churn", str(reigns["versions"][2]))
+    runs = mlflow.search_runs(experiment_names=[registry.EXPERIMENT], output_format="list")
+    within = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == version.run_id]
+    assert [(run.data.params["num_leaves"], run.data.metrics["log_loss"]) for run in within] == [("8", 0.2)]
+    assert within[0].info.status == "FINISHED"
 
 
 def test_the_champion_on_this_machine_is_the_verified_bundle(reigns):

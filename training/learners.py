@@ -77,6 +77,8 @@ class Fitted:
     content: str | Mapping[str, Any]
     scorer: Scorer
     facts: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the learner was told, for the record."""
 
 
 def validation(rows: Rows, matured_days: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -139,7 +141,9 @@ def fit_lightgbm(
     rounds = max(early.best_iteration, 1)
     booster = lightgbm.train(parameters, lightgbm_data(data, data.train, parameters), rounds)
     text = booster.model_to_string(num_iteration=rounds)
-    return Fitted(name, "lightgbm", text, make_scorer("lightgbm", text, len(data.columns)), {"rounds": rounds})
+    told = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
+    scorer = make_scorer("lightgbm", text, len(data.columns))
+    return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, told)
 
 
 def fit_logistic(data: Dataset, seed: int) -> Fitted:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,12 @@ from models.quality import calibration_table
 from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
 from training.evaluate import Evaluation, evaluate
 from training.gate import Incumbent, judge
-from training.learners import LIGHTGBM, fit_all
+from training.learners import fit_all
+from training.origins import ORIGINS
 from training.plots import pictures
 from training.report import TrainingReport, card, date, describe
+from training.tuning import NAME as TUNED
+from training.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,8 +38,12 @@ if TYPE_CHECKING:
     from features.asof import Tables
     from features.project import Project
     from features.sources import Staged
+    from training.tuning import Tuned
 
 ALL = "all"
+UNTUNED = Tuning()
+Search = Callable[..., "Tuned | None"]
+"""Dataset, seed and `facts` -> what a search for parameters found."""
 GOLDEN_ROWS = 32
 IN_MEMORY_BYTES = 500_000_000
 """Staged tables up to this size are read with Polars, which is faster on many instants; larger ones with DuckDB."""
@@ -50,6 +59,8 @@ class Trained:
     as_of_us: int
     seed: int
     facts: Mapping[str, Any]
+    trials: tuple[Mapping[str, Any], ...] = ()
+    """The search for parameters, trial by trial."""
 
     @property
     def name(self) -> str:
@@ -57,15 +68,25 @@ class Trained:
         return self.data.model.name
 
 
-def train(project: Project, name: str, as_of_us: int | None, now_us: int, seed: int = 0) -> list[TrainingReport]:
+def train(
+    project: Project,
+    name: str,
+    as_of_us: int | None,
+    now_us: int,
+    seed: int = 0,
+    tuning: Tuning = UNTUNED,
+    origins: int = ORIGINS,
+) -> list[TrainingReport]:
     """Train a model (or `all`) on what was known before an instant; register it, and promote it where the gate lets it.
 
+    `tuning` says how long to search for parameters, `origins` at how many moments the rolling evaluation looks.
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
-    found = train_on(_opened(project, staged), wanted, known_us, seed)
+    search = partial(tune, tuning=tuning, home=project.home)
+    found = train_on(_opened(project, staged), wanted, known_us, seed, search if tuning.trials else None, origins)
     refusals = [str(outcome) for outcome in found.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(found):
         raise Refused(" ".join(refusals))
@@ -87,7 +108,14 @@ def _refused(name: str, as_of_us: int, why: str) -> TrainingReport:
     return TrainingReport(name, models.load(name).question, as_of_us, refusal=why)
 
 
-def train_on(tables: Tables, names: Sequence[str], as_of_us: int, seed: int = 0) -> dict[str, Trained | Refused]:
+def train_on(
+    tables: Tables,
+    names: Sequence[str],
+    as_of_us: int,
+    seed: int = 0,
+    search: Search | None = None,
+    origins: int = ORIGINS,
+) -> dict[str, Trained | Refused]:
     """Fit and judge models on tables that are open already; nothing is stored.
 
     Labels are as known at `as_of_us`. What cannot be fitted stands as the Refused that says why.
@@ -111,12 +139,19 @@ def train_on(tables: Tables, names: Sequence[str], as_of_us: int, seed: int = 0)
             continue
         if target.moments:
             data = replace(data, moments=target.moments(tables, as_of_us, target))
-        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint)
+        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, origins)
     return {name: outcomes[name] for name in names}
 
 
-def fit_and_judge(data: Dataset, as_of_us: int, seed: int, data_fingerprint: str) -> Trained:
-    """Fit all candidates and baselines on a dataset, and judge them."""
+def fit_and_judge(
+    data: Dataset,
+    as_of_us: int,
+    seed: int,
+    data_fingerprint: str,
+    search: Search | None = None,
+    origins: int = ORIGINS,
+) -> Trained:
+    """Fit all candidates and baselines on a dataset, tuned trees among them where a search is given, and judge them."""
     facts = {
         "data_fingerprint": data_fingerprint,
         "model_fingerprint": data.model.fingerprint,
@@ -124,7 +159,13 @@ def fit_and_judge(data: Dataset, as_of_us: int, seed: int, data_fingerprint: str
         "as_of": date(as_of_us),
         "seed": seed,
     }
-    return Trained(data, evaluate(data, fit_all(data, seed), seed, known_us=as_of_us), as_of_us, seed, facts)
+    fitted, tuned = fit_all(data, seed), search(data, seed, facts=facts) if search else None
+    if tuned:
+        fitted[TUNED] = tuned.fit(data, seed)
+        facts |= {"trials": len(tuned.trials), "is_reproducible": tuned.is_reproducible}
+    recipes = {TUNED: tuned.fit} if tuned else {}
+    found = evaluate(data, fitted, seed, origins, recipes, as_of_us)
+    return Trained(data, found, as_of_us, seed, facts, tuned.trials if tuned else ())
 
 
 def code_fingerprint() -> str:
@@ -232,6 +273,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         example=made_up_rows(trained.data, GOLDEN_ROWS, trained.seed),
         parameters=dict(_parameters(trained, report)),
         metrics=dict(_metrics(report)),
+        trials=trained.trials,
         tags={
             **{name: str(value) for name, value in report.facts.items()},
             "gate": "passed" if report.passed else "refused",
@@ -258,8 +300,7 @@ def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str,
         yield f"cutoffs_{part}", " ".join(date(instant) for instant in instants)
         yield f"rows_{part}", report.rows[part][0]
         yield f"positives_{part}", report.rows[part][1]
-    if best.fitted.kind == "lightgbm":
-        yield from {**LIGHTGBM, **trained.data.model.lightgbm}.items()
+    yield from ((name, value) for name, value in best.fitted.parameters.items() if name != "seed")
 
 
 def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
