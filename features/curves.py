@@ -15,7 +15,7 @@ import numpy as np
 
 from features import intervals
 from features.catalogue import Absent
-from features.contract import DAY_US
+from features.contract import ACTIVITY_TABLES, DAY_US
 from features.metrics.lifetime import lifetimes, survival
 from features.moment import collected
 from features.populations import acts_of_use
@@ -62,10 +62,16 @@ def pooled_and_mean(cohorts: Floats, hits: Floats) -> tuple[float | None, float 
 
 
 def retention_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[Point]:
-    """The curve of all customers ever created, at these days: exactly on the day, and on it or later."""
-    people = collected(moment.customers().select("customer_id", day=nw.col("own_us") // DAY_US)).sort_by("customer_id")
+    """The curve of customers created since activity is recorded, at these days: exactly on the day, and on it or later.
+
+    Whoever was there before the data begin could not be seen coming back, and is left out.
+    """
+    begins = [moment.first_us(table) for table in ACTIVITY_TABLES if moment.has(table)]
+    begin_us = min((begin for begin in begins if begin is not None), default=moment.as_of_us)
+    created = moment.customers().filter(nw.col("own_us") >= begin_us)
+    people = collected(created.select("customer_id", day=nw.col("own_us") // DAY_US)).sort_by("customer_id")
     used = acts_of_use(moment).select("customer_id", "day").unique().collect("polars").lazy()
-    born = moment.customers().select("customer_id", born=nw.col("own_us") // DAY_US)
+    born = created.select("customer_id", born=nw.col("own_us") // DAY_US)
     came = collected(used.join(born, on="customer_id", how="inner").with_columns(age=nw.col("day") - nw.col("born")))
     came = came.filter(came["age"].to_numpy() >= 0)
     codes = {customer: row for row, customer in enumerate(people["customer_id"].to_pylist())}

@@ -11,13 +11,16 @@ from features.catalogue import catalogue_rows
 from features.changes import changes
 from features.describing import catalogue_page
 from features.history import history
+from features.listings import list_meanings, listed
 from features.measures import measure
-from features.moment import SEGMENTS, Settings
+from features.moment import SEGMENTS, Moment, Settings
 from features.scanning import scan
 from features.sensitivity import sensitivity
 from features.sources import open_tables, stage
 from serving.instants import spoken
 from serving.snapshot import published, read_snapshot
+
+__all__ = ["Answer", "Question", "answered", "catalogue", "list_meanings", "page", "published_scores", "settings"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +42,7 @@ class Question:
     against_us: int | None = None
     scan: bool = False
     sensitivity: bool = False
+    listing: str | None = None
     bootstraps: bool = True
 
     @property
@@ -66,11 +70,11 @@ def answered(
     as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
     progress(f"{spoken(as_of_us)}: metrics")
     name, found = _looked(tables, project, asked, as_of_us)
-    return Answer(as_of_us, name, [one.as_dict() for one in found])
+    return Answer(as_of_us, name, [one if isinstance(one, dict) else one.as_dict() for one in found])
 
 
 def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) -> tuple[str, Sequence[Any]]:
-    """The name of the rows, and the rows: envelopes, changes, findings or readings."""
+    """The name of the rows, and the rows: envelopes, changes, findings, readings, or plain rows of a list."""
     chosen, ids, by = settings(project), asked.ids, asked.by
     if asked.is_series:
         since_us, bootstraps = asked.since_us, asked.bootstraps and asked.ids is not None
@@ -83,6 +87,8 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
     if asked.scan:
         splits = SEGMENTS if by is None else (by,)
         return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
+    if asked.listing is not None:
+        return asked.listing, listed(Moment(tables, as_of_us, scores, chosen), asked.listing)
     if asked.sensitivity:
         return "readings", sensitivity(tables, as_of_us, scores=scores, settings=chosen, bootstraps=asked.bootstraps)
     return "metrics", measure(tables, as_of_us, ids, by, scores, bootstraps=asked.bootstraps, settings=chosen)

@@ -25,6 +25,7 @@ BRIEF = {
 }  # fmt: skip
 """What fits on a screen; JSON and CSV hold all columns."""
 START = "start"
+NAMES = "names"
 
 
 class Shape(StrEnum):
@@ -49,6 +50,9 @@ def metrics(
     against: Annotated[str | None, typer.Option(metavar="WHEN", help="What changed since then, and the test.")] = None,
     scan: Annotated[bool, typer.Option("--scan", help="Which segments stand out, over all splits or --by.")] = False,
     sensitivity: Annotated[bool, typer.Option("--sensitivity", help="Both readings where sources disagree.")] = False,
+    listing: Annotated[
+        str | None, typer.Option("--list", metavar="NAME", help="A list behind the figures; `names` tells which.")
+    ] = None,
     bootstraps: Annotated[bool, typer.Option(help="Intervals that are bootstraps; without them it is quicker.")] = True,
     describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
     engine: EngineOption = Engine.DUCKDB,
@@ -61,7 +65,7 @@ def metrics(
 
     Example: vouch metrics ./company nps retention_rate --by segment
     """
-    from serving.measuring import Question, answered, catalogue, page
+    from serving.measuring import Question, answered, catalogue, list_meanings, page
 
     if describe:
         say(page().rstrip()) if shape is Shape.MARKDOWN else show(catalogue(), Format(shape))
@@ -69,16 +73,21 @@ def metrics(
     if shape is Shape.MARKDOWN:
         raise UsageError("Markdown is for the catalogue: add --describe, or choose another --format")
     form = Format(shape)
-    if sum((since is not None, against is not None, scan, sensitivity)) > 1:
-        raise UsageError("Ask for one of --since, --against, --scan and --sensitivity at a time")
+    if sum((since is not None, against is not None, scan, sensitivity, listing is not None)) > 1:
+        raise UsageError("Ask for one of --since, --against, --scan, --sensitivity and --list at a time")
+    if listing == NAMES:
+        show(list_meanings(), form)
+        return
     run: Run = ctx.obj
     asked = Question(
         ids=ids or None, by=by, as_of_us=instant(as_of), from_start=since == START, scan=scan, sensitivity=sensitivity,
         since_us=None if since == START else instant(since), against_us=instant(against), bootstraps=bootstraps,
+        listing=listing,
     )  # fmt: skip
     with progress() as step:
         found = answered(project(data), asked, run.now_us(now), engine.value, step)
-    names = [name for name in BRIEF[found.name] if name != "segment" or by or scan]
+    shown = BRIEF.get(found.name, tuple(found.rows[0]) if found.rows else ())
+    names = [name for name in shown if name != "segment" or by or scan]
     names = ["as_of", *names] if asked.is_series else names
     brief = [{name: row[name] for name in names} for row in found.rows]
     document = {"as_of": spoken(found.as_of_us), found.name: found.rows}

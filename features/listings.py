@@ -1,0 +1,208 @@
+"""Lists behind the figures: which customers, which topics, which reasons. Each is read at one moment, like a metric.
+
+A list is a function of a moment that gives plain rows in a fixed order; `LISTS` names them. Where the tables are not
+there, `UsageError` says which are missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from features.advocates import TIER_DAYS, acts, tiers
+from features.catalogue import Absent
+from features.curves import retention_curve, survival_curve
+from features.discoveries import adjusted
+from features.drivers import drivers
+from features.errors import UsageError, did_you_mean
+from features.health_rules import frozen, overrides
+from features.measures import spoken
+from features.metrics.advocacy import promises
+from features.metrics.care import NEEDS, cared_for
+from features.metrics.feedback import topic_changes, topics
+from features.metrics.health import health
+from features.metrics.lifetime import leavers
+from features.moment import collected
+from features.populations import covers, subscriptions
+from features.trading import trading_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from features.asof import Frame
+    from features.moment import Moment
+
+Rows = list[dict[str, Any]]
+ADVOCATES = ("influential", "active", "potential")
+"""Tiers by rank."""
+DANGER = ("high", "watch")
+MOST_LIKELY = 10
+"""One in so many of those scored is among the likeliest to speak up."""
+
+
+@dataclass(frozen=True)
+class List:
+    """What a list holds, the tables it needs (alternatives parted by `|`), and how it is made."""
+
+    meaning: str
+    needs: tuple[str, ...]
+    rows: Callable[[Moment], Rows]
+
+
+def listed(moment: Moment, name: str) -> Rows:
+    """The rows of one list. Raises UsageError where there is no such list, or its tables are not there."""
+    if name not in LISTS:
+        raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
+    found = LISTS[name]
+    missing = [need for need in found.needs if not any(moment.has(table) for table in need.split("|"))]
+    if missing:
+        raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
+    return found.rows(moment)
+
+
+def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
+    rows: Rows = collected(frame).sort_by(list(order)).to_pylist()
+    return rows
+
+
+def say_do_gap(moment: Moment) -> Rows:
+    """Promoters whose 90 days are over, those who have not spoken up first."""
+    frame = promises.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    found = frame.select("customer_id", has_acted=nw.col("in_time") == 1)
+    return _plain(found, ("has_acted", "ascending"), ("customer_id", "ascending"))
+
+
+def hidden_advocates(moment: Moment) -> Rows:
+    """Customers who speak up unasked, or are among the tenth most likely to, and whom nobody asked or thanked."""
+    since = moment.before(TIER_DAYS)
+    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since)
+    counted = organic.group_by("customer_id").agg(nw.len().alias("acts"))
+    found = moment.customers().select("customer_id").join(counted, on="customer_id", how="left")
+    found = found.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
+    if moment.scores is not None:
+        scored = moment.scores.select("customer_id", "advocacy_score").collect("polars").lazy()
+        place = nw.col("advocacy_score").rank("average", descending=True)
+        is_high = place <= nw.col("advocacy_score").count().cast(nw.Float64) / MOST_LIKELY
+        scored = scored.with_columns(likely=nw.when(is_high).then(nw.col("advocacy_score")))
+        found = found.drop("likely").join(scored.select("customer_id", "likely"), on="customer_id", how="left")
+    found = found.filter((nw.col("acts") > 0) | ~nw.col("likely").is_null())
+    for table in ("asks", "recognitions"):
+        if moment.has(table):
+            known = moment.rows(table).select("customer_id").unique().collect("polars").lazy()
+            found = found.join(known, on="customer_id", how="anti")
+    found = found.select("customer_id", organic_acts=nw.col("acts"), advocacy_score=nw.col("likely"))
+    return _plain(found, ("organic_acts", "descending"), ("advocacy_score", "descending"), ("customer_id", "ascending"))
+
+
+def advocates_at_risk(moment: Moment) -> Rows:
+    """Advocates who may leave: by the churn score of a published snapshot, without one by the health rules."""
+    if moment.scores is not None:
+        told = moment.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
+        told = told.filter(nw.col("churn_band").is_in(DANGER))
+    else:
+        told = moment.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
+        nothing = {"churn_band": nw.lit(None, nw.String), "churn_probability": nw.lit(None, nw.Float64)}
+        told = told.with_columns(**nothing)
+    ranked = moment.keep(tiers).filter(nw.col("rank") < ADVOCATES.index("potential"))
+    found = ranked.join(told, on="customer_id", how="inner")
+    if moment.has("subscriptions"):
+        running = moment.keep(subscriptions).filter(covers("own_us", "end_us", moment.as_of_us))
+        revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64))
+        found = found.join(revenue, on="customer_id", how="left")
+    else:
+        found = found.with_columns(mrr=nw.lit(None, nw.Float64))
+    order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
+    rows = _plain(found.select("customer_id", "rank", "churn_band", "churn_probability", "mrr"), *order)
+    return [{"customer_id": row["customer_id"], "tier": ADVOCATES[row.pop("rank")], **row} for row in rows]
+
+
+def care_needs(moment: Moment) -> Rows:
+    """What each advocate needs, 0 to 1, null where nothing is known of it, and the first need that is not met."""
+    frame = cared_for.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    found = frame.select("customer_id", *NEEDS, care=nw.col("index") * 100, first_unmet_need=nw.col("first_unmet"))
+    return _plain(found, ("care", "ascending"), ("customer_id", "ascending"))
+
+
+def topics_on_the_move(moment: Moment) -> Rows:
+    """Topics of feedback this week against the week before, the surest changes first."""
+    frame = topics.prepare(moment, 14)
+    assert not isinstance(frame, Absent)
+    table = collected(frame.select("topic", "code", "is_new"))
+    codes, is_new = (table[name].to_numpy().astype(np.float64) for name in ("code", "is_new"))
+    if not len(codes):
+        return []
+    names = dict(zip(codes.astype(int).tolist(), table["topic"].to_pylist(), strict=True))
+    change, p = topic_changes(codes, is_new)
+    q = adjusted(p)
+    rows = [
+        {
+            "topic": name, "this_week": int(((codes == code) & (is_new == 1)).sum()),
+            "week_before": int(((codes == code) & (is_new == 0)).sum()), "log_odds": float(change[code - 1]),
+            "p": float(p[code - 1]), "q": float(q[code - 1]),
+        }
+        for code, name in names.items()
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row["p"], row["topic"]))
+
+
+def churn_reasons(moment: Moment) -> Rows:
+    """Why customers left in 90 days, as recorded: reasons by number, with how many of them did not leave by choice."""
+    frame = leavers.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    ended = frame.select("customer_id", "end_us")
+    rows = moment.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
+    involuntary = (~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64)
+    found = rows.with_columns(reason=nw.col("cancel_reason").fill_null("not recorded"), involuntary=involuntary)
+    counted = found.group_by("reason").agg(nw.len().alias("customers"), nw.col("involuntary").sum())
+    return _plain(counted, ("customers", "descending"), ("reason", "ascending"))
+
+
+def _curve(moment: Moment) -> Rows:
+    return [point.as_dict() for point in retention_curve(moment)]
+
+
+def _survival(moment: Moment) -> Rows:
+    return list(survival_curve(moment))
+
+
+def _overrides(moment: Moment) -> Rows:
+    rows = _plain(overrides(moment.tables, moment.as_of_us), ("customer_id", "ascending"))
+    return [{"set_at": spoken(row.pop("set_us")), "expires_at": spoken(row.pop("expires_us")), **row} for row in rows]
+
+
+def _frozen(moment: Moment) -> Rows:
+    rows = frozen(moment)
+    return [{"left_at": spoken(row.pop("left_us")), "scored_at": spoken(row.pop("scored_us")), **row} for row in rows]
+
+
+LISTS: dict[str, List] = {
+    "say_do_gap": List("promoters, and whether they spoke up within 90 days",
+                       ("surveys", "advocacy_acts|referrals"), say_do_gap),
+    "hidden_advocates": List("who speaks up, or is likely to, and was never asked or thanked",
+                             ("advocacy_acts|referrals",), hidden_advocates),
+    "advocates_at_risk": List("advocates who may leave", ("advocacy_acts|referrals",), advocates_at_risk),
+    "care_needs": List("needs of advocates, and the first that is not met",
+                       ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
+    "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
+    "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
+    "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
+                          lambda moment: drivers(moment.scores)),
+    "trading": List("how orders and spend per order of regular customers changed, and why",
+                    ("transactions",), trading_states),
+    "retention_curve": List("share of new customers who come back on day k, and from it on",
+                            ("usage_events|transactions",), _curve),
+    "survival": List("share of stays that last longer than k days",
+                     ("subscriptions|usage_events|transactions",), _survival),
+    "health_overrides": List("health scores set by hand that have not expired", ("health_overrides",), _overrides),
+    "health_frozen": List("the last health score of who left in 28 days", ("subscriptions",), _frozen),
+}  # fmt: skip
+
+
+def list_meanings() -> Sequence[dict[str, str]]:
+    """Names and meanings of all lists."""
+    return [{"list": name, "holds": found.meaning, "needs": ", ".join(found.needs)} for name, found in LISTS.items()]

@@ -1,0 +1,229 @@
+"""Lists behind the figures: who said and did not do, who is hidden, who may be lost, what is needed."""
+
+from __future__ import annotations
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+import pytest
+from metric_examples import INSTANT_US, company, one
+
+from features.contract import DAY_US
+from features.errors import UsageError
+from features.examples import answers
+from features.listings import LISTS, list_meanings, listed
+from features.moment import Moment
+from features.quadrants import NAMES, quadrants
+
+
+def rows_of(name, rows, scores=None):
+    return listed(Moment(company(rows), INSTANT_US, scores), name)
+
+
+def scored(**columns):
+    return nw.from_native(pl.DataFrame(columns).lazy())
+
+
+def test_the_say_do_gap_names_promoters_and_agrees_with_the_figure():
+    rows = {
+        "surveys": [{**row, "customer_id": c, "invited_at": -150}
+                    for c, row in zip("abcde", answers("nps", [9, 10, 9, 10, 9], 0, 10), strict=True)],
+        "advocacy_acts": [{"customer_id": "c", "occurred_at": -100, "kind": "review"}],
+    }  # fmt: skip
+    found = rows_of("say_do_gap", rows)
+    assert [(row["customer_id"], row["has_acted"]) for row in found] == [
+        ("a", False), ("b", False), ("d", False), ("e", False), ("c", True)]  # fmt: skip
+    assert one(rows, "say_do_rate").value == pytest.approx(100 * np.mean([row["has_acted"] for row in found]))
+
+
+ACTS = {
+    "advocacy_acts": [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in "abc"],
+    "asks": [{"customer_id": "b", "asked_at": -90, "kind": "review"}],
+    "recognitions": [{"customer_id": "c", "occurred_at": -9, "kind": "thanks"}],
+}
+
+
+def test_a_hidden_advocate_speaks_up_and_was_never_asked_or_thanked():
+    assert [row["customer_id"] for row in rows_of("hidden_advocates", ACTS)] == ["a"]
+
+
+def test_with_scores_the_likeliest_tenth_is_hidden_too():
+    people = [f"c{n:02}" for n in range(20)]
+    rows = {**ACTS, "customers": [{"customer_id": c, "created_at": -99} for c in people]}
+    scores = scored(customer_id=people, advocacy_score=[float(n) for n in range(20)])
+    assert [row["customer_id"] for row in rows_of("hidden_advocates", rows, scores)] == ["a", "c19", "c18"]
+
+
+def test_advocates_at_risk_are_told_by_the_scores_with_what_they_pay():
+    rows = {**ACTS, "subscriptions": [{"customer_id": c, "started_at": -99, "mrr": 7} for c in "ab"]}
+    scores = scored(customer_id=["a", "b", "x"], churn_band=["high", "low", "high"], churn_probability=[0.4, 0.1, 0.9])
+    (found,) = rows_of("advocates_at_risk", rows, scores)
+    assert found == {"customer_id": "a", "tier": "active", "churn_band": "high", "churn_probability": 0.4, "mrr": 7.0}
+
+
+def test_the_first_need_that_is_not_met_is_named_in_the_order_of_the_list():
+    rows = {
+        "advocacy_acts": [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in "ab"],
+        "recognitions": [{"customer_id": "a", "occurred_at": -9, "kind": "thanks"}],
+        "tickets": [{"customer_id": "b", "opened_at": -30, "resolved_at": -29, "first_response_at": -30}],
+    }
+    found = {row["customer_id"]: row for row in rows_of("care_needs", rows)}
+    assert (found["a"]["first_unmet_need"], found["a"]["respect"], found["a"]["gratitude"]) == ("recognition", None, 1)
+    assert (found["b"]["first_unmet_need"], found["b"]["respect"]) == ("gratitude", 1)
+
+
+def order(customer, at, amount, **more):
+    return {"customer_id": customer, "occurred_at": -at, "amount": amount, "kind": "purchase", **more}
+
+
+def test_trading_down_is_told_with_its_states_its_split_and_what_it_looks_like():
+    rows = {"transactions": [
+        *(order("down", 95 + n, 50.0, category="a", discount=0) for n in range(4)),
+        *(order("down", 5 + n, 10.0, category="a", discount=3) for n in range(16)),
+        *(order("watch", 100 + n, 50.0 + n) for n in range(3)), *(order("watch", 10 + n, 37.5 + n) for n in range(4)),
+        *(order("same", at, 20.0) for at in (10, 20, 30, 100, 110, 120)),
+        order("new", 5, 10.0),
+    ]}  # fmt: skip
+    found = {row["customer_id"]: row for row in rows_of("trading", rows)}
+    assert {c: (row["frequency"], row["spend"], row["flag"]) for c, row in found.items()} == {
+        "down": ("up", "down", "trading_down"), "watch": ("up", "down", "watch"), "same": ("flat", "flat", None)
+    }  # fmt: skip
+    assert found["down"]["sub_reason"] == "cheaper_alternative"
+    for row in found.values():
+        assert row["by_frequency"] + row["by_spend"] == pytest.approx(row["change"], abs=1e-9)
+
+
+def test_topics_and_reasons_are_counted():
+    talk = {"feedback": [{"source": "own_site", "occurred_at": at, "topic": topic} for topic, before, now in
+                         (("price", 5, 40), ("support", 50, 12)) for at, n in ((-10, before), (-3, now))
+                         for _ in range(n)]}  # fmt: skip
+    found = {row["topic"]: row for row in rows_of("topics", talk)}
+    assert (found["price"]["this_week"], found["price"]["week_before"]) == (40, 5)
+    assert found["price"]["log_odds"] > 0 > found["support"]["log_odds"]
+    recorded = ({"cancel_reason": "price"}, {"cancel_reason": "price", "is_voluntary": False}, {})
+    left = {"subscriptions": [{"started_at": -99, "ended_at": -9, "mrr": 1, **more} for more in recorded]}
+    assert rows_of("churn_reasons", left) == [
+        {"reason": "price", "customers": 2, "involuntary": 1},
+        {"reason": "not recorded", "customers": 1, "involuntary": 0},
+    ]
+
+
+def override(customer, score, set_at, expires_at):
+    return {"customer_id": customer, "score": score, "reason": "known dispute", "set_by": "kim", "set_at": set_at,
+            "expires_at": expires_at}  # fmt: skip
+
+
+def test_an_override_expires_and_never_changes_the_score():
+    used = [
+        {"customer_id": f"c{n}", "occurred_at": -1 - day, "event": "open"} for n in range(5) for day in range(0, 56, 2)
+    ]
+    rows = {"usage_events": used}
+    more = {**rows, "health_overrides": [
+        override("c0", 90, -30, -1), override("c1", 20, -30, 9), override("c1", 30, -20, 9), override("c2", 80, 1, 9),
+        override("c3", 80, -9, 0),
+    ]}  # fmt: skip
+    (found,) = rows_of("health_overrides", more)
+    assert (found["customer_id"], found["score"], found["band"], found["set_by"]) == ("c1", 30, "at_risk", "kim")
+    assert one(more, "health_score") == one(rows, "health_score")
+
+
+def test_who_has_left_keeps_the_score_of_the_monday_before():
+    used = [{"customer_id": "gone", "occurred_at": -12 - day, "event": "open"} for day in range(0, 56, 2)]
+    rows = {"usage_events": used, "subscriptions": [
+        {"customer_id": "gone", "started_at": -300, "ended_at": -10, "mrr": 5},
+        {"customer_id": "stays", "started_at": -300, "mrr": 5},
+    ]}  # fmt: skip
+    (found,) = rows_of("health_frozen", rows)
+    assert found["customer_id"] == "gone"
+    later = listed(Moment(company(rows), INSTANT_US + 14 * DAY_US), "health_frozen")
+    assert later == [found]
+
+
+def test_a_list_that_is_not_there_or_cannot_be_made_is_said():
+    with pytest.raises(UsageError, match="did you mean 'trading'"):
+        rows_of("tradin", ACTS)
+    with pytest.raises(UsageError, match="needs surveys"):
+        rows_of("say_do_gap", ACTS)
+    assert {row["list"] for row in list_meanings()} == LISTS.keys()
+
+
+def test_quadrants_keep_who_is_near_a_border():
+    draw = np.random.default_rng(3)
+    value, brought = draw.normal(size=200), draw.normal(size=200)
+    before = quadrants(value, brought)
+    nudged = quadrants(value + draw.normal(0, 0.02, 200), brought, before)
+    free = quadrants(value + draw.normal(0, 0.02, 200), brought)
+    assert (nudged != before).sum() <= (free != before).sum()
+    assert {NAMES[code] for code in before} == set(NAMES)
+    far = quadrants(-value, brought, before)
+    assert (far != before).mean() > 0.8
+
+
+SNAPSHOT = {
+    "customer_id": [f"c{n}" for n in range(40)],
+    "clv_margin": [100.0 + 10 * n for n in range(40)],
+    "churn_reasons": [
+        [{"family": "usage", "feature": "f", "value": "1", "contribution": 0.5 + 0.01 * n},
+         {"family": "support", "feature": "g", "value": "2", "contribution": -0.1}] for n in range(40)
+    ],
+}  # fmt: skip
+
+
+def test_metrics_that_rest_on_a_model_come_from_the_scores_of_a_snapshot():
+    sales = [order(f"c{n}", 95 - n % 2 * 40, 10.0, gross_margin=5.0) for n in range(40)]
+    spending = {"kind": "sales", "started_at": -180, "ended_at": 0, "amount": 8000}
+    rows = {
+        "transactions": sales,
+        "customers": [{"customer_id": f"c{n}", "created_at": -50 if n < 8 else -400} for n in range(40)],
+        "costs": [spending],
+        "capex": [{"started_at": -100, "ended_at": -1, "category": "x", "amount": 990}],
+        "referrals": [{"advocate_id": f"c{n}", "prospect_id": f"c{n + 1}", "invited_at": -110} for n in range(30, 39)],
+    }
+    found = {name: one(rows, name, scores=scored(**SNAPSHOT)) for name in
+             ("clv_margin", "clv_to_cac", "clv_per_capex", "value_quadrants", "churn_drivers")}  # fmt: skip
+    assert found["clv_margin"].value == pytest.approx(295)
+    assert found["clv_to_cac"].value == pytest.approx(295 / (4000 / 8))
+    assert found["clv_per_capex"].status == "ok"
+    assert 0 < found["value_quadrants"].value <= 50
+    assert found["churn_drivers"].value == 1.0  # usage before support in every draw
+    assert all(e.ci_low is not None for e in found.values())
+    drawn = listed(Moment(company(rows), INSTANT_US, scored(**SNAPSHOT)), "churn_drivers")
+    assert [(row["family"], row["raised"]) for row in drawn] == [("usage", 1.0), ("support", 0.0)]
+    without = {name: one(rows, name) for name in found}
+    assert {e.status for e in without.values()} == {"not_applicable"}
+    assert {e.reason for e in without.values()} == {"no_model"}
+
+
+def test_capital_expenditure_is_that_of_the_last_full_quarter():
+    """The instant is 2024-10-04: the quarter is July to September, 92 days; customers are worth 11,800 in all."""
+    rows = {
+        "transactions": [order(f"c{n}", 50, 10.0) for n in range(40)],
+        "capex": [{"started_at": -95, "ended_at": 89, "category": "x", "amount": 1840}],
+    }
+    assert one(rows, "clv_per_capex", scores=scored(**SNAPSHOT)).value == pytest.approx(11_800 / 920)
+
+
+def test_registered_sources_are_covered_when_their_feedback_arrives_in_time():
+    from features.moment import Settings
+
+    rows = {"feedback": [{"source": "google", "occurred_at": -9}, {"source": "trustpilot", "occurred_at": -9,
+                         "ingested_at": -1}, {"source": "amazon", "occurred_at": -40}]}  # fmt: skip
+    registered = Settings(feedback_sources=("google", "trustpilot", "amazon", "social"))
+    found = one(rows, "source_coverage", settings=registered)
+    assert (found.value, found.n, found.status) == (25.0, 4, "ok")
+
+
+def test_a_forecast_serves_persistence_unless_it_beats_it_and_covers_what_it_says():
+    from features.forecast import forecast
+
+    draw, inside = np.random.default_rng(9), []
+    walk = forecast(np.cumsum(draw.normal(0, 0.05, 100)), 4)
+    for _ in range(60):
+        tone = 0.3 + draw.normal(0, 0.1, 104)
+        found = forecast(tone[:100], 4)
+        inside.append(found.low <= tone[100:].mean() <= found.high)
+        assert found.is_persistence == (found.skill <= 0)
+    assert 0.6 < np.mean(inside) < 0.95
+    assert found.skill > 0.1  # noise about a level is drawn back to it
+    assert walk.skill < 0.2
+    assert forecast(np.full(20, 0.1), 4) is None
