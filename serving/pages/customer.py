@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serving import answers
-from serving.columns import MODELS
+from serving.columns import EXTRA, MODELS
 from serving.pages import drawing
 from serving.pages.overview import served_us
 from serving.pages.weeks import history
@@ -42,6 +42,9 @@ class Profile:
 
     answer: Mapping[str, Any]
     reasons: Mapping[str, Sequence[ReasonBar]]
+    changes: Mapping[str, Sequence[ReasonBar]]
+    extra: Sequence[str]
+    """Further models that say something of this customer."""
     weeks: Sequence[Mapping[str, Any]]
     trends: Mapping[str, Trend | None]
 
@@ -53,6 +56,8 @@ def profile(store: Store, home: Path, customer_id: str) -> Profile:
     return Profile(
         answer=answer,
         reasons={model: bars(answer[f"{model}_reasons"] or []) for model in MODELS},
+        changes={model: bars(answer[f"{model}_changes"] or []) for model in MODELS},
+        extra=[model for model in EXTRA if answer.get(f"{model}_status")],
         weeks=weeks,
         trends={
             "churn": _trend(weeks, "churn_probability", 100.0),

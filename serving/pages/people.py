@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
 
+from features.contract import ACT_KINDS
 from serving import answers
 from serving.problems import Problem, from_validation
 from serving.schemas import AdvocatesSearch, AtRiskSearch
@@ -52,12 +53,16 @@ class Listing:
 
 def candidates(store: Store, query: QueryParams) -> Listing:
     """Return candidates to be asked; raises the problems of the API."""
-    choices = [*_profile_choices(store, query), Choice("tier", TIERS[::-1], query.get("tier", ""))]
+    choices = [
+        *_profile_choices(store, query),
+        Choice("tier", TIERS[::-1], query.get("tier", "")),
+        Choice("kind", ACT_KINDS, query.get("kind", "")),
+    ]
     minimum, excluded = query.get("minimum_score", ""), query.get("include_ineligible") == "1"
     asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     if minimum:
         asked["minimum_score"] = _number(minimum)
-    request = _checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
+    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
     kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
     return _listing(answers.search_advocates(store, request), choices, kept, query)
 
@@ -66,7 +71,7 @@ def at_risk(store: Store, query: QueryParams) -> Listing:
     """Return customers at risk; raises the problems of the API."""
     choices = [*_profile_choices(store, query), Choice("band", BANDS, query.get("band", ""))]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
-    request = _checked(AtRiskSearch, {**asked, **_place(query)})
+    request = checked(AtRiskSearch, {**asked, **_place(query)})
     return _listing(answers.search_at_risk(store, request), choices, {}, query)
 
 
@@ -117,7 +122,8 @@ def _number(text: str) -> float:
         raise Problem("invalid_value", "Give a number from 0 to 100", "minimum_score") from error
 
 
-def _checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
+def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
+    """Return a request of the API made of what came with a form or an address; raises the problem `invalid_value`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -16,16 +16,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from serving.access import LOGIN, PAGE, caller_of, session_token
+from serving.advocates import EXCLUSIONS
+from serving.asked import record_ask, record_outcome
 from serving.database import keys
 from serving.database.audit import entry
 from serving.pages.champions import FIGURES, card, judged
 from serving.pages.customer import profile
 from serving.pages.measures import SPLITS, chapters, measured
 from serving.pages.overview import overview
-from serving.pages.people import at_risk, candidates
-from serving.pages.session import check_sender, signed_in, signed_out, target
-from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, page, problem_page
+from serving.pages.people import at_risk, candidates, checked
+from serving.pages.session import check_sender, signed_in, signed_out, target, with_query
+from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, customer_url, page, problem_page
 from serving.problems import Problem, where
+from serving.schemas import AskOutcome, AskRecord
 from serving.store import now_us
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from serving.access import Gate
+    from serving.access import Caller, Gate
     from serving.store import Store
 
     View = Callable[[Request], Response]
@@ -69,6 +72,8 @@ class Pages:
             Route(LOGIN, self._shown(self.login), methods=["GET"]),
             Route(LOGIN, self._taken(self.sign_in), methods=["POST"]),
             Route("/app/logout", self._taken(self.sign_out), methods=["POST"]),
+            Route("/app/asks", self._taken(self.record_ask), methods=["POST"]),
+            Route("/app/outcomes", self._taken(self.record_outcome), methods=["POST"]),
             *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
         ]
 
@@ -130,13 +135,36 @@ class Pages:
             keys.sign_out(self._store.database, token)
         return signed_out()
 
+    def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Record an ask, and go back to where it was made; who must not be asked is told there."""
+        caller = writer(request)
+        given = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
+        back = target(sent.get("back") or customer_url(given["customer_id"]))
+        try:
+            record_ask(self._store, checked(AskRecord, given), caller)
+        except Problem as problem:
+            if problem.exclusion is None:
+                raise
+            return RedirectResponse(with_query(back, refused=problem.exclusion), 303)
+        return RedirectResponse(with_query(back, done="recorded"), 303)
+
+    def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Record what came of an ask, and go back to the customer."""
+        caller = writer(request)
+        given = {name: sent.get(name, "") for name in ("ask_id", "outcome")}
+        record_outcome(self._store, checked(AskOutcome, given), caller)
+        return RedirectResponse(with_query(target(sent.get("back")), done="outcome"), 303)
+
     async def served(self, _: Request) -> Response:
         """Which week is served, for a page that has been open for a while."""
         week = self._store.portfolio.freshness(now_us()) if self._store.is_ready else None
         return JSONResponse({"served": f"{week['as_of']}/{week['revision']}" if week else None}, headers=HEADERS)
 
     def _page(self, request: Request, template: str, **values: Any) -> Response:
-        return page(request, template, values, store=self._store, here=template)
+        state = {name: request.query_params.get(name) for name in ("done", "refused")}
+        told = {"done": state["done"] if state["done"] in DONE else None}
+        told["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
+        return page(request, template, {**told, **values}, store=self._store, here=template)
 
     def _note(self, request: Request, action: str, **other: Any) -> None:
         """Tell the audit log who has seen whom."""
@@ -154,7 +182,7 @@ class Pages:
         """Candidates to be asked."""
         found = candidates(self._store, request.query_params)
         self._note(request, "listed", rows=len(found.answer["candidates"]))
-        return self._page(request, "candidates", found=found, done=_done(request))
+        return self._page(request, "candidates", found=found)
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""
@@ -169,7 +197,7 @@ class Pages:
             raise Problem("unknown_customer")
         found = profile(self._store, self._home, customer_id)
         self._note(request, "looked", customer_id=customer_id, rows=1)
-        return self._page(request, "customer", found=found, done=_done(request))
+        return self._page(request, "customer", found=found)
 
     def metrics(self, request: Request) -> Response:
         """All metrics by chapter."""
@@ -193,9 +221,12 @@ class Pages:
         return self._page(request, "card", card=Markup(shown), name=request.path_params["name"])
 
 
-def _done(request: Request) -> str | None:
-    done = request.query_params.get("done")
-    return done if done in DONE else None
+def writer(request: Request) -> Caller:
+    """Return who sends a form that writes; raises the problem `forbidden` for a key that may only read."""
+    caller = caller_of(request.scope)
+    if not caller.may("write"):
+        raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
+    return caller
 
 
 async def static(request: Request) -> Response:

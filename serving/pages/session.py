@@ -8,7 +8,7 @@ is taken where the browser says that our own page sent it (`Sec-Fetch-Site`, els
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
@@ -42,6 +42,17 @@ def target(text: str | None) -> str:
     path = urlsplit(text or "").path
     is_ours = (path == PAGE or path.startswith(f"{PAGE}/")) and ".." not in path and path != LOGIN
     return text if text and is_ours and text.startswith(PAGE) and text.isprintable() else PAGE
+
+
+def with_query(address: str, **added: str) -> str:
+    """Return an address of ours with parameters added, each of them once; what was told before is gone.
+
+    >>> with_query("/app/candidates?segment=a&done=recorded", refused="quota")
+    '/app/candidates?segment=a&refused=quota'
+    """
+    parts = urlsplit(address)
+    held = {name: value for name, value in parse_qsl(parts.query) if name not in {"done", "refused"}}
+    return parts._replace(query=urlencode({**held, **added})).geturl()
 
 
 def signed_in(request: Request, token: str, to: str) -> Response:

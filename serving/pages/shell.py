@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import Response
 
+from features.contract import ACT_KINDS
 from features.words import family, told
 from serving.pages.measures import entries
 from serving.pages.speech import LANGUAGES, Speech, preferred, speech
@@ -59,7 +61,12 @@ HEADERS = {
 }
 TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "internal", "unauthorised", "forbidden"}
 """Problems that have a text of their own; all others read as `invalid_value`."""
-ALIKE = {"store_unavailable": "unavailable", "method_not_allowed": "unknown_route", "too_many_requests": "unavailable"}
+ALIKE = {
+    "unknown_ask": "unknown_customer",
+    "store_unavailable": "unavailable",
+    "method_not_allowed": "unknown_route",
+    "too_many_requests": "unavailable",
+}
 _log = logging.getLogger("vouch.pages")
 
 
@@ -76,7 +83,14 @@ def templates() -> jinja2.Environment:
     )
     environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words, family=_family)
     environment.globals.update(
-        asset=asset, languages=LANGUAGES, views=VIEWS, metric_name=metric_name, metric_lang=_metric_lang
+        asset=asset,
+        ask_id=_ask_id,
+        kinds=ACT_KINDS,
+        languages=LANGUAGES,
+        views=VIEWS,
+        metric_name=metric_name,
+        metric_lang=_metric_lang,
+        model_name=_model_name,
     )
     return environment
 
@@ -108,9 +122,19 @@ def _family(name: str, t: Speech) -> str:
     return family(name, t.language)
 
 
+def _ask_id() -> str:
+    """A name for an ask, given with the form, so that sending the form twice records one ask."""
+    return f"app-{uuid.uuid4().hex}"
+
+
 def metric_name(t: Speech, metric_id: str) -> str:
     """Return the name of a metric in a language, or as the catalogue has it."""
     return t.get(f"metric.{metric_id}", entries()[metric_id]["name"] if metric_id in entries() else metric_id)
+
+
+def _model_name(t: Speech, name: str) -> str:
+    """Return the name of a model in a language; a company's own model has none but its own."""
+    return t.get(f"models.{name}", name.replace("_", " "))
 
 
 def _metric_lang(t: Speech, metric_id: str) -> Markup:
@@ -160,6 +184,7 @@ def page(
             fresh=_freshness(store) if caller else None,
             caller=caller,
             is_open=caller is not None and caller.key_id is None,
+            may_write=caller is not None and caller.may("write"),
             **values,
         )
     )
