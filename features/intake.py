@@ -15,7 +15,7 @@ from features.databases import Schema, attach, copy_schema, is_duckdb_file, rela
 from features.engine import OWN, Connection, close_off, first_line, unreadable
 from features.errors import ConfigurationError, SourceUnreadable
 from features.language import LEXICON_VERSION
-from features.mapping import plans
+from features.mapping import plans, with_recorded
 from features.project import POSTGRES
 from features.reading import family_of, quoted, raw
 from features.relations import ROW, Relation, file_sources, inspected, numbered
@@ -50,7 +50,10 @@ def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -
     read, digests = {}, {}
     for name in sorted(filter(wanted.__contains__, files)):
         read[name], digests[name] = inspected(files[name])
-    parts = [part for source in [*read.values(), *copies.values()] for part in source.parts]
+    recorded = {name: inspected(source) for name, source in file_sources(None, project.recorded).items()}
+    digests |= {f"recorded {name}": digest for name, (_, digest) in recorded.items()}
+    sources = [*read.values(), *copies.values(), *(source for source, _ in recorded.values())]
+    parts = [part for source in sources for part in source.parts]
     close_off(connection, parts, folders)
     relations = {
         name: _table_relation(connection, project, name, sql) for name, sql in tables.items() if name in wanted
@@ -61,7 +64,8 @@ def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -
     for name, relation in relations.items():
         _show(connection, name, relation)
     planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
-    return planned, _base(project, digests)
+    here = {name: _file_relation(connection, source) for name, (source, _) in recorded.items()}
+    return with_recorded(planned, here), _base(project, digests)
 
 
 class _Wanted:

@@ -6,7 +6,7 @@ that cannot be meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.contract import ACTIVITY_TABLES, TABLES
@@ -31,6 +31,21 @@ class Plan:
     relation: Relation
     inputs: Mapping[str, Input]
     warnings: tuple[str, ...] = ()
+    recorded: Plan | None = None
+    """Rows of the same table that the service has recorded; they are read beside the company's own."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the contract that are handed over, by the company or by the service."""
+        given = {*self.inputs, *(self.recorded.inputs if self.recorded else ())}
+        return [name for name in self.table.columns if name in given]
+
+
+def with_recorded(planned: Mapping[str, Plan], relations: Mapping[str, Relation]) -> dict[str, Plan]:
+    """Return the plans with what the service has recorded, in relations that are named like the tables."""
+    also = {name: _plan(TABLES[name], TableMapping(), relation) for name, relation in relations.items()}
+    both = {name: replace(plan, recorded=also.get(name)) for name, plan in planned.items()}
+    return {name: both.get(name) or also[name] for name in TABLES if name in both or name in also}
 
 
 def plans(project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]) -> dict[str, Plan]:

@@ -76,7 +76,8 @@ class Kept:
 
 def is_by_part(plan: Plan) -> bool:
     """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables."""
-    return len(plan.relation.parts) > 1 and not plan.table.references and plan.table.name not in REFERRED
+    is_apart = not plan.table.references and plan.table.name not in REFERRED and plan.recorded is None
+    return is_apart and len(plan.relation.parts) > 1
 
 
 def stage_parts(bench: Bench, plan: Plan) -> Outcome:

@@ -72,6 +72,8 @@ class Project:
     hidden_below: int | None = None
     store: str | None = field(default=None, repr=False)
     tracking: str | None = field(default=None, repr=False)
+    recorded: Mapping[str, str] = field(default_factory=dict)
+    """Files with rows that the service has recorded, by table: they are read beside the company's own."""
     memory_limit: str = "4GB"
     threads: int | None = None
 

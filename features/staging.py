@@ -93,6 +93,10 @@ def parse(bench: Bench, plan: Plan) -> int:
         raise
     except duckdb.Error as error:
         raise _column_unreadable(bench, plan, error) from error
+    if plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
+        also, row = plan.recorded, f"-1 - {quoted(ROW)}"
+        query = check_sql(also.table, also.inputs, also.relation.sql, row, str(bench.now_us))
+        bench.rows(f"INSERT INTO {parsed(plan.table.name)} BY NAME {query}")
     return tombstones.leave_out(bench.connection, plan.table, parsed(plan.table.name)) if bench.erased else 0
 
 
@@ -194,7 +198,7 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
     table, name = plan.table, plan.table.name
     empty = _columns_of_wrong_type(bench, plan)
     repeated = _repeated(bench, table)
-    targets = references(table, plan.inputs, there)
+    targets = references(table, plan.columns, there)
     if name in TEXTS:
         judge_texts(bench.connection, table, f"(SELECT * FROM {accepted(name)})")
     query = contract_form(
@@ -213,7 +217,7 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
         f"FROM {parsed(name)}"
     )
-    columns = tuple(column for column in plan.inputs if column not in empty)
+    columns = tuple(column for column in plan.columns if column not in empty)
     told = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
     return Outcome(report, accepted_until_us, future_from_us, columns, told)
 

@@ -36,7 +36,7 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
     scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
-    asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row)]
+    asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
     changes = portfolio.changes.at(row) if portfolio.changes else {}
     return {
         **portfolio.freshness(now_us()),

@@ -20,7 +20,7 @@ from serving.fatigue import ASKED, CODES, OPEN, QUOTA, REFUSED, Ask, resting, un
 from serving.groups import Groups
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from serving.listing import Places, Ranked
     from serving.mapped import Customers, Rows
@@ -141,9 +141,9 @@ class Asking:
         code = resting(self.of(customer_id, row), self.policy.caps, now_us)
         codes[self.ranked.place_of[row]] = -1 if code is None else CODES.index(code)
 
-    def of(self, customer_id: str, row: int) -> list[Ask]:
+    def of(self, customer_id: str, row: int, profile: Mapping[str, Any] | None = None) -> list[Ask]:
         """All asks of one customer, those of the data and those recorded here, the latest last."""
-        held = self.customers.at(row).get("asks") or ()
+        held = (profile or self.customers.at(row)).get("asks") or ()
         known = (Ask(customer_id=customer_id, **{name: ask[name] for name in OF_AN_ASK}) for ask in held)
         both = united(known, self.recorded.get(customer_id, {}).values())
         return sorted(both.values(), key=lambda ask: (ask.asked_us, ask.ask_id))

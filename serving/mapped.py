@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,18 @@ class Rows:
 
     def at(self, row: int) -> dict[str, Any]:
         """One row as plain data."""
-        place = int(np.searchsorted(self.starts, row, side="right")) - 1
-        found: dict[str, Any] = self.batches[place].slice(row - int(self.starts[place]), 1).to_pylist()[0]
-        return found
+        place = bisect.bisect_right(self._firsts, row) - 1
+        at = row - self._firsts[place]
+        return {name: column[at].as_py() for name, column in self._columns[place]}
+
+    @cached_property
+    def _firsts(self) -> list[int]:
+        return [int(start) for start in self.starts[:-1]] or [0]
+
+    @cached_property
+    def _columns(self) -> list[list[tuple[str, pa.Array]]]:
+        """Columns of each batch: taking them one by one is twice as fast as a slice of the batch."""
+        return [list(zip(self.schema.names, batch.columns, strict=True)) for batch in self.batches]
 
     def only(self, names: Sequence[str]) -> Rows:
         """The same rows with some of the columns, as far as they are there."""

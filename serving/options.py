@@ -57,7 +57,8 @@ def instant(given: str | None) -> int | None:
 
 
 def project(data: str | None) -> Project:
-    """Return where the data are; raises UsageError or ConfigurationError where that cannot be told."""
+    """Return where the data are, with what the service has recorded; raises the errors of who cannot be read."""
     from features.project import load_project
+    from serving.recorded import with_recorded
 
-    return load_project(data)
+    return with_recorded(load_project(data))

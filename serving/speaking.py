@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from features.words import words
@@ -20,11 +21,17 @@ FIRST: Mapping[str, str] = {
 """What the care index asks for before an ask, in words."""
 
 
+@lru_cache(100_000)
+def _words(feature: str, value: str) -> str:
+    """A reason in words; the same few values come again and again."""
+    return words(feature, value)
+
+
 def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:
     """Reasons with their words, the largest first."""
     if reasons is None:
         return None
-    return [{**reason, "words": words(reason["feature"], reason["value"])} for reason in reasons[:limit]]
+    return [{**reason, "words": _words(reason["feature"], reason["value"])} for reason in reasons[:limit]]
 
 
 def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:

@@ -86,7 +86,7 @@ asks = Table(
     Column("propensity", Double),
     Column("is_randomised", Boolean),
     Column("key_id", Text),
-    Column("version", BigInteger, nullable=False, index=True),  # the mark when the row was written last
+    Column("version", BigInteger, nullable=False, index=True, default=0),  # the mark when it was written last
 )
 overrides = Table(
     "overrides",

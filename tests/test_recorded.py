@@ -1,0 +1,97 @@
+"""Asks and overrides that the service recorded: united with the company's own by key and by when they became known."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hand_published import MONDAY, customer, publish
+from sqlalchemy import insert
+
+from features.asof import view
+from features.contract import DAY_US
+from features.project import Project
+from features.sources import open_tables, stage
+from serving.access import EVERYBODY
+from serving.database.asks import Wanted, record, set_outcome
+from serving.database.connection import Database
+from serving.database.tables import overrides
+from serving.database.weeks import bring
+from serving.policy import load_policy
+from serving.recorded import with_recorded
+
+NOW = MONDAY + DAY_US
+SIZES = {"segment": {}, "region": {}}
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A company that keeps asks of its own, and whose service has recorded two."""
+    data, home = tmp_path / "data", tmp_path / "home"
+    data.mkdir()
+    day = MONDAY - 300 * DAY_US
+    times = {"created_at": [day] * 2, "occurred_at": [MONDAY - DAY_US] * 2}
+    pl.DataFrame({"customer_id": ["a", "b"], "created_at": times["created_at"]}).with_columns(
+        pl.from_epoch("created_at", "us")
+    ).write_parquet(data / "customers.parquet")
+    pl.DataFrame({"customer_id": ["a", "b"], "occurred_at": times["occurred_at"], "event": ["login"] * 2}).with_columns(
+        pl.from_epoch("occurred_at", "us")
+    ).write_parquet(data / "usage_events.parquet")
+    (data / "asks.csv").write_text("ask_id,customer_id,asked_at,kind\nown,a,2026-05-01,review\n")
+    publish(home, people=[customer("a"), customer("b")])
+    database = Database(home)
+    bring(database, home, NOW)
+    for name, who, after in (("crm 1", "a", 0), ("crm 2", "b", 1)):
+        wanted = Wanted(name, who, "referral", {"segment": None, "region": None}, None, None, False)
+        assert record(database, wanted, load_policy(), SIZES, EVERYBODY, NOW + after).is_new
+    set_outcome(database, "crm 1", "accepted", EVERYBODY, NOW + 5 * DAY_US)
+    database.close()
+    return Project(home=home, location=str(data))
+
+
+def asks_at(project: Project, as_of_us: int) -> dict[str, str | None]:
+    tables = open_tables(stage(with_recorded(project), NOW + 30 * DAY_US))
+    rows = view(tables, "asks", as_of_us).select("ask_id", "outcome").collect("polars").to_native()
+    return dict(rows.iter_rows())
+
+
+def test_the_batch_sees_asks_of_both_from_when_they_were_known(project):
+    assert asks_at(project, NOW) == {"own": None}
+    assert asks_at(project, NOW + DAY_US) == {"own": None, "crm 1": None, "crm 2": None}
+    assert asks_at(project, NOW + 6 * DAY_US) == {"own": None, "crm 1": "accepted", "crm 2": None}
+
+
+def test_what_is_recorded_is_part_of_the_fingerprint_of_the_input(project):
+    later = NOW + 30 * DAY_US
+    before = stage(project, later).fingerprint
+    first = stage(with_recorded(project), later).fingerprint
+    assert first == stage(with_recorded(project), later).fingerprint != before
+    database = Database(project.home)
+    set_outcome(database, "crm 2", "declined", EVERYBODY, NOW + 6 * DAY_US)
+    database.close()
+    assert stage(with_recorded(project), later).fingerprint != first
+
+
+def test_an_ask_that_both_hold_is_one(project):
+    asks = project.home.parent / "data" / "asks.csv"
+    asks.write_text("ask_id,customer_id,asked_at,kind\ncrm 1,a,2026-11-17,referral\n")
+    assert asks_at(project, NOW + 6 * DAY_US) == {"crm 1": "accepted", "crm 2": None}
+
+
+def test_a_company_without_such_tables_has_what_was_recorded(project):
+    (project.home.parent / "data" / "asks.csv").unlink()
+    database = Database(project.home)
+    row = {"customer_id": "a", "score": 80.0, "reason": "spoke with them", "set_by": "ann", "recorded_us": NOW}
+    with database.writing() as connection:
+        connection.execute(insert(overrides).values(**row, set_us=NOW, expires_us=NOW + 9 * DAY_US))
+    database.close()
+    staged = stage(with_recorded(project), NOW + 30 * DAY_US)
+    rows = view(open_tables(staged), "health_overrides", NOW + DAY_US).collect("polars").to_native()
+    assert rows["score"].to_list() == [80.0]
+    assert asks_at(project, NOW + DAY_US) == {"crm 1": None, "crm 2": None}
+    assert staged.report["tables"]["asks"]["quarantined"] == 0
+
+
+def test_without_a_store_nothing_is_read_and_none_is_made(tmp_path):
+    project = Project(home=tmp_path / "home", location=str(tmp_path))
+    assert with_recorded(project) is project
+    assert not (tmp_path / "home").exists()
