@@ -76,6 +76,7 @@ class Project:
     """Files with rows that the service has recorded, by table: they are read beside the company's own."""
     memory_limit: str = "4GB"
     threads: int | None = None
+    spark_master: str | None = None
 
 
 _FILE_KEYS: Mapping[str, type] = {
@@ -88,7 +89,7 @@ _FILE_KEYS: Mapping[str, type] = {
 }
 _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     "feedback": {"sources": list},
-    "engine": {"memory_limit": str, "threads": int},
+    "engine": {"memory_limit": str, "threads": int, "spark_master": str},
     "metrics": {"population": int, "hidden_below": int},
 }
 _TABLE_PARTS = ("columns", "constants", "epoch")
@@ -194,6 +195,7 @@ def _from_file(path: Path) -> Project:
         hidden_below=metrics.get("hidden_below"),
         memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
+        spark_master=engine.get("spark_master"),
     )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from features.project import Project
     from features.staging import Outcome
 
-__all__ = ["Staged", "open_tables", "stage", "tables_from_rows"]
+__all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 MANIFEST, REPORT = "manifest.json", "report.json"
@@ -239,10 +239,28 @@ def _opened(folder: Path) -> Staged:
     )
 
 
+def opened(project: Project, staged: Staged, engine: str) -> Tables:
+    """Open staged tables as the project would have it: within its limits, on its cluster."""
+    return open_tables(
+        staged,
+        engine,
+        memory_limit=project.memory_limit,
+        threads=project.threads,
+        spark_master=project.spark_master,
+    )
+
+
 def open_tables(
-    staged: Staged, engine: str = "duckdb", *, memory_limit: str = "4GB", threads: int | None = None
+    staged: Staged,
+    engine: str = "duckdb",
+    *,
+    memory_limit: str = "4GB",
+    threads: int | None = None,
+    spark_master: str | None = None,
 ) -> Tables:
     """Open staged tables as lazy frames of one engine: `duckdb`, `polars` or `spark`.
+
+    `spark_master` is the URL of a cluster; without it Spark's own configuration decides, by default this machine.
 
     Each file is compared with its digest first. Raises DataError where one is damaged, MissingExtra where the engine
     is not installed, UsageError where it is none of ours.
@@ -258,13 +276,15 @@ def open_tables(
         if "known_from_us" in facts:
             found = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
             partitions.setdefault(facts["table"], []).append(found)
-    scan = _scanner(engine, memory_limit, threads)
+    scan = _scanner(engine, memory_limit, threads, spark_master)
     frames = {name: scan(of) for name, of in paths.items()}
     kept = staged.folder.parent.parent / KEPT
     return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept)
 
 
-def _scanner(engine: str, memory_limit: str, threads: int | None) -> Callable[[Sequence[Path]], nw.LazyFrame[Any]]:
+def _scanner(
+    engine: str, memory_limit: str, threads: int | None, spark_master: str | None
+) -> Callable[[Sequence[Path]], nw.LazyFrame[Any]]:
     """What opens files of one table on an engine."""
     if engine == "duckdb":
         connection = duckdb.connect(":memory:", config={"memory_limit": memory_limit})
@@ -277,14 +297,15 @@ def _scanner(engine: str, memory_limit: str, threads: int | None) -> Callable[[S
 
         return lambda paths: nw.from_native(pl.scan_parquet(list(paths)))
     if engine == "spark":
-        session = _spark()
+        session = _spark(spark_master)
         return lambda paths: nw.from_native(session.read.parquet(*map(str, paths)))
     raise UsageError(f"There is no engine {engine!r}{did_you_mean(engine, ENGINES)}: {', '.join(ENGINES)}")
 
 
-def _spark() -> Any:
+def _spark(master: str | None) -> Any:
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise MissingExtra("The engine spark needs PySpark: pip install 'vouch[spark]'") from error
-    return SparkSession.builder.appName("vouch").getOrCreate()
+    builder = SparkSession.builder.appName("vouch")
+    return (builder.master(master) if master else builder).getOrCreate()

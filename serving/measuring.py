@@ -16,7 +16,7 @@ from features.measures import measure
 from features.moment import SEGMENTS, Moment, Settings
 from features.scanning import scan
 from features.sensitivity import sensitivity
-from features.sources import open_tables, stage
+from features.sources import opened, stage
 from serving.instants import spoken
 from serving.snapshot import published, read_snapshot
 
@@ -66,7 +66,7 @@ def answered(
     """Answer a question from a company's tables; metrics that rest on a model take the published scores."""
     progress("reading and checking the tables")
     staged = stage(project, now_us)
-    tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
+    tables = opened(project, staged, engine)
     as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
     progress(f"{spoken(as_of_us)}: metrics")
     name, found = _looked(tables, project, asked, as_of_us)

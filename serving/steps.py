@@ -12,6 +12,7 @@ import narwhals as nw
 from features.health import with_health
 from features.vectors import vectors
 from serving import changes, columns, movers, observing
+from serving.cluster import scored_on_workers
 from serving.followed import followed
 from serving.guards import Seen
 from serving.histories import Histories
@@ -24,12 +25,12 @@ from serving.streams import sink_ordered, stored_batches
 from serving.tiers import tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from features.asof import Tables
     from features.moment import Settings
-    from serving.scoring import Champion
+    from serving.scoring import Champion, Scored
     from serving.snapshot import Draft, Snapshot
 
 OF_CUSTOMERS = ("scores", "customers", "vectors", "changes")
@@ -40,6 +41,7 @@ OF_CUSTOMERS = ("scores", "customers", "vectors", "changes")
 class Work:
     """The steps of one week, each done once: what a killed run had done is taken up."""
 
+    home: Path
     draft: Draft
     as_of_us: int
     tables: Tables
@@ -87,9 +89,8 @@ class Work:
         done = 0
         with ExitStack() as opened:
             writers = {name: opened.enter_context(self.draft.table(name, schema)) for name, schema in schemas.items()}
-            for batch, profile in zip(rows, people, strict=True):
+            for batch, profile, scored in zip(rows, people, self._scored(), strict=True):
                 assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
-                scored = {name: score(champion, batch) for name, champion in self.champions.items()}
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
                     "customers": profile_table(profile, batch, past),
@@ -100,6 +101,16 @@ class Work:
                     writers[name].write_table(table)
                 done += len(batch)
                 self.progress(f"{spoken(self.as_of_us)}: {done:,} customers scored")
+
+    def _scored(self) -> Iterator[Mapping[str, Scored]]:
+        """The columns of each model, batch by batch: from the workers of the cluster where there is one."""
+        stored = self.draft.kept / "vectors.parquet"
+        if self.tables.engine == "spark":
+            scratch = self.draft.kept / "scored"
+            yield from scored_on_workers(self.tables, self.home, self.champions, stored, scratch)
+        else:
+            for batch in stored_batches(stored):
+                yield {name: score(champion, batch) for name, champion in self.champions.items()}
 
     def _movers(self) -> None:
         """Write who moved since the snapshot before."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from features.sources import open_tables, stage
+from features.sources import opened, stage
 from features.vectors import vectors
 from serving.columns import repeated
 from serving.instants import spoken
@@ -38,7 +38,7 @@ def write_vectors(
     """Write `customer_id`, `as_of` and all features of every customer known at an instant."""
     progress("reading and checking the tables")
     staged = stage(project, now_us)
-    tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
+    tables = opened(project, staged, engine)
     instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     progress(f"{spoken(instant)}: vectors")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from features.errors import SnapshotError, UsageError
 from features.measures import definition_fingerprint as measures_fingerprint
 from features.moment import NO_SETTINGS, Settings
 from features.project import version
-from features.sources import open_tables, stage
+from features.sources import opened, stage
 from features.vectors import definition_fingerprint
 from serving import columns, guards, snapshot
 from serving.difference import changed_inputs, difference
@@ -117,7 +117,7 @@ class Batch:
         before = self._before(as_of_us)
         origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
         with snapshot.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
-            work = Work(draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings)
+            work = Work(self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings)
             seconds, taken_up = work.run()
             self.progress(f"{spoken(as_of_us)}: guards")
             seen, fared = work.seen(), work.fared(self.home)
@@ -254,7 +254,7 @@ def _opened(
         sweep(project.home, "score")
         progress("reading and checking the tables")
         staged = stage(project, now_us)
-        tables = open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
+        tables = opened(project, staged, engine)
         batch = Batch(
             project.home, staged, tables, champions(project.home, tables), now_us, despite, progress, settings(project)
         )

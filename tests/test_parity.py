@@ -10,7 +10,7 @@ from features.contract import DAY_US
 from features.define import load_families
 from features.simulation.parameters import LAST_INSTANT_US
 from features.sources import open_tables
-from features.vectors import collect, vectors
+from features.vectors import collect, panel, vectors
 
 AS_OF_US = LAST_INSTANT_US - 28 * DAY_US
 BETWEEN_DAYS_US = AS_OF_US - 12_345_678_901
@@ -36,8 +36,14 @@ def forty(staged):
     }
 
 
-def test_spark_and_polars_agree_on_every_bit(staged, forty, spark):
-    columns = {name: staged.columns[name] for name in forty}
-    on_polars = collect(vectors(Tables(on_engine(forty, "polars"), columns, "test", "polars"), AS_OF_US))
-    on_spark = collect(vectors(Tables(on_engine(forty, "spark", spark), columns, "test", "spark"), AS_OF_US))
+def test_every_feature_of_every_family_is_the_same_on_duckdb_polars_and_spark(staged, forty, spark):
+    columns, instants = {name: staged.columns[name] for name in forty}, [AS_OF_US, BETWEEN_DAYS_US]
+    on_polars, on_duckdb, on_spark = (
+        panel(Tables(on_engine(forty, engine, spark), columns, "test", engine), instants)
+        for engine in ("polars", "duckdb", "spark")
+    )
+    pd.testing.assert_frame_equal(on_duckdb, on_polars, check_exact=True)
     pd.testing.assert_frame_equal(on_spark, on_polars, check_exact=True)
+    for family in {declared.family for declared in FEATURES.values()}:
+        names = [name for name, declared in FEATURES.items() if declared.family == family]
+        assert any(on_spark[name].nunique() > 1 for name in names), f"{family} says something about these customers"
