@@ -17,6 +17,7 @@ from features.moment import SEGMENTS, Moment, Settings
 from features.scanning import scan
 from features.sensitivity import sensitivity
 from features.sources import opened, stage
+from models.health_audit import audit
 from serving.instants import spoken
 from serving.snapshot import published, read_snapshot
 
@@ -43,6 +44,7 @@ class Question:
     scan: bool = False
     sensitivity: bool = False
     listing: str | None = None
+    audit: bool = False
     bootstraps: bool = True
 
     @property
@@ -87,6 +89,8 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
     if asked.scan:
         splits = SEGMENTS if by is None else (by,)
         return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
+    if asked.audit:
+        return "audit", audit(tables, as_of_us)
     if asked.listing is not None:
         return asked.listing, listed(Moment(tables, as_of_us, scores, chosen), asked.listing)
     if asked.sensitivity:

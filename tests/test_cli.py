@@ -258,6 +258,40 @@ def test_metrics_come_by_segment(vouch, company):
     assert {row["by"] for row in csv.DictReader(io.StringIO(out))} == {"region"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (["nps", "--since", "2026-10-19"], "metrics"),
+        (["nps", "--against", "2026-08-17", "--by", "plan"], "changes"),
+        (["activity_share", "--scan"], "findings"),
+        (["--sensitivity", "--no-bootstraps"], "readings"),
+        (["--list", "churn_reasons"], "churn_reasons"),
+    ],
+)
+def test_metrics_are_looked_at_in_other_ways(vouch, company, asked, name):
+    code, out, err = vouch("metrics", company, *asked, "--now", NOW, "--format", "json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert set(document) == {"as_of", name}
+    assert document[name]
+
+
+def test_only_one_look_at_a_time(vouch, company):
+    code, _, err = vouch("metrics", company, "--scan", "--sensitivity")
+    assert code == 2
+    assert "at a time" in err
+
+
+def test_the_catalogue_comes_as_a_page_and_lists_say_what_they_hold(vouch):
+    code, out, _ = vouch("metrics", "--describe", "--format", "markdown")
+    assert code == 0
+    assert out.startswith("# Catalogue of metrics")
+    code, out, _ = vouch("metrics", "--list", "names", "--format", "json")
+    assert code == 0
+    assert {"say_do_gap", "hidden_advocates", "health_overrides"} <= {row["list"] for row in json.loads(out)}
+    assert vouch("metrics", "--format", "markdown")[0] == 2
+
+
 class Report:
     """Stands for what training found."""
 

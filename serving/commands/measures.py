@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from features.errors import UsageError
 from serving.instants import spoken
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
 from serving.output import Format, progress, say, show
+
+if TYPE_CHECKING:
+    from serving.measuring import Answer
 
 app = typer.Typer()
 
@@ -22,6 +25,10 @@ BRIEF = {
     ),
     "findings": ("metric_id", "by", "segment", "value", "value_of_rest", "difference", "n", "p", "q", "stands_out"),
     "readings": ("topic", "metric_id", "reading", "value", "ci_low", "ci_high", "unit", "n", "difference", "reason"),
+    "audit": (
+        "measure", "group", "n", "coverage", "auc", "auc_low", "auc_high", "trend_z", "is_monotone", "weight",
+        "suggested_weight", "suggested_low", "suggested_high",
+    ),
 }  # fmt: skip
 """What fits on a screen; JSON and CSV hold all columns."""
 START = "start"
@@ -53,6 +60,7 @@ def metrics(
     listing: Annotated[
         str | None, typer.Option("--list", metavar="NAME", help="A list behind the figures; `names` tells which.")
     ] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="The health rules against who left.")] = False,
     bootstraps: Annotated[bool, typer.Option(help="Intervals that are bootstraps; without them it is quicker.")] = True,
     describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
     engine: EngineOption = Engine.DUCKDB,
@@ -73,8 +81,8 @@ def metrics(
     if shape is Shape.MARKDOWN:
         raise UsageError("Markdown is for the catalogue: add --describe, or choose another --format")
     form = Format(shape)
-    if sum((since is not None, against is not None, scan, sensitivity, listing is not None)) > 1:
-        raise UsageError("Ask for one of --since, --against, --scan, --sensitivity and --list at a time")
+    if sum((since is not None, against is not None, scan, sensitivity, listing is not None, audit)) > 1:
+        raise UsageError("Ask for one of --since, --against, --scan, --sensitivity, --list and --audit at a time")
     if listing == NAMES:
         show(list_meanings(), form)
         return
@@ -82,13 +90,16 @@ def metrics(
     asked = Question(
         ids=ids or None, by=by, as_of_us=instant(as_of), from_start=since == START, scan=scan, sensitivity=sensitivity,
         since_us=None if since == START else instant(since), against_us=instant(against), bootstraps=bootstraps,
-        listing=listing,
+        listing=listing, audit=audit,
     )  # fmt: skip
     with progress() as step:
         found = answered(project(data), asked, run.now_us(now), engine.value, step)
+    _tell(found, form, found.name != "metrics" or by is not None, asked.is_series)
+
+
+def _tell(found: Answer, form: Format, has_segments: bool, is_series: bool) -> None:
     shown = BRIEF.get(found.name, tuple(found.rows[0]) if found.rows else ())
-    names = [name for name in shown if name != "segment" or by or scan]
-    names = ["as_of", *names] if asked.is_series else names
-    brief = [{name: row[name] for name in names} for row in found.rows]
+    names = [name for name in shown if name != "segment" or has_segments]
+    brief = [{name: row[name] for name in (["as_of", *names] if is_series else names)} for row in found.rows]
     document = {"as_of": spoken(found.as_of_us), found.name: found.rows}
     show(brief if form is Format.TABLE else found.rows, form, document)
