@@ -122,6 +122,9 @@ class Work:
 
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars")
+        vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars")
+        bounds = vectors.select("customer_id", "health_low", "health_high")
+        scores = scores.join(bounds, on="customer_id", how="left")
         envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings)
         with self.draft.table("metrics", envelopes.schema) as writer:
             writer.write_table(envelopes)

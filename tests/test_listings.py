@@ -227,3 +227,20 @@ def test_a_forecast_serves_persistence_unless_it_beats_it_and_covers_what_it_say
     assert found.skill > 0.1  # noise about a level is drawn back to it
     assert walk.skill < 0.2
     assert forecast(np.full(20, 0.1), 4) is None
+
+
+@pytest.fixture(scope="module")
+def moments(staged):
+    from features.simulation.parameters import LAST_INSTANT_US
+    from features.sources import open_tables
+
+    at = staged.default_as_of_us(LAST_INSTANT_US)
+    return [Moment(open_tables(staged, engine), at) for engine in ("duckdb", "polars")]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_the_simulated_company_is_the_same_on_both_engines(moments, name):
+    first, second = (listed(moment, name) for moment in moments)
+    assert len(first) == len(second)
+    for one_row, other_row in zip(first, second, strict=True):
+        assert one_row == pytest.approx(other_row, nan_ok=True), name

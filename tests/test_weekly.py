@@ -298,3 +298,9 @@ def test_a_week_can_be_read_by_a_scheduler(project):
     told = json.loads(json.dumps(week.as_dict()))
     assert (told["as_of"], told["outcome"], told["revision"]) == ("2026-11-16", "left_alone", 1)
     assert sum(told["statuses"]["churn"].values()) == told["customers"]
+
+
+def test_the_health_of_a_week_carries_its_bounds(published):
+    rows = published.table("metrics").to_pylist()
+    (found,) = (row for row in rows if row["metric_id"] == "health_score" and row["by"] is None)
+    assert found["bound_low"] <= found["value"] <= found["bound_high"]

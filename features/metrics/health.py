@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 YEAR_DAYS = 365
 WEEK_DAYS = 7
 STEPS = 3
+BOUNDS = ("health_low", "health_high")
 
 
 def health(moment: Moment) -> Frame:
-    """Health of the customers who are active: from a published snapshot where there is one, else by the rules."""
+    """Health of the customers who are active: from a published snapshot where there is one, else by the rules.
+
+    The bounds come from the scores where they hold them, as those of a week that is being made do.
+    """
+    by_rule = moment.scores is None or BOUNDS[0] not in moment.scores.collect_schema().names()
+    rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy() if by_rule else None
     if moment.scores is not None:
-        rows = moment.scores.collect("polars").lazy().filter(~nw.col("health_band").is_null())
-        nothing = nw.lit(None, nw.Float64)
-        rows = rows.with_columns(health_low=nothing, health_high=nothing)
-    else:
-        rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy()
-    chosen = rows.select("customer_id", "health_score", "health_low", "health_high", "health_band")
+        scored = moment.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
+        told = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))
+        rows = told if rows is None else told.join(rows.select("customer_id", *BOUNDS), on="customer_id", how="left")
+    assert rows is not None
+    chosen = rows.select("customer_id", "health_score", *BOUNDS, "health_band")
     chosen = chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
     if not moment.has("subscriptions"):
         return chosen
