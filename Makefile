@@ -32,7 +32,7 @@ lint: setup ## ruff, mypy, and the layers
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
-	$(COMPILE) --extra dev --extra notebooks --extra postgres --output-file requirements.lock
+	$(COMPILE) --extra dagster --extra dev --extra notebooks --extra postgres --output-file requirements.lock
 	$(COMPILE) --extra spark --constraint requirements.lock --output-file requirements-spark.lock \
 		$$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 

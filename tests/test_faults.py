@@ -56,8 +56,9 @@ def disk(tmp_path):
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", how, "tmpfs", str(place)], capture_output=True, check=False
         )
-        if done.returncode:
+        if done.returncode and not mounted:
             pytest.skip("needs the right to mount a file system")
+        assert done.returncode == 0, done.stderr
         mounted.append(kilobytes)
         return place
 
@@ -67,7 +68,9 @@ def disk(tmp_path):
 
 
 def size_kb(folder) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) // 1024
+    """What the file system that a folder lies on holds."""
+    found = os.statvfs(folder)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize // 1024
 
 
 def is_one_message(done) -> bool:
@@ -84,7 +87,7 @@ def test_a_full_disk_is_one_message_and_the_next_run_is_fine(small, good, disk):
     held = size_kb(home)
     told = []
     for spare in (16, 200, 500, 900, 1300):
-        disk(held + spare)
+        disk(max(held, size_kb(home)) + spare)
         done = vouch(home, *words)
         if done.returncode == 0:
             break
