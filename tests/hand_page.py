@@ -33,6 +33,19 @@ PEOPLE = [{**row, "segment": "smb" if place % 2 else "enterprise", "region": "KR
           for place, row in enumerate(WEEK)]  # fmt: skip
 
 
+PEOPLE[1]["churn_changes"] = [
+    {
+        "cause": "feature",
+        "family": "usage",
+        "feature": "active_days_28d",
+        "before": "9",
+        "value": "3",
+        "contribution": 0.5,
+    },
+    {"cause": "model", "family": None, "feature": None, "before": "b" * 12, "value": "c" * 12, "contribution": -0.1},
+]
+
+
 def figures(name: str) -> dict:
     return {
         "model": "churn",

@@ -90,6 +90,7 @@ def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, **
         "scores": (columns.scores(as_of_us), people),
         "customers": (columns.CUSTOMERS, people),
         "metrics": (columns.metrics(as_of_us), metrics),
+        **({"changes": (columns.changes(as_of_us), people)} if any("churn_changes" in row for row in people) else {}),
     }
     with drafting(home, as_of_us) as draft:
         for name, (schema, rows) in tables.items():
@@ -114,7 +115,7 @@ def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, **
                 },
                 "rows_in": {"customers": 6, "usage_events": 1200},
                 "quarantined": {"customers": 0, "usage_events": 7},
-                "rows_out": {"scores": len(people), "customers": len(people), "metrics": len(metrics)},
+                "rows_out": {name: len(rows) for name, (_, rows) in tables.items()},
                 "statuses": {},
                 "warnings": ["The data end early."],
                 **manifest,

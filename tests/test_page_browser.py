@@ -146,6 +146,24 @@ def test_a_customer_is_found_by_id_and_by_clicking_through(open_page):
     assert page.locator("h1").inner_text() == "c1"
 
 
+def test_an_ask_is_recorded_and_answered_by_hand(open_page):
+    t = speech("en")
+    page = open_page("/app/candidates")
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="c3", exact=True))
+    row.get_by_role("button", name=t("ask.record")).click()
+    assert page.get_by_text(t("ask.done_recorded")).is_visible()
+    assert row.count() == 0
+    page.goto(customer_url("c3"))
+    assert page.get_by_text(t("exclusion.open_ask")).is_visible()
+    page.get_by_role("button", name=t("outcome.declined")).click()
+    assert page.get_by_text(t("ask.done_outcome")).is_visible()
+    page.goto(customer_url("c2"))
+    page.get_by_label(t("ask.kind")).select_option("review")
+    page.get_by_role("button", name=t("ask.record")).click()
+    assert page.get_by_text(t("ask.done_recorded")).is_visible()
+    assert page.get_by_role("cell", name=t("act.review")).is_visible()
+
+
 def test_the_whole_page_can_be_walked_by_keyboard(open_page):
     page = open_page("/app")
     page.keyboard.press("Tab")

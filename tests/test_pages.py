@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from serving.app import open_site
 from serving.pages import drawing
 from serving.pages.shell import ASSETS, HEADERS, VIEWS, customer_url
-from serving.pages.speech import LANGUAGES, preferred, speech
+from serving.pages.speech import LANGUAGES, MINUS, preferred, speech
 from serving.problems import Front, Site
 from serving.store import Store
 
@@ -140,6 +140,16 @@ def test_a_customer_is_shown_as_the_api_tells_it(client):
         *(t.change(reason["contribution"], 2) for reason in answer["churn_reasons"]),
     ):
         assert shown in page
+
+
+def test_what_moved_a_score_is_told_in_parts_that_add_up(client):
+    page = html.unescape(client.get(customer_url("c1")).text)
+    table = page[page.index(speech("en")("customer.moved_churn")) :]
+    table = table[: table.index("</table>")]
+    assert "days with usage in 28 days, down from 9" in table
+    assert "a new version of the model" in table
+    assert table.index("+0.50") < table.index(f"{MINUS}0.10")
+    assert speech("en")("customer.moved_advocacy") not in page
 
 
 def test_who_has_no_score_is_told_why(client):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serving import answers
-from serving.columns import EXTRA, MODELS
+from serving.columns import EXTRA, MODELS, NO_MODEL
 from serving.pages import drawing
 from serving.pages.overview import served_us
 from serving.pages.weeks import history
@@ -57,7 +57,7 @@ def profile(store: Store, home: Path, customer_id: str) -> Profile:
         answer=answer,
         reasons={model: bars(answer[f"{model}_reasons"] or []) for model in MODELS},
         changes={model: bars(answer[f"{model}_changes"] or []) for model in MODELS},
-        extra=[model for model in EXTRA if answer.get(f"{model}_status")],
+        extra=[model for model in EXTRA if answer.get(f"{model}_status") not in {None, NO_MODEL}],
         weeks=weeks,
         trends={
             "churn": _trend(weeks, "churn_probability", 100.0),

@@ -12,7 +12,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from features.errors import SnapshotError
-from serving.columns import MODELS
+from serving.columns import NAMED
 from serving.instants import spoken
 from serving.report import NOT_SCORED, SCALES
 from serving.snapshot import current_folder, published
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 13
 """Weeks that a trend looks back: a quarter."""
 COUNTED = ("health_band", "churn_band", "advocate_tier")
-SCORES = ("health_score", "health_band", "churn_band", "advocate_tier", *(f"{model}_probability" for model in MODELS))
+SCORES = ("health_score", "health_band", "churn_band", "advocate_tier", *(f"{model}_probability" for model in NAMED))
 _log = logging.getLogger("vouch.pages")
 
 
