@@ -162,6 +162,26 @@ def churn_reasons(moment: Moment) -> Rows:
     return _plain(counted, ("customers", "descending"), ("reason", "ascending"))
 
 
+def maturity_answers(moment: Moment) -> Rows:
+    """The latest answer to each criterion of advocacy maturity, level by level, with its evidence."""
+    rows = moment.rows("maturity_answers")
+    newest = rows.filter(nw.col("own_us") == nw.col("own_us").max().over("criterion"))
+    found = newest.select("level", "criterion", "is_met", "evidence", "own_us").unique()
+    order = [(name, "ascending") for name in ("level", "criterion", "is_met", "evidence")]
+    return [{"answered_at": spoken(row.pop("own_us")), **row} for row in _plain(found, *order)]
+
+
+def channel_shares(moment: Moment) -> Rows:
+    """Usage events of 90 days by channel, and the share of each among those whose channel is known."""
+    rows = moment.rows("usage_events", 90).filter(~nw.col("channel").is_null())
+    counted = rows.group_by("channel").agg(
+        nw.len().alias("events"), nw.col("customer_id").n_unique().alias("customers")
+    )
+    found = _plain(counted, ("events", "descending"), ("channel", "ascending"))
+    whole = sum(row["events"] for row in found)
+    return [{**row, "share": row["events"] / whole} for row in found]
+
+
 def _curve(moment: Moment) -> Rows:
     return [point.as_dict() for point in retention_curve(moment)]
 
@@ -190,6 +210,8 @@ LISTS: dict[str, List] = {
                        ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
     "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
     "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
+    "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares),
+    "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
                           lambda moment: drivers(moment.scores)),
     "trading": List("how orders and spend per order of regular customers changed, and why",

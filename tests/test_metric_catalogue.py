@@ -12,6 +12,9 @@ from features.describing import catalogue_page
 from features.kinds import Custom, Figure
 
 load_metrics()
+STATUSES = {
+    "ok", "low_n", "suppressed", "empty", "empty_denominator", "not_applicable", "insufficient_history",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
@@ -22,6 +25,15 @@ def test_a_metric_computes_its_worked_example(metric, engine):
     assert envelope.value == expected, envelope
     if metric.example.status:
         assert envelope.status == metric.example.status
+    assert envelope.status in STATUSES
+    assert (envelope.value is not None) == (envelope.status in {"ok", "low_n"})
+    assert envelope.value is not None or envelope.reason
+    assert (envelope.ci_method is None) == (envelope.ci_low is None and envelope.ci_high is None)
+    assert envelope.value is None or metric.kind.interval is None or envelope.ci_method is not None or envelope.n < 6
+    assert envelope.n >= 0
+    assert envelope.n_missing >= 0
+    for name in ("unit", "as_of", "population", "definition_version", "definition_source"):
+        assert getattr(envelope, name), name
 
 
 CODES = {f"M{number:02}" for number in range(1, 74)}

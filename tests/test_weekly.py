@@ -304,3 +304,13 @@ def test_the_health_of_a_week_carries_its_bounds(published):
     rows = published.table("metrics").to_pylist()
     (found,) = (row for row in rows if row["metric_id"] == "health_score" and row["by"] is None)
     assert found["bound_low"] <= found["value"] <= found["bound_high"]
+
+
+def test_metrics_by_themselves_take_the_scores_that_are_published(project, published):
+    from serving.measuring import Question, answered
+
+    ids = ["churn_probability", "revenue_at_risk", "churn_drivers", "advocacy_potential"]
+    rows = answered(project, Question(ids=ids), NOW, "polars").rows
+    week = {row["metric_id"]: row["value"] for row in published.table("metrics").to_pylist() if row["by"] is None}
+    assert {row["metric_id"]: row["value"] for row in rows} == pytest.approx({name: week[name] for name in ids})
+    assert all(week[name] is not None for name in ids)
