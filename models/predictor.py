@@ -18,6 +18,7 @@ import numpy as np
 
 from features.errors import BundleError, UsageError
 from features.vectors import definition_fingerprint
+from models.block import Block
 from models.bundle import KINDS, Column, as_bytes, read_files, write_files
 from models.calibration import Calibrator, calibrator_from_json
 from models.drift import Histogram, histogram_from_json
@@ -73,7 +74,14 @@ def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
     if missing:
         raise BundleError(f"The vectors lack {len(missing)} features that the model reads, for example {missing[0]!r}")
     matrix = np.empty((len(frame), len(columns)), dtype=np.float32)
+    if isinstance(frame, Block):
+        numbers = [position for position, column in enumerate(columns) if column.categories is None]
+        matrix[:, numbers] = frame.take([columns[position].name for position in numbers])
     for position, column in enumerate(columns):
+        if isinstance(frame, Block):
+            if column.categories is not None:
+                matrix[:, position] = _codes(frame.texts[column.name], column.categories)
+            continue
         values = take(frame, column.name)
         if column.categories is None:
             matrix[:, position] = np.asarray(values, np.float64)

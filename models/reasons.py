@@ -67,7 +67,7 @@ class Reasons:
 
 def take(frame: Any, name: str) -> np.ndarray[Any, Any]:
     """One column of a pandas or Arrow table as numpy; null numbers are NaN."""
-    column = frame[name] if hasattr(frame, "columns") and hasattr(frame, "iloc") else frame.column(name)
+    column = frame[name] if hasattr(frame, "iloc") else frame.column(name)
     if hasattr(column, "combine_chunks"):
         column = column.combine_chunks()
         return np.asarray(column.to_numpy(zero_copy_only=False))

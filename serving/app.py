@@ -125,6 +125,9 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
     async def openapi(_: Request) -> Response:
         return Response(described, media_type="application/json")
 
+    async def alive(_: Request) -> Response:
+        return Response("alive", media_type="text/plain")
+
     async def ready(_: Request) -> Response:
         return Response(
             to_json({**store.portfolio.freshness(now_us()), **store.state()}), media_type="application/json"
@@ -135,6 +138,7 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
         routes=[
             *routes,
             Route(DOCUMENT, openapi, methods=["GET"]),
+            Route("/livez", alive, methods=["GET"]),
             Route(READY, ready, methods=["GET"]),
             Route(FIGURES, telemetry.answer, methods=["GET"]),
             *pages.routes(),

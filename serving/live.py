@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from features.contract import TABLES
@@ -12,6 +14,7 @@ from features.define import load_families
 from features.errors import DataError, UsageError
 from features.rows import tables_from_rows
 from features.vectors import vectors
+from models.block import Block
 from serving.columns import MODELS
 from serving.instants import parse_instant, spoken
 from serving.problems import Problem
@@ -31,25 +34,27 @@ if TYPE_CHECKING:
 def score_request(store: Store, request: ScoreRequest) -> dict[str, Any]:
     """Scores of the vectors of a request, in their order; of rows, by customer."""
     as_of_us, broken = None, None
+    frame: pa.Table | Block
     if request.vectors is not None:
-        frame = vectors_table(request.vectors)
+        customers = [vector.customer_id for vector in request.vectors]
+        frame = block_of(request.vectors)
+        frame = vectors_table(frame, customers) if request.reasons else frame
     else:
         assert request.rows is not None, "the schema sees to it"
         assert request.as_of is not None, "the schema sees to it"
         as_of_us = _as_of_us(request.as_of)
         frame, broken = rows_table(request.rows, as_of_us, store.company_columns)
+        customers = frame["customer_id"].to_pylist()
     champions = {name: store.champions[name] for name in MODELS if name in request.models}
     scored = {name: score(champion, frame, request.reasons) for name, champion in champions.items()}
     columns = {name: _columns(name, of_model) for name, of_model in scored.items()}
-    rows = range(len(frame))
+    names = [key for of in columns.values() for key in of]
+    rows = zip(customers, *(values for of in columns.values() for values in of.values()), strict=True)
     return {
         "as_of": None if as_of_us is None else spoken(as_of_us),
         "broken": broken,
         "models": {name: champion.content_hash for name, champion in champions.items()},
-        "scores": [
-            {"customer_id": customer, **{key: values[row] for of in columns.values() for key, values in of.items()}}
-            for row, customer in zip(rows, frame["customer_id"].to_pylist(), strict=True)
-        ],
+        "scores": [dict(zip(("customer_id", *names), row, strict=True)) for row in rows],
     }
 
 
@@ -61,7 +66,7 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
         f"{name}_probability": probability,
         f"{name}_base": scored.base.to_pylist(),
         f"{name}_raw": scored.raw.to_pylist(),
-        f"{name}_reasons": [told(reasons) for reasons in scored.reasons.to_pylist()],
+        f"{name}_reasons": _told(scored.reasons),
         f"{name}_model": scored.model.to_pylist(),
     }
     if name == "advocacy":
@@ -71,22 +76,67 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
     return found
 
 
-def vectors_table(given: Sequence[Vector]) -> pa.Table:
-    """Return vectors of a request as the builder of vectors would give them; what was left out is null."""
-    features = _features()
-    for place, vector in enumerate(given):
-        for name, value in vector.features.items():
-            where = f"vectors.{place}.features"
-            if name not in features:
-                raise Problem("invalid_value", "A name is no feature. `vouch features --describe` lists them.", where)
-            if value is not None and isinstance(value, str) != features[name].is_category:
-                wanted = "a text" if features[name].is_category else "a number"
-                raise Problem("invalid_value", f"The feature is {wanted}", f"{where}.{name}")
-    columns = {"customer_id": pa.array([vector.customer_id for vector in given], pa.string())}
-    for name, feature in features.items():
-        kind = pa.string() if feature.is_category else pa.float64()
-        columns[name] = pa.array([vector.features.get(name) for vector in given], kind)
+def _told(reasons: pa.Array) -> list[Any]:
+    if reasons.null_count == len(reasons):
+        return [None] * len(reasons)
+    return [told(of_row) for of_row in reasons.to_pylist()]
+
+
+def block_of(given: Sequence[Vector]) -> Block:
+    """Return vectors of a request as a matrix; what was left out is null. Vectors with the same names go together."""
+    places, categories = _places()
+    numbers = np.full((len(given), len(places)), np.nan)
+    texts = {name: np.full(len(given), None, dtype=object) for name in categories}
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row, vector in enumerate(given):
+        alike.setdefault(tuple(vector.features), []).append(row)
+    for names, rows in alike.items():
+        held = [list(given[row].features.values()) for row in rows]
+        if any(name not in places for name in names) or str in set(map(type, itertools.chain.from_iterable(held))):
+            for row in rows:
+                _fill(numbers[row], texts, row, given[row].features)
+        else:
+            numbers[np.ix_(rows, [places[name] for name in names])] = np.asarray(held, dtype=np.float64)
+    return Block(places, numbers, texts)
+
+
+def _fill(
+    numbers: np.ndarray[Any, np.dtype[np.float64]],
+    texts: Mapping[str, np.ndarray[Any, np.dtype[np.object_]]],
+    row: int,
+    features: Mapping[str, float | str | None],
+) -> None:
+    """Put one vector in its place, each value where its kind belongs; raises the problem of one that does not."""
+    places, categories = _places()
+    for name, value in features.items():
+        where = f"vectors.{row}.features"
+        if name not in places and name not in categories:
+            raise Problem("invalid_value", "A name is no feature. `vouch features --describe` lists them.", where)
+        if value is not None and isinstance(value, str) != (name in categories):
+            wanted = "a text" if name in categories else "a number"
+            raise Problem("invalid_value", f"The feature is {wanted}", f"{where}.{name}")
+        if name in categories:
+            texts[name][row] = value
+        elif value is not None:
+            numbers[places[name]] = value
+
+
+def vectors_table(block: Block, customers: Sequence[str | None]) -> pa.Table:
+    """Return vectors of a request as the builder of vectors would give them."""
+    columns: dict[str, pa.Array] = {"customer_id": pa.array(customers, pa.string())}
+    for name, feature in _features().items():
+        if feature.is_category:
+            columns[name] = pa.array(block.texts[name].tolist(), pa.string())
+        else:
+            columns[name] = pa.array(block.numbers[:, block.places[name]], pa.float64(), from_pandas=True)
     return pa.table(columns)
+
+
+@cache
+def _places() -> tuple[Mapping[str, int], frozenset[str]]:
+    """Where each number stands in a row, and the features that are texts."""
+    numbers = [name for name, feature in _features().items() if not feature.is_category]
+    return {name: place for place, name in enumerate(numbers)}, frozenset(_features().keys() - set(numbers))
 
 
 @cache

@@ -71,7 +71,7 @@ _BY_STATUS = {
     429: "too_many_requests",
     503: "unavailable",
 }
-OF_BENTOML = frozenset({"/livez", "/healthz"})
+OF_BENTOML = frozenset({"/healthz"})
 """What BentoML answers itself; all else goes to our routes at once, which is the shorter way."""
 RETRY_SECONDS = {"store_unavailable": "5", "unavailable": "5", "no_snapshot": "30", "too_many_requests": "1"}
 """How long to wait at least before the same is worth another try."""

@@ -35,6 +35,8 @@ Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
 OUTCOMES = TABLES["asks"].columns["outcome"].values
 Outcome = Literal[OUTCOMES]  # type: ignore[valid-type]  # the names are data
 ModelName = Annotated[Text, AfterValidator(defined), Field(json_schema_extra={"enum": list(MODELS)})]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Value = Annotated[FiniteFloat | Text | None, Field(union_mode="left_to_right")]
 
 
 class Request(BaseModel):
@@ -93,7 +95,7 @@ class Vector(Request):
     """One vector: features by name, as `vouch features` writes them. What is left out is null."""
 
     customer_id: Text | None = None
-    features: Annotated[dict[Text, FiniteFloat | Text | None], Field(min_length=1, max_length=2_000)]
+    features: Annotated[dict[Name, Value], Field(min_length=1, max_length=2_000)]
 
 
 class ScoreRequest(Request):

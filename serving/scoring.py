@@ -14,6 +14,7 @@ import pyarrow as pa
 
 import models
 from features.errors import MissingTable
+from models.block import Block
 from models.definition import SCORED
 from models.predictor import load_champion
 from serving.columns import MODELS, NO_MODEL, REASONS
@@ -78,14 +79,18 @@ def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Ta
         return None
 
 
-def score(champion: Champion, vectors: pa.Table, with_reasons: bool = True) -> Scored:
-    """Return the columns of one model for vectors, as `features.vectors.vectors` makes them."""
+def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = True) -> Scored:
+    """Return the columns of one model for vectors, as `features.vectors.vectors` makes them.
+
+    A block of vectors has no reasons: they tell what stood in a table.
+    """
     status = _status(champion, vectors)
     if champion.predictor is None or champion.target is None:
         nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
         return Scored(status=pa.array(status, pa.string()), **nothing)
     is_scored = np.isin(status, list(SCORED))
-    chosen = vectors if is_scored.all() else vectors.filter(pa.array(is_scored))
+    kept = is_scored if isinstance(vectors, Block) else pa.array(is_scored)
+    chosen = vectors if is_scored.all() else vectors.filter(kept)
     if with_reasons:
         (raw, probability), reasons = champion.predictor.explained(chosen)
     else:
@@ -112,7 +117,7 @@ _KINDS: Mapping[str, pa.DataType] = {
 }
 
 
-def _status(champion: Champion, vectors: pa.Table) -> np.ndarray[Any, np.dtype[np.object_]]:
+def _status(champion: Champion, vectors: pa.Table | Block) -> np.ndarray[Any, np.dtype[np.object_]]:
     if champion.target is None:
         return np.full(len(vectors), NO_MODEL, dtype=object)
     status = champion.target.status(vectors.to_pandas()).to_numpy(dtype=object)

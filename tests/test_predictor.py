@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import BundleError
+from models.block import Block
 from models.calibration import FLOOR, Calibrator, calibrator_from_json, log_odds, sigmoid
 from models.formulas import bend
 from models.predictor import Predictor, _load_pyfunc, encode, load_champion
@@ -301,3 +302,17 @@ def test_scoring_is_fast_enough_for_a_weekly_batch(tmp_path, lightgbm_text):
     began = time.perf_counter()
     predictor.reasons(frame)
     assert time.perf_counter() - began < 20  # a bound that only an accident breaks; the figure is in the benchmarks
+
+
+def test_a_block_of_vectors_scores_as_a_table_does(tmp_path):
+    predictor = written(tmp_path / "bundle", "logistic", LOGISTIC)
+    frame = vectors(40, seed=4)
+    numbers = [column.name for column in COLUMNS if column.categories is None]
+    texts = {"plan": frame["plan"].to_numpy(dtype=object)}
+    block = Block({name: place for place, name in enumerate(numbers)}, frame[numbers].to_numpy(dtype=float), texts)
+    assert np.array_equal(encode(block, COLUMNS), encode(frame, COLUMNS), equal_nan=True)
+    assert predictor.score(block).probability.tolist() == predictor.score(frame).probability.tolist()
+    kept = np.arange(40) % 3 == 0
+    assert predictor.score(block.filter(kept)).raw.tolist() == predictor.score(frame[kept]).raw.tolist()
+    assert block.to_pandas()[numbers].equals(frame[numbers])
+    assert block.column_names == {column.name for column in COLUMNS}

@@ -1,152 +1,104 @@
-"""Scores and reasons for everybody, end to end, against the bare trees of both models on the same rows in memory.
-
-Vectors at hand in Parquet, both models, statuses, bands, reasons by family, tiers, and the scores written as a snapshot
-holds them. The reference is `Booster.predict` of both models, one after the other, with the threads that it chooses.
-Trees are LightGBM's on made-up vectors: 300 of 31 leaves over 60 features each.
-"""
+"""`/v1/score` beside FastAPI on uvicorn, `mlflow models serve` and the bare booster: the same model of 300 trees."""
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from measuring import FOLDER, Row
+import hand_company
+import hand_scoring
+import httpx
+from loading import rate, server
+from measuring import FOLDER, ROOT, Row
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from serving.commands.serve import SETTINGS, command
+from serving.database import keys
+from serving.database.connection import Database
+from serving.live import score_request
+from serving.schemas import ScoreRequest
+from serving.store import Store
 
+IS_LONG = True
 HERE = FOLDER / "scoring"
-CUSTOMERS, TREES, FEATURES = 200_000, 300, 60
-AS_OF_US = 1_767_225_600_000_000
-TIMES = 3
+PORTS = {"vouch": 3411, "plain": 3412, "mlflow": 3413}
+ROUNDS, NOW, MANY = 3, 1_800_000_000_000_000, 1_000
+ONE = [{"vectors": [vector], "models": ["churn"], "reasons": False} for vector in hand_scoring.vectors(50)]
+BATCH = {"vectors": hand_scoring.vectors(MANY, seed=3), "models": ["churn"], "reasons": False}
+
+
+def commands(home: Path) -> dict[str, list[str]]:
+    """How each server is started, with the same champion."""
+    import mlflow
+
+    bundle, model = home / "champions" / "churn" / "bundle", HERE / "mlflow-model"
+    if not model.exists():
+        mlflow.pyfunc.save_model(model, loader_module="models.predictor", data_path=str(bundle.resolve()))
+    plain = [sys.executable, "-m", "uvicorn", "plain_app:app", "--no-access-log", "--log-level", "error", "--port"]
+    served = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-p"]
+    return {
+        "vouch": command("127.0.0.1", PORTS["vouch"]),
+        "plain": [*plain, str(PORTS["plain"])],
+        "mlflow": [*served, str(PORTS["mlflow"]), "-h", "127.0.0.1"],
+    }
+
+
+def seconds_of(work: Callable[[], object], times: int = 15) -> float:
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return median(found)
 
 
 def rows() -> Iterator[Row]:
-    """Fit two models, then measure."""
-    import lightgbm
-
-    from models.predictor import encode
-    from serving.scoring import champions
-
-    shutil.rmtree(HERE, ignore_errors=True)
-    HERE.mkdir(parents=True)
-    table = _vectors()
-    _write_champions(table)
-    pq.write_table(table, HERE / "vectors.parquet")
-    found = champions(HERE)
-    bare = []
-    for name, champion in found.items():
-        booster = lightgbm.Booster(model_file=str(HERE / "champions" / name / "bundle" / "model.txt"))
-        bare.append((booster, encode(table, champion.predictor.columns)))
-
-    reference = _seconds(lambda: [booster.predict(matrix, raw_score=True) for booster, matrix in bare])
-    for is_with, at_least in ((True, 0.25), (False, 0.5)):
-        seconds = _seconds(lambda is_with=is_with: _end_to_end(found, is_with))
-        words = "with reasons for every customer" if is_with else "without reasons"
-        note = f"{CUSTOMERS:,} customers: {CUSTOMERS / seconds:,.0f} against {CUSTOMERS / reference:,.0f} a second"
-        yield Row(
-            f"rate of scoring, {words}", "bare Booster.predict", reference / seconds, at_least=at_least, note=note
-        )
-    yield from _agreement(found, bare)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    """The shortest of several runs."""
-    found = []
-    for _ in range(TIMES):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
+    """One vector by rate; a thousand by time."""
+    home = hand_company.fresh(HERE / "home")
+    hand_company.write_company(home, 100)
+    predictor = hand_scoring.write_champion(home)
+    (home / "policy.toml").write_text("[limits]\nrequests_per_minute = 1000000000\n")
+    database = Database(home)
+    key = keys.create(database, "bench", "write", NOW)
+    database.close()
+    settings = {**SETTINGS, "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings["PYTHONPATH"] = f"{ROOT}/tests/benchmarks/peers:{ROOT}"
+    names = [column.name for column in hand_scoring.columns()]
+    wire = [{"dataframe_records": [{name: of["vectors"][0]["features"][name] for name in names}]} for of in ONE]
+    with ExitStack() as stack:
+        at = {
+            name: stack.enter_context(server(words, PORTS[name], HERE / f"{name}.log", **settings))
+            for name, words in commands(home).items()
+        }
+        found: dict[str, list[float]] = {name: [] for name in at}
+        for _ in range(ROUNDS):
+            found["vouch"].append(rate(at["vouch"], "/v1/score", ONE, key, HERE))
+            found["plain"].append(rate(at["plain"], "/v1/score", ONE, key, HERE))
+            found["mlflow"].append(rate(at["mlflow"], "/invocations", wire, key, HERE))
+        middle = {name: median(values) for name, values in found.items()}
+        note = ", ".join(f"{name} {value:,.0f}/s" for name, value in middle.items())
+        yield Row("one vector", "mlflow models serve", middle["vouch"] / middle["mlflow"], at_least=15, note=note)
+        yield Row("one vector", "FastAPI on uvicorn", middle["vouch"] / middle["plain"], at_least=0.7, note=note)
+        yield from thousand(at["vouch"], home, key, predictor.scorer, names)
 
 
-def _vectors() -> pa.Table:
-    """Vectors with all features, in the shape of an active company's customers."""
-    from features.define import load_families
-
-    draw = np.random.default_rng(0)
-    columns: dict[str, pa.Array] = {
-        "customer_id": pa.array([f"c{number:08}" for number in range(CUSTOMERS)]),
-        "as_of_us": pa.array(np.full(CUSTOMERS, AS_OF_US)),
-    }
-    for name, declared in load_families().items():
-        if declared.is_category:
-            columns[name] = pa.array(draw.choice(["basic", "plus", "pro"], CUSTOMERS))
-        else:
-            values = np.round(draw.gamma(1.5, 10.0, CUSTOMERS), 1)
-            columns[name] = pa.array(values, mask=draw.random(CUSTOMERS) < 0.1)
-    for name, value in (("is_subscribed", 1.0), ("is_leaving", 0.0), ("tenure_days", 400.0)):
-        columns[name] = pa.array(np.full(CUSTOMERS, value))
-    return pa.table(columns)
-
-
-def _write_champions(table: pa.Table) -> None:
-    import lightgbm
-
-    import models
-    from features.define import load_families
-    from models.bundle import Column
-    from models.calibration import Calibrator
-    from models.predictor import encode, write_bundle
-    from serving.columns import MODELS
-
-    draw = np.random.default_rng(1)
-    numbers = [declared for declared in load_families().values() if not declared.is_category]
-    for name in MODELS:
-        chosen = sorted(draw.choice(len(numbers), FEATURES, replace=False))
-        columns = tuple(Column(numbers[place].name, numbers[place].family) for place in chosen)
-        matrix = encode(table.slice(0, 20_000), columns)
-        weights = draw.normal(size=FEATURES) / 20
-        label = draw.random(len(matrix)) < 1 / (1 + np.exp(1.5 - np.nan_to_num(matrix - 15) @ weights))
-        settings = {"objective": "binary", "num_leaves": 31, "learning_rate": 0.05, "verbose": -1, "seed": 0}
-        booster = lightgbm.train(settings, lightgbm.Dataset(matrix, label.astype(float)), TREES)
-        write_bundle(
-            HERE / "champions" / name / "bundle",
-            model=name,
-            target=models.load(name).targets[0].name,
-            kind="lightgbm",
-            content=booster.model_to_string(),
-            columns=columns,
-            calibrator=Calibrator("isotonic", raw=(-4.0, -1.0, 3.0), probability=(0.01, 0.2, 0.9)),
-            golden=table.slice(0, 16).to_pandas(),
-            facts={},
-        )
-
-
-def _end_to_end(found: dict, with_reasons: bool) -> None:
-    """From vectors in Parquet to scores in Parquet."""
-    from serving import columns
-    from serving.rows import score_table
-    from serving.scoring import score
-    from serving.streams import BATCH_ROWS
-
-    schema, tiers = columns.scores(AS_OF_US), {}
-    with pq.ParquetFile(HERE / "vectors.parquet") as file, pq.ParquetWriter(HERE / "scores.parquet", schema) as writer:
-        for batch in file.iter_batches(BATCH_ROWS):
-            rows = pa.Table.from_batches([batch])
-            rows = rows.append_column("health_score", pa.nulls(len(rows), pa.float64()))
-            rows = rows.append_column("health_band", pa.nulls(len(rows), pa.string()))
-            scored = {name: score(champion, rows, with_reasons) for name, champion in found.items()}
-            writer.write_table(score_table(schema, rows, AS_OF_US, scored, tiers))
-
-
-def _agreement(found: dict, bare: list) -> Iterator[Row]:
-    """How often the leading family is that of TreeSHAP, on a sample."""
-    from models.reasons import grouped
-
-    champion, (booster, matrix) = found["churn"], bare[0]
-    few = matrix[:2_000]
-    exact = booster.predict(few, pred_contrib=True)
-    _, shap, _ = grouped(champion.predictor.columns, exact[:, :-1])
-    _, ours, _ = grouped(champion.predictor.columns, champion.predictor.scorer.contributions(few))
-    same = float(np.mean(np.abs(shap).argmax(axis=1) == np.abs(ours).argmax(axis=1)))
-    off = float(np.abs(ours.sum(axis=1) + champion.predictor.scorer.base - booster.predict(few, raw_score=True)).max())
-    yield Row("leading family as TreeSHAP has it", "2,000 customers", same, note="share of customers")
-    yield Row(
-        "reasons add up to the score", "log-odds", off, at_most=1e-9, note="largest difference of 2,000 customers"
-    )
+def thousand(address: str, home: Path, key: str, scorer: object, names: list[str]) -> Iterator[Row]:
+    """A thousand vectors in one request, with reading and without."""
+    matrix = hand_scoring.frame(MANY, seed=3)[names].to_numpy()
+    bare = seconds_of(lambda: scorer._booster.predict(matrix, num_threads=1))
+    content, store = json.dumps(BATCH), Store(home)
+    store.refresh()
+    head = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    with httpx.Client(base_url=address, headers=head, timeout=60) as client:
+        client.post("/v1/score", content=content).raise_for_status()
+        whole = seconds_of(lambda: client.post("/v1/score", content=content))
+    read = ScoreRequest.model_validate_json(content)
+    without = seconds_of(lambda: score_request(store, read))
+    store.stop()
+    note = f"bare {1000 * bare:.1f} ms, whole {1000 * whole:.1f} ms, without reading {1000 * without:.1f} ms"
+    yield Row("1,000 vectors", "bare Booster.predict", bare / whole, at_least=0.15, note=note)
+    yield Row("1,000 vectors, reading left out", "bare Booster.predict", bare / without, at_least=0.5, note=note)

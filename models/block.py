@@ -1,0 +1,46 @@
+"""Vectors of a request as one matrix: what a table of columns costs more to make than to score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence, Set
+
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Block:
+    """Numbers by row and place, NaN where there is none, and columns of texts beside them."""
+
+    places: Mapping[str, int]
+    numbers: np.ndarray[Any, np.dtype[np.float64]]
+    texts: Mapping[str, np.ndarray[Any, np.dtype[np.object_]]]
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+        return len(self.numbers)
+
+    @property
+    def column_names(self) -> Set[str]:
+        """Names of all columns."""
+        return self.places.keys() | self.texts.keys()
+
+    def take(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Some of the numbers, in the order of the names."""
+        taken: np.ndarray[Any, np.dtype[np.float64]] = self.numbers[:, [self.places[name] for name in names]]
+        return taken
+
+    def filter(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Block:
+        """Some of the rows."""
+        return Block(self.places, self.numbers[keep], {name: values[keep] for name, values in self.texts.items()})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The same as a frame, for rules that read columns by name."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.numbers, columns=list(self.places), copy=False)
+        return pd.concat([frame, pd.DataFrame(dict(self.texts), dtype=object)], axis=1)

@@ -1,0 +1,65 @@
+"""Whatever can be made of the OpenAPI document, sent to the service: every answer is one that the document tells of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hand_made import write_champions
+from hand_page import running
+from hand_published import publish
+
+from serving.app import open_site
+from serving.database import keys
+from serving.problems import Front, Site
+from serving.store import Store
+
+NOW = 1_800_000_000_000_000
+SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service with a key, and how schemathesis reaches it."""
+    write_champions(tmp_path)
+    publish(tmp_path)
+    (tmp_path / "policy.toml").write_text("[limits]\nrequests_per_minute = 100000000\n")
+    store = Store(tmp_path)
+    key = keys.create(store.database, "schemathesis", "admin", NOW)
+    store.refresh()
+    site = open_site(Site(), store, is_local=False)
+    with running(Front(site, site)) as address:
+        yield ["run", f"{address}/openapi.json", "--header", f"Authorization: Bearer {key}"]
+    store.stop()
+
+
+def check(service: list[str], tmp_path: Path, examples: int) -> None:
+    """All phases and checks but one: a schema cannot say which cursors are ours, which metrics a week has, or which
+    rows the contract takes, so that a 422 for them is no failure.
+    """
+    asked = [
+        "--phases",
+        "examples,coverage,fuzzing,stateful",
+        "--checks",
+        "all",
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--max-examples",
+        str(examples),
+    ]
+    same = ["--generation-deterministic", "--no-color", "--max-failures", "5"]
+    command = [SCHEMATHESIS, *service, *asked, *same]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout[-6_000:]
+
+
+@pytest.mark.slow
+def test_every_answer_is_one_that_the_document_tells_of(service, tmp_path):
+    check(service, tmp_path, 10)
+
+
+@pytest.mark.nightly
+def test_many_more_answers_are_as_the_document_tells(service, tmp_path):
+    check(service, tmp_path, 200)
