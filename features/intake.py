@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FORM = 3
 """Moves when what is staged is laid out in another way; what stands in the old one is not used."""
+LARGE_BYTES = 64 * 2**20
+"""A single file from this size on is kept by week of ingestion, like a source of several files."""
 
 
 def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -> tuple[dict[str, Plan], str]:
@@ -110,10 +112,11 @@ def _digest(connection: Connection, relation: Relation) -> str:
 
 
 def _file_relation(connection: Connection, source: FileSource) -> Relation:
-    """All files of a source as one relation, with its parts where each by itself reads as all of them together."""
+    """All files of a source as one relation; its parts too, where they are several, or large, and read alike."""
     place = str(source.place)
     whole = _described(connection, place, source.rows(), is_csv=source.is_csv)
-    parts = source.single_parts() if len(source.parts) > 1 else ()
+    is_large = sum(part.stat().st_size for part in source.parts) >= LARGE_BYTES
+    parts = source.single_parts() if len(source.parts) > 1 or is_large else ()
     if not source.is_csv and any(_described(connection, place, part.sql).columns != whole.columns for part in parts):
         parts = ()
     return replace(whole, parts=tuple(parts))

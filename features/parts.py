@@ -1,4 +1,4 @@
-"""A table that comes in several files: each is read and checked once, and kept by week of ingestion.
+"""A table that comes in several files, or a large one: each is read and checked once, and kept by week of ingestion.
 
 What a part gives hangs on its bytes and on how it is read, so that an export that grows by a file a week costs a week.
 Across parts only keys are compared: a row that gets a further version has its week of its part written anew. Figures
@@ -77,7 +77,7 @@ class Kept:
 def is_by_part(plan: Plan) -> bool:
     """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables."""
     is_apart = not plan.table.references and plan.table.name not in REFERRED and plan.recorded is None
-    return is_apart and len(plan.relation.parts) > 1
+    return is_apart and bool(plan.relation.parts)
 
 
 def stage_parts(bench: Bench, plan: Plan) -> Outcome:

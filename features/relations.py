@@ -41,7 +41,7 @@ class Relation:
     """Rows of a source: what stands behind FROM, its columns with their physical types, and where it is, for people.
 
     `sql` has a column `vouch row`, the 0-based number of a row, beside `columns`. `parts` are the files that it is made
-    of, where there are several that read alike.
+    of, where there are several, or a large one, that read alike.
     """
 
     place: str

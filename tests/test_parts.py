@@ -56,6 +56,21 @@ def test_several_files_give_the_rows_and_figures_of_one(tmp_path, seed):
     assert found.equals(expected)
 
 
+def test_a_large_file_is_kept_by_week_like_several(tmp_path, monkeypatch):
+    rows = [one for week in events(2) for one in week]
+    folder = write_csv(handed_over(tmp_path / "tables", [rows]), {"usage_events": rows})
+    (folder / "usage_events" / "part-0.csv").unlink()
+    (folder / "usage_events").rmdir()
+    small = staged(folder, tmp_path / "home")
+    monkeypatch.setattr("features.intake.LARGE_BYTES", 0)
+    large = staged(folder, tmp_path / "other")
+    assert (small.folder / "usage_events.parquet").is_file()
+    assert len(list((large.folder / "usage_events.parquet").iterdir())) > 3
+    assert large.counted == small.counted
+    whole = read(small, "usage_events")
+    assert content(large).equals(whole.group_by(whole.columns).len().sort(whole.columns))
+
+
 def test_rows_lie_by_week_of_ingestion_and_a_view_can_tell_from_when_a_file_is_known(tmp_path):
     found = staged(handed_over(tmp_path / "tables", events(1)), tmp_path / "home")
     manifest = json.loads((found.folder / "manifest.json").read_text())
