@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from features.errors import StoreError
 from serving import answers, asked, lists, live, schemas
 from serving.access import Gate, caller_of
 from serving.database.audit import entry
@@ -50,6 +52,7 @@ class Door:
     is_heavy: bool = False
 
 
+_log = logging.getLogger("vouch.serving")
 DOCUMENT, READY, FIGURES = "/openapi.json", "/readyz", "/metrics"
 SNAPSHOT = ("no_snapshot",)
 DOORS = (
@@ -143,7 +146,7 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
             Route(FIGURES, telemetry.answer, methods=["GET"]),
             *pages.routes(),
         ],
-        exception_handlers={Problem: _answer_problem},
+        exception_handlers={Problem: _answer_problem, StoreError: _answer_store},
     )
 
 
@@ -151,6 +154,11 @@ async def _answer_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     request.state.problem = problem.code
     return answer_of(problem)
+
+
+async def _answer_store(_: Request, error: Exception) -> Response:
+    _log.error("%s", error)
+    return answer_of(Problem("store_unavailable"))
 
 
 def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
