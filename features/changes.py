@@ -21,7 +21,7 @@ from features.counting import all_counted
 from features.discoveries import adjusted
 from features.influence import Linear, linear
 from features.intervals import Z
-from features.measures import Measurer, spoken
+from features.measures import Measurer, plain, spoken
 from features.moment import NO_SETTINGS, Moment, check_split
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class Change:
 
     def as_dict(self) -> dict[str, Any]:
         """The columns by name, numbers to ten significant digits."""
-        return {
-            name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in asdict(self).items()
-        }
+        return plain(asdict(self))
 
 
 def changes(

@@ -14,15 +14,16 @@ import numpy as np
 
 from features.advocates import TIER_DAYS, acts, tiers
 from features.catalogue import Absent
+from features.contract import DAY_US
 from features.curves import retention_curve, survival_curve
 from features.discoveries import adjusted
 from features.drivers import drivers
 from features.errors import UsageError, did_you_mean
 from features.health_rules import frozen, overrides
-from features.measures import spoken
+from features.measures import plain, spoken
 from features.metrics.advocacy import promises
 from features.metrics.care import NEEDS, cared_for
-from features.metrics.feedback import topic_changes, topics
+from features.metrics.feedback import PROMISED_DAYS, topic_changes, topics
 from features.metrics.health import health
 from features.metrics.lifetime import leavers
 from features.moment import collected
@@ -60,7 +61,7 @@ def listed(moment: Moment, name: str) -> Rows:
     missing = [need for need in found.needs if not any(moment.has(table) for table in need.split("|"))]
     if missing:
         raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
-    return found.rows(moment)
+    return [plain(row) for row in found.rows(moment)]
 
 
 def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
@@ -171,6 +172,45 @@ def maturity_answers(moment: Moment) -> Rows:
     return [{"answered_at": spoken(row.pop("own_us")), **row} for row in _plain(found, *order)]
 
 
+def feedback_sources(moment: Moment) -> Rows:
+    """Sources of feedback, registered or seen in 30 days: how much, how fresh, in time or not, with a topic."""
+    in_time = (nw.col("ingested_us") - nw.col("own_us") <= PROMISED_DAYS * DAY_US).cast(nw.Int64)
+    rows = moment.rows("feedback", 30).with_columns(in_time=in_time, newest_us=nw.col("own_us"))
+    counted = rows.group_by("source").agg(
+        nw.len().alias("texts"), nw.col("in_time").sum(), nw.col("topic").count().alias("topics"),
+        nw.col("newest_us").max(),
+    )  # fmt: skip
+    seen = {row["source"]: row for row in collected(counted).to_pylist()}
+    found = []
+    for source in sorted({*seen, *moment.settings.feedback_sources}):
+        row = seen.get(source)
+        found.append(
+            {
+                "source": source,
+                "is_registered": source in moment.settings.feedback_sources,
+                "texts": row["texts"] if row else 0,
+                "newest_at": spoken(row["newest_us"]) if row else None,
+                "in_time": row["in_time"] / row["texts"] if row else None,
+                "with_topic": row["topics"] / row["texts"] if row else None,
+            }
+        )
+    return found
+
+
+def loyalty_tiers(moment: Moment) -> Rows:
+    """Members by tier: how many, how many took part in 90 days, and how many earned once and never again."""
+    stay = nw.col("left_us").is_null() | (nw.col("left_us") >= moment.as_of_us)
+    people = moment.rows("loyalty_members").filter(stay).with_columns(tier=nw.col("tier").fill_null("none"))
+    rows = moment.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
+    recent = (nw.col("own_us") >= moment.before(90)).cast(nw.Int64)
+    each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))
+    both = people.select("customer_id", "tier").join(each, on="customer_id", how="left")
+    both = both.with_columns(nw.col("is_active").fill_null(0), once=(nw.col("entries") == 1).fill_null(False))
+    sums = nw.len().alias("members"), nw.col("is_active").sum().alias("active")
+    counted = both.group_by("tier").agg(*sums, nw.col("once").cast(nw.Int64).sum().alias("one_and_done"))
+    return _plain(counted, ("members", "descending"), ("tier", "ascending"))
+
+
 def channel_shares(moment: Moment) -> Rows:
     """Usage events of 90 days by channel, and the share of each among those whose channel is known."""
     rows = moment.rows("usage_events", 90).filter(~nw.col("channel").is_null())
@@ -211,6 +251,10 @@ LISTS: dict[str, List] = {
     "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
     "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
     "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares),
+    "feedback_sources": List("sources of feedback: registered, fresh, in time, with a topic", ("feedback",),
+                             feedback_sources),
+    "loyalty_tiers": List("members of the loyalty programme by tier", ("loyalty_members", "loyalty_ledger"),
+                          loyalty_tiers),
     "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
                           lambda moment: drivers(moment.scores)),

@@ -21,7 +21,7 @@ from features.moment import NO_SETTINGS, Moment, can_split, check_split
 from features.shrinkage import shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from features.asof import Frame, Tables
     from features.catalogue import Metric
@@ -60,12 +60,8 @@ class Envelope:
     reason: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The columns by name, numbers to ten significant digits.
-
-        The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
-        what is published must be the same bytes for the same inputs.
-        """
-        return {name: _rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """The columns by name, numbers to ten significant digits."""
+        return plain(asdict(self))
 
 
 def measure(
@@ -224,8 +220,13 @@ class Measurer:
         )
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.10g}")
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its numbers to ten significant digits.
+
+    The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
+    what is published must be the same bytes for the same inputs.
+    """
+    return {name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in row.items()}
 
 
 def _coverage(estimate: Estimate) -> float | None:

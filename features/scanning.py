@@ -17,7 +17,7 @@ from features.changes import standard_error
 from features.counting import Segment, all_counted
 from features.discoveries import adjusted
 from features.influence import linear
-from features.measures import Measurer
+from features.measures import Measurer, plain
 from features.moment import NO_SETTINGS, SEGMENTS, Moment, can_split
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """The columns by name, numbers to ten significant digits."""
-        return {
-            name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in asdict(self).items()
-        }
+        return plain(asdict(self))
 
 
 def scan(

@@ -16,7 +16,7 @@ import numpy as np
 from features.agreement import correlation, cronbach_alpha
 from features.catalogue import METRICS, Absent, chosen_metrics
 from features.kinds import FEW, Estimate, Trinomial
-from features.measures import envelopes_of
+from features.measures import envelopes_of, plain
 from features.metrics.contacts import contacts, ticket_ease
 from features.metrics.indices import advocacy_parts, emotional_facets
 from features.metrics.satisfaction import contact_csat, effort, relational_nps
@@ -89,9 +89,7 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         """The columns by name, numbers to ten significant digits."""
-        return {
-            name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in asdict(self).items()
-        }
+        return plain(asdict(self))
 
 
 def sensitivity(

@@ -12,7 +12,7 @@ from features.contract import DAY_US
 from features.errors import UsageError
 from features.examples import answers
 from features.listings import LISTS, list_meanings, listed
-from features.moment import Moment
+from features.moment import Moment, Settings
 from features.quadrants import NAMES, quadrants
 
 
@@ -204,8 +204,6 @@ def test_capital_expenditure_is_that_of_the_last_full_quarter():
 
 
 def test_registered_sources_are_covered_when_their_feedback_arrives_in_time():
-    from features.moment import Settings
-
     rows = {"feedback": [{"source": "google", "occurred_at": -9}, {"source": "trustpilot", "occurred_at": -9,
                          "ingested_at": -1}, {"source": "amazon", "occurred_at": -40}]}  # fmt: skip
     registered = Settings(feedback_sources=("google", "trustpilot", "amazon", "social"))
@@ -227,6 +225,33 @@ def test_a_forecast_serves_persistence_unless_it_beats_it_and_covers_what_it_say
     assert found.skill > 0.1  # noise about a level is drawn back to it
     assert walk.skill < 0.2
     assert forecast(np.full(20, 0.1), 4) is None
+
+
+def test_sources_of_feedback_are_told_whether_they_speak_or_not():
+    rows = {"feedback": [{"source": "google", "occurred_at": -9, "topic": "price"}, {"source": "google",
+                         "occurred_at": -8, "ingested_at": -0.5}]}  # fmt: skip
+    moment = Moment(company(rows), INSTANT_US, None, Settings(feedback_sources=("google", "social")))
+    google, social = listed(moment, "feedback_sources")
+    assert (google["texts"], google["in_time"], google["with_topic"], google["newest_at"]) == (
+        2,
+        0.5,
+        0.5,
+        "2024-09-26",
+    )
+    assert (social["is_registered"], social["texts"], social["in_time"]) == (True, 0, None)
+
+
+def test_members_are_told_by_tier():
+    rows = {
+        "loyalty_members": [{"customer_id": c, "enrolled_at": -200, "tier": t}
+                            for c, t in zip("abcd", "ggss", strict=True)],
+        "loyalty_ledger": [{"customer_id": c, "occurred_at": at, "kind": "earn", "points": 5}
+                           for c, at in (("a", -9), ("a", -100), ("b", -100), ("c", -9))],
+    }  # fmt: skip
+    assert rows_of("loyalty_tiers", rows) == [
+        {"tier": "g", "members": 2, "active": 1, "one_and_done": 1},
+        {"tier": "s", "members": 2, "active": 1, "one_and_done": 1},
+    ]
 
 
 @pytest.fixture(scope="module")
