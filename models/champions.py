@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from features.errors import BundleError
 from models.bundle import as_bytes
-from models.predictor import Predictor, champion_folder
+from models.predictor import SHORT, VERSIONS, Predictor, champion_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate
     It is copied, then loaded from the copy with all checks, `isolate` first in a process of its own, and only then the
     link is turned. Raises BundleError where the copy is not sound or not the one that was meant.
     """
-    target = folder / "versions" / content_hash[:16]
+    target = folder / VERSIONS / content_hash[:SHORT]
     if not target.exists():
         draft = target.with_name(f".{target.name}-draft")
         shutil.rmtree(draft, ignore_errors=True)
@@ -92,13 +92,13 @@ def _turn(folder: Path, target: Path) -> None:
     """Let the link of the champion point to a bundle, in one step."""
     link = folder / ".bundle-link"
     link.unlink(missing_ok=True)
-    link.symlink_to(f"versions/{target.name}", target_is_directory=True)
+    link.symlink_to(f"{VERSIONS}/{target.name}", target_is_directory=True)
     link.replace(folder / "bundle")
 
 
 def _thin(folder: Path, current: Path) -> None:
     """Keep the newest few bundles beside the current one."""
-    others = [path for path in (folder / "versions").iterdir() if path != current and not path.name.startswith(".")]
+    others = [path for path in (folder / VERSIONS).iterdir() if path != current and not path.name.startswith(".")]
     for path in sorted(others, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
         shutil.rmtree(path)
 

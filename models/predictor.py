@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 """How far a golden score may be off: sums are exact, but exponentials differ between machines in the last digit."""
 CHILD_SECONDS = 120
+VERSIONS, SHORT = "versions", 16
+"""Where promotion keeps bundles, each under so many characters of its content hash."""
 
 
 class Scorer(Protocol):
@@ -338,7 +340,13 @@ def _plain(value: Any) -> Any:
 def load_champion(home: Path, name: str) -> Predictor | None:
     """Return the champion of a model from `home/champions/NAME/bundle`, verified, or None where there is none yet."""
     folder = champion_folder(home, name) / "bundle"
-    return Predictor.load(folder.resolve()) if folder.exists() else None
+    if not folder.exists():
+        return None
+    target = folder.resolve()
+    found = Predictor.load(target)
+    if target.parent.name == VERSIONS and target.name != found.content_hash[:SHORT]:
+        raise BundleError(f"{target} is damaged: its manifest is another one. Promote a version again.")
+    return found
 
 
 def champion_folder(home: Path, name: str) -> Path:

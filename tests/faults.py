@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
+from capabilities import free_port
 from hand_made import write_champions
 
 from features.project import Project
@@ -107,3 +109,43 @@ def seconds_of(home: Path, *words: object) -> float:
     done = vouch(home, *words)
     assert done.returncode == 0, done.stderr
     return time.perf_counter() - start
+
+
+class Server:
+    """A tracking server of its own on loopback."""
+
+    def __init__(self, folder: Path, database: str | None = None):
+        self.port, self.folder = free_port(), folder
+        self.database = database or f"sqlite:///{folder}/mlflow.db"
+        folder.mkdir()
+        self.process = None
+        self.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
+        store = [
+            "--backend-store-uri",
+            self.database,
+            "--artifacts-destination",
+            str(self.folder / "a"),
+        ]
+        self.process = subprocess.Popen(
+            [*command, *store], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env=settings(self.folder, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+        )  # fmt: skip
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=1)
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError("the tracking server did not start")
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()

@@ -1,0 +1,236 @@
+"""Bytes that change on disk: in every kind of file that vouch reads again, it is found, or what is read is the same."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from faults import MONDAY, NOW, handed_over
+from hand_made import write_champions
+
+from features.errors import BundleError, StoreError, VouchError
+from features.project import Project
+from features.simulate import simulate
+from features.sources import open_tables, stage
+from models.champions import install, promotion
+from models.predictor import Predictor, champion_folder, load_champion
+from serving import snapshot
+from serving.database.connection import Database
+from serving.database.weeks import bring, digests, read, weeks
+from serving.instants import parse_instant
+from serving.store import Store
+from serving.weekly import score_weeks
+
+pytestmark = pytest.mark.nightly
+FLIPS, CUTS, MUTANTS = 500, 200, 500
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A home with a published week, a champion of each kind that is a file of numbers, staged tables and a store."""
+    made = tmp_path_factory.mktemp("made")
+    simulate(made, customers=150, weeks=40, seed=3)
+    data = handed_over(made, tmp_path_factory.mktemp("data"))
+    home = tmp_path_factory.mktemp("sound")
+    workshop = tmp_path_factory.mktemp("workshop")
+    for name, champion in write_champions(workshop).items():
+        with promotion(home, name) as folder:
+            install(folder, champion_folder(workshop, name) / "bundle", "card", champion.content_hash, isolate=False)
+    project = Project(home=home, location=str(data))
+    score_weeks(project, [parse_instant(MONDAY)], parse_instant(NOW))
+    database = Database(home)
+    assert bring(database, home, parse_instant(NOW)) == []
+    database.close()
+    return project
+
+
+def tables_of(found) -> dict[str, pa.Table]:
+    names = (path.stem for path in sorted(found.folder.glob("*.parquet")))
+    return {name: found.table(name) for name in names}
+
+
+def read_again(project, path: Path) -> object:
+    """What a file belongs to, decoded as it is used; raises what reading raises."""
+    kind = path.relative_to(project.home).parts[0]
+    if kind == "snapshots":
+        return tables_of(snapshot.read_snapshot(project.home))
+    if kind == "champions":
+        return {name: load_champion(project.home, name).content_hash for name in ("churn", "advocacy")}
+    frames = open_tables(stage(project, parse_instant(NOW)), "polars").frames
+    return {name: frame.collect("pyarrow").to_native() for name, frame in frames.items()}
+
+
+def stored(home) -> dict[str, object]:
+    database = Database(home)
+    try:
+        with database.reading() as connection:
+            (week,) = weeks(connection, with_customers=True)
+            return {
+                name: (
+                    digests(connection, week.snapshot_id, name),
+                    pa.Table.from_batches(read(connection, week.snapshot_id, name)),
+                )
+                for name in ("scores", "customers", "metrics")
+            }
+    finally:
+        database.close()
+
+
+def files_of(home) -> list[Path]:
+    roots = [home / "snapshots", home / "staged", home / "champions"]
+    files = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file() and path.stat().st_size]
+    return [path for path in files if path.name not in (".lock", "gate.json", "card.md", "report.json")]
+
+
+def damaged(draw, whole: bytes, cut: bool) -> bytes:
+    place = draw.randrange(len(whole))
+    return whole[:place] if cut else whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :]
+
+
+def test_one_flipped_byte_or_a_cut_in_any_file_is_found_or_changes_nothing(sound):
+    draw, seen = random.Random(5), Counter()
+    files = files_of(sound.home)
+    wanted = {path: read_again(sound, path) for path in files}
+    for trial in range(FLIPS + CUTS):
+        path = draw.choice(files)
+        whole = path.read_bytes()
+        path.write_bytes(damaged(draw, whole, trial >= FLIPS))
+        kind = "cut" if trial >= FLIPS else "flip"
+        try:
+            is_same = read_again(sound, path) == wanted[path]
+        except VouchError:
+            seen[f"{kind}: found"] += 1
+        else:
+            assert is_same, path
+            seen[f"{kind}: the same data"] += 1
+        finally:
+            path.write_bytes(whole)
+    print(f"\n{len(files)} files: {dict(seen)}")
+    assert sum(seen.values()) == FLIPS + CUTS
+
+
+def test_one_flipped_byte_in_the_store_is_found_or_changes_nothing(sound):
+    wanted, draw, seen = stored(sound.home), random.Random(6), Counter()
+    path = sound.home / "serving" / "store.sqlite"
+    whole = path.read_bytes()
+    for trial in range(FLIPS):
+        path.write_bytes(damaged(draw, whole, trial >= FLIPS * 0.7))
+        for beside in ("-wal", "-shm"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+        try:
+            assert stored(sound.home) == wanted
+            seen["the same data"] += 1
+        except (VouchError, StoreError):
+            seen["found"] += 1
+        finally:
+            path.write_bytes(whole)
+    print(f"\nstore: {dict(seen)}")
+
+
+CHILD = """
+import random, sys
+from pathlib import Path
+from serving.scoring import champion
+from serving.store import Store
+from serving.weekly import score_weeks
+home, seed, trials = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+store = Store(home)
+store.refresh()
+first = store.champions["churn"]
+bundle = home / "champions" / "churn" / "bundle"
+files = [path for path in sorted(bundle.resolve().rglob("*")) if path.is_file()]
+draw, kept, taken = random.Random(seed), 0, 0
+for trial in range(trials):
+    path = draw.choice(files)
+    whole = path.read_bytes()
+    place = draw.randrange(len(whole))
+    flipped = whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :]
+    path.write_bytes(whole[:place] if trial % 4 == 0 else flipped)
+    store._seen_champions = object()
+    store.refresh()
+    found = store.champions["churn"]
+    same = found.content_hash == first.content_hash
+    assert same, (path, place)
+    kept += found is first
+    taken += found is not first
+    path.write_bytes(whole)
+print(kept, taken)
+"""
+
+
+def lightgbm_champion(home) -> Predictor:
+    """A champion of boosted trees, fitted on made-up rows of the first features."""
+    import lightgbm
+    import numpy as np
+    import pandas as pd
+
+    from features.define import load_families
+    from models.bundle import Column
+    from models.calibration import Calibrator
+    from models.predictor import champion_folder, write_bundle
+
+    families = load_families()
+    names = [name for name, feature in families.items() if not feature.is_category][:12]
+    rows = np.random.default_rng(0).normal(size=(600, len(names))).astype(np.float32)
+    data = lightgbm.Dataset(rows, (rows[:, 0] + rows[:, 1] > 0.5).astype(float), feature_name=names)
+    fixed = {"objective": "binary", "verbosity": -1, "num_threads": 1, "deterministic": True, "seed": 0}
+    booster = lightgbm.train(fixed, data, 20)
+    return write_bundle(
+        champion_folder(home, "churn") / "bundle", model="churn", target="contract", kind="lightgbm",
+        content=booster.model_to_string(), columns=[Column(name, families[name].family) for name in names],
+        calibrator=Calibrator(), golden=pd.DataFrame(rows[:8], columns=names), facts={},
+    )  # fmt: skip
+
+
+def test_mutated_model_files_never_bring_the_service_down_and_none_is_taken_with_other_scores(sound, tmp_path):
+    home = shutil.copytree(sound.home, tmp_path / "home", symlinks=True)
+    shutil.rmtree(home / "champions" / "churn")
+    lightgbm_champion(home)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(home), "7", str(MUTANTS)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    kept, taken = map(int, done.stdout.split())
+    print(f"\nmutants: {kept} refused, {taken} taken with the same content")
+    assert kept + taken == MUTANTS
+    store = Store(home)
+    store.refresh()
+    assert store.champions["churn"].predictor is not None
+
+
+def test_a_mutant_whose_digests_were_made_to_fit_fails_in_a_process_of_its_own(sound, tmp_path):
+    """Whoever copies a bundle tries it apart first: LightGBM's reader can kill the process that it runs in."""
+    import json
+
+    from models.bundle import write_files
+
+    home = shutil.copytree(sound.home, tmp_path / "home", symlinks=True)
+    shutil.rmtree(home / "champions" / "churn")
+    good = lightgbm_champion(home)
+    bundle = (home / "champions" / "churn" / "bundle").resolve()
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != "manifest.json"}
+    draw, seen = random.Random(8), Counter()
+    for trial in range(20):
+        mutant = dict(files)
+        (model,) = [name for name in files if name.endswith(".txt")]
+        place = draw.randrange(len(files[model]))
+        mutant[model] = damaged(draw, files[model], trial % 4 == 0)
+        folder = tmp_path / f"mutant-{trial}"
+        facts = {name: value for name, value in manifest.items() if name not in ("files", "digest", "content_hash")}
+        write_files(folder, facts, mutant)
+        try:
+            found = Predictor.load(folder, isolate=True)
+        except BundleError:
+            seen["refused"] += 1
+        else:
+            rows = __import__("pandas").DataFrame([dict.fromkeys(good.names, 0.3)])
+            assert found.score(rows).raw.tolist() == good.score(rows).raw.tolist(), place
+            seen["the same scores"] += 1
+    print(f"\nresealed mutants: {dict(seen)}")
