@@ -8,7 +8,7 @@ import narwhals as nw
 
 from features.answers import asked, latest
 from features.contract import DAY_US
-from features.language import NEGATIVE_FROM
+from features.language import NEGATIVE_FROM, POSITIVE_FROM
 from features.moment import collected
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def valid_referrals(moment: Moment) -> Frame:
 def acts(moment: Moment) -> Frame:
     """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
 
-    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`.
+    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`. Praise in
+    public counts too where the company has set that.
     """
     columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
     parts = []
@@ -84,7 +85,30 @@ def acts(moment: Moment) -> Frame:
         parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
     if moment.has("referrals"):
         parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
+    if moment.settings.counts_voices:
+        parts += [part.select(*columns) for part in _voices_as_acts(moment, nw.concat(parts))]
     return nw.concat(parts)
+
+
+def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
+    """Positive public reviews and posts about the brand by known customers, but for acts of the same kind and day."""
+    praised = (nw.col("polarity") >= POSITIVE_FROM) & ~nw.col("customer_id").is_null()
+    found = []
+    for table, key, kind in (("feedback", "feedback_id", "review"), ("social_posts", "post_id", "social_share")):
+        if not moment.has(table):
+            continue
+        rows = moment.rows(table).filter(praised)
+        if table == "feedback":
+            rows = rows.filter(nw.col("source").is_in(PUBLIC_SOURCES)).with_columns(reach=nw.lit(None, nw.Int64))
+        else:
+            rows = rows.filter(nw.col("is_brand_mention").fill_null(False))
+        made = rows.select(
+            "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit("organic"),
+            unit=nw.concat_str(nw.lit(f"{table} "), nw.col(key)),
+        ).collect("polars").lazy()  # fmt: skip
+        same = listed.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
+        found.append(made.join(same, on=["customer_id", "day"], how="anti"))
+    return found
 
 
 def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:

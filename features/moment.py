@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
 
@@ -44,12 +44,16 @@ class Settings:
 
     `population` is how many customers could answer a survey: it narrows the intervals of survey metrics where more than
     a twentieth of them answered. `feedback_sources` are registered. Below `hidden_below` observations nothing is shown;
-    None leaves it to each metric, and a metric that asks for more than is usual keeps its own.
+    None leaves it to each metric, and a metric that asks for more than is usual keeps its own. `attribution` says which
+    of several advocates a customer's revenue goes to, the `first` or the `last` who invited; with `counts_voices`,
+    praise in public reviews and posts about the brand counts as an act of speaking up.
     """
 
     population: int | None = None
     feedback_sources: tuple[str, ...] = ()
     hidden_below: int | None = None
+    attribution: Literal["first", "last"] = "first"
+    counts_voices: bool = False
 
 
 NO_SETTINGS = Settings()

@@ -10,7 +10,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from features.contract import TABLES
@@ -26,6 +26,8 @@ ENGINES = ("duckdb", "polars", "spark")
 
 POSTGRES = "postgresql://"
 EPOCH_UNITS = ("s", "ms", "us")
+ATTRIBUTIONS = ("first", "last")
+"""Which of several advocates a customer's revenue may go to."""
 
 
 def redacted(location: str) -> str:
@@ -70,6 +72,8 @@ class Project:
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
     hidden_below: int | None = None
+    attribution: Literal["first", "last"] = "first"
+    counts_voices: bool = False
     store: str | None = field(default=None, repr=False)
     tracking: str | None = field(default=None, repr=False)
     recorded: Mapping[str, str] = field(default_factory=dict)
@@ -90,11 +94,11 @@ _FILE_KEYS: Mapping[str, type] = {
 _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     "feedback": {"sources": list},
     "engine": {"memory_limit": str, "threads": int, "spark_master": str},
-    "metrics": {"population": int, "hidden_below": int},
+    "metrics": {"population": int, "hidden_below": int, "attribution": str, "counts_voices": bool},
 }
 _TABLE_PARTS = ("columns", "constants", "epoch")
 _TABLE_KEYS: Mapping[str, type] = {"from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict}
-_WORDS = {str: "a text", dict: "a table", list: "a list", int: "a whole number"}
+_WORDS = {str: "a text", dict: "a table", list: "a list", int: "a whole number", bool: "true or false"}
 
 
 class _Part:
@@ -182,9 +186,11 @@ def _from_file(path: Path) -> Project:
     if engine.get("threads", 1) < 1:
         raise ConfigurationError(f"{path}: [engine] threads must be at least 1")
     metrics = _Part(path, "[metrics]", raw.get("metrics", {})).only(_SECTION_KEYS["metrics"]).raw
-    for key, number in metrics.items():
-        if number < 1:
+    for key in ("population", "hidden_below"):
+        if metrics.get(key, 1) < 1:
             raise ConfigurationError(f"{path}: [metrics] {key} must be at least 1")
+    if metrics.get("attribution", "first") not in ATTRIBUTIONS:
+        raise ConfigurationError(f"{path}: [metrics] attribution must be one of {', '.join(ATTRIBUTIONS)}")
     return Project(
         home=home(),
         location=_anchored(path, raw["data"]) if "data" in raw else None,
@@ -193,6 +199,8 @@ def _from_file(path: Path) -> Project:
         feedback_sources=_feedback_sources(path, raw),
         population=metrics.get("population"),
         hidden_below=metrics.get("hidden_below"),
+        attribution=metrics.get("attribution", "first"),
+        counts_voices=metrics.get("counts_voices", False),
         memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
         spark_master=engine.get("spark_master"),

@@ -100,7 +100,13 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
 
 def settings(project: Project) -> Settings:
     """What the project file sets for metrics."""
-    return Settings(project.population, project.feedback_sources, project.hidden_below)
+    return Settings(
+        population=project.population,
+        feedback_sources=project.feedback_sources,
+        hidden_below=project.hidden_below,
+        attribution=project.attribution,
+        counts_voices=project.counts_voices,
+    )
 
 
 def published_scores(home: Path, as_of_us: int) -> Frame | None:

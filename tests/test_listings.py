@@ -269,3 +269,32 @@ def test_a_list_of_the_simulated_company_is_the_same_on_both_engines(moments, na
     assert len(first) == len(second)
     for one_row, other_row in zip(first, second, strict=True):
         assert one_row == pytest.approx(other_row, nan_ok=True), name
+
+
+def test_the_last_who_invited_has_the_revenue_where_the_company_says_so():
+    from features.metrics.revenue import credits
+
+    rows = {
+        "referrals": [{"advocate_id": a, "prospect_id": "p", "invited_at": -at} for a, at in (("a", 60), ("b", 50))],
+        "transactions": [order("p", 40, 100.0)],
+    }
+    for setting, advocate in (("first", "a"), ("last", "b")):
+        moment = Moment(company(rows), INSTANT_US, None, Settings(attribution=setting))
+        assert credits(moment).collect("polars")["advocate_id"].to_list() == [advocate]
+        assert one(rows, "advocacy_revenue", settings=Settings(attribution=setting)).value == 100
+
+
+def test_public_praise_counts_as_speaking_up_only_where_the_company_says_so():
+    rows = {
+        "usage_events": [{"customer_id": c, "occurred_at": -2, "event": "open"} for c in "abcde"],
+        "advocacy_acts": [{"customer_id": "a", "occurred_at": -9, "kind": "review"}],
+        "feedback": [{"customer_id": c, "source": source, "occurred_at": -9, "polarity": tone}
+                     for c, source, tone in (("a", "google", 90), ("b", "google", 90), ("c", "google", -90),
+                                             ("d", "support", 90))],
+        "social_posts": [{"author": "e", "customer_id": "e", "platform": "x", "occurred_at": -5, "polarity": 50,
+                          "is_brand_mention": True, "reach": 10}],
+    }  # fmt: skip
+    with_voices = Settings(counts_voices=True)
+    assert one(rows, "advocacy_participation").value == 20
+    assert one(rows, "advocacy_participation", settings=with_voices).value == 60
+    assert one(rows, "act_depth", settings=with_voices).n == 3  # the review of `a` stands once

@@ -134,3 +134,25 @@ def test_a_password_is_never_printed(folder):
     assert redacted("/data/tables") == "/data/tables"
     project = Project(home=folder, location=url, store=url, tracking=url)
     assert "secret" not in repr(project)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("population = 0", "at least 1"),
+        ('attribution = "middle"', "first, last"),
+        ("counts_voices = 1", "true or false"),
+    ],
+)
+def test_settings_of_metrics_that_make_no_sense_are_refused(tmp_path, line, said):
+    path = tmp_path / "vouch.toml"
+    path.write_text(f'data = "{tmp_path}"\n[metrics]\n{line}\n', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=said):
+        load_project(str(path))
+
+
+def test_settings_of_metrics_are_read(tmp_path):
+    path = tmp_path / "vouch.toml"
+    path.write_text(f'data = "{tmp_path}"\n[metrics]\npopulation = 90\nattribution = "last"\n', encoding="utf-8")
+    found = load_project(str(path))
+    assert (found.population, found.hidden_below, found.attribution, found.counts_voices) == (90, None, "last", False)

@@ -35,12 +35,16 @@ EARNED_SOURCES = ("referral", "word_of_mouth")
 
 
 def credits(moment: Moment) -> Frame:
-    """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order."""
+    """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order.
+
+    Of several invitations in time the first has it, or the last where the company has set that.
+    """
     firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
     pairs = valid_referrals(moment).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
     lag = nw.col("ordered_us") - nw.col("invited_us")
     pairs = pairs.filter(lag >= 0, lag <= CONVERSION_DAYS * DAY_US).with_columns(one=nw.lit(1, nw.Int64))
-    place = nw.col("one").cum_sum().over("customer_id", order_by=["invited_us", "referral_id"])
+    is_last = moment.settings.attribution == "last"
+    place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
     first = pairs.with_columns(place=place).filter(nw.col("place") == 1)
     columns = ("customer_id", "sender", "advocate_id", "invited_us", "counterfactual_p", "reward_cost")
     return first.select(*columns)
