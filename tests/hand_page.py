@@ -15,6 +15,15 @@ from hand_published import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publi
 from models.champions import note
 from models.predictor import champion_folder
 
+SHIFT = {"name": "tenure_days", "family": "profile", "index": 0.27, "by_chance": 0.02, "level": "major"}
+DRIFT = {
+    "reason": None,
+    "score": {**SHIFT, "name": "score", "index": 0.123, "level": "moderate"},
+    "features": 40,
+    "moderate": 3,
+    "major": 1,
+    "largest": [SHIFT],
+}
 COLUMNS = {
     "customers": ["created_at", "customer_id", "region"],
     "usage_events": ["customer_id", "event", "occurred_at"],
@@ -81,7 +90,7 @@ def write_home(home: Path) -> Path:
     for name, predictor in write_champions(home).items():
         write_history(home, name, predictor.content_hash)
     publish(home, BEFORE, EARLIER, (metric("nps", 38.0, unit="points"), *METRICS[1:]))
-    publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS)
+    publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS, drift={"churn": DRIFT})
     return home
 
 

@@ -216,6 +216,13 @@ def test_the_models_show_figures_calibration_and_what_the_gate_has_decided(clien
         assert client.get(f"/app/models/{name}/card").status_code == 404
 
 
+def test_the_models_show_how_far_the_week_has_drifted_where_it_tells(client):
+    page = client.get("/app/models").text
+    told = speech("en")("models.drift_told", index="0.123", moderate=3, major=1, all=40)
+    assert page.count(told) == page.count(f">{speech('en')('models.drift')}</h3>") == 1
+    assert 'tenure_days</code></th><td class="n">0.270</td><td>strong' in page
+
+
 def test_nothing_but_our_files_is_given_away(client):
     for name, kind in ASSETS.items():
         answer = client.get(f"/app/static/{name}")

@@ -52,6 +52,8 @@ class Judged:
     plot: Square | None
     decisions: Sequence[Decision]
     has_card: bool
+    drift: Mapping[str, Any]
+    """How far the week's rows have moved from those that it was trained on; empty where the week does not tell."""
 
     @property
     def figures(self) -> Sequence[Mapping[str, Any]]:
@@ -90,7 +92,15 @@ def _judged(store: Store, home: Path, name: str) -> Judged:
         plot=drawing.calibration(bins),
         decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
         has_card=(champion_folder(home, name) / "card.md").exists(),
+        drift=_drift(store, name),
     )
+
+
+def _drift(store: Store, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    if store.is_ready:
+        found = (store.portfolio.week.manifest.get("drift") or {}).get(name) or {}
+    return found if found.get("score") else {}
 
 
 def _decision(entry: Mapping[str, Any]) -> Decision:
