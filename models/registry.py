@@ -40,6 +40,7 @@ SWITCHES = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output holds one document and nothing else
 }
 """What MLflow reads from the environment only. Few retries: by default an absent server is waited for four minutes."""
 WAIT_SECONDS = 60
