@@ -33,6 +33,8 @@ FEWEST_INSTANTS = 2
 """For one instant, windows straight from the rows cost as much as the cells alone."""
 FEWEST_ROWS, MOST_ROWS = 50_000, 30_000_000
 """Below, the steps cost more than they save; above, cells would take more than 4 GB, and the engine can go to disk."""
+FEWEST_ROWS_APART = 1_000_000
+"""From so many rows on, two passes cost less than one that counts distinct values among all rows."""
 MOST_CELLS = 5_000_000
 """Kept cells that are windowed at a time: about 1 GB."""
 
@@ -71,13 +73,25 @@ def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) ->
     for group in groups:
         rolled = tuple(member for member in group.members if _can_be_rolled(member, group))
         rollup = _rollup(tables, replace(group, members=rolled), ordered) if rolled else None
-        if rollup is None:
+        if rollup is not None:
+            rollups.append(rollup)
+        elif not rolled or not _is_large(tables, group.table):
             left.append(group)
             continue
-        rollups.append(rollup)
+        else:
+            left.append(replace(group, members=rolled))
         if rest := tuple(member for member in group.members if member not in rolled):
             left.append(replace(group, members=rest))
     return rollups, left
+
+
+def _is_large(tables: Tables, table: str) -> bool:
+    """Whether it pays to count distinct values, which look back a little way, apart from what needs all rows."""
+    return table in ROLLED and tables.engine != "spark" and _rows(tables, table) >= FEWEST_ROWS_APART
+
+
+def _rows(tables: Tables, table: str) -> int:
+    return int(tables.frames[table].select(nw.len()).collect().item())
 
 
 def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | None:
@@ -89,8 +103,8 @@ def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | N
         return Rollup(group, tuple(instants), _Pieces(kept, instants)) if kept.is_worth_it() else None
     if len(instants) < FEWEST_INSTANTS:
         return None
-    rows = int(tables.frames[group.table].select(nw.len()).collect().item())
-    return _rolled_up(tables, group, instants) if FEWEST_ROWS <= rows <= MOST_ROWS else None
+    is_fitting = FEWEST_ROWS <= _rows(tables, group.table) <= MOST_ROWS
+    return _rolled_up(tables, group, instants) if is_fitting else None
 
 
 def _additive(group: Group) -> tuple[Group, dict[str, Primitive]]:

@@ -93,3 +93,15 @@ def test_a_single_instant_and_a_small_table_are_read_from_the_rows(always, monke
     assert divided(tables, fed_groups(tables), [T])[0] == []
     monkeypatch.setattr(rollups, "FEWEST_ROWS", 2)
     assert divided(tables, fed_groups(tables), [T, T - DAY_US])[0] == []
+
+
+def test_in_a_large_table_distinct_values_are_counted_apart_and_nothing_changes(monkeypatch):
+    rows = [
+        {"event_id": str(number), "customer_id": "ann", "occurred_at": T - number * DAY_US, "event": f"e{number % 3}"}
+        for number in range(200)
+    ]
+    tables = make_tables(company(rows))
+    whole = collect(vectors(tables, T))
+    monkeypatch.setattr(rollups, "FEWEST_ROWS_APART", 100)
+    assert [group.table for group in divided(tables, fed_groups(tables), [T])[1]].count("usage_events") == 2
+    pd.testing.assert_frame_equal(collect(vectors(tables, T)), whole, check_exact=True)
