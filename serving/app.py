@@ -17,7 +17,7 @@ from features.errors import StoreError
 from serving import answers, asked, lists, live, schemas
 from serving.access import Gate, caller_of
 from serving.database.audit import entry
-from serving.openapi import document
+from serving.openapi import document, for_bentoml
 from serving.pages.routes import Pages
 from serving.problems import Problem, answer_of, from_validation
 from serving.store import now_us
@@ -123,10 +123,13 @@ def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
 
 def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
     """Return the application that answers from a store, without the gate."""
-    described = to_json(document(DOORS))
+    described, for_client = to_json(document(DOORS)), to_json(for_bentoml(DOORS))
 
     async def openapi(_: Request) -> Response:
         return Response(described, media_type="application/json")
+
+    async def client(_: Request) -> Response:
+        return Response(for_client, media_type="application/json")
 
     async def alive(_: Request) -> Response:
         return Response("alive", media_type="text/plain")
@@ -141,6 +144,7 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
         routes=[
             *routes,
             Route(DOCUMENT, openapi, methods=["GET"]),
+            Route("/schema.json", client, methods=["GET"]),
             Route("/livez", alive, methods=["GET"]),
             Route(READY, ready, methods=["GET"]),
             Route(FIGURES, telemetry.answer, methods=["GET"]),

@@ -38,6 +38,7 @@ def document(doors: Sequence[Door]) -> dict[str, Any]:
         "paths": {
             **{door.path: {"post": _operation(door)} for door in doors},
             "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
+            "/schema.json": {"get": _plain("The routes for BentoML's own client", "application/json", *GUARDED)},
             "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
             "/livez": {"get": {**_plain("Whether the service runs", "text/plain"), "security": []}},
             "/readyz": {
@@ -98,3 +99,22 @@ def _problem(code: str) -> dict[str, Any]:
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=model.__name__)}
+
+
+def for_bentoml(doors: Sequence[Door]) -> dict[str, Any]:
+    """Return the routes as BentoML's own client reads them, from `/schema.json`."""
+    return {
+        "name": "vouch",
+        "type": "service",
+        "routes": [
+            {
+                "name": door.path.removeprefix("/v1/").replace("/", "_"),
+                "route": door.path,
+                "doc": door.summary,
+                "batchable": False,
+                "input": {"properties": {}, **door.takes.model_json_schema()},
+                "output": door.gives.model_json_schema(mode="serialization"),
+            }
+            for door in doors
+        ],
+    }

@@ -35,6 +35,7 @@ ROUTES = {
     ("POST", "/v1/metrics/query"): "read",
     ("POST", "/v1/metrics/catalogue"): "read",
     ("GET", "/openapi.json"): "read",
+    ("GET", "/schema.json"): "read",
     ("GET", "/livez"): "nothing",
     ("GET", "/readyz"): "nothing",
     ("GET", "/metrics"): "read",

@@ -342,7 +342,7 @@ def test_a_body_without_a_declared_length_is_limited_too(client):
 def test_the_document_tells_every_route_its_problems_and_an_example_that_works(client):
     document = client.get("/openapi.json").json()
     assert document["openapi"] == "3.1.0"
-    assert {*DOOR, "/livez", "/readyz", "/metrics", "/openapi.json"} == document["paths"].keys()
+    assert {*DOOR, "/livez", "/readyz", "/metrics", "/openapi.json", "/schema.json"} == document["paths"].keys()
     for path, door in DOOR.items():
         operation = document["paths"][path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]
