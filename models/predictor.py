@@ -161,6 +161,10 @@ class Predictor:
         raw = self.scorer.raw(matrix) if len(matrix) else np.empty(0)
         return Scores(raw, self.calibrator.apply(raw))
 
+    def interval(self, raw: Numbers) -> tuple[Numbers, Numbers]:
+        """Ends of the 95 % interval of the probability of raw scores; NaN where the bundle keeps none."""
+        return self.calibrator.interval(raw)
+
     def reasons(self, frame: Any) -> Reasons:
         """Exact parts of the raw log-odds of each row, by family; `base` plus a row's parts is its raw score."""
         return self.explained(frame)[1]

@@ -12,6 +12,8 @@ EXTRA = tuple(name for name in models.names() if name not in NAMED)
 """Models beside the two that the interface names: a definition under `models/` is all that one needs."""
 MODELS = (*NAMED, *EXTRA)
 """The models that have columns of their own in `scores`, in this order."""
+ENDS = ("low", "high")
+"""Ends of the 95 % interval of a probability: how far its calibration is known."""
 NO_MODEL = "no_model"
 """The status of who would be scored, had a champion passed the gate."""
 
@@ -62,6 +64,7 @@ def scores(as_of_us: int) -> pa.Schema:
             ("as_of", as_of_type(as_of_us)),
             *((f"{model}_status", pa.string()) for model in MODELS),
             *((f"{model}_probability", pa.float64()) for model in MODELS),
+            *((f"{model}_{end}", pa.float64()) for model in MODELS for end in ENDS),
             ("advocacy_score", pa.float64()),
             ("churn_band", pa.string()),
             *((f"{model}_reasons", REASONS) for model in MODELS),
@@ -78,11 +81,12 @@ def scores(as_of_us: int) -> pa.Schema:
 
 
 def nothing(name: str, rows: int) -> pa.Array:
-    """Return nulls for a column of `scores` that a snapshot lacks: it was published before the model was defined.
+    """Return nulls for a column of `scores` that a snapshot lacks, because it was published before there was one.
 
-    Raises KeyError for what is no column of a model that is defined beside the two.
+    Raises KeyError for what every snapshot must have.
     """
-    if not name.startswith(tuple(f"{model}_" for model in EXTRA)):
+    later = [f"{model}_{end}" for model in MODELS for end in ENDS]
+    if name not in later and not name.startswith(tuple(f"{model}_" for model in EXTRA)):
         raise KeyError(name)
     return pa.nulls(rows, scores(0).field(name).type)
 

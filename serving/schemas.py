@@ -259,6 +259,8 @@ class Scores(BaseModel):
 
     churn_status: str | None = None
     churn_probability: float | None = None
+    churn_low: float | None = None
+    churn_high: float | None = None
     churn_band: str | None = None
     churn_base: float | None = None
     churn_raw: float | None = None
@@ -266,6 +268,8 @@ class Scores(BaseModel):
     churn_model: str | None = None
     advocacy_status: str | None = None
     advocacy_probability: float | None = None
+    advocacy_low: float | None = None
+    advocacy_high: float | None = None
     advocacy_score: float | None = None
     advocacy_base: float | None = None
     advocacy_raw: float | None = None

@@ -48,6 +48,8 @@ class Scored:
 
     status: pa.Array
     probability: pa.Array
+    low: pa.Array
+    high: pa.Array
     band: pa.Array
     raw: pa.Array
     base: pa.Array
@@ -95,10 +97,12 @@ def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = Tr
         (raw, probability), reasons = champion.predictor.explained(chosen)
     else:
         (raw, probability), reasons = champion.predictor.score(chosen), None
-    spread = _spread(is_scored)
+    spread, (low, high) = _spread(is_scored), champion.predictor.interval(raw)
     return Scored(
         status=pa.array(status, pa.string()),
         probability=spread(pa.array(probability)),
+        low=spread(pa.array(low, from_pandas=True)),
+        high=spread(pa.array(high, from_pandas=True)),
         band=spread(pa.array(champion.target.bands_of(probability), pa.string())),
         raw=spread(pa.array(raw)),
         base=spread(pa.array(np.full(len(raw), reasons.base))) if reasons else pa.nulls(len(status), pa.float64()),
@@ -109,6 +113,8 @@ def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = Tr
 
 _KINDS: Mapping[str, pa.DataType] = {
     "probability": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
     "band": pa.string(),
     "raw": pa.float64(),
     "base": pa.float64(),

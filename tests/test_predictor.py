@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import BundleError
+from models import load as load_model
 from models.block import Block
-from models.calibration import FLOOR, Calibrator, calibrator_from_json, log_odds, sigmoid
+from models.calibration import FLOOR, Band, Calibrator, calibrator_from_json, log_odds, sigmoid
 from models.formulas import bend
 from models.predictor import Predictor, _load_pyfunc, encode, load_champion
 from models.reasons import as_text
@@ -316,3 +318,20 @@ def test_a_block_of_vectors_scores_as_a_table_does(tmp_path):
     assert predictor.score(block.filter(kept)).raw.tolist() == predictor.score(frame[kept]).raw.tolist()
     assert block.to_pandas()[numbers].equals(frame[numbers])
     assert block.column_names == {column.name for column in COLUMNS}
+
+
+def test_a_probability_has_an_interval_where_the_bundle_keeps_one(tmp_path):
+    from serving.scoring import Champion, score
+
+    band = Band(raw=(-3.0, 0.0), low=(0.01, 0.2), high=(0.2, 0.9))
+    predictor = written(tmp_path / "with", "logistic", LOGISTIC, replace(ISOTONIC, band=band))
+    frame = vectors(300, seed=2).assign(is_subscribed=1.0, has_ever_subscribed=1.0, is_leaving=0.0, tenure_days=400.0)
+    target = load_model("churn").target_named("contract")
+    found = score(Champion("churn", target, Predictor.load(tmp_path / "with")), pa.Table.from_pandas(frame))
+    low, probability, high = (np.array(column.to_pylist()) for column in (found.low, found.probability, found.high))
+    assert (low <= probability).all()
+    assert (probability <= high).all()
+    assert (high - low).max() > 0.1
+    plain = written(tmp_path / "without", "logistic", LOGISTIC)
+    assert score(Champion("churn", target, plain), pa.Table.from_pandas(frame)).low.null_count == 300
+    assert predictor.content_hash != plain.content_hash

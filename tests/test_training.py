@@ -360,6 +360,11 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     made = run.write(again, tmp_path / "bundle")
     assert made.content_hash == report.content_hash
     assert Predictor.load(tmp_path / "bundle").kind == again.found.challenger.fitted.kind
+    incumbent = run._incumbent(project.home, again.data)
+    assert (incumbent is not None) == report.is_promoted
+    if incumbent:  # the champion is this very version, and these are the rows it was tested on
+        np.testing.assert_array_equal(incumbent.probability, again.found.challenger.probability)
+        assert (incumbent.drift["major"], incumbent.drift["score"]["level"]) == (0, "none")
 
 
 def test_a_model_that_cannot_be_fitted_is_refused_and_the_others_go_on(company, tmp_path, monkeypatch):

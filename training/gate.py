@@ -60,6 +60,8 @@ class Incumbent:
     content_hash: str
     probability: Numbers | None = None
     why: str = ""
+    drift: Mapping[str, Any] | None = None
+    """How far the test rows have moved from those that it was tested on."""
 
 
 def judge(

@@ -56,6 +56,8 @@ class TrainingReport:
     facts: Mapping[str, Any] = field(default_factory=dict)
     champion_version: int | None = None
     """The champion that it was met with; None where there was none."""
+    drift: Mapping[str, Any] | None = None
+    """How far the test rows have moved from those that the champion was tested on."""
     version: int | None = None
     run_id: str | None = None
     content_hash: str | None = None
@@ -140,6 +142,7 @@ class TrainingReport:
                 "notes": self.notes,
                 "facts": self.facts,
                 "champion_version": self.champion_version,
+                "drift": self.drift,
                 "version": self.version,
                 "run_id": self.run_id,
                 "content_hash": self.content_hash,

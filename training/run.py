@@ -15,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+
 import models
 from features.errors import BundleError, MissingTable, Refused
 from features.sources import open_tables, stage
 from models import registry
-from models.drift import reference
+from models.drift import SCORE, drift, reference
 from models.predictor import Predictor, load_champion, write_bundle
 from models.quality import calibration_table
 from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
@@ -199,13 +201,15 @@ def write(trained: Trained, folder: Path) -> Predictor:
 def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: int) -> TrainingReport:
     """Apply the gate, log and register the chosen candidate, and make it the champion where the gate lets it."""
     data, found = trained.data, trained.found
-    verdict = judge(data, found, check, _incumbent(project.home, data), trained.seed)
+    incumbent = _incumbent(project.home, data)
+    verdict = judge(data, found, check, incumbent, trained.seed)
     with tempfile.TemporaryDirectory() as folder:
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
             trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
             facts={**trained.facts, "definition_fingerprint": predictor.manifest["definition_fingerprint"]},
             content_hash=predictor.content_hash, champion_version=registry.champion_version(project.home, trained.name),
+            drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
         registered = registry.register(project.home, run, project.tracking)
@@ -229,7 +233,10 @@ def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
         return None
     if champion.target != data.target.name:
         return Incumbent(champion.content_hash, why=f"it predicts {champion.target}, not {data.target.name}")
-    return Incumbent(champion.content_hash, champion.score(data.test_frame).probability)
+    probability = champion.score(data.test_frame).probability
+    frame = nw.from_native(data.test_frame.assign(**{SCORE: probability}), eager_only=True).lazy("polars")
+    moved = drift(champion.reference, frame) if champion.reference else None
+    return Incumbent(champion.content_hash, probability, drift=moved)
 
 
 def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
@@ -264,6 +271,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
     files = {
         "card.md": card(report).encode(),
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
+        **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
         **pictures(trained.data, trained.found),
     }
