@@ -145,26 +145,61 @@ def choose(raw: Numbers, label: Numbers, customers: np.ndarray[Any, Any], seed: 
 
 
 def with_band(chosen: Chosen, raw: Numbers, label: Numbers, customers: np.ndarray[Any, Any], seed: int) -> Chosen:
-    """Add the interval of the probability: the same way fitted on resamples of the customers, its 95 % range."""
-    calibrator = chosen.calibrator
+    """Add the interval of the probability: the same way on resamples of the customers, its 95 % range.
+
+    Lines and curves take one step of Newton's method per resample (Davison & Hinkley 1997, section 7.2), steps are
+    fitted anew.
+    """
     if len(np.unique(label)) < 2 or len(np.unique(raw)) < 2:
         return chosen
+    calibrator, generator = chosen.calibrator, np.random.default_rng(seed)
     at = np.unique(np.quantile(raw, np.linspace(0, 1, KNOTS)))
     distinct, customer = np.unique(customers, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    way = WAYS["sigmoid" if calibrator.method == "none" else calibrator.method]
-    drawn = []
-    for _ in range(BAND_DRAWS):
-        times = np.bincount(generator.integers(0, len(distinct), len(distinct)), minlength=len(distinct))
-        rows = np.repeat(np.arange(len(raw)), times[customer])
-        fitted = way(raw[rows], label[rows]) if len(np.unique(label[rows])) == 2 else None
-        if fitted:
-            drawn.append(fitted.apply(at))
-    if not drawn:
+    times = [
+        np.bincount(generator.integers(0, len(distinct), len(distinct)), minlength=len(distinct))
+        for _ in range(BAND_DRAWS)
+    ]
+    redraw = _stepped if calibrator.method in {"isotonic", "venn_abers"} else _curved
+    drawn = redraw(calibrator, raw, label, customer, np.array(times), at)
+    if not len(drawn):
         return chosen
-    low, high = np.quantile(np.stack(drawn), [TAIL, 1 - TAIL], axis=0)
+    low, high = np.quantile(drawn, [TAIL, 1 - TAIL], axis=0)
     ends = [tuple(np.round(np.maximum.accumulate(end), DIGITS).tolist()) for end in (low, high)]
     return Chosen(replace(calibrator, band=Band(tuple(at.tolist()), ends[0], ends[1])), chosen.held_out)
+
+
+def _stepped(
+    calibrator: Calibrator, raw: Numbers, label: Numbers, customer: Any, times: np.ndarray[Any, Any], at: Numbers
+) -> Numbers:
+    """Probabilities at some scores, resamples by scores, of a way that is fitted anew on each."""
+    drawn = []
+    for of in times:
+        rows = np.repeat(np.arange(len(raw)), of[customer])
+        fitted = WAYS[calibrator.method](raw[rows], label[rows]) if len(np.unique(label[rows])) == 2 else None
+        if fitted:
+            drawn.append(fitted.apply(at))
+    return np.array(drawn)
+
+
+def _curved(
+    calibrator: Calibrator, raw: Numbers, label: Numbers, customer: Any, times: np.ndarray[Any, Any], at: Numbers
+) -> Numbers:
+    """The same for a way that is linear in its numbers: one step from the fit towards that of each resample."""
+
+    def design(values: Numbers) -> Numbers:
+        if calibrator.method == "beta":
+            return np.column_stack([-softplus(-values), softplus(values), np.ones(len(values))])
+        return np.column_stack([values, np.ones(len(values))])
+
+    numbers = [calibrator.slope, calibrator.intercept]
+    fit = np.array([calibrator.left, *numbers] if calibrator.method == "beta" else numbers)
+    rows, said = design(raw), calibrator.apply(raw)
+    curvature = rows.T @ (rows * (said * (1 - said))[:, None])
+    scores = np.column_stack([np.bincount(customer, column * (label - said)) for column in rows.T])
+    steps = (times - 1) @ scores @ np.linalg.pinv(curvature, rcond=1e-9, hermitian=True)
+    moved = fit + steps
+    moved[:, :-1] = np.maximum(moved[:, :-1], 0.0)
+    return sigmoid(moved @ design(at).T)
 
 
 def _held_out(
