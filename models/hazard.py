@@ -2,9 +2,9 @@
 
 A piecewise exponential model (Friedman 1982): the rate of each week is exp(intercept + slope log(-log(1 - p))), with
 an intercept and a slope per stretch of weeks and weights for weeks in which a renewal falls due. The calibrated
-probability p of the model's own horizon is all that it reads of the customer beside those dates, and the rates are
-scaled so that the probability within that very horizon is p: both answers are one. Rates are positive, so that a longer
-horizon is never less probable.
+probability p of the model's own horizon is all that it reads of the customer beside those dates. Within that horizon
+the rates are scaled so that they make p, and beyond they go on from p: both answers are one. Rates are positive, so
+that a longer horizon is never less probable.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Hazard:
         """Probability within each number of weeks, rows by `WEEKS`; `due_days` as `DUE`, NaN where nothing is due."""
         clipped = np.clip(probability, FLOOR, 1 - FLOOR)
         rates = np.exp(self._log_rates(clipped, due_days))
-        total = np.cumsum(rates, axis=1)
-        scale = -np.log1p(-clipped) / total[:, self.anchor_weeks - 1]
-        result: Numbers = -np.expm1(-total * scale[:, None])
+        total, own = np.cumsum(rates, axis=1), -np.log1p(-clipped)[:, None]
+        anchor = total[:, [self.anchor_weeks - 1]]
+        within = np.arange(WEEKS) < self.anchor_weeks
+        result: Numbers = -np.expm1(-np.where(within, total * own / anchor, own + total - anchor))
         result[:, self.anchor_weeks - 1] = probability
         return np.asarray(np.maximum.accumulate(result, axis=1))
 

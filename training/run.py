@@ -234,7 +234,7 @@ def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
     if champion.target != data.target.name:
         return Incumbent(champion.content_hash, why=f"it predicts {champion.target}, not {data.target.name}")
     probability = champion.score(data.test_frame).probability
-    frame = nw.from_native(data.test_frame.assign(**{SCORE: probability}), eager_only=True).lazy("polars")
+    frame = nw.from_native(data.test_frame.copy().assign(**{SCORE: probability}), eager_only=True).lazy("polars")
     moved = drift(champion.reference, frame) if champion.reference else None
     return Incumbent(champion.content_hash, probability, drift=moved)
 
