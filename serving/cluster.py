@@ -30,7 +30,7 @@ Targets = tuple[tuple[str, str | None], ...]
 PARTS = tuple(part.name for part in dataclasses.fields(Scored))
 _TYPES = {
     **{part: (pa.string(), "string") for part in ("status", "band", "model")},
-    **{part: (pa.float64(), "double") for part in ("probability", "raw", "base")},
+    **{part: (pa.float64(), "double") for part in ("probability", "low", "high", "raw", "base")},
     "reasons": (REASONS, "array<struct<family: string, feature: string, value: string, contribution: double>>"),
 }
 

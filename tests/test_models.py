@@ -194,3 +194,9 @@ def test_an_upgrade_is_one_that_was_paid_in_the_window(engine):
     labels = target.label(tables, [day(100)], day(190), target)
     assert dict(zip(labels["customer_id"], labels["label"], strict=True)) == {"a": 1.0, "b": 0.0, "c": 0.0}
     assert target.label(tables, [day(100)], day(189), target)["label"].isna().all()
+
+
+def test_what_workers_of_a_cluster_give_back_has_a_type_for_every_column():
+    from serving import cluster
+
+    assert set(cluster._TYPES) == set(cluster.PARTS)
