@@ -25,6 +25,8 @@ EVENTS, CUSTOMERS, WEEKS = 10_000_000, 100_000, 78
 TIMES = 2
 NOW_US = end_us(WEEKS)
 TOLERANCE = 1e-9
+SAMPLE = 1_000
+"""Customers whose events Featuretools gets."""
 
 
 class Took(NamedTuple):
@@ -76,6 +78,7 @@ def rows() -> Iterator[Row]:
         for peer, at_most in targets.items():
             note = f"{size}: {mine} against {hand[peer]}"
             yield Row(name, PEERS[peer], mine.seconds / hand[peer].seconds, at_most=at_most, note=note)
+    yield from _featuretools(folder, nothing, ours["kept"])
     many = took("vectors", source, home, NOW_US, "duckdb", "fresh", out / "panel", 12, times=1)
     note = f"{size}: {many} against {nothing}"
     yield Row("twelve cutoffs from nothing", "one cutoff from nothing", many.seconds / nothing.seconds, 3.0, note=note)
@@ -100,6 +103,28 @@ def _equal(ours: pl.DataFrame, by_hand: dict[str, pl.DataFrame]) -> None:
             off = pair.filter(far | (pl.col("mine").is_null() & pl.col("theirs").is_not_null()))
             if len(mine) != len(theirs) or len(off):
                 raise RuntimeError(f"{peer}, {name}: {len(off)} of {len(mine)} values differ, {off.head(3)}")
+
+
+def _featuretools(folder: Path, nothing: Took, kept: Took) -> Iterator[Row]:
+    """Events per second against deep feature synthesis, where its environment was made.
+
+    It needs an older pandas: `python -m venv .bench/featuretools-env`, and in it `pip install featuretools "pandas<3"`
+    and pyarrow.
+    """
+    python = FOLDER / "featuretools-env" / "bin" / "python"
+    if not python.exists():
+        return
+    command = [python, Path(__file__).with_name("by_featuretools.py"), folder, NOW_US, SAMPLE]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    rate = found["events"] / found["seconds"]
+    for name, took_here in (("one cutoff from nothing", nothing), ("one cutoff, state standing", kept)):
+        ratio = EVENTS / took_here.seconds / rate
+        note = (
+            f"events a second, {found['features']} features of {found['events']:,} events in {found['seconds']:.1f} s"
+        )
+        at_least = 50 if took_here is kept else None
+        yield Row(f"{name}: times as fast", "Featuretools dfs", ratio, at_least=at_least, note=note)
 
 
 def _week(source: Path, staging: Took, vectors: Took) -> Iterator[Row]:
