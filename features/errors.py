@@ -16,6 +16,7 @@ VouchError
 ├── TrackingError         the tracking server or its database does not answer      exit 1
 ├── Locked                another run holds the lock                               exit 3
 └── Refused               a guard or a gate said no                                exit 4
+    └── NoOutcome             the company has no table that a model could learn from
 
 Each message names the place and the mend. HTTP statuses live in the service, not here.
 """
@@ -145,3 +146,9 @@ class Refused(VouchError):
 
     code = "refused"
     exit_code = 4
+
+
+class NoOutcome(Refused):
+    """The company has no table that a model could learn its outcome from: nothing failed, the model is not for it."""
+
+    code = "no_outcome"

@@ -91,15 +91,15 @@ def train(
 
 
 def tell_reports(reports: Sequence[Any], form: Format) -> None:
-    """Show what training found; raises Refused where the gate let a model not pass."""
+    """Show what training found; raises Refused where the gate let a model not pass, or one could not be fitted."""
     if form is Format.TABLE:
         say("\n\n".join(report.text() for report in reports))
     else:
         rows = [row for report in reports for row in report.figure_rows()]
         show(rows, form, document={"models": [report.as_json() for report in reports]})
-    refused = [report.model for report in reports if not report.passed]
+    refused = [report.model for report in reports if not report.passed and report.is_applicable]
     if refused:
-        raise Refused(f"The gate did not pass {', '.join(refused)}: see why above. The champion of before stays.")
+        raise Refused(f"Not promoted: {', '.join(refused)}; see why above. The champion of before stays.")
 
 
 for part in (data, champions, batch, measures, publishing, keeping, serve, keys):

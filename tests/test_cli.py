@@ -295,8 +295,8 @@ def test_the_catalogue_comes_as_a_page_and_lists_say_what_they_hold(vouch):
 class Report:
     """Stands for what training found."""
 
-    def __init__(self, model: str, passed: bool) -> None:
-        self.model, self.passed = model, passed
+    def __init__(self, model: str, passed: bool, is_applicable: bool = True) -> None:
+        self.model, self.passed, self.is_applicable = model, passed, is_applicable
 
     def text(self) -> str:
         return f"{self.model}: as text"
@@ -309,18 +309,20 @@ class Report:
 
 
 @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 4)])
-def test_train_exits_with_four_where_the_gate_refuses(vouch, company, monkeypatch, passed, code):
+def test_train_exits_with_four_where_the_gate_refuses_a_model_that_could_be_fitted(
+    vouch, company, monkeypatch, passed, code
+):
     seen = []
 
-    def fit(project, name, as_of_us, now_us):
+    def fit(project, name, as_of_us, now_us, **_):
         seen.append((name, as_of_us, now_us))
-        return [Report("churn", passed)]
+        return [Report("churn", passed), Report("advocacy", False, is_applicable=False)]
 
     monkeypatch.setattr("training.run.train", fit)
     ended, out, err = vouch("train", "churn", company, "--as-of", "2026-11-09", "--now", NOW, "--format", "json")
     assert ended == code
-    assert json.loads(out) == {"models": [{"model": "churn", "passed": passed}]}
-    assert ("The gate did not pass churn" in err) is not passed
+    assert json.loads(out)["models"][0] == {"model": "churn", "passed": passed}
+    assert ("Not promoted: churn; see why" in err) is not passed
     assert seen == [("churn", parse_instant("2026-11-09"), parse_instant(NOW))]
 
 

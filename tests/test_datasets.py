@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from features.contract import DAY_US
-from features.errors import Refused
+from features.errors import NoOutcome, Refused
 from features.measures import measure
 from features.project import load_project
 from features.sources import open_tables, stage
@@ -134,7 +134,7 @@ def test_training_ends_in_a_model_or_in_a_refusal_with_its_figures(name, plug):
 
 
 def test_advocacy_is_refused_where_nobody_is_known_to_have_spoken_up(plug):
-    with pytest.raises(Refused, match="advocacy_acts or referrals"):
+    with pytest.raises(NoOutcome, match="advocacy_acts or referrals"):
         train(plug("olist_sample").project, "advocacy", None, NOW_US)
 
 

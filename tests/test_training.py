@@ -373,7 +373,7 @@ def test_a_model_that_cannot_be_fitted_is_refused_and_the_others_go_on(company, 
     project = Project(tmp_path, str(company))
     with pytest.raises(Refused, match="too few"):
         run.train(project, "churn", None, NOW_US)
-    report = run._refused("churn", NOW_US, "too few")
+    report = run._refused("churn", NOW_US, Refused("too few"))
     assert not report.passed
     assert "refused: too few" in report.text()
     assert json.dumps(report.as_json())

@@ -38,6 +38,8 @@ class TrainingReport:
     as_of_us: int
     target: str = ""
     refusal: str | None = None
+    is_applicable: bool = True
+    """False where the company has no table that this model could learn from: no failure, where others were trained."""
     cutoffs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     features: int = 0

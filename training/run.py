@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 import models
-from features.errors import BundleError, MissingTable, Refused
+from features.errors import BundleError, MissingTable, NoOutcome, Refused
 from features.sources import open_tables, stage
 from models import registry
 from models.drift import SCORE, drift, reference
@@ -89,11 +89,12 @@ def train(
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home)
     found = train_on(_opened(project, staged), wanted, known_us, seed, search if tuning.trials else None, origins)
-    refusals = [str(outcome) for outcome in found.values() if isinstance(outcome, Refused)]
+    refusals = [outcome for outcome in found.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(found):
-        raise Refused(" ".join(refusals))
+        kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
+        raise kind(" ".join(map(str, refusals)))
     return [
-        _refused(model, known_us, str(outcome))
+        _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)
         else store(project, outcome, staged.report, now_us)
         for model, outcome in found.items()
@@ -106,8 +107,9 @@ def _opened(project: Project, staged: Staged) -> Tables:
     return open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
 
 
-def _refused(name: str, as_of_us: int, why: str) -> TrainingReport:
-    return TrainingReport(name, models.load(name).question, as_of_us, refusal=why)
+def _refused(name: str, as_of_us: int, why: Refused) -> TrainingReport:
+    is_applicable = not isinstance(why, NoOutcome)
+    return TrainingReport(name, models.load(name).question, as_of_us, refusal=str(why), is_applicable=is_applicable)
 
 
 def train_on(
@@ -129,8 +131,10 @@ def train_on(
         try:
             target = model.target(tables)
             wanted[name] = (target, make_plan(name, model.cutoffs, target, as_of_us, begins_us))
-        except (Refused, MissingTable) as error:
-            outcomes[name] = Refused(str(error))
+        except MissingTable as error:
+            outcomes[name] = NoOutcome(str(error))
+        except Refused as error:
+            outcomes[name] = error
     panel = build_panel(tables, wanted)
     for name, (target, plan) in wanted.items():
         labels = target.label(tables, plan.instants, as_of_us, target)
