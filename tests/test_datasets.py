@@ -176,6 +176,14 @@ def test_airline_points_earned_and_redeemed_are_those_of_the_file(plug):
     assert points["redeem"] == pytest.approx(12_451_388)
 
 
+def test_airline_redemptions_name_no_lot_so_that_nothing_is_said_of_lots(plug):
+    found = plug("airline_loyalty").metrics
+    for name in ("redemption_rate", "breakage"):
+        assert found[name].value is None
+        assert found[name].reason == "no_input: no redemption in loyalty_ledger names its lot"
+    assert found["redemption_rate_period"].value > 0
+
+
 def test_airline_cancellations_are_ends_that_nobody_announced(plug):
     found = plug("airline_loyalty")
     ends = found.tables.frames["subscriptions"].to_native().filter(pl.col("ended_us").is_not_null()).collect()

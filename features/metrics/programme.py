@@ -108,10 +108,22 @@ def software_feature_use(company: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("loyalty_ledger", "loyalty_ledger.lot_id")
-def lots(moment: Moment, days: int | None) -> Frame:
-    """External customers with points issued in lots that are older than 182 days."""
+def lots(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with points issued in lots that are older than 182 days.
+
+    Absent where points are redeemed and no redemption says from which lot: none would seem to be redeemed.
+    """
     assert days is not None
-    rows = moment.rows("loyalty_ledger").filter(~nw.col("lot_id").is_null())
+    rows = moment.rows("loyalty_ledger")
+    is_redeemed = nw.col("kind") == "redeem"
+    counts = rows.select(
+        is_redeemed.cast(nw.Int64).sum().alias("redeemed"),
+        (is_redeemed & ~nw.col("lot_id").is_null()).cast(nw.Int64).sum().alias("told"),
+    )
+    (found,) = collected(counts).to_pylist()
+    if found["redeemed"] and not found["told"]:
+        return Absent("not_applicable", "no_input: no redemption in loyalty_ledger names its lot")
+    rows = rows.filter(~nw.col("lot_id").is_null())
     rows = rows.select("customer_id", "lot_id", "kind", "own_us", nw.col("points").cast(nw.Float64))
     kept = rows.filter(nw.col("own_us") >= moment.before(days + LOT_DAYS)).collect("polars").lazy()
     since, until = moment.before(days + LOT_DAYS), moment.before(LOT_DAYS)
