@@ -103,6 +103,7 @@ def test_a_number_has_as_many_decimals_as_its_size_deserves_and_a_change_its_sig
         "1,234",
     ]
     assert [t.change(value, 1) for value in (None, 0, -0.01, 2.25, -2.25)] == ["–", "0.0", "0.0", "+2.2", f"{MINUS}2.2"]
+    assert (t.number(-3.5), speech("ro").measure(-3.5, "points")) == (f"{MINUS}3.50", f"{MINUS}3,5")
     assert (t.brief(2_500_000), t.measure(12.3, "percent"), t.measure(0.5, "probability")) == (
         "2.5 M",
         "12.3%",

@@ -98,7 +98,8 @@ class Speech:
         return self("date.short", day=moment.day, month=self(f"date.month_{moment.month}"))
 
     def _written(self, text: str) -> str:
-        return text.translate(_EUROPEAN) if self.language == "ro" else text
+        signed = text.replace("-", MINUS)
+        return signed.translate(_EUROPEAN) if self.language == "ro" else signed
 
     def _unit(self, text: str, unit: str) -> str:
         return f"{text}\N{NO-BREAK SPACE}{unit}" if self.language == "ro" else f"{text}{unit}"
