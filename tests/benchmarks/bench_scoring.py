@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ def rows() -> Iterator[Row]:
     key = keys.create(database, "bench", "write", NOW)
     database.close()
     settings = {**SETTINGS, "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # MLflow looks for uvicorn there
     settings["PYTHONPATH"] = f"{ROOT}/tests/benchmarks/peers:{ROOT}"
     names = [column.name for column in hand_scoring.columns()]
     wire = [{"dataframe_records": [{name: of["vectors"][0]["features"][name] for name in names}]} for of in ONE]

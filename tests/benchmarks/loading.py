@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -37,13 +38,15 @@ def server(command: Sequence[str], port: int, log: Path, **settings: str) -> Ite
     """A server as a process of its own, up; gives its address."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}/tests/benchmarks/peers", **settings}
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=ROOT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment, cwd=ROOT, start_new_session=True
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(address, process)
         yield address
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # what it started, too
         process.wait(60)
 
 
