@@ -46,7 +46,7 @@ def as_page(found: Figures) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain)
+    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
     shown = [row for row in found.metrics if row["unit"] == "percent"]
     return environment.get_template("report.html.jinja").render(
         found=found,
@@ -81,6 +81,12 @@ def as_text(found: Figures) -> str:
         ),
         *([["WARNINGS", *_bullets(manifest["warnings"])]] if manifest["warnings"] else []),
         ["WHAT CHANGED", *_changes(found)],
+        *([["WHO MOVED", *_movers(found)]] if found.movers else []),
+        *(
+            [["WHAT BECAME OF WHO WAS FLAGGED", *_bullets([flagged(entry) for entry in found.flagged])]]
+            if found.flagged
+            else []
+        ),
         ["PORTFOLIO", *_portfolio(found)],
         [f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})", *_people(found.candidates, "score")],
         [f"HIGHEST RISK OF CHURN ({number(found.at_risk_total)})", *_people(found.at_risk, "probability")],
@@ -98,6 +104,35 @@ def _changes(found: Figures) -> list[str]:
         f"the model of {name} is another one: part of the change is the model's" for name in found.moves.other_models
     ]
     return [f"Against {found.moves.as_of}:", *_bullets(lines)]
+
+
+def _movers(found: Figures) -> list[str]:
+    lines: list[str] = []
+    for title, people in found.movers.items():
+        lines.append(f"{title}:")
+        for person in people:
+            way = f"{percent(person.before)} to {percent(person.after)}"
+            lines += _paragraph(f"- {person.customer_id}: {way}", indent="  ")
+            lines += [line for part in person.parts for line in _paragraph(f"  - {part}", indent="    ")]
+    return lines
+
+
+def flagged(entry: Mapping[str, Any]) -> str:
+    """What became of who was flagged, in one sentence.
+
+    >>> flagged({"model": "churn", "weeks": 4, "as_of": None, "flagged": 0, "became": {}, "reason": "no_snapshot"})
+    'churn, 4 weeks ago: nothing to tell (no snapshot)'
+    """
+    start = f"{entry['model']}, {entry['weeks']} weeks ago: "
+    if not entry["flagged"]:
+        return f"{start}nothing to tell ({plain(entry['reason'])})"
+    became = ", ".join(f"{number(count)} {plain(state)}" for state, count in entry["became"].items())
+    told = f"{start}of {number(entry['flagged'])} flagged are now {became}"
+    if entry["precision"] is None:
+        return f"{told}; whether it came true is not final yet"
+    low, high = percent(entry["precision_low"]), percent(entry["precision_high"])
+    lift = "" if entry["lift"] is None else f", {number(entry['lift'], 1)} times that of everybody"
+    return f"{told}; came true for {percent(entry['precision'])} ({low} to {high}){lift}"
 
 
 def _portfolio(found: Figures) -> list[str]:

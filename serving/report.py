@@ -15,6 +15,7 @@ from serving.advocates import Filters, at_risk, candidates
 from serving.columns import MODELS
 from serving.instants import spoken
 from serving.listing import Ranked
+from serving.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from serving.portfolio import searchable
 from serving.published import in_words, reasons_of, visible
 
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 TOP = 20
 """Customers in each list of the page."""
 REASONS = 3
+TOP_MOVERS = 5
+MOVERS: Mapping[str, tuple[str, str]] = {
+    "Newly at risk of churn": ("churn", NEW_HIGH),
+    "Risk of churn rose most": ("churn", ROSE),
+    "Risk of churn fell most": ("churn", FELL),
+    "New advocates": ("advocacy", NEW_ADVOCATE),
+    "More likely to speak up": ("advocacy", ROSE),
+}
+"""Lists of movers that a report shows, by their titles."""
 BINS = 20
 SHOWN_STATUSES = ("ok", "low_n")
 NOT_SCORED = "not scored"
@@ -91,6 +101,18 @@ class Moves:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """One customer in a list of movers: before and now, and what moved the score most."""
+
+    customer_id: str
+    before: float | None
+    after: float | None
+    state_before: str | None
+    state: str | None
+    parts: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Figures:
     """All that a report tells."""
 
@@ -108,6 +130,8 @@ class Figures:
     at_risk_total: int
     has_revenue: bool
     moves: Moves | None
+    movers: Mapping[str, Sequence[Moved]]
+    flagged: Sequence[Mapping[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
         """In brief, for a scheduler to read."""
@@ -120,6 +144,8 @@ class Figures:
             "at_risk": self.at_risk_total,
             "metrics": {row["metric_id"]: row["value"] for row in self.metrics},
             "changes": None if self.moves is None else {**self.moves.__dict__},
+            "movers": {title: [person.customer_id for person in of] for title, of in self.movers.items()},
+            "flagged": list(self.flagged),
             "warnings": list(self.manifest["warnings"]),
         }
 
@@ -155,6 +181,28 @@ def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
         at_risk_total=leaving_total,
         has_revenue=bool(people["mrr"].notna().any()),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
+        movers=_movers(snapshot),
+        flagged=snapshot.manifest.get("flagged", []),
+    )
+
+
+def _movers(snapshot: Snapshot) -> dict[str, list[Moved]]:
+    """The first of each list of movers that is not empty, by its title; none where the week was compared with none."""
+    if "movers.parquet" not in snapshot.manifest["files"]:
+        return {}
+    table = snapshot.table("movers")
+    found = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
+    return {title: people for title, people in found.items() if people}
+
+
+def _moved(row: Mapping[str, Any]) -> Moved:
+    return Moved(
+        customer_id=visible(row["customer_id"]),
+        before=row["probability_before"],
+        after=row["probability"],
+        state_before=row["state_before"],
+        state=row["state"],
+        parts=[in_words(part) for part in (row["changes"] or [])[:REASONS]],
     )
 
 

@@ -45,7 +45,11 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         home = copied(good, tmp_path / f"home-{trial}")
         if trial % 2:  # half of them read and check the tables as well
             shutil.rmtree(home / "staged")
-        seen["killed at work"] += killed(home, moment, *words)
+        while not killed(home, moment, *words):  # it was faster than the one that was measured
+            seen["had ended before"] += 1
+            shutil.rmtree(home)
+            home, moment = copied(good, home), moment * 0.7
+        seen["killed at work"] += 1
         instants = snapshot.published(home)
         assert instants in ([parse_instant(BEFORE)], [parse_instant(BEFORE), parse_instant(MONDAY)])
         seen["new week was out"] += len(instants) == 2
@@ -63,7 +67,7 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         assert not list((home / "staged").glob(".building-*")), "what a killed run was staging is swept"
         shutil.rmtree(home)
     print(f"\n{SCORE_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
-    assert seen["killed at work"] >= SCORE_KILLS * 0.9
+    assert seen["killed at work"] == SCORE_KILLS
 
 
 def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was_left(company, tmp_path):
@@ -77,7 +81,11 @@ def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was
     seen: Counter[str] = Counter()
     for trial, moment in enumerate(moments(TRAIN_KILLS, longest_s, seed=2)):
         home = copied(trained, tmp_path / f"home-{trial}")
-        seen["killed at work"] += killed(home, moment, *words)
+        while not killed(home, moment, *words):
+            seen["had ended before"] += 1
+            shutil.rmtree(home)
+            home, moment = copied(trained, home), moment * 0.7
+        seen["killed at work"] += 1
         found = load_champion(home, "churn")
         assert found is not None, f"trial {trial} at {moment:.2f} s"
         seen["another champion"] += found.content_hash != first.content_hash
@@ -98,4 +106,4 @@ def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was
             assert load_champion(home, "churn") is not None
         shutil.rmtree(home)
     print(f"\n{TRAIN_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
-    assert seen["killed at work"] >= TRAIN_KILLS * 0.9
+    assert seen["killed at work"] == TRAIN_KILLS

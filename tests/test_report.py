@@ -8,7 +8,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from hand_published import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, WEEK, customer, metric, publish
+from hand_published import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WEEK, customer, metric, publish
 
 from features.errors import SnapshotError, UsageError
 from serving import cli
@@ -295,3 +295,25 @@ def contrast(first, second):
 
 def test_every_customer_of_the_week_has_one_state():
     assert len({row["customer_id"] for row in WEEK}) == len(WEEK)
+
+
+def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(tmp_path):
+    part = {**REASON, "cause": "feature", "before": "9", "contribution": 1.5}
+    mover = {
+        "customer_id": HOSTILE, "model": "churn", "list": "new_high", "rank": 1, "probability_before": 0.1,
+        "probability": 0.7, "raw_before": -2.0, "raw": -0.5, "state_before": "low", "state": "high", "changes": [part],
+    }  # fmt: skip
+    entry = {
+        "model": "churn", "weeks": 12, "as_of": "2026-08-24", "flagged": 5, "became": {"churned": 2, "low": 3},
+        "reason": None, "precision": 0.4, "precision_low": 0.1, "precision_high": 0.8, "base_rate": 0.2, "lift": 2.0,
+    }  # fmt: skip
+    found = figures(publish(tmp_path, movers=[mover], flagged=[entry]))
+    assert found.as_dict()["movers"] == {"Newly at risk of churn": [HOSTILE]}
+    assert found.as_dict()["flagged"] == [entry]
+    page, text = as_page(found), as_text(found)
+    assert HOSTILE not in page
+    for shown in (page, " ".join(text.split())):
+        assert "Newly at risk of churn" in shown
+        assert "was 9" in shown or "from 9" in shown
+        assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0 %" in shown
+    assert max(map(len, text.splitlines())) <= 78
