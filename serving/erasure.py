@@ -19,7 +19,8 @@ from sqlalchemy import delete, update
 
 from features import tombstones
 from features.errors import SnapshotError
-from serving import outputs, snapshot
+from serving import mapped, outputs, snapshot
+from serving.database.audit import COMMAND_LINE, noted
 from serving.database.connection import Database
 from serving.database.tables import NAMES_A_CUSTOMER, ROWS_OF_A_CUSTOMER
 from serving.database.weeks import without_customer
@@ -90,7 +91,7 @@ def erase(
     for path, gone, how in _snapshots(home, customer_ids):
         receipt.add(str(path.relative_to(home)), gone, how)
     progress("the store")
-    receipt.add(*_store(project, customer_ids))
+    receipt.add(*_store(project, customer_ids, now_us))
     progress("files")
     for holding in named("scrubbed"):
         for path in sorted((home / holding.name).rglob("*")):
@@ -184,8 +185,8 @@ def _manifest(found: snapshot.Snapshot, draft: snapshot.Draft) -> dict[str, Any]
     return {**manifest, "erased": manifest.get("erased", 0) + erased}
 
 
-def _store(project: Project, customer_ids: Collection[str]) -> tuple[str, int, str]:
-    """Take customers out of the serving store, and out of what services map into memory."""
+def _store(project: Project, customer_ids: Collection[str], now_us: int) -> tuple[str, int, str]:
+    """Take customers out of the serving store, and out of what services map; its audit log tells how many they were."""
     database = Database(project.home, project.store)
     gone = 0
     with database.writing("snapshots") as connection:
@@ -198,10 +199,12 @@ def _store(project: Project, customer_ids: Collection[str]) -> tuple[str, int, s
         for table in NAMES_A_CUSTOMER:
             named_there = table.c.customer_id.in_(customer_ids)
             gone += connection.execute(update(table).where(named_there).values(customer_id=None)).rowcount
+        noted(connection, now_us, COMMAND_LINE, "erased", route="vouch erase", rows=len(customer_ids))
     database.compact()
     database.close()
-    for path in (project.home / "serving").rglob("*.arrow"):
-        path.unlink()
+    for pattern in ("*.arrow", "*.building"):
+        for path in (project.home / mapped.FOLDER).glob(pattern):
+            path.unlink()
     return database.shown, gone, "rows deleted, and the space that they took written over"
 
 

@@ -34,6 +34,7 @@ HOLDINGS = (
     Holding("quarantine", "rows that broke the contract at the last reading", "rebuilt", "until the next reading"),
     Holding("scratch", "work of a run", "rebuilt", "until the run ends"),
     Holding("serving", "the serving store, and what a service maps into memory", "store", "two weeks of customers"),
+    Holding("recorded", "asks and overrides of the store as the batch reads them", "rebuilt", "until the next run"),
     Holding("runs", "what each run of the batch told", "scrubbed", "so many days: retention.toml"),
     Holding("logs", "log files", "scrubbed", "so many days: retention.toml"),
     Holding(
@@ -44,6 +45,8 @@ HOLDINGS = (
     Holding("mlflow", "the tracking database, and artifacts without rows of customers", "nothing", "for good"),
     Holding("locks", "locks", "nothing", "empty files"),
     Holding("guards.toml", "the company's own limits", "nothing", "for good"),
+    Holding("policy.toml", "the company's own policy of asking", "nothing", "for good"),
+    Holding("demo", "the made-up company of the demo", "nothing", "until the next demo"),
     Holding("retention.toml", "the company's own policy", "nothing", "for good"),
 )
 

@@ -22,13 +22,16 @@ from features.errors import ConfigurationError
 from features.project import Project
 from features.sources import stage
 from serving import cli, snapshot
+from serving.database import audit as audit_log
 from serving.database.connection import Database
 from serving.database.tables import asks, audit, overrides
 from serving.database.weeks import bring
 from serving.erasure import erase
 from serving.holdings import HOLDINGS
 from serving.instants import parse_instant
+from serving.recorded import with_recorded
 from serving.scrubbing import ERASED, scrub_text
+from serving.store import Store
 
 WHO, STAYS = "planted-4711", "c1"
 NOW = parse_instant("2026-11-17T06:00:00Z")
@@ -64,7 +67,7 @@ def in_text(path: Path, who: str) -> int:
     return path.read_text(encoding="utf-8", errors="replace").count(who)
 
 
-DECODERS = {".parquet": in_parquet, ".arrow": in_arrow, ".sqlite": in_sqlite}
+DECODERS = {".parquet": in_parquet, ".arrow": in_arrow, ".building": in_arrow, ".sqlite": in_sqlite}
 
 
 def found_in(*folders: Path, who: str = WHO) -> dict[str, int]:
@@ -138,6 +141,12 @@ def lived_in(tmp_path, tables, vouch) -> Path:
         assert found_in(home / "serving")
     held.close()
     database.close()
+    with_recorded(Project(home=home, location=str(tables)))
+    service = Store(home)
+    service.refresh()
+    service.stop()
+    for path in sorted((home / "serving" / "weeks").glob("*.arrow")):  # a service that was killed as it wrote
+        shutil.copy(path, path.with_suffix(".building"))
     for target in ("salesforce", "hubspot", "csv", "parquet"):
         assert vouch("export", "--to", target, "--out", out)[0] == 0
     assert vouch("report", "--out", out / "week.html", "--text", out / "week.txt")[0] == 0
@@ -161,6 +170,10 @@ PLANTED = (
     r"staged/\w+/quarantine/usage_events\.parquet",
     r"quarantine/usage_events\.parquet",
     r"serving/store\.sqlite",
+    r"serving/weeks/\w+\.arrow",
+    r"serving/weeks/\w+\.building",
+    r"recorded/asks\.parquet",
+    r"recorded/health_overrides\.parquet",
     r"logs/serve\.log",
     r"runs/score-1\.json",
     r"out/vouch-salesforce-2026-11-16-001\.csv",
@@ -228,6 +241,20 @@ def test_what_was_published_is_whole_afterwards_and_says_how_many_went(lived_in,
     (file,) = listing["files"]
     assert file["rows"] == listing["rows"] == len(left)
     assert file["sha256"] == snapshot.file_digest(tmp_path / "out" / file["name"])
+
+
+def test_the_audit_log_tells_of_exports_and_of_the_erasure_without_a_name(lived_in, vouch):
+    assert vouch("erase", WHO, "c0", "--now", "2026-11-17T06:00:00Z")[0] == 0
+    database = Database(lived_in)
+    with database.reading() as connection:
+        erased, *exported = audit_log.entries(connection, 5)
+    database.close()
+    assert (erased["at"], erased["actor"], erased["rows"]) == ("2026-11-17T06:00:00Z", "command line", 2)
+    assert [line["action"] for line in (erased, *exported)] == ["erased", *["exported"] * 4]
+    targets = ("parquet", "csv", "hubspot", "salesforce")
+    assert [line["route"] for line in exported] == [f"vouch export --to {target}" for target in targets]
+    assert {(line["actor"], line["rows"]) for line in exported} == {("command line", len(WEEK) + 1)}
+    assert {line["customer_id"] for line in (erased, *exported)} == {None}
 
 
 def test_erasing_again_or_somebody_unknown_finds_nothing_and_keeps_the_tombstone(lived_in, vouch, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serving.options import AsOf, instant
+from serving.options import AsOf, Run, instant
 from serving.output import Format, FormatOption, progress, say, show, warn
 from serving.targets import Target
 
@@ -52,6 +52,7 @@ def report(
 
 @app.command()
 def export(
+    ctx: typer.Context,
     to: Annotated[Target, typer.Option("--to", help="Who takes the files.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to write the files into.")],
     as_of: AsOf = None,
@@ -65,13 +66,16 @@ def export(
 
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
-    from features.project import home
+    from features.project import home, store_url
+    from serving.database.audit import COMMAND_LINE, noted
+    from serving.database.connection import Database
     from serving.export import export as write
     from serving.outputs import note
     from serving.published import at_or_before
     from serving.snapshot import lock, read_snapshot
 
-    since = instant(changed_since)
+    run: Run = ctx.obj
+    since, database = instant(changed_since), Database(home(), store_url())
     with progress() as step, lock(home(), "export"):
         step("reading the snapshot")
         snapshot = read_snapshot(home(), instant(as_of), ["scores", "customers"])
@@ -80,6 +84,10 @@ def export(
         done = write(snapshot, to, out, earlier=earlier)
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
+        with database.writing() as connection:
+            route = f"vouch export --to {to.value}"
+            noted(connection, run.clock_us, COMMAND_LINE, "exported", route=route, rows=done.rows)
+        database.close()
     if form is Format.TABLE:
         say(done.summary())
     else:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from serving.database.connection import Database
 
+COMMAND_LINE = "command line"
+"""Who acts where a command does."""
 FLUSH_SECONDS = 0.5
 MOST_WAITING = 200_000
 """So many lines wait for a store that is away; the oldest go first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, insert, select, update
 
 from features.errors import UsageError
-from serving.database.audit import noted
+from serving.database.audit import COMMAND_LINE, noted
 from serving.database.tables import keys, sessions
 from serving.instants import spoken
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SCOPES = ("read", "write", "admin")
 """Each may what those before it may."""
 SESSION_US = 12 * 3_600_000_000
-COMMAND_LINE = "command line"
 _FORM = re.compile(r"vouch_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 
