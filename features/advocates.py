@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.act_weights import weight_of_kind
 from features.answers import asked, latest
 from features.contract import DAY_US
 from features.language import NEGATIVE_FROM, POSITIVE_FROM
@@ -154,11 +155,11 @@ def promoters(moment: Moment, days: float) -> Frame:
 def influence(moment: Moment) -> Frame:
     """What each customer's acts and converted referrals weigh: `customer_id`, `influence` in whole billionths.
 
-    Sum over acts of ln(1 + reach) halved every 90 days, rewarded acts too, plus 1 for each converted valid referral.
-    Every kind of act weighs 1. Whole numbers, so that the order of the acts does not matter.
+    Sum over acts of the weight of the kind times ln(1 + reach), halved every 90 days, rewarded acts too, plus 1 for
+    each converted valid referral. Whole numbers, so that the order of the acts does not matter.
     """
     age_days = (moment.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
-    reach = (nw.col("reach").fill_null(0).cast(nw.Float64) + 1.0).log()
+    reach = (nw.col("reach").fill_null(0).cast(nw.Float64) + 1.0).log() * weight_of_kind(moment.settings.act_weights)
     weight = (reach * (age_days * (-0.6931471805599453 / HALF_LIFE_DAYS)).exp() * 1e9).round().cast(nw.Int64)
     parts = [moment.keep(acts).select("customer_id", influence=weight)]
     if moment.has("referrals"):

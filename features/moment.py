@@ -6,12 +6,13 @@ metrics of one table are one pass over it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
 
+from features.act_weights import Weights, default_weights
 from features.asof import external_customers, view
 from features.contract import DAY_US, TABLES
 from features.errors import UsageError, did_you_mean
@@ -46,7 +47,8 @@ class Settings:
     a twentieth of them answered. `feedback_sources` are registered. Below `hidden_below` observations nothing is shown;
     None leaves it to each metric, and a metric that asks for more than is usual keeps its own. `attribution` says which
     of several advocates a customer's revenue goes to, the `first` or the `last` who invited; with `counts_voices`,
-    praise in public reviews and posts about the brand counts as an act of speaking up.
+    praise in public reviews and posts about the brand counts as an act of speaking up. `act_weights` holds what an act
+    of each kind weighs.
     """
 
     population: int | None = None
@@ -54,6 +56,7 @@ class Settings:
     hidden_below: int | None = None
     attribution: Literal["first", "last"] = "first"
     counts_voices: bool = False
+    act_weights: Weights = field(default_factory=default_weights)
 
 
 NO_SETTINGS = Settings()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from features.contract import TABLES
+from features.contract import ACT_KINDS, TABLES
 from features.errors import ConfigurationError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ POSTGRES = "postgresql://"
 EPOCH_UNITS = ("s", "ms", "us")
 ATTRIBUTIONS = ("first", "last")
 """Which of several advocates a customer's revenue may go to."""
+HEAVIEST = 1000
+"""More than this no act may weigh."""
 
 
 def redacted(location: str) -> str:
@@ -74,6 +76,8 @@ class Project:
     hidden_below: int | None = None
     attribution: Literal["first", "last"] = "first"
     counts_voices: bool = False
+    act_weights: Mapping[str, float] = field(default_factory=dict)
+    """What acts of some kinds weigh where it is not as usual."""
     store: str | None = field(default=None, repr=False)
     tracking: str | None = field(default=None, repr=False)
     recorded: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +98,13 @@ _FILE_KEYS: Mapping[str, type] = {
 _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     "feedback": {"sources": list},
     "engine": {"memory_limit": str, "threads": int, "spark_master": str},
-    "metrics": {"population": int, "hidden_below": int, "attribution": str, "counts_voices": bool},
+    "metrics": {
+        "population": int,
+        "hidden_below": int,
+        "attribution": str,
+        "counts_voices": bool,
+        "act_weights": dict,
+    },
 }
 _TABLE_PARTS = ("columns", "constants", "epoch")
 _TABLE_KEYS: Mapping[str, type] = {"from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict}
@@ -179,6 +189,16 @@ def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _act_weights(path: Path, raw: Any) -> dict[str, float]:
+    part = _Part(path, "[metrics.act_weights]", raw)
+    for kind, weight in part.raw.items():
+        if kind not in ACT_KINDS:
+            raise ConfigurationError(f"{part.where}: {kind!r} is no kind of act{did_you_mean(kind, ACT_KINDS)}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= HEAVIEST:
+            raise ConfigurationError(f"{part.where}: {kind!r} must be a number from 0 to {HEAVIEST}")
+    return {kind: float(weight) for kind, weight in part.raw.items()}
+
+
 def _from_file(path: Path) -> Project:
     raw = _Part(path, "", _read(path)).only(_FILE_KEYS).raw
     sources = _Part(path, "[source]", raw.get("source", {})).texts()
@@ -201,6 +221,7 @@ def _from_file(path: Path) -> Project:
         hidden_below=metrics.get("hidden_below"),
         attribution=metrics.get("attribution", "first"),
         counts_voices=metrics.get("counts_voices", False),
+        act_weights=_act_weights(path, metrics.get("act_weights", {})),
         memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
         spark_master=engine.get("spark_master"),

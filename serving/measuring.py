@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
+from features.act_weights import act_weights
 from features.catalogue import catalogue_rows
 from features.changes import changes
 from features.describing import catalogue_page
@@ -106,6 +107,7 @@ def settings(project: Project) -> Settings:
         hidden_below=project.hidden_below,
         attribution=project.attribution,
         counts_voices=project.counts_voices,
+        act_weights=act_weights(project.act_weights),
     )
 
 

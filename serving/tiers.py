@@ -1,8 +1,8 @@
 """The tier of each advocate at an instant (M37 of the metric catalogue): influential, active, potential, or none.
 
-Decided here, because the catalogue leaves it open: every kind of act weighs 1; the influence score counts every act,
-rewarded or not, for it is about reach; "no act" of a potential advocate means no organic act in the same 180 days, so
-that somebody who spoke up years ago and still gives a 10 is one again.
+Decided here, because the catalogue leaves it open: the influence score counts every act, rewarded or not, for it is
+about reach; "no act" of a potential advocate means no organic act in the same 180 days, so that somebody who spoke up
+years ago and still gives a 10 is one again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute
 
+from features.act_weights import default_weights
 from features.asof import external_customers, view
 from features.contract import DAY_US
 from models.outcomes import organic_acts, valid_referrals
@@ -22,6 +23,7 @@ from models.outcomes import organic_acts, valid_referrals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from features.act_weights import Weights
     from features.asof import Frame, Tables
 
 TIERS = ("none", "potential", "active", "influential")
@@ -31,11 +33,12 @@ INFLUENTIAL_SHARE = 10  # one in ten
 PROMOTER = 9
 
 
-def tiers(tables: Tables, as_of_us: int) -> dict[str, str]:
-    """Return the tier of every customer who has one other than `none`."""
+def tiers(tables: Tables, as_of_us: int, weights: Weights | None = None) -> dict[str, str]:
+    """Return the tier of every customer who has one other than `none`. Without `weights`, acts weigh as is usual."""
+    weight = dict(default_weights() if weights is None else weights)
     found = dict.fromkeys(_promoters(tables, as_of_us), "potential")
     found |= dict.fromkeys(_active(tables, as_of_us), "active")
-    found |= dict.fromkeys(most_influential(_influence(tables, as_of_us)), "influential")
+    found |= dict.fromkeys(most_influential(_influence(tables, as_of_us, weight)), "influential")
     external = _table(external_customers(tables, as_of_us).select("customer_id"))["customer_id"]
     is_external = pa.compute.is_in(pa.array(found, external.type), value_set=external).to_pylist()
     return {customer: tier for (customer, tier), keep in zip(found.items(), is_external, strict=True) if keep}
@@ -73,8 +76,8 @@ def _active(tables: Tables, as_of_us: int) -> set[str]:
     return set(acts.loc[acts["occurred_us"] >= as_of_us - WINDOW_DAYS * DAY_US, "customer_id"])
 
 
-def _influence(tables: Tables, as_of_us: int) -> dict[str, float]:
-    """Reach of the acts, halved every 90 days, plus conversions of valid referrals.
+def _influence(tables: Tables, as_of_us: int, weight: Mapping[str, float]) -> dict[str, float]:
+    """Reach of the acts by the weight of their kind, halved every 90 days, plus conversions of valid referrals.
 
     `fsum` makes the sum exact, so that the order in which an engine gives rows does not matter.
     """
@@ -82,9 +85,9 @@ def _influence(tables: Tables, as_of_us: int) -> dict[str, float]:
     external = external_customers(tables, as_of_us).select("customer_id")
     if "advocacy_acts" in tables:
         acts = view(tables, "advocacy_acts", as_of_us).join(external, on="customer_id", how="semi")
-        for customer, own_us, reach in _rows(acts, "customer_id", "own_us", "reach"):
+        for customer, own_us, kind, reach in _rows(acts, "customer_id", "own_us", "kind", "reach"):
             age_days = (as_of_us - own_us) / DAY_US
-            parts[customer].append(math.log1p(reach or 0) * 2.0 ** (-age_days / HALF_LIFE_DAYS))
+            parts[customer].append(weight[kind] * math.log1p(reach or 0) * 2.0 ** (-age_days / HALF_LIFE_DAYS))
     if "referrals" in tables:
         converted = valid_referrals(tables, as_of_us).filter(~nw.col("converted_us").is_null())
         advocates = converted.rename({"advocate_id": "customer_id"}).join(external, on="customer_id", how="semi")

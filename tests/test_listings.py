@@ -8,12 +8,16 @@ import polars as pl
 import pytest
 from metric_examples import INSTANT_US, company, one
 
+from features.act_weights import act_weights
+from features.advocates import tiers
 from features.contract import DAY_US
 from features.errors import UsageError
 from features.examples import answers
 from features.listings import LISTS, list_meanings, listed
+from features.measures import definition_fingerprint
 from features.moment import Moment, Settings
 from features.quadrants import NAMES, quadrants
+from serving.tiers import tiers as published_tiers
 
 
 def rows_of(name, rows, scores=None):
@@ -298,3 +302,25 @@ def test_public_praise_counts_as_speaking_up_only_where_the_company_says_so():
     assert one(rows, "advocacy_participation").value == 20
     assert one(rows, "advocacy_participation", settings=with_voices).value == 60
     assert one(rows, "act_depth", settings=with_voices).n == 3  # the review of `a` stands once
+
+
+WEIGHED_ACTS = {
+    "advocacy_acts": [{"customer_id": c, "occurred_at": -9, "kind": kind, "reach": reach}
+                      for c, kind, reach in (("a", "case_study", 10), ("a", "review", 0), ("b", "review", 20),
+                                             ("c", "review", 0), ("d", "review", 0), ("e", "beta", 0))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("own", "depth", "influential"), [({}, 1.2, "b"), ({"case_study": 5.5}, 2.1, "a"), ({"beta": 0}, 1.0, "b")]
+)
+def test_depth_and_influence_weigh_acts_by_their_kind_as_the_company_says(own, depth, influential):
+    weights = act_weights(own)
+    settings = Settings(act_weights=weights)
+    assert one(WEIGHED_ACTS, "act_depth", settings=settings).value == pytest.approx(depth)
+    tables = company(WEIGHED_ACTS)
+    ranked = tiers(Moment(tables, INSTANT_US, None, settings)).collect("polars").to_native()
+    assert ranked.filter(pl.col("rank") == 0)["customer_id"].to_list() == [influential]
+    of_week = published_tiers(tables, INSTANT_US, weights)
+    assert [customer for customer, tier in of_week.items() if tier == "influential"] == [influential]
+    assert (definition_fingerprint(settings) == definition_fingerprint(Settings())) == (not own)

@@ -142,6 +142,9 @@ def test_a_password_is_never_printed(folder):
         ("population = 0", "at least 1"),
         ('attribution = "middle"', "first, last"),
         ("counts_voices = 1", "true or false"),
+        ("[metrics.act_weights]\nrevue = 2", "did you mean .review."),
+        ("[metrics.act_weights]\nreview = -1", "from 0 to 1000"),
+        ("[metrics.act_weights]\nreview = nan", "from 0 to 1000"),
     ],
 )
 def test_settings_of_metrics_that_make_no_sense_are_refused(tmp_path, line, said):
@@ -156,3 +159,5 @@ def test_settings_of_metrics_are_read(tmp_path):
     path.write_text(f'data = "{tmp_path}"\n[metrics]\npopulation = 90\nattribution = "last"\n', encoding="utf-8")
     found = load_project(str(path))
     assert (found.population, found.hidden_below, found.attribution, found.counts_voices) == (90, None, "last", False)
+    path.write_text(f'data = "{tmp_path}"\n[metrics.act_weights]\ncase_study = 5\n', encoding="utf-8")
+    assert load_project(str(path)).act_weights == {"case_study": 5.0}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from features.act_weights import weight_of_kind
 from features.advocates import acts, tiers
 from features.answers import surveys
 from features.catalogue import Absent, Example, Row, items, metric
@@ -71,8 +72,10 @@ def actors(moment: Moment, days: int | None) -> Frame:
     assert days is not None
     rows = moment.keep(acts).filter(nw.col("own_us") >= moment.before(days))
     each = [(nw.col("sort") == sort).cast(nw.Int64).sum().alias(sort) for sort in SORTS]
-    found = rows.group_by("customer_id").agg(nw.len().alias("acts"), *each)
-    return found.with_columns(unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
+    whole = (weight_of_kind(moment.settings.act_weights) * 1e9).round().cast(nw.Int64)
+    found = rows.with_columns(whole=whole).group_by("customer_id").agg(nw.col("whole").sum(), *each)
+    depth = nw.col("whole").cast(nw.Float64) / 1e9
+    return found.with_columns(depth=depth, unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
 
 
 def _frequency(sort: str, meaning: str, text: str, value: float) -> Callable[[Definition], Definition]:
@@ -106,13 +109,14 @@ def acts_per_advocate_incentivised(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M31", "Depth of advocacy", items=actors, kind=Mean(), days=90, unit="weighted acts", better="higher",
-    published=False, source="Our definition: sum of the weights of a customer's acts; every kind weighs 1",
+    published=False,
+    source="Our definition: sum of the weights of a customer's acts; a kind weighs 1 unless the company sets another",
     formula="mean over customers with any act of the sum of the weights of their acts",
     example=Example("6 acts by 5 customers: 1.2", _acts(), 1.2),
 )  # fmt: skip
 def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
     """How much customers who speak up do."""
-    return {"value": customer.acts}
+    return {"value": customer.depth}
 
 
 @items("advocacy_acts|referrals")
@@ -157,8 +161,8 @@ def advocates_active(customer: Row) -> Mapping[str, nw.Expr]:
     return {"amount": (customer.rank == 1).cast(nw.Int64)}
 
 
-@_tier("influential", "the top tenth, rounded up, of those with a sum above 0 of ln(1 + reach) 2^(-age / 90 days) over "
-       "their acts, plus converted referrals", 1.0)  # fmt: skip
+@_tier("influential", "the top tenth, rounded up, of those with a sum above 0 of the weight of the kind times "
+       "ln(1 + reach) 2^(-age / 90 days) over their acts, plus converted referrals", 1.0)  # fmt: skip
 def advocates_influential(customer: Row) -> Mapping[str, nw.Expr]:
     """Customers whose acts reach the most people."""
     return {"amount": (customer.rank == 0).cast(nw.Int64)}
