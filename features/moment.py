@@ -46,15 +46,15 @@ class Settings:
     `population` is how many customers could answer a survey: it narrows the intervals of survey metrics where more than
     a twentieth of them answered. `feedback_sources` are registered. Below `hidden_below` observations nothing is shown;
     None leaves it to each metric, and a metric that asks for more than is usual keeps its own. `attribution` says which
-    of several advocates a customer's revenue goes to, the `first` or the `last` who invited; with `counts_voices`,
-    praise in public reviews and posts about the brand counts as an act of speaking up. `act_weights` holds what an act
-    of each kind weighs.
+    of several advocates a customer's revenue goes to, the `first` or the `last` who invited, or all in equal shares
+    (`linear`); with `counts_voices`, praise in public reviews and posts about the brand counts as an act of speaking
+    up. `act_weights` holds what an act of each kind weighs.
     """
 
     population: int | None = None
     feedback_sources: tuple[str, ...] = ()
     hidden_below: int | None = None
-    attribution: Literal["first", "last"] = "first"
+    attribution: Literal["first", "last", "linear"] = "first"
     counts_voices: bool = False
     act_weights: Weights = field(default_factory=default_weights)
 

@@ -26,7 +26,7 @@ ENGINES = ("duckdb", "polars", "spark")
 
 POSTGRES = "postgresql://"
 EPOCH_UNITS = ("s", "ms", "us")
-ATTRIBUTIONS = ("first", "last")
+ATTRIBUTIONS = ("first", "last", "linear")
 """Which of several advocates a customer's revenue may go to."""
 HEAVIEST = 1000
 """More than this no act may weigh."""
@@ -74,7 +74,7 @@ class Project:
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
     hidden_below: int | None = None
-    attribution: Literal["first", "last"] = "first"
+    attribution: Literal["first", "last", "linear"] = "first"
     counts_voices: bool = False
     act_weights: Mapping[str, float] = field(default_factory=dict)
     """What acts of some kinds weigh where it is not as usual."""

@@ -324,3 +324,35 @@ def test_depth_and_influence_weigh_acts_by_their_kind_as_the_company_says(own, d
     of_week = published_tiers(tables, INSTANT_US, weights)
     assert [customer for customer, tier in of_week.items() if tier == "influential"] == [influential]
     assert (definition_fingerprint(settings) == definition_fingerprint(Settings())) == (not own)
+
+
+def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing_counts_twice():
+    from features.metrics.revenue import credits, referrers_by_value
+
+    invitations = [("a", "p", 60, 0.0), ("b", "p", 50, 0.5), ("c", "p", 45, 0.0), ("d", "p", 75, 0.0),
+                   ("a", "q", 60, 0.0)]  # fmt: skip
+    rows = {
+        "customers": [{"customer_id": c, "created_at": -40} for c in "pq"],
+        "referrals": [{"advocate_id": a, "prospect_id": p, "invited_at": -at, "counterfactual_p": chance}
+                      for a, p, at, chance in invitations],
+        "transactions": [order("p", 40, 300.0, gross_margin=90), order("p", 10, 300.0, gross_margin=0),
+                         order("q", 40, 100.0, gross_margin=50), order("z", 20, 99.0, gross_margin=1),
+                         order("z", 120, 50.0, gross_margin=1), order("z", 200, 1.0, gross_margin=1)],
+    }  # fmt: skip
+    shared = Settings(attribution="linear", hidden_below=1)
+    moment = Moment(company(rows), INSTANT_US, None, shared)
+    found = credits(moment).collect("polars").to_native()
+    assert found.group_by("customer_id").agg(pl.col("share").sum()).sort("customer_id").rows() == [("p", 1), ("q", 1)]
+    assert sorted(found.filter(pl.col("customer_id") == "p")["advocate_id"]) == ["a", "b", "c"]  # `d` came too early
+    assert one(rows, "advocacy_revenue", settings=shared).value == one(rows, "advocacy_revenue").value == 700
+    lost = 600 / 6  # the mean chance of p to come anyway is a sixth
+    assert one(rows, "advocacy_revenue_share_incremental", settings=shared).value == pytest.approx(
+        100 * (700 - lost) / 799
+    )
+    worth = dict(referrers_by_value.prepare(moment, 365).select("sender", "value").collect("polars").to_native().rows())
+    assert worth["b"] == pytest.approx(15, abs=0.2)  # a third of 90, half of which would have come
+    assert worth["c"] == pytest.approx(30, abs=0.2)
+    assert worth["a"] == pytest.approx(30 + 50, abs=0.5)
+    assert worth["d"] == 0
+    earned = one(rows, "earned_growth_rate", settings=shared).value
+    assert earned == one(rows, "earned_growth_rate", settings=Settings(hidden_below=1)).value == pytest.approx(1498)

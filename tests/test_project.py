@@ -140,7 +140,7 @@ def test_a_password_is_never_printed(folder):
     ("line", "said"),
     [
         ("population = 0", "at least 1"),
-        ('attribution = "middle"', "first, last"),
+        ('attribution = "middle"', "first, last, linear"),
         ("counts_voices = 1", "true or false"),
         ("[metrics.act_weights]\nrevue = 2", "did you mean .review."),
         ("[metrics.act_weights]\nreview = -1", "from 0 to 1000"),

@@ -1,7 +1,8 @@
 """What advocacy brings in money (M32 to M36, M43).
 
 The revenue of a referred customer is attributed to the first valid invitation that lies at most 30 days before the
-customer's first order: all that the customer pays and gets back in 365 days from the invitation, weight 1.
+customer's first order: all that the customer pays and gets back in 365 days from the invitation, weight 1. A company
+may have it go to the last one, or in equal shares to all of them; the shares of one customer sum to 1.
 """
 
 from __future__ import annotations
@@ -37,22 +38,33 @@ EARNED_SOURCES = ("referral", "word_of_mouth")
 def credits(moment: Moment) -> Frame:
     """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order.
 
-    Of several invitations in time the first has it, or the last where the company has set that.
+    Of several invitations in time the first has it, or the last where the company has set that, with a `share` of 1; or
+    all have equal shares, a row each. `since_us` is when the 365 days of the customer begin: one moment for all rows.
     """
     firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
     pairs = valid_referrals(moment).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
     lag = nw.col("ordered_us") - nw.col("invited_us")
     pairs = pairs.filter(lag >= 0, lag <= CONVERSION_DAYS * DAY_US).with_columns(one=nw.lit(1, nw.Int64))
-    is_last = moment.settings.attribution == "last"
-    place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
-    first = pairs.with_columns(place=place).filter(nw.col("place") == 1)
-    columns = ("customer_id", "sender", "advocate_id", "invited_us", "counterfactual_p", "reward_cost")
-    return first.select(*columns)
+    if moment.settings.attribution != "linear":
+        is_last = moment.settings.attribution == "last"
+        place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
+        pairs = pairs.with_columns(place=place).filter(nw.col("place") == 1)
+    pairs = pairs.with_columns(
+        share=1.0 / nw.col("one").sum().over("customer_id").cast(nw.Float64),
+        since_us=nw.col("invited_us").min().over("customer_id"),
+    )
+    columns = ("customer_id", "sender", "advocate_id", "invited_us", "since_us", "share", "counterfactual_p")
+    return pairs.select(*columns, "reward_cost")
 
 
 def credited(rows: Frame, moment: Moment) -> Frame:
-    """Transactions with `is_credited`: in 365 days from the invitation that has the customer's first order."""
-    rows = rows.join(credits(moment), on="customer_id", how="left")
+    """Transactions, each once, with `is_credited`: in 365 days from the invitation that has the customer's first order.
+
+    Where several share it, the days run from the first of them, and `counterfactual_p` is the mean of theirs.
+    """
+    each = credits(moment).group_by("customer_id")
+    invited = each.agg(nw.col("since_us").min().alias("invited_us"), nw.col("counterfactual_p").mean())
+    rows = rows.join(invited, on="customer_id", how="left")
     age = nw.col("own_us") - nw.col("invited_us")
     return rows.with_columns(is_credited=((age >= 0) & (age < FOLLOW_DAYS * DAY_US)).fill_null(False))
 
@@ -192,7 +204,8 @@ def earners(moment: Moment, days: int | None) -> Frame | Absent:
     )
     source = nw.col("acquisition_source").str.to_lowercase().is_in(EARNED_SOURCES).fill_null(False)
     if moment.has("referrals"):
-        invited = moment.keep(credits).select("customer_id", is_invited=nw.lit(1, nw.Int64))
+        invited = moment.keep(credits).select("customer_id").unique()
+        invited = invited.with_columns(is_invited=nw.lit(1, nw.Int64))
         found = found.join(invited, on="customer_id", how="left")
     else:
         found = found.with_columns(is_invited=nw.lit(None, nw.Int64))
@@ -269,14 +282,13 @@ def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     years = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
     factor = (years * -float(np.log1p(DISCOUNT))).exp()
     discounted = (nw.col("margin").cast(nw.Float64) * factor).round().cast(nw.Int64)
-    paid = credited(rows, moment).filter(nw.col("is_credited"), nw.col("invited_us") >= moment.before(days))
-    won = paid.group_by("customer_id").agg(
-        discounted.sum().alias("margin"),
-        nw.col("sender").max(),
-        nw.col("counterfactual_p").max().fill_null(0.0).alias("p"),
-        nw.col("reward_cost").max().fill_null(0).cast(nw.Float64).alias("reward"),
-    )
-    net = (1 - nw.col("p")) * (nw.col("margin").cast(nw.Float64) / 10_000 - nw.col("reward")) + saved
+    paid = credited(rows, moment).filter(nw.col("is_credited"))
+    brought = paid.group_by("customer_id").agg(discounted.sum().alias("margin")).collect("polars").lazy()
+    shares = moment.keep(credits).filter(nw.col("invited_us") >= moment.before(days))
+    won = shares.join(brought, on="customer_id", how="inner")
+    reward = nw.col("reward_cost").fill_null(0).cast(nw.Float64)
+    margin = nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share")
+    net = (1 - nw.col("counterfactual_p").fill_null(0.0)) * (margin - reward) + saved * nw.col("share")
     whole = (net * 10_000).round().cast(nw.Int64)
     value = won.with_columns(value=whole).group_by("sender").agg(nw.col("value").sum()).collect("polars").lazy()
     made = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
