@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import StoreError
-from serving import answers, asked, lists, live, schemas
+from serving import answers, asked, lists, live, overriding, schemas
 from serving.access import Gate, caller_of
 from serving.database.audit import entry
 from serving.openapi import document, for_bentoml
@@ -85,6 +85,13 @@ DOORS = (
         "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
         schemas.AskOutcome, schemas.AskAnswer, asked.record_outcome, ("unknown_ask", "conflict"),
         {"ask_id": "crm-2026-000123", "outcome": "accepted"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/overrides/record", "Record a health score that was set by hand; idempotent by `override_id`",
+        overriding.OverrideRecord, overriding.OverrideAnswer, overriding.record_override,
+        ("unknown_customer", "conflict", *SNAPSHOT),
+        {"override_id": "crm-2026-000007", "customer_id": "C000001", "score": 35, "reason": "their sponsor left"},
         scope="write", is_heavy=True,
     ),
     Door(

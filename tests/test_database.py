@@ -216,7 +216,7 @@ def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database,
 def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
     swept = {*ROWS_OF_A_CUSTOMER, *NAMES_A_CUSTOMER}
     assert {table for table in metadata.tables.values() if "customer_id" in table.columns} == swept
-    assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "vectors"}, "the store has no vectors"
+    assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "movers", "vectors"}, "the store holds no more"
 
 
 def test_a_customer_is_written_out_of_every_batch(database, tmp_path):

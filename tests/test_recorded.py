@@ -9,15 +9,21 @@ from sqlalchemy import insert
 
 from features.asof import view
 from features.contract import DAY_US
+from features.health_rules import overrides as standing
 from features.project import Project
 from features.sources import open_tables, stage
+from serving import overriding
 from serving.access import EVERYBODY
 from serving.database.asks import Wanted, record, set_outcome
+from serving.database.audit import entries
 from serving.database.connection import Database
 from serving.database.tables import overrides
 from serving.database.weeks import bring
+from serving.overriding import OverrideRecord, record_override
 from serving.policy import load_policy
+from serving.problems import Problem
 from serving.recorded import with_recorded
+from serving.store import Store
 
 NOW = MONDAY + DAY_US
 SIZES = {"segment": {}, "region": {}}
@@ -89,6 +95,31 @@ def test_a_company_without_such_tables_has_what_was_recorded(project):
     assert rows["score"].to_list() == [80.0]
     assert asks_at(project, NOW + DAY_US) == {"crm 1": None, "crm 2": None}
     assert staged.report["tables"]["asks"]["quarantined"] == 0
+
+
+def test_an_override_is_recorded_once_and_reaches_the_batch_until_it_ends(project, monkeypatch):
+    monkeypatch.setattr(overriding, "now_us", lambda: NOW)
+    store = Store(project.home)
+    store.refresh()
+    wanted = {"override_id": "o1", "customer_id": "a", "score": 80.0, "reason": "spoke with them", "days": 9}
+    first = record_override(store, OverrideRecord(**wanted), EVERYBODY)
+    assert first["is_new"]
+    assert first["override"]["expires_at"] == "2026-11-26T00:00:00Z"
+    monkeypatch.setattr(overriding, "now_us", lambda: NOW + DAY_US)
+    assert record_override(store, OverrideRecord(**wanted), EVERYBODY) == {**first, "is_new": False}
+    for other in ({"score": 81.0}, {"customer_id": "b"}, {"reason": "wrote to them"}, {"days": 10}):
+        with pytest.raises(Problem, match="conflict"):
+            record_override(store, OverrideRecord(**{**wanted, **other}), EVERYBODY)
+    with pytest.raises(Problem, match="unknown_customer"):
+        record_override(store, OverrideRecord(**{**wanted, "override_id": "o2", "customer_id": "z"}), EVERYBODY)
+    with store.database.reading() as connection:
+        line = entries(connection, 1)[0]
+    assert (line["action"], line["customer_id"], line["actor"]) == ("overrode", "a", EVERYBODY.name)
+    store.stop()
+    tables = open_tables(stage(with_recorded(project), NOW + 30 * DAY_US))
+    told = {days: standing(tables, NOW + days * DAY_US).collect("polars").to_native() for days in (0, 1, 8, 9)}
+    assert {days: rows["score"].to_list() for days, rows in told.items()} == {0: [], 1: [80.0], 8: [80.0], 9: []}
+    assert told[1].row(0, named=True)["set_by"] == EVERYBODY.name
 
 
 def test_without_a_store_nothing_is_read_and_none_is_made(tmp_path):

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -99,6 +99,7 @@ overrides = Table(
     Column("set_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
+    Column("given_id", Text, index=True, unique=True),
 )
 keys = Table(
     "keys",

@@ -1,0 +1,63 @@
+"""Health overrides in the store: recorded once, with an end, and told to the weekly batch as its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from features.contract import DAY_US
+from serving.database.audit import noted
+from serving.database.tables import overrides
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from serving.access import Caller
+    from serving.database.connection import Database
+
+
+@dataclass(frozen=True)
+class Override:
+    """A health score that somebody set by hand, and why; it stands for so many days."""
+
+    given_id: str
+    customer_id: str
+    score: float
+    reason: str
+    days: int
+    set_by: str
+    set_us: int
+
+    @property
+    def expires_us(self) -> int:
+        """From when on it stands no longer."""
+        return self.set_us + self.days * DAY_US
+
+    def says_the_same(self, other: Override) -> bool:
+        """Whether two say the same of the same customer, whoever set them and when."""
+        said = ("given_id", "customer_id", "score", "reason", "days")
+        return all(getattr(self, name) == getattr(other, name) for name in said)
+
+
+def record(database: Database, wanted: Override, caller: Caller) -> tuple[Override | None, bool]:
+    """Record an override: as it stands and whether it is new, or None where its id stands for another one."""
+    with database.writing("asks") as connection:  # under the mark of asks, whose writers wait for one another
+        standing = _by_id(connection, wanted.given_id)
+        if standing is not None:
+            return standing if standing.says_the_same(wanted) else None, False
+        row = {name: getattr(wanted, name) for name in ("given_id", "customer_id", "score", "reason", "set_by")}
+        times = {"set_us": wanted.set_us, "expires_us": wanted.expires_us, "recorded_us": wanted.set_us}
+        connection.execute(insert(overrides).values(**row, **times))
+        who = {"key_id": caller.key_id, "customer_id": wanted.customer_id}
+        noted(connection, wanted.set_us, caller.name, "overrode", **who, rows=1)
+        return wanted, True
+
+
+def _by_id(connection: Connection, given_id: str) -> Override | None:
+    row = connection.execute(select(overrides).where(overrides.c.given_id == given_id)).first()
+    if row is None:
+        return None
+    days = (row.expires_us - row.set_us) // DAY_US
+    return Override(given_id, row.customer_id, row.score, row.reason, days, row.set_by, row.set_us)
