@@ -15,6 +15,7 @@ import numpy as np
 from features.advocates import TIER_DAYS, acts, tiers
 from features.catalogue import Absent
 from features.contract import DAY_US
+from features.cultures import by_culture
 from features.curves import retention_curve, survival_curve
 from features.discoveries import adjusted
 from features.drivers import drivers
@@ -255,6 +256,7 @@ LISTS: dict[str, List] = {
                              feedback_sources),
     "loyalty_tiers": List("members of the loyalty programme by tier", ("loyalty_members", "loyalty_ledger"),
                           loyalty_tiers),
+    "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture),
     "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
                           lambda moment: drivers(moment.scores)),

@@ -181,7 +181,7 @@ class Measurer:
             return replace(estimate, value=None, status=status, reason=reason)
         if metric.kind.is_amount or estimate.status:
             return estimate
-        hidden_below = _least(metric, self.moment.settings)
+        hidden_below = least_shown(metric, self.moment.settings)
         if estimate.n < hidden_below:
             return replace(estimate, status="suppressed", reason=f"n is below {hidden_below}")
         if estimate.n < FEW:
@@ -236,7 +236,7 @@ def _coverage(estimate: Estimate) -> float | None:
     return estimate.n / seen if seen else None
 
 
-def _least(metric: Metric, settings: Settings) -> int:
+def least_shown(metric: Metric, settings: Settings) -> int:
     """Least observations that are shown: what the company has set, unless the metric asks for more than is usual."""
     if settings.hidden_below is None or metric.hidden_below > HIDDEN_BELOW:
         return metric.hidden_below

@@ -356,3 +356,28 @@ def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing
     assert worth["d"] == 0
     earned = one(rows, "earned_growth_rate", settings=shared).value
     assert earned == one(rows, "earned_growth_rate", settings=Settings(hidden_below=1)).value == pytest.approx(1498)
+
+
+def test_cultural_relevance_is_told_by_region_and_language_with_its_parts_and_hides_the_few():
+    sizes = {("seoul", "ko"): 40, ("cluj", "ro-RO"): 30, ("cluj", "hu"): 29}
+    people = [(f"{region}-{tongue}-{n}", region, tongue, n) for (region, tongue), size in sizes.items()
+              for n in range(size)]  # fmt: skip
+    scores = [5 if tongue == "ko" or n % 2 else 2 for _, _, tongue, n in people]
+    fits = answers("culture", scores, 1, 5, item="fits_my_values")
+    rows = {
+        "customers": [{"customer_id": c, "created_at": -99, "region": region, "language": tongue}
+                      for c, region, tongue, _ in people],
+        "surveys": [{**row, "customer_id": c, "language": "ko" if n % 4 == 0 else tongue}
+                    for row, (c, _, tongue, n) in zip(fits, people, strict=True)],
+    }  # fmt: skip
+    hu, ro, ko = rows_of("cultures", rows)
+    assert (hu["region"], hu["language"], hu["answers"], hu["relevance"], hu["fits"]) == ("cluj", "hu", 29, None, None)
+    assert hu["reason"] == "n is below 30"
+    assert (ko["fits"], ko["own_language"], ko["response"], ko["relevance"]) == (1, 1, 1, 100)
+    own = 22 / 30
+    assert (ro["language"], ro["answers"], ro["fits"]) == ("ro", 30, 0.5)
+    assert ro["own_language"] == pytest.approx(own)
+    assert ro["relevance"] == pytest.approx(100 * (0.5 + own + 1) / 3)
+    assert ro["ci_low"] < ro["relevance"] < ro["ci_high"]
+    untold = {**rows, "surveys": [{**row, "language": None} for row in rows["surveys"]]}
+    assert {row["reason"] for row in rows_of("cultures", untold)} == {"n is below 30", "not known: own_language"}

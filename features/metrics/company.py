@@ -77,7 +77,7 @@ def measurement_consistency(company: Row) -> Mapping[str, nw.Expr]:
     return {}
 
 
-def _primary(tag: str) -> nw.Expr:
+def primary_language(tag: str) -> nw.Expr:
     """Language of a BCP 47 tag, without region and script."""
     return nw.col(tag).str.to_lowercase().str.slice(0, 2)
 
@@ -88,9 +88,9 @@ def spoken(moment: Moment, days: int | None) -> Frame:
     rows = moment.rows("social_posts", days).filter(
         nw.col("is_brand_mention").fill_null(False), ~nw.col("customer_id").is_null(), ~nw.col("language").is_null()
     )
-    said = rows.select("customer_id", tongue=_primary("language")).collect("polars").lazy()
+    said = rows.select("customer_id", tongue=primary_language("language")).collect("polars").lazy()
     people = moment.customers().filter(~nw.col("language").is_null())
-    both = said.join(people.select("customer_id", own=_primary("language")), on="customer_id", how="inner")
+    both = said.join(people.select("customer_id", own=primary_language("language")), on="customer_id", how="inner")
     found = both.with_columns(same=(nw.col("tongue") == nw.col("own")).cast(nw.Int64)).group_by("customer_id")
     return found.agg(nw.col("same").sum(), nw.len().alias("posts")).with_columns(unit=nw.col("customer_id"))
 
@@ -117,9 +117,9 @@ def cultures(moment: Moment, days: int | None) -> Frame:
     fits = in_two_best(latest(asked(moment, days, "culture"), "item")).filter(~nw.col("is_top").is_null())
     fits = fits.group_by("customer_id").agg(nw.col("is_top").sum().alias("fit"), nw.len().alias("fit_n"))
     rows = moment.keep(surveys).filter(nw.col("invited_us") >= moment.before(days))
-    people = moment.customers().select("customer_id", own=_primary("language"))
+    people = moment.customers().select("customer_id", own=primary_language("language"))
     rows = rows.join(people, on="customer_id", how="left").with_columns(
-        in_own=(_primary("language") == nw.col("own")).cast(nw.Int64),
+        in_own=(primary_language("language") == nw.col("own")).cast(nw.Int64),
         is_answered=(~nw.col("answered_us").is_null()).cast(nw.Int64),
     )
     found = rows.group_by("customer_id").agg(
@@ -138,11 +138,19 @@ def cultures(moment: Moment, days: int | None) -> Frame:
 CULTURE = ("fit", "fit_n", "in_own", "in_known", "answered", "invited", "overall", "one")
 
 
-def relevance(means: Floats) -> Floats:
-    """A hundred times the mean of fit, contacts in the own language, and response against the company's."""
+RELEVANCE = ("fits", "own_language", "response")
+"""What cultural relevance is the mean of."""
+
+
+def relevance_parts(means: Floats) -> Floats:
+    """Fit, contacts in the own language, and response against the company's: 0 to 1, a row per row of means."""
     fit, fit_n, own, known, answered, invited, overall, one = means.T
-    parts = (fit / fit_n, own / known, np.minimum(1.0, answered / invited / (overall / one)))
-    result: Floats = 100 * sum(parts[1:], parts[0]) / len(parts)
+    return np.column_stack([fit / fit_n, own / known, np.minimum(1.0, answered / invited / (overall / one))])
+
+
+def relevance(means: Floats) -> Floats:
+    """A hundred times the mean of the parts."""
+    result: Floats = 100 * relevance_parts(means).sum(axis=1) / len(RELEVANCE)
     return result
 
 
