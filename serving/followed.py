@@ -1,7 +1,8 @@
 """What became of those who were flagged four and twelve weeks ago: where they stand now, and whether it came true.
 
 Flagged for churn is who was in the band `high`; for advocacy the tenth with the highest probability. Where they stand
-is known at once. Precision and lift need the outcome to be final, which takes the horizon of the model and its gap.
+is known at once. Precision (at k, the number flagged), lift and lead time need the outcome to be final, which takes the
+horizon of the model and its gap.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 TOP_SHARE = 10  # one in ten
 GONE = "gone"
 _LEFT = ("churned", "leaving")
+JUDGED = ("precision", "precision_low", "precision_high", "base_rate", "lift", "lead_days")
+"""What is known once the outcome is final."""
 
 
 def followed(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame) -> list[dict[str, Any]]:
@@ -46,7 +49,7 @@ def _entry(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame, name
     latest_us = as_of_us - weeks * WEEK_US
     then_us = max((at for at in published(home) if latest_us - WEEK_US < at <= latest_us), default=None)
     entry: dict[str, Any] = {"model": name, "weeks": weeks, "as_of": None, "flagged": 0, "became": {}}
-    nothing = dict.fromkeys(("precision", "precision_low", "precision_high", "base_rate", "lift"))
+    nothing = dict.fromkeys(JUDGED)
     if then_us is None:
         return {**entry, "reason": "no_snapshot", **nothing}
     entry["as_of"] = spoken(then_us)
@@ -92,10 +95,11 @@ def _became(chosen: pd.Series[str], states: pd.DataFrame, name: str) -> dict[str
 def _realised(
     tables: Tables, target: Target, then_us: int, known_us: int, rows: pd.DataFrame
 ) -> dict[str, float | None]:
-    """Share of the flagged that came true, with its interval, and how many times that of everybody who was scored."""
+    """Share of the flagged that came true, with its interval, times that of all who were scored, and how soon."""
     labels = target.label(tables, [then_us], known_us, target)
     judged = rows.merge(labels[["customer_id", "label"]], on="customer_id").dropna(subset="label")
-    flagged = judged.loc[judged["is_flagged"], "label"].astype(float)
+    of_flagged = judged.loc[judged["is_flagged"]]
+    flagged = of_flagged["label"].astype(float)
     if flagged.empty:
         return {}
     share, base = float(flagged.mean()), float(judged["label"].astype(float).mean())
@@ -106,4 +110,16 @@ def _realised(
         "precision_high": round(float(interval.high[0]), 6),
         "base_rate": round(base, 6),
         "lift": round(share / base, 4) if base else None,
+        "lead_days": _lead_days(tables, target, then_us, known_us, of_flagged.loc[flagged > 0, "customer_id"]),
     }
+
+
+def _lead_days(tables: Tables, target: Target, then_us: int, known_us: int, hit: pd.Series[str]) -> float | None:
+    """Median days from the flag to what it foretold, over those for whom it came true; None without such moments."""
+    if target.moments is None or hit.empty:
+        return None
+    begin_us = then_us + target.lead_days * DAY_US
+    moments = target.moments(tables, known_us, target)
+    is_within = moments["moment_us"].between(begin_us, begin_us + target.horizon_days * DAY_US, inclusive="left")
+    first = moments.loc[is_within & moments["customer_id"].isin(hit)].groupby("customer_id")["moment_us"].min()
+    return None if first.empty else round(float((first - then_us).median()) / DAY_US, 2)

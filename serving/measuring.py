@@ -11,14 +11,17 @@ from features.act_weights import act_weights
 from features.catalogue import catalogue_rows
 from features.changes import changes
 from features.describing import catalogue_page
+from features.errors import UsageError
 from features.history import history
-from features.listings import list_meanings, listed
+from features.listings import list_meanings as meanings_of_lists
+from features.listings import listed
 from features.measures import measure
 from features.moment import SEGMENTS, Moment, Settings
 from features.scanning import scan
 from features.sensitivity import sensitivity
 from features.sources import opened, stage
 from models.health_audit import audit
+from serving.followed import JUDGED
 from serving.instants import spoken
 from serving.snapshot import published, read_snapshot
 
@@ -92,6 +95,8 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
         return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
     if asked.audit:
         return "audit", audit(tables, as_of_us)
+    if asked.listing == ALERTS:
+        return ALERTS, alerts(project.home, as_of_us)
     if asked.listing is not None:
         return asked.listing, listed(Moment(tables, as_of_us, scores, chosen), asked.listing)
     if asked.sensitivity:
@@ -109,6 +114,29 @@ def settings(project: Project) -> Settings:
         counts_voices=project.counts_voices,
         act_weights=act_weights(project.act_weights),
     )
+
+
+ALERTS = "alerts"
+"""The list that a published week holds already, and that is not made anew from the tables."""
+
+
+def list_meanings() -> list[dict[str, str]]:
+    """Names and meanings of all lists."""
+    holds = (
+        "whom the models flagged 4 and 12 weeks before: how many (k), precision at k, median days until it came true"
+    )
+    return [*meanings_of_lists(), {"list": ALERTS, "holds": holds, "needs": "a published week"}]
+
+
+def alerts(home: Path, as_of_us: int) -> list[dict[str, Any]]:
+    """How good the alerts of earlier weeks were, as the published week of an instant says; see `serving.followed`."""
+    if as_of_us not in published(home):
+        raise UsageError(
+            f"The list {ALERTS!r} needs a published week: run `vouch score` as of {spoken(as_of_us)} first"
+        )
+    entries = read_snapshot(home, as_of_us, tables=()).manifest.get("flagged", [])
+    names = ("model", "weeks", "as_of", "flagged", *JUDGED, "reason")
+    return [{name: entry.get(name) for name in names} for entry in entries]
 
 
 def published_scores(home: Path, as_of_us: int) -> Frame | None:

@@ -132,7 +132,9 @@ def flagged(entry: Mapping[str, Any]) -> str:
         return f"{told}; whether it came true is not final yet"
     low, high = percent(entry["precision_low"]), percent(entry["precision_high"])
     lift = "" if entry["lift"] is None else f", {number(entry['lift'], 1)} times that of everybody"
-    return f"{told}; came true for {percent(entry['precision'])} ({low} to {high}){lift}"
+    soon = entry.get("lead_days")  # weeks of older versions do not say it
+    lead = "" if soon is None else f", after {number(soon, 1)} days in the middle"
+    return f"{told}; came true for {percent(entry['precision'])} ({low} to {high}){lift}{lead}"
 
 
 def _portfolio(found: Figures) -> list[str]:

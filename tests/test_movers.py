@@ -12,7 +12,9 @@ from hand_published import MONDAY, customer, publish
 
 import models
 from features.asof import Tables
-from serving import columns
+from features.contract import DAY_US
+from features.errors import UsageError
+from serving import columns, measuring
 from serving.followed import followed
 from serving.instants import WEEK_US
 from serving.movers import LISTS, LONGEST, mover_table, movers_of, state_columns
@@ -109,10 +111,16 @@ def labels(monkeypatch):
             }
         )
 
+    def moments(tables, known_us, target):
+        days = [("c0", -3), ("c0", 3), ("c0", 20), ("c2", 8), ("c1", 1), ("c2", 60)]  # c1 came back: no churn
+        then_us = MONDAY - 12 * WEEK_US
+        return pd.DataFrame({"customer_id": [c for c, _ in days], "moment_us": [then_us + d * DAY_US for _, d in days]})
+
     real = models.load
 
     def judged(name):
-        return SimpleNamespace(target_named=lambda of: replace(real(name).target_named(of), label=label))
+        by_hand = {"label": label, "moments": moments if name == "churn" else None}
+        return SimpleNamespace(target_named=lambda of: replace(real(name).target_named(of), **by_hand))
 
     monkeypatch.setattr("serving.followed.models.load", judged)
 
@@ -143,8 +151,23 @@ def test_who_was_flagged_is_followed_and_judged_once_the_outcome_is_final(tmp_pa
     assert (late["precision"], late["base_rate"], late["lift"]) == (0.4, 0.2, 2.0)
     assert late["precision_low"] < 0.4 < late["precision_high"]
     assert (early["reason"], early["precision"], early["flagged"]) == ("not_final", None, 5)
+    assert late["lead_days"] == 5.5, "from the flag to leaving, in the middle of the two who left"
+    assert early["lead_days"] is None
     assert early["became"] == late["became"]
     assert found["advocacy", 12]["flagged"] == 1, "the tenth with the highest probability"
+
+
+def test_the_list_of_alerts_is_what_the_published_week_says_of_them(tmp_path, labels):
+    people = [customer(f"c{number}", 0.7 if number < 5 else 0.1, 0.2) for number in range(10)]
+    publish(tmp_path, MONDAY - 12 * WEEK_US, people)
+    with pytest.raises(UsageError, match="vouch score"):
+        measuring.alerts(tmp_path, MONDAY)
+    publish(tmp_path, MONDAY, people, flagged=followed(tmp_path, NOBODY, MONDAY, STATES))
+    found = {(row["model"], row["weeks"]): row for row in measuring.alerts(tmp_path, MONDAY)}
+    late, early = found["churn", 12], found["churn", 4]
+    assert (late["flagged"], late["precision"], late["lead_days"], late["reason"]) == (5, 0.4, 5.5, None)
+    assert (early["precision"], early["lead_days"], early["reason"]) == (None, None, "no_snapshot")
+    assert "alerts" in {row["list"] for row in measuring.list_meanings()}
 
 
 def test_weeks_that_cannot_be_followed_say_why(tmp_path):

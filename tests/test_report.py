@@ -306,6 +306,7 @@ def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(
     entry = {
         "model": "churn", "weeks": 12, "as_of": "2026-08-24", "flagged": 5, "became": {"churned": 2, "low": 3},
         "reason": None, "precision": 0.4, "precision_low": 0.1, "precision_high": 0.8, "base_rate": 0.2, "lift": 2.0,
+        "lead_days": 9.5,
     }  # fmt: skip
     found = figures(publish(tmp_path, movers=[mover], flagged=[entry]))
     assert found.as_dict()["movers"] == {"Newly at risk of churn": [HOSTILE]}
@@ -316,4 +317,5 @@ def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(
         assert "Newly at risk of churn" in shown
         assert "was 9" in shown or "from 9" in shown
         assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0 %" in shown
+        assert "2.0 times that of everybody, after 9.5 days in the middle" in shown
     assert max(map(len, text.splitlines())) <= 78
