@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from features.project import version
-from serving.problems import KINDS, MEDIA_TYPE
+from serving.examples import ANSWERS
+from serving.problems import KINDS, MEDIA_TYPE, Problem
 from serving.schemas import ProblemDocument
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
 
 def _operation(door: Door) -> dict[str, Any]:
     takes = {"schema": _reference(door.takes), "example": door.example}
+    gives = {"schema": _reference(door.gives), "example": ANSWERS[door.path]}
     return {
         "summary": door.summary,
         "description": f"Needs the scope `{door.scope}`.",
         "operationId": door.path.strip("/").replace("/", "_"),
         "requestBody": {"required": True, "content": {"application/json": takes}},
         "responses": {
-            "200": {"description": "Done", "content": {"application/json": {"schema": _reference(door.gives)}}},
+            "200": {"description": "Done", "content": {"application/json": gives}},
             **_problems((*ALWAYS, *door.problems)),
         },
     }
@@ -94,7 +96,8 @@ def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:
 
 def _problem(code: str) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(model=ProblemDocument.__name__)}
-    return {"description": KINDS[code].title, "content": {MEDIA_TYPE: {"schema": schema}}}
+    content = {"schema": schema, "example": Problem(code).document()}
+    return {"description": KINDS[code].title, "content": {MEDIA_TYPE: content}}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

@@ -1,0 +1,192 @@
+"""An example of each route's answer, for the OpenAPI document; tests hold each to its type and to what is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FRESH = {
+    "as_of": "2026-11-16",
+    "revision": 1,
+    "scored_at": "2026-11-16T06:00:00Z",
+    "data_through": "2026-11-15T21:30:00Z",
+    "is_stale": False,
+}
+_MODELS = {"churn_model": "3f" * 32, "advocacy_model": "a9" * 32}
+_USAGE = {
+    "family": "usage",
+    "feature": "active_days_28d",
+    "value": "3",
+    "contribution": 1.5,
+    "words": "3 days with usage in 28 days",
+}
+_SURVEYS = {
+    "family": "surveys",
+    "feature": "nps_last",
+    "value": "10",
+    "contribution": 1.0,
+    "words": "latest answer (0 to 10) to how likely the customer is to recommend: 10",
+}
+_CHURN = {"churn_status": "ok", "churn_probability": 0.18242552380635635, "churn_band": "low"}
+_ADVOCACY = {"advocacy_status": "ok", "advocacy_probability": 0.2689414213699951, "advocacy_score": 26.89414213699951}
+_SCORES = {
+    **_CHURN,
+    "churn_low": 0.11,
+    "churn_high": 0.27,
+    "churn_base": -3.0,
+    "churn_raw": -1.5,
+    "churn_reasons": [_USAGE],
+    **_ADVOCACY,
+    "advocacy_low": 0.19,
+    "advocacy_high": 0.36,
+    "advocacy_base": -2.0,
+    "advocacy_raw": -1.0,
+    "advocacy_reasons": [_SURVEYS],
+    **_MODELS,
+}
+_GROUPS = {"segment": "smb", "region": "KR-11", "language": "ko-KR"}
+_SUGGESTED = {
+    "is_eligible": True,
+    "exclusion": None,
+    "exclusion_words": None,
+    "ask_for": {
+        "kind": "referral",
+        "value": 5.0,
+        "share": 0.4,
+        "own_acts": 2,
+        "words": "referral: has done this unasked 2 times, of what this customer could do",
+        "uplift": None,
+    },
+    "first": None,
+    "is_randomised": False,
+    "propensity": None,
+}
+_ASK = {
+    "ask_id": "crm-2026-000123",
+    "asked_at": "2026-11-17T09:30:00Z",
+    "kind": "referral",
+    "outcome": None,
+    "outcome_at": None,
+}
+_ACCEPTED = {**_ASK, "outcome": "accepted", "outcome_at": "2026-11-19T14:05:00Z"}
+_CANDIDATE = {
+    "rank": 1,
+    "customer_id": "C000001",
+    **{name: value for name, value in {**_CHURN, **_ADVOCACY}.items() if name != "churn_band"},
+    "value": 0.4397592834066955,
+    "advocate_tier": "active",
+    "reasons": [_SURVEYS],
+    **_GROUPS,
+    "last_asked_at": None,
+    **_MODELS,
+    **_SUGGESTED,
+}
+_AT_RISK = {
+    "rank": 1,
+    "customer_id": "C000001",
+    **_CHURN,
+    "value": 21.891062856762762,
+    "mrr": 120.0,
+    "reasons": [_USAGE],
+    **_GROUPS,
+    "churn_model": _MODELS["churn_model"],
+}
+_CUSTOMER = {
+    "customer_id": "C000001",
+    **_SCORES,
+    "churn_changes": [{**_USAGE, "cause": "feature", "before": "9"}],
+    "advocacy_changes": None,
+    "advocate_tier": "active",
+    "health_score": 62.0,
+    "health_band": "watch",
+    "clv_margin": None,
+    **_SUGGESTED,
+    "profile": {
+        **_GROUPS,
+        "country": "KR",
+        "plan": "team",
+        "contact_consent": True,
+        "advocacy_consent": True,
+        "mrr": 120.0,
+    },
+    "metrics": {
+        "mrr": 120.0,
+        "tenure_days": 410.0,
+        "nps_last": 10.0,
+        "open_tickets": ["low"],
+        "acts": [{"kind": "referral", "n": 2, "latest_at": "2026-08-03T10:00:00Z"}],
+    },
+    "asks": [_ACCEPTED],
+    "last_ask": _ACCEPTED,
+    "previous": {"as_of": "2026-11-09", "churn_probability": 0.05, "advocacy_probability": 0.27},
+}
+_MEANT = {
+    "metric_id": "nps",
+    "code": "M01",
+    "unit": "points",
+    "population": "external customers asked the NPS question (0 to 10) about the company as a whole; "
+    "latest answer of each",
+    "window_days": 90,
+    "definition_version": "1",
+    "definition_source": "published",
+    "higher_is_better": True,
+}
+_METRIC = {
+    **_MEANT,
+    "by": "segment",
+    "segment": "smb",
+    "value": 51.61290322580645,
+    "n": 31,
+    "n_missing": 12,
+    "coverage": 0.7209302325581395,
+    "ci_low": 24.1,
+    "ci_high": 71.9,
+    "ci_method": "adjusted_wald",
+    "bound_low": None,
+    "bound_high": None,
+    "value_shrunk": None,
+    "as_of": "2026-11-16",
+    "status": "ok",
+    "reason": None,
+}
+_ENTRY = {
+    **_MEANT,
+    "chapter": "satisfaction",
+    "name": "Net promoter score",
+    "description": "Share of customers who would recommend the company less share of those who would not, in points.",
+    "formula": "100 (promoters - detractors) / answers; promoters 9 and 10, detractors 0 to 6, on a scale of 0 to 10",
+    "source": "Reichheld 2003, Harvard Business Review 81(12); interval: Rocks 2016, J. Mod. Appl. Stat. Methods 15(1)",
+    "inputs": ["surveys"],
+    "interval": "adjusted_wald",
+    "needs": None,
+    "example": "18 promoters, 11 passives, 2 detractors give 51.613",
+    "example_value": 51.6129,
+}
+_OVERRIDE = {
+    "override_id": "crm-2026-000007",
+    "customer_id": "C000001",
+    "score": 35.0,
+    "reason": "their sponsor left",
+    "set_by": "crm",
+    "set_at": "2026-11-17T09:30:00Z",
+    "expires_at": "2026-12-17T09:30:00Z",
+}
+ANSWERS: Mapping[str, Mapping[str, Any]] = {
+    "/v1/advocates/search": {**_FRESH, "total": 1, "candidates": [_CANDIDATE], "next_cursor": None},
+    "/v1/customers/get": {**_FRESH, **_CUSTOMER},
+    "/v1/customers/at_risk": {**_FRESH, "total": 1, "customers": [_AT_RISK], "next_cursor": None},
+    "/v1/asks/record": {"ask": _ASK, "is_new": True},
+    "/v1/asks/outcome": {"ask": _ACCEPTED, "is_new": True},
+    "/v1/overrides/record": {"override": _OVERRIDE, "is_new": True},
+    "/v1/score": {
+        "as_of": None,
+        "broken": None,
+        "models": {"churn": _MODELS["churn_model"], "advocacy": _MODELS["advocacy_model"]},
+        "scores": [{"customer_id": "what-if", **_SCORES}],
+    },
+    "/v1/metrics/query": {**_FRESH, "metrics": [_METRIC]},
+    "/v1/metrics/catalogue": {"metrics": [_ENTRY]},
+}
+"""By the path of the route."""
