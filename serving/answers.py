@@ -103,7 +103,7 @@ def metrics_catalogue(store: Store, request: MetricsCatalogue) -> dict[str, Any]
 
 def _refuse_unknown(asked: Sequence[str], known: Collection[str]) -> None:
     if set(asked) - set(known):
-        raise Problem("invalid_value", f"A metric is none of: {', '.join(sorted(known))}", "metric_ids")
+        raise Problem("unknown_metric", f"A metric is none of: {', '.join(sorted(known))}", "metric_ids")
 
 
 def _is_wanted(row: Mapping[str, Any], request: MetricsQuery) -> bool:

@@ -58,7 +58,7 @@ SNAPSHOT = ("no_snapshot",)
 DOORS = (
     Door(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
-        schemas.AdvocatesSearch, schemas.Candidates, lists.advocates, SNAPSHOT,
+        schemas.AdvocatesSearch, schemas.Candidates, lists.advocates, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
         action="listed",
     ),
@@ -70,7 +70,7 @@ DOORS = (
     ),
     Door(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, schemas.AtRiskPage, lists.at_risk, SNAPSHOT,
+        schemas.AtRiskSearch, schemas.AtRiskPage, lists.at_risk, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
         action="listed",
     ),
@@ -102,13 +102,13 @@ DOORS = (
     ),
     Door(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
-        schemas.MetricsQuery, schemas.MetricsAnswer, answers.query_metrics, SNAPSHOT,
+        schemas.MetricsQuery, schemas.MetricsAnswer, answers.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
         is_heavy=True,
     ),
     Door(
         "/v1/metrics/catalogue", "What each metric means",
-        schemas.MetricsCatalogue, schemas.CatalogueAnswer, answers.metrics_catalogue, (),
+        schemas.MetricsCatalogue, schemas.CatalogueAnswer, answers.metrics_catalogue, ("unknown_metric",),
         {},
     ),
 )  # fmt: skip

@@ -169,7 +169,7 @@ def place_of(cursor: str, seal: str) -> Place:
     try:
         given, value, customer_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
-        raise Problem("invalid_value", "The cursor is none of ours", "cursor") from error
+        raise Problem("unknown_cursor", "The cursor is none of ours", "cursor") from error
     if given != seal or not isinstance(customer_id, str) or not (value is None or isinstance(value, float)):
-        raise Problem("invalid_value", "The cursor goes with other filters", "cursor")
+        raise Problem("unknown_cursor", "The cursor goes with other filters", "cursor")
     return Place(value, customer_id)

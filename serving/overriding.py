@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field, FiniteFloat
 
 from serving.database.overrides import Override, record
+from serving.numbers import WHOLE
 from serving.problems import Problem
 from serving.schemas import Request, Text
 from serving.speaking import instant
@@ -26,7 +27,7 @@ class OverrideRecord(Request):
     customer_id: Text
     score: Annotated[FiniteFloat, Field(ge=0, le=100)]
     reason: Annotated[Text, Field(description="Why; kept with the customer, and erased with it.")]
-    days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="It ends so many days after it is recorded.")] = 30
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="It ends so many days after it is set."), WHOLE] = 30
 
 
 class OverrideTold(BaseModel):

@@ -49,6 +49,8 @@ KINDS: Mapping[str, Kind] = {
     "forbidden": Kind(403, "The key may not do this"),
     "unknown_customer": Kind(404, "No such customer"),
     "unknown_ask": Kind(404, "No such ask"),
+    "unknown_cursor": Kind(404, "No such page of the list"),
+    "unknown_metric": Kind(404, "No such metric"),
     "unknown_route": Kind(404, "No such route"),
     "method_not_allowed": Kind(405, "The route takes another method"),
     "too_slow": Kind(408, "The body did not arrive in time"),

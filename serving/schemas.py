@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from features.contract import ACT_KINDS, TABLES
 from serving.columns import MODELS, NAMED
+from serving.numbers import WHOLE
 from serving.tiers import TIERS
 
 MAX_PAGE = 200
@@ -25,7 +26,7 @@ def defined(name: str) -> str:
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
-Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), WHOLE]
 Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
 ]
@@ -126,7 +127,7 @@ class MetricsQuery(Request):
         None
     )
     segment: Choice = []
-    weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, the newest last.")] = 1
+    weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, newest last."), WHOLE] = 1
 
 
 class MetricsCatalogue(Request):

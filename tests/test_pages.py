@@ -243,8 +243,8 @@ def test_nothing_but_our_files_is_given_away(client):
         (f"/app/candidates?minimum_score={PLANTED}", 422, "invalid_value"),
         ("/app/candidates?minimum_score=nan", 422, "invalid_value"),
         (f"/app/candidates?tier={PLANTED}", 422, "invalid_value"),
-        (f"/app/candidates?cursor={PLANTED}", 422, "invalid_value"),
-        ("/app/at-risk?cursor=e30=", 422, "invalid_value"),
+        (f"/app/candidates?cursor={PLANTED}", 404, "invalid_value"),
+        ("/app/at-risk?cursor=e30=", 404, "invalid_value"),
     ],
 )
 def test_what_cannot_be_answered_is_told_as_a_page_without_what_was_sent(client, path, status, code, caplog):

@@ -111,7 +111,7 @@ def test_pages_follow_each_other_by_their_cursor(client):
 def test_a_cursor_of_other_filters_is_refused(client):
     cursor = ask(client, "/v1/advocates/search", limit=1)["next_cursor"]
     answer = client.post("/v1/advocates/search", json={"cursor": cursor, "region": ["KR-41"]})
-    assert (answer.status_code, answer.json()["field"]) == (422, "cursor")
+    check_problem(answer, 404, "unknown_cursor", "cursor")
 
 
 def test_the_excluded_are_shown_on_request_with_the_reason(client, published):
@@ -274,8 +274,7 @@ INVALID = {
         ({"minimum_score": 101}, "minimum_score"),
         ({"tier": [PLANTED]}, "tier.0"),
         ({"segment": PLANTED}, "segment"),
-        ({"cursor": PLANTED}, "cursor"),
-        ({"cursor": "e30="}, "cursor"),
+        ({"cursor": 7}, "cursor"),
         ({PLANTED: 1}, None),
         ([], None),
     ],
@@ -285,8 +284,8 @@ INVALID = {
         ({"customer_id": ""}, "customer_id"),
     ],
     "/v1/customers/at_risk": [({"band": [None]}, "band.0")],
-    "/v1/metrics/query": [({"metric_ids": [PLANTED]}, "metric_ids"), ({"by": PLANTED}, "by"), ({"weeks": 0}, "weeks")],
-    "/v1/metrics/catalogue": [({"metric_ids": [PLANTED]}, "metric_ids")],
+    "/v1/metrics/query": [({"metric_ids": [""]}, "metric_ids.0"), ({"by": PLANTED}, "by"), ({"weeks": 0}, "weeks")],
+    "/v1/metrics/catalogue": [({"metric_ids": PLANTED}, "metric_ids")],
     "/v1/score": [
         ({}, None),
         ({"vectors": []}, "vectors"),
@@ -310,6 +309,28 @@ CASES = [(path, body, field) for path, cases in INVALID.items() for body, field 
 @pytest.mark.parametrize(("path", "body", "field"), CASES)
 def test_an_invalid_value_is_named_by_its_field_and_never_repeated(client, path, body, field):
     check_problem(client.post(path, json=body), 422, "invalid_value", field)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/advocates/search", {"cursor": PLANTED}, "unknown_cursor"),
+        ("/v1/customers/at_risk", {"cursor": "e30="}, "unknown_cursor"),
+        ("/v1/metrics/query", {"metric_ids": [PLANTED]}, "unknown_metric"),
+        ("/v1/metrics/catalogue", {"metric_ids": [PLANTED]}, "unknown_metric"),
+    ],
+)
+def test_a_page_or_a_metric_that_is_not_there_is_told_without_what_was_sent(client, path, body, code):
+    check_problem(client.post(path, json=body), 404, code, *body)
+
+
+def test_a_whole_number_may_be_written_with_a_point_and_any_other_is_refused(client):
+    for sent in ("2", "2.0", "2e0"):
+        answer = client.post("/v1/advocates/search", content=f'{{"limit": {sent}}}', headers=NOT_JSON)
+        assert len(answer.json()["candidates"]) == 2
+    for sent in ("2.5", "true", '"2"', "1e999"):
+        answer = client.post("/v1/advocates/search", content=f'{{"limit": {sent}}}', headers=NOT_JSON)
+        check_problem(answer, 422, "invalid_value", "limit")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
