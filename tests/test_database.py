@@ -16,6 +16,7 @@ from sqlalchemy import insert, select, text
 from features.errors import ConfigurationError, SnapshotError, StoreError
 from serving import portfolio as portfolios
 from serving.columns import MEANINGS
+from serving.database import connection as store_connection
 from serving.database import weeks
 from serving.database.connection import Database
 from serving.database.tables import (
@@ -73,6 +74,22 @@ def test_processes_that_open_a_new_store_at_once_all_find_it_made(url, tmp_path)
     command = [sys.executable, "-c", code, str(tmp_path / "home"), url or ""]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate()[0] for process in started] == ["0\n"] * 4
+
+
+def test_a_store_of_an_earlier_vouch_is_brought_up_with_what_it_holds(url, tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store_connection, "HEAD", "0001")
+        before = Database(tmp_path, url)
+        columns = "customer_id, score, reason, set_by, set_us, expires_us, recorded_us"
+        with before.writing() as connection:
+            connection.execute(text(f"INSERT INTO overrides ({columns}) VALUES ('a', 80, 'r', 's', 1, 2, 1)"))
+        before.close()
+    after = Database(tmp_path, url)
+    with after.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        (row,) = connection.execute(select(overrides)).all()
+    after.close()
+    assert (row.customer_id, row.score, row.given_id) == ("a", 80.0, None)
 
 
 def test_a_store_of_a_newer_vouch_is_refused_with_the_mend(database, url):
