@@ -23,7 +23,7 @@ demo: setup ## the whole job on a simulated company
 	$(BIN)/vouch demo
 
 test: setup $(if $(shell command -v java),spark) ## every test, with coverage, and what was skipped and why
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
 lint: setup ## ruff, mypy, and the layers
 	$(BIN)/ruff check

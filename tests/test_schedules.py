@@ -95,7 +95,7 @@ def test_dagster_starts_it_on_mondays_after_the_week_has_ended():
 
     from serving.deployment import dagster_weekly
 
-    (schedule,) = dagster_weekly.definitions.schedules
+    schedule = dagster_weekly.definitions.resolve_schedule_def("weekly_schedule")
     assert schedule.cron_schedule == "15 2 * * 1"
     assert schedule.execution_timezone in (None, "UTC")
     context = dagster.build_schedule_context(

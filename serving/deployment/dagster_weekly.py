@@ -54,7 +54,7 @@ def snapshot(context: dagster.AssetExecutionContext, company: Company) -> dagste
     )
 
 
-job = dagster.define_asset_job("weekly", selection=[snapshot], partitions_def=WEEKS)
+job = dagster.define_asset_job("weekly", selection=[snapshot])
 definitions = dagster.Definitions(
     assets=[snapshot],
     jobs=[job],
