@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,7 @@ from features.contract import ACT_KINDS, TABLES
 from features.errors import ConfigurationError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 DEFAULT_HOME = ".vouch"
 PROJECT_FILE = "vouch.toml"
@@ -279,6 +280,19 @@ def logs_requests() -> bool:
 def settle(**settings: str) -> None:
     """Set what libraries read from the environment only, before they are imported (telemetry, pickle)."""
     os.environ.update(settings)
+
+
+@contextmanager
+def kept(*names: str) -> Iterator[None]:
+    """Leave these settings as they are, whatever a library writes into the environment meanwhile."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def load_project(data: str | None = None) -> Project:

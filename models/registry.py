@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from features.errors import TrackingError, UsageError
-from features.project import redacted, settle
+from features.project import kept, redacted, settle
 from models.champions import history, installed, note, promotion
 from models.predictor import Predictor
 
@@ -101,8 +101,9 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     logging.getLogger("alembic").setLevel(logging.ERROR)
     folder = home / "mlflow"
     uri = tracking or f"sqlite:///{folder / 'mlflow.db'}?timeout={WAIT_SECONDS}"
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    with kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # it would tell the next project where this one logs
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
     if tracking:
         client = mlflow.MlflowClient(uri, uri)
         if client.get_experiment_by_name(EXPERIMENT) is None:

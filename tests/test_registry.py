@@ -14,6 +14,7 @@ import pytest
 from hand_model import LOGISTIC, vectors, written
 
 from features.errors import BundleError, UsageError
+from features.project import tracking
 from models import registry
 from models.champions import history
 from models.predictor import champion_folder, load_champion
@@ -179,3 +180,12 @@ def test_old_bundles_are_thinned(tmp_path):
     kept = list((champion_folder(tmp_path, "churn") / "versions").iterdir())
     assert len(kept) == KEPT
     assert load_champion(tmp_path, "churn").content_hash == predictor.content_hash
+
+
+def test_where_one_project_logs_says_nothing_of_the_next(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    registry.connect(tmp_path / "one")
+    assert tracking() is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    registry.connect(tmp_path / "other")
+    assert tracking() == "http://127.0.0.1:9"
