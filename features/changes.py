@@ -175,7 +175,8 @@ def _row(metric: Metric, segment: str | None, pair: tuple[_Side | None, ...], be
     )  # fmt: skip
     if values[0] is None or values[1] is None:
         return row
-    assert first is not None and second is not None  # noqa: PT018
+    assert first is not None, "a value was measured"
+    assert second is not None, "a value was measured"
     row = replace(row, difference=values[1] - values[0])
     forms = [None if side is None else side.linear(metric) for side in pair]
     if forms[0] is not None and forms[1] is not None:

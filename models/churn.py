@@ -9,26 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.definition import Band, Costs, Cutoffs, Model, Target
-from models.eligibility import first_that_holds, is_active, is_new, is_set
+from models.eligibility import first_that_holds, is_active, is_new, subscriber_status
 from models.outcomes import churn_moments, label_churn, label_inactivity
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def contract_status(vectors: pd.DataFrame) -> pd.Series[str]:
-    """Eligible: a running subscription and no announced end."""
-    running = is_set(vectors, "is_subscribed")
-    return first_that_holds(
-        vectors,
-        [
-            ("leaving", running & is_set(vectors, "is_leaving")),
-            ("cold_start", running & is_new(vectors)),
-            ("ok", running),
-            ("churned", is_set(vectors, "has_ever_subscribed")),
-        ],
-        "not_eligible",
-    )
 
 
 def inactivity_status(vectors: pd.DataFrame) -> pd.Series[str]:
@@ -53,7 +38,7 @@ MODEL = Model(
             name="contract",
             needs={"subscriptions": ("ended_at",)},
             label=label_churn,
-            status=contract_status,
+            status=subscriber_status,
             horizon_days=28,
             gap_days=14,
             bands=(Band("low", 0.0), Band("watch", 0.05), Band("high", 0.15)),

@@ -37,3 +37,18 @@ def is_new(vectors: pd.DataFrame) -> pd.Series[bool]:
 def is_active(vectors: pd.DataFrame) -> pd.Series[bool]:
     """Whether there was usage or a transaction in the last 90 days."""
     return vectors["days_since_activity"] <= ACTIVE_DAYS
+
+
+def subscriber_status(vectors: pd.DataFrame) -> pd.Series[str]:
+    """Eligible: a running subscription and no announced end."""
+    running = is_set(vectors, "is_subscribed")
+    return first_that_holds(
+        vectors,
+        [
+            ("leaving", running & is_set(vectors, "is_leaving")),
+            ("cold_start", running & is_new(vectors)),
+            ("ok", running),
+            ("churned", is_set(vectors, "has_ever_subscribed")),
+        ],
+        "not_eligible",
+    )

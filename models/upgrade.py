@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from models.definition import Band, Cutoffs, Model, Target
-from models.eligibility import first_that_holds, is_new, is_set
+from models.eligibility import subscriber_status
 from models.outcomes import labelled, standing
 
 if TYPE_CHECKING:
@@ -26,21 +26,6 @@ def label_upgrade(tables: Tables, instants: Sequence[int], known_us: int, target
     paid = standing(tables, "transactions", known_us).filter(nw.col("kind") == "upgrade")
     moments = paid.select("customer_id", "own_us").collect("pyarrow").to_native().to_pandas()
     return labelled(tables, instants, known_us, target, moments["customer_id"], moments["own_us"].to_numpy())
-
-
-def subscriber_status(vectors: pd.DataFrame) -> pd.Series[str]:
-    """Eligible: a running subscription and no announced end."""
-    running = is_set(vectors, "is_subscribed")
-    return first_that_holds(
-        vectors,
-        [
-            ("leaving", running & is_set(vectors, "is_leaving")),
-            ("cold_start", running & is_new(vectors)),
-            ("ok", running),
-            ("churned", is_set(vectors, "has_ever_subscribed")),
-        ],
-        "not_eligible",
-    )
 
 
 MODEL = Model(

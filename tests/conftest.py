@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -107,6 +108,24 @@ def browser():
     needs_browser()
     with capabilities.chromium() as running:
         yield running
+
+
+@pytest.fixture
+def vouch(tmp_path, monkeypatch, capsys):
+    """A function that runs the command line in this process and gives exit code, standard output, standard error."""
+    from serving import cli
+
+    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        written = capsys.readouterr()
+        return ended.value.code or 0, written.out, written.err
+
+    return run
 
 
 def pytest_addoption(parser):

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 from hand_published import BEFORE, publish
 from handed_over import company, row, write_csv, write_parquet
 from test_bad_files import TYPES, UNREADABLE
 
-from serving import cli, snapshot
+from serving import snapshot
 
 NOW = "2026-01-05T06:00:00Z"
-
-
-@pytest.fixture
-def vouch(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
 
 
 def unreadable(name, folder):

@@ -32,22 +32,6 @@ HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow",
 
 
 @pytest.fixture
-def vouch(tmp_path, monkeypatch, capsys):
-    """A function that runs the command line in this process and gives exit code, standard output, standard error."""
-    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
-
-
-@pytest.fixture
 def home(tmp_path) -> Path:
     return tmp_path / "home"
 

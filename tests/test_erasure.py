@@ -21,7 +21,7 @@ from features import tombstones
 from features.errors import ConfigurationError
 from features.project import Project
 from features.sources import stage
-from serving import cli, snapshot
+from serving import snapshot
 from serving.database import audit as audit_log
 from serving.database.connection import Database
 from serving.database.tables import asks, audit, overrides
@@ -79,21 +79,6 @@ def found_in(*folders: Path, who: str = WHO) -> dict[str, int]:
         if path.suffix not in (".sqlite-wal", ".sqlite-shm")
     }
     return {path: times for path, times in counted.items() if times}
-
-
-@pytest.fixture
-def vouch(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
 
 
 @pytest.fixture

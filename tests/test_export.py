@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import Refused, SnapshotError, UsageError
-from serving import cli
 from serving.cells import cell, check_file, plain_text
 from serving.export import export
 from serving.instants import parse_instant
@@ -273,22 +271,6 @@ def test_a_table_that_was_damaged_since_is_noticed(week, tmp_path):
     with pytest.raises(SnapshotError, match="cannot be read"):
         export(week, Target.CSV, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-
-
-@pytest.fixture
-def vouch(tmp_path, monkeypatch, capsys):
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["vouch", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return ended.value.code or 0, written.out, written.err
-
-    return run
 
 
 def test_the_command_says_in_one_line_what_it_wrote(week, vouch, tmp_path):
