@@ -3,12 +3,13 @@
     .bench/peers/bin/python tests/benchmarks/peers.py TABLE.parquet OUT.parquet SECONDS
 
 TABLE holds the features, `label` and `fold`. OUT holds one column of probabilities per peer. SECONDS is what FLAML gets
-for each fold.
+for each fold. OUT is written after each fold, and what stands in it is not done again.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,17 +84,18 @@ def prepared(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def main() -> None:
     """Command line."""
-    table, out, seconds = pd.read_parquet(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    table, out, seconds = pd.read_parquet(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     label, fold = table["label"].to_numpy(int), table["fold"].to_numpy(int)
-    found = pd.DataFrame(index=table.index)
+    found = pd.read_parquet(out) if out.exists() else pd.DataFrame(np.nan, index=table.index, columns=list(PEERS))
     for name, peer in PEERS.items():
         features = prepared(table.drop(columns=["label", "fold"]), name)
-        found[name] = np.nan
         for number in np.unique(fold):
             inside = fold != number
-            found.loc[~inside, name] = peer(features[inside], label[inside], features[~inside], seconds)
-        found.to_parquet(out)
-        print(f"{name} is done", flush=True)
+            if found.loc[~inside, name].isna().any():
+                found.loc[~inside, name] = peer(features[inside], label[inside], features[~inside], seconds)
+                found.to_parquet(out.with_suffix(".draft"))
+                out.with_suffix(".draft").replace(out)
+                print(f"{name}: fold {number} is done", flush=True)
 
 
 if __name__ == "__main__":
