@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from features.errors import TrackingError, UsageError
+from features.errors import Refused, TrackingError, UsageError
 from features.project import kept, redacted, settle
 from models.champions import history, installed, note, promotion
 from models.predictor import Predictor
@@ -46,6 +46,8 @@ SWITCHES = {
 WAIT_SECONDS = 60
 """How long a statement waits for another process that has locked the database."""
 REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
+NOT_JUDGED = "not evaluated"
+"""What `gate` says of a version that never met it."""
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
 
 
@@ -238,7 +240,10 @@ def refuse(home: Path, name: str, version: int, entry: Mapping[str, Any]) -> Non
 
 
 def promote(home: Path, name: str, version: int, reason: str, now_us: int, tracking: str | None = None) -> None:
-    """Make a registered version the champion by hand. Raises UsageError where there is no such version."""
+    """Make a registered version the champion by hand.
+
+    Raises UsageError where there is no such version, Refused where it was never evaluated.
+    """
     _by_hand(home, name, version, {"action": "promote", "reason": reason, "at_us": now_us}, tracking)
 
 
@@ -275,7 +280,12 @@ def champion_version(home: Path, name: str) -> int | None:
 def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], tracking: str | None) -> None:
     with answering(home, tracking):
         mlflow, client = connect(home, tracking)
-        with _fetched(mlflow, client, name, version) as (bundle, card, _):
+        with _fetched(mlflow, client, name, version) as (bundle, card, known):
+            if known.tags.get("gate") == NOT_JUDGED:
+                raise Refused(
+                    f"Version {version} of {name!r} was never evaluated: nobody knows how good it is. Run "
+                    f"`vouch train {name}` with its evaluation, and promote what comes of it."
+                )
             crown(home, name, version, bundle, card, entry, tracking, isolate=True)
 
 

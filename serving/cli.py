@@ -72,6 +72,14 @@ def train(
         float | None, typer.Option(metavar="S", min=0, help="End the search then; such a run cannot be reproduced.")
     ] = None,
     origins: Annotated[int, typer.Option(metavar="N", min=0, help="Moments of the rolling evaluation.")] = 4,
+    evaluation: Annotated[
+        bool,
+        typer.Option(
+            "--evaluation/--no-evaluation",
+            help="Judge it out of time and gate it. Without, only the preferred candidate is fitted and registered; "
+            "it cannot become the champion.",
+        ),
+    ] = True,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
@@ -86,7 +94,7 @@ def train(
     where, tuning = project(data), Tuning(trials, seconds)
     with progress() as step, lock(where.home, "train"):
         step(f"training {model}")
-        reports = fit(where, model, instant(as_of), run.now_us(now), tuning=tuning, origins=origins)
+        reports = fit(where, model, instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
     tell_reports(reports, form)
 
 
@@ -97,7 +105,7 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
     else:
         rows = [row for report in reports for row in report.figure_rows()]
         show(rows, form, document={"models": [report.as_json() for report in reports]})
-    refused = [report.model for report in reports if not report.passed and report.is_applicable]
+    refused = [report.model for report in reports if report.is_refused]
     if refused:
         raise Refused(f"Not promoted: {', '.join(refused)}; see why above. The champion of before stays.")
 

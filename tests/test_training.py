@@ -26,6 +26,7 @@ from training.calibrate import choose, fit_isotonic, fit_venn_abers, with_band
 from training.dataset import data_begins, made_up_rows, make_plan
 from training.evaluate import evaluate
 from training.learners import fit_all, fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
+from training.report import card
 from training.truth import against_truth
 
 NOW_US = 1_794_787_200_000_000 + DAY_US // 4
@@ -365,6 +366,40 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     if incumbent:  # the champion is this very version, and these are the rows it was tested on
         np.testing.assert_array_equal(incumbent.probability, again.found.challenger.probability)
         assert (incumbent.drift["major"], incumbent.drift["score"]["level"]) == (0, "none")
+
+
+@pytest.mark.slow
+def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_champion(company, small, tmp_path, capsys):
+    from models import registry
+    from models.champions import history
+    from serving.cli import tell_reports
+    from serving.output import Format
+
+    project = Project(tmp_path, str(company))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
+        (report,) = run.train(project, "churn", None, NOW_US, is_judged=False)
+    tell_reports([report], Format.TABLE)
+    assert "version 1: registered, not promoted\n  it was not evaluated" in capsys.readouterr().out
+    assert (report.chosen, report.figures, report.verdict) == (small["churn"].learners[0], {}, None)
+    assert "Unknown: it was not evaluated" in card(report)
+    row = registry.list_models(project.home)[0]
+    assert (row["gate"], row["alias"], row["roc_auc"]) == (registry.NOT_JUDGED, None, None)
+    with pytest.raises(Refused, match="never evaluated"):
+        registry.promote(project.home, "churn", 1, "in a hurry", NOW_US)
+    assert registry.champion_version(project.home, "churn") is None
+    assert history(project.home, "churn") == []
+    assert json.loads(json.dumps(report.as_json(), allow_nan=False))["passed"] is False
+
+
+def test_without_evaluation_the_preferred_candidate_is_fitted_as_it_would_be_with_it(data):
+    whole, bare = (run.fit_and_judge(data, day(300), 0, "f", is_judged=judged).found for judged in (True, False))
+    preferred = data.model.learners[0]
+    assert list(bare.judged) == [bare.chosen] == [preferred]
+    assert bare.challenger.fitted.content == whole.judged[preferred].fitted.content
+    np.testing.assert_array_equal(bare.challenger.probability, whole.judged[preferred].probability)
+    assert bare.challenger.calibrated.calibrator.band is not None
+    assert not bare.is_judged
 
 
 def test_a_model_that_cannot_be_fitted_is_refused_and_the_others_go_on(company, tmp_path, monkeypatch):

@@ -102,6 +102,11 @@ class Evaluation:
         return self.judged[self.chosen]
 
     @property
+    def is_judged(self) -> bool:
+        """Whether there are figures; without any the gate has nothing to go by."""
+        return bool(self.challenger.figures)
+
+    @property
     def best_baseline(self) -> Judged:
         """What anybody could set up (a rule, a line) and has the least log loss.
 
@@ -153,6 +158,12 @@ def evaluate(
         hazard,
         tuple(how_soon),
     )
+
+
+def calibrate_only(data: Dataset, fitted: Fitted, seed: int) -> Evaluation:
+    """One model, calibrated, with its band and without a figure: what a run without evaluation stores."""
+    judged = _with_band(data, _calibrated(data, fitted, seed), seed)
+    return Evaluation({fitted.name: judged}, fitted.name, {}, {}, (), float("nan"))
 
 
 def _how_soon(
@@ -229,11 +240,15 @@ def _rolled(
 
 
 def _judged(data: Dataset, fitted: Fitted, seed: int) -> Judged:
-    later, test = data.calibrate, data.test
+    found = _calibrated(data, fitted, seed)
+    return replace(found, figures=all_figures(data, data.test.label, found.probability))
+
+
+def _calibrated(data: Dataset, fitted: Fitted, seed: int) -> Judged:
+    later = data.calibrate
     raw = fitted.scorer.raw(later.matrix) if len(later) else np.empty(0)
     calibrated = choose(raw, later.label, later.customers, seed)
-    probability = calibrated.calibrator.apply(fitted.scorer.raw(test.matrix))
-    return Judged(fitted, calibrated, probability, all_figures(data, test.label, probability))
+    return Judged(fitted, calibrated, calibrated.calibrator.apply(fitted.scorer.raw(data.test.matrix)), {})
 
 
 def choose_candidate(learners: Iterable[str], judged: Mapping[str, Judged]) -> str:

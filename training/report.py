@@ -22,6 +22,7 @@ SHOWN = (
     "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",
 )  # fmt: skip
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNJUDGED = "it was not evaluated, so it cannot become the champion; train it with its evaluation for that."
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class TrainingReport:
     def passed(self) -> bool:
         """Whether the gate let the new version become the champion."""
         return self.verdict is not None and self.verdict.passed
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the new version met the gate at all."""
+        return self.verdict is not None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a model that the company could have did not come of it as wanted."""
+        return self.is_applicable and not self.passed and (self.is_judged or self.refusal is not None)
 
     def figure_rows(self) -> list[dict[str, Any]]:
         """One row per candidate or baseline with its key figures, the chosen one first."""
@@ -168,7 +179,7 @@ def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
         "features": len(data.columns),
         "chosen": found.chosen,
         "calibration": {name: judged.calibrated.calibrator.method for name, judged in found.judged.items()},
-        "figures": {name: judged.figures for name, judged in found.judged.items()},
+        "figures": {name: judged.figures for name, judged in found.judged.items() if judged.figures},
         "intervals": found.intervals,
         "comparisons": found.comparisons,
         "strongest_features": found.strongest_features[:10],
@@ -201,7 +212,6 @@ def date(instant_us: int) -> str:
 
 def card(report: TrainingReport) -> str:
     """The model's card in Markdown (sections after Mitchell et al. 2019)."""
-    chosen = report.figures[report.chosen]
     return "\n".join(
         [
             f"# {report.model}, version {report.version or 'unregistered'}",
@@ -219,33 +229,28 @@ def card(report: TrainingReport) -> str:
             *_table([{"part": name, **row} for name, row in _parts(report).items()]),
             *[f"- {note}" for note in report.notes],
             "",
-            "## Quality on the test cutoffs",
-            *_table(report.figure_rows()),
-            "",
-            f"Base rate {chosen['base_rate']:.4f}. 95 % intervals over customers: "
-            + ", ".join(f"{n} {a:.4f} to {b:.4f}" for n, (a, b) in report.intervals.items())
-            + ".",
-            "",
-            f"### {report.chosen} against the others",
-            *_table(report.comparison_rows()),
-            "",
-            *_origins(report),
-            "## By slice",
-            f"Of the rows with the highest scores, a tenth is taken for selected. {_SENSITIVE}",
-            "",
-            *_table(report.slices),
-            "",
-            "## Gate",
-            *[f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {rule.why}" for rule in _rules(report)],
-            "",
-            "## Strongest single features",
-            *[f"- `{name}`: ROC-AUC {power:.3f} by itself" for name, power in report.strongest_features],
-            "",
+            *(_quality(report) if report.is_judged else ["## Quality", f"Unknown: {UNJUDGED}", ""]),
             "## Where it comes from",
             *[f"- {name}: `{value}`" for name, value in report.facts.items()],
             "",
         ]
     )
+
+
+def _quality(report: TrainingReport) -> Iterable[str]:
+    """What was measured, and what the gate made of it."""
+    base_rate = report.figures[report.chosen]["base_rate"]
+    ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in report.intervals.items())
+    yield from ("## Quality on the test cutoffs", *_table(report.figure_rows()), "")
+    yield from (f"Base rate {base_rate:.4f}. 95 % intervals over customers: {ends}.", "")
+    yield from (f"### {report.chosen} against the others", *_table(report.comparison_rows()), "")
+    yield from _origins(report)
+    yield from ("## By slice", f"Of the rows with the highest scores, a tenth is taken for selected. {_SENSITIVE}", "")
+    yield from (*_table(report.slices), "", "## Gate")
+    yield from (f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {rule.why}" for rule in _rules(report))
+    yield from ("", "## Strongest single features")
+    yield from (f"- `{name}`: ROC-AUC {power:.3f} by itself" for name, power in report.strongest_features)
+    yield ""
 
 
 _SENSITIVE = (
@@ -294,10 +299,9 @@ def _lines(report: TrainingReport) -> Iterable[str]:
         yield f"  {name:10} {part['cutoffs']:3} cutoffs, {span}: {part['rows']:,} rows, {part['positives']:,} came true"
     yield from (f"  note: {note}" for note in report.notes)
     yield ""
-    yield from ("  " + line for line in aligned(report.figure_rows()))
-    yield ""
-    yield from ("  " + line for line in aligned(_by_log_loss(report)))
-    yield ""
+    for rows in (report.figure_rows(), _by_log_loss(report)) if report.is_judged else ():
+        yield from ("  " + line for line in aligned(rows))
+        yield ""
     if report.pooled:
         yield "  at each origin of the rolling evaluation:"
         yield from ("  " + line for line in aligned(report.origin_rows()))
@@ -310,6 +314,8 @@ def _lines(report: TrainingReport) -> Iterable[str]:
         yield f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}"
     state = "champion" if report.is_promoted else "registered, not promoted"
     yield f"  version {report.version}: {state}" if report.version else "  not registered"
+    if not report.is_judged:
+        yield f"  {UNJUDGED}"
 
 
 def _by_log_loss(report: TrainingReport) -> list[dict[str, Any]]:

@@ -25,9 +25,9 @@ from models.drift import SCORE, drift, reference
 from models.predictor import Predictor, load_champion, write_bundle
 from models.quality import calibration_table
 from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation, calibrate_only, evaluate
 from training.gate import Incumbent, judge
-from training.learners import fit_all
+from training.learners import CANDIDATES, fit_all
 from training.origins import ORIGINS
 from training.plots import pictures
 from training.report import TrainingReport, card, date, describe
@@ -78,17 +78,19 @@ def train(
     seed: int = 0,
     tuning: Tuning = UNTUNED,
     origins: int = ORIGINS,
+    is_judged: bool = True,
 ) -> list[TrainingReport]:
     """Train a model (or `all`) on what was known before an instant; register it, and promote it where the gate lets it.
 
-    `tuning` says how long to search for parameters, `origins` at how many moments the rolling evaluation looks.
+    `tuning` says how long to search for parameters, `origins` at how many moments the rolling evaluation looks. What is
+    not judged is registered, and can never become the champion.
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
-    search = partial(tune, tuning=tuning, home=project.home)
-    found = train_on(_opened(project, staged), wanted, known_us, seed, search if tuning.trials else None, origins)
+    search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
+    found = train_on(_opened(project, staged), wanted, known_us, seed, search, origins, is_judged)
     refusals = [outcome for outcome in found.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(found):
         kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
@@ -119,6 +121,7 @@ def train_on(
     seed: int = 0,
     search: Search | None = None,
     origins: int = ORIGINS,
+    is_judged: bool = True,
 ) -> dict[str, Trained | Refused]:
     """Fit and judge models on tables that are open already; nothing is stored.
 
@@ -145,7 +148,7 @@ def train_on(
             continue
         if target.moments:
             data = replace(data, moments=target.moments(tables, as_of_us, target))
-        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, origins)
+        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, origins, is_judged)
     return {name: outcomes[name] for name in names}
 
 
@@ -156,8 +159,12 @@ def fit_and_judge(
     data_fingerprint: str,
     search: Search | None = None,
     origins: int = ORIGINS,
+    is_judged: bool = True,
 ) -> Trained:
-    """Fit all candidates and baselines on a dataset, tuned trees among them where a search is given, and judge them."""
+    """Fit all candidates and baselines on a dataset, tuned trees among them where a search is given, and judge them.
+
+    Where nothing is judged, only the preferred candidate is fitted: the tuned trees, else the first of the definition.
+    """
     facts = {
         "data_fingerprint": data_fingerprint,
         "model_fingerprint": data.model.fingerprint,
@@ -165,12 +172,16 @@ def fit_and_judge(
         "as_of": date(as_of_us),
         "seed": seed,
     }
-    fitted, tuned = fit_all(data, seed), search(data, seed, facts=facts) if search else None
+    tuned = search(data, seed, facts=facts) if search else None
     if tuned:
-        fitted[TUNED] = tuned.fit(data, seed)
         facts |= {"trials": len(tuned.trials), "is_reproducible": tuned.is_reproducible}
     recipes = {TUNED: tuned.fit} if tuned else {}
-    found = evaluate(data, fitted, seed, origins, recipes, as_of_us)
+    if is_judged:
+        fitted = {**fit_all(data, seed), **{name: fit(data, seed) for name, fit in recipes.items()}}
+        found = evaluate(data, fitted, seed, origins, recipes, as_of_us)
+    else:
+        fit = tuned.fit if tuned else CANDIDATES[data.model.learners[0]]
+        found = calibrate_only(data, fit(data, seed), seed)
     return Trained(data, found, as_of_us, seed, facts, tuned.trials if tuned else ())
 
 
@@ -203,10 +214,13 @@ def write(trained: Trained, folder: Path) -> Predictor:
 
 
 def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: int) -> TrainingReport:
-    """Apply the gate, log and register the chosen candidate, and make it the champion where the gate lets it."""
+    """Apply the gate, log and register the chosen candidate, and make it the champion where the gate lets it.
+
+    What was not judged meets no gate: it is registered, and that is all.
+    """
     data, found = trained.data, trained.found
-    incumbent = _incumbent(project.home, data)
-    verdict = judge(data, found, check, incumbent, trained.seed)
+    incumbent = _incumbent(project.home, data) if found.is_judged else None
+    verdict = judge(data, found, check, incumbent, trained.seed) if found.is_judged else None
     with tempfile.TemporaryDirectory() as folder:
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
@@ -217,7 +231,9 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
         registered = registry.register(project.home, run, project.tracking)
-        report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=verdict.passed)
+        report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=report.passed)
+        if verdict is None:
+            return report
         entry = _entry(trained, report, now_us)
         if verdict.passed:
             bundle, text = Path(folder) / "bundle", card(report)
@@ -277,7 +293,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
         **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
-        **pictures(trained.data, trained.found),
+        **(pictures(trained.data, trained.found) if report.is_judged else {}),
     }
     return registry.Run(
         model=trained.name,
@@ -288,10 +304,10 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         trials=trained.trials,
         tags={
             **{name: str(value) for name, value in report.facts.items()},
-            "gate": "passed" if report.passed else "refused",
+            "gate": ("passed" if report.passed else "refused") if report.is_judged else registry.NOT_JUDGED,
             "champion_then": str(report.champion_version or ""),
             "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
-            "figures": json.dumps({name: round(best.figures[name], 6) for name in registry.FIGURES}),
+            "figures": json.dumps({name: round(best.figures[name], 6) for name in registry.FIGURES if best.figures}),
         },
         files=files,
     )
@@ -316,7 +332,7 @@ def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str,
 
 
 def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
-    yield from report.figures[report.chosen].items()
+    yield from report.figures.get(report.chosen, {}).items()
     for figure, (low, high) in report.intervals.items():
         yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
     if report.pooled:
