@@ -57,6 +57,28 @@ def staged(company, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_company(tmp_path_factory) -> Path:
+    """The tables that the models need of 150 simulated customers: what a test breaks again and again."""
+    from faults import handed_over
+
+    from features.simulate import simulate
+
+    made = tmp_path_factory.mktemp("made")
+    simulate(made, customers=150, weeks=40, seed=3)
+    return handed_over(made, tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def good_home(small_company, tmp_path_factory) -> Path:
+    """A home of the small company whose last good week is the one before; a test breaks a copy of it."""
+    from faults import BEFORE, with_champions
+
+    home = tmp_path_factory.mktemp("good")
+    with_champions(home, small_company, BEFORE)
+    return home
+
+
+@pytest.fixture(scope="session")
 def datasets() -> Path:
     """The folder of public data sets."""
     needs_datasets()

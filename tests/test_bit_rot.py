@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from faults import MONDAY, NOW, handed_over
+from faults import MONDAY, NOW
 from hand_made import write_champions
 
 from features.errors import BundleError, StoreError, VouchError
 from features.project import Project
-from features.simulate import simulate
 from features.sources import open_tables, stage
 from models.champions import install, promotion
 from models.predictor import Predictor, champion_folder, load_champion
@@ -32,17 +31,14 @@ FLIPS, CUTS, MUTANTS = 500, 200, 500
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def sound(small_company, tmp_path_factory):
     """A home with a published week, a champion of each kind that is a file of numbers, staged tables and a store."""
-    made = tmp_path_factory.mktemp("made")
-    simulate(made, customers=150, weeks=40, seed=3)
-    data = handed_over(made, tmp_path_factory.mktemp("data"))
     home = tmp_path_factory.mktemp("sound")
     workshop = tmp_path_factory.mktemp("workshop")
     for name, champion in write_champions(workshop).items():
         with promotion(home, name) as folder:
             install(folder, champion_folder(workshop, name) / "bundle", "card", champion.content_hash, isolate=False)
-    project = Project(home=home, location=str(data))
+    project = Project(home=home, location=str(small_company))
     score_weeks(project, [parse_instant(MONDAY)], parse_instant(NOW))
     database = Database(home)
     assert bring(database, home, parse_instant(NOW)) == []

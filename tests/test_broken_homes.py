@@ -15,31 +15,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pytest
-from faults import BEFORE, MONDAY, NOW, Server, copied, handed_over, started, vouch, with_champions
+from faults import BEFORE, MONDAY, NOW, Server, copied, started, vouch
 from hand_made import write_champion
 
 from features.errors import TrackingError
-from features.simulate import simulate
 from models.champions import history
 from models.predictor import load_champion
 from models.registry import Run, connect, crown, register
 from serving import snapshot
 from serving.instants import parse_instant
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    made = tmp_path_factory.mktemp("made")
-    simulate(made, customers=150, weeks=40, seed=3)
-    return handed_over(made, tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="module")
-def good(small, tmp_path_factory):
-    """A home whose last good week is the one before."""
-    home = tmp_path_factory.mktemp("good")
-    with_champions(home, small, BEFORE)
-    return home
 
 
 @pytest.fixture
@@ -78,9 +62,9 @@ def is_one_message(done) -> bool:
 
 
 @pytest.mark.nightly
-def test_a_full_disk_is_one_message_and_the_next_run_is_fine(small, good, disk):
-    words = ("score", small, "--as-of", MONDAY, "--now", NOW, "--format", "json")
-    home = shutil.copytree(good, disk(200_000) / "home", symlinks=True)
+def test_a_full_disk_is_one_message_and_the_next_run_is_fine(small_company, good_home, disk):
+    words = ("score", small_company, "--as-of", MONDAY, "--now", NOW, "--format", "json")
+    home = shutil.copytree(good_home, disk(200_000) / "home", symlinks=True)
     shutil.rmtree(home / "staged")
     held = size_kb(home)
     told = []
@@ -106,12 +90,12 @@ def test_a_full_disk_is_one_message_and_the_next_run_is_fine(small, good, disk):
 
 
 @pytest.mark.nightly
-def test_a_read_only_home_is_one_message(small, good, disk):
-    home = shutil.copytree(good, disk(200_000) / "home", symlinks=True)
+def test_a_read_only_home_is_one_message(small_company, good_home, disk):
+    home = shutil.copytree(good_home, disk(200_000) / "home", symlinks=True)
     disk(200_000, "ro")
     for words in (
-        ("score", small, "--as-of", MONDAY, "--now", NOW),
-        ("train", "churn", small, "--now", NOW),
+        ("score", small_company, "--as-of", MONDAY, "--now", NOW),
+        ("train", "churn", small_company, "--now", NOW),
         ("clean",),
         ("erase", "somebody"),
         ("export", "--to", "csv", "--out", home / "out"),
@@ -120,13 +104,13 @@ def test_a_read_only_home_is_one_message(small, good, disk):
         assert done.returncode in (1, 2), words
         assert is_one_message(done), (words, done.stderr)
     disk(200_000, "rw")
-    assert vouch(home, "score", small, "--as-of", MONDAY, "--now", NOW).returncode == 0
+    assert vouch(home, "score", small_company, "--as-of", MONDAY, "--now", NOW).returncode == 0
 
 
 @pytest.mark.nightly
-def test_of_two_runs_at_once_one_publishes_and_the_other_refuses_or_waits(small, good, tmp_path):
-    words = ("score", small, "--as-of", MONDAY, "--now", NOW)
-    home = copied(good, tmp_path / "home")
+def test_of_two_runs_at_once_one_publishes_and_the_other_refuses_or_waits(small_company, good_home, tmp_path):
+    words = ("score", small_company, "--as-of", MONDAY, "--now", NOW)
+    home = copied(good_home, tmp_path / "home")
     first = started(home, *words)
     while (
         not (home / "locks" / "score.lock").exists()
@@ -182,10 +166,10 @@ def test_a_locked_tracking_database_is_waited_for_and_then_told(tmp_path, second
 
 
 @pytest.mark.nightly
-def test_a_locked_serving_store_does_not_keep_a_week_from_being_published(small, good, tmp_path):
-    home = copied(good, tmp_path / "home")
-    words = ("score", small, "--as-of", MONDAY, "--now", NOW)
-    assert vouch(home, "score", small, "--as-of", BEFORE, "--now", NOW).returncode == 0
+def test_a_locked_serving_store_does_not_keep_a_week_from_being_published(small_company, good_home, tmp_path):
+    home = copied(good_home, tmp_path / "home")
+    words = ("score", small_company, "--as-of", MONDAY, "--now", NOW)
+    assert vouch(home, "score", small_company, "--as-of", BEFORE, "--now", NOW).returncode == 0
     with Holding(home / "serving" / "store.sqlite", 300):
         done = vouch(home, *words)
     assert done.returncode == 0

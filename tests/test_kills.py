@@ -7,9 +7,8 @@ import shutil
 from collections import Counter
 
 import pytest
-from faults import BEFORE, MONDAY, NOW, copied, handed_over, killed, moments, seconds_of, vouch, with_champions
+from faults import BEFORE, MONDAY, NOW, copied, forked, handed_over, killed, moments, seconds_of
 
-from features.simulate import simulate
 from models.champions import history
 from models.predictor import load_champion
 from serving import snapshot
@@ -19,36 +18,22 @@ pytestmark = pytest.mark.nightly
 SCORE_KILLS, TRAIN_KILLS = 50, 20
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A company of 150 customers."""
-    made = tmp_path_factory.mktemp("made")
-    simulate(made, customers=150, weeks=40, seed=3)
-    return handed_over(made, tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="module")
-def good(small, tmp_path_factory):
-    """A home whose last good week is the one before."""
-    home = tmp_path_factory.mktemp("good")
-    with_champions(home, small, BEFORE)
-    return home
-
-
-def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_the_same_bytes(small, good, tmp_path):
-    words = ("score", small, "--as-of", MONDAY, "--now", NOW)
-    undisturbed = copied(good, tmp_path / "undisturbed")
+def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_the_same_bytes(
+    small_company, good_home, tmp_path
+):
+    words = ("score", small_company, "--as-of", MONDAY, "--now", NOW)
+    undisturbed = copied(good_home, tmp_path / "undisturbed")
     longest_s = seconds_of(undisturbed, *words)
     wanted = snapshot.read_snapshot(undisturbed, parse_instant(MONDAY)).manifest["files"]
     seen: Counter[str] = Counter()
     for trial, moment in enumerate(moments(SCORE_KILLS, longest_s, seed=1)):
-        home = copied(good, tmp_path / f"home-{trial}")
+        home = copied(good_home, tmp_path / f"home-{trial}")
         if trial % 2:  # half of them read and check the tables as well
             shutil.rmtree(home / "staged")
         while not killed(home, moment, *words):  # it was faster than the one that was measured
             seen["had ended before"] += 1
             shutil.rmtree(home)
-            home, moment = copied(good, home), moment * 0.7
+            home, moment = copied(good_home, home), moment * 0.7
         seen["killed at work"] += 1
         instants = snapshot.published(home)
         assert instants in ([parse_instant(BEFORE)], [parse_instant(BEFORE), parse_instant(MONDAY)])
@@ -58,7 +43,7 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         assert load_champion(home, "churn") is not None
         left = [path.name for path in (home / "snapshots").glob("*/draft-*")]
         seen["had work to take up"] += bool(left)
-        done = vouch(home, *words)
+        done = forked(home, *words)
         assert done.returncode == 0, f"trial {trial} at {moment:.2f} s: {done.stderr}"
         found = snapshot.read_snapshot(home, parse_instant(MONDAY))
         assert found.manifest["files"] == wanted, f"trial {trial} at {moment:.2f} s"
@@ -90,18 +75,18 @@ def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was
         assert found is not None, f"trial {trial} at {moment:.2f} s"
         seen["another champion"] += found.content_hash != first.content_hash
         assert history(home, "churn")
-        done = vouch(home, "models", "--format", "json")
+        done = forked(home, "models", "--format", "json")
         versions = json.loads(done.stdout)
         champion = [row for row in versions if row["alias"] == "champion"]
         assert (done.returncode, len(champion)) == (0, 1)
-        done = vouch(home, "clean", "--now", later, "--format", "json")
+        done = forked(home, "clean", "--now", later, "--format", "json")
         assert done.returncode == 0, done.stderr
         marked = json.loads(done.stdout)["marked"]
         seen.update({f"{name} left at work": count for name, count in marked.items()})
-        again = vouch(home, "clean", "--now", later, "--format", "json")
+        again = forked(home, "clean", "--now", later, "--format", "json")
         assert json.loads(again.stdout)["marked"] == {"runs": 0, "models": 0}
         if trial % 5 == 0:
-            done = vouch(home, *words)
+            done = forked(home, *words)
             assert done.returncode == 0, f"trial {trial} at {moment:.2f} s: {done.stderr}"
             assert load_champion(home, "churn") is not None
         shutil.rmtree(home)
