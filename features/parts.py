@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from features.contract import CONTRACT_VERSION, DAY_US
 from features.engine import OWN
+from features.intake import FORM
 from features.language import LEXICON_VERSION
 from features.quarantine import staged_columns
 from features.reading import literal, quoted
 from features.report import warnings
-from features.sealing import damaged, file_digest, flush, sealed, unsealed
+from features.sealing import as_written, damaged, file_digest, flush, sealed
 from features.staging import (
     ADDED,
     REFERRED,
@@ -114,7 +115,9 @@ def _found(bench: Bench, plan: Plan, part: Part) -> Kept | None:
     """A part that was read before, from a now that saw the same rows as the future."""
     name = _name(bench, plan, part)
     for path in sorted((bench.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
-        facts = unsealed(path)
+        facts = as_written(path, FORMAT)
+        if facts is None:
+            continue
         until_us, future_us = facts["accepted_until_us"], facts["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= bench.now_us
         is_future = future_us is None or future_us - DAY_US > bench.now_us
@@ -143,7 +146,11 @@ def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
             judge_texts(bench.connection, table, rows)
         form = contract_form(table, rows, repeated=None, targets={}, has_polarity=table.name in TEXTS)
         bench.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
-        facts = _facts(bench, plan) | {"erased": erased, "weeks": write_weeks(bench, f"{OWN}.formed", plan, folder)}
+        facts = _facts(bench, plan) | {
+            "form": FORMAT,
+            "erased": erased,
+            "weeks": write_weeks(bench, f"{OWN}.formed", plan, folder),
+        }
         if table.customer:
             person = quoted(table.customer)
             people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
@@ -277,10 +284,13 @@ class _Versions:
         names = [part.name for part in self.kept]
         best: tuple[Path | None, int, int] = (None, 0, 0)
         for path in sorted(self.bench.published.glob("[!.]*/manifest.json")):
-            held = unsealed(path).get("parts", {}).get(self.table.name, [])
+            manifest, report = as_written(path, FORM), as_written(path.with_name("report.json"), FORM)
+            if manifest is None or report is None:
+                continue
+            held = manifest["parts"].get(self.table.name, [])
             is_longer = len(held) > best[1] and names[: len(held)] == held
             if is_longer and all((path.parent / self.out.name / name).exists() for name, *_ in self._files(len(held))):
-                reasons = unsealed(path.with_name("report.json"))["tables"][self.table.name]["reasons"]
+                reasons = report["tables"][self.table.name]["reasons"]
                 best = (path.parent, len(held), reasons.get("tied_versions", 0))
         return best
 

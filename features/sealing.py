@@ -34,6 +34,18 @@ def unsealed(path: Path) -> dict[str, Any]:
     return content
 
 
+def as_written(path: Path, form: int) -> dict[str, Any] | None:
+    """What `sealed` wrote in this form, or None: not there, damaged, or of another version of the code.
+
+    What stands in such a file can be made again, so that nobody has to mend it.
+    """
+    try:
+        content = unsealed(path)
+    except (DataError, FileNotFoundError):
+        return None
+    return content if content.get("form") == form else None
+
+
 def damaged(path: Path) -> DataError:
     """The error of a file that is not as it was written, with the mend."""
     return DataError(f"{path} is damaged. Delete the folder {path.parent}, and run again.")

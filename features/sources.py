@@ -23,12 +23,12 @@ from features.asof import Partition, Tables
 from features.contract import ACTIVITY_TABLES, DAY_US
 from features.engine import connect, first_line
 from features.errors import DataError, MissingExtra, UsageError, did_you_mean
-from features.intake import prepare
+from features.intake import FORM, prepare
 from features.parts import is_by_part, stage_parts
 from features.project import ENGINES
 from features.report import full_report
 from features.rows import tables_from_rows
-from features.sealing import damaged, file_digest, flush, sealed, unsealed
+from features.sealing import as_written, damaged, file_digest, flush, sealed, unsealed
 from features.staging import REFERRED, Bench, finish, parse, parsed, remember
 
 if TYPE_CHECKING:
@@ -164,15 +164,25 @@ def _is_running(name: str) -> bool:
 
 
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:
-    """The folder that holds this input already, seen from a now that sees the same rows as the future."""
+    """The folder that holds this input already, seen from a now that sees the same rows as the future.
+
+    What is damaged, or was staged by another version of the code, is passed over: it is staged again.
+    """
     for path in sorted(home.glob(f"[!.]*/{MANIFEST}")):
-        manifest = unsealed(path)
+        manifest = described(path.parent)
+        if manifest is None or manifest["base"] != base:
+            continue
         until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= now_us
         is_future = future_us is None or future_us - DAY_US > now_us
-        if manifest["base"] == base and is_past and is_future:
+        if is_past and is_future:
             return path.parent
     return None
+
+
+def described(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a staged folder that can be used, None of one that cannot."""
+    return as_written(folder / MANIFEST, FORM) if as_written(folder / REPORT, FORM) else None
 
 
 def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome]) -> Path:
@@ -182,6 +192,7 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
     through = [outcomes[name].accepted_until_us for name in ACTIVITY_TABLES if name in outcomes]
     fingerprint = hashlib.sha256(f"{base} {future_us}".encode()).hexdigest()
     manifest = {
+        "form": FORM,
         "fingerprint": fingerprint,
         "base": base,
         "accepted_until_us": until_us,
@@ -192,6 +203,7 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         "parts": {name: outcome.parts for name, outcome in outcomes.items() if outcome.parts},
     }
     report = {
+        "form": FORM,
         "tables": {name: outcome.report for name, outcome in outcomes.items()},
         "warnings": [warning for outcome in outcomes.values() for warning in outcome.warnings],
     }
@@ -199,9 +211,11 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         (folder / name).write_text(sealed(content), encoding="utf-8")
     flush(folder)
     target = home / fingerprint
+    if target.exists() and described(target) is None:
+        shutil.rmtree(target)
     try:
         folder.rename(target)
-    except OSError:
+    except OSError:  # somebody else was faster: it is the same
         if not (target / MANIFEST).exists():
             raise
     return target

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.contract import DAY_US
 from features.errors import ConfigurationError, did_you_mean
-from features.sealing import unsealed
-from features.sources import KEPT, MANIFEST, SHELF, sweep_unfinished
+from features.sources import KEPT, MANIFEST, SHELF, described, sweep_unfinished
 from serving import outputs, snapshot
 from serving.instants import as_datetime, spoken
 from serving.streams import sweep
@@ -92,27 +91,32 @@ def to_remove(home: Path, now_us: int, policy: Policy) -> Iterator[tuple[Path, s
     for draft in sorted((home / snapshot.FOLDER).glob("as_of=*/draft-*")):
         yield draft, "work of an interrupted run"
     staged = sorted((home / "staged").glob(f"[!.]*/{MANIFEST}"), key=lambda path: -path.stat().st_mtime_ns)
-    for path in staged[policy["staged"]["newest"] :]:
-        yield path.parent, "tables that were staged before newer ones"
-    yield from _unused_parts(home, staged[: policy["staged"]["newest"]], now_us)
-    yield from _unused_rollups(home, staged[: policy["staged"]["newest"]], now_us)
+    usable = [(path.parent, manifest) for path in staged if (manifest := described(path.parent)) is not None]
+    for path in staged:
+        if path.parent not in dict(usable):
+            yield path.parent, "tables that were staged by another version, or are damaged"
+    for old, _ in usable[policy["staged"]["newest"] :]:
+        yield old, "tables that were staged before newer ones"
+    newest = [manifest for _, manifest in usable[: policy["staged"]["newest"]]]
+    yield from _unused_parts(home, newest, now_us)
+    yield from _unused_rollups(home, newest, now_us)
     for folder in ("runs", "logs"):
         for path in sorted((home / folder).glob("*")):
             if now_us - path.stat().st_mtime_ns // 1000 > policy[folder]["days"] * DAY_US:
                 yield path, f"older than {policy[folder]['days']} days"
 
 
-def _unused_parts(home: Path, staged: list[Path], now_us: int) -> Iterator[tuple[Path, str]]:
+def _unused_parts(home: Path, staged: list[dict[str, Any]], now_us: int) -> Iterator[tuple[Path, str]]:
     """Parts of tables that nothing staged is put together from, unless they were made within a day."""
-    used = {name for path in staged for names in unsealed(path).get("parts", {}).values() for name in names}
+    used = {name for manifest in staged for names in manifest["parts"].values() for name in names}
     for path in sorted((home / SHELF).glob("*/*")):
         if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
             yield path, "part of no table that is kept"
 
 
-def _unused_rollups(home: Path, staged: list[Path], now_us: int) -> Iterator[tuple[Path, str]]:
+def _unused_rollups(home: Path, staged: list[dict[str, Any]], now_us: int) -> Iterator[tuple[Path, str]]:
     """Customer-days of files of rows that are staged no more, unless they were made within a day."""
-    used = {facts["digest"] for path in staged for facts in unsealed(path)["files"].values()}
+    used = {facts["digest"] for manifest in staged for facts in manifest["files"].values()}
     for path in sorted((home / KEPT).glob("*/*")):
         if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
             yield path, "sums of rows that are not kept"

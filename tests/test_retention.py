@@ -8,6 +8,7 @@ import pytest
 from hand_published import WEEK, publish
 
 from features.errors import ConfigurationError
+from features.intake import FORM
 from features.sealing import sealed
 from serving import snapshot
 from serving.instants import WEEK_US, parse_instant
@@ -85,19 +86,23 @@ def test_staged_tables_and_run_summaries_stay_for_a_while(home):
         folder = home / "staged" / f"{number:064}"
         folder.mkdir(parents=True)
         files = {"usage_events.parquet/1.parquet": {"digest": f"rows-{number}"}}
-        described = {"parts": {"usage_events": [f"part-{number}"]}, "files": files}
+        described = {"form": FORM, "parts": {"usage_events": [f"part-{number}"]}, "files": files}
         (folder / "manifest.json").write_text(sealed(described))
+        (folder / "report.json").write_text(sealed({"form": FORM}))
         for made in (home / "parts/usage_events" / f"part-{number}", home / "rollups/usage_events" / f"rows-{number}"):
             made.mkdir(parents=True)
             os.utime(made, (number, number))
         os.utime(folder / "manifest.json", (number, number))
+    for name, content in (("a" * 64, sealed({"form": FORM - 1})), ("b" * 64, "{}")):  # of another version, and damaged
+        (home / "staged" / name).mkdir()
+        (home / "staged" / name / "manifest.json").write_text(content)
     (home / "runs").mkdir()
     for name, at in (("old", "2025-10-01"), ("new", "2026-10-01")):
         (home / "runs" / name).write_text("{}")
         seconds = parse_instant(at) // 1_000_000
         os.utime(home / "runs" / name, (seconds, seconds))
     clean(home, NOW, is_rehearsal=False)
-    assert sorted(int(path.name) for path in (home / "staged").iterdir()) == [2, 3, 4]
+    assert sorted(int(path.name, 16) for path in (home / "staged").iterdir()) == [2, 3, 4]
     assert sorted(path.name for path in (home / "parts" / "usage_events").iterdir()) == ["part-2", "part-3", "part-4"]
     assert sorted(path.name for path in (home / "rollups/usage_events").iterdir()) == ["rows-2", "rows-3", "rows-4"]
     assert [path.name for path in (home / "runs").iterdir()] == ["new"]

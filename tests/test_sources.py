@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from features.asof import view
 from features.contract import TABLES
 from features.databases import Schema
 from features.errors import ConfigurationError, DataError, MissingExtra, SourceUnreadable, UsageError
+from features.intake import FORM
 from features.project import Project, load_project
 from features.sources import open_tables, stage, tables_from_rows
 
@@ -671,14 +673,42 @@ def test_a_staged_file_that_is_damaged_is_not_read(tmp_path, damage):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "report.json"])
-def test_a_damaged_description_of_what_is_staged_is_told(tmp_path, name):
+def test_what_is_staged_with_a_damaged_description_is_staged_again(tmp_path, name):
     folder = write_csv(tmp_path / "tables", company())
-    path = staged(folder).folder / name
+    first = staged(folder)
+    path = first.folder / name
     whole = path.read_text()
     for damaged in (whole[:-20], "", "[]", whole.replace("customers", "customerz"), whole.replace("0", "1")):
         path.write_text(damaged)
-        with pytest.raises(DataError, match=rf"{name} is damaged. Delete the folder"):
-            staged(folder)
+        assert staged(folder) == first
+        assert path.read_text() == whole
+    assert [path.name for path in first.folder.parent.iterdir()] == [first.fingerprint]
+
+
+@pytest.mark.parametrize("is_by_file", [False, True])
+def test_what_another_version_staged_is_staged_again_without_a_word(tmp_path, monkeypatch, caplog, is_by_file):
+    """Whatever it looked like: other facts in other words, sealed in another way, or rows in another layout."""
+    folder, events = write_csv(tmp_path / "tables", company()), company()["usage_events"]
+    if is_by_file:
+        (folder / "usage_events.csv").unlink()
+        write_csv(folder / "usage_events", {f"part-{number}": events for number in range(2)})
+    monkeypatch.setattr("features.sources.FORM", FORM - 1)
+    monkeypatch.setattr("features.parts.FORM", FORM - 1)
+    monkeypatch.setattr("features.intake.FORM", FORM - 1)
+    old = staged(folder)
+    monkeypatch.undo()
+    for path in old.folder.rglob("*.parquet"):
+        if path.is_file():
+            pl.read_parquet(path).select(pl.first().alias("renamed")).write_parquet(path.with_suffix(".next"))
+            path.with_suffix(".next").replace(path)
+    for content in (None, '{"tables": {}, "digest": "of another kind"}', '{"digest": null}'):
+        if content is not None:
+            (old.folder / "manifest.json").write_text(content)
+        found = staged(folder)
+        assert found.fingerprint != old.fingerprint
+        assert open_tables(found, "polars").frames["usage_events"].collect().to_native().height == 1 + is_by_file
+        shutil.rmtree(found.folder)
+    assert caplog.records == []
 
 
 def test_a_home_that_cannot_be_written_is_told(tmp_path):
