@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # what tests make by hand
 sys.path.insert(0, str(Path(__file__).parent))
 
 from measuring import FOLDER, Row
