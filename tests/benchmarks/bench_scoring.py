@@ -17,6 +17,7 @@ import httpx
 from loading import rate, server
 from measuring import FOLDER, ROOT, Row
 
+from models.predictor import _load_pyfunc
 from serving.commands.serve import SETTINGS, command
 from serving.database import keys
 from serving.database.connection import Database
@@ -38,7 +39,11 @@ def commands(home: Path) -> dict[str, list[str]]:
 
     bundle, model = home / "champions" / "churn" / "bundle", HERE / "mlflow-model"
     if not model.exists():
-        mlflow.pyfunc.save_model(model, loader_module="models.predictor", data_path=str(bundle.resolve()))
+        example = hand_scoring.frame(5)[[column.name for column in hand_scoring.columns()]]
+        scored = mlflow.models.infer_signature(example, _load_pyfunc(str(bundle)).predict(example))
+        mlflow.pyfunc.save_model(  # with a signature, as `vouch train` logs it
+            model, loader_module="models.predictor", data_path=str(bundle.resolve()), signature=scored
+        )
     plain = [sys.executable, "-m", "uvicorn", "plain_app:app", "--no-access-log", "--log-level", "error", "--port"]
     served = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-p"]
     return {
