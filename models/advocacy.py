@@ -13,14 +13,13 @@ from models.eligibility import first_that_holds, is_new, is_set
 from models.outcomes import label_advocacy
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from models.eligibility import Statuses, Vectors
 
 
-def advocate_status(vectors: pd.DataFrame) -> pd.Series[str]:
+def advocate_status(vectors: Vectors) -> Statuses:
     """Eligible: a running subscription, or has bought and has none."""
     eligible = is_set(vectors, "is_subscribed") | is_set(vectors, "has_ever_bought")
     return first_that_holds(
-        vectors,
         [
             ("cold_start", eligible & is_new(vectors)),
             ("ok", eligible),

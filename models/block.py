@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
     import numpy as np
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,10 @@ class Block:
         """Names of all columns."""
         return self.places.keys() | self.texts.keys()
 
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        """The values of one column; raises KeyError where there is none of that name."""
+        return self.texts[name] if name in self.texts else self.numbers[:, self.places[name]]
+
     def take(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Some of the numbers, in the order of the names."""
         taken: np.ndarray[Any, np.dtype[np.float64]] = self.numbers[:, [self.places[name] for name in names]]
@@ -37,10 +40,3 @@ class Block:
     def filter(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Block:
         """Some of the rows."""
         return Block(self.places, self.numbers[keep], {name: values[keep] for name, values in self.texts.items()})
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The same as a frame, for rules that read columns by name."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.numbers, columns=list(self.places), copy=False)
-        return pd.concat([frame, pd.DataFrame(dict(self.texts), dtype=object)], axis=1)

@@ -9,22 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.definition import Band, Costs, Cutoffs, Model, Target
-from models.eligibility import first_that_holds, is_active, is_new, subscriber_status
+from models.eligibility import first_that_holds, is_active, is_known, is_new, subscriber_status
 from models.outcomes import churn_moments, label_churn, label_inactivity
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from models.eligibility import Statuses, Vectors
 
 
-def inactivity_status(vectors: pd.DataFrame) -> pd.Series[str]:
+def inactivity_status(vectors: Vectors) -> Statuses:
     """Eligible: usage or a transaction in the last 90 days."""
     active = is_active(vectors)
     return first_that_holds(
-        vectors,
         [
             ("cold_start", active & is_new(vectors)),
             ("ok", active),
-            ("churned", ~active & vectors["days_since_activity"].notna()),
+            ("churned", ~active & is_known(vectors, "days_since_activity")),
         ],
         "not_eligible",
     )

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
     from features.asof import Tables
     from features.define import Feature
+    from models.eligibility import Statuses, Vectors
 
 Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
 """Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
 Moments = Callable[["Tables", int, "Target"], "pd.DataFrame"]
 """Tables, what is known (in microseconds), the target -> `customer_id`, `moment_us`: each time it came true."""
-Eligibility = Callable[["pd.DataFrame"], "pd.Series[str]"]
-"""Vectors -> one of `STATUSES` for each row."""
+Eligibility = Callable[["Vectors"], "Statuses"]
+"""Vectors (whatever gives a feature by its name) -> one of `STATUSES` for each; see `models.eligibility`."""
 
 STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
 SCORED = frozenset({"ok", "cold_start"})

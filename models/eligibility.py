@@ -1,11 +1,13 @@
-"""What the definitions share in saying who is scored: statuses from columns of the vector."""
+"""What the definitions share in saying who is scored: statuses from the numbers of a vector.
+
+Vectors are whatever gives a column by its name: a frame, an Arrow table, or the block of a request.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,36 +16,52 @@ COLD_DAYS = 28
 """Customers younger than this are scored on little history."""
 ACTIVE_DAYS = 90
 """Usage or a transaction within so many days makes an active customer."""
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Statuses = np.ndarray[Any, np.dtype[np.object_]]
 
 
-def first_that_holds(
-    vectors: pd.DataFrame, rules: Sequence[tuple[str, pd.Series[bool]]], otherwise: str
-) -> pd.Series[str]:
-    """Return the status of the first rule that holds in each row."""
-    picked = np.select([holds.to_numpy() for _, holds in rules], [status for status, _ in rules], otherwise)
-    return pd.Series(picked, index=vectors.index, dtype="str")
+class Vectors(Protocol):
+    """What gives the values of one feature, one per vector."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The values of a feature; raises KeyError where there is none of that name."""
 
 
-def is_set(vectors: pd.DataFrame, name: str) -> pd.Series[bool]:
+def number(vectors: Vectors, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return a feature as numbers, NaN where it is null."""
+    return np.asarray(vectors[name], dtype=np.float64)
+
+
+def first_that_holds(rules: Sequence[tuple[str, Flags]], otherwise: str) -> Statuses:
+    """Return the status of the first rule that holds for each vector."""
+    return np.select([holds for _, holds in rules], [status for status, _ in rules], otherwise).astype(object)
+
+
+def is_set(vectors: Vectors, name: str) -> Flags:
     """Whether a 0/1 feature is 1; unknown is no."""
-    return vectors[name].fillna(0.0) > 0
+    return number(vectors, name) > 0
 
 
-def is_new(vectors: pd.DataFrame) -> pd.Series[bool]:
+def is_known(vectors: Vectors, name: str) -> Flags:
+    """Whether a feature is not null."""
+    found: Flags = ~np.isnan(number(vectors, name))
+    return found
+
+
+def is_new(vectors: Vectors) -> Flags:
     """Whether there is little history to score on."""
-    return vectors["tenure_days"] < COLD_DAYS
+    return number(vectors, "tenure_days") < COLD_DAYS
 
 
-def is_active(vectors: pd.DataFrame) -> pd.Series[bool]:
+def is_active(vectors: Vectors) -> Flags:
     """Whether there was usage or a transaction in the last 90 days."""
-    return vectors["days_since_activity"] <= ACTIVE_DAYS
+    return number(vectors, "days_since_activity") <= ACTIVE_DAYS
 
 
-def subscriber_status(vectors: pd.DataFrame) -> pd.Series[str]:
+def subscriber_status(vectors: Vectors) -> Statuses:
     """Eligible: a running subscription and no announced end."""
     running = is_set(vectors, "is_subscribed")
     return first_that_holds(
-        vectors,
         [
             ("leaving", running & is_set(vectors, "is_leaving")),
             ("cold_start", running & is_new(vectors)),

@@ -111,7 +111,7 @@ def _panel(tables: Tables, known_us: int, chosen: Rules) -> pd.DataFrame:
     for instant, lazy in zip(instants, vectors_at(tables, instants), strict=True):
         points = [measure.points().alias(f"points {measure.feature}") for measure in chosen.measures]
         rows = collect(with_health(lazy, chosen).with_columns(*points))
-        rows = rows.loc[target.status(rows).isin(list(SCORED))]
+        rows = rows.loc[np.isin(target.status(rows), list(SCORED))]
         of_instant = labels.loc[labels["as_of_us"] == instant, ["customer_id", "label"]]
         frames.append(rows.merge(of_instant, on="customer_id", how="inner", validate="one_to_one"))
     joined = pd.concat(frames, ignore_index=True)

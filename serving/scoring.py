@@ -126,7 +126,7 @@ _KINDS: Mapping[str, pa.DataType] = {
 def _status(champion: Champion, vectors: pa.Table | Block) -> np.ndarray[Any, np.dtype[np.object_]]:
     if champion.target is None:
         return np.full(len(vectors), NO_MODEL, dtype=object)
-    status = champion.target.status(vectors.to_pandas()).to_numpy(dtype=object)
+    status = champion.target.status(vectors)
     if champion.predictor is None:
         status[np.isin(status, list(SCORED))] = NO_MODEL
     return status
@@ -134,5 +134,7 @@ def _status(champion: Champion, vectors: pa.Table | Block) -> np.ndarray[Any, np
 
 def _spread(is_scored: np.ndarray[Any, np.dtype[np.bool_]]) -> Callable[[pa.Array], pa.Array]:
     """A function that puts values of the scored rows in their places among all rows, null elsewhere."""
+    if is_scored.all():
+        return lambda values: values
     places = pa.array(np.cumsum(is_scored) - 1, mask=~is_scored)
     return lambda values: values.take(places)

@@ -178,9 +178,7 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, Plan]]) -> di
     instants = sorted({instant for _, plan in wanted.values() for instant in plan.instants})
     for instant, found_at in zip(instants, vectors_at(tables, instants), strict=True):
         frame = collect(found_at)
-        status = {
-            name: target.status(frame).to_numpy() for name, (target, plan) in wanted.items() if instant in plan.instants
-        }
+        status = {name: target.status(frame) for name, (target, plan) in wanted.items() if instant in plan.instants}
         keep = np.zeros(len(frame), dtype=bool)
         for found in status.values():
             keep |= np.isin(found, list(SCORED))
