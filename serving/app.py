@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 class Door:
     """One route: what it takes, what it answers, and who makes the answer.
 
-    `is_heavy` ones run on a thread, so that others are answered meanwhile. `example` is a request that it takes.
-    `scope` is what a key needs; `action` is what the audit log calls it, where it is about customers.
+    Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
+    `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
+    is about customers.
     """
 
     path: str
@@ -49,7 +50,7 @@ class Door:
     example: Mapping[str, Any]
     scope: str = "read"
     action: str | None = None
-    is_heavy: bool = False
+    is_heavy: bool | Callable[[Any], bool] = False
 
 
 _log = logging.getLogger("vouch.serving")
@@ -98,7 +99,7 @@ DOORS = (
         "/v1/score", "Scores for vectors or raw rows given in the request",
         schemas.ScoreRequest, schemas.ScoreAnswer, live.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
-        is_heavy=True,
+        is_heavy=live.is_heavy,
     ),
     Door(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
@@ -178,7 +179,7 @@ def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         body = await _asked(request, door, names)
         given = (store, body) if door.scope == "read" else (store, body, caller_of(request.scope))
-        if door.is_heavy:
+        if door.is_heavy(body) if callable(door.is_heavy) else door.is_heavy:
             found = await anyio.to_thread.run_sync(door.answer, *given)
         else:
             found = door.answer(*given)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import itertools
+import math
+import operator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +26,22 @@ from serving.speaking import told
 from serving.store import now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from features.define import Feature
     from serving.schemas import ScoreRequest, Vector
     from serving.scoring import Scored
     from serving.store import Store
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Objects = np.ndarray[Any, np.dtype[np.object_]]
+FEW_VECTORS = 8
+"""So many vectors without reasons take less time than handing them to a thread."""
+
+
+def is_heavy(request: ScoreRequest) -> bool:
+    """Whether others should be answered meanwhile."""
+    return request.vectors is None or request.reasons or len(request.vectors) > FEW_VECTORS
 
 
 def score_request(store: Store, request: ScoreRequest) -> dict[str, Any]:
@@ -48,13 +61,13 @@ def score_request(store: Store, request: ScoreRequest) -> dict[str, Any]:
     champions = {name: store.champions[name] for name in MODELS if name in request.models}
     scored = {name: score(champion, frame, request.reasons) for name, champion in champions.items()}
     columns = {name: _columns(name, of_model) for name, of_model in scored.items()}
-    names = [key for of in columns.values() for key in of]
+    names = ("customer_id", *(key for of in columns.values() for key in of))
     rows = zip(customers, *(values for of in columns.values() for values in of.values()), strict=True)
     return {
         "as_of": None if as_of_us is None else spoken(as_of_us),
         "broken": broken,
         "models": {name: champion.content_hash for name, champion in champions.items()},
-        "scores": [dict(zip(("customer_id", *names), row, strict=True)) for row in rows],
+        "scores": [dict(zip(names, row, strict=True)) for row in rows],
     }
 
 
@@ -85,26 +98,52 @@ def _told(reasons: pa.Array) -> list[Any]:
 
 
 def block_of(given: Sequence[Vector]) -> Block:
-    """Return vectors of a request as a matrix; what was left out is null. Vectors with the same names go together."""
+    """Return vectors of a request as a matrix; what was left out is null. Those that are alike go together."""
     places, categories = _places()
     numbers = np.full((len(given), len(places)), np.nan)
     texts = {name: np.full(len(given), None, dtype=object) for name in categories}
-    alike: dict[tuple[str, ...], list[int]] = {}
+    if (alike := _alike(given)) is not None:
+        held, held_texts = alike
+        numbers[:, [places[name] for name in given[0].features if name in places]] = held
+        return Block(places, numbers, texts | held_texts)
     for row, vector in enumerate(given):
-        alike.setdefault(tuple(vector.features), []).append(row)
-    for names, rows in alike.items():
-        held = [list(given[row].features.values()) for row in rows]
-        if any(name not in places for name in names) or str in set(map(type, itertools.chain.from_iterable(held))):
-            for row in rows:
-                _fill(numbers[row], texts, row, given[row].features)
-        else:
-            numbers[np.ix_(rows, [places[name] for name in names])] = np.asarray(held, dtype=np.float64)
+        _fill(numbers[row], texts, row, vector.features)
     return Block(places, numbers, texts)
 
 
+def _alike(given: Sequence[Vector]) -> tuple[Numbers, dict[str, Objects]] | None:
+    """The numbers and the texts of vectors that all have the same features, each of its kind; None for any others."""
+    places, categories = _places()
+    names = list(given[0].features)
+    numbers, texts = [name for name in names if name in places], [name for name in names if name in categories]
+    if len(numbers) + len(texts) < len(names) or any(len(vector.features) != len(names) for vector in given):
+        return None
+    try:
+        held = list(itertools.chain.from_iterable(_each(given, numbers)))
+        try:
+            packed = array.array("d", held)  # unlike NumPy it takes no text for a number
+        except TypeError:
+            packed = array.array("d", [math.nan if value is None else value for value in held])
+        columns = {name: [vector.features[name] for vector in given] for name in texts}
+    except (KeyError, TypeError):
+        return None
+    if any(not isinstance(value, str | None) for column in columns.values() for value in column):
+        return None
+    matrix = np.frombuffer(packed).reshape(len(given), len(numbers))
+    return matrix, {name: np.array(column, dtype=object) for name, column in columns.items()}
+
+
+def _each(given: Sequence[Vector], names: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    """The values of some features, vector by vector; raises KeyError where one lacks a feature."""
+    if len(names) < 2:  # an item getter of one name gives no tuple
+        return (tuple(vector.features[name] for name in names) for vector in given)
+    one = operator.itemgetter(*names)
+    return (one(vector.features) for vector in given)
+
+
 def _fill(
-    numbers: np.ndarray[Any, np.dtype[np.float64]],
-    texts: Mapping[str, np.ndarray[Any, np.dtype[np.object_]]],
+    numbers: Numbers,
+    texts: Mapping[str, Objects],
     row: int,
     features: Mapping[str, float | str | None],
 ) -> None:

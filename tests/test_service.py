@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import narwhals as nw
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hand_made import write_champion, write_champions
@@ -29,7 +30,9 @@ from serving.advocates import EXCLUSIONS
 from serving.app import DOORS, open_site
 from serving.commands.serve import SETTINGS
 from serving.instants import parse_instant, spoken
-from serving.problems import KINDS, MAX_BODY_BYTES, Front, Site
+from serving.live import block_of
+from serving.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
+from serving.schemas import Vector
 from serving.store import Store
 from serving.weekly import score_weeks
 
@@ -174,6 +177,35 @@ def test_a_vector_scores_as_in_the_batch(client, published, tables):
     ]
     found = ask(client, "/v1/score", vectors=given)["scores"]
     assert list(map(as_scored, found)) == list(map(as_scored, published["scores"][:100]))
+
+
+def test_vectors_come_to_the_same_together_as_one_by_one(tables):
+    rows = vectors(tables, MONDAY).collect("pyarrow").to_native().slice(0, 30).to_pylist()
+    features = [{name: row[name] for name in load_families()} for row in rows]
+    whole = [Vector(features=of) for of in features]
+    turned = [Vector(features=dict(reversed(of.items()))) for of in features]
+    known = [Vector(features={name: value for name, value in of.items() if value is not None}) for of in features]
+    for given in (whole, turned, whole[:9] + turned[9:], known, [Vector(features={"tenure_days": 3}), *known]):
+        together, alone = block_of(given), [block_of([vector]) for vector in given]
+        np.testing.assert_array_equal(together.numbers, np.concatenate([one.numbers for one in alone]))
+        for name, values in together.texts.items():
+            assert values.tolist() == [one.texts[name][0] for one in alone]
+    assert {type(value) for of in features for value in of.values()} >= {str, float, type(None)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("tenure_days", "3", "vectors.1.features.tenure_days"),
+        ("region", 3.0, "vectors.1.features.region"),
+        ("tenure", 3.0, "vectors.1.features"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_wherever_it_stands(name, value, field):
+    right = {"tenure_days": 4.0, "region": "EMEA"}
+    with pytest.raises(Problem) as refused:
+        block_of([Vector(features=right), Vector(features={**right, name: value})])
+    assert (refused.value.code, refused.value.field) == ("invalid_value", field)
 
 
 def raw_rows(company: Path, customer: str) -> dict[str, list[dict]]:
