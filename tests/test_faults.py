@@ -1,18 +1,14 @@
-"""The store locked, gone and back, a worker killed: reads go on, writes say 503, nothing recorded is lost."""
+"""The store locked, gone and back: reads go on, writes say 503, nothing recorded is lost."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sqlite3
 from pathlib import Path
 
 import httpx
 import psycopg
-import pytest
 from hand_published import MONDAY, customer, publish
-from test_service import serving, wait_for
 
 from serving.app import open_site
 from serving.problems import Front, Site
@@ -118,35 +114,3 @@ def test_a_bad_snapshot_is_told_and_the_one_before_serves(tmp_path):
     assert str(tmp_path) not in call(store, "/readyz").text
     assert call(store, "/v1/advocates/search", {}).json()["total"] == 8, "one of nine was asked"
     store.stop()
-
-
-def children(process: int) -> list[int]:
-    """Processes below one, the nearest first."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == process:
-            found.append(int(path.parent.name))
-    return [*found, *(below for child in found for below in children(child))]
-
-
-@pytest.mark.nightly
-def test_a_killed_worker_is_replaced_and_what_was_recorded_stays(tmp_path):
-    home = tmp_path / "home"
-    publish(home, people=PEOPLE)
-    with serving(home, tmp_path / "log") as (process, client):
-        assert client.post("/v1/asks/record", json=ASK).json()["is_new"]
-        workers = children(process.pid) or [process.pid]
-        os.kill(workers[-1], signal.SIGKILL)
-
-        def is_back() -> bool:
-            try:
-                return client.post("/v1/asks/record", json=ASK).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_for(is_back, 60)
-        assert client.post("/v1/asks/record", json=ASK).json()["is_new"] is False

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ import psutil
 import pytest
 from hand_company import REGIONS, SEGMENTS, customer_id, write_company
 from hand_made import write_champions
-from running_service import serving
+from running_service import is_up, serving, wait_for
 from sqlalchemy import select
 
 from features.contract import ACT_KINDS, DAY_US
@@ -32,7 +34,7 @@ from serving.portfolio import searchable
 from serving.snapshot import read_snapshot
 
 FIRST, WEEK_US = parse_instant("2026-08-31"), 7 * DAY_US
-PAGE, CONNECTIONS = 20, 16
+PAGE, CONNECTIONS, KILLS = 20, 16, 3
 FIGURES = (
     "churn_status", "churn_probability", "churn_raw", "churn_band", "churn_model", "advocacy_status",
     "advocacy_probability", "advocacy_score", "advocacy_raw", "advocate_tier", "health_score",
@@ -80,6 +82,8 @@ class Load:
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     random: random.Random = field(default_factory=lambda: random.Random(5))
     customers: int = 0
+    is_patient: bool = False
+    """Whether a request that found nobody, or was told to come again, is sent again."""
 
     def publish(self, number: int) -> None:
         as_of_us = FIRST + number * WEEK_US
@@ -87,14 +91,25 @@ class Load:
         self.weeks[spoken(as_of_us)] = Week(self.home, as_of_us)
 
     async def post(self, path: str, body: dict[str, Any], *also: int) -> tuple[int, dict[str, Any]]:
-        async with self.http.post(path, json=body) as answer:
-            told = await answer.json(content_type=None)
-            assert answer.status in {200, *also}, (path, body, answer.status, told)
-            return answer.status, told
+        for _ in range(600):
+            try:
+                async with self.http.post(path, json=body) as answer:
+                    told = await answer.json(content_type=None)
+            except aiohttp.ClientConnectionError:
+                if not self.is_patient:
+                    raise
+                self.seen["nobody there"] += 1
+            else:
+                if answer.status != 503 or not self.is_patient:
+                    assert answer.status in {200, *also}, (path, body, answer.status, told)
+                    return answer.status, told
+                self.seen[told["code"]] += 1
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{path} did not answer for a minute")
 
     def week_of(self, told: dict[str, Any], newest: str) -> Week:
         """The week that an answer tells of, which never is older than one that was told before it was asked for."""
-        assert told["as_of"] >= newest, "an answer of an older week came after one of a newer"
+        assert told["as_of"] >= newest or self.is_patient, "an answer of an older week came after one of a newer"
         self.newest = max(self.newest, told["as_of"])
         self.seen[told["as_of"]] += 1
         return self.weeks[told["as_of"]]
@@ -154,7 +169,7 @@ class Load:
         body = {"ask_id": f"a{number}", "customer_id": customer_id(self.random.randrange(self.customers))}
         status, told = await self.post("/v1/asks/record", {**body, "kind": self.random.choice(ACT_KINDS)}, 409)
         if status == 200:
-            assert told["is_new"]
+            assert told["is_new"] or self.is_patient, "recorded at the first try, but for one whose answer was lost"
             self.made[body["ask_id"]] = body["customer_id"]
         else:
             assert told["code"] == "not_to_be_asked"
@@ -208,7 +223,12 @@ async def steady(load: Load, a_second: float, seconds: float, every: float, memo
             memory.append(resident(pid))
             await asyncio.sleep(1)
 
-    side = [asyncio.create_task(publishing()), asyncio.create_task(looking())]
+    async def killing() -> None:
+        for number in range(KILLS if load.is_patient else 0):
+            await asyncio.sleep(max(0.0, start + (number + 0.5) * seconds / KILLS - time.monotonic()))
+            os.kill(worker_of(pid), signal.SIGKILL)
+
+    side = [asyncio.create_task(of) for of in (publishing(), looking(), killing())]
     for number in range(int(a_second * seconds)):
         await asyncio.sleep(max(0.0, start + number / a_second - time.monotonic()))
         tasks.add(task := asyncio.create_task(load.one()))
@@ -218,6 +238,14 @@ async def steady(load: Load, a_second: float, seconds: float, every: float, memo
                 task.result()
     for task in [*tasks, *side]:
         await task
+
+
+def worker_of(pid: int) -> int:
+    """The process that answers, started by one that only watches over it."""
+    found = [
+        one.pid for one in psutil.Process(pid).children(recursive=True) if "serving.service" in " ".join(one.cmdline())
+    ]
+    return found[-1]
 
 
 def resident(pid: int) -> float:
@@ -237,7 +265,9 @@ def vectors_with_scores(home: Path) -> list[tuple[dict[str, Any], list[float]]]:
     return [({"features": row}, of.tolist()) for row, of in zip(frame.to_dict("records"), scored, strict=True)]
 
 
-def run(tmp_path: Path, customers: int, seconds: float, every: float, a_second: float | None = None) -> list[float]:
+def run(
+    tmp_path: Path, customers: int, seconds: float, every: float, a_second: float | None = None, kills: bool = False
+) -> list[float]:
     """Put a service under load; return its memory over time. `a_second` None: half of what it can take."""
     home, memory = tmp_path / "home", []
     vectors = vectors_with_scores(home)
@@ -246,7 +276,7 @@ def run(tmp_path: Path, customers: int, seconds: float, every: float, a_second: 
     async def all_of_it(address: str, pid: int) -> Load:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         async with aiohttp.ClientSession(address, connector=connector) as http:
-            load = Load(home, http, vectors, customers=customers)
+            load = Load(home, http, vectors, customers=customers, is_patient=kills)
             load.weeks = {spoken(FIRST): first}
             rate = a_second or await saturated(load, 10) / 2
             await steady(load, rate, seconds, every, memory, pid)
@@ -257,6 +287,7 @@ def run(tmp_path: Path, customers: int, seconds: float, every: float, a_second: 
     first = Week(home, FIRST)
     with serving(home, tmp_path / "log") as (process, client):
         load = asyncio.run(all_of_it(str(client.base_url), process.pid))
+        wait_for(lambda: is_up(client), 30)
         assert client.get("/readyz").json()["as_of"] == max(load.weeks), "the newest week is served at the end"
     assert set(SHARES) <= set(load.seen), "each kind of request has come"
     assert set(load.weeks) <= set(load.seen), "each week was told of"
@@ -279,6 +310,11 @@ def check_recorded(home: Path, load: Load) -> None:
 
 def test_weeks_published_under_load_are_told_as_they_are(tmp_path):
     run(tmp_path, customers=2_000, seconds=9, every=3, a_second=60)
+
+
+@pytest.mark.nightly
+def test_a_worker_that_is_killed_under_load_is_replaced_and_nothing_that_was_recorded_is_lost(tmp_path):
+    run(tmp_path, customers=2_000, seconds=60, every=20, a_second=60, kills=True)
 
 
 @pytest.mark.nightly
