@@ -97,7 +97,7 @@ def erase(
         for path in sorted((home / holding.name).rglob("*")):
             if path.is_file():
                 receipt.add(str(path.relative_to(home)), scrub_text(path, customer_ids), "names struck out")
-    _outputs(home, customer_ids, receipt)
+    _outputs(project, customer_ids, receipt, now_us)
     for holding in named("rebuilt"):
         rows = sum(_rows(path, customer_ids) for path in (home / holding.name).rglob("*.parquet"))
         shutil.rmtree(home / holding.name, ignore_errors=True)
@@ -208,29 +208,29 @@ def _store(project: Project, customer_ids: Collection[str], now_us: int) -> tupl
     return database.shown, gone, "rows deleted, and the space that they took written over"
 
 
-def _outputs(home: Path, customer_ids: Collection[str], receipt: Receipt) -> None:
+def _outputs(project: Project, customer_ids: Collection[str], receipt: Receipt, now_us: int) -> None:
     """Write anew what was written elsewhere, where it still is what was written; lists of exports last."""
     kept = []
-    for output in sorted(outputs.load(home), key=lambda output: output.kind == "listing"):
+    for output in sorted(outputs.load(project.home), key=lambda output: output.kind == "listing"):
         path = Path(output.path)
         if not path.exists():
             continue
         if snapshot.file_digest(path) != output.sha256:
             receipt.left.append(f"{path}: changed since it was written, look through it by hand")
         else:
-            receipt.add(str(path), *_rewritten(home, output, customer_ids))
+            receipt.add(str(path), *_rewritten(project, output, customer_ids, now_us))
             if path.exists():
                 output = replace(output, sha256=snapshot.file_digest(path))
         if path.exists():
             kept.append(output)
-    outputs.save(home, kept)
+    outputs.save(project.home, kept)
 
 
-def _rewritten(home: Path, output: outputs.Output, customer_ids: Collection[str]) -> tuple[int, str]:
+def _rewritten(project: Project, output: outputs.Output, customer_ids: Collection[str], now_us: int) -> tuple[int, str]:
     """Write one file anew; how many rows or names went, and how."""
     path = Path(output.path)
     if output.kind in ("page", "text"):
-        return reprinted(home, output, customer_ids)
+        return reprinted(project.home, project.store, output, customer_ids, now_us)
     if output.kind == "listing":
         _relist(path)
         return 0, "says what its files are now"

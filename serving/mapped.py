@@ -124,6 +124,12 @@ def mapped(home: Path, name: str, batches: Iterable[pa.RecordBatch]) -> Rows:
     return Rows(reader.schema, kept, np.cumsum([0, *(length for length in lengths if length)], dtype=np.intp))
 
 
+def in_memory(table: pa.Table) -> Rows:
+    """A table that was read as rows, as those of a mapped file."""
+    batches = table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+    return Rows(table.schema, batches, np.cumsum([0, *(batch.num_rows for batch in batches)], dtype=np.intp))
+
+
 def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     """Write a file beside its place and move it there: whoever maps it finds it whole."""
     given = iter(batches)

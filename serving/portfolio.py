@@ -6,17 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from features.contract import DAY_US
 from features.errors import SnapshotError
-from serving.advocates import LISTS, at_risk, candidates
-from serving.asking import Asking
-from serving.columns import NAMED
+from serving.advocates import LISTS, at_risk
+from serving.askable import askable, searchable
 from serving.database import weeks
 from serving.database.settings import secret
-from serving.exploration import with_draws
 from serving.listing import Ranked, RowsKept
 from serving.mapped import Customers, Rows, keep_only, mapped, named
 from serving.policy import load_policy
@@ -25,13 +22,15 @@ from serving.uplift import uplift_by_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
+    from serving.asking import Asking
     from serving.database.connection import Database
     from serving.database.weeks import Week
     from serving.policy import Policy
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
-PROBABILITIES = tuple(f"{model}_probability" for model in NAMED)
 OF_WEEK = ("scores", "customers", "changes")
 
 
@@ -124,22 +123,19 @@ def _ready(
     changes: Rows | None,
 ) -> Portfolio:
     frame = searchable(scores.table(), customers.table())
-    ranked = candidates(frame, policy, week.as_of_us)
-    ranked = with_draws(ranked, policy.exploration.share, draws, week.as_of_us)
-    ids, searched = Customers(scores), Ranked(ranked)
-    asking = Asking(searched, customers, ids, policy, now_us)
-    places, asks = asking.of_data
-    unasked = ranked["advocacy_probability"].to_numpy(dtype=np.float64)[places]
+    found = askable(frame, customers, policy, draws, week.as_of_us, now_us)
+    places, asks = found.asking.of_data
+    unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
     return Portfolio(
         week=week,
         scores=scores,
         customers=customers,
-        ids=ids,
+        ids=Customers(scores),
         metrics=metrics,
-        candidates=ranked,
-        ranked=searched,
+        candidates=found.candidates,
+        ranked=found.ranked,
         at_risk=Ranked(at_risk(frame.drop(columns=[name for name in LISTS if name in frame]))),
-        asking=asking,
+        asking=found.asking,
         before=before,
         changes=changes,
         uplift=uplift_by_kind(asks, unasked, policy, now_us),
@@ -149,24 +145,3 @@ def _ready(
 def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
     scores = rows[week.snapshot_id, "scores"]
     return Earlier(week, scores, Customers(scores))
-
-
-OF_SCORES = (
-    "customer_id", *(f"{m}_status" for m in NAMED), *PROBABILITIES, "advocate_tier", "churn_band", "health_score",
-)  # fmt: skip
-OF_CUSTOMERS = (
-    "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
-    "open_tickets", "care_first", "acts",
-)  # fmt: skip
-
-
-def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
-    """What filters and ranks read, one row per customer, with its place in the tables.
-
-    Columns of lists stay as Arrow has them; a column that a week of an earlier version lacks is left out.
-    """
-    there = [name for name in OF_CUSTOMERS if name in customers.schema.names]
-    frame: pd.DataFrame = scores.select(list(OF_SCORES)).to_pandas()
-    frame = frame.join(customers.select([name for name in there if name not in LISTS]).to_pandas())
-    lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in there}
-    return frame.assign(**lists, row=range(len(frame)))

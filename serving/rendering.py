@@ -88,7 +88,11 @@ def as_text(found: Figures) -> str:
             else []
         ),
         ["PORTFOLIO", *_portfolio(found)],
-        [f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})", *_people(found.candidates, "score")],
+        [
+            f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})",
+            *_paragraph(f"Who could be asked at {found.asked_as_of}, by the rules of the policy."),
+            *_people(found.candidates, "score"),
+        ],
         [f"HIGHEST RISK OF CHURN ({number(found.at_risk_total)})", *_people(found.at_risk, "probability")],
         ["METRICS", *_metrics(found.metrics)],
         ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
@@ -159,8 +163,9 @@ def _people(listed: Sequence[Listed], measure: str) -> list[str]:
     for person in listed[:TEXT_TOP]:
         value = number(person.score, 1) if measure == "score" else percent(person.probability)
         revenue = f", {number(person.mrr, 2)} a month" if measure == "probability" and person.mrr is not None else ""
+        act = "" if person.ask_for is None else f", ask for: {plain(person.ask_for)}"
         consent = "" if person.may_contact else ", no consent to be contacted"
-        lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{revenue}{consent}", indent="   ")
+        lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{act}{revenue}{consent}", indent="   ")
         lines += [line for reason in person.reasons for line in _paragraph(f"   - {reason}", indent="     ")]
     return lines
 

@@ -1,7 +1,7 @@
 """The figures of a weekly report: one published snapshot, beside the one before it, as plain data.
 
-Page and text are made from the same figures (`serving.rendering`), and these are read from the snapshot alone, so that
-they equal what the service answers.
+Page and text are made from the same figures (`serving.rendering`). These are read from the snapshot, and who may be
+asked from what the service lists too (`serving.askable`), so that they equal what the service answers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from features.catalogue import catalogue_rows
 from features.errors import UsageError
-from serving.advocates import Filters, at_risk, candidates
+from serving.advocates import Filters, at_risk
+from serving.askable import Askable, searchable
 from serving.columns import MODELS
 from serving.instants import spoken
 from serving.listing import Ranked
 from serving.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
-from serving.portfolio import searchable
 from serving.published import in_words, reasons_of, visible
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from serving.listing import Found
     from serving.snapshot import Snapshot
 
 TOP = 20
@@ -83,6 +84,7 @@ class Listed:
     segment: str | None
     mrr: float | None
     may_contact: bool
+    ask_for: str | None
     reasons: Sequence[str]
 
 
@@ -118,6 +120,8 @@ class Figures:
 
     as_of: str
     revision: int
+    asked_as_of: str
+    """When those who are listed could be asked: rests end, and others ask."""
     manifest: Mapping[str, Any]
     customers: int
     portfolio: Mapping[str, Sequence[Group]]
@@ -138,6 +142,7 @@ class Figures:
         return {
             "as_of": self.as_of,
             "revision": self.revision,
+            "asked_as_of": self.asked_as_of,
             "customers": self.customers,
             "portfolio": {name: {group.value: group.count for group in of} for name, of in self.portfolio.items()},
             "candidates": self.candidates_total,
@@ -150,8 +155,10 @@ class Figures:
         }
 
 
-def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
+def figures(snapshot: Snapshot, found: Askable, earlier: Snapshot | None = None) -> Figures:
     """Return the figures of a snapshot, compared with an earlier one where there is one.
+
+    `found` tells who of it may be asked.
 
     Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
     """
@@ -164,11 +171,12 @@ def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
     people = searchable(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = at_risk(people)
-    asked, asked_total = _listed(snapshot, "advocacy", candidates(people, as_of_us=snapshot.as_of_us))
-    leaving, leaving_total = _listed(snapshot, "churn", endangered)
+    asked = _listed(snapshot, "advocacy", found.candidates, first := found.first(TOP))
+    leaving = _listed(snapshot, "churn", endangered, highest := Ranked(endangered).page(Filters(), TOP))
     return Figures(
         as_of=spoken(snapshot.as_of_us),
         revision=snapshot.revision,
+        asked_as_of=spoken(found.asking.now_us),
         manifest=snapshot.manifest,
         customers=len(states),
         portfolio={column: _groups(states, before, column) for column in SCALES},
@@ -176,9 +184,9 @@ def figures(snapshot: Snapshot, earlier: Snapshot | None = None) -> Figures:
         metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
         withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
         candidates=asked,
-        candidates_total=asked_total,
+        candidates_total=first.total,
         at_risk=leaving,
-        at_risk_total=leaving_total,
+        at_risk_total=highest.total,
         has_revenue=bool(people["mrr"].notna().any()),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
         movers=_movers(snapshot),
@@ -236,12 +244,11 @@ def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
     return [{**row, "name": names.get(row["metric_id"], row["metric_id"])} for row in rows if row["by"] is None]
 
 
-def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame) -> tuple[list[Listed], int]:
-    """The first of a ranked list with their reasons, and how long the list is."""
-    first = Ranked(ranked).page(Filters(), TOP)
+def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: Found) -> list[Listed]:
+    """The first of a ranked list with their reasons."""
     chosen = [_plain(row) for row in ranked.iloc[first.places].to_dict("records")]
     reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
-    people = [
+    return [
         Listed(
             rank=rank,
             customer_id=visible(row["customer_id"]),
@@ -254,11 +261,11 @@ def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame) -> tuple[list[
             segment=None if row["segment"] is None else visible(row["segment"]),
             mrr=row["mrr"],
             may_contact=bool(row["contact_consent"]),
+            ask_for=row.get("ask_for"),
             reasons=[in_words(reason) for reason in reasons[row["row"]][:REASONS]],
         )
         for rank, row in enumerate(chosen, 1)
     ]
-    return people, first.total
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

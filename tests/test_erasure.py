@@ -228,18 +228,19 @@ def test_what_was_published_is_whole_afterwards_and_says_how_many_went(lived_in,
     assert file["sha256"] == snapshot.file_digest(tmp_path / "out" / file["name"])
 
 
-def test_the_audit_log_tells_of_exports_and_of_the_erasure_without_a_name(lived_in, vouch):
+def test_the_audit_log_tells_of_exports_reports_and_the_erasure_without_a_name(lived_in, vouch):
     assert vouch("erase", WHO, "c0", "--now", "2026-11-17T06:00:00Z")[0] == 0
     database = Database(lived_in)
     with database.reading() as connection:
-        erased, *exported = audit_log.entries(connection, 5)
+        erased, listed, *exported = audit_log.entries(connection, 6)
     database.close()
     assert (erased["at"], erased["actor"], erased["rows"]) == ("2026-11-17T06:00:00Z", "command line", 2)
-    assert [line["action"] for line in (erased, *exported)] == ["erased", *["exported"] * 4]
+    assert [line["action"] for line in (erased, listed, *exported)] == ["erased", "listed", *["exported"] * 4]
+    assert listed["route"] == "vouch report"
     targets = ("parquet", "csv", "hubspot", "salesforce")
     assert [line["route"] for line in exported] == [f"vouch export --to {target}" for target in targets]
     assert {(line["actor"], line["rows"]) for line in exported} == {("command line", len(WEEK) + 1)}
-    assert {line["customer_id"] for line in (erased, *exported)} == {None}
+    assert {line["customer_id"] for line in (erased, listed, *exported)} == {None}
 
 
 def test_erasing_again_or_somebody_unknown_finds_nothing_and_keeps_the_tombstone(lived_in, vouch, monkeypatch):

@@ -12,12 +12,21 @@ from hand_published import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WE
 
 from features.errors import SnapshotError, UsageError
 from serving import cli
-from serving.instants import DAY_US
+from serving.askable import askable_now
+from serving.database.audit import entries
+from serving.database.connection import Database
+from serving.instants import DAY_US, parse_instant, spoken
 from serving.published import week_before
 from serving.rendering import TEXT_WIDTH, as_page, as_text, write_whole
-from serving.report import figures
+from serving.report import figures as figures_of
 
+NOW = parse_instant("2026-11-16T06:00:00Z")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+def figures(snapshot, earlier=None, now_us=NOW):
+    """The figures of a report that is written some time after its week."""
+    return figures_of(snapshot, askable_now(snapshot.folder.parents[2], None, snapshot, now_us), earlier)
 
 
 class Page(HTMLParser):
@@ -206,6 +215,30 @@ def test_the_list_ends_after_twenty(tmp_path):
     assert found.candidates_total == 60
 
 
+def asked(days, outcome=None, **other):
+    """One ask that the data of a week know of."""
+    at_us = MONDAY - days * DAY_US
+    return {"ask_id": f"a{days}", "kind": "review", "asked_us": at_us, "outcome": outcome, **other}
+
+
+def test_who_was_asked_lately_is_not_listed_and_comes_back_when_the_rest_is_over(tmp_path):
+    people = [
+        customer("c1", 0.1, 0.9, asks=[asked(3)]),
+        customer("c2", 0.1, 0.8, asks=[asked(100, "declined", outcome_us=MONDAY - 90 * DAY_US)]),
+        customer("c3", 0.1, 0.7, asks=[asked(31, "accepted", outcome_us=MONDAY - 29 * DAY_US)]),
+        customer("c4", 0.1, 0.6),
+    ]
+    week = publish(tmp_path, people=people)
+    listed = {
+        days: [who.customer_id for who in figures(week, None, NOW + days * DAY_US).candidates] for days in (0, 28)
+    }
+    assert listed == {0: ["c3", "c4"], 28: ["c1", "c3", "c4"]}
+    assert figures(week).candidates_total == 2
+    (tmp_path / "policy.toml").write_text("[caps]\nrest_days_after_refusal = 30\n")
+    assert [who.customer_id for who in figures(week).candidates] == ["c2", "c3", "c4"], "the company's own policy"
+    assert f"could be asked at\n{spoken(NOW)}" in as_page(figures(week))
+
+
 def test_the_week_before_is_a_week_before_where_there_is_one(tmp_path):
     assert week_before(tmp_path, MONDAY) is None
     publish(tmp_path, MONDAY - 3 * DAY_US)
@@ -251,6 +284,9 @@ def test_the_command_writes_both(weeks, tmp_path, monkeypatch, capsys):
             told = json.loads(out)
             assert (told["customers"], told["metrics"]["nps"], told["changes"]["arrived"]) == (6, 41.5, 1)
     assert "No snapshot as of 2020-01-06" in err
+    with Database(weeks[2]).reading() as connection:
+        lines = [line for line in entries(connection) if line["action"] == "listed"]
+    assert [(line["actor"], line["route"], line["rows"]) for line in lines] == [("command line", "vouch report", 7)] * 2
     assert (tmp_path / "week.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "week.txt").read_text().startswith("Customers as of 2026-11-16, revision 1")
 

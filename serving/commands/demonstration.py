@@ -103,22 +103,20 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
     say(f"\n4. The week of {told['as_of']}: {week.customers:,} customers scored, in {week.folder}")
     for model, counts in told["statuses"].items():
         say(f"   {model}: " + ", ".join(f"{count:,} {status}" for status, count in counts.items()))
-    _show_candidates(found)
+    _show_candidates(project, found, now_us)
     _show_metrics(found)
 
 
-def _show_candidates(found: Snapshot) -> None:
+def _show_candidates(project: Project, found: Snapshot, now_us: int) -> None:
     from features.words import words
-    from serving.advocates import Filters, candidates
-    from serving.listing import Ranked
-    from serving.portfolio import searchable
+    from serving.askable import askable_now
 
-    scores, customers = found.table("scores"), found.table("customers")
-    ranked = candidates(searchable(scores, customers), as_of_us=found.as_of_us)
-    first = Ranked(ranked).page(Filters(), SHOWN_CANDIDATES)
+    scores = found.table("scores")
+    people = askable_now(project.home, project.store, found, now_us)
+    first = people.first(SHOWN_CANDIDATES)
     say(f"\n5. The first {len(first.places)} of {first.total:,} candidates to be asked to speak up")
     rows = []
-    for rank, (_, row) in enumerate(ranked.iloc[first.places].iterrows(), 1):
+    for rank, (_, row) in enumerate(people.candidates.iloc[first.places].iterrows(), 1):
         reasons = scores["advocacy_reasons"][int(row["row"])].as_py()[:SHOWN_REASONS]
         signed = [f"{'+' if r['contribution'] > 0 else '-'} {words(r['feature'], r['value'])}" for r in reasons]
         rows.append(

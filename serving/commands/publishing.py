@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serving.options import AsOf, Run, instant
+from serving.options import AsOf, Now, Run, instant
 from serving.output import Format, FormatOption, progress, say, show, warn
 from serving.targets import Target
 
@@ -16,26 +16,31 @@ app = typer.Typer()
 
 @app.command()
 def report(
+    ctx: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
     as_of: AsOf = None,
     text: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The same figures for an e-mail.")] = None,
+    now: Now = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Write a published week as one self-contained page for people, beside the week before.
 
     Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
     """
-    from features.project import home
+    from features.project import home, store_url
+    from serving.askable import askable_now
     from serving.outputs import note
     from serving.published import week_before
     from serving.rendering import as_page, as_text, write_whole
     from serving.report import figures
     from serving.snapshot import read_snapshot
 
+    run: Run = ctx.obj
     with progress() as step:
         step("reading the snapshot")
         snapshot = read_snapshot(home(), instant(as_of))
-        found = figures(snapshot, week_before(home(), snapshot.as_of_us))
+        people = askable_now(home(), store_url(), snapshot, run.now_us(now))
+        found = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
         step("drawing")
         write_whole(out, as_page(found))
         if text is not None:
@@ -43,6 +48,7 @@ def report(
         for kind, path in (("page", out), ("text", text)):
             if path is not None:
                 note(home(), kind, found.as_of, [path])
+        _audited(run, "vouch report", "listed", len(found.candidates) + len(found.at_risk))
     written = {"page": str(out), "text": None if text is None else str(text)}
     if form is Format.TABLE:
         say(f"{found.customers:,} customers as of {found.as_of} in {' and '.join(filter(None, written.values()))}")
@@ -66,16 +72,14 @@ def export(
 
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
-    from features.project import home, store_url
-    from serving.database.audit import COMMAND_LINE, noted
-    from serving.database.connection import Database
+    from features.project import home
     from serving.export import export as write
     from serving.outputs import note
     from serving.published import at_or_before
     from serving.snapshot import lock, read_snapshot
 
     run: Run = ctx.obj
-    since, database = instant(changed_since), Database(home(), store_url())
+    since = instant(changed_since)
     with progress() as step, lock(home(), "export"):
         step("reading the snapshot")
         snapshot = read_snapshot(home(), instant(as_of), ["scores", "customers"])
@@ -84,13 +88,22 @@ def export(
         done = write(snapshot, to, out, earlier=earlier)
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
-        with database.writing() as connection:
-            route = f"vouch export --to {to.value}"
-            noted(connection, run.clock_us, COMMAND_LINE, "exported", route=route, rows=done.rows)
-        database.close()
+        _audited(run, f"vouch export --to {to.value}", "exported", done.rows)
     if form is Format.TABLE:
         say(done.summary())
     else:
         show(done.files, form, document=done.as_dict())
     for warning in done.warnings():
         warn(f"warning: {warning}")
+
+
+def _audited(run: Run, route: str, action: str, rows: int) -> None:
+    """Note in the audit log that customers left by a command."""
+    from features.project import home, store_url
+    from serving.database.audit import COMMAND_LINE, noted
+    from serving.database.connection import Database
+
+    database = Database(home(), store_url())
+    with database.writing() as connection:
+        noted(connection, run.clock_us, COMMAND_LINE, action, route=route, rows=rows)
+    database.close()
