@@ -6,6 +6,7 @@ the run, and reaches nothing else, whatever a query of the project file says.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsE
 """What engines raise while a lazy frame is computed: a full disk, too little memory, a file that went away."""
 OWN = "vouch_staging"
 """Schema of what staging makes for itself; the company's relations stand in the default one."""
+
+
+_INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
 
 
 def connect(project: Project, folder: Path) -> Connection:
@@ -68,7 +72,13 @@ def unreadable(place: str, error: duckdb.Error) -> SourceUnreadable:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what the engine says, without its own name for the sort of error, and printable."""
+    """The first line of what the engine says, without its own name for the sort of error, and printable.
+
+    >>> first_line(OSError('Async write failed: {"exception_type":"IO","exception_message":"No space left"}'))
+    'No space left'
+    """
     line = str(error).strip().split("\n")[0]
+    if inner := _INNER.search(line):  # an error of a thread, told as JSON
+        line = json.loads(f'"{inner[1]}"')
     said = line.partition("Error: ")[2] or line
     return "".join(character for character in said if character.isprintable()).strip(" :.")

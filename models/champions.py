@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+UNFINISHED = "promoting.json"
+"""In a champion's folder from before anything of a promotion is done until all of it is."""
 KEPT = 5
 """Versions whose bundles stay on disk."""
 
@@ -37,16 +39,44 @@ def promotion(home: Path, name: str) -> Iterator[Path]:
 
 def history(home: Path, name: str) -> list[dict[str, Any]]:
     """Return all decisions about a model's champion, the oldest first: gate results, promotions, rollbacks."""
-    path = champion_folder(home, name) / "gate.json"
+    return _entries(champion_folder(home, name))
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "gate.json"
     found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
     return found
 
 
 def note(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add one decision to the history (with the lock held)."""
-    path = folder / "gate.json"
-    before = json.loads(path.read_bytes()) if path.exists() else []
-    _replace(path, as_bytes([*before, dict(entry)]))
+    _replace(folder / "gate.json", as_bytes([*_entries(folder), dict(entry)]))
+
+
+def begin(folder: Path, entry: Mapping[str, Any], card: str) -> None:
+    """Note a promotion that is about to be made, for whoever comes after one that was killed (with the lock held)."""
+    _replace(folder / UNFINISHED, as_bytes({"entry": dict(entry), "card": card}))
+
+
+def unfinished(folder: Path) -> dict[str, Any] | None:
+    """Return the decision whose promotion was cut off after serving had the new bundle; None where there is none."""
+    path = folder / UNFINISHED
+    if not path.exists():
+        return None
+    found = json.loads(path.read_bytes())
+    entry: dict[str, Any] = found["entry"]
+    if (folder / "bundle").resolve().name != entry["content_hash"][:SHORT]:  # nothing had been done yet
+        path.unlink()
+        return None
+    _replace(folder / "card.md", found["card"].encode())
+    return entry
+
+
+def finish(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add a promotion to the history, and note that it is made (with the lock held)."""
+    if dict(entry) not in _entries(folder):
+        note(folder, entry)
+    (folder / UNFINISHED).unlink()
 
 
 def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> None:

@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from features.errors import Refused, TrackingError, UsageError
 from features.project import kept, redacted, settle
-from models.champions import history, installed, note, promotion
-from models.predictor import Predictor
+from models.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
+from models.predictor import Predictor, champion_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,18 +219,47 @@ def crown(
     """Make a version the champion: its bundle for serving first, then the alias, then the history.
 
     `isolate` tries the bundle in a process of its own first, as it should where the bundle was not made here just now.
+    Where the process is killed on the way, the next promotion or `finish_promotions` does the rest.
     """
     with answering(home, tracking):
         _, client = connect(home, tracking)
         content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
         with promotion(home, name) as folder:
+            _finish(client, name, folder)
             before = champion_version(home, name)
-            tags = {"promoted_at_us": entry["at_us"], "from_version": before, "reason": entry["reason"]}
+            told = {**entry, "version": version, "content_hash": content_hash, "from_version": before}
+            begin(folder, told, card)
             with installed(folder, bundle, card, content_hash, isolate=isolate):
-                client.set_registered_model_alias(name, CHAMPION, str(version))
-                for tag, value in tags.items():
-                    client.set_model_version_tag(name, str(version), tag, str(value))
-            note(folder, {**entry, "version": version, "content_hash": content_hash, "from_version": before})
+                _announce(client, name, told)
+            finish(folder, told)
+
+
+def _announce(client: MlflowClient, name: str, entry: Mapping[str, Any]) -> None:
+    """Tell the registry who is the champion, since when, after whom, and why."""
+    version = str(entry["version"])
+    client.set_registered_model_alias(name, CHAMPION, version)
+    tags = {"promoted_at_us": entry["at_us"], "from_version": entry["from_version"], "reason": entry["reason"]}
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, version, tag, str(value))
+
+
+def _finish(client: MlflowClient, name: str, folder: Path) -> bool:
+    """Do the rest of a promotion that was cut off, if there is one (with the lock held)."""
+    entry = unfinished(folder)
+    if entry is None:
+        return False
+    _announce(client, name, entry)
+    finish(folder, entry)
+    return True
+
+
+def finish_promotions(home: Path, client: MlflowClient) -> int:
+    """Do the rest of promotions that were cut off, so that serving and registry are of one mind; return how many."""
+    done = 0
+    for path in sorted(champion_folder(home, "*").parent.glob(f"*/{UNFINISHED}")):
+        with promotion(home, path.parent.name) as folder:
+            done += _finish(client, path.parent.name, folder)
+    return done
 
 
 def refuse(home: Path, name: str, version: int, entry: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from serving.database import keys, weeks
 from serving.database.asks import changed_since
 from serving.database.audit import Journal
 from serving.database.connection import Database
+from serving.database.sealing import drop_damaged
 from serving.database.tables import asks
 from serving.instants import microseconds
 from serving.policy import load_policy
@@ -161,6 +162,8 @@ class Store:
         except SnapshotError as error:
             self.refused = (*self.refused, str(error))
             _log.warning("the snapshot is not taken: %s", error)
+            if drop_damaged(self.database):
+                self._on_disk = None  # brought again at the next look
             return
         if found is not None:
             self._take_asks(found)

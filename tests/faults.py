@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from capabilities import free_port
@@ -100,10 +101,12 @@ def forked(home: Path, *words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def killed(home: Path, after_s: float, *words: object) -> bool:
-    """Kill -9 the command after so many seconds of work; return whether it was still at it."""
+def killed(home: Path, after_s: float, *words: object, since: Callable[[], bool] = lambda: True) -> bool:
+    """Kill -9 the command after so many seconds of work, from a moment on; return whether it was still at it."""
     process = WARM.Process(target=_main, args=(home, tuple(map(str, words))))
     process.start()
+    while process.is_alive() and not since():
+        time.sleep(0.005)
     process.join(after_s)
     for kill in (lambda: os.killpg(process.pid, signal.SIGKILL), process.kill):
         with contextlib.suppress(ProcessLookupError):  # it had ended, or has no group of its own yet

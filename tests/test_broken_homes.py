@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -112,16 +114,18 @@ def test_of_two_runs_at_once_one_publishes_and_the_other_refuses_or_waits(small_
     words = ("score", small_company, "--as-of", MONDAY, "--now", NOW)
     home = copied(good_home, tmp_path / "home")
     first = started(home, *words)
-    while (
-        not (home / "locks" / "score.lock").exists()
-        or first.poll() is not None
-        or not list((home / "snapshots").glob("*/draft-*"))
-    ):
-        time.sleep(0.05)
+    while not list((home / "snapshots").glob("*/draft-*")):
+        assert first.poll() is None
+        time.sleep(0.005)
+    os.killpg(first.pid, signal.SIGSTOP)  # in the midst of its work, for as long as the other takes to start
     refused = vouch(home, *words)
     assert refused.returncode == 3
     assert is_one_message(refused), refused.stderr
-    waited = vouch(home, *words, "--wait", 120)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(vouch, home, *words, "--wait", 120)
+        time.sleep(1)
+        os.killpg(first.pid, signal.SIGCONT)
+        waited = waiting.result()
     assert (waited.returncode, first.wait()) == (0, 0)
     assert "left alone" in waited.stdout
     found = snapshot.read_snapshot(home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ from hand_published import BEFORE, MONDAY, WEEK, customer, publish
 from sqlalchemy import insert, select, text
 
 from features.errors import ConfigurationError, SnapshotError, StoreError
+from serving import mapped
 from serving import portfolio as portfolios
 from serving.columns import MEANINGS
 from serving.database import connection as store_connection
 from serving.database import weeks
 from serving.database.connection import Database
+from serving.database.sealing import drop_damaged
 from serving.database.tables import (
     BATCHES_WITH_CUSTOMERS,
     HEAD,
@@ -83,12 +86,19 @@ def test_a_store_of_an_earlier_vouch_is_brought_up_with_what_it_holds(url, tmp_p
         columns = "customer_id, score, reason, set_by, set_us, expires_us, recorded_us"
         with before.writing() as connection:
             connection.execute(text(f"INSERT INTO overrides ({columns}) VALUES ('a', 80, 'r', 's', 1, 2, 1)"))
+            of_week = "as_of_us, revision, version, is_whole, has_customers, manifest, loaded_us"
+            values = {"manifest": '{"now": "then"}'}
+            connection.execute(
+                text(f"INSERT INTO snapshots ({of_week}) VALUES (7, 1, 1, true, true, :manifest, 1)"), values
+            )
         before.close()
     after = Database(tmp_path, url)
     with after.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         (row,) = connection.execute(select(overrides)).all()
+        (week,) = weeks.weeks(connection)
     after.close()
+    assert (week.as_of_us, week.manifest) == (7, {"now": "then"})
     assert (row.customer_id, row.score, row.given_id) == ("a", 80.0, None)
 
 
@@ -210,13 +220,63 @@ def test_a_load_that_was_killed_is_never_seen_and_made_anew(database, tmp_path, 
     assert ids(database) == sorted(person["customer_id"] for person in WEEK)
 
 
-def test_a_damaged_batch_in_the_store_is_found(database, tmp_path):
+DAMAGES = {
+    "a batch": batches.update().where(batches.c.name == "scores").values(body=b"nothing"),
+    "the digest of a batch": batches.update().where(batches.c.name == "scores").values(digest="0" * 64),
+    "a batch that is gone": batches.delete().where(batches.c.name == "customers"),
+    "what a week says of itself": snapshots.update().values(manifest='{"now": "another"}'),
+    "no JSON": snapshots.update().values(manifest="{"),
+    "its instant": snapshots.update().values(as_of_us=snapshots.c.as_of_us + 1),
+    "its digest": snapshots.update().values(digest=None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_in_the_store_is_found_and_brought_again(database, tmp_path, damage):
     publish(tmp_path)
     weeks.bring(database, tmp_path, NOW)
+    assert drop_damaged(database) == 0
+    whole = load(database).scores.table()
     with database.writing() as connection:
-        connection.execute(batches.update().where(batches.c.name == "scores").values(body=b"nothing"))
-    with pytest.raises(SnapshotError, match="damaged"):
+        connection.execute(DAMAGES[damage])
+    shutil.rmtree(database.home / mapped.FOLDER)  # files of a host that had read it whole
+    with pytest.raises(SnapshotError, match=r"damaged\. The service brings it again"):
         load(database)
+    assert drop_damaged(database) == 1
+    assert load(database) is None
+    assert weeks.bring(database, tmp_path, NOW) == []
+    assert load(database).scores.table().equals(whole)
+
+
+def test_a_service_brings_again_what_is_damaged_in_the_store(url, tmp_path):
+    publish(tmp_path)
+    weeks.bring(opened := Database(tmp_path, url), tmp_path, NOW)
+    with opened.writing() as connection:
+        connection.execute(DAMAGES["a batch"])
+    opened.close()
+    store = Store(tmp_path, url)
+    store.refresh()
+    assert not store.is_ready
+    assert "damaged" in store.refused[0]
+    store.refresh()
+    assert (len(store.portfolio.scores), store.refused) == (len(WEEK), ())
+    store.database.close()
+
+
+def test_a_store_whose_file_is_damaged_is_told_with_the_mend(tmp_path):
+    database = Database(tmp_path)
+    publish(tmp_path)
+    weeks.bring(database, tmp_path, NOW)
+    database.check()
+    database.close()
+    path = tmp_path / "serving" / "store.sqlite"
+    whole = bytearray(path.read_bytes())
+    whole[4096 * 3 : 4096 * 4] = b"\xff" * 4096
+    path.write_bytes(whole)
+    again = Database(tmp_path)
+    with pytest.raises(StoreError, match=r"damaged. Put back a copy|does not answer"):
+        again.check()
+    again.close()
 
 
 def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database, tmp_path):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import time
 from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from faults import BEFORE, MONDAY, NOW, copied, forked, handed_over, killed, moments, seconds_of
@@ -55,40 +59,64 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
     assert seen["killed at work"] == SCORE_KILLS
 
 
-def test_whenever_train_is_killed_the_champion_is_whole_and_clean_marks_what_was_left(company, tmp_path):
+def runs(home) -> int:
+    """How many runs the tracking database knows."""
+    with closing(sqlite3.connect(f"file:{home}/mlflow/mlflow.db?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+
+
+def test_whenever_train_is_killed_the_champion_is_whole_and_clean_puts_right_what_was_left(company, tmp_path):
+    """Half of the kills hit the work, half what comes of it: the run, the version, the promotion."""
     (tmp_path / "tables").mkdir()
-    words = ("train", "churn", handed_over(company, tmp_path / "tables"), "--now", NOW)
-    later = "2026-11-18T06:00:00Z"
-    trained = tmp_path / "trained"
-    seconds_of(trained, *words)
-    first = load_champion(trained, "churn")
-    longest_s = seconds_of(copied(trained, tmp_path / "undisturbed"), *words)
+    data, later = (
+        handed_over(company, tmp_path / "tables"),
+        f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}",
+    )
+    trained, words = tmp_path / "trained", ("train", "churn", data, "--now", NOW)
+    assert forked(trained, *words, "--as-of", BEFORE).returncode == 0
+    undisturbed = copied(trained, tmp_path / "undisturbed")
+    longest_s = seconds_of(undisturbed, *words)
+    storing_s = longest_s - seconds_until(copied(trained, tmp_path / "timed"), words)
+    first, second = (load_champion(home, "churn").content_hash for home in (trained, undisturbed))
+    assert first != second
     seen: Counter[str] = Counter()
-    for trial, moment in enumerate(moments(TRAIN_KILLS, longest_s, seed=2)):
+    half = TRAIN_KILLS // 2
+    tries = [(moment, False) for moment in moments(half, longest_s - storing_s, seed=2)]
+    for trial, (moment, is_late) in enumerate([*tries, *((after, True) for after in moments(half, storing_s, seed=3))]):
         home = copied(trained, tmp_path / f"home-{trial}")
-        while not killed(home, moment, *words):
+        while not killed(home, moment, *words, since=lambda home=home, late=is_late: not late or runs(home) > 1):
             seen["had ended before"] += 1
             shutil.rmtree(home)
             home, moment = copied(trained, home), moment * 0.7
         seen["killed at work"] += 1
-        found = load_champion(home, "churn")
-        assert found is not None, f"trial {trial} at {moment:.2f} s"
-        seen["another champion"] += found.content_hash != first.content_hash
-        assert history(home, "churn")
-        done = forked(home, "models", "--format", "json")
-        versions = json.loads(done.stdout)
-        champion = [row for row in versions if row["alias"] == "champion"]
-        assert (done.returncode, len(champion)) == (0, 1)
+        found = load_champion(home, "churn").content_hash
+        assert found in (first, second), f"trial {trial} at {moment:.2f} s"
+        seen["another champion"] += found == second
         done = forked(home, "clean", "--now", later, "--format", "json")
         assert done.returncode == 0, done.stderr
-        marked = json.loads(done.stdout)["marked"]
-        seen.update({f"{name} left at work": count for name, count in marked.items()})
+        seen.update({f"{name} put right": count for name, count in json.loads(done.stdout)["marked"].items()})
         again = forked(home, "clean", "--now", later, "--format", "json")
-        assert json.loads(again.stdout)["marked"] == {"runs": 0, "models": 0}
+        assert not any(json.loads(again.stdout)["marked"].values())
+        versions = json.loads(forked(home, "models", "--format", "json").stdout)
+        (champion,) = [row for row in versions if row["alias"] == "champion"]
+        assert champion["content_hash"] == load_champion(home, "churn").content_hash == found
+        assert history(home, "churn")[-1]["version"] == champion["version"]
         if trial % 5 == 0:
             done = forked(home, *words)
             assert done.returncode == 0, f"trial {trial} at {moment:.2f} s: {done.stderr}"
-            assert load_champion(home, "churn") is not None
+            assert load_champion(home, "churn").content_hash == second
         shutil.rmtree(home)
-    print(f"\n{TRAIN_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
+    print(f"\n{TRAIN_KILLS} kills over {longest_s:.1f} s, {storing_s:.1f} of them storing: {dict(seen)}")
     assert seen["killed at work"] == TRAIN_KILLS
+
+
+def seconds_until(home, words) -> float:
+    """How long training takes until its run is begun."""
+    start, begun = time.perf_counter(), []
+
+    def has_begun():
+        begun.extend([time.perf_counter()] if runs(home) > 1 else [])
+        return bool(begun)
+
+    assert killed(home, 0, *words, since=has_begun)
+    return begun[0] - start

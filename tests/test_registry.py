@@ -16,7 +16,8 @@ from hand_model import LOGISTIC, vectors, written
 from features.errors import BundleError, UsageError
 from features.project import tracking
 from models import registry
-from models.champions import history
+from models.champions import UNFINISHED, history
+from models.interrupted import mark_interrupted
 from models.predictor import champion_folder, load_champion
 
 ROOT = Path(__file__).parents[1]
@@ -148,6 +149,54 @@ def test_a_bundle_that_was_changed_in_the_registry_is_not_promoted(tmp_path):
     assert load_champion(home, "churn").name == "churn"
     assert [row["alias"] for row in registry.list_models(home)] == [None, "champion"]
     assert history(home, "churn")[-1]["version"] == version
+
+
+class Killed(BaseException):
+    """What no handler catches: as far as files go, the same as kill -9."""
+
+
+@pytest.mark.parametrize(
+    ("at", "by"),
+    [*((at, "clean") for at in ("copytree", "card", "alias", "tag", "history")), ("alias", "promotion")],
+)
+def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, monkeypatch, at, by):
+    home = tmp_path / "home"
+    _, one = crown(home, tmp_path, -1.5)
+    places = {
+        "copytree": "models.champions.shutil.copytree",
+        "card": "models.champions._thin",
+        "alias": "mlflow.MlflowClient.set_registered_model_alias",
+        "tag": "mlflow.MlflowClient.set_model_version_tag",
+        "history": "models.champions.note",
+    }
+
+    def killed(*_, **__):
+        raise Killed
+
+    version, two = logged(home, tmp_path, -2.5)
+    entry = {"action": "pass", "reason": "the gate passed", "at_us": 1}
+    monkeypatch.setattr(places[at], killed)
+    with pytest.raises(Killed):
+        registry.crown(home, "churn", version.version, tmp_path / "bundle-2.5", "# churn -2.5\n", entry)
+    monkeypatch.undo()
+    serving = load_champion(home, "churn").content_hash
+    assert serving == (one if at == "copytree" else two).content_hash
+    if by == "clean":
+        marked = mark_interrupted(home, 0, 0)
+        assert marked["promotions"] == (at != "copytree")
+        assert mark_interrupted(home, 0, 0)["promotions"] == 0
+        wanted = [1, 2][: 1 + (at != "copytree")]
+    else:
+        _, two = crown(home, tmp_path, -3.5, at_us=2)
+        serving = two.content_hash
+        wanted = [1, 2, 3]
+    assert [entry["version"] for entry in history(home, "churn")] == wanted
+    (champion,) = [row for row in registry.list_models(home) if row["alias"] == "champion"]
+    assert (champion["version"], champion["content_hash"]) == (wanted[-1], serving)
+    assert load_champion(home, "churn").content_hash == serving
+    base = {1: "-1.5", 2: "-2.5", 3: "-3.5"}[wanted[-1]]
+    assert (champion_folder(home, "churn") / "card.md").read_text() == f"# churn {base}\n"
+    assert not (champion_folder(home, "churn") / UNFINISHED).exists()
 
 
 def test_nothing_is_listed_before_the_first_run_and_mlflow_stays_unimported(tmp_path):

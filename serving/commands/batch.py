@@ -61,10 +61,15 @@ def score(
 def _load(where: Project, now_us: int) -> None:
     """Load what was published into the store, so that services on other hosts see it; theirs looks for itself too."""
     from serving.database.connection import Database
+    from serving.database.sealing import drop_damaged
     from serving.database.weeks import bring
 
+    database = Database(where.home, where.store)
     try:
-        refused = bring(Database(where.home, where.store), where.home, now_us)
+        database.check()
+        if damaged := drop_damaged(database):
+            warn(f"warning: {damaged:,} weeks in the serving store were damaged, and are brought again from the disk")
+        refused = bring(database, where.home, now_us)
     except StoreError as error:
         refused = [str(error)]
     for reason in refused:

@@ -63,6 +63,7 @@ def clean(
         say(f"{len(done.removed):,} {'would go' if dry_run else 'removed'}")
         if done.marked:
             say(f"marked as interrupted: {done.marked['runs']:,} runs, {done.marked['models']:,} models")
+            say(f"promotions that were cut off, and are made now: {done.marked['promotions']:,}")
 
 
 @app.command()

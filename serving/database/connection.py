@@ -113,6 +113,18 @@ class Database:
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise self._broken(error) from error
 
+    def check(self) -> None:
+        """Have SQLite look through its file; raises StoreError where it finds something wrong."""
+        if self.is_shared:  # PostgreSQL checks its pages whenever it reads them, where its administrator wants that
+            return
+        with self.reading() as connection:
+            found = connection.execute(text("PRAGMA integrity_check(1)")).scalar()
+        if found != "ok":
+            raise StoreError(
+                f"The store {self.shown} is damaged. Put back a copy of it; or, where asks and keys in it may go, move "
+                "it away: the weeks are brought again from the snapshots on disk."
+            )
+
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()

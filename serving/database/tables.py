@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -40,6 +40,7 @@ snapshots = Table(
     Column("is_whole", Boolean, nullable=False),  # readers see whole ones alone
     Column("has_customers", Boolean, nullable=False),  # old weeks keep their metrics alone
     Column("manifest", Text, nullable=False),
+    Column("digest", String(64)),  # of all that the week holds, once it is whole
     Column("loaded_us", BigInteger, nullable=False),
     Index("ix_snapshots_as_of_us", "as_of_us", "revision"),
 )

@@ -19,6 +19,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 
 from features.errors import SnapshotError
 from serving import snapshot as disk
+from serving.database.sealing import is_whole, seal, unsound
 from serving.database.tables import BATCHES_WITH_CUSTOMERS, batches, known_asks, snapshots
 from serving.instants import spoken
 from serving.published import batches as batches_on_disk
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from serving.snapshot import Snapshot
 
 METRICS = "metrics"
+MEND = "The service brings it again from the snapshots on disk, and so does the next `vouch score`."
 KEPT_WEEKS = 2
 """Weeks whose customers stay in the store: the one that is served, and the one that it is compared with."""
 ASK_COLUMNS = ("ask_id", "kind", "asked_us", "outcome", "outcome_us")
@@ -112,6 +114,7 @@ def _load(database: Database, found: Snapshot, with_customers: bool, now_us: int
                 if name == "customers" and (asks := _asks(snapshot_id, table)):
                     connection.execute(insert(known_asks), asks)
     with database.writing("snapshots") as connection:
+        seal(connection, snapshot_id)
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id == snapshot_id).values(is_whole=True))
 
 
@@ -175,6 +178,8 @@ def _thin(database: Database) -> None:
         of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_(BATCHES_WITH_CUSTOMERS))
         connection.execute(delete(batches).where(of_customers))
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(old)).values(has_customers=False))
+        for snapshot_id in old:
+            seal(connection, snapshot_id)
 
 
 def _whole() -> Any:
@@ -182,11 +187,17 @@ def _whole() -> Any:
 
 
 def weeks(connection: Connection, with_customers: bool = False) -> list[Week]:
-    """Return the weeks of the store, each in its newest revision, the newest week last."""
+    """Return the weeks of the store, each in its newest revision, the newest week last.
+
+    Raises SnapshotError where one does not hold what was published.
+    """
     found = _whole().order_by(snapshots.c.as_of_us, snapshots.c.revision)
     if with_customers:
         found = found.where(snapshots.c.has_customers)
-    return list({row.as_of_us: _week(row) for row in connection.execute(found)}.values())
+    rows = {row.as_of_us: row for row in connection.execute(found)}
+    if unsound(connection, {row.snapshot_id for row in rows.values()}):
+        raise SnapshotError(f"A week in the store is damaged. {MEND}")
+    return [_week(row) for row in rows.values()]
 
 
 def _week(row: Row[Any]) -> Week:
@@ -219,8 +230,8 @@ def packed(table: pa.Table) -> bytes:
 
 
 def _unpacked(digest: str, body: bytes, name: str) -> pa.Table:
-    if hashlib.sha256(body).hexdigest() != digest:
-        raise SnapshotError(f"A batch of {name} in the store is damaged. Score the week again with --revision.")
+    if not is_whole(digest, body):
+        raise SnapshotError(f"A batch of {name} in the store is damaged. {MEND}")
     return pa.ipc.open_stream(body).read_all()
 
 
@@ -242,6 +253,8 @@ def without_customer(connection: Connection, customer_id: str) -> int:
             connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, kept)))
     moved = {"version": snapshots.c.version + 1}
     connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(touched)).values(moved))
+    for snapshot_id in touched:
+        seal(connection, snapshot_id)
     return gone
 
 
