@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import narwhals as nw
+import polars as pl
 import polars.exceptions
 
 from features.errors import SourceUnreadable
-from features.reading import literal
+from features.reading import literal, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from features.project import Project
@@ -82,3 +84,14 @@ def first_line(error: Exception) -> str:
         line = json.loads(f'"{inner[1]}"')
     said = line.partition("Error: ")[2] or line
     return "".join(character for character in said if character.isprintable()).strip(" :.")
+
+
+def joined_bits(rows: nw.LazyFrame[Any], keys: Sequence[str], bits: Sequence[str]) -> nw.LazyFrame[Any]:
+    """One row per key, with the bits that any of its rows has: what the common subset of the engines lacks."""
+    native = rows.to_native()
+    if isinstance(native, pl.LazyFrame):
+        return nw.from_native(native.group_by(*keys).agg(pl.col(name).bitwise_or() for name in bits))
+    by = ", ".join(map(quoted, keys))
+    joined = ", ".join(f"bit_or({quoted(name)}) AS {quoted(name)}" for name in bits)
+    relation: duckdb.DuckDBPyRelation = native.aggregate(f"{by}, {joined}", by)
+    return nw.from_native(relation)

@@ -31,7 +31,7 @@ from features.language import LEXICON_VERSION
 from features.sealing import file_digest, flush, sealed, unsealed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from features.aggregates import Primitive
     from features.asof import Frame, Partition, Tables
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Moves when the form of what is kept changes."""
 SEEN = ("seen_from", "seen_until")
+FILE = "number_of_file"
+BYTES_AT_ONCE = 24 * 2**20
+"""Of files that are summed up in one pass: engines share one file between processors badly, and plan each pass."""
 FEWEST_ROWS_PER_CELL = 1.5
 """Below, cells are as many as rows, and windows straight from the rows cost the same."""
 
@@ -79,12 +82,13 @@ class KeptDays:
         Columns: the customer, `day`, `seen_from`, `seen_until`, and the partial results.
         """
         columns = [self.group.by, "day", *SEEN, *self.parts]
+        first_seen = {partition: bisect_right(instants, partition.known_until_us) for partition in self.partitions}
+        standing = self._make_missing([of for of, first in first_seen.items() if first < len(instants)])
         found = []
-        for partition in self.partitions:
-            first = bisect_right(instants, partition.known_until_us)
+        for partition, first in first_seen.items():
             if first < len(instants):
                 until = nw.when(~nw.col("superseded_us").is_null()).then(position(nw.col("superseded_us"), instants))
-                cells = self._cells(partition).with_columns(
+                cells = self._cells(standing[partition.digest]).with_columns(
                     seen_from=nw.lit(first, nw.Int64), seen_until=until.otherwise(nw.lit(len(instants), nw.Int64))
                 )
                 found.append(cells.filter(nw.col("seen_until") > first).select(columns))
@@ -109,11 +113,11 @@ class KeptDays:
         found = aggregated(narrowed(rows, self.group, *apart), self.parts, *keys).collect("polars")
         return found.select(*keys, *(_plain(nw.col(name), found.schema[name]) for name in self.parts)).sort(*keys)
 
-    def _cells(self, partition: Partition) -> Frame:
-        """The cells of one file: read, or made of its rows where they are not kept whole."""
+    def _cells(self, files: Sequence[tuple[Path, dict[str, Any]]]) -> Frame:
+        """The cells of one file of rows, from the files that hold its partial results."""
         waiting = {kept: name for name, kept in self.names.items()}
         frames: list[Frame] = []
-        for path, facts in self._files(partition):
+        for path, facts in files:
             taken = [nw.col(kept).alias(waiting.pop(kept)) for kept in facts["names"] if kept in waiting]
             keys = [] if frames else self.keys
             frames.append(nw.scan_parquet(str(path), backend="polars").select(*keys, *taken))
@@ -123,35 +127,82 @@ class KeptDays:
 
     def _files(self, partition: Partition) -> list[tuple[Path, dict[str, Any]]]:
         """Files that together hold all partial results of one file of rows; what is missing is made."""
-        folder, missing = self.home / partition.digest, set(self.names.values())
-        found = []
-        for path in sorted(folder.glob("*.json")):
+        found, missing = self._standing(partition)
+        if missing or not found:
+            self._make([partition], missing)
+            found, _ = self._standing(partition)
+        return found
+
+    def _standing(self, partition: Partition) -> tuple[list[tuple[Path, dict[str, Any]]], frozenset[str]]:
+        """Files that stand whole for one file of rows, and the names of the partial results that none of them holds."""
+        missing, found = frozenset(self.names.values()), []
+        for path in sorted((self.home / partition.digest).glob("*.json")):
             facts = _whole(path)
             if facts and missing & set(facts["names"]):
                 found.append((path.with_suffix(".parquet"), facts))
                 missing -= set(facts["names"])
-        return [*found, self._made(partition, folder, missing)] if missing or not found else found
+        return found, missing
 
-    def _made(self, partition: Partition, folder: Path, missing: set[str]) -> tuple[Path, dict[str, Any]]:
-        """Sum up the rows of one file, and keep what comes of it."""
+    def _make_missing(self, partitions: Sequence[Partition]) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
+        """Make what is missing for files of rows, several in one pass; return all that stands then, by digest."""
+        standing = {partition.digest: self._standing(partition) for partition in partitions}
+        alike: dict[frozenset[str], list[Partition]] = {}
+        for partition in partitions:
+            found, missing = standing[partition.digest]
+            if missing or not found:
+                alike.setdefault(missing, []).append(partition)
+        for missing, of in alike.items():
+            for batch in _batches(of):
+                self._make(batch, missing)
+        made = {partition.digest: self._standing(partition) for of in alike.values() for partition in of}
+        return {digest: found for digest, (found, _) in (standing | made).items()}
+
+    def _make(self, partitions: Sequence[Partition], missing: frozenset[str]) -> None:
+        """Sum up the rows of some files, and keep what comes of each."""
         members = {kept: self.parts[name] for name, kept in sorted(self.names.items()) if kept in missing}
         of_missing = replace(self, parts={part_name(part): part for part in members.values()})
-        rows = self.tables.only(self.group.table, [partition]).frames[self.group.table].filter(~nw.col("is_deleted"))
-        cells = of_missing._summed(rows, self.keys)
-        renamed = cells.select(*self.keys, *(nw.col(part_name(part)).alias(kept) for kept, part in members.items()))
-        folder.mkdir(parents=True, exist_ok=True)
+        rows = nw.concat([self._rows(partition, number) for number, partition in enumerate(partitions)])
+        cells = of_missing._summed(rows, (*self.keys, FILE))
+        counted = rows.group_by(FILE).agg(nw.len().alias("rows")).collect("pyarrow").to_native().to_pylist()
+        rows_in = {row[FILE]: row["rows"] for row in counted}
+        renamed = cells.select(
+            *self.keys, FILE, *(nw.col(part_name(part)).alias(kept) for kept, part in members.items())
+        )
         name = hashlib.sha256(" ".join(members).encode()).hexdigest()[:16]
-        path = folder / f"{name}.parquet"
+        self.home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=self.home.parent) as building:
-            draft = Path(building) / path.name
-            renamed.write_parquet(str(draft))
-            rows_in = int(rows.select(nw.len()).collect().item())
-            facts = {"names": list(members), "rows": rows_in, "cells": len(cells), "sha256": file_digest(draft)}
-            draft.with_suffix(".json").write_text(sealed(facts), encoding="utf-8")
+            drafts = []
+            for number, partition in enumerate(partitions):
+                draft = Path(building) / f"{partition.digest}.parquet"
+                of_file = renamed.filter(nw.col(FILE) == number).drop(FILE)
+                of_file.write_parquet(str(draft))
+                facts = {"names": list(members), "rows": rows_in.get(number, 0), "cells": len(of_file)}
+                draft.with_suffix(".json").write_text(sealed({**facts, "sha256": file_digest(draft)}), encoding="utf-8")
+                drafts.append((draft, self.home / partition.digest / f"{name}.parquet"))
             flush(Path(building))
-            draft.replace(path)
-            draft.with_suffix(".json").replace(path.with_suffix(".json"))
-        return path, facts
+            for draft, path in drafts:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                draft.replace(path)
+                draft.with_suffix(".json").replace(path.with_suffix(".json"))
+
+    def _rows(self, partition: Partition, number: int) -> Frame:
+        """Rows of one file that are not withdrawals, with its number among those that are summed up together."""
+        rows = self.tables.only(self.group.table, [partition]).frames[self.group.table]
+        return rows.filter(~nw.col("is_deleted")).with_columns(nw.lit(number, nw.Int64).alias(FILE))
+
+
+def _batches(partitions: Sequence[Partition]) -> Iterator[list[Partition]]:
+    """Files that are summed up in one pass: as many as are not large together, or single ones."""
+    batch: list[Partition] = []
+    size = 0
+    for partition in partitions:
+        size += (more := partition.path.stat().st_size)
+        if batch and size > BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], more
+        batch.append(partition)
+    if batch:
+        yield batch
 
 
 def _whole(described: Path) -> dict[str, Any] | None:

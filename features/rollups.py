@@ -2,7 +2,7 @@
 
 All windows are whole days long, so that a cell of one customer and one day, cut at the hour of the instant, lies wholly
 inside or outside each window. Counts, sums, extremes, distinct days and the days between active days can be had from
-such cells exactly; distinct values of other columns cannot, and are counted from the rows of their window.
+such cells exactly; distinct values of other columns cannot, and are counted apart (`features.distinct`).
 
 Rows that become known late or are superseded carry the instants at which they are facts in the key of their cell.
 """
@@ -18,6 +18,7 @@ import narwhals as nw
 from features.aggregates import EVER, Primitive
 from features.asof import visible
 from features.contract import DAY_US, TABLES
+from features.distinct import MOST_INSTANTS, DistinctValues, counts_distinct_values, distinct_values
 from features.grouping import Group, aggregated, narrowed, part_name
 from features.kept import SEEN, KeptDays
 
@@ -37,6 +38,16 @@ FEWEST_ROWS_APART = 1_000_000
 """From so many rows on, two passes cost less than one that counts distinct values among all rows."""
 MOST_CELLS = 5_000_000
 """Kept cells that are windowed at a time: about 1 GB."""
+NEAR_DAYS = 200
+"""Windows up to here are taken apart from longer ones, over the cells that they may hold."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of some customers in the order of these and of days, and the customers with their numbers."""
+
+    of_days: nw.DataFrame[Any]
+    customers: nw.DataFrame[Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Rollup:
 
     group: Group
     instants: tuple[int, ...]
-    cells: Callable[[int], Iterator[nw.DataFrame[Any]]]
+    cells: Callable[[int], Iterator[Cells]]
     """Gives the cells for an hour, in one piece or customer range by customer range."""
 
     def partial(self, as_of_us: int) -> Frame:
@@ -53,21 +64,35 @@ class Rollup:
         phase = as_of_us % DAY_US
         return nw.concat([self._windowed(piece, as_of_us, phase) for piece in self.cells(phase)]).lazy()
 
-    def _windowed(self, cells: nw.DataFrame[Any], as_of_us: int, phase: int) -> nw.DataFrame[Any]:
+    def _windowed(self, piece: Cells, as_of_us: int, phase: int) -> nw.DataFrame[Any]:
         at = self.instants.index(as_of_us)
-        cells = cells.filter(nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us)
-        customers = cells.select(self.group.by, "number").unique()
+        cells = piece.of_days.filter(nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us)
         is_same = nw.col("number") == nw.col("number").shift(1)
         gap = nw.when(is_same).then(nw.col("day") - nw.col("day").shift(1))
         cells = cells.with_columns(gap.alias("day_gap"), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
         parts = {name: _from_cells(part, phase) for name, part in self.group.parts.items()}
-        found = aggregated(cells.lazy(), parts, "number", "as_of_us")
-        return found.join(customers.lazy(), on="number", how="left").drop("number").collect()
+        near = {name: part for name, part in parts.items() if _is_near(part)}
+        far = {name: part for name, part in parts.items() if name not in near}
+        found = cells.select("number", "as_of_us").unique().lazy() if not far else None
+        for chosen, rows in ((far, cells), (near, cells.filter(nw.col("own_us") >= as_of_us - NEAR_DAYS * DAY_US))):
+            if chosen:
+                some = aggregated(rows.lazy(), chosen, "number", "as_of_us")
+                found = some if found is None else found.join(some.drop("as_of_us"), on="number", how="left")
+        assert found is not None, "a group has features"
+        return found.join(piece.customers.lazy(), on="number", how="left").drop("number").collect()
 
 
-def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) -> tuple[list[Rollup], list[Group]]:
-    """Roll up what can be rolled up, and give the groups that are left for the rows."""
-    rollups: list[Rollup] = []
+def _is_near(part: Primitive) -> bool:
+    """Whether the window of a part ends before most of the cells: these are left out before it is looked at."""
+    far, _ = part.span
+    return far is not None and far <= NEAR_DAYS
+
+
+def divided(
+    tables: Tables, groups: Sequence[Group], instants: Sequence[int]
+) -> tuple[list[Rollup | DistinctValues], list[Group]]:
+    """Prepare for all instants at once what can be, and give the groups that are left for the rows."""
+    rollups: list[Rollup | DistinctValues] = []
     left = []
     ordered = sorted(set(instants))
     for group in groups:
@@ -80,8 +105,12 @@ def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) ->
             continue
         else:
             left.append(replace(group, members=rolled))
-        if rest := tuple(member for member in group.members if member not in rolled):
-            left.append(replace(group, members=rest))
+        if members := tuple(member for member in group.members if member not in rolled):
+            rest = replace(group, members=members)
+            if rollup is not None and FEWEST_INSTANTS <= len(ordered) <= MOST_INSTANTS and counts_distinct_values(rest):
+                rollups.append(distinct_values(tables, rest, ordered))
+            else:
+                left.append(rest)
     return rollups, left
 
 
@@ -124,9 +153,9 @@ class _Pieces:
 
     def __init__(self, kept: KeptDays, instants: Sequence[int]) -> None:
         self.kept, self.instants = kept, instants
-        self.whole: nw.DataFrame[Any] | None = None
+        self.whole: Cells | None = None
 
-    def __call__(self, _: int) -> Iterator[nw.DataFrame[Any]]:
+    def __call__(self, _: int) -> Iterator[Cells]:
         """The cells for instants at midnight."""
         if self.whole is not None:
             yield self.whole
@@ -137,10 +166,11 @@ class _Pieces:
             piece = cells if low is None else cells.filter(nw.col(by) >= low)
             found = (piece if high is None else piece.filter(nw.col(by) < high)).collect()
             found = found.with_columns((nw.col("day") * DAY_US).alias("own_us"))
-            found = _in_order(found, _numbered({0: found}, by), by)
+            customers = _numbered({0: found}, by)
+            ready = Cells(_in_order(found, customers, by), customers)
             if not edges:
-                self.whole = found
-            yield found
+                self.whole = ready
+            yield ready
 
     def _edges(self, cells: Frame) -> list[str]:
         """Customers at which to cut, so that pieces are about equal in cells."""
@@ -194,7 +224,7 @@ def _rolled_up(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup:
         counts = [nw.col(name).cast(nw.Int64) for name, part in parts.items() if part.operation == "count"]
         cells[phase] = found.with_columns(*counts, begin.alias("own_us")).collect("polars")
     customers = _numbered(cells, group.by)
-    ordered = {phase: _in_order(of, customers, group.by) for phase, of in cells.items()}
+    ordered = {phase: Cells(_in_order(of, customers, group.by), customers) for phase, of in cells.items()}
     return Rollup(group, tuple(instants), lambda phase: iter([ordered[phase]]))
 
 
@@ -205,4 +235,4 @@ def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]
 
 
 def _in_order(cells: nw.DataFrame[Any], customers: nw.DataFrame[Any], by: str) -> nw.DataFrame[Any]:
-    return cells.join(customers, on=by, how="left").sort("number", "own_us", "day")
+    return cells.join(customers, on=by, how="left").drop(by).sort("number", "own_us", "day")

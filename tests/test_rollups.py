@@ -76,15 +76,15 @@ def test_a_panel_from_customer_days_equals_one_instant_at_a_time(engine, rows, a
         pd.testing.assert_frame_equal(panel(tables, at), one_at_a_time, check_exact=True)
 
 
-def test_what_adds_up_over_days_is_rolled_up_and_the_rest_stays_with_the_rows(always):
+def test_what_adds_up_over_days_is_rolled_up_and_distinct_values_are_counted_apart_at_once(always):
     event = {"event_id": "1", "customer_id": "ann", "occurred_at": T - DAY_US, "event": "view"}
     tables = make_tables(company([event]))
     rolled, left = divided(tables, fed_groups(tables), [T, T - DAY_US])
-    names = {member.name for rollup in rolled for member in rollup.group.members}
-    assert {"usage_events_28d", "active_days_28d", "usage_value_90d", "usage_gap_mean_90d"} <= names
-    rest = {member.name for group in left for member in group.members if group.table == "usage_events"}
-    assert {"features_used_90d", "users_28d"} <= rest
-    assert not names & rest
+    days, apart = ({member.name for member in prepared.group.members} for prepared in rolled)
+    assert {"usage_events_28d", "active_days_28d", "usage_value_90d", "usage_gap_mean_90d"} <= days
+    assert {"features_used_90d", "users_28d"} <= apart
+    assert not days & apart
+    assert "usage_events" not in {group.table for group in left}
 
 
 def test_a_single_instant_and_a_small_table_are_read_from_the_rows(always, monkeypatch):
