@@ -21,6 +21,7 @@ from features.contract import DAY_US, TABLES
 from features.distinct import MOST_INSTANTS, DistinctValues, counts_distinct_values, distinct_values
 from features.grouping import Group, aggregated, narrowed, part_name
 from features.kept import SEEN, KeptDays
+from features.windows import in_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +39,6 @@ FEWEST_ROWS_APART = 1_000_000
 """From so many rows on, two passes cost less than one that counts distinct values among all rows."""
 MOST_CELLS = 5_000_000
 """Kept cells that are windowed at a time: about 1 GB."""
-NEAR_DAYS = 200
-"""Windows up to here are taken apart from longer ones, over the cells that they may hold."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +70,12 @@ class Rollup:
         gap = nw.when(is_same).then(nw.col("day") - nw.col("day").shift(1))
         cells = cells.with_columns(gap.alias("day_gap"), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
         parts = {name: _from_cells(part, phase) for name, part in self.group.parts.items()}
-        near = {name: part for name, part in parts.items() if _is_near(part)}
-        far = {name: part for name, part in parts.items() if name not in near}
-        found = cells.select("number", "as_of_us").unique().lazy() if not far else None
-        for chosen, rows in ((far, cells), (near, cells.filter(nw.col("own_us") >= as_of_us - NEAR_DAYS * DAY_US))):
-            if chosen:
-                some = aggregated(rows.lazy(), chosen, "number", "as_of_us")
-                found = some if found is None else found.join(some.drop("as_of_us"), on="number", how="left")
-        assert found is not None, "a group has features"
-        return found.join(piece.customers.lazy(), on="number", how="left").drop("number").collect()
-
-
-def _is_near(part: Primitive) -> bool:
-    """Whether the window of a part ends before most of the cells: these are left out before it is looked at."""
-    far, _ = part.span
-    return far is not None and far <= NEAR_DAYS
+        found, left = in_windows(cells, "number", parts, as_of_us)
+        if left:
+            rest = aggregated(cells.lazy(), left, "number", "as_of_us").drop("as_of_us").collect()
+            found = found.join(rest, on="number", how="left")
+        found = found.with_columns(nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+        return found.join(piece.customers, on="number", how="left").drop("number")
 
 
 def divided(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import narwhals as nw
 import pandas as pd
+import polars as pl
 import pytest
-from contract_form import make_tables, raw_frame
+from contract_form import make_tables, on_engine, raw_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import rollups
 from features.contract import CHANNELS, DAY_US
+from features.distinct import passed
+from features.engine import joined_bits
 from features.rollups import divided
 from features.vectors import collect, fed_groups, panel, vectors
 
@@ -105,3 +109,15 @@ def test_in_a_large_table_distinct_values_are_counted_apart_and_nothing_changes(
     monkeypatch.setattr(rollups, "FEWEST_ROWS_APART", 100)
     assert [group.table for group in divided(tables, fed_groups(tables), [T])[1]].count("usage_events") == 2
     pd.testing.assert_frame_equal(collect(vectors(tables, T)), whole, check_exact=True)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_bits_of_rows_with_one_key_are_joined_by_each_engine(engine):
+    frame = pl.DataFrame({"who": ["a", "a", "b"], "bits": [1, 4, 2]})
+    joined = joined_bits(on_engine({"rows": frame}, engine)["rows"], ["who"], ["bits"]).collect("polars")
+    assert sorted(joined.rows()) == [("a", 5), ("b", 2)]
+
+
+def test_instants_at_or_before_a_moment_are_the_lowest_bits():
+    moments = nw.from_native(pl.LazyFrame({"us": [0, 10, 15, 30]}))
+    assert moments.select(passed(nw.col("us"), [10, 20, 30])).collect().rows() == [(0,), (1,), (1,), (7,)]
