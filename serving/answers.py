@@ -11,6 +11,7 @@ from serving.asked import told_ask
 from serving.columns import EXTRA, MODELS
 from serving.lists import excluded, exclusion, search_advocates, search_at_risk, to_do
 from serving.measuring import catalogue
+from serving.overriding import told_override
 from serving.problems import Problem
 from serving.speaking import instant, told, told_changes
 from serving.store import now_us
@@ -37,6 +38,7 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
     scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
     asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
+    override = store.override_of(request.customer_id)
     changes = portfolio.changes.at(row) if portfolio.changes else {}
     return {
         **portfolio.freshness(now_us()),
@@ -47,6 +49,7 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
         **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
+        "health_override": None if override is None else told_override(override),
         **excluded(exclusion(portfolio, place)),
         **to_do(portfolio, place, profile),
         "profile": {name: profile[name] for name in PROFILE},

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import StoreError
-from serving import answers, asked, lists, live, overriding, schemas
+from serving import answer_types, answers, asked, lists, live, overriding, schemas
 from serving.access import Gate, caller_of
 from serving.database.audit import entry
 from serving.openapi import document, for_bentoml
@@ -59,32 +59,32 @@ SNAPSHOT = ("no_snapshot",)
 DOORS = (
     Door(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
-        schemas.AdvocatesSearch, schemas.Candidates, lists.advocates, ("unknown_cursor", *SNAPSHOT),
+        schemas.AdvocatesSearch, answer_types.Candidates, lists.advocates, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
         action="listed",
     ),
     Door(
         "/v1/customers/get", "Everything on one customer",
-        schemas.CustomerGet, schemas.CustomerAnswer, answers.get_customer, ("unknown_customer", *SNAPSHOT),
+        schemas.CustomerGet, answer_types.CustomerAnswer, answers.get_customer, ("unknown_customer", *SNAPSHOT),
         {"customer_id": "C000001"},
         action="looked",
     ),
     Door(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, schemas.AtRiskPage, lists.at_risk, ("unknown_cursor", *SNAPSHOT),
+        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
         action="listed",
     ),
     Door(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
-        schemas.AskRecord, schemas.AskAnswer, asked.record_ask,
+        schemas.AskRecord, answer_types.AskAnswer, asked.record_ask,
         ("unknown_customer", "not_to_be_asked", "conflict", *SNAPSHOT),
         {"ask_id": "crm-2026-000123", "customer_id": "C000001", "kind": "referral"},
         scope="write", is_heavy=True,
     ),
     Door(
         "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
-        schemas.AskOutcome, schemas.AskAnswer, asked.record_outcome, ("unknown_ask", "conflict"),
+        schemas.AskOutcome, answer_types.AskAnswer, asked.record_outcome, ("unknown_ask", "conflict"),
         {"ask_id": "crm-2026-000123", "outcome": "accepted"},
         scope="write", is_heavy=True,
     ),
@@ -97,19 +97,19 @@ DOORS = (
     ),
     Door(
         "/v1/score", "Scores for vectors or raw rows given in the request",
-        schemas.ScoreRequest, schemas.ScoreAnswer, live.score_request, (),
+        schemas.ScoreRequest, answer_types.ScoreAnswer, live.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
         is_heavy=live.is_heavy,
     ),
     Door(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
-        schemas.MetricsQuery, schemas.MetricsAnswer, answers.query_metrics, ("unknown_metric", *SNAPSHOT),
+        schemas.MetricsQuery, answer_types.MetricsAnswer, answers.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
         is_heavy=True,
     ),
     Door(
         "/v1/metrics/catalogue", "What each metric means",
-        schemas.MetricsCatalogue, schemas.CatalogueAnswer, answers.metrics_catalogue, ("unknown_metric",),
+        schemas.MetricsCatalogue, answer_types.CatalogueAnswer, answers.metrics_catalogue, ("unknown_metric",),
         {},
     ),
 )  # fmt: skip

@@ -93,6 +93,15 @@ _AT_RISK = {
     **_GROUPS,
     "churn_model": _MODELS["churn_model"],
 }
+_OVERRIDE = {
+    "override_id": "crm-2026-000007",
+    "customer_id": "C000001",
+    "score": 35.0,
+    "reason": "their sponsor left",
+    "set_by": "crm",
+    "set_at": "2026-11-17T09:30:00Z",
+    "expires_at": "2026-12-17T09:30:00Z",
+}
 _CUSTOMER = {
     "customer_id": "C000001",
     **_SCORES,
@@ -101,6 +110,7 @@ _CUSTOMER = {
     "advocate_tier": "active",
     "health_score": 62.0,
     "health_band": "watch",
+    "health_override": _OVERRIDE,
     "clv_margin": None,
     **_SUGGESTED,
     "profile": {
@@ -163,15 +173,6 @@ _ENTRY = {
     "needs": None,
     "example": "18 promoters, 11 passives, 2 detractors give 51.613",
     "example_value": 51.6129,
-}
-_OVERRIDE = {
-    "override_id": "crm-2026-000007",
-    "customer_id": "C000001",
-    "score": 35.0,
-    "reason": "their sponsor left",
-    "set_by": "crm",
-    "set_at": "2026-11-17T09:30:00Z",
-    "expires_at": "2026-12-17T09:30:00Z",
 }
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/advocates/search": {**_FRESH, "total": 1, "candidates": [_CANDIDATE], "next_cursor": None},

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from features.project import version
+from serving.answer_types import ProblemDocument
 from serving.examples import ANSWERS
 from serving.problems import KINDS, MEDIA_TYPE, Problem
-from serving.schemas import ProblemDocument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

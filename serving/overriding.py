@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat
 
+from serving.answer_types import OverrideTold
 from serving.database.overrides import Override, record
 from serving.numbers import WHOLE
 from serving.problems import Problem
@@ -30,18 +31,6 @@ class OverrideRecord(Request):
     days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="It ends so many days after it is set."), WHOLE] = 30
 
 
-class OverrideTold(BaseModel):
-    """One health score that was set by hand; `set_by` is the name of the key."""
-
-    override_id: str
-    customer_id: str
-    score: float
-    reason: str
-    set_by: str
-    set_at: str
-    expires_at: str
-
-
 class OverrideAnswer(BaseModel):
     """The override as it stands; `is_new` is false where it stood so already."""
 
@@ -59,13 +48,18 @@ def record_override(store: Store, request: OverrideRecord, caller: Caller) -> di
     found, is_new = record(store.database, wanted, caller)
     if found is None:
         raise Problem("conflict", "The id stands already for another override", "override_id")
-    told = {
-        "override_id": found.given_id,
-        "customer_id": found.customer_id,
-        "score": found.score,
-        "reason": found.reason,
-        "set_by": found.set_by,
-        "set_at": instant(found.set_us),
-        "expires_at": instant(found.expires_us),
+    store.read_overrides()
+    return {"override": told_override(found), "is_new": is_new}
+
+
+def told_override(override: Override) -> dict[str, Any]:
+    """Return an override as all answers tell it."""
+    return {
+        "override_id": override.given_id,
+        "customer_id": override.customer_id,
+        "score": override.score,
+        "reason": override.reason,
+        "set_by": override.set_by,
+        "set_at": instant(override.set_us),
+        "expires_at": instant(override.expires_us),
     }
-    return {"override": told, "is_new": is_new}

@@ -20,7 +20,7 @@ from features.errors import BundleError, DefinitionError, SnapshotError, StoreEr
 from models.predictor import champion_folder
 from serving import snapshot
 from serving.columns import MODELS
-from serving.database import keys, weeks
+from serving.database import keys, overrides, weeks
 from serving.database.asks import changed_since
 from serving.database.audit import Journal
 from serving.database.connection import Database
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.database.keys import Key
+    from serving.database.overrides import Override
 
 WATCH_SECONDS = 1.0
 _log = logging.getLogger("vouch.serving")
@@ -58,6 +59,7 @@ class Store:
         self.keys: Mapping[str, Key] | None = None
         """All keys by their ids; None until the store has told them."""
         self._portfolio: Portfolio | None = None
+        self._overrides: Mapping[str, Override] = {}
         self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
         self.refused: tuple[str, ...] = ()
@@ -137,6 +139,8 @@ class Store:
         if versions.get("snapshots") != self._versions.get("snapshots"):
             self._take_snapshot()
         self.read_asks()
+        if versions.get("asks") != self._versions.get("asks"):
+            self.read_overrides()
         if versions["keys"] != self._versions.get("keys"):
             with self.database.reading() as connection:
                 self.keys = keys.everyone(connection)
@@ -147,6 +151,16 @@ class Store:
         if self._portfolio is not None:
             self._portfolio.asking.tick(now_us())
             self._take_asks(self._portfolio)
+
+    def read_overrides(self) -> None:
+        """Take the health scores that were set by hand, by whatever process."""
+        with self.database.reading() as connection:
+            self._overrides = overrides.standing(connection, now_us())
+
+    def override_of(self, customer_id: str) -> Override | None:
+        """Return the health score that somebody set by hand for a customer, while it stands."""
+        found = self._overrides.get(customer_id)
+        return None if found is None or found.expires_us <= now_us() else found
 
     def _take_asks(self, portfolio: Portfolio) -> None:
         asking = portfolio.asking

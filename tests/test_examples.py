@@ -12,13 +12,13 @@ from hand_published import BEFORE, EARLIER, METRICS, customer, metric, publish
 
 from features.contract import DAY_US
 from serving.access import EVERYBODY
+from serving.answer_types import ProblemDocument
 from serving.app import DOORS
 from serving.columns import EXTRA
 from serving.examples import ANSWERS
 from serving.measuring import catalogue
 from serving.openapi import document
 from serving.problems import KINDS, Problem
-from serving.schemas import ProblemDocument
 from serving.speaking import told
 from serving.store import Store
 

@@ -7,8 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 from hand_page import running, write_home
 from hand_published import MONDAY, publish
 
+from serving.access import EVERYBODY
 from serving.app import open_site
 from serving.database import keys
+from serving.overriding import OverrideRecord, record_override
 from serving.pages.shell import VIEWS, customer_url
 from serving.pages.speech import LANGUAGES, speech
 from serving.problems import Front, Site
@@ -33,6 +35,8 @@ VIEW = {
 def store(tmp_path_factory) -> Store:
     found = Store(write_home(tmp_path_factory.mktemp("browsed")))
     found.refresh()
+    by_hand = {"override_id": "1", "customer_id": "c1", "score": 35.0, "reason": "their sponsor left"}
+    record_override(found, OverrideRecord(**by_hand), EVERYBODY)
     return found
 
 

@@ -13,7 +13,9 @@ from features.health_rules import overrides as standing
 from features.project import Project
 from features.sources import open_tables, stage
 from serving import overriding
+from serving import store as stores
 from serving.access import EVERYBODY
+from serving.answers import get_customer
 from serving.database.asks import Wanted, record, set_outcome
 from serving.database.audit import entries
 from serving.database.connection import Database
@@ -23,6 +25,7 @@ from serving.overriding import OverrideRecord, record_override
 from serving.policy import load_policy
 from serving.problems import Problem
 from serving.recorded import with_recorded
+from serving.schemas import CustomerGet
 from serving.store import Store
 
 NOW = MONDAY + DAY_US
@@ -99,12 +102,19 @@ def test_a_company_without_such_tables_has_what_was_recorded(project):
 
 def test_an_override_is_recorded_once_and_reaches_the_batch_until_it_ends(project, monkeypatch):
     monkeypatch.setattr(overriding, "now_us", lambda: NOW)
-    store = Store(project.home)
+    monkeypatch.setattr(stores, "now_us", lambda: NOW)
+    store, other_process = Store(project.home), Store(project.home)
     store.refresh()
+    other_process.refresh()
     wanted = {"override_id": "o1", "customer_id": "a", "score": 80.0, "reason": "spoke with them", "days": 9}
     first = record_override(store, OverrideRecord(**wanted), EVERYBODY)
     assert first["is_new"]
     assert first["override"]["expires_at"] == "2026-11-26T00:00:00Z"
+    assert get_customer(store, CustomerGet(customer_id="a"))["health_override"] == first["override"]
+    other_process.refresh()
+    assert get_customer(other_process, CustomerGet(customer_id="a"))["health_override"] == first["override"]
+    monkeypatch.setattr(stores, "now_us", lambda: NOW + 9 * DAY_US)
+    assert get_customer(store, CustomerGet(customer_id="a"))["health_override"] is None
     monkeypatch.setattr(overriding, "now_us", lambda: NOW + DAY_US)
     assert record_override(store, OverrideRecord(**wanted), EVERYBODY) == {**first, "is_new": False}
     for other in ({"score": 81.0}, {"customer_id": "b"}, {"reason": "wrote to them"}, {"days": 10}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
@@ -12,7 +12,7 @@ from serving.database.audit import noted
 from serving.database.tables import overrides
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from serving.access import Caller
     from serving.database.connection import Database
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Override:
     """A health score that somebody set by hand, and why; it stands for so many days."""
 
-    given_id: str
+    given_id: str | None
     customer_id: str
     score: float
     reason: str
@@ -55,9 +55,20 @@ def record(database: Database, wanted: Override, caller: Caller) -> tuple[Overri
         return wanted, True
 
 
-def _by_id(connection: Connection, given_id: str) -> Override | None:
+def _by_id(connection: Connection, given_id: str | None) -> Override | None:
     row = connection.execute(select(overrides).where(overrides.c.given_id == given_id)).first()
     if row is None:
         return None
+    return _read(row)
+
+
+def standing(connection: Connection, now_us: int) -> dict[str, Override]:
+    """Return the overrides that have not ended, the latest of each customer, as `features.health_rules` has it."""
+    order = (overrides.c.set_us, overrides.c.score, overrides.c.expires_us, overrides.c.set_by)
+    rows = connection.execute(select(overrides).where(overrides.c.expires_us > now_us).order_by(*order))
+    return {row.customer_id: _read(row) for row in rows}
+
+
+def _read(row: Row[Any]) -> Override:
     days = (row.expires_us - row.set_us) // DAY_US
-    return Override(given_id, row.customer_id, row.score, row.reason, days, row.set_by, row.set_us)
+    return Override(row.given_id, row.customer_id, row.score, row.reason, days, row.set_by, row.set_us)

@@ -1,0 +1,280 @@
+"""Answers of the API, as types: what is promised, and what the document describes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fresh(BaseModel):
+    """What all answers from a snapshot share."""
+
+    as_of: str
+    revision: int
+    scored_at: str
+    data_through: str | None
+    is_stale: bool
+
+
+class Reason(BaseModel):
+    """The part of one family in a score, in log-odds, and the feature that leads it."""
+
+    family: str
+    feature: str
+    value: str
+    contribution: float
+    words: str
+
+
+class Uplift(BaseModel):
+    """What asking at random for this kind of act has added to what the same customers do unasked."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    unasked: float
+
+
+class AskFor(BaseModel):
+    """The act with the highest expected value among those that a customer could do."""
+
+    kind: str
+    value: Annotated[float, Field(description="What the policy says that the act is worth.")]
+    share: Annotated[float, Field(description="The kind's share of the customer's acts, shrunk to that of all.")]
+    own_acts: int
+    words: str
+    uplift: Annotated[Uplift | None, Field(description="Null without at least 30 asks made at random.")]
+
+
+class First(BaseModel):
+    """What the care index asks for before an ask."""
+
+    what: Literal["thank", "repair"]
+    words: str
+
+
+class Suggested(BaseModel):
+    """Whether and how somebody is asked."""
+
+    is_eligible: bool
+    exclusion: str | None
+    exclusion_words: str | None
+    ask_for: AskFor | None
+    first: First | None
+    is_randomised: Annotated[bool, Field(description="The place was given at random, by the policy's exploration.")]
+    propensity: float | None
+
+
+class Candidate(Suggested):
+    """One row of the ranked candidates."""
+
+    rank: int
+    customer_id: str
+    advocacy_status: str
+    advocacy_probability: float | None
+    advocacy_score: float | None
+    churn_status: str
+    churn_probability: float | None
+    value: Annotated[float | None, Field(description="Advocacy times staying times worth and share of the act.")]
+    advocate_tier: str
+    reasons: list[Reason]
+    segment: str | None
+    region: str | None
+    language: str | None
+    last_asked_at: str | None
+    advocacy_model: str | None
+    churn_model: str | None
+
+
+class Candidates(Fresh):
+    """A page of ranked candidates; `total` counts all that meet the filters."""
+
+    total: int
+    candidates: list[Candidate]
+    next_cursor: str | None
+
+
+class AtRisk(BaseModel):
+    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue."""
+
+    rank: int
+    customer_id: str
+    churn_status: str
+    churn_probability: float
+    churn_band: str | None
+    value: float
+    mrr: float | None
+    reasons: list[Reason]
+    segment: str | None
+    region: str | None
+    language: str | None
+    churn_model: str | None
+
+
+class AtRiskPage(Fresh):
+    """A page of those at risk."""
+
+    total: int
+    customers: list[AtRisk]
+    next_cursor: str | None
+
+
+class Scores(BaseModel):
+    """Scores of one customer; null where the status says why.
+
+    A further model has `status`, `probability`, `band`, `base`, `raw`, `reasons` and `model` after its name.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    churn_status: str | None = None
+    churn_probability: float | None = None
+    churn_low: float | None = None
+    churn_high: float | None = None
+    churn_band: str | None = None
+    churn_base: float | None = None
+    churn_raw: float | None = None
+    churn_reasons: list[Reason] | None = None
+    churn_model: str | None = None
+    advocacy_status: str | None = None
+    advocacy_probability: float | None = None
+    advocacy_low: float | None = None
+    advocacy_high: float | None = None
+    advocacy_score: float | None = None
+    advocacy_base: float | None = None
+    advocacy_raw: float | None = None
+    advocacy_reasons: list[Reason] | None = None
+    advocacy_model: str | None = None
+
+
+class AskTold(BaseModel):
+    """One ask, whether the data know of it or it was recorded here."""
+
+    ask_id: str
+    asked_at: str
+    kind: str | None
+    outcome: str | None
+    outcome_at: str | None
+
+
+class AskAnswer(BaseModel):
+    """The ask as it stands; `is_new` is false where it stood so already."""
+
+    ask: AskTold
+    is_new: bool
+
+
+class OverrideTold(BaseModel):
+    """One health score that was set by hand; `set_by` is the name of the key."""
+
+    override_id: Annotated[str | None, Field(description="Null for one that was recorded before ids were asked for.")]
+    customer_id: str
+    score: float
+    reason: str
+    set_by: str
+    set_at: str
+    expires_at: str
+
+
+class Moved(BaseModel):
+    """One part of what moved a raw score since the week before; the parts add up."""
+
+    cause: str
+    family: str | None
+    feature: str | None
+    before: str | None
+    value: str | None
+    contribution: float | None
+    words: str | None
+
+
+class Done(BaseModel):
+    """Acts of one kind that a customer did unasked."""
+
+    kind: str
+    n: int
+    latest_at: str
+
+
+class CustomerMetrics(BaseModel):
+    """Figures of one customer; null where the data do not tell them."""
+
+    mrr: float | None
+    tenure_days: float | None
+    nps_last: float | None
+    open_tickets: Annotated[list[str] | None, Field(description="Priorities of the tickets that are open.")]
+    acts: list[Done] | None
+
+
+class Earlier(BaseModel):
+    """The probabilities of the snapshot before."""
+
+    model_config = ConfigDict(extra="allow")
+
+    as_of: str
+    churn_probability: float | None
+    advocacy_probability: float | None
+
+
+class CustomerAnswer(Fresh, Scores, Suggested):
+    """Everything on one customer."""
+
+    customer_id: str
+    churn_changes: list[Moved] | None
+    advocacy_changes: list[Moved] | None
+    advocate_tier: str
+    health_score: float | None
+    health_band: str
+    health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
+    clv_margin: float | None
+    profile: dict[str, Any]
+    metrics: CustomerMetrics
+    asks: list[AskTold]
+    last_ask: AskTold | None
+    previous: Earlier | None
+
+
+class ScoredVector(Scores):
+    """Scores of one vector, in the order of the request; `customer_id` as it was given."""
+
+    customer_id: str | None
+
+
+class ScoreAnswer(BaseModel):
+    """Scores for what the request held, by the champions of now."""
+
+    as_of: str | None
+    broken: Annotated[
+        dict[str, dict[str, int]] | None,
+        Field(description="Rows and cells of the request that break the contract, by table and reason."),
+    ]
+    models: dict[str, str | None]
+    scores: list[ScoredVector]
+
+
+class MetricsAnswer(Fresh):
+    """Envelopes of metrics."""
+
+    metrics: list[dict[str, Any]]
+
+
+class CatalogueAnswer(BaseModel):
+    """The catalogue of metrics."""
+
+    metrics: list[dict[str, Any]]
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None
+    exclusion: Annotated[str | None, Field(description="Why a customer must not be asked, with `not_to_be_asked`.")] = (
+        None
+    )
