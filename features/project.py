@@ -282,6 +282,12 @@ def settle(**settings: str) -> None:
     os.environ.update(settings)
 
 
+def suggest(**settings: str) -> None:
+    """Set what libraries read from the environment only, where nobody has set it."""
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
 def kept(*names: str) -> Iterator[None]:
     """Leave these settings as they are, whatever a library writes into the environment meanwhile."""

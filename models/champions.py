@@ -44,8 +44,24 @@ def history(home: Path, name: str) -> list[dict[str, Any]]:
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "gate.json"
-    found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
+    found: list[dict[str, Any]] = _read(path) if path.exists() else []
     return found
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{path} is damaged. Put back a copy of it, or delete it.") from error
+
+
+def promoted_at_us(home: Path, name: str) -> int | None:
+    """Return when the champion on this machine was made that, or None where that cannot be told."""
+    try:
+        made = [entry["at_us"] for entry in history(home, name) if entry["action"] != "refuse"]
+    except BundleError:  # it can be told no more; the champion scores all the same
+        return None
+    return made[-1] if made else None
 
 
 def note(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -63,7 +79,7 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
     path = folder / UNFINISHED
     if not path.exists():
         return None
-    found = json.loads(path.read_bytes())
+    found = _read(path)
     entry: dict[str, Any] = found["entry"]
     if (folder / "bundle").resolve().name != entry["content_hash"][:SHORT]:  # nothing had been done yet
         path.unlink()

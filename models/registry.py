@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from features.errors import Refused, TrackingError, UsageError
-from features.project import kept, redacted, settle
+from features.project import kept, redacted, settle, suggest
 from models.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from models.predictor import Predictor, champion_folder
 
@@ -43,6 +43,9 @@ SWITCHES = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output holds one document and nothing else
 }
 """What MLflow reads from the environment only. Few retries: by default an absent server is waited for four minutes."""
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""Seconds for a server to say something, unless somebody wants another number: by default it is two minutes, three
+times."""
 WAIT_SECONDS = 60
 """How long a statement waits for another process that has locked the database."""
 REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
@@ -97,6 +100,7 @@ def answering(home: Path, tracking: str | None) -> Iterator[None]:
 def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, MlflowClient]:
     """Return mlflow and a client on the team's server, or on the database under `home`, made on first use."""
     settle(**SWITCHES)
+    suggest(**PATIENCE)
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from sqlalchemy import func, select
 
 from features.errors import BundleError, DefinitionError, SnapshotError, StoreError
+from models.champions import promoted_at_us
 from models.predictor import champion_folder
 from serving import snapshot
 from serving.columns import MODELS
@@ -66,6 +67,10 @@ class Store:
         """Why what is published on disk is not served."""
         self.trouble: str | None = None
         """Why the store does not answer, None while it does."""
+        self.refused_champions: tuple[str, ...] = ()
+        """Models whose bundle on disk is damaged: the one before it scores."""
+        self.promoted_us: Mapping[str, int] = {}
+        """When each champion that scores was promoted, as this machine has it."""
         self._on_disk: object = None
         self._versions: Mapping[str, int] = {}
         self._reading = threading.Lock()
@@ -99,8 +104,13 @@ class Store:
         return [*(self._metrics[week.snapshot_id, week.version] for week in known[1 - number :]), newest.metrics]
 
     def state(self) -> dict[str, Any]:
-        """How the store does, as `/readyz` tells everybody: no names, no places."""
-        return {"store": "ok" if self.trouble is None else "away", "refused_snapshots": len(self.refused)}
+        """How the store and the champions do, as `/readyz` tells everybody: no names, no places."""
+        return {
+            "store": "ok" if self.trouble is None else "away",
+            "refused_snapshots": len(self.refused),
+            "champions": sum(champion.predictor is not None for champion in self.champions.values()),
+            "refused_champions": len(self.refused_champions),
+        }
 
     @property
     def is_ready(self) -> bool:
@@ -185,13 +195,16 @@ class Store:
             _log.info("serving %s", weeks.describe(found.week))
 
     def _take_champions(self) -> None:
-        found = dict(self.champions)
+        found, refused, promoted_us = dict(self.champions), [], dict(self.promoted_us)
         for name in MODELS:
             try:
                 found[name] = champion(self.home, name)
+                at_us = promoted_at_us(self.home, name)
+                promoted_us |= {} if at_us is None else {name: at_us}
             except (BundleError, DefinitionError) as error:
+                refused.append(name)
                 _log.warning("the champion of %s is not taken: %s", name, error)
-        self.champions = found
+        self.champions, self.refused_champions, self.promoted_us = found, tuple(refused), promoted_us
 
     def _published(self) -> object:
         """What changes when a snapshot is published: a cheap look at the pointers."""

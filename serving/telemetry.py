@@ -129,11 +129,17 @@ class _Told:
 def _of_store(store: Store, now_us: int) -> Iterator[Metric]:
     yield _gauge("vouch_store_up", "Whether the store answers.", store.trouble is None)
     yield _gauge("vouch_snapshots_refused", "Published snapshots that are not served.", len(store.refused))
+    yield _gauge("vouch_champions_refused", "Champions on disk that do not score.", len(store.refused_champions))
     yield _gauge("vouch_ready", "Whether there is a snapshot to answer from.", store.is_ready)
     yield _info(
         "vouch_champion_info",
         "The models that score.",
         [{"model": name, "hash": of.content_hash or ""} for name, of in store.champions.items()],
+    )
+    yield _by_model(
+        "vouch_champion_age_seconds",
+        "Time since the model that scores was promoted here.",
+        {name: (now_us - at_us) / SECOND_US for name, at_us in store.promoted_us.items()},
     )
     if store.is_ready:
         yield from _of_week(store, now_us)
@@ -157,15 +163,13 @@ def _drift(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     """Drift of each model against the rows that it was trained on, where the week tells it."""
     from prometheus_client.core import GaugeMetricFamily
 
-    score = GaugeMetricFamily("vouch_drift_score", "Population stability index of a model's scores.", labels=["model"])
     moved = GaugeMetricFamily("vouch_drift_features", "Features that have drifted.", labels=["model", "level"])
     for model, of in sorted(found.items()):
-        if of.get("score"):
-            score.add_metric([model], of["score"]["index"])
         for level in LEVELS:
             if of.get(level) is not None:
                 moved.add_metric([model, level], of[level])
-    yield score
+    scores = {model: of["score"]["index"] for model, of in found.items() if of.get("score")}
+    yield _by_model("vouch_drift_score", "Population stability index of a model's scores.", scores)
     yield moved
 
 
@@ -177,6 +181,15 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
     return GaugeMetricFamily(name, meaning, value=float(value))
+
+
+def _by_model(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    found = GaugeMetricFamily(name, meaning, labels=["model"])
+    for model, value in sorted(values.items()):
+        found.add_metric([model], value)
+    return found
 
 
 def _info(name: str, meaning: str, rows: Iterable[Mapping[str, str]]) -> Metric:

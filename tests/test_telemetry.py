@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from features.contract import DAY_US
+from models.predictor import champion_folder
 from serving.app import DOORS, open_site
 from serving.database import keys
 from serving.problems import Front, Site
@@ -83,6 +84,7 @@ def test_the_age_of_snapshot_and_data_grow_with_the_clock(store):
     assert float(lines["vouch_scored_age_seconds"]) == 9.75 * 86_400
     assert lines["vouch_snapshot_stale"] == "1.0"
     assert float(lines["vouch_customers"]) == 6
+    assert float(lines['vouch_champion_age_seconds{model="churn"}']) == 10 * 86_400
     assert 'vouch_snapshot_info{as_of="2026-11-16"}' in lines
 
 
@@ -94,14 +96,20 @@ def test_drift_is_told_where_the_week_tells_it(store, monkeypatch):
     text = Telemetry(store, lambda: MONDAY).text().decode()
     assert 'vouch_drift_score{model="churn"} 0.31' in text
     assert 'vouch_drift_features{level="major",model="churn"} 1.0' in text
-    assert 'model="advocacy"} 0' not in text
+    assert not [line for line in text.splitlines() if line.startswith("vouch_drift") and "advocacy" in line]
 
 
 def test_what_is_wrong_with_the_store_and_with_snapshots_is_told(tmp_path, store):
     store.trouble, store.refused = "it is away", ("bad one",)
+    (champion_folder(store.home, "churn") / "bundle" / "model.json").write_text("{}")
+    (champion_folder(store.home, "churn") / "bundle").touch()
+    (champion_folder(store.home, "advocacy") / "gate.json").write_text("[")
+    store._take_champions()
+    assert store.state()["champions"] == 2, "the one before scores on"
     text = Telemetry(store, now_us).text().decode()
     assert "vouch_store_up 0.0" in text
     assert "vouch_snapshots_refused 1.0" in text
+    assert "vouch_champions_refused 1.0" in text
     assert "bad one" not in text
     empty = Store(tmp_path / "empty")
     assert "vouch_ready 0.0" in Telemetry(empty, now_us).text().decode()
