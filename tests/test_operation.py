@@ -108,6 +108,15 @@ def send_everywhere(client: httpx.Client, planted: str) -> set[int]:
         statuses.add(client.get(path, params=query).status_code)
         statuses.add(client.get(f"{path}/{planted}").status_code)
         statuses.add(client.post(path, data={"key": planted, "next": planted}, headers=OURS).status_code)
+    ask = {"customer_id": planted, "ask_id": planted, "kind": "referral", "outcome": "accepted", "back": planted}
+    for path in ("/app/asks", "/app/outcomes"):
+        for form in (
+            ask,
+            {**ask, "customer_id": "c1"},
+            {**ask, "kind": planted, "outcome": planted},
+            {planted: planted},
+        ):
+            statuses.add(client.post(path, data=form, headers=OURS).status_code)
     for path in ("/livez", "/readyz", "/metrics", "/openapi.json", f"/{planted}", f"/app/models/{planted}/card"):
         statuses.add(client.get(path, params=query, headers={"cookie": f"{COOKIE}=planted"}).status_code)
     headers = {"authorization": f"Bearer {planted}".encode()}
