@@ -142,6 +142,8 @@ def _name_faults(names: list[str], rules: Rules) -> Iterator[str]:
         yield "line 1: no names of fields, or one twice"
     if rules.columns is not None and len(names) > rules.columns:
         yield f"line 1: {len(names):,} fields, more than {rules.columns:,}"
+    if rules.title_characters is not None and len(",".join(names)) > rules.title_characters:
+        yield f"line 1: more than {rules.title_characters:,} characters"
     for name in names:
         if not re.fullmatch(rules.name, name) or len(name) > rules.name_characters:
             yield f"line 1: {name!r} cannot be the name of a field"

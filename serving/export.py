@@ -31,7 +31,7 @@ from serving.cells import cell, check_file, plain_text, schema
 from serving.instants import folder_name, spoken
 from serving.published import batches, in_words
 from serving.snapshot import file_digest
-from serving.targets import FIELDS, RULES, Rules, Target
+from serving.targets import FIELDS, JOBS, RULES, Rules, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -60,6 +60,8 @@ class Exported:
     gone: int | None = None
     without_contact_consent: int = 0
     altered_ids: int = 0
+    alike_ids: int = 0
+    job: Mapping[str, str] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     listing: str = ""
 
@@ -77,12 +79,18 @@ class Exported:
 
     def warnings(self) -> list[str]:
         """What somebody should look at."""
-        if not self.altered_ids:
-            return []
-        return [
-            f"{self.altered_ids:,} customer ids look like formulas or hold control characters: as they are written, "
-            "they match no record of the CRM"
-        ]
+        found = []
+        if self.altered_ids:
+            found.append(
+                f"{self.altered_ids:,} customer ids look like formulas or hold control characters: as they are "
+                "written, they match no record of the CRM"
+            )
+        if self.alike_ids and self.target in (Target.SALESFORCE, Target.HUBSPOT):
+            found.append(
+                f"{self.alike_ids:,} customer ids differ from another by upper and lower case alone: the CRM must "
+                "take these as two values of its external id, or one overwrites the other"
+            )
+        return found
 
 
 def export(
@@ -103,7 +111,7 @@ def export(
         raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
     held = rules or RULES[target]
     since = None if earlier is None else spoken(earlier.as_of_us)
-    done = Exported(target, spoken(snapshot.as_of_us), snapshot.revision, since)
+    done = Exported(target, spoken(snapshot.as_of_us), snapshot.revision, since, job=JOBS.get(target))
     with _drafting(folder) as draft:
         chosen = _chosen(snapshot, earlier, held, done)
         write = _write_parquet if target is Target.PARQUET else _write_csv
@@ -136,8 +144,11 @@ def rows(snapshot: Snapshot) -> Iterator[Row]:
 def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: Rules, done: Exported) -> Iterator[Row]:
     """The rows to write, counted as they pass."""
     before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in rows(earlier)}
+    folded: set[str] = set()
     for row in rows(snapshot):
         done.customers += 1
+        done.alike_ids += (key := row["customer_id"].casefold()) in folded
+        folded.add(key)
         if before is not None and before.pop(row["customer_id"], None) == _mark(row, rules):
             done.unchanged += 1
             continue

@@ -2,12 +2,13 @@
 
 The rules are those that the makers of both CRMs publish (read November 2026):
 
-- Salesforce, Bulk API 2.0, "Prepare CSV Files" (api_asynch, datafiles_prepare_csv): UTF-8; first row names the fields;
-  line ends LF unless the job says otherwise; an empty cell is ignored, `#N/A` sets null; files of at most 100 MB, which
-  after conversion to base64 are the 150 MB of "Limits and Allocations" (api_bulk_v2, bulk_api_2_limits), where also
-  stand 32,000 characters a field, 5,000 fields and 400,000 characters a record. A text field that serves as external id
-  holds 255 characters. The name of a custom field has up to 40 characters before its `__c`, starts with a letter, and
-  has no underscore at its end nor two in a row.
+- Salesforce, Bulk API 2.0, "Prepare CSV Files" (api_asynch, datafiles_prepare_csv): UTF-8; first row names the fields,
+  in up to 32,000 characters; separator and line ends as the job says; an empty cell is ignored, `#N/A` sets null; files
+  of at most 100 MB, which after conversion to base64 are the 150 MB of "Limits and Allocations" (api_bulk_v2,
+  bulk_api_2_limits), where also stand 32,000 characters a field, 5,000 fields and 400,000 characters a record. A text
+  field that serves as external id holds 255 characters; whether `abc` and `ABC` are two is set where the field is made.
+  The name of a custom field has up to 40 characters before its `__c`, starts with a letter, and has no underscore at
+  its end nor two in a row.
 - HubSpot, "Set up import files" (knowledge.hubspot.com): UTF-8; one header row; fewer than 1,000 columns; at most
   512 MB and 1,048,576 rows a file. An internal name of a property is lower case and starts with a letter.
 - Formulas: OWASP "CSV Injection". A text that a spreadsheet would compute starts with an apostrophe here.
@@ -80,6 +81,7 @@ class Rules:
     columns: int | None = None
     text_characters: int = 32_000
     row_characters: int | None = None
+    title_characters: int | None = None
     name: str = r"[a-z][a-z0-9_]*"
     name_characters: int = 100
 
@@ -94,8 +96,20 @@ RULES: Mapping[Target, Rules] = {
         columns=5_000,
         text_characters=255,
         row_characters=400_000,
+        title_characters=32_000,
         name=r"[A-Za-z](?:_?[A-Za-z0-9])*__c",
         name_characters=40 + len("__c"),
     ),
     Target.HUBSPOT: Rules(file_bytes=512 * MB, file_rows=1_048_576, columns=999),
 }
+
+JOBS: Mapping[Target, Mapping[str, str]] = {
+    Target.SALESFORCE: {
+        "operation": "upsert",
+        "externalIdFieldName": FIELDS[0].salesforce,
+        "contentType": "CSV",
+        "columnDelimiter": "COMMA",
+        "lineEnding": "LF",
+    },
+}
+"""What the job that uploads a file must declare of it; which object it is about is the company's to say."""

@@ -58,6 +58,33 @@ def test_salesforce_sees_its_own_names_and_null(week, tmp_path):
     assert gone["Vouch_Churn_Probability__c"] == gone["Vouch_Churn_Reason__c"] == "#N/A"
 
 
+def test_the_list_of_files_says_what_the_job_that_uploads_them_declares(week, tmp_path):
+    for target in Target:
+        export(week, target, tmp_path)
+    told = json.loads((tmp_path / "vouch-salesforce-2026-11-16.json").read_text())
+    assert told["job"] == {
+        "operation": "upsert",
+        "externalIdFieldName": "External_Id__c",
+        "contentType": "CSV",
+        "columnDelimiter": "COMMA",
+        "lineEnding": "LF",
+    }
+    raw = (tmp_path / told["files"][0]["name"]).read_bytes()
+    assert raw.split(b"\n", 1)[0].split(b",")[0].decode() == told["job"]["externalIdFieldName"]
+    assert (raw.count(b"\n"), raw.count(b"\r")) == (len(WEEK) + 1, 0)
+    assert json.loads((tmp_path / "vouch-hubspot-2026-11-16.json").read_text())["job"] is None
+
+
+def test_ids_that_a_crm_may_take_for_one_are_told(tmp_path):
+    week = publish(
+        tmp_path / "home", people=[customer("AbC"), customer("STRASSE"), customer("abc"), customer("straße")]
+    )
+    done = export(week, Target.SALESFORCE, tmp_path)
+    assert (done.rows, done.alike_ids) == (4, 2)
+    assert "2 customer ids differ from another by upper and lower case alone" in done.warnings()[0]
+    assert export(week, Target.CSV, tmp_path).warnings() == []
+
+
 def test_hubspot_sees_lower_case_names_and_empty_cells(week, tmp_path):
     export(week, Target.HUBSPOT, tmp_path)
     rows = table(tmp_path / "vouch-hubspot-2026-11-16-001.csv")
@@ -243,6 +270,12 @@ def test_the_check_finds_a_damaged_or_foreign_parquet_file(week, tmp_path):
     assert check_file(Target.PARQUET, path) == ["the columns are others"]
     path.write_bytes(b"PAR1")
     assert "no sound Parquet file" in check_file(Target.PARQUET, path)[0]
+
+
+@pytest.mark.parametrize("limits", [{"title_characters": 100}, {"row_characters": 40}, {"name_characters": 12}])
+def test_every_limit_of_a_target_is_held(week, tmp_path, limits):
+    with pytest.raises(Refused, match="salesforce would not take the export: line"):
+        export(week, Target.SALESFORCE, tmp_path, rules=dataclasses.replace(RULES[Target.SALESFORCE], **limits))
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(week, tmp_path):
