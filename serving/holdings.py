@@ -33,7 +33,12 @@ HOLDINGS = (
     Holding("rollups", "customer-days summed up for vectors", "rebuilt", "as long as their rows are staged"),
     Holding("quarantine", "rows that broke the contract at the last reading", "rebuilt", "until the next reading"),
     Holding("scratch", "work of a run", "rebuilt", "until the run ends"),
-    Holding("serving", "the serving store, and what a service maps into memory", "store", "two weeks of customers"),
+    Holding(
+        "serving",
+        "the serving store, and what a service maps into memory",
+        "store",
+        "two weeks of customers, a quarter of where they stood",
+    ),
     Holding("recorded", "asks and overrides of the store as the batch reads them", "rebuilt", "until the next run"),
     Holding("runs", "what each run of the batch told", "scrubbed", "so many days: retention.toml"),
     Holding("logs", "log files", "scrubbed", "so many days: retention.toml"),

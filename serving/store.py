@@ -62,6 +62,8 @@ class Store:
         self._portfolio: Portfolio | None = None
         self._overrides: Mapping[str, Override] = {}
         self._metrics: dict[tuple[int, int], pa.Table] = {}
+        self.counted: dict[tuple[int, int], Any] = {}
+        """What was counted of earlier weeks, by snapshot and version: they do not change."""
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
         self.refused: tuple[str, ...] = ()
         """Why what is published on disk is not served."""

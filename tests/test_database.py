@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from hand_published import BEFORE, MONDAY, WEEK, customer, publish
 from sqlalchemy import insert, select, text
 
+from features.contract import DAY_US
 from features.errors import ConfigurationError, SnapshotError, StoreError
 from serving import mapped
 from serving import portfolio as portfolios
@@ -33,6 +34,7 @@ from serving.database.tables import (
     overrides,
     snapshots,
 )
+from serving.pages import weeks as trends
 from serving.portfolio import Portfolio
 from serving.store import Store
 
@@ -296,16 +298,48 @@ def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
     assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "movers", "vectors"}, "the store holds no more"
 
 
+def elsewhere(database: Database, tmp_path: Path) -> Store:
+    """A service on a host that has no snapshots of its own."""
+    store = Store(tmp_path / "elsewhere")
+    store.database.close()
+    store.database = database
+    store.refresh()
+    return store
+
+
 def test_a_customer_is_written_out_of_every_batch(database, tmp_path):
     publish(tmp_path, BEFORE)
     publish(tmp_path)
     weeks.bring(database, tmp_path, NOW)
     with database.writing("snapshots") as connection:
-        assert weeks.without_customer(connection, "c2") == 4
+        assert weeks.without_customer(connection, "c2") == 6, "scores, profile and state of two weeks"
         assert weeks.without_customer(connection, "nobody") == 0
     assert "c2" not in ids(database)
     assert len(ids(database)) == len(WEEK) - 1
     assert load(database).before.of("c2") is None
+    store = elsewhere(database, tmp_path)
+    assert trends.history(store, "c2") == []
+    assert [week.customers + week.left for week in trends.weeks(store)] == [len(WEEK) - 1] * 2
+
+
+def test_a_quarter_of_states_is_kept_and_told_where_no_snapshot_is_on_disk(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(weeks, "TOLD_WEEKS", 3)
+    instants = [MONDAY - back * 7 * DAY_US for back in range(5, -1, -1)]
+    for place, instant in enumerate(instants):
+        publish(tmp_path, instant, [customer("c1", 0.1 * place), customer("c2", None if place > 4 else 0.5)])
+        if place in {0, 3, 5}:  # the service was away in between
+            weeks.bring(database, tmp_path, NOW)
+    store = elsewhere(database, tmp_path)
+    found = trends.history(store, "c1")
+    assert [row["as_of"] for row in found] == ["2026-11-02", "2026-11-09", "2026-11-16"]
+    assert [row["churn_probability"] for row in found] == [0.1 * place for place in (3, 4, 5)]
+    assert trends.history(store, "nobody") == []
+    counted = trends.weeks(store)
+    assert [(week.as_of, week.customers, week.left) for week in counted] == [
+        ("2026-11-02", 2, 0), ("2026-11-09", 2, 0), ("2026-11-16", 1, 1)
+    ]  # fmt: skip
+    with database.reading() as connection:
+        assert len(weeks.weeks(connection)) == 6, "the metrics of all weeks stay, and each is what it was sealed with"
 
 
 def test_what_is_written_is_all_there_or_not_at_all(database):

@@ -19,14 +19,15 @@ from sqlalchemy import and_, delete, func, insert, select, update
 
 from features.errors import SnapshotError
 from serving import snapshot as disk
+from serving.columns import NAMED
 from serving.database.sealing import is_whole, seal, unsound
-from serving.database.tables import BATCHES_WITH_CUSTOMERS, batches, known_asks, snapshots
+from serving.database.tables import BATCHES_WITH_CUSTOMERS, STATES, batches, known_asks, snapshots
 from serving.instants import spoken
 from serving.published import batches as batches_on_disk
 from serving.published import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection, Row
@@ -38,6 +39,12 @@ METRICS = "metrics"
 MEND = "The service brings it again from the snapshots on disk, and so does the next `vouch score`."
 KEPT_WEEKS = 2
 """Weeks whose customers stay in the store: the one that is served, and the one that it is compared with."""
+TOLD_WEEKS = 13
+"""Weeks of which the store says where each customer stood: a quarter."""
+STATE_COLUMNS = (
+    "customer_id", "churn_status", "health_score", "health_band", "churn_band", "advocate_tier",
+    *(f"{model}_probability" for model in NAMED),
+)  # fmt: skip
 ASK_COLUMNS = ("ask_id", "kind", "asked_us", "outcome", "outcome_us")
 
 
@@ -55,7 +62,8 @@ class Week:
 def bring(database: Database, home: Path, now_us: int) -> list[str]:
     """Load what is published on disk and newer than what the store holds; return what was refused, and why.
 
-    Earlier weeks that the store does not know come with their metrics alone.
+    Earlier weeks that the store does not know come with their metrics, and those of a quarter with where each
+    customer stood.
     """
     instants = disk.published(home)
     if not instants or not _missing(database, home, instants):
@@ -63,9 +71,10 @@ def bring(database: Database, home: Path, now_us: int) -> list[str]:
     refused = []
     with database.alone("weeks"):
         for as_of_us in _missing(database, home, instants):
-            is_recent = as_of_us in instants[-KEPT_WEEKS:]
+            is_recent, is_told = as_of_us in instants[-KEPT_WEEKS:], as_of_us in instants[-TOLD_WEEKS:]
+            read = None if is_recent else [METRICS, "scores"] if is_told else [METRICS]
             try:
-                _load(database, disk.read_snapshot(home, as_of_us, None if is_recent else [METRICS]), is_recent, now_us)
+                _load(database, disk.read_snapshot(home, as_of_us, read), is_recent, is_told, now_us)
             except SnapshotError as error:
                 refused.append(str(error))
         _thin(database)
@@ -91,7 +100,7 @@ def _revision_on_disk(home: Path, as_of_us: int) -> float:
     return max((number for number, path in disk.revisions(folder.parent).items() if path == folder), default=math.inf)
 
 
-def _load(database: Database, found: Snapshot, with_customers: bool, now_us: int) -> None:
+def _load(database: Database, found: Snapshot, with_customers: bool, with_states: bool, now_us: int) -> None:
     """Write one week, unseen; then show it."""
     row = {
         "as_of_us": found.as_of_us,
@@ -106,9 +115,11 @@ def _load(database: Database, found: Snapshot, with_customers: bool, now_us: int
         connection.execute(delete(snapshots).where(~snapshots.c.is_whole))  # of loads that were killed
         snapshot_id = connection.execute(insert(snapshots).values(row).returning(snapshots.c.snapshot_id)).scalar_one()
     there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in found.manifest["files"]]
-    names = (*there, METRICS) if with_customers else (METRICS,)
-    for name in names:
-        for place, table in enumerate(_checked(found, name)):
+    parts = [(name, name, columns_of(found, name)) for name in [*(there if with_customers else []), METRICS]]
+    if with_states and "scores" in there:
+        parts.append((STATES, "scores", list(STATE_COLUMNS)))
+    for name, source, columns in parts:
+        for place, table in enumerate(_checked(found, source, columns)):
             with database.writing() as connection:
                 connection.execute(insert(batches).values(_batch(snapshot_id, name, place, table)))
                 if name == "customers" and (asks := _asks(snapshot_id, table)):
@@ -118,9 +129,8 @@ def _load(database: Database, found: Snapshot, with_customers: bool, now_us: int
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id == snapshot_id).values(is_whole=True))
 
 
-def _checked(found: Snapshot, name: str) -> Iterator[pa.Table]:
+def _checked(found: Snapshot, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The batches of a table; raises SnapshotError where they are not what the manifest and the order promise."""
-    columns = columns_of(found, name)
     rows, last = 0, ""
     for table in batches_on_disk(found, name, columns):
         if name in BATCHES_WITH_CUSTOMERS:
@@ -136,7 +146,7 @@ def _checked(found: Snapshot, name: str) -> Iterator[pa.Table]:
 
 def _batch(snapshot_id: int, name: str, place: int, table: pa.Table) -> dict[str, Any]:
     body = packed(table)
-    ids = table["customer_id"] if name in BATCHES_WITH_CUSTOMERS and len(table) else None
+    ids = table["customer_id"] if "customer_id" in table.schema.names and len(table) else None
     return {
         "snapshot_id": snapshot_id,
         "name": name,
@@ -166,7 +176,7 @@ def _asks(snapshot_id: int, table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _thin(database: Database) -> None:
-    """Keep the newest revision of each instant, and the customers of the newest instants alone."""
+    """Keep the newest revision of each instant, and what is told of customers for the newest instants alone."""
     with database.writing() as connection:
         whole = list(connection.execute(_whole().order_by(snapshots.c.as_of_us.desc(), snapshots.c.revision.desc())))
         newest = {row.as_of_us: row for row in reversed(whole)}
@@ -178,7 +188,11 @@ def _thin(database: Database) -> None:
         of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_(BATCHES_WITH_CUSTOMERS))
         connection.execute(delete(batches).where(of_customers))
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(old)).values(has_customers=False))
-        for snapshot_id in old:
+        told = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-TOLD_WEEKS:]]
+        of_states = and_(batches.c.name == STATES, batches.c.snapshot_id.not_in(told))
+        untold = set(connection.execute(select(batches.c.snapshot_id).where(of_states)).scalars())
+        connection.execute(delete(batches).where(of_states))
+        for snapshot_id in {*old, *untold}:
             seal(connection, snapshot_id)
 
 
@@ -218,6 +232,33 @@ def read(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.Rec
         row = connection.execute(select(batches.c.digest, batches.c.body).where(of_table, batches.c.place == place))
         table = _unpacked(*row.one(), name)
         yield from table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+
+
+def states(connection: Connection, week: Week) -> pa.Table | None:
+    """Return where each customer stood in a week, None where the store no longer knows."""
+    found = list(read(connection, week.snapshot_id, STATES))
+    return pa.Table.from_batches(found) if found else None
+
+
+def states_of(connection: Connection, told: Sequence[Week], customer_id: str) -> list[dict[str, Any]]:
+    """Return where one customer stood, week by week as the weeks are given; only weeks that know of it."""
+    of_weeks = and_(batches.c.name == STATES, batches.c.snapshot_id.in_([week.snapshot_id for week in told]))
+    ends = select(batches.c.snapshot_id, batches.c.place, batches.c.first_customer, batches.c.last_customer)
+    places = {
+        row.snapshot_id: row.place
+        for row in connection.execute(ends.where(of_weeks, batches.c.first_customer.is_not(None)))
+        if row.first_customer <= customer_id <= row.last_customer  # here: databases order texts in their own ways
+    }
+    found = []
+    for week in told:
+        if week.snapshot_id not in places:
+            continue
+        at = and_(of_weeks, batches.c.snapshot_id == week.snapshot_id, batches.c.place == places[week.snapshot_id])
+        row = connection.execute(select(batches.c.digest, batches.c.body).where(at)).one()
+        table = _unpacked(*row, STATES)
+        kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
+        found += [{"as_of": spoken(week.as_of_us), **one} for one in kept.to_pylist()]
+    return found
 
 
 def packed(table: pa.Table) -> bytes:

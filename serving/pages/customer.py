@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 from serving import answers
 from serving.columns import EXTRA, MODELS, NO_MODEL
 from serving.pages import drawing
-from serving.pages.overview import served_us
 from serving.pages.weeks import history
 from serving.schemas import CustomerGet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from serving.pages.drawing import Trend
     from serving.store import Store
@@ -49,10 +47,10 @@ class Profile:
     trends: Mapping[str, Trend | None]
 
 
-def profile(store: Store, home: Path, customer_id: str) -> Profile:
+def profile(store: Store, customer_id: str) -> Profile:
     """Return one customer; raises the problems `unknown_customer` and `no_snapshot`."""
     answer = answers.get_customer(store, CustomerGet(customer_id=customer_id))
-    weeks = history(home, customer_id, served_us(store))
+    weeks = history(store, customer_id)
     return Profile(
         answer=answer,
         reasons={model: bars(answer[f"{model}_reasons"] or []) for model in MODELS},

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving import answers
-from serving.instants import parse_instant
 from serving.pages import drawing
 from serving.pages.weeks import SHOWN, weeks
 from serving.schemas import MetricsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from serving.pages.drawing import Bars, Point, Trend, Whisker
     from serving.pages.weeks import Week
@@ -78,10 +76,10 @@ class Overview:
         return self.weeks[-2] if len(self.weeks) > 1 else None
 
 
-def overview(store: Store, home: Path) -> Overview:
+def overview(store: Store) -> Overview:
     """Return the portfolio of the snapshot that is served; raises the problem `no_snapshot` where there is none."""
     portfolio = store.portfolio
-    found = weeks(home, served_us(store))
+    found = weeks(store)
     known = series_of(store, [*HEADLINES, *FRIENDS])
     counts = binned(portfolio.candidates["churn_probability"].to_numpy())
     return Overview(
@@ -92,11 +90,6 @@ def overview(store: Store, home: Path) -> Overview:
         risk_counts=counts,
         stacks={name: drawing.stacks([week.of(name) for week in found]) for name in ("health_band", "churn_band")},
     )
-
-
-def served_us(store: Store) -> int:
-    """The instant of the snapshot that is served."""
-    return parse_instant(store.portfolio.freshness(0)["as_of"])
 
 
 def binned(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:

@@ -176,7 +176,7 @@ class Pages:
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
-        return self._page(request, "portfolio", found=overview(self._store, self._home))
+        return self._page(request, "portfolio", found=overview(self._store))
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
@@ -195,7 +195,7 @@ class Pages:
         customer_id = request.query_params.get("id", "").strip()
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        found = profile(self._store, self._home, customer_id)
+        found = profile(self._store, customer_id)
         self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=found)
 
