@@ -20,11 +20,13 @@ import pandas as pd
 import psutil
 import pytest
 from hand_company import REGIONS, SEGMENTS, customer_id, write_company
-from hand_made import write_champions
+from hand_made import TARGETS, write_champion
 from running_service import is_up, serving, wait_for
 from sqlalchemy import select
 
 from features.contract import ACT_KINDS, DAY_US
+from models.champions import install, promotion
+from models.predictor import champion_folder
 from serving.advocates import candidates
 from serving.database.connection import Database
 from serving.database.tables import asks
@@ -70,8 +72,12 @@ class Load:
     """One client of many connections, and what it has seen."""
 
     home: Path
-    http: aiohttp.ClientSession
-    vectors: list[tuple[dict[str, Any], list[float]]]
+    http: aiohttp.ClientSession | None
+    """None before there is a service."""
+    vectors: pd.DataFrame
+    """What is sent to be scored."""
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    """What each model says of the vectors, by its hash."""
     weeks: dict[str, Week] = field(default_factory=dict)
     newest: str = ""
     seen: Counter[str] = field(default_factory=Counter)
@@ -87,8 +93,17 @@ class Load:
 
     def publish(self, number: int) -> None:
         as_of_us = FIRST + number * WEEK_US
+        self.promote("churn", -3.0 - number / 20)
         write_company(self.home, self.customers, as_of_us, seed=number)
         self.weeks[spoken(as_of_us)] = Week(self.home, as_of_us)
+
+    def promote(self, name: str, base: float) -> None:
+        """Another champion, put where promotion puts it."""
+        place = self.home.parent / "made" / f"{name} {base}"
+        predictor = write_champion(place, name, base)
+        self.scores[predictor.content_hash] = predictor.score(self.vectors).probability
+        with promotion(self.home, name) as folder:
+            install(folder, champion_folder(place, name) / "bundle", "", predictor.content_hash, isolate=False)
 
     async def post(self, path: str, body: dict[str, Any], *also: int) -> tuple[int, dict[str, Any]]:
         for _ in range(600):
@@ -159,10 +174,14 @@ class Load:
         assert [row["value"] for row in told["metrics"]] == [self.week_of(told, newest).metric]
 
     async def score(self) -> None:
-        vector, wanted = self.random.choice(self.vectors)
+        row = self.random.randrange(len(self.vectors))
+        vector = {"features": self.vectors.iloc[row].to_dict()}
         _, told = await self.post("/v1/score", {"vectors": [vector], "reasons": self.random.random() < 0.5})
-        found = [told["scores"][0][f"{model}_probability"] for model in ("churn", "advocacy")]
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+        for model, used in told["models"].items():
+            assert told["scores"][0][f"{model}_model"] == used
+            found, wanted = told["scores"][0][f"{model}_probability"], self.scores[used][row]
+            assert found == pytest.approx(wanted, rel=1e-12), "an answer is of exactly one champion, and says of which"
+            self.seen[used] += 1
 
     async def ask(self) -> None:
         number = next(self.numbers)
@@ -254,15 +273,12 @@ def resident(pid: int) -> float:
     return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)]) / 2**20
 
 
-def vectors_with_scores(home: Path) -> list[tuple[dict[str, Any], list[float]]]:
-    """Vectors as requests hold them, and what both champions say of them."""
-    predictors = write_champions(home)
+def vectors() -> pd.DataFrame:
+    """Vectors of customers who are with the company."""
     draw = np.random.default_rng(3)
-    names = sorted({name for predictor in predictors.values() for name in predictor.names})
+    names = sorted({name for _, _, weights in TARGETS.values() for name in weights})
     frame = pd.DataFrame({name: draw.integers(0, 11, 50).astype(float) for name in names})
-    frame = frame.assign(is_subscribed=1.0, is_leaving=0.0, tenure_days=400.0)
-    scored = np.column_stack([predictors[name].score(frame).probability for name in ("churn", "advocacy")])
-    return [({"features": row}, of.tolist()) for row, of in zip(frame.to_dict("records"), scored, strict=True)]
+    return frame.assign(is_subscribed=1.0, is_leaving=0.0, tenure_days=400.0)
 
 
 def run(
@@ -270,27 +286,30 @@ def run(
 ) -> list[float]:
     """Put a service under load; return its memory over time. `a_second` None: half of what it can take."""
     home, memory = tmp_path / "home", []
-    vectors = vectors_with_scores(home)
+    home.mkdir()
     (home / "policy.toml").write_text("[limits]\nrequests_per_minute = 1000000000\n")
 
     async def all_of_it(address: str, pid: int) -> Load:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         async with aiohttp.ClientSession(address, connector=connector) as http:
-            load = Load(home, http, vectors, customers=customers, is_patient=kills)
+            load = Load(home, http, sent, scores, customers=customers, is_patient=kills)
             load.weeks = {spoken(FIRST): first}
             rate = a_second or await saturated(load, 10) / 2
             await steady(load, rate, seconds, every, memory, pid)
             print(f"{rate:,.0f} requests a second for {seconds:,.0f} s: {dict(load.seen)}")
             return load
 
-    write_company(home, customers, FIRST)
-    first = Week(home, FIRST)
+    before = Load(home, None, sent := vectors(), customers=customers)
+    for name, (_, base, _) in TARGETS.items():
+        before.promote(name, base)
+    before.publish(0)
+    scores, first = before.scores, before.weeks[spoken(FIRST)]
     with serving(home, tmp_path / "log") as (process, client):
         load = asyncio.run(all_of_it(str(client.base_url), process.pid))
         wait_for(lambda: is_up(client), 30)
         assert client.get("/readyz").json()["as_of"] == max(load.weeks), "the newest week is served at the end"
     assert set(SHARES) <= set(load.seen), "each kind of request has come"
-    assert set(load.weeks) <= set(load.seen), "each week was told of"
+    assert set(load.weeks) | set(load.scores) <= set(load.seen), "each week and each champion was told of"
     check_recorded(home, load)
     assert "Traceback" not in (tmp_path / "log").read_text()
     return memory
