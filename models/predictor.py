@@ -266,7 +266,9 @@ def _try_in_child(folder: Path) -> None:
     )
     command = [sys.executable, "-P", "-c", code, root, str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=CHILD_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise BundleError(f"The model bundle {folder} took over {CHILD_SECONDS} s to load; it is not used") from error
     if done.returncode:

@@ -280,7 +280,7 @@ class Report:
     """Stands for what training found."""
 
     def __init__(self, model: str, passed: bool, is_applicable: bool = True) -> None:
-        self.model, self.passed, self.is_applicable = model, passed, is_applicable
+        self.model, self.passed, self.is_refused = model, passed, is_applicable and not passed
 
     def text(self) -> str:
         return f"{self.model}: as text"
@@ -298,7 +298,7 @@ def test_train_exits_with_four_where_the_gate_refuses_a_model_that_could_be_fitt
 ):
     seen = []
 
-    def fit(project, name, as_of_us, now_us, **_):
+    def fit(project, name, as_of_us, now_us, *_):
         seen.append((name, as_of_us, now_us))
         return [Report("churn", passed), Report("advocacy", False, is_applicable=False)]
 
