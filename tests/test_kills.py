@@ -16,6 +16,8 @@ from faults import BEFORE, MONDAY, NOW, copied, forked, handed_over, killed, mom
 from models.champions import history
 from models.predictor import load_champion
 from serving import snapshot
+from serving.database.connection import Database
+from serving.database.weeks import read, weeks
 from serving.instants import parse_instant
 
 pytestmark = pytest.mark.nightly
@@ -54,9 +56,24 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         assert not list((home / "snapshots").glob("*/draft-*"))
         assert not list((home / "scratch").glob("*")) if (home / "scratch").exists() else True
         assert not list((home / "staged").glob(".building-*")), "what a killed run was staging is swept"
+        assert stored(home) == {parse_instant(BEFORE): 1, parse_instant(MONDAY): 1}
         shutil.rmtree(home)
     print(f"\n{SCORE_KILLS} kills over {longest_s:.1f} s: {dict(seen)}")
     assert seen["killed at work"] == SCORE_KILLS
+
+
+def stored(home) -> dict[int, int]:
+    """The weeks that services read from the store, and their revisions; each batch of them is opened."""
+    database = Database(home)
+    try:
+        with database.reading() as connection:
+            held = weeks(connection, with_customers=True)
+            for week in held:
+                for name in ("scores", "customers", "metrics"):
+                    assert list(read(connection, week.snapshot_id, name))
+        return {week.as_of_us: week.revision for week in held}
+    finally:
+        database.close()
 
 
 def runs(home) -> int:
