@@ -12,13 +12,16 @@ from hand_published import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WE
 
 from features.errors import SnapshotError, UsageError
 from serving import cli
+from serving.advocates import Filters
 from serving.askable import askable_now
 from serving.database.audit import entries
 from serving.database.connection import Database
 from serving.instants import DAY_US, parse_instant, spoken
 from serving.published import week_before
 from serving.rendering import TEXT_WIDTH, as_page, as_text, write_whole
+from serving.report import TOP
 from serving.report import figures as figures_of
+from serving.store import Store, now_us
 
 NOW = parse_instant("2026-11-16T06:00:00Z")
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -237,6 +240,22 @@ def test_who_was_asked_lately_is_not_listed_and_comes_back_when_the_rest_is_over
     (tmp_path / "policy.toml").write_text("[caps]\nrest_days_after_refusal = 30\n")
     assert [who.customer_id for who in figures(week).candidates] == ["c2", "c3", "c4"], "the company's own policy"
     assert f"could be asked at\n{spoken(NOW)}" in as_page(figures(week))
+
+
+def test_places_that_are_given_at_random_are_those_of_the_service(tmp_path):
+    people = [
+        customer(f"c{n:02}", 0.1, n / 100, asks=[asked(3, ask_id=f"a{n}")] if n % 7 == 0 else None) for n in range(40)
+    ]
+    week = publish(tmp_path, people=people)
+    (tmp_path / "policy.toml").write_text("[exploration]\nshare = 0.5\n")
+    store = Store(tmp_path)
+    store.refresh()
+    places = store.portfolio.ranked.page(Filters(), TOP, resting=(None, store.portfolio.asking.left)).places
+    listed = [store.portfolio.ranked.customer_id(int(place)) for place in places]
+    found = figures(week, None, now_us())
+    assert [who.customer_id for who in found.candidates] == listed
+    assert listed != sorted(listed, reverse=True), "somebody was drawn"
+    store.stop()
 
 
 def test_the_week_before_is_a_week_before_where_there_is_one(tmp_path):

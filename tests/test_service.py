@@ -28,12 +28,15 @@ from features.vectors import vectors
 from serving import snapshot
 from serving.advocates import EXCLUSIONS
 from serving.app import DOORS, open_site
+from serving.askable import askable_now
 from serving.commands.serve import SETTINGS
 from serving.instants import parse_instant, spoken
 from serving.live import block_of
 from serving.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
+from serving.published import week_before
+from serving.report import REASONS, SCALES, TOP, figures
 from serving.schemas import Vector
-from serving.store import Store
+from serving.store import Store, now_us
 from serving.weekly import score_weeks
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
@@ -570,3 +573,86 @@ def test_a_running_server_takes_a_new_snapshot_and_leaves_nobody_behind(copied, 
         wait_for(lambda: ask(client, "/v1/customers/at_risk")["revision"] == 2, 10)
         os.kill(process.pid, signal.SIGKILL)
         wait_for(lambda: not is_up(client), 10)
+
+
+# --- the report tells the same -------------------------------------------------------------------------------------
+
+
+def reported(home):
+    """The figures of a report that is written now."""
+    newest = snapshot.read_snapshot(home)
+    return figures(newest, askable_now(home, None, newest, now_us()), week_before(home, newest.as_of_us))
+
+
+def assert_same_people(found, listed, total, rows):
+    assert (total, len(listed)) == (found["total"], len(rows))
+    assert rows, "a test of nothing"
+    for person, row in zip(listed, rows, strict=True):
+        assert (person.rank, person.customer_id) == (row["rank"], row["customer_id"])
+        assert (person.value, person.segment) == (row["value"], row["segment"])
+        for told, reason in zip(person.reasons, row["reasons"][:REASONS], strict=True):
+            assert told == f"{'raises' if reason['contribution'] > 0 else 'lowers'} it: {reason['words']}"
+
+
+def test_candidates_of_the_report_are_those_of_the_service(project, client):
+    """Consents, health, churn, tickets, caps, quotas, and asks of this minute."""
+    seen = []
+    for _ in range(3):
+        told, found = reported(project.home), ask(client, "/v1/advocates/search", limit=TOP)
+        assert_same_people(found, told.candidates, told.candidates_total, found["candidates"])
+        for person, row in zip(told.candidates, found["candidates"], strict=True):
+            assert person.probability == row["advocacy_probability"]
+            assert person.score == row["advocacy_score"]
+            assert person.staying == (None if (p := row["churn_probability"]) is None else 1 - p)
+            assert (person.tier, person.ask_for) == (row["advocate_tier"], row["ask_for"]["kind"])
+        first = found["candidates"][0]
+        seen.append((found["total"], first["customer_id"]))
+        asked = {"ask_id": f"ask-{first['customer_id']}", "kind": first["ask_for"]["kind"]}
+        ask(client, "/v1/asks/record", customer_id=first["customer_id"], **asked)
+        assert first["customer_id"] not in [person.customer_id for person in reported(project.home).candidates]
+    assert len(dict(seen)) == len(seen), "each ask took somebody off the list"
+    hidden = ask(client, "/v1/advocates/search", limit=200, include_ineligible=True)["candidates"]
+    why = {row["exclusion"] for row in hidden} - {None}
+    assert {"open_ask"} < why <= EXCLUSIONS.keys()
+
+
+def test_those_at_risk_are_those_of_the_service(project, client):
+    told, found = reported(project.home), ask(client, "/v1/customers/at_risk", limit=TOP)
+    assert_same_people(found, told.at_risk, told.at_risk_total, found["customers"])
+    for person, row in zip(told.at_risk, found["customers"], strict=True):
+        assert (person.probability, person.band, person.mrr) == (
+            row["churn_probability"],
+            row["churn_band"],
+            row["mrr"],
+        )
+
+
+def test_every_metric_is_that_of_the_service(project, client):
+    told = reported(project.home)
+    rows = {row["metric_id"]: row for row in ask(client, "/v1/metrics/query")["metrics"]}
+    assert {row["metric_id"] for row in (*told.metrics, *told.withheld)} == rows.keys()
+    for row in (*told.metrics, *told.withheld):
+        wanted = rows[row["metric_id"]]
+        assert {name: value for name, value in row.items() if name not in ("as_of", "name")} == {
+            name: value for name, value in wanted.items() if name != "as_of"
+        }
+
+
+def test_counts_and_movers_are_those_of_the_service(project, client):
+    told = reported(project.home)
+    whole = ask(client, "/v1/advocates/search", limit=1, include_ineligible=True)
+    assert (told.customers, told.as_of, told.revision) == (whole["total"], whole["as_of"], whole["revision"])
+    for group in told.portfolio["advocate_tier"]:
+        of_tier = ask(client, "/v1/advocates/search", limit=1, include_ineligible=True, tier=[group.value])
+        assert of_tier["total"] == group.count
+    bands = {group.value: group.count for group in told.portfolio["churn_band"]}
+    for band in SCALES["churn_band"][1]:
+        assert ask(client, "/v1/customers/at_risk", limit=1, band=[band])["total"] == bands.get(band, 0)
+    people = [person for of in told.movers.values() for person in of]
+    assert people, "a test of nothing"
+    for title, of in told.movers.items():
+        model = "advocacy" if title in ("New advocates", "More likely to speak up") else "churn"
+        for person in of:
+            found = ask(client, "/v1/customers/get", customer_id=person.customer_id)
+            assert person.after == found[f"{model}_probability"], title
+            assert person.before == found["previous"][f"{model}_probability"], title
