@@ -14,7 +14,7 @@ from features.errors import UsageError
 from serving.advocates import Filters, at_risk
 from serving.askable import Askable, searchable
 from serving.columns import MODELS
-from serving.instants import spoken
+from serving.instants import SECOND_US, spoken
 from serving.listing import Ranked
 from serving.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from serving.published import in_words, reasons_of, visible
@@ -176,7 +176,7 @@ def figures(snapshot: Snapshot, found: Askable, earlier: Snapshot | None = None)
     return Figures(
         as_of=spoken(snapshot.as_of_us),
         revision=snapshot.revision,
-        asked_as_of=spoken(found.asking.now_us),
+        asked_as_of=spoken(found.asking.now_us // SECOND_US * SECOND_US),
         manifest=snapshot.manifest,
         customers=len(states),
         portfolio={column: _groups(states, before, column) for column in SCALES},

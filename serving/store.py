@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from serving.database.keys import Key
     from serving.database.overrides import Override
 
@@ -97,13 +99,27 @@ class Store:
         newest = self.portfolio
         if number == 1:
             return [newest.metrics]
-        with self.database.reading() as connection:
-            known = [week for week in weeks.weeks(connection) if week.as_of_us < newest.week.as_of_us]
-            for week in known[1 - number :]:
-                if (week.snapshot_id, week.version) not in self._metrics:
-                    found = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
-                    self._metrics[week.snapshot_id, week.version] = found
-        return [*(self._metrics[week.snapshot_id, week.version] for week in known[1 - number :]), newest.metrics]
+        try:
+            with self.database.reading() as connection:
+                return [*self._earlier_metrics(connection, newest.week, number - 1), newest.metrics]
+        except SnapshotError as error:
+            self._put_right(error)
+            raise StoreError(str(error)) from error
+
+    def _earlier_metrics(self, connection: Connection, newest: weeks.Week, number: int) -> list[pa.Table]:
+        """Metrics of so many weeks before one, each read once."""
+        known = [week for week in weeks.weeks(connection) if week.as_of_us < newest.as_of_us][-number:]
+        for week in known:
+            if (week.snapshot_id, week.version) not in self._metrics:
+                found = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+                self._metrics[week.snapshot_id, week.version] = found
+        return [self._metrics[week.snapshot_id, week.version] for week in known]
+
+    def _put_right(self, error: SnapshotError) -> None:
+        """Let go of weeks that are damaged in the store: the next look brings them again from the disk."""
+        _log.warning("the store is damaged: %s", error)
+        if drop_damaged(self.database):
+            self._on_disk = None
 
     def state(self) -> dict[str, Any]:
         """How the store and the champions do, as `/readyz` tells everybody: no names, no places."""
@@ -187,9 +203,7 @@ class Store:
             found = load(self.database, self.policy, now_us())
         except SnapshotError as error:
             self.refused = (*self.refused, str(error))
-            _log.warning("the snapshot is not taken: %s", error)
-            if drop_damaged(self.database):
-                self._on_disk = None  # brought again at the next look
+            self._put_right(error)
             return
         if found is not None:
             self._take_asks(found)

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from hand_published import BEFORE, MONDAY, WEEK, customer, publish
+from hand_published import BEFORE, METRICS, MONDAY, WEEK, customer, publish
 from sqlalchemy import insert, select, text
 
 from features.contract import DAY_US
@@ -262,6 +262,20 @@ def test_a_service_brings_again_what_is_damaged_in_the_store(url, tmp_path):
     assert "damaged" in store.refused[0]
     store.refresh()
     assert (len(store.portfolio.scores), store.refused) == (len(WEEK), ())
+    store.database.close()
+
+
+def test_an_earlier_week_that_is_damaged_costs_one_answer(url, tmp_path):
+    publish(tmp_path, BEFORE)
+    publish(tmp_path)
+    store = Store(tmp_path, url)
+    store.refresh()
+    with store.database.writing() as connection:
+        connection.execute(snapshots.update().where(snapshots.c.as_of_us == BEFORE).values(manifest="{}"))
+    with pytest.raises(StoreError, match="damaged"):
+        store.metrics_of_weeks(2)
+    store.refresh()
+    assert [len(table) for table in store.metrics_of_weeks(2)] == [len(METRICS)] * 2
     store.database.close()
 
 
