@@ -3,6 +3,7 @@
 VouchError
 ├── UsageError            the command or the request is wrong                      exit 2
 ├── DataError             a table, file, column or value is not what the contract says   exit 1
+│   ├── Damaged               a file that vouch has written is not as it was written
 │   ├── SourceUnreadable      a file or relation that cannot be read or decoded
 │   ├── MissingTable          a required table is absent
 │   ├── MissingColumn         a required column is absent
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 def did_you_mean(wanted: str, there: Iterable[str]) -> str:
@@ -54,6 +56,16 @@ class DataError(VouchError):
     """A company's data is not what the contract says."""
 
     code = "data"
+
+
+class Damaged(DataError):
+    """A file that vouch has written is not as it was written."""
+
+    code = "damaged"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged. Delete the folder {path.parent}, and run again.")
+        self.path = path
 
 
 class SourceUnreadable(DataError):

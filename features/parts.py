@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from features.contract import CONTRACT_VERSION, DAY_US
 from features.engine import OWN
+from features.errors import Damaged
 from features.intake import FORM
 from features.language import LEXICON_VERSION
 from features.quarantine import staged_columns
 from features.reading import literal, quoted
 from features.report import warnings
-from features.sealing import as_written, damaged, file_digest, flush, sealed
+from features.sealing import as_written, file_digest, flush, sealed
 from features.staging import (
     ADDED,
     REFERRED,
@@ -277,12 +278,17 @@ class _Versions:
         self.out = bench.folder / f"{table.name}.parquet"
         self.content = [*staged_columns(table), *ADDED]
         self.derived = ["day", *(["polarity"] if table.name in TEXTS else [])]
-        self.before, self.held, self.tied = self._predecessor()
+        self.before, self.held, self.tied, self.told = self._predecessor()
+        self.seen: dict[tuple[int, int], str] = {}
+        """Digests of files that were looked at; most stand in several folders, and are one on disk."""
 
-    def _predecessor(self) -> tuple[Path | None, int, int]:
-        """The staged folder that holds most of these parts, in their order, and no others; how many, and its ties."""
+    def _predecessor(self) -> tuple[Path | None, int, int, Mapping[str, Any]]:
+        """The staged folder that holds most of these parts, in their order, and no others.
+
+        Also how many, its ties, and what its manifest says of its files.
+        """
         names = [part.name for part in self.kept]
-        best: tuple[Path | None, int, int] = (None, 0, 0)
+        best: tuple[Path | None, int, int, Mapping[str, Any]] = (None, 0, 0, {})
         for path in sorted(self.bench.published.glob("[!.]*/manifest.json")):
             manifest, report = as_written(path, FORM), as_written(path.with_name("report.json"), FORM)
             if manifest is None or report is None:
@@ -291,7 +297,7 @@ class _Versions:
             is_longer = len(held) > best[1] and names[: len(held)] == held
             if is_longer and all((path.parent / self.out.name / name).exists() for name, *_ in self._files(len(held))):
                 reasons = report["tables"][self.table.name]["reasons"]
-                best = (path.parent, len(held), reasons.get("tied_versions", 0))
+                best = (path.parent, len(held), reasons.get("tied_versions", 0), manifest["files"])
         return best
 
     def _files(self, end: int | None = None, start: int = 0) -> Iterator[tuple[str, int, str, Path]]:
@@ -303,22 +309,38 @@ class _Versions:
     def write(self) -> dict[str, dict[str, Any]]:
         """Write or link every file; return its digest, and when all its rows were known and past, by name."""
         self.out.mkdir()
+        sources = {name: self._source(name, number, week, read) for name, number, week, read in self._files()}
         touched = self._ordered() if self.table.key else set()
         files = {}
-        for name, number, week, read in self._files():
-            is_held = self.before is not None and number < self.held
-            there = self.before / self.out.name / name if self.before is not None and is_held else read
+        for name, number, week, _ in self._files():
+            there, digest = sources[name]
             if name in touched:
-                self._rewrite(name, there if is_held else None, read)
+                self._rewrite(name, there)
+                digest = file_digest(self.out / name)
             else:
                 _link(there, self.out / name)
-            digest = file_digest(self.out / name)
-            if there == read and name not in touched and digest != self.kept[number].facts["files"][week]:
-                raise damaged(read)
             from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
             until_us = self.kept[number].facts["weeks"][week]
             files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
         return files
+
+    def _source(self, name: str, number: int, week: str, read: Path) -> tuple[Path, str]:
+        """What a file is made from, and its digest; raises Damaged where that, or what was read, is not as it was."""
+        wanted = self.kept[number].facts["files"][week]
+        self._compare(read, wanted)
+        if self.before is None or number >= self.held:
+            return read, wanted
+        there, wanted = self.before / self.out.name / name, self.told[f"{self.out.name}/{name}"]["digest"]
+        self._compare(there, wanted)
+        return there, wanted
+
+    def _compare(self, path: Path, wanted: str) -> None:
+        found = path.stat()
+        identity = (found.st_dev, found.st_ino)
+        if identity not in self.seen:
+            self.seen[identity] = file_digest(path)
+        if self.seen[identity] != wanted:
+            raise Damaged(path)
 
     def _ordered(self) -> set[str]:
         """Put the versions of keys that are repeated by new parts in order; return the files that hold any of them."""
@@ -361,13 +383,11 @@ class _Versions:
         )
         return int(found)
 
-    def _rewrite(self, name: str, before: Path | None, read: Path) -> None:
+    def _rewrite(self, name: str, before: Path) -> None:
         """Write a file anew: what other keys held before, and the versions that belong here."""
         key = quoted(self.table.key or "")
         content = ", ".join(map(quoted, [*self.content, "superseded_us", *self.derived]))
-        others = (
-            f"SELECT {content} FROM {_rows([before or read])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
-        )
+        others = f"SELECT {content} FROM {_rows([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
         versions = f"SELECT {content} FROM {OWN}.versions WHERE file = {literal(name)}"
         rows = f"SELECT * FROM ({others} UNION ALL {versions}) formed ORDER BY {row_order(self.table, 'formed')}"
         _copy(self.bench, rows, self.out / name)

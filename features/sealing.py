@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from features.errors import DataError
+from features.errors import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,14 +23,14 @@ def sealed(content: Mapping[str, Any]) -> str:
 
 
 def unsealed(path: Path) -> dict[str, Any]:
-    """What `sealed` wrote; raises DataError where a byte is not as it was written."""
+    """What `sealed` wrote; raises Damaged where a byte is not as it was written."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         digest = content.pop("digest", None)
     except (ValueError, AttributeError, TypeError) as error:
-        raise damaged(path) from error
+        raise Damaged(path) from error
     if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
-        raise damaged(path)
+        raise Damaged(path)
     return content
 
 
@@ -41,14 +41,9 @@ def as_written(path: Path, form: int) -> dict[str, Any] | None:
     """
     try:
         content = unsealed(path)
-    except (DataError, FileNotFoundError):
+    except (Damaged, FileNotFoundError):
         return None
     return content if content.get("form") == form else None
-
-
-def damaged(path: Path) -> DataError:
-    """The error of a file that is not as it was written, with the mend."""
-    return DataError(f"{path} is damaged. Delete the folder {path.parent}, and run again.")
 
 
 def file_digest(path: Path) -> str:

@@ -7,11 +7,12 @@ mapping and the contract are the same, and no row passes from the future into th
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,13 @@ from features import tombstones
 from features.asof import Partition, Tables
 from features.contract import ACTIVITY_TABLES, DAY_US
 from features.engine import connect, first_line
-from features.errors import DataError, MissingExtra, UsageError, did_you_mean
+from features.errors import Damaged, DataError, MissingExtra, UsageError, did_you_mean
 from features.intake import FORM, prepare
 from features.parts import is_by_part, stage_parts
 from features.project import ENGINES
 from features.report import full_report
 from features.rows import tables_from_rows
-from features.sealing import as_written, damaged, file_digest, flush, sealed, unsealed
+from features.sealing import as_written, file_digest, flush, sealed, unsealed
 from features.staging import REFERRED, Bench, finish, parse, parsed, remember
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from features.project import Project
     from features.staging import Outcome
 
+_log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
@@ -60,6 +62,8 @@ class Staged:
     counted: Mapping[str, Any]
     columns: Mapping[str, frozenset[str]]
     data_through_us: int | None
+    again: Callable[[], Staged] | None = field(default=None, compare=False, repr=False)
+    """Stages the same once more, where what lies on disk has been damaged since."""
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -85,13 +89,27 @@ def stage(project: Project, now_us: int) -> Staged:
     home = project.home / "staged"
     mend = "Free disk space or memory, mind the rights of the folder, or raise memory_limit under [engine]."
     try:
-        found = _found_or_made(project, home, now_us)
+        found = _sound(project, home, now_us)
         _show_quarantine(project.home, found)
     except duckdb.Error as error:
         raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
     except OSError as error:
         raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
-    return _opened(found)
+    return replace(_opened(found), again=partial(stage, project, now_us))
+
+
+def _sound(project: Project, home: Path, now_us: int) -> Path:
+    """The staged folder; what was staged or kept before, and turns out to be damaged, is made again."""
+    while True:
+        try:
+            return _found_or_made(project, home, now_us)
+        except Damaged as error:
+            is_staged = error.path.is_relative_to(home)
+            kept = home / error.path.relative_to(home).parts[0] if is_staged else error.path.parent
+            if not kept.exists():
+                raise
+            _log.warning("warning: %s was damaged and is read again: see to the disk", error.path)
+            shutil.rmtree(kept)
 
 
 def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
@@ -276,16 +294,13 @@ def open_tables(
 
     `spark_master` is the URL of a cluster; without it Spark's own configuration decides, by default this machine.
 
-    Each file is compared with its digest first. Raises DataError where one is damaged, MissingExtra where the engine
-    is not installed, UsageError where it is none of ours.
+    Each file is compared with its digest first; where one is damaged, all are staged again. Raises Damaged where that
+    is of no use, MissingExtra where the engine is not installed, UsageError where it is none of ours.
     """
-    files: dict[str, dict[str, Any]] = unsealed(staged.folder / MANIFEST)["files"]
     paths: dict[str, list[Path]] = {}
     partitions: dict[str, list[Partition]] = {}
-    for place, facts in files.items():
+    for place, facts in _files_of(staged).items():
         path = staged.folder / place
-        if not path.exists() or file_digest(path) != facts["digest"]:
-            raise damaged(path)
         paths.setdefault(facts["table"], []).append(path)
         if "known_from_us" in facts:
             found = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
@@ -294,6 +309,30 @@ def open_tables(
     frames = {name: scan(of) for name, of in paths.items()}
     kept = staged.folder.parent.parent / KEPT
     return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept)
+
+
+def _files_of(staged: Staged) -> dict[str, dict[str, Any]]:
+    """The files of a staged folder, found to be as they were written, or written again."""
+    try:
+        return _whole_files(staged.folder)
+    except Damaged as error:
+        if staged.again is None:
+            raise
+        _log.warning("warning: %s was damaged and is staged again: see to the disk", error.path)
+        shutil.rmtree(staged.folder, ignore_errors=True)
+        staged.again()
+        if not staged.folder.exists():  # the source has changed meanwhile
+            raise
+        return _whole_files(staged.folder)
+
+
+def _whole_files(folder: Path) -> dict[str, dict[str, Any]]:
+    files: dict[str, dict[str, Any]] = unsealed(folder / MANIFEST)["files"]
+    for place, facts in files.items():
+        path = folder / place
+        if not path.exists() or file_digest(path) != facts["digest"]:
+            raise Damaged(path)
+    return files
 
 
 def _scanner(

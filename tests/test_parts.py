@@ -10,7 +10,7 @@ from handed_over import NOW_US, read, row, write_csv
 from weekly_files import events, handed_over, staged
 
 from features.contract import DAY_US
-from features.errors import DataError, WrongType
+from features.errors import WrongType
 from features.sources import open_tables
 
 
@@ -109,18 +109,26 @@ def test_a_row_that_was_in_the_future_counts_once_its_day_has_come(tmp_path):
     assert counts == {0: [1, 1], 12: [0]}
 
 
-def test_a_kept_file_that_is_damaged_is_told_with_the_mend(tmp_path):
-    folder = handed_over(tmp_path / "tables", events(1))
-    staged(folder, tmp_path / "home")
-    for path in [*(tmp_path / "home/parts").rglob("0*.parquet")]:
-        frame = pl.read_parquet(path)
-        path.unlink()
-        frame.with_columns(event=pl.lit("other")).write_parquet(path)
+@pytest.mark.parametrize("of", ["parts/usage_events/*/0*.parquet", "staged/*/usage_events.parquet/*"])
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_what_was_kept_and_is_damaged_is_read_again_and_never_handed_on(tmp_path, caplog, of, is_linked):
+    """A file of rows often stands in several folders and is one on disk: what damages one damages all."""
+    folder, home = handed_over(tmp_path / "tables", events(1)), tmp_path / "home"
+    staged(folder, home)
+    for path in sorted(home.glob(of)):
+        frame = pl.read_parquet(path).with_columns(event=pl.lit("other"))
+        if not is_linked:
+            path.unlink()
+        frame.write_parquet(path)
     handed_over(folder, [*events(1), *events(9, weeks=1)])
-    for path in [*(tmp_path / "home/staged").glob("*/usage_events.parquet/*")]:
-        path.unlink()
-    with pytest.raises(DataError, match=r"is damaged. Delete the folder .*parts/usage_events"):
-        staged(folder, tmp_path / "home")
+    found, fresh = staged(folder, home), staged(folder, tmp_path / "fresh")
+    assert found.counted == fresh.counted
+    tables = [open_tables(one, "polars").frames["usage_events"].collect("polars").to_native() for one in (found, fresh)]
+    order = ["own_us", "event_id", "ingested_us", "customer_id", "value", "feature"]
+    assert tables[0].sort(order).equals(tables[1].sort(order))
+    assert "other" not in tables[0]["event"]
+    assert all("was damaged and is read again: see to the disk" in record.message for record in caplog.records)
+    assert caplog.records
 
 
 def test_a_wrong_type_throughout_is_told_across_files(tmp_path):

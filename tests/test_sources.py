@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from features.asof import view
 from features.contract import TABLES
 from features.databases import Schema
-from features.errors import ConfigurationError, DataError, MissingExtra, SourceUnreadable, UsageError
+from features.errors import ConfigurationError, Damaged, DataError, MissingExtra, SourceUnreadable, UsageError
 from features.intake import FORM
 from features.project import Project, load_project
 from features.sources import open_tables, stage, tables_from_rows
@@ -660,15 +660,27 @@ def test_the_quarantine_shown_is_that_of_the_latest_input(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
-def test_a_staged_file_that_is_damaged_is_not_read(tmp_path, damage):
-    found = staged(write_csv(tmp_path / "tables", company()))
+def test_a_staged_file_that_is_damaged_is_staged_again_where_its_source_is_as_it_was(tmp_path, caplog, damage):
+    folder = write_csv(tmp_path / "tables", company())
+    found = staged(folder)
     path = found.folder / "customers.parquet"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
-    if damage != "gone":
-        path.write_bytes(bytes(content) if damage == "flip" else bytes(content[:-1]))
-    with pytest.raises(DataError, match=r"customers\.parquet is damaged"):
+    whole = path.read_bytes()
+
+    def spoil():
+        content = bytearray(whole)
+        content[len(content) // 2] ^= 1
+        path.unlink()
+        if damage != "gone":
+            path.write_bytes(bytes(content) if damage == "flip" else bytes(content[:-1]))
+
+    spoil()
+    assert len(open_tables(found, "polars").frames["customers"].collect()) == 1
+    assert path.read_bytes() == whole
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"{path} was damaged and is staged again" in caplog.text
+    spoil()
+    write_csv(tmp_path / "tables", company(customers=[row("customers", customer_id="other")]))
+    with pytest.raises(Damaged, match=r"customers\.parquet is damaged"):
         open_tables(found, "polars")
 
 
