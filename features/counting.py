@@ -64,19 +64,21 @@ def _column(metric: Metric, part: str) -> str:
 
 def all_counted(moment: Moment, metrics: Sequence[Metric]) -> dict[str, Counted | Absent]:
     """The units of each metric, or why there are none; metrics over the same items are one pass."""
-    found: dict[str, Counted | Absent] = {}
+    return {metric.id: counted for members, counted in counted_together(moment, metrics) for metric in members}
+
+
+def counted_together(moment: Moment, metrics: Sequence[Metric]) -> Iterator[tuple[Sequence[Metric], Counted | Absent]]:
+    """Give the units of metrics over the same items, and these metrics: one pass after another, none of them kept."""
     together: dict[tuple[str, int | None], list[Metric]] = defaultdict(list)
     for metric in metrics:
         absent = _absent(moment, metric)
         if absent is not None or metric.items is None:
-            found[metric.id] = absent or Absent("not_applicable", "no_input")
+            yield [metric], absent or Absent("not_applicable", "no_input")
         else:
             together[metric.items.name, metric.window_days].append(metric)
     for (_, days), members in together.items():
         assert members[0].items is not None
-        counted = _counted(moment, members[0].items, days, members)
-        found |= {metric.id: counted for metric in members}
-    return found
+        yield members, _counted(moment, members[0].items, days, members)
 
 
 def _absent(moment: Moment, metric: Metric) -> Absent | None:
@@ -111,6 +113,10 @@ class Splitter:
     def __init__(self, moment: Moment, labels: Sequence[str] | None) -> None:
         self.moment, self.labels = moment, labels
         self._found: dict[int, list[Segment]] = {}
+
+    def forget(self) -> None:
+        """Let go of the segments that were found so far."""
+        self._found.clear()
 
     def segments(self, counted: Counted) -> list[Segment]:
         """The segments of the units; each segment that a customer has is there, with or without units."""

@@ -167,7 +167,7 @@ def bootstrap(
     name = _method("bootstrap", _floats(customers), population)
     if customers < 2:
         return Interval(nothing, nothing, name)
-    rows, counts = np.unique(values, axis=0, return_counts=True)
+    rows, counts = _distinct_rows(values)
     with np.errstate(divide="ignore", invalid="ignore"):
         figures = np.asarray(statistic(_resampled_means(rows, counts, B, seed)), dtype=np.float64)
         estimate = float(statistic(_means(counts[None, :], rows))[0])
@@ -181,8 +181,17 @@ def bootstrap(
 
 def resampled_means(values: Floats, B: int, seed: int = 0) -> Floats:
     """Means (B, k) of resamples of the rows (n, k) with replacement, the same in any order of the rows."""
-    rows, counts = np.unique(values, axis=0, return_counts=True)
+    rows, counts = _distinct_rows(values)
     return _resampled_means(rows, counts, B, seed)
+
+
+def _distinct_rows(values: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Distinct rows in order, and how often each is there; `numpy.unique` takes several times as long."""
+    ordered = values[np.lexsort(values.T[::-1])]
+    is_first = np.ones(len(ordered), dtype=bool)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    places = np.flatnonzero(is_first)
+    return ordered[places], np.diff(np.append(places, len(ordered)))
 
 
 def _resampled_means(rows: Floats, counts: NDArray[np.int64], B: int, seed: int) -> Floats:

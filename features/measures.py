@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
 from features.contract import DAY_US
-from features.counting import Splitter, all_counted
+from features.counting import Splitter, counted_together
 from features.kinds import FEW, Estimate
 from features.language import LEXICON_VERSION
 from features.moment import NO_SETTINGS, Moment, can_split, check_split
@@ -121,16 +121,20 @@ def envelopes_of(
 ) -> list[Envelope]:
     """Envelopes of metrics at a moment; with `everything`, what cannot be had or split is left out of a split."""
     bys = [by for by in bys if by is None or can_split(moment.tables, by)]
-    labels = {by: None if by is None else moment.labels(by) for by in bys}
-    counted = all_counted(moment, metrics)
-    found = []
-    for by in bys:
-        run = Measurer(moment, by, labels[by], bootstraps)
-        for metric in metrics:
-            envelopes = run.envelopes(metric, counted[metric.id])
-            if by is None or not everything or envelopes[0].segment is not None:
-                found += envelopes
-    return found
+    runs = [Measurer(moment, by, None if by is None else moment.labels(by), bootstraps) for by in bys]
+    found: dict[tuple[str | None, str], list[Envelope]] = {}
+    for members, counted in counted_together(moment, metrics):
+        for run in runs:
+            found |= {(run.by, metric.id): run.envelopes(metric, counted) for metric in members}
+            run.splitter.forget()
+        del counted  # units of one pass at a time: a large company has millions
+    ordered = ((by, found[by, metric.id]) for by in bys for metric in metrics)
+    return [
+        envelope
+        for by, envelopes in ordered
+        if by is None or not everything or envelopes[0].segment is not None
+        for envelope in envelopes
+    ]
 
 
 def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:

@@ -37,8 +37,8 @@ FEWEST_ROWS, MOST_ROWS = 50_000, 30_000_000
 """Below, the steps cost more than they save; above, cells would take more than 4 GB, and the engine can go to disk."""
 FEWEST_ROWS_APART = 1_000_000
 """From so many rows on, two passes cost less than one that counts distinct values among all rows."""
-MOST_CELLS = 5_000_000
-"""Kept cells that are windowed at a time: about 1 GB."""
+MOST_CELLS, MOST_SAMPLED = 5_000_000, 1_000_000
+"""Kept cells that are windowed at a time, about 1 GB, and those that tell where to cut."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,15 @@ class _Pieces:
             yield ready
 
     def _edges(self, cells: Frame) -> list[str]:
-        """Customers at which to cut, so that pieces are about equal in cells."""
+        """Customers at which to cut, so that pieces are about equal in cells, as those of some days tell."""
         many = int(cells.select(nw.len()).collect().item())
         pieces = -(-many // MOST_CELLS)
         if pieces < 2:
             return []
-        ordered = cells.select(self.kept.group.by).collect()[self.kept.group.by].sort()
-        return list(dict.fromkeys(str(ordered[many * number // pieces]) for number in range(1, pieces)))
+        of_days = nw.col("day") % max(many // MOST_SAMPLED, 1) == 0
+        ordered = cells.filter(of_days).select(self.kept.group.by).collect()[self.kept.group.by].sort()
+        places = (len(ordered) * number // pieces for number in range(1, pieces))
+        return list(dict.fromkeys(str(ordered[place]) for place in places)) if len(ordered) else []
 
 
 def _can_be_rolled(member: Feature, group: Group) -> bool:
