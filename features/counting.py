@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -46,6 +47,14 @@ class Counted:
     parts: Mapping[str, Floats]
     units: pa.ChunkedArray
     customers: pa.ChunkedArray | None
+    moment: Moment
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The place of each unit's customer among the people of the moment; one after the last for unknown ones."""
+        people = self.moment.people["customer_id"]
+        found = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
+        return np.asarray(found.to_numpy(), np.int64)
 
     def of(self, metric: Metric, segment: Segment) -> Parts:
         """The parts of one metric, of the units of a segment."""
@@ -104,14 +113,14 @@ def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[M
     table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
     table = table.sort_by("unit")
     arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
-    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None)
+    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None, moment)
 
 
 class Splitter:
-    """Finds the segments of units, for one split of one moment; without labels all units are one segment."""
+    """Finds the segments of units, for one split; without labels all units are one segment."""
 
-    def __init__(self, moment: Moment, labels: Sequence[str] | None) -> None:
-        self.moment, self.labels = moment, labels
+    def __init__(self, labels: Sequence[str] | None) -> None:
+        self.labels = labels
         self._found: dict[int, list[Segment]] = {}
 
     def forget(self) -> None:
@@ -127,13 +136,16 @@ class Splitter:
         return self._found[id(counted)]
 
     def _positions(self, counted: Counted) -> Iterator[Segment]:
-        assert self.labels is not None
-        people = self.moment.people["customer_id"]
-        place = pa.compute.index_in(counted.customers, value_set=people).fill_null(len(people)).to_numpy()
-        names, codes = np.unique(np.array([*self.labels, UNKNOWN], dtype=object).astype(str), return_inverse=True)
-        code = codes[place]
-        has_unknown = UNKNOWN in self.labels
+        names, codes, has_unknown = self._coded
+        code = codes[counted.places]
         for position, name in enumerate(names):
             rows = np.flatnonzero(code == position)
             if name != UNKNOWN or has_unknown or len(rows):
-                yield Segment(str(name), rows)
+                yield Segment(name, rows)
+
+    @cached_property
+    def _coded(self) -> tuple[list[str], NDArray[np.int64], bool]:
+        """Names of the segments, the place of each customer's among them, and whether a customer's is not known."""
+        assert self.labels is not None
+        names, codes = np.unique(np.array([*self.labels, UNKNOWN], dtype=object).astype(str), return_inverse=True)
+        return [str(name) for name in names], codes, UNKNOWN in self.labels

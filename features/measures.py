@@ -148,7 +148,7 @@ class Measurer:
 
     def __init__(self, moment: Moment, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
         self.moment, self.by, self.bootstraps = moment, by, bootstraps
-        self.splitter = Splitter(moment, labels)
+        self.splitter = Splitter(labels)
 
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
         """One envelope per segment; one without a segment where there is nothing to split."""
