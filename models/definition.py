@@ -37,8 +37,8 @@ Eligibility = Callable[["Vectors"], "Statuses"]
 STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
 SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
-LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "logistic")
-"""Candidates: trees within a family, within a feature, free (see `training.learners`), and a line."""
+LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_deep", "logistic")
+"""Candidates: trees within a family, within a feature, free, free and deep (see `training.learners`), and a line."""
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")

@@ -290,6 +290,7 @@ def test_a_run_reports_cutoffs_rows_figures_and_the_verdict(trained):
         assert content["rows"]["train"]["positives"] > 0
         assert set(content["figures"]) == {
             "lightgbm",
+            "lightgbm_deep",
             "lightgbm_family",
             "lightgbm_feature",
             "logistic",

@@ -16,6 +16,7 @@ from features.contract import DAY_US
 from features.health import rules as health_rules
 from models.formulas import Part, bend, points, standardised
 from models.predictor import make_scorer
+from training.averaging import averaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,17 @@ One thread: the model is the same on every machine, and trees this small are slo
 by 217 features took 0.9 s of processor time with one thread and columns, 17 s with two threads and rows on a busy
 machine, because threads wait for one another by spinning).
 """
+DEEP = "lightgbm_deep"
+DEEPER: Mapping[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 10,
+    "lambda_l2": 1.0,
+    "max_bin": 255,
+}
+"""Trees for tables whose features interact and tell much: hardly held back, and the mean of several fits for that."""
+COPIES = 4
+"""Fits of a deep candidate that are averaged; each draws rows and features by a seed of its own."""
 LINE = "logistic"
 FREE, FAMILY, FEATURE = "free", "family", "feature"
 TREES: Mapping[str, str] = {"lightgbm": FREE, "lightgbm_family": FAMILY, "lightgbm_feature": FEATURE}
@@ -123,9 +135,17 @@ def lightgbm_data(data: Dataset, rows: Rows, parameters: Mapping[str, Any], refe
 
 
 def fit_lightgbm(
-    data: Dataset, seed: int, name: str = "lightgbm", trees: str = "", given: Mapping[str, Any] | None = None
+    data: Dataset,
+    seed: int,
+    name: str = "lightgbm",
+    trees: str = "",
+    given: Mapping[str, Any] | None = None,
+    copies: int = 1,
 ) -> Fitted:
-    """Gradient boosted trees: the number of rounds is found on the validation rows, then all rows are fitted."""
+    """Gradient boosted trees: the number of rounds is found on the validation rows, then all rows are fitted.
+
+    With several `copies`, their mean is the model.
+    """
     import lightgbm
 
     parameters = lightgbm_parameters(data, seed, trees or TREES.get(name, FREE), given or {})
@@ -139,11 +159,17 @@ def fit_lightgbm(
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
     rounds = max(early.best_iteration, 1)
-    booster = lightgbm.train(parameters, lightgbm_data(data, data.train, parameters), rounds)
-    text = booster.model_to_string(num_iteration=rounds)
+    whole = lightgbm_data(data, data.train, parameters)
+    fits = [lightgbm.train({**parameters, **_draws(seed, copy)}, whole, rounds) for copy in range(copies)]
+    text = averaged([booster.model_to_string(num_iteration=rounds) for booster in fits])
     told = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
     scorer = make_scorer("lightgbm", text, len(data.columns))
     return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, told)
+
+
+def _draws(seed: int, copy: int) -> dict[str, int]:
+    """Seeds of what one copy draws; the first draws as a single fit does."""
+    return dict.fromkeys(("bagging_seed", "feature_fraction_seed"), 1000 * (seed + 1) + copy) if copy else {}
 
 
 def fit_logistic(data: Dataset, seed: int) -> Fitted:
@@ -232,6 +258,7 @@ def _fit_rule(name: str, data: Dataset, parts: Sequence[Part]) -> Fitted:
 BASELINES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"recency": fit_recency, "health": fit_health}
 CANDIDATES: Mapping[str, Callable[[Dataset, int], Fitted]] = {
     **{name: partial(fit_lightgbm, name=name) for name in TREES},
+    DEEP: partial(fit_lightgbm, name=DEEP, given=DEEPER, copies=COPIES),
     LINE: fit_logistic,
 }
 

@@ -19,6 +19,7 @@ import public_tables
 from measuring import FOLDER, Row, measured_well
 
 import models
+from models.definition import LEARNERS
 from models.quality import brier_skill, calibration_error, calibration_fit, figure_interval, paired_bootstrap, roc_auc
 from training.calibrate import choose
 from training.dataset import Dataset, Part, Plan
@@ -29,7 +30,8 @@ from training.learners import CANDIDATES, fit_all
 IS_LONG = True
 FOLDS, INNER = 5, 4
 PEERS = FOLDER / "peers" / "bin" / "python"
-OURS = ("lightgbm_feature", "lightgbm", "logistic")
+OURS = tuple(name for name in LEARNERS if name != "lightgbm_family")
+"""The product's candidates; a column of these tables is a family of its own."""
 
 
 def folds(label: np.ndarray, count: int, seed: int) -> np.ndarray:
