@@ -218,6 +218,14 @@ def test_venn_abers_is_the_isotonic_fit_with_the_row_in_question_both_ways():
         assert p0 <= found.apply(raw[[place]])[0] <= p1 + 1e-9
 
 
+def test_customers_of_different_scores_keep_their_order_under_venn_abers():
+    raw, label, _ = simulated(2000, lambda x: x)
+    said = fit_venn_abers(raw, label).apply(np.sort(raw))
+    inside = said[(said > said.min()) & (said < said.max())]
+    assert (np.diff(inside) > 0).all()
+    assert len(inside) > 0.95 * len(raw)
+
+
 def _mean_of_tie(steps, place):
     return steps[place : place + 2].mean()
 
