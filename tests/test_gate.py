@@ -52,7 +52,7 @@ def with_gate(data, **limits):
 
 
 def test_a_sound_challenger_passes_and_every_rule_says_its_figures(data, found):
-    assert found.chosen == "lightgbm", "the law has an interaction across families"
+    assert found.chosen in {"lightgbm", "lightgbm_deep"}, "the law has an interaction across families"
     result = judge(data, found, CLEAN, None, 0)
     assert result.passed
     assert [rule.name for rule in result.rules] == [

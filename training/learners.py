@@ -54,8 +54,9 @@ machine, because threads wait for one another by spinning).
 DEEP = "lightgbm_deep"
 DEEPER: Mapping[str, Any] = {
     "learning_rate": 0.05,
-    "num_leaves": 31,
+    "num_leaves": 20,
     "min_data_in_leaf": 10,
+    "feature_fraction_bynode": 0.6,
     "lambda_l2": 1.0,
     "max_bin": 255,
 }

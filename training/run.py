@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ from training.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from features.asof import Tables
     from features.project import Project
@@ -68,6 +70,11 @@ class Trained:
     def name(self) -> str:
         """Name of the model."""
         return self.data.model.name
+
+    @cached_property
+    def golden(self) -> pd.DataFrame:
+        """Made-up rows by which a bundle is known to score as it did."""
+        return made_up_rows(self.data, GOLDEN_ROWS, self.seed)
 
 
 def train(
@@ -206,7 +213,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         content=best.fitted.content,
         columns=data.columns,
         calibrator=best.calibrated.calibrator,
-        golden=made_up_rows(data, GOLDEN_ROWS, trained.seed),
+        golden=trained.golden,
         facts=trained.facts,
         reference=reference(data.columns, data.test.matrix, best.probability),
         hazard=trained.found.hazard,
@@ -298,7 +305,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
     return registry.Run(
         model=trained.name,
         bundle=bundle,
-        example=made_up_rows(trained.data, GOLDEN_ROWS, trained.seed),
+        example=trained.golden,
         parameters=dict(_parameters(trained, report)),
         metrics=dict(_metrics(report)),
         trials=trained.trials,
