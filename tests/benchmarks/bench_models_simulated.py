@@ -1,4 +1,4 @@
-"""What the models know of what can be known, on a simulated company; and what `vouch train` costs over bare LightGBM.
+"""What the models know of what can be known, on a simulated company, and whether their probabilities hold out of time.
 
 The yardstick is LightGBM on the same features, fitted on an independent company ten times as large
 (`features/simulation/reference.json`). Shares are of the ROC-AUC above 0.5 on the test cutoff.
@@ -6,10 +6,8 @@ The yardstick is LightGBM on the same features, fitted on an independent company
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
-import lightgbm
 from measuring import FOLDER, Row
 
 from features.project import Project
@@ -18,7 +16,6 @@ from features.simulation.parameters import LAST_INSTANT_US
 from features.sources import stage
 from models.quality import calibration_fit
 from training import run
-from training.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
 from training.truth import captured
 
 IS_LONG = True
@@ -32,33 +29,6 @@ def company() -> Project:
     if not (folder / "company" / "truth" / "parameters.json").exists():  # written last
         simulate(folder / "company", CUSTOMERS, WEEKS, SEED)
     return Project(folder, str(folder / "company"))
-
-
-def bare(data) -> float:
-    """Seconds that LightGBM takes by itself: rounds found by early stopping, then a fit of that many on all rows."""
-    start = time.process_time()
-    parameters = lightgbm_parameters(data, 0, TREES[data.model.learners[0]], {})
-    fit, held = validation(data.train, data.target.matured_days, 0)
-    first = lightgbm_data(data, data.train.take(fit), parameters)
-    valid = lightgbm_data(data, data.train.take(held), parameters, first)
-    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    early = lightgbm.train(parameters, first, ROUNDS, valid_sets=[valid], callbacks=[stop])
-    lightgbm.train(parameters, lightgbm_data(data, data.train, parameters), max(early.best_iteration, 1))
-    return time.process_time() - start
-
-
-def run_of(trained: run.Trained, is_judged: bool) -> float:
-    """Seconds that `vouch train` takes from the same matrix on: fit, judge, write the bundle, log, and register.
-
-    Into a home where something was registered before, so that making MLflow's database is not counted again and again.
-    """
-    home = Project(FOLDER / "simulated" / "home")
-    if not (home.home / "mlflow").exists():
-        run.store(home, trained, {}, LAST_INSTANT_US)
-    start = time.process_time()
-    made = run.fit_and_judge(trained.data, LAST_INSTANT_US, 0, "benchmark", is_judged=is_judged)
-    run.store(home, made, {}, LAST_INSTANT_US).text()
-    return time.process_time() - start
 
 
 def rows() -> Iterator[Row]:
@@ -85,7 +55,6 @@ def rows() -> Iterator[Row]:
         note = f"{pooled.pooled['calibration_error']:.4f} over {len(pooled.each)} origins"
         ratio = pooled.pooled["calibration_error"] / 0.03
         yield Row(f"{name}: calibration error, all origins", "0.03", ratio, at_most=1.0, note=note)
-        yield from costs(name, trained)
 
 
 def known(project: Project, name: str, trained: run.Trained) -> Iterator[Row]:
@@ -95,13 +64,3 @@ def known(project: Project, name: str, trained: run.Trained) -> Iterator[Row]:
     share = found["share_of_reference"]
     yield Row(f"{name}: gain of ROC-AUC over 0.5", "LightGBM on a company ten times as large", share, at_least=0.9,
               note=note)  # fmt: skip
-
-
-def costs(name: str, trained: run.Trained) -> Iterator[Row]:
-    """Processor time over bare LightGBM on the same matrix, without and with the evaluation."""
-    data, reference = trained.data, bare(trained.data)
-    note = f"{reference:.1f} s on {len(data.train)} rows by {len(data.columns)} features"
-    runs = (("--no-evaluation", False, 1.3), ("all candidates, four origins, gate", True, None))
-    for told, is_judged, at_most in runs:
-        ratio = run_of(trained, is_judged) / reference
-        yield Row(f"{name}: vouch train from the matrix on, {told}", "LightGBM by itself", ratio, at_most, note=note)
