@@ -193,17 +193,21 @@ class Predictor:
         """
         return np.asarray(self.by_week(frame)[:, checked_weeks(weeks) - 1])
 
-    def by_week(self, frame: Any) -> Numbers:
-        """The same for each number of weeks: rows by 26, rising along a row."""
+    def by_week(self, frame: Any, probability: Numbers | None = None) -> Numbers:
+        """The same for each number of weeks: rows by 26, rising along a row.
+
+        `probability` is what `score` says of the same vectors, where that is known already.
+        """
         if self.hazard is None:
             raise UsageError(f"This version of model {self.name!r} does not say how soon: it has no hazard")
-        matrix = encode(frame, self.columns)
-        names = list(self.names)
+        if probability is None:
+            probability = self.score(frame).probability
+        read = {column.name: column for column in self.columns}
         due = [
-            matrix[:, names.index(name)].astype(np.float64) if name in names else np.full(len(matrix), np.nan)
+            encode(frame, [read[name]])[:, 0].astype(np.float64) if name in read else np.full(len(probability), np.nan)
             for name in DUE
         ]
-        return self.hazard.by_week(self.score_matrix(matrix).probability, due)
+        return self.hazard.by_week(probability, due)
 
     def moved(self, before: Any, now: Any) -> Numbers:
         """Log-odds by row and feature (`names`): exact shares in the difference of the raw scores of two vectors.

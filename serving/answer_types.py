@@ -121,10 +121,17 @@ class AtRiskPage(Fresh):
     next_cursor: str | None
 
 
+class Within(BaseModel):
+    """The probability that the outcome comes true within so many weeks."""
+
+    weeks: int
+    probability: float
+
+
 class Scores(BaseModel):
     """Scores of one customer; null where the status says why.
 
-    A further model has `status`, `probability`, `band`, `base`, `raw`, `reasons` and `model` after its name.
+    A further model has `status`, `probability`, `within`, `band`, `base`, `raw`, `reasons` and `model` after its name.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -133,6 +140,7 @@ class Scores(BaseModel):
     churn_probability: float | None = None
     churn_low: float | None = None
     churn_high: float | None = None
+    churn_within: Annotated[list[Within] | None, Field(description="How soon, where the model says it.")] = None
     churn_band: str | None = None
     churn_base: float | None = None
     churn_raw: float | None = None
@@ -142,6 +150,7 @@ class Scores(BaseModel):
     advocacy_probability: float | None = None
     advocacy_low: float | None = None
     advocacy_high: float | None = None
+    advocacy_within: Annotated[list[Within] | None, Field(description="How soon, where the model says it.")] = None
     advocacy_score: float | None = None
     advocacy_base: float | None = None
     advocacy_raw: float | None = None

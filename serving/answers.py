@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.store import Store
 
 __all__ = ["get_customer", "metrics_catalogue", "query_metrics", "search_advocates", "search_at_risk"]
-PARTS = ("status", "probability", "low", "high", "base", "raw", "model")
+PARTS = ("status", "probability", "low", "high", "within", "base", "raw", "model")
 PROFILE = ("segment", "region", "country", "language", "plan", "contact_consent", "advocacy_consent", "mrr")
 FIGURES = ("mrr", "tenure_days", "nps_last", "open_tickets", "acts")
 

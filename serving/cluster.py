@@ -16,7 +16,7 @@ import pyarrow as pa
 
 import models
 from models.predictor import load_champion
-from serving.columns import REASONS
+from serving.columns import REASONS, WITHIN
 from serving.scoring import Champion, Scored, score
 from serving.streams import stored_batches
 
@@ -31,6 +31,7 @@ PARTS = tuple(part.name for part in dataclasses.fields(Scored))
 _TYPES = {
     **{part: (pa.string(), "string") for part in ("status", "band", "model")},
     **{part: (pa.float64(), "double") for part in ("probability", "low", "high", "raw", "base")},
+    "within": (WITHIN, "array<struct<weeks: bigint, probability: double>>"),
     "reasons": (REASONS, "array<struct<family: string, feature: string, value: string, contribution: double>>"),
 }
 

@@ -35,8 +35,11 @@ CHANGES = pa.list_(
     )
 )
 """What moved a raw score since the snapshot before: see `serving.changes`."""
+WITHIN_WEEKS = (1, 2, 4, 8, 13, 26)
+"""Horizons that a snapshot tells, where the model says how soon."""
+WITHIN = pa.list_(pa.struct([("weeks", pa.int64()), ("probability", pa.float64())]))
 MEANINGS = {
-    "scores": "one row per external customer known at as_of: statuses, probabilities, reasons, tier, health",
+    "scores": "one row per external customer known at as_of: statuses, probabilities, how soon, reasons, tier, health",
     "metrics": "one row per metric and segment: value, interval and what it rests on",
     "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
     "vectors": "one row per external customer known at as_of: the features that models may read, for the next week",
@@ -76,6 +79,7 @@ def scores(as_of_us: int) -> pa.Schema:
             ("health_band", pa.string()),
             ("clv_margin", pa.float64()),
             *((f"{model}_band", pa.string()) for model in EXTRA),
+            *((f"{model}_within", WITHIN) for model in MODELS),
         ]
     )
 
@@ -85,7 +89,7 @@ def nothing(name: str, rows: int) -> pa.Array:
 
     Raises KeyError for what every snapshot must have.
     """
-    later = [f"{model}_{end}" for model in MODELS for end in ENDS]
+    later = [f"{model}_{part}" for model in MODELS for part in (*ENDS, "within")]
     if name not in later and not name.startswith(tuple(f"{model}_" for model in EXTRA)):
         raise KeyError(name)
     return pa.nulls(rows, scores(0).field(name).type)

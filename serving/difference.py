@@ -23,7 +23,7 @@ _INPUTS = {
     "metrics_fingerprint": "definitions of metrics",
     "code_version": "the version of vouch",
 }
-_NESTED = tuple(f"{model}_reasons" for model in MODELS)
+_NESTED = tuple(f"{model}_{part}" for model in MODELS for part in ("reasons", "within"))
 
 
 def _flat(table: pa.Table) -> pa.Table:
@@ -44,8 +44,9 @@ def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
 def difference(before: Snapshot, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the tables of a draft differ from a published revision of the same week.
 
-    By column: how many customers' values are others, and by how much at most where they are numbers. Reasons are not
-    compared: where they are others, so is the raw score that they add up to, or the value in words.
+    By column: how many customers' values are others, and by how much at most where they are numbers. Lists are not
+    compared: where reasons are others, so is the raw score that they add up to, or the value in words; how soon follows
+    from the probability.
     """
     old, new = (_flat(table) for table in (before.table("scores"), _read(folder / "scores.parquet")))
     then, now = (table.to_pandas().set_index("customer_id") for table in (old, new))

@@ -79,6 +79,7 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
         f"{name}_probability": probability,
         f"{name}_low": scored.low.to_pylist(),
         f"{name}_high": scored.high.to_pylist(),
+        f"{name}_within": scored.within.to_pylist(),
         f"{name}_base": scored.base.to_pylist(),
         f"{name}_raw": scored.raw.to_pylist(),
         f"{name}_reasons": _told(scored.reasons),

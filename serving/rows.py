@@ -30,7 +30,7 @@ def score_table(
     rows, customers = len(batch), batch["customer_id"]
     found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
     for name, of_model in scored.items():
-        for part in ("status", "probability", "low", "high", "band", "reasons", "base", "raw", "model"):
+        for part in ("status", "probability", "low", "high", "band", "reasons", "base", "raw", "model", "within"):
             found[f"{name}_{part}"] = getattr(of_model, part)
     found["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
     found["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])

@@ -17,7 +17,7 @@ from features.errors import MissingTable
 from models.block import Block
 from models.definition import SCORED
 from models.predictor import load_champion
-from serving.columns import MODELS, NO_MODEL, REASONS
+from serving.columns import MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from features.asof import Tables
     from models.definition import Target
     from models.predictor import Predictor
+    from models.trees import Numbers
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Scored:
     base: pa.Array
     model: pa.Array
     reasons: pa.Array
+    within: pa.Array
+    """How soon: the probability of each of `WITHIN_WEEKS`; null where the model does not say."""
 
 
 def champions(home: Path, tables: Tables | None = None) -> dict[str, Champion]:
@@ -108,7 +111,19 @@ def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = Tr
         base=spread(pa.array(np.full(len(raw), reasons.base))) if reasons else pa.nulls(len(status), pa.float64()),
         model=spread(pa.array([champion.content_hash] * len(raw), pa.string())),
         reasons=spread(reasons.as_arrow(chosen).cast(REASONS)) if reasons else pa.nulls(len(status), REASONS),
+        within=spread(_within(champion.predictor, chosen, probability)),
     )
+
+
+def _within(predictor: Predictor, vectors: pa.Table | Block, probability: Numbers) -> pa.Array:
+    """How soon, as columns hold it."""
+    if predictor.hazard is None:
+        return pa.nulls(len(probability), WITHIN)
+    told = predictor.by_week(vectors, probability)[:, np.array(WITHIN_WEEKS) - 1]
+    weeks = pa.array(np.tile(WITHIN_WEEKS, len(told)), pa.int64())
+    parts = pa.StructArray.from_arrays([weeks, pa.array(told.reshape(-1))], fields=list(WITHIN.value_type))
+    starts = np.arange(0, told.size + 1, len(WITHIN_WEEKS), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(starts), parts, type=WITHIN)
 
 
 _KINDS: Mapping[str, pa.DataType] = {
@@ -120,6 +135,7 @@ _KINDS: Mapping[str, pa.DataType] = {
     "base": pa.float64(),
     "model": pa.string(),
     "reasons": REASONS,
+    "within": WITHIN,
 }
 
 

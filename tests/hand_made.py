@@ -9,11 +9,13 @@ import pandas as pd
 from features.define import load_families
 from models.bundle import Column
 from models.calibration import Calibrator
+from models.hazard import Hazard
 from models.predictor import Predictor, champion_folder, write_bundle
 
 # Weight per standard unit, where a number is centred at `centre` after sign(x) log(1 + |x|).
 CHURN = {"days_since_activity": (0.8, 1.5), "tenure_days": (-0.4, 5.5), "nps_last": (-0.9, 2.0)}
 ADVOCACY = {"nps_last": (1.2, 2.0), "active_days_28d": (0.5, 1.5), "tickets_open": (-0.6, 0.2)}
+SOON = Hazard(4, (-4.5, -4.6, -4.7, -4.8), (0.9, 0.8, 0.7, 0.6), (0.3, 0.2), 26)
 TARGETS = {"churn": ("contract", -3.0, CHURN), "advocacy": ("organic", -1.5, ADVOCACY)}
 
 
@@ -35,6 +37,7 @@ def write_champion(home: Path, name: str, base: float | None = None) -> Predicto
         calibrator=Calibrator(),
         golden=pd.DataFrame([dict.fromkeys(weights, 1.0), dict.fromkeys(weights, float("nan"))]),
         facts={},
+        hazard=SOON if name == "churn" else None,
     )
 
 

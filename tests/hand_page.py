@@ -14,6 +14,7 @@ from hand_published import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publi
 
 from models.champions import note
 from models.predictor import champion_folder
+from serving.columns import WITHIN_WEEKS
 
 SHIFT = {"name": "tenure_days", "family": "profile", "index": 0.27, "by_chance": 0.02, "level": "major"}
 DRIFT = {
@@ -42,6 +43,10 @@ PEOPLE = [{**row, "segment": "smb" if place % 2 else "enterprise", "region": "KR
           for place, row in enumerate(WEEK)]  # fmt: skip
 
 
+PEOPLE[1]["churn_within"] = [
+    {"weeks": weeks, "probability": probability}
+    for weeks, probability in zip(WITHIN_WEEKS, (0.2, 0.35, 0.6, 0.7, 0.8, 0.9), strict=True)
+]
 PEOPLE[1]["churn_changes"] = [
     {
         "cause": "feature",

@@ -165,7 +165,7 @@ def tables(project):
 
 def as_scored(row: dict) -> dict:
     """What a snapshot and `/v1/score` both say of one customer."""
-    parts = ("status", "probability", "raw", "base", "model")
+    parts = ("status", "probability", "raw", "base", "model", "within")
     return {f"{model}_{part}": row[f"{model}_{part}"] for model in ("churn", "advocacy") for part in parts}
 
 

@@ -71,6 +71,19 @@ def test_statuses_are_those_of_the_definitions_and_only_the_scored_have_probabil
     assert set(rows["churn_status"]) >= {"ok", "churned", "not_eligible"}
 
 
+def test_how_soon_is_told_for_whom_it_is_known_and_agrees_with_the_score(published):
+    rows = published.table("scores").select(["churn_probability", "churn_within", "advocacy_within"]).to_pylist()
+    told = [row for row in rows if row["churn_within"]]
+    assert [row["churn_within"] is None for row in rows] == [row["churn_probability"] is None for row in rows]
+    for row in told:
+        chances = {within["weeks"]: within["probability"] for within in row["churn_within"]}
+        assert tuple(chances) == columns.WITHIN_WEEKS
+        assert chances[4] == row["churn_probability"], "four weeks are what the model itself looks ahead"
+        assert list(chances.values()) == sorted(chances.values())
+    assert len(told) > 100
+    assert not any(row["advocacy_within"] for row in rows), "its champion does not say"
+
+
 def test_probabilities_bands_and_reasons_are_those_of_the_champion(published, project):
     found = vectors(open_tables(stage(project, NOW)), MONDAY).collect("pyarrow").to_native().sort_by("customer_id")
     rows = published.table("scores").to_pandas()
