@@ -3,6 +3,11 @@
 Reasons are path attributions (Saabas 2014): each split on the way to a leaf moves the expected value of the tree, and
 the split's feature gets that move. They add up to the score by construction, cost one table per model, and are read off
 with the leaf index of each tree. Expected values are means of leaf values, weighted by the training rows in each leaf.
+
+They are no Shapley values. How far both agree is measured (`make bench ONLY=batch`): for the champions of a simulated
+company of 3,000 customers the family that leads is that of TreeSHAP for 98 % of vectors (churn) and 82 % (advocacy),
+and parts by family correlate by 0.99 and 0.98. The feature that leads is the same for 47 and 75 %: a path gives the move
+to the feature that was split on, where TreeSHAP shares it among those that tell the same. Hence reasons go by family.
 """
 
 from __future__ import annotations
