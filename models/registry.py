@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
-EXPERIMENT = "vouch"
+EXPERIMENT, WEEKS = "vouch", "vouch weeks"
+"""Where training runs are logged, and where weeks of scoring."""
 SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -111,16 +112,36 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
     if tracking:
-        client = mlflow.MlflowClient(uri, uri)
-        if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT)
-        return mlflow, client
+        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), None)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        client = mlflow.MlflowClient(uri, uri)  # makes the tables of a database that is new
-        if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
-    return mlflow, client
+    with FileLock(folder / ".lock"):  # a client makes the tables of a database that is new
+        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
+
+
+def _with_experiments(client: MlflowClient, artifacts: str | None) -> MlflowClient:
+    for name in (EXPERIMENT, WEEKS):
+        if client.get_experiment_by_name(name) is None:
+            client.create_experiment(name, artifact_location=artifacts)
+    return client
+
+
+def is_tracked(home: Path, tracking: str | None = None) -> bool:
+    """Whether there is a server, or a database that training made: nobody else makes one."""
+    return tracking is not None or (home / "mlflow" / "mlflow.db").exists()
+
+
+def log_week(
+    home: Path, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], files: Mapping[str, bytes],
+    tracking: str | None = None,
+) -> None:  # fmt: skip
+    """Log how the champions fared in a published week, as a run of its own."""
+    with answering(home, tracking):
+        mlflow, _ = connect(home, tracking)
+        mlflow.set_experiment(WEEKS)
+        with mlflow.start_run(run_name=name):
+            mlflow.set_tags(dict(tags))
+            mlflow.log_metrics({name: float(value) for name, value in metrics.items() if np.isfinite(value)})
+            _log_files(mlflow, files)
 
 
 def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
@@ -135,10 +156,7 @@ def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
             mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
             mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
             mlflow.set_tags(tags)
-            with tempfile.TemporaryDirectory() as folder:
-                for name, content in run.files.items():
-                    (Path(folder) / name).write_bytes(content)
-                mlflow.log_artifacts(folder)
+            _log_files(mlflow, run.files)
             _log_trials(mlflow, run)
             logged = mlflow.pyfunc.log_model(
                 name=run.model,
@@ -151,6 +169,13 @@ def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
         _ensure_registered(mlflow, client, run.model)
         made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
         return Registered(int(made.version), run_id)
+
+
+def _log_files(mlflow: ModuleType, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        mlflow.log_artifacts(folder)
 
 
 def _log_trials(mlflow: ModuleType, run: Run) -> None:
@@ -324,7 +349,7 @@ def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], trac
 
 def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:
     """Return registered versions, by model and falling version: aliases, gate result, key figures, where from."""
-    if tracking is None and not (home / "mlflow" / "mlflow.db").exists():
+    if not is_tracked(home, tracking):
         return []
     with answering(home, tracking):
         _, client = connect(home, tracking)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import narwhals as nw
 import numpy as np
 import pandas as pd
@@ -166,3 +170,38 @@ def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, tmp_pat
     for name in found:
         assert {"look_back": "4 weeks", "as_of": None, "reason": "no_snapshot"} in found[name]
     assert {"look_back": "newest final", "as_of": None, "reason": "no_snapshot"} in found["advocacy"]
+
+
+def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_is_away_stops_nothing(company, tmp_path):
+    from models import registry
+    from serving.tracked import log_weeks
+
+    project = Project(home=tmp_path, location=str(company))
+    write_champions(tmp_path)
+    monday = parse_instant("2026-11-16")
+    weeks = score_weeks(project, [monday], monday)
+    assert log_weeks(project, weeks) == []
+    assert not (tmp_path / "mlflow").exists(), "scoring makes no database"
+    _, client = registry.connect(tmp_path)
+    assert log_weeks(project, [*weeks, replace(weeks[0], outcome="left_alone")]) == []
+    (run,) = client.search_runs([client.get_experiment_by_name(registry.WEEKS).experiment_id])
+    drifted = json.loads((weeks[0].folder / "manifest.json").read_text())["drift"]
+    assert run.data.tags["as_of"] == "2026-11-16"
+    logged = json.loads(Path(client.download_artifacts(run.info.run_id, "drift.json", str(tmp_path))).read_text())
+    assert logged == drifted
+    (reason,) = log_weeks(replace(project, tracking="http://127.0.0.1:1"), weeks)
+    assert "does not answer" in reason
+
+
+def test_metrics_of_a_week_are_how_far_it_moved_and_how_each_look_back_held():
+    from serving.tracked import as_metrics
+
+    frame, probability = made(400, 3)
+    moved = frame.assign(probability=np.sqrt(probability))
+    week = {"reason": None, **drift(histograms(), nw.from_native(pl.from_pandas(moved).lazy()))}
+    held = {"look_back": "4 weeks", "reason": None, "observed": 0.1, "log_loss": None}
+    found = dict(as_metrics({"churn": week, "advocacy": {"reason": "no_model"}}, {"churn": [held]}))
+    assert set(found) == {
+        "churn.score_drift", "churn.features_moderate", "churn.features_major", "churn.4_weeks.observed"
+    }  # fmt: skip
+    assert found["churn.score_drift"] == week["score"]["index"] > MODERATE

@@ -42,6 +42,7 @@ def score(
     Example: vouch score ./company --as-of 2026-11-16
     """
     from serving import weekly
+    from serving.tracked import log_weeks
 
     run: Run = ctx.obj
     now_us = run.now_us(now)
@@ -54,6 +55,9 @@ def score(
         else:
             weeks = weekly.score_weeks(where, instants, now_us, despite=despite, progress=step, **options)
             summary.weeks = [week.as_dict() for week in weeks]
+            step("logging drift")
+            for reason in log_weeks(where, weeks):
+                warn(f"warning: drift was not logged: {reason}")
             step("loading the serving store")
             _load(where, run.clock_us)
 

@@ -18,6 +18,7 @@ from features.errors import Locked
 from features.project import load_project
 from serving.instants import microseconds
 from serving.store import now_us
+from serving.tracked import log_weeks
 from serving.weekly import score_weeks
 
 WEEKS = dagster.TimeWindowPartitionsDefinition(start="2026-01-05", cron_schedule="0 0 * * 1", fmt="%Y-%m-%d")
@@ -42,6 +43,8 @@ def snapshot(context: dagster.AssetExecutionContext, company: Company) -> dagste
     except Locked as error:
         raise dagster.RetryRequested(max_retries=BUSY_TRIES, seconds_to_wait=BUSY_SECONDS) from error
     told: dict[str, Any] = week.as_dict()
+    for reason in log_weeks(load_project(company.data), [week]):
+        context.log.warning(f"Drift was not logged: {reason}")
     if week.outcome == "refused":
         raise dagster.Failure(
             "Guards refused to publish; the week before stays",
