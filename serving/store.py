@@ -90,8 +90,8 @@ class Store:
 
     @property
     def company_columns(self) -> dict[str, frozenset[str]]:
-        """Contract columns that the company hands over, by table; empty before the first snapshot."""
-        held = {} if self._portfolio is None else self._portfolio.week.manifest["columns"]
+        """Contract columns that the company hands over, by table; empty where no week has told them yet."""
+        held = {} if self._portfolio is None else self._portfolio.week.manifest.get("columns", {})
         return {name: frozenset(columns) for name, columns in held.items()}
 
     def metrics_of_weeks(self, number: int) -> list[pa.Table]:

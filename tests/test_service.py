@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hand_made import write_champion, write_champions
+from hand_published import publish
 from running_service import is_up, serving, wait_for
 
 from features.contract import TABLES
@@ -459,6 +460,16 @@ def test_without_champions_a_vector_is_not_scored_and_says_so(tmp_path):
         found = post("/v1/score", DOOR["/v1/score"].example).json()
     assert found["models"] == {"churn": None, "advocacy": None}
     assert (found["scores"][0]["churn_status"], found["scores"][0]["churn_probability"]) == ("no_model", None)
+
+
+def test_rows_are_scored_beside_a_week_that_does_not_tell_the_columns_of_the_company(tmp_path):
+    publish(tmp_path)
+    store = Store(tmp_path)
+    store.refresh()
+    rows = {"customers": [{"customer_id": "a", "created_at": "2026-01-01"}]}
+    with in_process(store) as post:
+        found = post("/v1/score", {"rows": rows, "as_of": "2026-11-16"}).json()
+    assert [row["customer_id"] for row in found["scores"]] == ["a"]
 
 
 def test_an_error_that_nobody_foresaw_is_told_without_its_text(tmp_path, caplog):
