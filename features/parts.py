@@ -24,6 +24,7 @@ from features.intake import FORM
 from features.language import LEXICON_VERSION
 from features.quarantine import staged_columns
 from features.reading import literal, quoted
+from features.repeats import find_repeated, rows_of
 from features.report import warnings
 from features.sealing import as_written, file_digest, flush, sealed
 from features.staging import (
@@ -93,7 +94,7 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     told = [(column, examples[column], times) for column, times in sorted(broken.items())]
     empty = unusable_columns(table, told, readable)
     _join_quarantine(bench, table.name, kept)
-    (written,) = bench.row(f"SELECT count(*) FROM {_rows(versions.out / name for name in files)}")
+    (written,) = bench.row(f"SELECT count(*) FROM {rows_of(versions.out / name for name in files)}")
     report = _report(bench, plan, kept, written, versions.tied)
     columns = tuple(column for column in plan.inputs if column not in empty)
     said = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
@@ -217,17 +218,13 @@ def _summed(kept: Sequence[Kept], fact: str) -> dict[str, int]:
     return dict(found)
 
 
-def _rows(paths: Any) -> str:
-    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}], filename = true)"
-
-
 def _report(bench: Bench, plan: Plan, kept: Sequence[Kept], written: int, tied: int) -> dict[str, Any]:
     """The figures of a table from those of its parts."""
     found, table = _summed(kept, "figures"), plan.table
     reasons = Counter(_summed(kept, "reasons")) + Counter({"tied_versions": tied})
     orphans = 0
     if table.customer and table.name != "customers":
-        people = _rows(part.folder / PEOPLE for part in kept)
+        people = rows_of(part.folder / PEOPLE for part in kept)
         known = f"{OWN}.known"
         (orphans,) = bench.row(
             f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
@@ -238,7 +235,7 @@ def _report(bench: Bench, plan: Plan, kept: Sequence[Kept], written: int, tied: 
         of = [part.folder / week for part in kept for week in part.weeks if (str(part.folder / PEOPLE),) in early]
         if of:
             (before,) = bench.row(
-                f"SELECT count(*) FROM {_rows(of)} JOIN {known} ON key = {quoted(table.customer)} "
+                f"SELECT count(*) FROM {rows_of(of)} JOIN {known} ON key = {quoted(table.customer)} "
                 "WHERE own_us < created_us"
             )
             reasons["before_created_at"] += before
@@ -347,17 +344,10 @@ class _Versions:
         bench, key = self.bench, quoted(self.table.key or "")
         names = {str(read): name for name, _, _, read in self._files()}
         old, new = [[str(read) for *_, read in self._files(*of)] for of in ((self.held,), (None, self.held))]
-        fresh, hits = f"{OWN}.fresh", f"{OWN}.hits"
-        bench.rows(f"CREATE OR REPLACE TABLE {fresh} (key VARCHAR)")
-        bench.rows(f"CREATE OR REPLACE TABLE {hits} (key VARCHAR, filename VARCHAR)")
-        if new:
-            bench.rows(f"INSERT INTO {fresh} SELECT {key} FROM {_rows(new)} WHERE {key} IS NOT NULL")
-        if old and new:
-            bench.rows(f"INSERT INTO {hits} SELECT {key}, filename FROM {_rows(old)} WHERE {key} IN (FROM {fresh})")
-        again = f"SELECT key FROM {fresh} GROUP BY key HAVING count(*) > 1 UNION SELECT key FROM {hits}"
-        bench.rows(f"CREATE OR REPLACE TABLE {OWN}.repeated AS {again}")
-        among = [*new, *(path for (path,) in bench.rows(f"SELECT DISTINCT filename FROM {hits} ORDER BY ALL"))]
-        rows = f"{_rows(among)} WHERE {key} IN (FROM {OWN}.repeated)" if among else f"{_rows(old[:1])} WHERE false"
+        find_repeated(bench, key, old, new)
+        hit = bench.rows(f"SELECT DISTINCT filename FROM {OWN}.hits ORDER BY ALL")
+        among = [*new, *(path for (path,) in hit)]
+        rows = f"{rows_of(among)} WHERE {key} IN (FROM {OWN}.repeated)" if among else f"{rows_of(old[:1])} WHERE false"
         bench.rows(f"CREATE OR REPLACE TABLE {OWN}.candidates AS SELECT * FROM {rows}")
         content = ", ".join(map(quoted, [*self.content, *self.derived]))
         order = f"PARTITION BY {key} ORDER BY ingested_us, {tie_order(self.table)}"
@@ -387,7 +377,7 @@ class _Versions:
         """Write a file anew: what other keys held before, and the versions that belong here."""
         key = quoted(self.table.key or "")
         content = ", ".join(map(quoted, [*self.content, "superseded_us", *self.derived]))
-        others = f"SELECT {content} FROM {_rows([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
+        others = f"SELECT {content} FROM {rows_of([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
         versions = f"SELECT {content} FROM {OWN}.versions WHERE file = {literal(name)}"
         rows = f"SELECT * FROM ({others} UNION ALL {versions}) formed ORDER BY {row_order(self.table, 'formed')}"
         _copy(self.bench, rows, self.out / name)

@@ -10,6 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,9 +143,11 @@ def _source(name: str, path: Path) -> FileSource | None:
 def inspected(source: FileSource) -> tuple[FileSource, str]:
     """Read a source's files through: its separator and header where it is CSV, and the SHA-256 of all its bytes.
 
+    Size and time of a file are not believed in place of its bytes: a copy may keep both, and a correction go unseen.
     Raises SourceUnreadable where a file is empty, cut short, or not UTF-8.
     """
-    digests = tuple((_text_digest if source.is_csv else _parquet_digest)(part) for part in source.parts)
+    with ThreadPoolExecutor() as readers:
+        digests = tuple(readers.map(_text_digest if source.is_csv else _parquet_digest, source.parts))
     source, digest = replace(source, digests=digests), _joined(digests)
     if not source.is_csv:
         return source, digest

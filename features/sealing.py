@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from features.errors import Damaged
@@ -50,6 +51,13 @@ def file_digest(path: Path) -> str:
     """SHA-256 of the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_changed(digests: Mapping[Path, str]) -> Path | None:
+    """The first of some files that is gone, or whose bytes have another digest; None where all are as written."""
+    with ThreadPoolExecutor() as readers:
+        whole = readers.map(lambda path: path.exists() and file_digest(path) == digests[path], digests)
+        return next((path for path, is_whole in zip(digests, whole, strict=True) if not is_whole), None)
 
 
 def flush(folder: Path) -> None:

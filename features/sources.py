@@ -29,7 +29,7 @@ from features.parts import is_by_part, stage_parts
 from features.project import ENGINES
 from features.report import full_report
 from features.rows import tables_from_rows
-from features.sealing import as_written, file_digest, flush, sealed, unsealed
+from features.sealing import as_written, file_digest, first_changed, flush, sealed, unsealed
 from features.staging import REFERRED, Bench, finish, parse, parsed, remember
 
 if TYPE_CHECKING:
@@ -328,10 +328,8 @@ def _files_of(staged: Staged) -> dict[str, dict[str, Any]]:
 
 def _whole_files(folder: Path) -> dict[str, dict[str, Any]]:
     files: dict[str, dict[str, Any]] = unsealed(folder / MANIFEST)["files"]
-    for place, facts in files.items():
-        path = folder / place
-        if not path.exists() or file_digest(path) != facts["digest"]:
-            raise Damaged(path)
+    if changed := first_changed({folder / place: facts["digest"] for place, facts in files.items()}):
+        raise Damaged(changed)
     return files
 
 

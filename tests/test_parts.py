@@ -9,6 +9,7 @@ import pytest
 from handed_over import NOW_US, read, row, write_csv
 from weekly_files import events, handed_over, staged
 
+from features import repeats
 from features.contract import DAY_US
 from features.errors import WrongType
 from features.sources import open_tables
@@ -36,6 +37,16 @@ def test_files_that_come_week_by_week_give_what_files_that_come_at_once_give(tmp
     assert one_by_one.counted == at_once.counted
     shown = [tmp_path / home / "quarantine" / "usage_events.parquet" for home in ("home", "other")]
     assert pl.read_parquet(shown[0]).equals(pl.read_parquet(shown[1]))
+
+
+def test_keys_that_are_compared_slice_by_slice_give_the_same(tmp_path, monkeypatch):
+    weeks = events(1)
+    whole = staged(handed_over(tmp_path / "whole", weeks), tmp_path / "home")
+    monkeypatch.setattr(repeats, "KEYS_AT_ONCE", 5)
+    for number in (2, len(weeks)):
+        sliced = staged(handed_over(tmp_path / "sliced", weeks[:number]), tmp_path / "other")
+    assert all(here.equals(files(whole)[name]) for name, here in files(sliced).items())
+    assert sliced.counted == whole.counted
 
 
 @pytest.mark.parametrize("seed", range(3))
