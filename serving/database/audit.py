@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 COMMAND_LINE = "command line"
 """Who acts where a command does."""
-FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 0.1
+"""Often, so that each time is short: whoever asks meanwhile waits for as long."""
 MOST_WAITING = 200_000
 """So many lines wait for a store that is away; the oldest go first."""
 
