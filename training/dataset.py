@@ -34,6 +34,8 @@ WEEK_US = 7 * DAY_US
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = 20
 """Training rows that a category needs; rarer ones read as missing."""
+ROWS_LOOKED_AT = 4000
+"""Training rows, evenly spaced, that made-up rows are drawn after."""
 
 
 @dataclass(frozen=True)
@@ -262,8 +264,9 @@ def made_up_rows(data: Dataset, rows: int, seed: int) -> pd.DataFrame:
 
     generator = np.random.default_rng(seed)
     cells: dict[str, Any] = {}
+    some = np.ascontiguousarray(data.train.matrix[:: -(-len(data.train) // ROWS_LOOKED_AT)].T)
     for place, column in enumerate(data.columns):
-        values = data.train.matrix[:, place]
+        values = data.train.matrix[:, place] if np.isnan(some[place]).all() else some[place]
         known = values[~np.isnan(values)].astype(np.float64)
         is_missing = generator.random(rows) < 1 - len(known) / len(values)
         if column.categories is None:

@@ -29,7 +29,7 @@ from training.learners import CANDIDATES, fit_all
 
 IS_LONG = True
 FOLDS = 5
-INNER, INNER_OF_FEW, FEW = 4, 8, 10_000
+INNER, INNER_OF_FEW, FEW = 3, 8, 10_000
 """Folds of the cross-fit; more where rows are few, so that what is calibrated was fitted on nearly all of them."""
 NULL = "ravenstack"
 PEERS = FOLDER / "peers" / "bin" / "python"
