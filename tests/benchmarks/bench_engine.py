@@ -2,6 +2,9 @@
 
 All peers read the same Parquet in contract form, cut it at the same instant, and write one row per customer; that the
 values are equal is checked first. Every figure is the best of a few processes, and a ratio of their wall-clock seconds.
+
+Featuretools gets the same features in the same windows, its events in memory and prepared. It then is pandas' group-bys
+at some 280,000 events a second: fifty times that would be 10 million in 0.7 s, half of which goes into reading them.
 """
 
 from __future__ import annotations
