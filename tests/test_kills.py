@@ -39,7 +39,7 @@ def test_whenever_score_is_killed_the_last_week_is_whole_and_the_next_run_gives_
         while not killed(home, moment, *words):  # it was faster than the one that was measured
             seen["had ended before"] += 1
             shutil.rmtree(home)
-            home, moment = copied(good_home, home), moment * 0.7
+            home, moment = copied(good_home, home), moment * 0.5
         seen["killed at work"] += 1
         instants = snapshot.published(home)
         assert instants in ([parse_instant(BEFORE)], [parse_instant(BEFORE), parse_instant(MONDAY)])
@@ -104,7 +104,7 @@ def test_whenever_train_is_killed_the_champion_is_whole_and_clean_puts_right_wha
         while not killed(home, moment, *words, since=lambda home=home, late=is_late: not late or runs(home) > 1):
             seen["had ended before"] += 1
             shutil.rmtree(home)
-            home, moment = copied(trained, home), moment * 0.7
+            home, moment = copied(trained, home), moment * 0.5
         seen["killed at work"] += 1
         found = load_champion(home, "churn").content_hash
         assert found in (first, second), f"trial {trial} at {moment:.2f} s"
