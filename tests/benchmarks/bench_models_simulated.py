@@ -23,11 +23,11 @@ CUSTOMERS, WEEKS, SEED = 5_000, 78, 0
 MODELS = ("churn", "advocacy")
 
 
-def company() -> Project:
-    """The company, simulated once."""
-    folder = FOLDER / "simulated" / f"{CUSTOMERS}-{WEEKS}-{SEED}"
+def company(customers: int = CUSTOMERS) -> Project:
+    """A company, simulated once."""
+    folder = FOLDER / "simulated" / f"{customers}-{WEEKS}-{SEED}"
     if not (folder / "company" / "truth" / "parameters.json").exists():  # written last
-        simulate(folder / "company", CUSTOMERS, WEEKS, SEED)
+        simulate(folder / "company", customers, WEEKS, SEED)
     return Project(folder, str(folder / "company"))
 
 

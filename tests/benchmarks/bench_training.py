@@ -20,7 +20,9 @@ from training.dataset import Dataset
 from training.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
 
 IS_LONG = True
-REPEATS = 5
+SIZES = (5_000, 20_000)
+"""Customers: what is the same for any size (MLflow, the bundle) weighs less in a larger one."""
+REPEATS = 3
 
 
 def bare(data: Dataset) -> float:
@@ -45,15 +47,21 @@ def trained(data: Dataset, home: Project, is_judged: bool) -> float:
 
 
 def rows() -> Iterator[Row]:
+    """Both models of each company."""
+    for customers in SIZES:
+        yield from of_company(customers)
+
+
+def of_company(customers: int) -> Iterator[Row]:
     """Both models, into a home where something was registered before: MLflow makes its database once."""
-    project = company()
+    project = company(customers)
     tables = run._opened(project, stage(project, LAST_INSTANT_US))
     with tempfile.TemporaryDirectory() as folder:
         home = Project(Path(folder), None)
         for name, made in run.train_on(tables, MODELS, LAST_INSTANT_US, is_judged=False).items():
             assert isinstance(made, run.Trained), made
             run.store(home, made, {}, LAST_INSTANT_US)
-            yield from costs(name, made.data, home)
+            yield from costs(f"{customers:,} customers, {name}", made.data, home)
 
 
 def costs(name: str, data: Dataset, home: Project) -> Iterator[Row]:
