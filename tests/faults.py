@@ -106,7 +106,7 @@ def killed(home: Path, after_s: float, *words: object, since: Callable[[], bool]
     process = WARM.Process(target=_main, args=(home, tuple(map(str, words))))
     process.start()
     while process.is_alive() and not since():
-        time.sleep(0.005)
+        time.sleep(0.005)  # how exactly the moment is met
     process.join(after_s)
     for kill in (lambda: os.killpg(process.pid, signal.SIGKILL), process.kill):
         with contextlib.suppress(ProcessLookupError):  # it had ended, or has no group of its own yet
@@ -176,7 +176,7 @@ class Server:
                 urllib.request.urlopen(f"{self.url}/health", timeout=1)
                 return
             except OSError:
-                time.sleep(0.2)
+                time.sleep(0.2)  # it is still starting
         raise AssertionError("the tracking server did not start")
 
     def kill(self):

@@ -116,14 +116,14 @@ def test_of_two_runs_at_once_one_publishes_and_the_other_refuses_or_waits(small_
     first = started(home, *words)
     while not list((home / "snapshots").glob("*/draft-*")):
         assert first.poll() is None
-        time.sleep(0.005)
+        time.sleep(0.005)  # short beside the work in which it is to be caught
     os.killpg(first.pid, signal.SIGSTOP)  # in the midst of its work, for as long as the other takes to start
     refused = vouch(home, *words)
     assert refused.returncode == 3
     assert is_one_message(refused), refused.stderr
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(vouch, home, *words, "--wait", 120)
-        time.sleep(1)
+        time.sleep(1)  # for the other to find the lock held
         os.killpg(first.pid, signal.SIGCONT)
         waited = waiting.result()
     assert (waited.returncode, first.wait()) == (0, 0)

@@ -44,9 +44,9 @@ class Override:
 def record(database: Database, wanted: Override, caller: Caller) -> tuple[Override | None, bool]:
     """Record an override: as it stands and whether it is new, or None where its id stands for another one."""
     with database.writing("asks") as connection:  # under the mark of asks, whose writers wait for one another
-        standing = _by_id(connection, wanted.given_id)
-        if standing is not None:
-            return standing if standing.says_the_same(wanted) else None, False
+        known = _by_id(connection, wanted.given_id)
+        if known is not None:
+            return known if known.says_the_same(wanted) else None, False
         row = {name: getattr(wanted, name) for name in ("given_id", "customer_id", "score", "reason", "set_by")}
         times = {"set_us": wanted.set_us, "expires_us": wanted.expires_us, "recorded_us": wanted.set_us}
         connection.execute(insert(overrides).values(**row, **times))
@@ -57,9 +57,7 @@ def record(database: Database, wanted: Override, caller: Caller) -> tuple[Overri
 
 def _by_id(connection: Connection, given_id: str | None) -> Override | None:
     row = connection.execute(select(overrides).where(overrides.c.given_id == given_id)).first()
-    if row is None:
-        return None
-    return _read(row)
+    return None if row is None else _read(row)
 
 
 def standing(connection: Connection, now_us: int) -> dict[str, Override]:
