@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -37,8 +38,9 @@ FEWEST_ROWS, MOST_ROWS = 50_000, 30_000_000
 """Below, the steps cost more than they save; above, cells would take more than 4 GB, and the engine can go to disk."""
 FEWEST_ROWS_APART = 1_000_000
 """From so many rows on, two passes cost less than one that counts distinct values among all rows."""
-MOST_CELLS, MOST_SAMPLED = 5_000_000, 1_000_000
+MOST_CELLS, MOST_SAMPLED = 2_500_000, 1_000_000
 """Kept cells that are windowed at a time, about 1 GB, and those that tell where to cut."""
+ORDER = ("number", "own_us", "day")
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ class Rollup:
 
     def partial(self, as_of_us: int) -> Frame:
         """Partial results at one of the instants, as the direct path gives them."""
-        phase = as_of_us % DAY_US
-        return nw.concat([self._windowed(piece, as_of_us, phase) for piece in self.cells(phase)]).lazy()
+        windowed = partial(self._windowed, as_of_us)
+        # with `map`, no name stays with a piece: it is gone before the next one is made
+        return nw.concat([*map(windowed, self.cells(as_of_us % DAY_US))]).lazy()
 
-    def _windowed(self, piece: Cells, as_of_us: int, phase: int) -> nw.DataFrame[Any]:
-        at = self.instants.index(as_of_us)
+    def _windowed(self, as_of_us: int, piece: Cells) -> nw.DataFrame[Any]:
+        at, phase = self.instants.index(as_of_us), as_of_us % DAY_US
         cells = piece.of_days.filter(nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us)
         is_same = nw.col("number") == nw.col("number").shift(1)
         gap = nw.when(is_same).then(nw.col("day") - nw.col("day").shift(1))
@@ -147,20 +150,13 @@ class _Pieces:
 
     def __call__(self, _: int) -> Iterator[Cells]:
         """The cells for instants at midnight."""
-        if self.whole is not None:
-            yield self.whole
-            return
-        cells, by = self.kept.at(self.instants), self.kept.group.by
-        edges = self._edges(cells)
-        for low, high in itertools.pairwise([None, *edges, None]):
-            piece = cells if low is None else cells.filter(nw.col(by) >= low)
-            found = (piece if high is None else piece.filter(nw.col(by) < high)).collect()
-            found = found.with_columns((nw.col("day") * DAY_US).alias("own_us"))
-            customers = _numbered({0: found}, by)
-            ready = Cells(_in_order(found, customers, by), customers)
-            if not edges:
-                self.whole = ready
-            yield ready
+        if self.whole is None:
+            cells, by = self.kept.at(self.instants), self.kept.group.by
+            if edges := self._edges(cells):
+                yield from (_ordered(piece, by) for piece in _between(cells, by, edges))
+                return
+            self.whole = _ordered(cells, by)
+        yield self.whole
 
     def _edges(self, cells: Frame) -> list[str]:
         """Customers at which to cut, so that pieces are about equal in cells, as those of some days tell."""
@@ -172,6 +168,20 @@ class _Pieces:
         ordered = cells.filter(of_days).select(self.kept.group.by).collect()[self.kept.group.by].sort()
         places = (len(ordered) * number // pieces for number in range(1, pieces))
         return list(dict.fromkeys(str(ordered[place]) for place in places)) if len(ordered) else []
+
+
+def _between(cells: Frame, by: str, edges: Sequence[str]) -> Iterator[Frame]:
+    """The cells of the customers before the first edge, between edges, and from the last one on."""
+    for low, high in itertools.pairwise([None, *edges, None]):
+        piece = cells if low is None else cells.filter(nw.col(by) >= low)
+        yield piece if high is None else piece.filter(nw.col(by) < high)
+
+
+def _ordered(kept: Frame, by: str) -> Cells:
+    found = kept.collect().with_columns((nw.col("day") * DAY_US).alias("own_us"))
+    customers = _numbered({0: found}, by)
+    found = found.join(customers, on=by, how="left").drop(by)  # lets go of what was read before it is copied once more
+    return Cells(found.sort(*ORDER), customers)
 
 
 def _can_be_rolled(member: Feature, group: Group) -> bool:
@@ -227,4 +237,4 @@ def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]
 
 
 def _in_order(cells: nw.DataFrame[Any], customers: nw.DataFrame[Any], by: str) -> nw.DataFrame[Any]:
-    return cells.join(customers, on=by, how="left").drop(by).sort("number", "own_us", "day")
+    return cells.join(customers, on=by, how="left").drop(by).sort(*ORDER)
