@@ -21,6 +21,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from features import intervals
 from features.examples import answers
 from features.kinds import Mean, Median, Proportion, Rate
+from features.metrics import contacts
 from features.metrics.contacts import ease_of_wait
 from features.metrics.engagement import entropy
 from features.metrics.feedback import topic_changes
@@ -177,6 +178,26 @@ def test_ranks_are_mid_ranks_as_pandas_has_them():
 
     found = nw.from_native(pd.DataFrame({"v": values})).select(percentile("v"))["v"].to_numpy()
     assert found == pytest.approx(((pd.Series(values).rank() - 0.5) / 50 * 100).to_numpy())
+
+
+def test_some_of_many_customers_say_how_recorded_effort_varies_as_all_of_them_do(monkeypatch):
+    draw, tickets = np.random.default_rng(5), 12_000
+    parts = {
+        "kept": draw.integers(0, 2, tickets).astype(float),
+        "waited": draw.exponential(40_000, tickets),
+        "at_once": np.zeros(tickets),
+        "way": draw.integers(1, 3, tickets).astype(float),
+        "content": np.where(draw.random(tickets) < 0.3, draw.integers(0, 5, tickets) / 4, np.nan),
+        "settled": np.ones(tickets),
+        "customer": np.sort(draw.integers(0, 5_000, tickets)).astype(float),
+    }
+    of_all = contacts.operational_effort_ends(parts)
+    monkeypatch.setattr(contacts, "MANY", 2_000)
+    of_some = contacts.operational_effort_ends(parts)
+    width = float(of_all.high - of_all.low)
+    assert float(of_some.high - of_some.low) == pytest.approx(width, rel=0.1)
+    assert of_some.low == pytest.approx(float(of_all.low), abs=width / 10)
+    assert of_some.low != of_all.low
 
 
 def test_a_wait_is_as_easy_as_the_limits_say():
