@@ -3,8 +3,7 @@
 All peers read the same Parquet in contract form, cut it at the same instant, and write one row per customer; that the
 values are equal is checked first. Every figure is the best of a few processes, and a ratio of their wall-clock seconds.
 
-Featuretools gets the same features in the same windows, its events in memory and prepared. It then is pandas' group-bys
-at some 280,000 events a second: fifty times that would be 10 million in 0.7 s, half of which goes into reading them.
+Featuretools gets the same features in the same windows, from Parquet that holds its sample alone.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from measuring import FOLDER, Row
 IS_LONG = True
 HERE = FOLDER / "engine"
 EVENTS, CUSTOMERS, WEEKS = 10_000_000, 100_000, 78
-TIMES = 2
+TIMES, INSTANTS = 2, 12
 NOW_US = end_us(WEEKS)
 TOLERANCE = 1e-9
 SAMPLE = 2_000
@@ -70,8 +69,7 @@ def rows() -> Iterator[Row]:
     }
     ours: dict[str, Took] = {}
     for mode in ("rows", "fresh", "kept"):
-        times = 1 if mode == "fresh" else TIMES
-        ours[mode] = took("vectors", source, home, NOW_US, "duckdb", mode, out / f"{mode}", times=times)
+        ours[mode] = took("vectors", source, home, NOW_US, "duckdb", mode, out / f"{mode}")
         _equal(pl.read_parquet(out / f"{mode}.0"), {peer: pl.read_parquet(out / peer) for peer in PEERS})
     nothing = min(ours["rows"], ours["fresh"])
     for name, mine, targets in (
@@ -81,10 +79,12 @@ def rows() -> Iterator[Row]:
         for peer, at_most in targets.items():
             note = f"{size}: {mine} against {hand[peer]}"
             yield Row(name, PEERS[peer], mine.seconds / hand[peer].seconds, at_most=at_most, note=note)
-    yield from _featuretools(folder, nothing, ours["kept"])
-    many = took("vectors", source, home, NOW_US, "duckdb", "fresh", out / "panel", 12, times=1)
+    many = took("vectors", source, home, NOW_US, "duckdb", "fresh", out / "panel", INSTANTS)
     note = f"{size}: {many} against {nothing}"
     yield Row("twelve cutoffs from nothing", "one cutoff from nothing", many.seconds / nothing.seconds, 3.0, note=note)
+    yield from _featuretools(
+        folder, {"one cutoff from nothing": nothing, "one cutoff, state standing": ours["kept"]}, many
+    )
     yield from _week(source, staging, ours["fresh"])
 
 
@@ -108,7 +108,7 @@ def _equal(ours: pl.DataFrame, by_hand: dict[str, pl.DataFrame]) -> None:
                 raise RuntimeError(f"{peer}, {name}: {len(off)} of {len(mine)} values differ, {off.head(3)}")
 
 
-def _featuretools(folder: Path, nothing: Took, kept: Took) -> Iterator[Row]:
+def _featuretools(folder: Path, one: dict[str, Took], many: Took) -> Iterator[Row]:
     """Events per second against Featuretools with the same features of fewer customers, where its environment was made.
 
     It needs an older pandas: `python -m venv .bench/featuretools-env`, and in it `pip install featuretools "pandas<3"`
@@ -117,14 +117,18 @@ def _featuretools(folder: Path, nothing: Took, kept: Took) -> Iterator[Row]:
     python = FOLDER / "featuretools-env" / "bin" / "python"
     if not python.exists():
         return
-    command = [python, Path(__file__).with_name("by_featuretools.py"), folder, NOW_US, SAMPLE]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    rate = found["events"] / found["seconds"]
-    note = f"events a second; {found['features']} features of {found['events']:,} events in {found['seconds']:.1f} s"
-    for name, took_here in (("one cutoff from nothing", nothing), ("one cutoff, state standing", kept)):
-        ratio = EVENTS / took_here.seconds / rate
-        yield Row(f"{name}: times as fast", "Featuretools", ratio, at_least=50, note=note)
+    for instants, of in ((1, one), (INSTANTS, {"twelve cutoffs from nothing": many})):
+        command = [python, Path(__file__).with_name("by_featuretools.py"), folder, NOW_US, SAMPLE, instants]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+        rate = found["events"] / found["seconds"]
+        note = (
+            f"events a second; {found['features']} features of {found['events']:,} events in {found['seconds']:.1f} s"
+        )
+        for name, ours in of.items():
+            at_least = 50 if instants == 1 else None
+            ratio = EVENTS / ours.seconds / rate
+            yield Row(f"{name}: times as fast", "Featuretools", ratio, at_least=at_least, note=note)
 
 
 def _week(source: Path, staging: Took, vectors: Took) -> Iterator[Row]:

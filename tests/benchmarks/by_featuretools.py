@@ -1,15 +1,17 @@
 """The features of usage as Featuretools computes them, point in time; runs in an environment of its own.
 
-`python by_featuretools.py FOLDER AS_OF_US CUSTOMERS` prints events, features and seconds as JSON. The library takes one
-training window at a time, so each window is a run with the features that the engine has in it, and the window before it
-is a run at an earlier cutoff. Days, weekends and gaps between days stand in the events before the clock starts, late
-rows and superseded versions are left out, and the last arithmetic (growth, shares) is not done: all in its favour.
+`python by_featuretools.py FOLDER AS_OF_US CUSTOMERS INSTANTS` prints events, features and seconds as JSON: from Parquet
+that holds the events of these customers alone, to the features at one instant, or at several four weeks apart. The
+library takes one training window at a time, so each window is a run with the features that the engine has in it, and
+the window before it is a run at an earlier cutoff. In its favour, the last arithmetic (growth, shares) is not done, and
+at earlier instants rows count as they stand at the last one.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,14 +24,21 @@ COLUMNS = ["customer_id", "own_us", "day", "event", "feature", "channel", "value
 VERSION = ["ingested_us", "superseded_us", "is_deleted"]
 
 
-def entities(folder: Path, as_of_us: int, customers: int) -> tuple[ft.EntitySet, int]:
-    """The customers and their events as the library holds them, and how many events there are."""
+def sample(folder: Path, customers: int, to: Path) -> None:
+    """Write the rows of the first customers to a folder of their own."""
     people = pd.read_parquet(folder / "customers.parquet", columns=["customer_id"]).head(customers)
     parts = []
     for path in sorted((folder / "usage_events.parquet").iterdir()):
         part = pd.read_parquet(path, columns=COLUMNS + VERSION)
         parts.append(part[part["customer_id"].isin(people["customer_id"])])
-    rows = pd.concat(parts).sort_values(["customer_id", "own_us"])
+    people.to_parquet(to / "customers.parquet")
+    pd.concat(parts).to_parquet(to / "usage_events.parquet")
+
+
+def entities(folder: Path, as_of_us: int) -> tuple[ft.EntitySet, int]:
+    """The customers and their events as the library holds them, and how many events there are."""
+    people = pd.read_parquet(folder / "customers.parquet")
+    rows = pd.read_parquet(folder / "usage_events.parquet").sort_values(["customer_id", "own_us"])
     is_current = rows["superseded_us"].isna() | (rows["superseded_us"] >= as_of_us)
     rows = rows[(rows["own_us"] < as_of_us) & (rows["ingested_us"] < as_of_us) & ~rows["is_deleted"] & is_current]
     rows = rows.drop(columns=VERSION).reset_index(drop=True)
@@ -70,20 +79,32 @@ def features(held: ft.EntitySet) -> dict[tuple[int | None, int], list[ft.Feature
     }
 
 
-def main(folder: Path, as_of_us: int, customers: int) -> None:
-    """Load, then measure."""
-    held, events = entities(folder, as_of_us, customers)
-    wanted, start = features(held), time.perf_counter()
-    for (length, before), of in wanted.items():
-        ft.calculate_feature_matrix(
-            of,
-            held,
-            cutoff_time=pd.Timestamp(as_of_us, unit="us") - pd.Timedelta(days=before),
-            training_window=None if length is None else f"{length} days",
-        )
-    seconds = time.perf_counter() - start
+def cutoffs(held: ft.EntitySet, as_of_us: int, before_days: int, instants: int) -> pd.Timestamp | pd.DataFrame:
+    """The instant, or one row per customer and instant; all so many days earlier."""
+    ends = [pd.Timestamp(as_of_us, unit="us") - pd.Timedelta(days=before_days + 28 * at) for at in range(instants)]
+    if instants == 1:
+        return ends[0]
+    people = held["customers"]["customer_id"]
+    return pd.concat(pd.DataFrame({"customer_id": people, "time": end}) for end in ends)
+
+
+def main(folder: Path, as_of_us: int, customers: int, instants: int) -> None:
+    """Write the sample, then measure."""
+    with tempfile.TemporaryDirectory() as place:
+        sample(folder, customers, Path(place))
+        start = time.perf_counter()
+        held, events = entities(Path(place), as_of_us)
+        wanted = features(held)
+        for (length, before), of in wanted.items():
+            ft.calculate_feature_matrix(
+                of,
+                held,
+                cutoff_time=cutoffs(held, as_of_us, before, instants),
+                training_window=None if length is None else f"{length} days",
+            )
+        seconds = time.perf_counter() - start
     print(json.dumps({"events": events, "features": sum(map(len, wanted.values())), "seconds": seconds}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
