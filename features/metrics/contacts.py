@@ -24,7 +24,7 @@ GOOD_S, BAD_S = (3_600.0, 60.0), (172_800.0, 1_800.0)
 SETTLED_DAYS = 14
 B = 2000
 CELLS_AT_ONCE = 8_000_000
-MANY = 20_000
+MANY = 5_000
 """Of more customers, so many drawn at random say how the index varies, and the root of their share how much less."""
 
 
