@@ -78,8 +78,9 @@ __all__ = [
 ENGINE_COLUMNS = frozenset({"own_us", "ingested_us", "as_of_us", "day", "day_gap", "polarity"})
 """What every view has beside the contract's columns.
 
-`day` counts UTC days since 1970. `day_gap` is the number of days since the customer's row before, by own time: null
-for the first row, 0 for a further row of one day. `polarity` is there where the table holds texts or ratings.
+`day` counts UTC days since 1970. `day_gap` is the number of days since the customer's active day before, by own time:
+it stands in the first row of a day, and is null in others and on the first day. `polarity` is there where the table
+holds texts or ratings.
 """
 POLARITY_NEEDS = {"surveys": frozenset({"verbatim"}), "social_posts": frozenset({"text"}), "feedback": frozenset[str]()}
 CUSTOMER, AS_OF = "customer_id", "as_of_us"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from features.contract import DAY_US, TABLES
-from features.engine import joined_bits
+from features.engine import counted_bits, joined_bits
 from features.grouping import narrowed
 
 if TYPE_CHECKING:
@@ -122,10 +122,8 @@ def _counted(rows: Frame, group: Group, names: Sequence[str], instants: int) -> 
     bits = sorted({_bits_name(part.span) for part in parts.values()})
     chosen = rows.select(group.by, one.value.alias("counted_value"), *bits).filter(~nw.col("counted_value").is_null())
     joined = joined_bits(chosen, (group.by, "counted_value"), bits)
-    return joined.group_by(group.by).agg(
-        **{
-            _column(name, at): ((nw.col(_bits_name(part.span)) // 2**at) % 2).cast(nw.Int32).sum()
-            for name, part in parts.items()
-            for at in range(instants)
-        }
+    return counted_bits(
+        joined,
+        group.by,
+        {_column(name, at): (_bits_name(part.span), at) for name, part in parts.items() for at in range(instants)},
     )

@@ -19,7 +19,7 @@ from features.errors import SourceUnreadable
 from features.reading import literal, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from features.project import Project
@@ -91,7 +91,20 @@ def joined_bits(rows: nw.LazyFrame[Any], keys: Sequence[str], bits: Sequence[str
     native = rows.to_native()
     if isinstance(native, pl.LazyFrame):
         return nw.from_native(native.group_by(*keys).agg(pl.col(name).bitwise_or() for name in bits))
+    return _grouped(native, keys, {name: f"bit_or({quoted(name)})" for name in bits})
+
+
+def counted_bits(rows: nw.LazyFrame[Any], key: str, counts: Mapping[str, tuple[str, int]]) -> nw.LazyFrame[Any]:
+    """One row per key: for each name, how many rows have one bit (its place, from 0) of one column."""
+    native = rows.to_native()
+    if isinstance(native, pl.LazyFrame):
+        ones = {name: (pl.col(bits) & 2**place != 0).sum().cast(pl.Int64) for name, (bits, place) in counts.items()}
+        return nw.from_native(native.group_by(key).agg(**ones))
+    ones = {name: f"count(nullif({quoted(bits)} & {2**place}, 0))" for name, (bits, place) in counts.items()}
+    return _grouped(native, [key], ones)
+
+
+def _grouped(relation: duckdb.DuckDBPyRelation, keys: Sequence[str], found: Mapping[str, str]) -> nw.LazyFrame[Any]:
     by = ", ".join(map(quoted, keys))
-    joined = ", ".join(f"bit_or({quoted(name)}) AS {quoted(name)}" for name in bits)
-    relation: duckdb.DuckDBPyRelation = native.aggregate(f"{by}, {joined}", by)
-    return nw.from_native(relation)
+    grouped = relation.aggregate(", ".join([by, *(f"{how} AS {quoted(name)}" for name, how in found.items())]), by)
+    return nw.from_native(grouped)

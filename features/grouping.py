@@ -91,7 +91,9 @@ def narrowed(rows: Frame, group: Group, *more: str) -> Frame:
     rows = rows.filter(~nw.col(group.by).is_null()).select(*dict.fromkeys([*group.reads, *more]))
     ready: dict[str, nw.Expr] = {}
     if group.has_day_gap:
-        ready["day_gap"] = nw.col("day") - nw.col("day").shift(1).over(group.by, "as_of_us", order_by="own_us")
+        before = nw.col("day").shift(1).over(group.by, "as_of_us", order_by="own_us")
+        rows = rows.with_columns(day_gap=nw.col("day") - before)
+        ready["day_gap"] = nw.when(nw.col("day_gap") > 0).then(nw.col("day_gap"))
     for column in group.columns:
         if column.reads & ready.keys():
             rows = rows.with_columns(**ready)

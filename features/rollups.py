@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
+from features.active_days import ActiveDays, counts_days, reads_gap, told_by_days
 from features.aggregates import EVER, Primitive
 from features.asof import visible
 from features.contract import DAY_US, TABLES
@@ -70,8 +71,12 @@ class Rollup:
         at, phase = self.instants.index(as_of_us), as_of_us % DAY_US
         cells = piece.of_days.filter(nw.col("seen_from") <= at, nw.col("seen_until") > at, nw.col("own_us") < as_of_us)
         is_same = nw.col("number") == nw.col("number").shift(1)
-        gap = nw.when(is_same).then(nw.col("day") - nw.col("day").shift(1))
-        cells = cells.with_columns(gap.alias("day_gap"), nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+        moved = nw.col("day") - nw.col("day").shift(1)
+        cells = cells.with_columns(
+            day_gap=nw.when(is_same, moved > 0).then(moved),
+            is_new_day=~is_same.fill_null(False) | (moved > 0),
+            as_of_us=nw.lit(as_of_us, nw.Int64),
+        )
         parts = {name: _from_cells(part, phase) for name, part in self.group.parts.items()}
         found, left = in_windows(cells, "number", parts, as_of_us)
         if left:
@@ -81,11 +86,12 @@ class Rollup:
         return found.join(piece.customers, on="number", how="left").drop("number")
 
 
-def divided(
-    tables: Tables, groups: Sequence[Group], instants: Sequence[int]
-) -> tuple[list[Rollup | DistinctValues], list[Group]]:
+Prepared = Rollup | DistinctValues | ActiveDays
+
+
+def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) -> tuple[list[Prepared], list[Group]]:
     """Prepare for all instants at once what can be, and give the groups that are left for the rows."""
-    rollups: list[Rollup | DistinctValues] = []
+    rollups: list[Prepared] = []
     left = []
     ordered = sorted(set(instants))
     for group in groups:
@@ -97,7 +103,10 @@ def divided(
             left.append(group)
             continue
         else:
-            left.append(replace(group, members=rolled))
+            of_days = tuple(member for member in rolled if told_by_days(member, ordered))
+            left.append(replace(group, members=tuple(member for member in rolled if member not in of_days)))
+            if of_days:
+                rollups.append(ActiveDays(replace(group, members=of_days), tables))
         if members := tuple(member for member in group.members if member not in rolled):
             rest = replace(group, members=members)
             if rollup is not None and FEWEST_INSTANTS <= len(ordered) <= MOST_INSTANTS and counts_distinct_values(rest):
@@ -132,7 +141,7 @@ def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | N
 def _additive(group: Group) -> tuple[Group, dict[str, Primitive]]:
     """What is summed up by customer and day: the group without features that read gaps, and its parts over all rows."""
     of_rows = replace(group, members=tuple(member for member in group.members if "day_gap" not in member.reads))
-    kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not _counts_days(part)]
+    kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not counts_days(part)]
     return of_rows, {part_name(part): part for part in kept}
 
 
@@ -178,7 +187,7 @@ def _between(cells: Frame, by: str, edges: Sequence[str]) -> Iterator[Frame]:
 
 
 def _ordered(kept: Frame, by: str) -> Cells:
-    found = kept.collect().with_columns((nw.col("day") * DAY_US).alias("own_us"))
+    found = kept.with_columns((nw.col("day") * DAY_US).alias("own_us")).collect()
     customers = _numbered({0: found}, by)
     found = found.join(customers, on=by, how="left").drop(by)  # lets go of what was read before it is copied once more
     return Cells(found.sort(*ORDER), customers)
@@ -190,26 +199,17 @@ def _can_be_rolled(member: Feature, group: Group) -> bool:
     hangs = alone.hangs_on_instant or any(column.is_ordered for column in alone.columns)
     if hangs or (alone.has_day_gap and member.reads != {"day_gap"}):
         return False
-    return all(part.operation in {"count", "sum", "min", "max"} or _counts_days(part) for part in alone.parts.values())
-
-
-def _counts_days(part: Primitive) -> bool:
-    return part.operation == "distinct" and part.where is None and repr(part.value) == repr(nw.col("day"))
-
-
-def _reads_gap(part: Primitive) -> bool:
-    return "day_gap" in f"{part.value!r} {part.where!r}"
+    return all(part.operation in {"count", "sum", "min", "max"} or counts_days(part) for part in alone.parts.values())
 
 
 def _from_cells(part: Primitive, phase: int) -> Primitive:
     """A part of the rows as a part of the cells."""
-    if _reads_gap(part):
+    if reads_gap(part):
         return part
-    if _counts_days(part):
+    if counts_days(part):
         if phase:
             return part
-        begins = nw.col("day_gap").is_null() | (nw.col("day_gap") > 0)
-        return Primitive("count", where=begins, window=part.window)
+        return Primitive("count", where=nw.col("is_new_day"), window=part.window)
     kept = nw.col(part_name(replace(part, window=EVER)))
     return Primitive("sum" if part.operation == "count" else part.operation, kept, window=part.window)
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import rollups
+from features.asof import view
 from features.contract import CHANNELS, DAY_US
 from features.distinct import passed
-from features.engine import joined_bits
+from features.engine import counted_bits, joined_bits
+from features.grouping import narrowed
 from features.rollups import divided
 from features.vectors import collect, fed_groups, panel, vectors
 
@@ -99,16 +101,38 @@ def test_a_single_instant_and_a_small_table_are_read_from_the_rows(always, monke
     assert divided(tables, fed_groups(tables), [T, T - DAY_US])[0] == []
 
 
-def test_in_a_large_table_distinct_values_are_counted_apart_and_nothing_changes(monkeypatch):
+@settings(max_examples=16)
+@given(rows=versions(), at=instants, engine=st.sampled_from(("polars", "polars", "duckdb")))
+def test_a_large_table_is_read_in_three_passes_and_gives_the_same(engine, rows, at):
+    tables = make_tables(company(rows), engine)
+    whole = [collect(vectors(tables, instant)) for instant in at]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollups, "FEWEST_ROWS_APART", 0)
+        for instant, expected in zip(at, whole, strict=True):
+            pd.testing.assert_frame_equal(collect(vectors(tables, instant)), expected, check_exact=True)
+
+
+def test_in_a_large_table_active_days_and_distinct_values_are_had_apart(monkeypatch):
+    event = {"event_id": "1", "customer_id": "ann", "occurred_at": T - DAY_US, "event": "view"}
+    tables = make_tables(company([event]))
+    monkeypatch.setattr(rollups, "FEWEST_ROWS_APART", 0)
+    for instant, more in ((T, {"active_days_28d", "events_per_active_day_28d"}), (T + HOUR_US, set())):
+        (days,), left = divided(tables, fed_groups(tables), [instant])
+        told = {member.name for member in days.group.members}
+        assert {"usage_gap_mean_90d", "usage_gap_spread_90d"} | more <= told
+        assert more or not any(name.startswith("active_days") for name in told)
+        assert [group.table for group in left].count("usage_events") == 2
+
+
+def test_a_gap_stands_in_the_first_row_of_a_day_alone():
     rows = [
-        {"event_id": str(number), "customer_id": "ann", "occurred_at": T - number * DAY_US, "event": f"e{number % 3}"}
-        for number in range(200)
+        {"event_id": str(number), "customer_id": "ann", "occurred_at": T - before_us, "event": "view"}
+        for number, before_us in enumerate((3 * DAY_US, 3 * DAY_US - 5, DAY_US, DAY_US - 5, DAY_US - 9))
     ]
     tables = make_tables(company(rows))
-    whole = collect(vectors(tables, T))
-    monkeypatch.setattr(rollups, "FEWEST_ROWS_APART", 100)
-    assert [group.table for group in divided(tables, fed_groups(tables), [T])[1]].count("usage_events") == 2
-    pd.testing.assert_frame_equal(collect(vectors(tables, T)), whole, check_exact=True)
+    group = next(group for group in fed_groups(tables) if group.table == "usage_events")
+    found = narrowed(view(tables, "usage_events", T), group, "as_of_us").sort("own_us").collect()
+    assert found["day_gap"].to_list() == [None, None, 2, None, None]
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "polars"])
@@ -116,6 +140,14 @@ def test_bits_of_rows_with_one_key_are_joined_by_each_engine(engine):
     frame = pl.DataFrame({"who": ["a", "a", "b"], "bits": [1, 4, 2]})
     joined = joined_bits(on_engine({"rows": frame}, engine)["rows"], ["who"], ["bits"]).collect("polars")
     assert sorted(joined.rows()) == [("a", 5), ("b", 2)]
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_rows_with_a_bit_are_counted_by_each_engine(engine):
+    frame = pl.DataFrame({"who": ["a", "a", "b"], "bits": [1, 5, 2]})
+    places = {"first": ("bits", 0), "third": ("bits", 2)}
+    counted = counted_bits(on_engine({"rows": frame}, engine)["rows"], "who", places).collect("polars")
+    assert sorted(counted.rows()) == [("a", 2, 1), ("b", 0, 0)]
 
 
 def test_instants_at_or_before_a_moment_are_the_lowest_bits():
