@@ -8,11 +8,13 @@ that a copy from elsewhere is tried in a child process first (`isolate`).
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,12 +30,13 @@ from models.reasons import Reasons, grouped, take
 from models.trees import CHUNK, Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
     from models.trees import Matrix, Numbers
 
+Part = TypeVar("Part")
 TOLERANCE = 1e-9
 """How far a golden score may be off: sums are exact, but exponentials differ between machines in the last digit."""
 CHILD_SECONDS = 120
@@ -172,11 +175,8 @@ class Predictor:
     def explained(self, frame: Any) -> tuple[Scores, Reasons]:
         """Scores as `score` gives them, with their reasons, at little more than the cost of the reasons."""
         matrix = encode(frame, self.columns)
-        raws, parts = [], []
-        for start in range(0, max(len(matrix), 1), CHUNK):
-            raw, moves = self._explained(matrix[start : start + CHUNK])
-            raws.append(raw)
-            parts.append(grouped(self.columns, moves))
+        chunks = [matrix[start : start + CHUNK] for start in range(0, max(len(matrix), 1), CHUNK)]
+        raws, parts = zip(*_by_processors(self._explained, chunks), strict=True)
         raw = np.concatenate(raws)
         return Scores(raw, self.calibrator.apply(raw)), Reasons(
             base=self.scorer.base,
@@ -216,8 +216,18 @@ class Predictor:
         """
         return self.scorer.moved(encode(before, self.columns), encode(now, self.columns))
 
-    def _explained(self, matrix: Matrix) -> tuple[Numbers, Any]:
-        return self.scorer.explained(matrix) if len(matrix) else (np.empty(0), np.empty(matrix.shape))
+    def _explained(self, matrix: Matrix) -> tuple[Numbers, tuple[tuple[str, ...], Any, Any]]:
+        """Raw scores of a chunk, and what `grouped` makes of their parts."""
+        raw, moves = self.scorer.explained(matrix) if len(matrix) else (np.empty(0), np.empty(matrix.shape))
+        return raw, grouped(self.columns, moves)
+
+
+def _by_processors(work: Callable[[Matrix], Part], chunks: Sequence[Matrix]) -> list[Part]:
+    """What some work, most of which is outside Python, makes of each chunk; a single one is not worth a thread."""
+    if len(chunks) == 1:
+        return [work(chunks[0])]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(work, chunks))
 
 
 def _check_definitions(folder: Path, manifest: Mapping[str, Any]) -> None:

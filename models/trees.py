@@ -90,7 +90,7 @@ class Trees:
         rows, trees = len(matrix), len(self._offsets)
         if not rows:
             return np.empty(0), scipy.sparse.csr_matrix((0, self._moves.shape[1]))
-        leaves = self._booster.predict(matrix, pred_leaf=True, num_threads=_threads(matrix))
+        leaves = self._booster.predict(matrix, pred_leaf=True, num_threads=1)  # chunks share out the processors
         places = np.asarray(leaves).reshape(rows, trees).astype(np.int32) + self._offsets
         raw = np.zeros(rows)
         for of_tree in np.ascontiguousarray(places.T):  # tree by tree, as the library adds them up
