@@ -86,7 +86,7 @@ def train(
 
     Example: vouch train churn ./company
     """
-    from serving.snapshot import lock
+    from serving.batch.snapshot import lock
     from training.run import train as fit
     from training.tuning import Tuning
 

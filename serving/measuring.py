@@ -21,9 +21,9 @@ from features.scanning import scan
 from features.sensitivity import sensitivity
 from features.sources import opened, stage
 from models.health_audit import audit
-from serving.followed import JUDGED
+from serving.batch.followed import JUDGED
+from serving.batch.snapshot import published, read_snapshot
 from serving.instants import spoken
-from serving.snapshot import published, read_snapshot
 
 __all__ = ["Answer", "Question", "answered", "catalogue", "list_meanings", "page", "published_scores", "settings"]
 
@@ -129,7 +129,7 @@ def list_meanings() -> list[dict[str, str]]:
 
 
 def alerts(home: Path, as_of_us: int) -> list[dict[str, Any]]:
-    """How good the alerts of earlier weeks were, as the published week of an instant says; see `serving.followed`."""
+    """How good the alerts of earlier weeks were, as the week of an instant says; see `serving.batch.followed`."""
     if as_of_us not in published(home):
         raise UsageError(
             f"The list {ALERTS!r} needs a published week: run `vouch score` as of {spoken(as_of_us)} first"

@@ -59,6 +59,6 @@ def instant(given: str | None) -> int | None:
 def project(data: str | None) -> Project:
     """Return where the data are, with what the service has recorded; raises the errors of who cannot be read."""
     from features.project import load_project
-    from serving.recorded import with_recorded
+    from serving.batch.recorded import with_recorded
 
     return with_recorded(load_project(data))

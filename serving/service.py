@@ -16,7 +16,7 @@ import bentoml
 
 from features.errors import Refused
 from features.project import home, listens_here_alone, logs_requests, store_url
-from serving.problems import Front, Site
+from serving.api.problems import Front, Site
 
 PR_SET_PDEATHSIG = 1
 SWITCH_SECONDS = 0.0005
@@ -41,9 +41,9 @@ class Vouch:
     """Which customers are about to leave, which would speak up, and why."""
 
     def __init__(self) -> None:
-        from serving import logs
-        from serving.app import open_site
-        from serving.store import Store
+        from serving.api import logs
+        from serving.api.app import open_site
+        from serving.api.store import Store
 
         die_with_parent()
         logs.configure(with_requests=logs_requests())

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 
 from features.sources import opened, stage
 from features.vectors import vectors
-from serving.columns import repeated
+from serving.batch.columns import repeated
+from serving.batch.streams import ordered_batches, scratch_folder
 from serving.instants import spoken
-from serving.outputs import note
-from serving.streams import ordered_batches, scratch_folder
+from serving.keeping.outputs import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from capabilities import free_port
 from hand_made import write_champions
 
 from features.project import Project
+from serving.batch.weekly import score_weeks
 from serving.instants import parse_instant
-from serving.weekly import score_weeks
 
 BEFORE, MONDAY, NOW = "2026-11-09", "2026-11-16", "2026-11-16T06:00:00Z"
 COMMAND = [sys.executable, "-c", "from serving.cli import main; main()"]
@@ -32,7 +32,7 @@ PASSING = (
 
 WARM = multiprocessing.get_context("forkserver")
 """Starts the command from a process that has imported what it needs: half of what a short run takes is that."""
-WARM.set_forkserver_preload(["serving.cli", "serving.weekly", "serving.database.weeks", "training.run", "mlflow"])
+WARM.set_forkserver_preload(["serving.cli", "serving.batch.weekly", "serving.database.weeks", "training.run", "mlflow"])
 TABLES = ("customers", "subscriptions", "usage_events", "surveys", "advocacy_acts")
 """What the models need at least; metrics of other tables would take most of the time."""
 

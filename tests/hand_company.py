@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from features.contract import ACT_KINDS, DAY_US
-from serving import columns
+from serving.batch import columns
+from serving.batch.snapshot import drafting
 from serving.instants import parse_instant
-from serving.snapshot import drafting
 
 MONDAY = parse_instant("2026-11-16")
 FAMILIES = {

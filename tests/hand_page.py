@@ -14,7 +14,7 @@ from hand_published import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publi
 
 from models.champions import note
 from models.predictor import champion_folder
-from serving.columns import WITHIN_WEEKS
+from serving.batch.columns import WITHIN_WEEKS
 
 SHIFT = {"name": "tenure_days", "family": "profile", "index": 0.27, "by_chance": 0.02, "level": "major"}
 DRIFT = {

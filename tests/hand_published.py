@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from serving import columns
+from serving.batch import columns
+from serving.batch.snapshot import Snapshot, drafting
 from serving.instants import parse_instant
-from serving.snapshot import Snapshot, drafting
 
 BEFORE, MONDAY = map(parse_instant, ("2026-11-09", "2026-11-16"))
 HOSTILE = '<script>alert("x")</script>'

@@ -14,12 +14,12 @@ from hand_published import publish
 from starlette.routing import Mount, Route
 
 from features.errors import UsageError
-from serving.access import COOKIE, OPEN, Gate
-from serving.app import DOORS, NEEDS, open_site
+from serving.api.access import COOKIE, OPEN, Gate
+from serving.api.app import DOORS, NEEDS, open_site
+from serving.api.problems import HEADERS, Front, Site
+from serving.api.store import Store, now_us
 from serving.database import audit, keys
 from serving.database.connection import Database
-from serving.problems import HEADERS, Front, Site
-from serving.store import Store, now_us
 
 NOW = 1_800_000_000_000_000
 KINDS = ("none", "wrong", "malformed", "in the query", "revoked", "read", "write", "admin")

@@ -16,18 +16,18 @@ from sqlalchemy import select
 
 from features.contract import DAY_US
 from features.errors import ConfigurationError
-from serving import answers, asked
-from serving import store as stores
-from serving.access import EVERYBODY
+from serving.api import answers, asked
+from serving.api import store as stores
+from serving.api.access import EVERYBODY
+from serving.api.problems import Problem
+from serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
+from serving.api.store import Store
+from serving.candidates.fatigue import ASKED, OPEN, QUOTA, REFUSED, Ask, resting, united
+from serving.candidates.policy import Policy, load_policy
 from serving.database import audit, weeks
 from serving.database.asks import Wanted, of_customer, record, set_outcome
 from serving.database.connection import Database
 from serving.database.tables import asks
-from serving.fatigue import ASKED, OPEN, QUOTA, REFUSED, Ask, resting, united
-from serving.policy import Policy, load_policy
-from serving.problems import Problem
-from serving.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
-from serving.store import Store
 
 NOW = MONDAY + 6 * 3_600_000_000
 POLICY = load_policy()
@@ -281,8 +281,8 @@ RACE = """
 import sys, pathlib
 from serving.database.connection import Database
 from serving.database.asks import Wanted, record
-from serving.access import EVERYBODY
-from serving.policy import load_policy
+from serving.api.access import EVERYBODY
+from serving.candidates.policy import load_policy
 home, url, name, now = pathlib.Path(sys.argv[1]), sys.argv[2] or None, sys.argv[3], int(sys.argv[4])
 database, policy = Database(home, url), load_policy()
 sizes = {"segment": {"smb": 1}, "region": {"EMEA": 1}}

@@ -9,7 +9,7 @@ from hand_published import BEFORE, publish
 from handed_over import company, row, write_csv, write_parquet
 from test_bad_files import TYPES, UNREADABLE
 
-from serving import snapshot
+from serving.batch import snapshot
 
 NOW = "2026-01-05T06:00:00Z"
 

@@ -8,10 +8,10 @@ from hand_made import write_champions
 from hand_page import running
 from hand_published import customer, publish
 
-from serving.app import DOORS, open_site
+from serving.api.app import DOORS, open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store
 from serving.database import keys
-from serving.problems import Front, Site
-from serving.store import Store
 
 NOW = 1_800_000_000_000_000
 

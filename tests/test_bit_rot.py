@@ -19,13 +19,13 @@ from features.project import Project
 from features.sources import open_tables, stage
 from models.champions import install, promotion
 from models.predictor import Predictor, champion_folder, load_champion
-from serving import snapshot
+from serving.api.store import Store
+from serving.batch import snapshot
+from serving.batch.weekly import score_weeks
 from serving.database.connection import Database
 from serving.database.sealing import drop_damaged
 from serving.database.weeks import bring, read, weeks
 from serving.instants import parse_instant
-from serving.store import Store
-from serving.weekly import score_weeks
 
 pytestmark = pytest.mark.nightly
 FLIPS, CUTS, MUTANTS = 500, 200, 500
@@ -139,9 +139,9 @@ def test_one_flipped_byte_in_the_store_is_found_or_changes_nothing_and_is_put_ri
 CHILD = """
 import random, sys
 from pathlib import Path
-from serving.scoring import champion
-from serving.store import Store
-from serving.weekly import score_weeks
+from serving.batch.scoring import champion
+from serving.api.store import Store
+from serving.batch.weekly import score_weeks
 home, seed, trials = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 store = Store(home)
 store.refresh()

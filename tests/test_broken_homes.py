@@ -24,7 +24,7 @@ from features.errors import TrackingError
 from models.champions import history
 from models.predictor import load_champion
 from models.registry import Run, connect, crown, register
-from serving import snapshot
+from serving.batch import snapshot
 from serving.instants import parse_instant
 
 

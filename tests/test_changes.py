@@ -16,7 +16,7 @@ from features.fingerprints import definition_hashes
 from models.calibration import sigmoid
 from models.predictor import encode
 from models.trees import Trees
-from serving.changes import MARK, changes, kept, kept_schema
+from serving.batch.changes import MARK, changes, kept, kept_schema
 
 NAMES = [column.name for column in COLUMNS]
 

@@ -18,10 +18,10 @@ from hand_made import write_champions
 from features.define import load_families
 from features.errors import BundleError, DataError, Locked, Refused, UsageError
 from serving import cli
+from serving.batch.snapshot import lock, read_snapshot
 from serving.commands.serve import command, ip_address
 from serving.instants import parse_instant
 from serving.output import aligned
-from serving.snapshot import lock, read_snapshot
 
 NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
@@ -216,11 +216,11 @@ def test_score_tells_a_scheduler_in_one_document_how_it_ended_and_leaves_it(vouc
 
 
 def test_score_exits_with_four_and_the_figures_where_guards_refuse(vouch, monkeypatch, tmp_path):
-    from serving.weeks import Week
+    from serving.batch.weeks import Week
 
     warnings = ["rows_lost of tickets is 0.5, above its hard limit of 0.2 (rows)"]
     week = Week(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
-    monkeypatch.setattr("serving.weekly.score_weeks", lambda *_, **__: [week])
+    monkeypatch.setattr("serving.batch.weekly.score_weeks", lambda *_, **__: [week])
     code, out, err = vouch("score", tmp_path, "--now", NOW, "--format", "json")
     document = json.loads(out)
     assert (code, document["outcome"], document["weeks"][0]["outcome"]) == (4, "refused", "refused")

@@ -20,9 +20,9 @@ from features.contract import DAY_US
 from features.project import Project, load_project
 from features.sources import open_tables, stage
 from features.vectors import vectors
-from serving import snapshot
+from serving.batch import snapshot
+from serving.batch.weekly import score_weeks
 from serving.instants import microseconds, parse_instant, spoken
-from serving.weekly import score_weeks
 
 HOUR_US = DAY_US // 24
 WEEKS = {

@@ -13,10 +13,10 @@ from features.project import Project
 from features.simulation.parameters import LAST_INSTANT_US
 from features.sources import open_tables
 from features.vectors import vectors
-from serving import cluster
-from serving.scoring import champions, score
-from serving.streams import sink_ordered, stored_batches
-from serving.weekly import score_weeks
+from serving.batch import cluster
+from serving.batch.scoring import champions, score
+from serving.batch.streams import sink_ordered, stored_batches
+from serving.batch.weekly import score_weeks
 
 
 @pytest.fixture(scope="module")

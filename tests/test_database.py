@@ -16,9 +16,11 @@ from sqlalchemy import insert, select, text
 
 from features.contract import DAY_US
 from features.errors import ConfigurationError, SnapshotError, StoreError
-from serving import mapped
-from serving import portfolio as portfolios
-from serving.columns import MEANINGS
+from serving.api import mapped
+from serving.api import portfolio as portfolios
+from serving.api.portfolio import Portfolio
+from serving.api.store import Store
+from serving.batch.columns import MEANINGS
 from serving.database import connection as store_connection
 from serving.database import weeks
 from serving.database.connection import Database
@@ -35,8 +37,6 @@ from serving.database.tables import (
     snapshots,
 )
 from serving.pages import weeks as trends
-from serving.portfolio import Portfolio
-from serving.store import Store
 
 NOW = MONDAY + 6 * 3_600_000_000
 

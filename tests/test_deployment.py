@@ -24,7 +24,7 @@ from hand_page import write_home
 from running_service import is_up, wait_for
 
 from features.project import environment, version
-from serving.access import OPEN
+from serving.api.access import OPEN
 from serving.cli import app
 from serving.commands.serve import GRACE_SECONDS, SETTINGS
 

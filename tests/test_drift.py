@@ -25,10 +25,10 @@ from models.drift import MODERATE, SCORE, counted, drift, histogram_from_json, r
 from models.monitoring import came_true
 from models.outcomes import label_churn
 from models.predictor import Predictor, encode, write_bundle
+from serving.batch.monitored import came_true_by_week, drift_of_week
+from serving.batch.scoring import Champion
+from serving.batch.weekly import score_weeks
 from serving.instants import parse_instant
-from serving.monitored import came_true_by_week, drift_of_week
-from serving.scoring import Champion
-from serving.weekly import score_weeks
 
 TARGET = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)
 
@@ -174,7 +174,7 @@ def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, tmp_pat
 
 def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_is_away_stops_nothing(company, tmp_path):
     from models import registry
-    from serving.tracked import log_weeks
+    from serving.batch.tracked import log_weeks
 
     project = Project(home=tmp_path, location=str(company))
     write_champions(tmp_path)
@@ -194,7 +194,7 @@ def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_i
 
 
 def test_metrics_of_a_week_are_how_far_it_moved_and_how_each_look_back_held():
-    from serving.tracked import as_metrics
+    from serving.batch.tracked import as_metrics
 
     frame, probability = made(400, 3)
     moved = frame.assign(probability=np.sqrt(probability))

@@ -21,17 +21,17 @@ from features import tombstones
 from features.errors import ConfigurationError
 from features.project import Project
 from features.sources import stage
-from serving import snapshot
+from serving.api.store import Store
+from serving.batch import snapshot
+from serving.batch.recorded import with_recorded
 from serving.database import audit as audit_log
 from serving.database.connection import Database
 from serving.database.tables import asks, audit, overrides
 from serving.database.weeks import bring
-from serving.erasure import erase
-from serving.holdings import HOLDINGS
 from serving.instants import parse_instant
-from serving.recorded import with_recorded
-from serving.scrubbing import ERASED, scrub_text
-from serving.store import Store
+from serving.keeping.erasure import erase
+from serving.keeping.holdings import HOLDINGS
+from serving.keeping.scrubbing import ERASED, scrub_text
 
 WHO, STAYS = "planted-4711", "c1"
 NOW = parse_instant("2026-11-17T06:00:00Z")

@@ -11,16 +11,16 @@ from hand_page import PEOPLE
 from hand_published import BEFORE, EARLIER, METRICS, customer, metric, publish
 
 from features.contract import DAY_US
-from serving.access import EVERYBODY
-from serving.answer_types import ProblemDocument
-from serving.app import DOORS
-from serving.columns import EXTRA
-from serving.examples import ANSWERS
+from serving.api.access import EVERYBODY
+from serving.api.answer_types import ProblemDocument
+from serving.api.app import DOORS
+from serving.api.examples import ANSWERS
+from serving.api.openapi import document
+from serving.api.problems import KINDS, Problem
+from serving.api.speaking import told
+from serving.api.store import Store
+from serving.batch.columns import EXTRA
 from serving.measuring import catalogue
-from serving.openapi import document
-from serving.problems import KINDS, Problem
-from serving.speaking import told
-from serving.store import Store
 
 WHO = "C000001"
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import Refused, SnapshotError, UsageError
-from serving.cells import cell, check_file, plain_text
-from serving.export import export
+from serving.batch.published import at_or_before, visible
+from serving.exports.cells import cell, check_file, plain_text
+from serving.exports.export import export
+from serving.exports.targets import FIELDS, RULES, Target
 from serving.instants import parse_instant
-from serving.published import at_or_before, visible
-from serving.targets import FIELDS, RULES, Target
 
 TEXTS = [field for field in FIELDS if field.kind in ("key", "text")]
 CRMS = [Target.CSV, Target.SALESFORCE, Target.HUBSPOT]

@@ -10,9 +10,9 @@ import httpx
 import psycopg
 from hand_published import MONDAY, customer, publish
 
-from serving.app import open_site
-from serving.problems import Front, Site
-from serving.store import Store
+from serving.api.app import open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store
 
 PEOPLE = [customer(f"c{number}") for number in range(9)]
 ASK = {"ask_id": "1", "customer_id": "c1", "kind": "referral"}

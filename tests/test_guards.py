@@ -9,7 +9,7 @@ import pytest
 from features.contract import TABLES
 from features.define import load_families
 from features.errors import ConfigurationError
-from serving.guards import (
+from serving.batch.guards import (
     ACTIVITY,
     SHIPPED,
     Figure,

@@ -15,7 +15,7 @@ from faults import BEFORE, MONDAY, NOW, copied, forked, handed_over, killed, mom
 
 from models.champions import history
 from models.predictor import load_champion
-from serving import snapshot
+from serving.batch import snapshot
 from serving.database.connection import Database
 from serving.database.weeks import read, weeks
 from serving.instants import parse_instant

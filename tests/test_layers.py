@@ -51,7 +51,7 @@ HOMES = {
     "marshal": set(),
     "shelve": set(),
 }
-CLOCK = {"serving/cli.py", "serving/store.py"}
+CLOCK = {"serving/cli.py", "serving/api/store.py"}
 ENVIRONMENT = {"features/project.py"}
 
 CLOCK_NAMES = {"now", "utcnow", "today"}  # of datetime, date, pandas.Timestamp and the like

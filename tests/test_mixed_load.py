@@ -27,13 +27,13 @@ from sqlalchemy import select
 from features.contract import ACT_KINDS, DAY_US
 from models.champions import install, promotion
 from models.predictor import champion_folder
-from serving.advocates import candidates
-from serving.askable import searchable
+from serving.batch.snapshot import read_snapshot
+from serving.candidates.advocates import candidates
+from serving.candidates.askable import searchable
+from serving.candidates.policy import load_policy
 from serving.database.connection import Database
 from serving.database.tables import asks
 from serving.instants import parse_instant, spoken
-from serving.policy import load_policy
-from serving.snapshot import read_snapshot
 
 FIRST, WEEK_US = parse_instant("2026-08-31"), 7 * DAY_US
 PAGE, CONNECTIONS, KILLS = 20, 16, 3

@@ -159,7 +159,7 @@ def test_sensitive_features_are_left_out_unless_the_definition_says_so():
 
 
 def test_a_third_model_has_columns_and_stands_aside_until_it_is_named():
-    from serving import columns
+    from serving.batch import columns
 
     upgrade = models.load("upgrade")
     assert columns.MODELS == ("churn", "advocacy", "upgrade")
@@ -197,6 +197,6 @@ def test_an_upgrade_is_one_that_was_paid_in_the_window(engine):
 
 
 def test_what_workers_of_a_cluster_give_back_has_a_type_for_every_column():
-    from serving import cluster
+    from serving.batch import cluster
 
     assert set(cluster._TYPES) == set(cluster.PARTS)

@@ -14,10 +14,11 @@ import models
 from features.asof import Tables
 from features.contract import DAY_US
 from features.errors import UsageError
-from serving import columns, measuring
-from serving.followed import followed
+from serving import measuring
+from serving.batch import columns
+from serving.batch.followed import followed
+from serving.batch.movers import LISTS, LONGEST, mover_table, movers_of, state_columns
 from serving.instants import WEEK_US
-from serving.movers import LISTS, LONGEST, mover_table, movers_of, state_columns
 
 PART = {"cause": "feature", "family": "usage", "feature": "active_days_28d", "before": "9", "value": "3"}
 
@@ -122,7 +123,7 @@ def labels(monkeypatch):
         by_hand = {"label": label, "moments": moments if name == "churn" else None}
         return SimpleNamespace(target_named=lambda of: replace(real(name).target_named(of), **by_hand))
 
-    monkeypatch.setattr("serving.followed.models.load", judged)
+    monkeypatch.setattr("serving.batch.followed.models.load", judged)
 
 
 NOBODY = Tables(frames={}, columns={}, fingerprint="", engine="duckdb")

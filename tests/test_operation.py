@@ -14,11 +14,11 @@ from capabilities import free_port
 from hand_page import write_home
 from running_service import is_up, serving, wait_for
 
-from serving.access import COOKIE
-from serving.app import DOORS
+from serving.api.access import COOKIE
+from serving.api.app import DOORS
+from serving.api.store import now_us
 from serving.database import keys
 from serving.database.connection import Database
-from serving.store import now_us
 
 PEOPLE = ("Ana Ionescu", "김민준", "Zoë Quartermain", "Ștefan Țărnă", "Obadiah Fothergill")
 PLANTED = [

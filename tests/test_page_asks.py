@@ -9,12 +9,12 @@ import pytest
 from hand_page import write_home
 from starlette.testclient import TestClient
 
-from serving.app import open_site
+from serving.api.app import open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store, now_us
 from serving.database import keys
 from serving.pages.shell import customer_url
 from serving.pages.speech import speech
-from serving.problems import Front, Site
-from serving.store import Store, now_us
 
 OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")

@@ -7,14 +7,14 @@ from axe_playwright_python.sync_playwright import Axe
 from hand_page import running, write_home
 from hand_published import MONDAY, publish
 
-from serving.access import EVERYBODY
-from serving.app import open_site
+from serving.api.access import EVERYBODY
+from serving.api.app import open_site
+from serving.api.overriding import OverrideRecord, record_override
+from serving.api.problems import Front, Site
+from serving.api.store import Store, now_us
 from serving.database import keys
-from serving.overriding import OverrideRecord, record_override
 from serving.pages.shell import VIEWS, customer_url
 from serving.pages.speech import LANGUAGES, speech
-from serving.problems import Front, Site
-from serving.store import Store, now_us
 
 pytestmark = pytest.mark.browser
 

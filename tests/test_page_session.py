@@ -6,13 +6,13 @@ import pytest
 from hand_page import write_home
 from starlette.testclient import TestClient
 
-from serving.access import COOKIE
-from serving.app import open_site
+from serving.api.access import COOKIE
+from serving.api.app import open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store, now_us
 from serving.database import audit, keys
 from serving.pages.shell import customer_url
 from serving.pages.speech import speech
-from serving.problems import Front, Site
-from serving.store import Store, now_us
 
 OURS = {"sec-fetch-site": "same-origin"}
 
@@ -124,7 +124,7 @@ def test_signing_in_leads_nowhere_else(client, key, elsewhere):
 
 
 def test_too_many_wrong_keys_are_told_to_wait(store, key, monkeypatch):
-    monkeypatch.setattr("serving.access.WRONG_KEYS", "3/minute")
+    monkeypatch.setattr("serving.api.access.WRONG_KEYS", "3/minute")
     site = open_site(Site(), store, is_local=True)
     client = TestClient(Front(site, site), base_url="http://vouch.example", follow_redirects=False)
     answers = [sign_in(client, "wrong") for _ in range(5)]

@@ -12,12 +12,12 @@ from hand_page import PEOPLE, write_home
 from hand_published import HOSTILE, MONDAY, customer, publish
 from starlette.testclient import TestClient
 
-from serving.app import open_site
+from serving.api.app import open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store
 from serving.pages import drawing
 from serving.pages.shell import ASSETS, HEADERS, VIEWS, customer_url
 from serving.pages.speech import LANGUAGES, MINUS, preferred, speech
-from serving.problems import Front, Site
-from serving.store import Store
 
 PLANTED = "planted.person@example.com"
 

@@ -321,7 +321,7 @@ def test_a_block_of_vectors_scores_as_a_table_does(tmp_path):
 
 
 def test_a_probability_has_an_interval_where_the_bundle_keeps_one(tmp_path):
-    from serving.scoring import Champion, score
+    from serving.batch.scoring import Champion, score
 
     band = Band(raw=(-3.0, 0.0), low=(0.01, 0.2), high=(0.2, 0.9))
     predictor = written(tmp_path / "with", "logistic", LOGISTIC, replace(ISOTONIC, band=band))

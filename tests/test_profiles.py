@@ -6,8 +6,8 @@ import pytest
 from contract_form import make_tables, raw_frame
 
 from features.contract import DAY_US
+from serving.candidates.profiles import profiles
 from serving.instants import parse_instant
-from serving.profiles import profiles
 
 T = parse_instant("2026-11-16")
 BEFORE, SOON = T - 30 * DAY_US, T + 30 * DAY_US

@@ -12,21 +12,21 @@ from features.contract import DAY_US
 from features.health_rules import overrides as standing
 from features.project import Project
 from features.sources import open_tables, stage
-from serving import overriding
-from serving import store as stores
-from serving.access import EVERYBODY
-from serving.answers import get_customer
+from serving.api import overriding
+from serving.api import store as stores
+from serving.api.access import EVERYBODY
+from serving.api.answers import get_customer
+from serving.api.overriding import OverrideRecord, record_override
+from serving.api.problems import Problem
+from serving.api.schemas import CustomerGet
+from serving.api.store import Store
+from serving.batch.recorded import with_recorded
+from serving.candidates.policy import load_policy
 from serving.database.asks import Wanted, record, set_outcome
 from serving.database.audit import entries
 from serving.database.connection import Database
 from serving.database.tables import overrides
 from serving.database.weeks import bring
-from serving.overriding import OverrideRecord, record_override
-from serving.policy import load_policy
-from serving.problems import Problem
-from serving.recorded import with_recorded
-from serving.schemas import CustomerGet
-from serving.store import Store
 
 NOW = MONDAY + DAY_US
 SIZES = {"segment": {}, "region": {}}

@@ -12,16 +12,16 @@ from hand_published import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WE
 
 from features.errors import SnapshotError, UsageError
 from serving import cli
-from serving.advocates import Filters
-from serving.askable import askable_now
+from serving.api.store import Store, now_us
+from serving.batch.published import week_before
+from serving.candidates.advocates import Filters
+from serving.candidates.askable import askable_now
 from serving.database.audit import entries
 from serving.database.connection import Database
 from serving.instants import DAY_US, parse_instant, spoken
-from serving.published import week_before
-from serving.rendering import TEXT_WIDTH, as_page, as_text, write_whole
-from serving.report import TOP
-from serving.report import figures as figures_of
-from serving.store import Store, now_us
+from serving.reports.rendering import TEXT_WIDTH, as_page, as_text, write_whole
+from serving.reports.report import TOP
+from serving.reports.report import figures as figures_of
 
 NOW = parse_instant("2026-11-16T06:00:00Z")
 VOID = {"meta", "br", "hr", "img", "input", "link"}

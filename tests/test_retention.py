@@ -10,9 +10,9 @@ from hand_published import WEEK, publish
 from features.errors import ConfigurationError
 from features.intake import FORM
 from features.sealing import sealed
-from serving import snapshot
+from serving.batch import snapshot
 from serving.instants import WEEK_US, parse_instant
-from serving.retention import clean, load_policy
+from serving.keeping.retention import clean, load_policy
 
 NEWEST = parse_instant("2026-11-16")
 NOW = parse_instant("2026-11-17T06:00:00Z")

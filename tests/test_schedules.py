@@ -12,9 +12,9 @@ import typer.main
 from click import Context
 
 from features.errors import Locked
+from serving.batch.weeks import Week
 from serving.cli import app
 from serving.instants import parse_instant
-from serving.weeks import Week
 
 FOLDER = Path(__file__).parents[1] / "serving" / "deployment"
 ENTRY = re.compile(r"(\d+) (\d+) (\S+) (\S+) (\S+)\s+vouch\s+/opt/vouch/\.venv/bin/vouch (.*)")

@@ -26,19 +26,19 @@ from features.define import load_families
 from features.project import Project, environment
 from features.sources import open_tables, stage
 from features.vectors import vectors
-from serving import snapshot
-from serving.advocates import EXCLUSIONS
-from serving.app import DOORS, open_site
-from serving.askable import askable_now
+from serving.api.app import DOORS, open_site
+from serving.api.live import block_of
+from serving.api.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
+from serving.api.schemas import Vector
+from serving.api.store import Store, now_us
+from serving.batch import snapshot
+from serving.batch.published import week_before
+from serving.batch.weekly import score_weeks
+from serving.candidates.advocates import EXCLUSIONS
+from serving.candidates.askable import askable_now
 from serving.commands.serve import SETTINGS
 from serving.instants import parse_instant, spoken
-from serving.live import block_of
-from serving.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
-from serving.published import week_before
-from serving.report import REASONS, SCALES, TOP, figures
-from serving.schemas import Vector
-from serving.store import Store, now_us
-from serving.weekly import score_weeks
+from serving.reports.report import REASONS, SCALES, TOP, figures
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
 DOOR = {door.path: door for door in DOORS}
@@ -494,7 +494,7 @@ def front(home: Path) -> Front:
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.problems.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("serving.api.problems.BODY_SECONDS", 0.05)
     sent = []
 
     async def receive():

@@ -8,7 +8,7 @@ import pytest
 from faults import BEFORE, MONDAY, NOW, Server, handed_over, vouch
 
 from models.registry import EXPERIMENT, connect
-from serving import snapshot
+from serving.batch import snapshot
 from serving.database.connection import Database
 from serving.database.weeks import weeks
 from serving.instants import parse_instant

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.errors import Locked, SnapshotError, UsageError
-from serving.instants import parse_instant
-from serving.snapshot import (
+from serving.batch.snapshot import (
     Draft,
     current_folder,
     drafting,
@@ -25,6 +24,7 @@ from serving.snapshot import (
     read_snapshot,
     revisions,
 )
+from serving.instants import parse_instant
 
 MONDAY, NEXT, MOMENT = map(parse_instant, ("2026-11-16", "2026-11-23", "2026-11-23T06:30:00Z"))
 ROWS = pa.table({"customer_id": [f"c{number:05}" for number in range(3000)], "score": [0.5] * 3000})
@@ -199,7 +199,7 @@ def test_two_runs_at_once_are_kept_apart(tmp_path):
 
 def test_the_lock_of_a_killed_run_is_free(tmp_path):
     code = (
-        "import os, signal, sys, pathlib; from serving.snapshot import lock\n"
+        "import os, signal, sys, pathlib; from serving.batch.snapshot import lock\n"
         "with lock(pathlib.Path(sys.argv[1]), 'score'):\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9

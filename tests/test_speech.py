@@ -12,15 +12,15 @@ from features.contract import TABLES
 from features.define import load_families
 from features.words import family
 from models.definition import STATUSES
-from serving.advocates import EXCLUSIONS
-from serving.columns import NO_MODEL
+from serving.api.problems import KINDS
+from serving.batch.columns import NO_MODEL
+from serving.candidates.advocates import EXCLUSIONS
+from serving.candidates.tiers import TIERS
 from serving.pages.champions import FIGURES
 from serving.pages.measures import SPLITS
 from serving.pages.shell import FOLDER, TOLD, VIEWS
 from serving.pages.speech import LANGUAGES, MINUS, speech
-from serving.problems import KINDS
-from serving.report import NOT_SCORED, SCALES
-from serving.tiers import TIERS
+from serving.reports.report import NOT_SCORED, SCALES
 
 ENGLISH = speech("en").texts
 KEY = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'](?! ~)""")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.streams import ordered_batches, rebatched, scratch_folder, sweep
+from serving.batch.streams import ordered_batches, rebatched, scratch_folder, sweep
 
 SCHEMA = pa.schema([("number", pa.int64())])
 

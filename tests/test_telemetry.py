@@ -16,11 +16,11 @@ from starlette.testclient import TestClient
 
 from features.contract import DAY_US
 from models.predictor import champion_folder
-from serving.app import DOORS, open_site
+from serving.api.app import DOORS, open_site
+from serving.api.problems import Front, Site
+from serving.api.store import Store, now_us
+from serving.api.telemetry import BUCKETS, OTHER, Telemetry
 from serving.database import keys
-from serving.problems import Front, Site
-from serving.store import Store, now_us
-from serving.telemetry import BUCKETS, OTHER, Telemetry
 
 PLANTED = "planted.person@example.com"
 
@@ -129,7 +129,7 @@ def test_no_address_that_came_with_a_request_becomes_a_label(client):
 LOGGING = """
 import logging, sys
 logging.getLogger("noisy").addHandler(logging.StreamHandler(sys.stdout))
-from serving import logs
+from serving.api import logs
 logs.configure(with_requests="all" in sys.argv)
 logging.getLogger("vouch.serving").info("serving %s", "the week")
 logging.getLogger("noisy").warning("mail %s", "planted.person@example.com")

@@ -8,8 +8,8 @@ import pytest
 from contract_form import make_tables, raw_frame
 
 from features.contract import DAY_US
+from serving.candidates.tiers import most_influential, tiers
 from serving.instants import parse_instant
-from serving.tiers import most_influential, tiers
 
 T = parse_instant("2026-11-16")
 

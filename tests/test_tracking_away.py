@@ -17,9 +17,9 @@ from running_service import serving, wait_for
 
 from features.define import load_families
 from models.predictor import load_champion
+from serving.api.store import now_us
 from serving.database import keys
 from serving.database.connection import Database
-from serving.store import now_us
 
 READY_WITHIN_S = 10
 REQUESTS = 100

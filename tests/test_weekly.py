@@ -15,9 +15,9 @@ from features.errors import Locked, SnapshotError, UsageError
 from features.project import Project
 from features.sources import open_tables, stage
 from features.vectors import vectors
-from serving import columns, snapshot
+from serving.batch import columns, snapshot
+from serving.batch.weekly import plan_weeks, score_weeks
 from serving.instants import mondays, parse_instant
-from serving.weekly import plan_weeks, score_weeks
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
 
@@ -189,7 +189,7 @@ def test_nothing_is_left_of_the_work(project):
 @pytest.fixture
 def quick(monkeypatch, published):
     """Metrics as they are published, which take most of the time of a week and which some tests do not look at."""
-    monkeypatch.setattr("serving.steps.envelope_table", lambda *_: published.table("metrics"))
+    monkeypatch.setattr("serving.batch.steps.envelope_table", lambda *_: published.table("metrics"))
 
 
 def test_a_plan_says_what_would_be_done_and_does_nothing(copied):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import StoreError, UsageError
+from serving.batch.summary import telling
 from serving.instants import mondays
 from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
 from serving.output import Format, FormatOption, progress, warn
-from serving.summary import telling
 
 if TYPE_CHECKING:
     from features.project import Project
@@ -41,8 +41,8 @@ def score(
 
     Example: vouch score ./company --as-of 2026-11-16
     """
-    from serving import weekly
-    from serving.tracked import log_weeks
+    from serving.batch import weekly
+    from serving.batch.tracked import log_weeks
 
     run: Run = ctx.obj
     now_us = run.now_us(now)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from features.project import Project
     from features.sources import Staged
-    from serving.snapshot import Snapshot
+    from serving.batch.snapshot import Snapshot
 
     Fit = Callable[[Project, str, int | None, int], Sequence[Any]]
     Compare = Callable[[Project, Sequence[Any], int], Sequence[Mapping[str, Any]]]
@@ -94,8 +94,8 @@ def _trained(project: Project, now_us: int, fit: Fit, against_truth: Compare, st
 
 
 def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
-    from serving.snapshot import read_snapshot
-    from serving.weekly import score_weeks
+    from serving.batch.snapshot import read_snapshot
+    from serving.batch.weekly import score_weeks
 
     (week,) = score_weeks(project, None, now_us, progress=step)
     found = read_snapshot(project.home, week.as_of_us)
@@ -109,7 +109,7 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
 
 def _show_candidates(project: Project, found: Snapshot, now_us: int) -> None:
     from features.words import words
-    from serving.askable import askable_now
+    from serving.candidates.askable import askable_now
 
     scores = found.table("scores")
     people = askable_now(project.home, project.store, found, now_us)

@@ -23,7 +23,7 @@ Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so lon
 @contextmanager
 def _alone(home: Path, wait_s: float, *names: str) -> Iterator[None]:
     """Hold the locks of several kinds of run, always in the same order."""
-    from serving.snapshot import lock
+    from serving.batch.snapshot import lock
 
     with ExitStack() as held:
         for name in sorted(names):
@@ -45,9 +45,9 @@ def clean(
     """
     from features.project import home, tracking
     from models.interrupted import mark_interrupted
-    from serving.retention import clean as clean_up
-    from serving.retention import load_policy
-    from serving.streams import writing
+    from serving.batch.streams import writing
+    from serving.keeping.retention import clean as clean_up
+    from serving.keeping.retention import load_policy
 
     run: Run = ctx.obj
     now_us, where = run.now_us(now), home()
@@ -84,8 +84,8 @@ def erase(
     from features.errors import VouchError
     from features.project import Project, home, store_url, tracking
     from models.interrupted import learned_since
-    from serving.erasure import erase as forget
-    from serving.streams import writing
+    from serving.batch.streams import writing
+    from serving.keeping.erasure import erase as forget
 
     run: Run = ctx.obj
     where = home()

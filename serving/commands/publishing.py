@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from serving.exports.targets import Target
 from serving.options import AsOf, Now, Run, instant
 from serving.output import Format, FormatOption, progress, say, show, warn
-from serving.targets import Target
 
 app = typer.Typer()
 
@@ -28,12 +28,12 @@ def report(
     Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
     """
     from features.project import home, store_url
-    from serving.askable import askable_now
-    from serving.outputs import note
-    from serving.published import week_before
-    from serving.rendering import as_page, as_text, write_whole
-    from serving.report import figures
-    from serving.snapshot import read_snapshot
+    from serving.batch.published import week_before
+    from serving.batch.snapshot import read_snapshot
+    from serving.candidates.askable import askable_now
+    from serving.keeping.outputs import note
+    from serving.reports.rendering import as_page, as_text, write_whole
+    from serving.reports.report import figures
 
     run: Run = ctx.obj
     with progress() as step:
@@ -73,10 +73,10 @@ def export(
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
     from features.project import home
-    from serving.export import export as write
-    from serving.outputs import note
-    from serving.published import at_or_before
-    from serving.snapshot import lock, read_snapshot
+    from serving.batch.published import at_or_before
+    from serving.batch.snapshot import lock, read_snapshot
+    from serving.exports.export import export as write
+    from serving.keeping.outputs import note
 
     run: Run = ctx.obj
     since = instant(changed_since)

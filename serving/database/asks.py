@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, insert, select, union_all, update
 
 from features.contract import DAY_US
+from serving.candidates.fatigue import QUOTA, Ask, resting, united
+from serving.candidates.groups import Groups
 from serving.database.audit import noted
 from serving.database.tables import asks, known_asks, marks, snapshots
-from serving.fatigue import QUOTA, Ask, resting, united
-from serving.groups import Groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
-    from serving.access import Caller
+    from serving.api.access import Caller
+    from serving.candidates.policy import Policy
     from serving.database.connection import Database
-    from serving.policy import Policy
 
 UNKNOWN, CONFLICT = "unknown_ask", "conflict"
 _OF_AN_ASK = ("ask_id", "customer_id", "kind", "asked_us", "outcome", "outcome_us")

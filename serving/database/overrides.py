@@ -14,7 +14,7 @@ from serving.database.tables import overrides
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from serving.access import Caller
+    from serving.api.access import Caller
     from serving.database.connection import Database
 
 

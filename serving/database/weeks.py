@@ -18,13 +18,13 @@ import pyarrow.compute
 from sqlalchemy import and_, delete, func, insert, select, update
 
 from features.errors import SnapshotError
-from serving import snapshot as disk
-from serving.columns import NAMED
+from serving.batch import snapshot as disk
+from serving.batch.columns import NAMED
+from serving.batch.published import batches as batches_on_disk
+from serving.batch.published import columns_of
 from serving.database.sealing import is_whole, seal, unsound
 from serving.database.tables import BATCHES_WITH_CUSTOMERS, STATES, batches, known_asks, snapshots
 from serving.instants import spoken
-from serving.published import batches as batches_on_disk
-from serving.published import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+    from serving.batch.snapshot import Snapshot
     from serving.database.connection import Database
-    from serving.snapshot import Snapshot
 
 METRICS = "metrics"
 MEND = "The service brings it again from the snapshots on disk, and so does the next `vouch score`."

@@ -16,10 +16,10 @@ except ImportError as error:
 
 from features.errors import Locked
 from features.project import load_project
+from serving.api.store import now_us
+from serving.batch.tracked import log_weeks
+from serving.batch.weekly import score_weeks
 from serving.instants import microseconds
-from serving.store import now_us
-from serving.tracked import log_weeks
-from serving.weekly import score_weeks
 
 WEEKS = dagster.TimeWindowPartitionsDefinition(start="2026-01-05", cron_schedule="0 0 * * 1", fmt="%Y-%m-%d")
 BUSY_SECONDS, BUSY_TRIES = 600, 6

@@ -9,7 +9,7 @@ import models
 from features.contract import DAY_US
 from models.champions import history
 from models.predictor import champion_folder
-from serving.columns import MODELS
+from serving.batch.columns import MODELS
 from serving.instants import spoken
 from serving.pages import drawing
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from serving.api.store import Store
     from serving.pages.drawing import Square
-    from serving.store import Store
 
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
 SHOWN = 20

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from serving import answers
-from serving.columns import EXTRA, MODELS, NO_MODEL
+from serving.api import answers
+from serving.api.schemas import CustomerGet
+from serving.batch.columns import EXTRA, MODELS, NO_MODEL
 from serving.pages import drawing
 from serving.pages.weeks import history
-from serving.schemas import CustomerGet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from serving.api.store import Store
     from serving.pages.drawing import Trend
-    from serving.store import Store
 
 REASON_WIDTH = 180.0
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from serving import answers
+from serving.api import answers
+from serving.api.problems import Problem
+from serving.api.schemas import MetricsQuery
 from serving.measuring import catalogue
 from serving.pages import drawing
 from serving.pages.overview import FULL_SCALE, series_of
-from serving.problems import Problem
-from serving.schemas import MetricsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from serving.api.store import Store
     from serving.pages.drawing import Trend, Whisker
     from serving.pages.overview import Series
-    from serving.store import Store
 
 Split = Literal["segment", "region", "plan", "language"]
 SPLITS: tuple[Split, ...] = get_args(Split)

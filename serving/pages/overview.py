@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving import answers
+from serving.api import answers
+from serving.api.schemas import MetricsQuery
 from serving.pages import drawing
 from serving.pages.weeks import SHOWN, weeks
-from serving.schemas import MetricsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from serving.api.store import Store
     from serving.pages.drawing import Bars, Point, Trend, Whisker
     from serving.pages.weeks import Week
-    from serving.store import Store
 
 HEADLINES = ("revenue_at_risk", "churn_rate_monthly", "nps", "health_score")
 """Metrics that stand large at the top, beside the number of customers."""

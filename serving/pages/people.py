@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ValidationError
 
 from features.contract import ACT_KINDS
-from serving import answers
-from serving.problems import Problem, from_validation
-from serving.schemas import AdvocatesSearch, AtRiskSearch
-from serving.tiers import TIERS
+from serving.api import answers
+from serving.api.problems import Problem, from_validation
+from serving.api.schemas import AdvocatesSearch, AtRiskSearch
+from serving.candidates.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.datastructures import QueryParams
 
-    from serving.store import Store
+    from serving.api.store import Store
 
 Asked = TypeVar("Asked", bound=BaseModel)
 ROWS = 25

@@ -15,9 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from serving.access import LOGIN, PAGE, caller_of, session_token
-from serving.advocates import EXCLUSIONS
-from serving.asked import record_ask, record_outcome
+from serving.api.access import LOGIN, PAGE, caller_of, session_token
+from serving.api.asked import record_ask, record_outcome
+from serving.api.problems import Problem, where
+from serving.api.schemas import AskOutcome, AskRecord
+from serving.api.store import now_us
+from serving.candidates.advocates import EXCLUSIONS
 from serving.database import keys
 from serving.database.audit import entry
 from serving.pages.champions import FIGURES, card, judged
@@ -27,17 +30,14 @@ from serving.pages.overview import overview
 from serving.pages.people import at_risk, candidates, checked
 from serving.pages.session import check_sender, signed_in, signed_out, target, with_query
 from serving.pages.shell import ASSETS, HEADERS, YEAR_SECONDS, asset_content, customer_url, page, problem_page
-from serving.problems import Problem, where
-from serving.schemas import AskOutcome, AskRecord
-from serving.store import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.types import Scope
 
-    from serving.access import Caller, Gate
-    from serving.store import Store
+    from serving.api.access import Caller, Gate
+    from serving.api.store import Store
 
     View = Callable[[Request], Response]
     Form = Callable[[Request, Mapping[str, str]], Response]

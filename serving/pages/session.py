@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
-from serving.access import COOKIE, LOGIN, PAGE
+from serving.api.access import COOKIE, LOGIN, PAGE
+from serving.api.problems import Problem
 from serving.database.keys import SESSION_US
-from serving.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -19,19 +19,19 @@ from starlette.responses import Response
 
 from features.contract import ACT_KINDS
 from features.words import family, told
+from serving.api.store import now_us
+from serving.batch.published import visible
 from serving.pages.measures import entries
 from serving.pages.speech import LANGUAGES, Speech, preferred, speech
-from serving.published import visible
-from serving.store import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from serving.access import Caller
-    from serving.problems import Problem
-    from serving.store import Store
+    from serving.api.access import Caller
+    from serving.api.problems import Problem
+    from serving.api.store import Store
 
 FOLDER = Path(__file__).parents[1] / "web" / "app"
 ASSETS = {"style.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}

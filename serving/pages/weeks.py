@@ -15,14 +15,14 @@ import pyarrow.compute
 from features.errors import SnapshotError, StoreError
 from serving.database import weeks as of_store
 from serving.instants import spoken
-from serving.report import NOT_SCORED, SCALES
+from serving.reports.report import NOT_SCORED, SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
-    from serving.store import Store
+    from serving.api.store import Store
 
 SHOWN = of_store.TOLD_WEEKS
 """Weeks that a trend looks back: a quarter."""

@@ -64,7 +64,7 @@ def _rates(
 
 
 def _found(home: Path) -> dict[str, Any]:
-    from serving.scoring import champions
+    from serving.batch.scoring import champions
 
     return {name: champion for name, champion in champions(home).items() if champion.predictor is not None}
 
@@ -149,10 +149,10 @@ def _write_large(table: pa.Table) -> None:
 
 def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> None:
     """From vectors in Parquet to scores in Parquet."""
-    from serving import columns
-    from serving.rows import score_table
-    from serving.scoring import champion, score
-    from serving.streams import BATCH_ROWS
+    from serving.batch import columns
+    from serving.batch.rows import score_table
+    from serving.batch.scoring import champion, score
+    from serving.batch.streams import BATCH_ROWS
 
     schema, absent = columns.scores(as_of_us), [name for name in columns.MODELS if name not in found]
     every = {**found, **{name: champion(HERE / "nowhere", name) for name in absent}}

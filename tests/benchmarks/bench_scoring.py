@@ -18,12 +18,12 @@ from loading import rate, server
 from measuring import FOLDER, ROOT, Row
 
 from models.predictor import _load_pyfunc
+from serving.api.live import score_request
+from serving.api.schemas import ScoreRequest
+from serving.api.store import Store
 from serving.commands.serve import SETTINGS, command
 from serving.database import keys
 from serving.database.connection import Database
-from serving.live import score_request
-from serving.schemas import ScoreRequest
-from serving.store import Store
 
 IS_LONG = True
 HERE = FOLDER / "scoring"

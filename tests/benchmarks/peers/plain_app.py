@@ -8,9 +8,9 @@ from fastapi import FastAPI, Response
 from pydantic_core import to_json
 
 from features.project import home
-from serving import answers, lists, live
-from serving.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
-from serving.store import Store
+from serving.api import answers, lists, live
+from serving.api.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
+from serving.api.store import Store
 
 store = Store(home())
 store.refresh()

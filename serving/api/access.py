@@ -1,0 +1,159 @@
+"""Who may: a caller is known by a bearer key or by a session of the page, and may what the scope of the key says.
+
+Nothing is open but the probes and the page's way in. Where no key was ever made the service is open to its own machine,
+if it listens there alone. Wrong keys are counted by address, right ones by key; both counts are of one process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from serving.api.problems import Problem
+from serving.database.keys import SCOPES, signed_in, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from limits import RateLimitItem
+    from starlette.types import Scope
+
+    from serving.api.store import Store
+    from serving.database.keys import Key
+
+OPEN = frozenset({"/livez", "/readyz", "/healthz"})
+PAGE, LOGIN, STYLE = "/app", "/app/login", "/app/static/"
+"""The page, its way in, and what that way in is drawn with."""
+COOKIE = "vouch_session"
+LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+WRONG_KEYS = "100/minute"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: the name and the scope of a key."""
+
+    key_id: str | None
+    name: str
+    scope: str
+
+    def may(self, scope: str) -> bool:
+        """Whether this caller may what needs a scope."""
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+EVERYBODY = Caller(None, "everybody on this machine", "admin")
+"""Who calls where no key was ever made."""
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Return who sent a request that the gate let through."""
+    found: Caller = scope["state"]["caller"]
+    return found
+
+
+class Gate:
+    """Lets requests through, or says why not. `needs` is the scope of a route by its path; all others need `read`."""
+
+    def __init__(
+        self, store: Store, needs: Mapping[str, str], is_local: bool, rate: str, now: Callable[[], int]
+    ) -> None:
+        self._store, self._needs, self._is_local, self._now = store, needs, is_local, now
+        self._rate, self._wrong = parse(rate), parse(WRONG_KEYS)
+        self._counts = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.refused: dict[str, int] = {}
+        """How many requests were refused, by the code of the problem."""
+
+    def admit(self, scope: Scope) -> Caller | None:
+        """Return who calls, None for what is open to all; raises a Problem for who may not."""
+        path = scope["path"]
+        if path in OPEN or path == LOGIN or path.startswith(STYLE):
+            return None
+        try:
+            caller = self._known(scope)
+            if not caller.may(self._needs.get(path, SCOPES[0])):
+                raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
+        except Problem as problem:
+            self.refused[problem.code] = self.refused.get(problem.code, 0) + 1
+            if problem.code == "unauthorised" and _is_page(path) and scope["method"] == "GET":
+                problem.goes_to = f"{LOGIN}?{urlencode({'next': _address(scope)})}" if path != PAGE else LOGIN
+            raise
+        return caller
+
+    def _known(self, scope: Scope) -> Caller:
+        keys = self._store.keys
+        if keys is None:
+            raise Problem("store_unavailable")
+        headers = dict(scope["headers"])
+        if not keys and self._is_local:
+            return _everybody(headers)
+        key = self._key(scope, headers, keys)
+        if key is None:
+            self._count(self._wrong, "address", str((scope.get("client") or ("nobody",))[0]))
+            raise Problem("unauthorised")
+        self._count(self._rate, "key", key.key_id)
+        return Caller(key.key_id, key.name, key.scope)
+
+    def _key(self, scope: Scope, headers: Mapping[bytes, bytes], keys: Mapping[str, Key]) -> Key | None:
+        """The key that a request carries, or that its session was opened with; a session counts on the page alone."""
+        kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if kind.lower() == "bearer":
+            return verified(text.strip(), keys)
+        token = session_token(headers) if _is_page(scope["path"]) else None
+        key = keys.get(signed_in(self._store.database, token, self._now()) or "") if token else None
+        return key if key and key.revoked_us is None else None
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether anybody needs a key: not where none was ever made and only this machine reaches the service."""
+        return bool(self._store.keys) or not self._is_local
+
+    def key_of(self, text: str, address: str) -> Key:
+        """Return the key that somebody signs in with; raises the problem of a wrong one."""
+        key = verified(text, self._store.keys or {})
+        if key is None:
+            self._count(self._wrong, "address", address)
+            raise Problem("unauthorised")
+        return key
+
+    def _count(self, limit: RateLimitItem, *who: str) -> None:
+        if self._counts.hit(limit, *who):
+            return
+        problem = Problem("too_many_requests", f"At most {limit.amount} in {limit.get_expiry()} s")
+        wait_s = self._counts.get_window_stats(limit, *who).reset_time - self._now() / 1e6
+        problem.headers["retry-after"] = str(max(1, round(wait_s)))
+        raise problem
+
+
+def _is_page(path: str) -> bool:
+    return path == PAGE or path.startswith(f"{PAGE}/")
+
+
+def _address(scope: Scope) -> str:
+    """Where a request goes within the service."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
+
+
+def _everybody(headers: Mapping[bytes, bytes]) -> Caller:
+    """Anybody on this machine; a name of elsewhere in the request is a web page that was led here."""
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in LOCAL_NAMES:
+        raise Problem("forbidden", "Without keys the service answers to its own machine alone")
+    return EVERYBODY
+
+
+def session_token(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return the token of the session that a request carries, if any."""
+    try:
+        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return None
+    return cookies[COOKIE].value if COOKIE in cookies else None

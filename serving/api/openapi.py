@@ -1,0 +1,123 @@
+"""The OpenAPI document, made from the routes and their types: it cannot say anything else than the code does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import models_json_schema
+
+from features.project import version
+from serving.api.answer_types import ProblemDocument
+from serving.api.examples import ANSWERS
+from serving.api.problems import KINDS, MEDIA_TYPE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+
+    from serving.api.app import Door
+
+REFERENCE = "#/components/schemas/{model}"
+GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable")
+"""Problems that everything behind the gate may answer."""
+ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", *GUARDED)
+"""Problems that every route with a body may answer."""
+
+KEYS = "`vouch keys create NAME --scope SCOPE` makes one. Without any key the service is open to its own machine."
+
+
+def document(doors: Sequence[Door]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the routes and the probes."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vouch",
+            "version": version(),
+            "description": "Which customers are about to leave, which would speak up, and why.",
+        },
+        "paths": {
+            **{door.path: {"post": _operation(door)} for door in doors},
+            "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
+            "/schema.json": {"get": _plain("The routes for BentoML's own client", "application/json", *GUARDED)},
+            "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
+            "/livez": {"get": {**_plain("Whether the service runs", "text/plain"), "security": []}},
+            "/readyz": {
+                "get": {
+                    **_plain("Whether it can answer, and from what", "application/json", "no_snapshot"),
+                    "security": [],
+                }
+            },
+        },
+        "security": [{"key": []}],
+        "components": {
+            "schemas": _schemas([model for door in doors for model in (door.takes, door.gives)]),
+            "responses": {code: _problem(code) for code in KINDS},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": KEYS}},
+        },
+    }
+
+
+def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    modes = [(model, "validation") for model in dict.fromkeys([*models, ProblemDocument])]
+    _, schema = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]  # a list of pairs is what it takes
+    found: dict[str, Any] = schema["$defs"]
+    return found
+
+
+def _operation(door: Door) -> dict[str, Any]:
+    takes = {"schema": _reference(door.takes), "example": door.example}
+    gives = {"schema": _reference(door.gives), "example": ANSWERS[door.path]}
+    return {
+        "summary": door.summary,
+        "description": f"Needs the scope `{door.scope}`.",
+        "operationId": door.path.strip("/").replace("/", "_"),
+        "requestBody": {"required": True, "content": {"application/json": takes}},
+        "responses": {
+            "200": {"description": "Done", "content": {"application/json": gives}},
+            **_problems((*ALWAYS, *door.problems)),
+        },
+    }
+
+
+def _problems(codes: Sequence[str]) -> dict[str, Any]:
+    by_status: dict[str, Any] = {}
+    for code in codes:
+        by_status.setdefault(str(KINDS[code].status), {"$ref": f"#/components/responses/{code}"})
+    return by_status
+
+
+def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": "Done", "content": {media_type: {}}}, **_problems(codes)},
+    }
+
+
+def _problem(code: str) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=ProblemDocument.__name__)}
+    content = {"schema": schema, "example": Problem(code).document()}
+    return {"description": KINDS[code].title, "content": {MEDIA_TYPE: content}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}
+
+
+def for_bentoml(doors: Sequence[Door]) -> dict[str, Any]:
+    """Return the routes as BentoML's own client reads them, from `/schema.json`."""
+    return {
+        "name": "vouch",
+        "type": "service",
+        "routes": [
+            {
+                "name": door.path.removeprefix("/v1/").replace("/", "_"),
+                "route": door.path,
+                "doc": door.summary,
+                "batchable": False,
+                "input": {"properties": {}, **door.takes.model_json_schema()},
+                "output": door.gives.model_json_schema(mode="serialization"),
+            }
+            for door in doors
+        ],
+    }

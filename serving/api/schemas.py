@@ -1,0 +1,136 @@
+"""Requests of the API, as types: what is refused, and what the document describes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
+
+from features.contract import ACT_KINDS, TABLES
+from serving.api.numbers import WHOLE
+from serving.batch.columns import MODELS, NAMED
+from serving.candidates.tiers import TIERS
+
+MAX_PAGE = 200
+MAX_VECTORS = 1_000
+MAX_ROWS = 20_000
+MAX_WEEKS = 520
+
+
+def defined(name: str) -> str:
+    """Return the name of a model that has a definition; raises ValueError for any other."""
+    if name not in MODELS:
+        raise ValueError(f"Models are {', '.join(MODELS)}")
+    return name
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), WHOLE]
+Cursor = Annotated[
+    str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
+]
+LongText = Annotated[str, Field(max_length=20_000)]
+Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
+Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
+OUTCOMES = TABLES["asks"].columns["outcome"].values
+Outcome = Literal[OUTCOMES]  # type: ignore[valid-type]  # the names are data
+ModelName = Annotated[Text, AfterValidator(defined), Field(json_schema_extra={"enum": list(MODELS)})]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Value = Annotated[FiniteFloat | Text | None, Field(union_mode="left_to_right")]
+
+
+class Request(BaseModel):
+    """What all requests share: nothing unknown, nothing bent into another type, no value told in an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class AdvocatesSearch(Request):
+    """Ranked candidates to be asked to speak up."""
+
+    segment: Choice = []
+    region: Choice = []
+    language: Choice = []
+    tier: Annotated[list[Literal[TIERS]], Field(max_length=len(TIERS))] = []  # type: ignore[valid-type]  # the names are data
+    kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description="Those to be asked for one of these.")] = []
+    minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
+    include_ineligible: bool = False
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class AtRiskSearch(Request):
+    """Customers ranked by revenue at risk."""
+
+    segment: Choice = []
+    region: Choice = []
+    language: Choice = []
+    band: Choice = []
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class CustomerGet(Request):
+    """Everything on one customer."""
+
+    customer_id: Text
+
+
+class AskRecord(Request):
+    """An ask that is made now, if the policy lets it be made."""
+
+    ask_id: Annotated[Text, Field(description="Yours; the same ask again, with the same id, is recorded once.")]
+    customer_id: Text
+    kind: Act
+
+
+class AskOutcome(Request):
+    """What came of an ask."""
+
+    ask_id: Text
+    outcome: Outcome
+
+
+class Vector(Request):
+    """One vector: features by name, as `vouch features` writes them. What is left out is null."""
+
+    customer_id: Text | None = None
+    features: Annotated[dict[Name, Value], Field(min_length=1, max_length=2_000)]
+
+
+class ScoreRequest(Request):
+    """Vectors, or raw rows in canonical form by table, with the instant to look from."""
+
+    vectors: Annotated[list[Vector] | None, Field(min_length=1, max_length=MAX_VECTORS, fail_fast=True)] = None
+    rows: Annotated[dict[Text, list[dict[Text, Cell]]] | None, Field(min_length=1, max_length=50)] = None
+    as_of: Annotated[Text | None, Field(description="Needed with rows: ISO date or instant.")] = None
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=len(MODELS))] = list(NAMED)
+    reasons: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ScoreRequest:
+        if (self.vectors is None) == (self.rows is None):
+            raise ValueError("Give either vectors or rows")
+        if (self.rows is None) != (self.as_of is None):
+            raise ValueError("as_of goes with rows, and only with rows")
+        if self.rows is not None and sum(map(len, self.rows.values())) > MAX_ROWS:
+            raise ValueError(f"At most {MAX_ROWS} rows in one request")
+        return self
+
+
+class MetricsQuery(Request):
+    """Metrics of the company as a whole or by segment, of the newest week or of several."""
+
+    metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []
+    by: Annotated[Literal["segment", "region", "plan", "language"] | None, Field(description="Null: as a whole.")] = (
+        None
+    )
+    segment: Choice = []
+    weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, newest last."), WHOLE] = 1
+
+
+class MetricsCatalogue(Request):
+    """What each metric means."""
+
+    metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []

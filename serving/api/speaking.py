@@ -1,0 +1,70 @@
+"""Parts of answers that people read: reasons in words, what to ask for and why, instants as text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from features.words import words
+from serving.candidates.histories import REPAIR, THANK
+from serving.instants import as_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from serving.api.portfolio import Portfolio
+
+FIRST: Mapping[str, str] = {
+    THANK: "has spoken up and was not thanked: thank before you ask again",
+    REPAIR: "was promised something that was not kept: put that right first",
+}
+"""What the care index asks for before an ask, in words."""
+
+
+@lru_cache(100_000)
+def _words(feature: str, value: str) -> str:
+    """A reason in words; the same few values come again and again."""
+    return words(feature, value)
+
+
+def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:
+    """Reasons with their words, the largest first."""
+    if reasons is None:
+        return None
+    return [{**reason, "words": _words(reason["feature"], reason["value"])} for reason in reasons[:limit]]
+
+
+def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """What moved a score, with its words where it is a feature."""
+    if changes is None:
+        return None
+    return [
+        {
+            **change,
+            "words": words(change["feature"], change["value"]) if change["feature"] and change["value"] else None,
+        }
+        for change in changes
+    ]
+
+
+def reason_to_ask(portfolio: Portfolio, kind: str, row: Mapping[str, Any], worth: float) -> dict[str, Any]:
+    """What to ask somebody for, with what that rests on."""
+    own = next((act["n"] for act in row.get("acts") or () if act["kind"] == kind), 0)
+    value = portfolio.asking.policy.kinds[kind].value
+    why = f"has done this unasked {own} times" if own > 1 else "has done this unasked" if own else "others do it most"
+    return {
+        "kind": kind,
+        "value": value,
+        "share": float(worth) / value,
+        "own_acts": own,
+        "words": f"{kind.replace('_', ' ')}: {why}, of what this customer could do",
+        "uplift": portfolio.uplift.get(kind),
+    }
+
+
+def instant(value: Any) -> str | None:
+    """A date, a timestamp, or microseconds since 1970, as ISO text."""
+    if value is None:
+        return None
+    text: str = (as_datetime(value) if isinstance(value, int) else value).isoformat()
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,202 @@
+"""What Prometheus reads at /metrics: latency by route, problems by code, age of snapshot and data, drift, the store.
+
+Counts are kept in plain lists of this process (one worker serves a port), which costs less per request than the
+client's own, and are told through the client's collector. A route is one of ours or `other`: no address that came with
+a request becomes a label.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from serving.api.access import OPEN
+from serving.api.logs import request_told
+from serving.instants import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client import Metric
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+    from serving.api.store import Store
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
+STATUSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+SECOND_US = 1_000_000
+LEVELS = ("moderate", "major")
+
+
+@dataclass
+class Latency:
+    """A histogram of seconds; the last count is of what took longer than all buckets."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+
+class Telemetry:
+    """Counts requests of one process, and tells how the store fares when it is asked."""
+
+    def __init__(self, store: Store, now: Callable[[], int]) -> None:
+        self._store, self._now = store, now
+        self._exact: frozenset[str] = frozenset()
+        self._families: dict[str, str] = {}
+        self._latency: dict[tuple[str, str], Latency] = {}
+        self._problems: Counter[str] = Counter()
+
+    def learn(self, routes: Iterable[str]) -> None:
+        """Take the routes that there are: their names are the only ones that are told."""
+        known = list(routes)
+        self._exact = frozenset(route for route in known if "{" not in route)
+        self._families = {route[: route.index("{")]: route for route in known if "{" in route}
+
+    def route(self, path: str) -> str:
+        """Return which of our routes a path is."""
+        if path in self._exact or path in OPEN:
+            return path
+        return next((route for start, route in self._families.items() if path.startswith(start)), OTHER)
+
+    def watch(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one answer, and write its line where that is wanted."""
+        state = scope.get("state", {})
+        route, code, caller = self.route(scope["path"]), state.get("problem"), state.get("caller")
+        key = (route, STATUSES[status // 100])
+        found = self._latency.get(key)
+        if found is None:
+            found = self._latency[key] = Latency()
+        found.counts[bisect_left(BUCKETS, seconds)] += 1
+        found.total += seconds
+        if code is not None:
+            self._problems[code] += 1
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        request_told(route, method, status, seconds, code, caller.key_id if caller else None)
+
+    async def answer(self, _: Request) -> Response:
+        """Everything in the text format of Prometheus."""
+        return Response(self.text(), media_type=MEDIA_TYPE)
+
+    def text(self) -> bytes:
+        """Return everything in the text format."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.process_collector import ProcessCollector
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Told(lambda: [*self._requests(), *_of_store(self._store, self._now())]))
+        ProcessCollector(registry=registry)
+        return generate_latest(registry)
+
+    def _requests(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        seconds = HistogramMetricFamily(
+            "vouch_request_seconds", "Time to answer, by route and kind of status.", labels=["route", "status"]
+        )
+        for (route, status), of in sorted(self._latency.items()):
+            reached, buckets = 0, []
+            for edge, count in zip((*map(str, BUCKETS), "+Inf"), of.counts, strict=True):
+                reached += count
+                buckets.append((edge, reached))
+            seconds.add_metric([route, status], buckets, of.total)
+        problems = CounterMetricFamily(
+            "vouch_problems", "Requests that were answered with a problem, by its code.", labels=["code"]
+        )
+        for code, count in sorted(self._problems.items()):
+            problems.add_metric([code], count)
+        yield seconds
+        yield problems
+
+
+class _Told:
+    """A collector of what a function gives."""
+
+    def __init__(self, give: Callable[[], list[Metric]]) -> None:
+        self._give = give
+
+    def collect(self) -> list[Metric]:
+        return self._give()
+
+
+def _of_store(store: Store, now_us: int) -> Iterator[Metric]:
+    yield _gauge("vouch_store_up", "Whether the store answers.", store.trouble is None)
+    yield _gauge("vouch_snapshots_refused", "Published snapshots that are not served.", len(store.refused))
+    yield _gauge("vouch_champions_refused", "Champions on disk that do not score.", len(store.refused_champions))
+    yield _gauge("vouch_ready", "Whether there is a snapshot to answer from.", store.is_ready)
+    yield _info(
+        "vouch_champion_info",
+        "The models that score.",
+        [{"model": name, "hash": of.content_hash or ""} for name, of in store.champions.items()],
+    )
+    yield _by_model(
+        "vouch_champion_age_seconds",
+        "Time since the model that scores was promoted here.",
+        {name: (now_us - at_us) / SECOND_US for name, at_us in store.promoted_us.items()},
+    )
+    if store.is_ready:
+        yield from _of_week(store, now_us)
+
+
+def _of_week(store: Store, now_us: int) -> Iterator[Metric]:
+    portfolio = store.portfolio
+    fresh, manifest = portfolio.freshness(now_us), portfolio.week.manifest
+    yield _info("vouch_snapshot_info", "The week that is served.", [{"as_of": fresh["as_of"]}])
+    yield _gauge("vouch_snapshot_revision", "Its revision.", fresh["revision"])
+    yield _gauge("vouch_snapshot_stale", "Whether it is older than a week should be.", fresh["is_stale"])
+    yield _gauge("vouch_snapshot_age_seconds", "Time since its instant.", _age(fresh["as_of"], now_us))
+    yield _gauge("vouch_scored_age_seconds", "Time since it was scored.", _age(fresh["scored_at"], now_us))
+    if fresh["data_through"]:
+        yield _gauge("vouch_data_age_seconds", "Time since the newest fact in it.", _age(fresh["data_through"], now_us))
+    yield _gauge("vouch_customers", "Customers in it.", len(portfolio.candidates))
+    yield from _drift(manifest.get("drift") or {})
+
+
+def _drift(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """Drift of each model against the rows that it was trained on, where the week tells it."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    moved = GaugeMetricFamily("vouch_drift_features", "Features that have drifted.", labels=["model", "level"])
+    for model, of in sorted(found.items()):
+        for level in LEVELS:
+            if of.get(level) is not None:
+                moved.add_metric([model, level], of[level])
+    scores = {model: of["score"]["index"] for model, of in found.items() if of.get("score")}
+    yield _by_model("vouch_drift_score", "Population stability index of a model's scores.", scores)
+    yield moved
+
+
+def _age(text: str, now_us: int) -> float:
+    return (now_us - parse_instant(text)) / SECOND_US
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(name, meaning, value=float(value))
+
+
+def _by_model(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    found = GaugeMetricFamily(name, meaning, labels=["model"])
+    for model, value in sorted(values.items()):
+        found.add_metric([model], value)
+    return found
+
+
+def _info(name: str, meaning: str, rows: Iterable[Mapping[str, str]]) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    listed = list(rows)
+    found = GaugeMetricFamily(name, meaning, labels=list(listed[0]) if listed else [])
+    for row in listed:
+        found.add_metric(list(row.values()), 1.0)
+    return found

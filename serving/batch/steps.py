@@ -1,0 +1,158 @@
+"""The steps that make the tables of one week. Each is done once: what a killed run had made whole is taken up."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from features.health import with_health
+from features.vectors import vectors
+from serving.batch import changes, columns, movers, observing
+from serving.batch.cluster import scored_on_workers
+from serving.batch.followed import followed
+from serving.batch.guards import Seen
+from serving.batch.monitored import came_true_by_week, drift_of_week
+from serving.batch.rows import envelope_table, profile_table, score_table
+from serving.batch.scoring import score
+from serving.batch.streams import sink_ordered, stored_batches
+from serving.candidates.histories import Histories
+from serving.candidates.profiles import profiles
+from serving.candidates.tiers import tiers
+from serving.instants import spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from features.asof import Tables
+    from features.moment import Settings
+    from serving.batch.scoring import Champion, Scored
+    from serving.batch.snapshot import Draft, Snapshot
+
+OF_CUSTOMERS = ("scores", "customers", "vectors", "changes")
+"""Tables with one row per customer, in one order; they are written together."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The steps of one week, each done once: what a killed run had done is taken up."""
+
+    home: Path
+    draft: Draft
+    as_of_us: int
+    tables: Tables
+    champions: Mapping[str, Champion]
+    before: Snapshot | None
+    progress: Callable[[str], None]
+    settings: Settings
+
+    def run(self) -> tuple[dict[str, float], list[str]]:
+        """Do all steps; return the seconds that each took, and those that a killed run had done."""
+        draft, kept = self.draft, self.draft.kept
+        steps: Mapping[str, tuple[list[Path], Callable[[], None]]] = {
+            "vectors": ([kept / "vectors.parquet"], self._vectors),
+            "profiles": ([kept / "profiles.parquet"], self._profiles),
+            "scores": ([draft.folder / f"{name}.parquet" for name in OF_CUSTOMERS], self._scores),
+            "movers": ([draft.folder / "movers.parquet"], self._movers),
+            "metrics": ([draft.folder / "metrics.parquet"], self._metrics),
+        }
+        seconds, taken_up = {}, []
+        for number, (name, (paths, make)) in enumerate(steps.items(), 1):
+            self.progress(f"{spoken(self.as_of_us)}: step {number} of {len(steps)}, {name}")
+            start = time.perf_counter()
+            if not draft.once(name, paths, make):
+                taken_up.append(name)
+            seconds[name] = round(time.perf_counter() - start, 2)
+        return seconds, taken_up
+
+    def _vectors(self) -> None:
+        sink_ordered(with_health(vectors(self.tables, self.as_of_us)), self.draft.kept / "vectors.parquet")
+
+    def _profiles(self) -> None:
+        sink_ordered(profiles(self.tables, self.as_of_us), self.draft.kept / "profiles.parquet")
+
+    def _scores(self) -> None:
+        """Write what there is of each customer, batch by batch."""
+        tier, past = tiers(self.tables, self.as_of_us, self.settings.act_weights), Histories(self.tables, self.as_of_us)
+        rows = stored_batches(self.draft.kept / "vectors.parquet")
+        people = stored_batches(self.draft.kept / "profiles.parquet")
+        schemas = {
+            "scores": columns.scores(self.as_of_us),
+            "customers": columns.CUSTOMERS,
+            "vectors": changes.kept_schema(),
+            "changes": columns.changes(self.as_of_us),
+        }
+        done = 0
+        with ExitStack() as opened:
+            writers = {name: opened.enter_context(self.draft.table(name, schema)) for name, schema in schemas.items()}
+            for batch, profile, scored in zip(rows, people, self._scored(), strict=True):
+                assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
+                made = {
+                    "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
+                    "customers": profile_table(profile, batch, past),
+                    "vectors": changes.kept(batch, schemas["vectors"]),
+                    "changes": changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
+                }
+                for name, table in made.items():
+                    writers[name].write_table(table)
+                done += len(batch)
+                self.progress(f"{spoken(self.as_of_us)}: {done:,} customers scored")
+
+    def _scored(self) -> Iterator[Mapping[str, Scored]]:
+        """The columns of each model, batch by batch: from the workers of the cluster where there is one."""
+        stored = self.draft.kept / "vectors.parquet"
+        if self.tables.engine == "spark":
+            scratch = self.draft.kept / "scored"
+            yield from scored_on_workers(self.tables, self.home, self.champions, stored, scratch)
+        else:
+            for batch in stored_batches(stored):
+                yield {name: score(champion, batch) for name, champion in self.champions.items()}
+
+    def _movers(self) -> None:
+        """Write who moved since the snapshot before."""
+        listed = movers.state_columns()
+        before = None if self.before is None else self.before.table("scores", listed)
+        found = movers.mover_table(self.draft.read("scores", listed), before, self.draft.read("changes"), self.as_of_us)
+        with self.draft.table("movers", found.schema) as writer:
+            writer.write_table(found)
+
+    def _metrics(self) -> None:
+        scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars")
+        vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars")
+        bounds = vectors.select("customer_id", "health_low", "health_high")
+        scores = scores.join(bounds, on="customer_id", how="left")
+        envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings)
+        with self.draft.table("metrics", envelopes.schema) as writer:
+            writer.write_table(envelopes)
+
+    def seen(self) -> Seen:
+        """What guards know of the week."""
+        return Seen(
+            as_of_us=self.as_of_us,
+            tables=observing.tables_at(self.tables, self.as_of_us),
+            missing=observing.missing_shares(self.draft.kept / "vectors.parquet"),
+            customers=self.draft.rows("scores"),
+        )
+
+    def fared(self, home: Path) -> dict[str, Any]:
+        """How the models fare: drift, what came true of earlier weeks, and what became of who was flagged then."""
+        folder = self.draft.folder
+        states = self.draft.read("scores", ["customer_id", "churn_status", "churn_band", "advocate_tier"])
+        return {
+            "drift": drift_of_week(folder / "vectors.parquet", folder / "scores.parquet", self.champions),
+            "came_true": came_true_by_week(home, self.tables, self.as_of_us),
+            "flagged": followed(home, self.tables, self.as_of_us, states.to_pandas()),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """How many rows came out, and how many customers have which status."""
+        names = {name: f"{name}_status" for name in columns.MODELS}
+        statuses = self.draft.read("scores", list(names.values()))
+        return {
+            "rows_out": {name: self.draft.rows(name) for name in columns.MEANINGS},
+            "statuses": {name: observing.counts(statuses[column]) for name, column in names.items()},
+        }

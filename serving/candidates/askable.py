@@ -1,0 +1,97 @@
+"""Who may be asked now, in which order: one list of one week for the service, the report and the demo.
+
+The ranked candidates of the week, places given at random, and who must wait: by the asks that the week's data know of
+and those that the service has recorded since, within the caps and quotas of the company's policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from serving.api.listing import Ranked
+from serving.api.mapped import Customers, in_memory
+from serving.batch.columns import NAMED
+from serving.candidates.advocates import LISTS, Filters, candidates
+from serving.candidates.asking import Asking
+from serving.candidates.exploration import with_draws
+from serving.candidates.policy import load_policy
+from serving.database.asks import changed_since
+from serving.database.connection import Database
+from serving.database.settings import secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from serving.api.listing import Found
+    from serving.api.mapped import Rows
+    from serving.batch.snapshot import Snapshot
+    from serving.candidates.policy import Policy
+
+OF_SCORES = (
+    "customer_id", *(f"{model}_{part}" for part in ("status", "probability") for model in NAMED),
+    "advocate_tier", "churn_band", "health_score",
+)  # fmt: skip
+OF_CUSTOMERS = (
+    "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
+    "open_tickets", "care_first", "acts",
+)  # fmt: skip
+
+
+def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
+    """What filters and ranks read, one row per customer, with its place in the tables.
+
+    Columns of lists stay as Arrow has them; a column that a week of an earlier version lacks is left out.
+    """
+    there = [name for name in OF_CUSTOMERS if name in customers.schema.names]
+    frame: pd.DataFrame = scores.select(list(OF_SCORES)).to_pandas()
+    frame = frame.join(customers.select([name for name in there if name not in LISTS]).to_pandas())
+    lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in there}
+    return frame.assign(**lists, row=range(len(frame)))
+
+
+@dataclass(frozen=True)
+class Askable:
+    """The candidates of one week in their order, ready to be searched, and who of them must wait."""
+
+    candidates: pd.DataFrame
+    ranked: Ranked
+    asking: Asking
+
+    def first(self, limit: int) -> Found:
+        """The places of the first who may be asked now, and how many may be."""
+        return self.ranked.page(Filters(), limit, resting=(self.asking.state, self.asking.left))
+
+
+def askable(frame: pd.DataFrame, customers: Rows, policy: Policy, draws: str, as_of_us: int, now_us: int) -> Askable:
+    """Rank the customers of a week (`searchable`), and note who must wait by the asks that its data know of.
+
+    `draws` is the secret that places given at random follow from.
+    """
+    ordered = with_draws(candidates(frame, policy, as_of_us), policy.exploration.share, draws, as_of_us)
+    ranked = Ranked(ordered)
+    return Askable(ordered, ranked, Asking(ranked, customers, Customers(customers), policy, now_us))
+
+
+def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) -> Askable:
+    """Who of a published week may be asked now, as the service would list them.
+
+    `store` is where a team's store is, None for the one in the home. Raises StoreError where it does not answer,
+    SnapshotError where the week is damaged.
+    """
+    frame = searchable(snapshot.table("scores", list(OF_SCORES)), snapshot.table("customers"))
+    database = Database(home, store)
+    try:
+        draws = secret(database, "exploration")
+        found = askable(
+            frame, in_memory(snapshot.table("customers")), load_policy(home), draws, snapshot.as_of_us, now_us
+        )
+        with database.reading() as connection:
+            found.asking.take(changed_since(connection, 0), now_us)
+    finally:
+        database.close()
+    return found

@@ -1,0 +1,107 @@
+"""What the candidate policy reads of a customer's past: asks and their outcomes, acts by kind, open tickets, needs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from features.advocates import acts
+from features.asof import view
+from features.metrics.care import WINDOW_DAYS, cared_for
+from features.moment import Moment, collected
+from serving.batch import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from features.asof import Frame, Tables
+
+ASK_DAYS = 730
+"""Asks of so many days are told; caps and rests that reach further back cannot be declared."""
+THANK, REPAIR = "thank", "repair"
+REPAIRED = ("respect", "listening")
+"""Needs of the care index that are a promise not kept: own tickets not resolved in time, feedback not acted on."""
+NO_PRIORITY = "none given"
+
+
+class Histories:
+    """The past of all customers at an instant, read once, given batch by batch."""
+
+    def __init__(self, tables: Tables, as_of_us: int) -> None:
+        moment = Moment(tables, as_of_us)
+        self._columns = {
+            "asks": _asks(moment),
+            "acts": _acts(moment),
+            "open_tickets": _open_tickets(moment),
+            "care_first": _care_first(moment),
+        }
+
+    def of(self, customers: Sequence[str]) -> dict[str, pa.Array]:
+        """Return the columns for some customers, in their order; null where nothing is known."""
+        return {
+            name: pa.array([held.get(customer) for customer in customers], columns.CUSTOMERS.field(name).type)
+            for name, held in self._columns.items()
+        }
+
+
+def _asks(moment: Moment) -> Mapping[str, Any]:
+    """Asks by customer, the latest last."""
+    if not moment.has("asks"):
+        return {}
+    names = ("ask_id", "kind", "outcome", "outcome_us", "propensity", "is_randomised")
+    rows = view(moment.tables, "asks", moment.as_of_us).filter(nw.col("own_us") >= moment.before(ASK_DAYS))
+    found = defaultdict(list)
+    for row in _ordered(rows.select("customer_id", nw.col("own_us").alias("asked_us"), *names), "asked_us", "ask_id"):
+        found[row.pop("customer_id")].append(row)
+    return found
+
+
+def _acts(moment: Moment) -> Mapping[str, Any]:
+    """Organic acts by customer: of each kind how many, and when the latest was."""
+    if not moment.has("advocacy_acts") and not moment.has("referrals"):
+        return {}
+    organic = moment.keep(acts).filter(nw.col("sort") == "organic", ~nw.col("customer_id").is_null())
+    counted = organic.group_by("customer_id", "kind").agg(nw.len().alias("n"), nw.col("own_us").max().alias("last_us"))
+    found = defaultdict(list)
+    for row in _ordered(counted, "kind"):
+        found[row.pop("customer_id")].append(row)
+    return found
+
+
+def _open_tickets(moment: Moment) -> Mapping[str, Any]:
+    """Priorities of the open tickets by customer, in small letters."""
+    if not moment.has("tickets"):
+        return {}
+    rows = view(moment.tables, "tickets", moment.as_of_us).filter(nw.col("resolved_us").is_null())
+    priority = nw.col("priority").str.to_lowercase().fill_null(NO_PRIORITY)
+    found = defaultdict(list)
+    for row in _ordered(rows.select("customer_id", priority=priority), "priority"):
+        found[row["customer_id"]].append(row["priority"])
+    return found
+
+
+def _care_first(moment: Moment) -> Mapping[str, Any]:
+    """What an advocate is owed before being asked again, by the needs of the care index."""
+    if not any(moment.has(*need.split(".")) for need in ("advocacy_acts", "referrals")):
+        return {}
+    if not any(moment.has(table) for table in ("tickets", "recognitions", "feedback", "social_posts")):
+        return {}
+    rows = cared_for.prepare(moment, WINDOW_DAYS)
+    assert isinstance(rows, nw.LazyFrame)
+    names = ("customer_id", "gratitude", *REPAIRED)
+    found = {}
+    for row in _ordered(rows.select(*names)):
+        if any(row[need] is not None and row[need] < 1 for need in REPAIRED):
+            found[row["customer_id"]] = REPAIR
+        elif row["gratitude"] is not None and row["gratitude"] < 1:
+            found[row["customer_id"]] = THANK
+    return found
+
+
+def _ordered(frame: Frame, *by: str) -> list[dict[str, Any]]:
+    """Rows of a frame, ordered by customer and what else is named."""
+    rows: list[dict[str, Any]] = collected(frame.filter(~nw.col("customer_id").is_null())).to_pylist()
+    return sorted(rows, key=lambda row: [str(row["customer_id"]), *(row[name] for name in by)])

@@ -1,0 +1,1 @@
+"""A published snapshot as files that other systems take."""

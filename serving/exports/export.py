@@ -1,0 +1,275 @@
+"""A published snapshot as files that a CRM's bulk import takes, keyed by the external id of the customer.
+
+Everybody is exported, with consent as a flag, so that the CRM can hold back whom nobody may contact; a missing consent
+is none. A file appears only when it is whole and was found to keep the rules of its target; the list of a set's
+files, `NAME.json`, comes last: where it stands, the set is complete. Whether a row changed is judged by its cells as
+written, the date apart, so that noise far behind the point causes no writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from features.errors import Refused, SnapshotError, UsageError
+from serving.batch import columns
+from serving.batch.published import batches, in_words
+from serving.batch.snapshot import file_digest
+from serving.exports.cells import cell, check_file, plain_text, schema
+from serving.exports.targets import FIELDS, JOBS, RULES, Rules, Target
+from serving.instants import folder_name, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from serving.batch.snapshot import Snapshot
+
+Row = dict[str, Any]
+CONSENTS = ("contact_consent", "advocacy_consent")
+_DRAFT = ".vouch-export-"
+_OF_SCORES = [
+    item.column for item in FIELDS if item.column not in (*CONSENTS, *(f"{model}_reason" for model in columns.MODELS))
+]
+
+
+@dataclass
+class Exported:
+    """What was written, and what to know of it."""
+
+    target: Target
+    as_of: str
+    revision: int
+    since: str | None
+    customers: int = 0
+    rows: int = 0
+    unchanged: int = 0
+    gone: int | None = None
+    without_contact_consent: int = 0
+    altered_ids: int = 0
+    alike_ids: int = 0
+    job: Mapping[str, str] | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
+    listing: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler to read."""
+        return {**self.__dict__, "target": self.target.value}
+
+    def summary(self) -> str:
+        """One line for people."""
+        since = "" if self.since is None else f" that changed since {self.since} ({self.gone:,} are gone since)"
+        return (
+            f"{self.rows:,} of {self.customers:,} customers{since} as of {self.as_of} for {self.target.value}, "
+            f"{self.without_contact_consent:,} without contact_consent, in {len(self.files)} files: {self.listing}"
+        )
+
+    def warnings(self) -> list[str]:
+        """What somebody should look at."""
+        found = []
+        if self.altered_ids:
+            found.append(
+                f"{self.altered_ids:,} customer ids look like formulas or hold control characters: as they are "
+                "written, they match no record of the CRM"
+            )
+        if self.alike_ids and self.target in (Target.SALESFORCE, Target.HUBSPOT):
+            found.append(
+                f"{self.alike_ids:,} customer ids differ from another by upper and lower case alone: the CRM must "
+                "take these as two values of its external id, or one overwrites the other"
+            )
+        return found
+
+
+def export(
+    snapshot: Snapshot,
+    target: Target,
+    folder: Path,
+    *,
+    earlier: Snapshot | None = None,
+    rules: Rules | None = None,
+) -> Exported:
+    """Write a snapshot into a folder as files for a target; with `earlier`, only the rows that changed since.
+
+    `rules` replaces the published limits of the target. The same snapshot gives the same bytes. Raises UsageError where
+    the folder cannot be written to or `earlier` is not earlier, Refused where a row does not fit into the limits of the
+    target, and SnapshotError where the snapshot is damaged. Nothing is replaced unless all went well.
+    """
+    if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
+        raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
+    held = rules or RULES[target]
+    since = None if earlier is None else spoken(earlier.as_of_us)
+    done = Exported(target, spoken(snapshot.as_of_us), snapshot.revision, since, job=JOBS.get(target))
+    with _drafting(folder) as draft:
+        chosen = _chosen(snapshot, earlier, held, done)
+        write = _write_parquet if target is Target.PARQUET else _write_csv
+        counts = write(chosen, snapshot, draft, _stem(snapshot, target, earlier), target, held)
+        for path in counts:
+            if faults := check_file(target, path, held):
+                raise Refused(f"{target.value} would not take the export: {'; '.join(faults)}")
+        _publish(counts, folder, _stem(snapshot, target, earlier), done)
+    return done
+
+
+def rows(snapshot: Snapshot) -> Iterator[Row]:
+    """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
+    models = columns.MODELS
+    of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in models)]
+    people = batches(snapshot, "customers", ["customer_id", *CONSENTS])
+    for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
+        if not scores["customer_id"].equals(profiles["customer_id"]):
+            raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
+        reasons = {model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, 1).to_pylist() for model in models}
+        consents = profiles.select(list(CONSENTS)).to_pylist()
+        for place, row in enumerate(scores.select(_OF_SCORES).to_pylist()):
+            row |= {name: bool(given) for name, given in consents[place].items()}
+            for model in models:
+                leading = reasons[model][place]
+                row[f"{model}_reason"] = in_words(leading[0]) if leading else None
+            yield row
+
+
+def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: Rules, done: Exported) -> Iterator[Row]:
+    """The rows to write, counted as they pass."""
+    before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in rows(earlier)}
+    folded: set[str] = set()
+    for row in rows(snapshot):
+        done.customers += 1
+        done.alike_ids += (key := row["customer_id"].casefold()) in folded
+        folded.add(key)
+        if before is not None and before.pop(row["customer_id"], None) == _mark(row, rules):
+            done.unchanged += 1
+            continue
+        done.rows += 1
+        done.without_contact_consent += not row["contact_consent"]
+        done.altered_ids += plain_text(row["customer_id"], rules.null) != row["customer_id"]
+        yield row
+    done.gone = None if before is None else len(before)
+
+
+def _mark(row: Row, rules: Rules) -> bytes:
+    """Digest of what is written of a row, the date apart."""
+    cells = [cell(item, row[item.column], rules) for item in FIELDS if item.column != "as_of"]
+    return hashlib.blake2b("\0".join(cells).encode(), digest_size=12).digest()
+
+
+def _stem(snapshot: Snapshot, target: Target, earlier: Snapshot | None) -> str:
+    """How the files of a set begin: whose, of when, and since when."""
+    as_of = folder_name(snapshot.as_of_us).removeprefix("as_of=")
+    since = "" if earlier is None else f"-since-{folder_name(earlier.as_of_us).removeprefix('as_of=')}"
+    return f"vouch-{target.value}-{as_of}{since}"
+
+
+def _write_parquet(
+    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: Rules
+) -> dict[Path, int]:
+    layout, path, waiting, written = schema(columns.as_of_type(snapshot.as_of_us)), draft / f"{stem}-001.parquet", [], 0
+    with pq.ParquetWriter(path, layout, compression="zstd", write_page_checksum=True, version="2.6") as writer:
+        for row in chosen:
+            waiting.append(row)
+            if len(waiting) == 20_000:
+                writer.write_table(pa.Table.from_pylist(waiting, layout))
+                written, waiting = written + len(waiting), []
+        if waiting or not written:
+            writer.write_table(pa.Table.from_pylist(waiting, layout))
+    return {path: written + len(waiting)}
+
+
+def _write_csv(
+    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: Rules
+) -> dict[Path, int]:
+    """Write numbered files, each with the row of titles and within the limits; return how many rows each one holds."""
+    titles = _line(item.name(target) for item in FIELDS)
+    counts: Counter[Path] = Counter()
+    parts = _parts(titles, (_line(cell(item, row[item.column], rules) for item in FIELDS) for row in chosen), rules)
+    for number, part in enumerate(parts, 1):
+        path = draft / f"{stem}-{number:03}.csv"
+        with path.open("wb") as file:
+            file.write(titles)
+            for line in part:
+                file.write(line)
+                counts[path] += 1
+        counts[path] += 0  # a file of titles alone is one, too
+    return dict(counts)
+
+
+def _parts(titles: bytes, lines: Iterator[bytes], rules: Rules) -> Iterator[Iterator[bytes]]:
+    """Cut lines into runs that fit into one file each, at least one; each run must be used up before the next."""
+    most_bytes = rules.file_bytes or float("inf")
+    most_rows = rules.file_rows or float("inf")
+    waiting = next(lines, None)
+
+    def run() -> Iterator[bytes]:
+        nonlocal waiting
+        size, count = len(titles), 1
+        while waiting is not None and size + len(waiting) <= most_bytes and count < most_rows:
+            size, count = size + len(waiting), count + 1
+            yield waiting
+            waiting = next(lines, None)
+        if waiting is not None and count == 1:
+            raise Refused(f"One row and its titles take more than a file may have: {rules.file_bytes} bytes")
+
+    yield run()
+    while waiting is not None:
+        yield run()
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(list(cells))
+    return text.getvalue().encode()
+
+
+@contextmanager
+def _drafting(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder beside the files to come; what a killed run left there is swept, so call it under a lock."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_DRAFT}*"):
+            shutil.rmtree(left)
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
+    except OSError as error:
+        raise UsageError(f"Cannot write into {folder}: {error.strerror}") from error
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft)
+
+
+def _publish(counts: Mapping[Path, int], folder: Path, stem: str, done: Exported) -> None:
+    """Replace the set of the same name: its list goes first, and comes last."""
+    listing = folder / f"{stem}.json"
+    listing.unlink(missing_ok=True)
+    for old in folder.glob(f"{stem}-[0-9][0-9][0-9]*.*"):
+        old.unlink()
+    for path, count in counts.items():
+        done.files.append({"name": path.name, "rows": count, "bytes": path.stat().st_size, "sha256": file_digest(path)})
+        _flush(path)
+        path.rename(folder / path.name)
+    done.listing = str(listing)
+    text = json.dumps({**done.as_dict(), "listing": listing.name}, indent=2) + "\n"
+    beside = next(iter(counts)).with_name(listing.name)
+    beside.write_text(text, encoding="utf-8")
+    _flush(beside)
+    beside.rename(listing)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The weekly report for people: figures, charts, page and e-mail."""

@@ -1,0 +1,254 @@
+"""A report's figures as one page without outside hosts, and as a text that fits into an e-mail."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import UsageError
+from serving.batch.published import visible
+from serving.output import aligned
+from serving.reports import charts
+from serving.reports.report import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from serving.reports.report import Figures, Listed
+
+TEXT_WIDTH = 78
+TEXT_TOP = 5
+CHARTED = ("churn_band", "health_band", "advocate_tier")
+UNITS = {"percent": " %", "days": " days"}
+MOVES = {
+    "arrived": "new customers",
+    "gone": "customers no longer listed",
+    "newly_high": "newly in the churn band high",
+    "no_longer_high": "no longer in the churn band high",
+    "newly_unhealthy": "newly in the health band at risk",
+    "new_advocates": "newly active or influential advocates",
+}
+"""What changed, as people read it."""
+
+
+def as_page(found: Figures) -> str:
+    """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
+    shown = [row for row in found.metrics if row["unit"] == "percent"]
+    return environment.get_template("report.html.jinja").render(
+        found=found,
+        scales={name: title for name, (title, _) in SCALES.items()},
+        group_charts={name: _safe(charts.group_chart(name, of)) for name in CHARTED if (of := found.portfolio[name])},
+        histogram=_safe(charts.histogram("churn", found.churn_bins)) if sum(found.churn_bins) else None,
+        intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
+        moves=MOVES,
+    )
+
+
+def _visible(value: Any) -> Any:
+    """A value as it may stand in the page; markup of our own making stays as it is."""
+    return visible(value) if type(value) is str else value
+
+
+def _safe(svg: str) -> Any:
+    """Markup of our own making, which is not escaped again."""
+    import markupsafe
+
+    return markupsafe.Markup(svg)
+
+
+def as_text(found: Figures) -> str:
+    """Return the report as plain text of at most TEXT_WIDTH columns: the same figures, the shorter lists."""
+    manifest = found.manifest
+    parts = [
+        [f"Customers as of {found.as_of}, revision {found.revision}", "=" * TEXT_WIDTH],
+        _paragraph(
+            f"{number(found.customers)} customers; data through {manifest['data_through'] or 'an unknown instant'}; "
+            f"scored {manifest['now']}."
+        ),
+        *([["WARNINGS", *_bullets(manifest["warnings"])]] if manifest["warnings"] else []),
+        ["WHAT CHANGED", *_changes(found)],
+        *([["WHO MOVED", *_movers(found)]] if found.movers else []),
+        *(
+            [["WHAT BECAME OF WHO WAS FLAGGED", *_bullets([flagged(entry) for entry in found.flagged])]]
+            if found.flagged
+            else []
+        ),
+        ["PORTFOLIO", *_portfolio(found)],
+        [
+            f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})",
+            *_paragraph(f"Who could be asked at {found.asked_as_of}, by the rules of the policy."),
+            *_people(found.candidates, "score"),
+        ],
+        [f"HIGHEST RISK OF CHURN ({number(found.at_risk_total)})", *_people(found.at_risk, "probability")],
+        ["METRICS", *_metrics(found.metrics)],
+        ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _changes(found: Figures) -> list[str]:
+    if found.moves is None:
+        return ["There is no earlier snapshot to compare with."]
+    lines = [f"{words}: {number(getattr(found.moves, name))}" for name, words in MOVES.items()]
+    lines += [
+        f"the model of {name} is another one: part of the change is the model's" for name in found.moves.other_models
+    ]
+    return [f"Against {found.moves.as_of}:", *_bullets(lines)]
+
+
+def _movers(found: Figures) -> list[str]:
+    lines: list[str] = []
+    for title, people in found.movers.items():
+        lines.append(f"{title}:")
+        for person in people:
+            way = f"{percent(person.before)} to {percent(person.after)}"
+            lines += _paragraph(f"- {person.customer_id}: {way}", indent="  ")
+            lines += [line for part in person.parts for line in _paragraph(f"  - {part}", indent="    ")]
+    return lines
+
+
+def flagged(entry: Mapping[str, Any]) -> str:
+    """What became of who was flagged, in one sentence.
+
+    >>> flagged({"model": "churn", "weeks": 4, "as_of": None, "flagged": 0, "became": {}, "reason": "no_snapshot"})
+    'churn, 4 weeks ago: nothing to tell (no snapshot)'
+    """
+    start = f"{entry['model']}, {entry['weeks']} weeks ago: "
+    if not entry["flagged"]:
+        return f"{start}nothing to tell ({plain(entry['reason'])})"
+    became = ", ".join(f"{number(count)} {plain(state)}" for state, count in entry["became"].items())
+    told = f"{start}of {number(entry['flagged'])} flagged are now {became}"
+    if entry["precision"] is None:
+        return f"{told}; whether it came true is not final yet"
+    low, high = percent(entry["precision_low"]), percent(entry["precision_high"])
+    lift = "" if entry["lift"] is None else f", {number(entry['lift'], 1)} times that of everybody"
+    soon = entry.get("lead_days")  # weeks of older versions do not say it
+    lead = "" if soon is None else f", after {number(soon, 1)} days in the middle"
+    return f"{told}; came true for {percent(entry['precision'])} ({low} to {high}){lift}{lead}"
+
+
+def _portfolio(found: Figures) -> list[str]:
+    rows = [
+        {
+            "what": title if place == 0 else "",
+            "value": plain(group.value),
+            "customers": f"{number(group.count):>9}",
+            "  share": f"{percent(group.share):>7}",
+            "change": f"{signed(group.change):>6}",
+        }
+        for name, (title, _) in SCALES.items()
+        for place, group in enumerate(found.portfolio[name])
+    ]
+    return aligned(rows)
+
+
+def _people(listed: Sequence[Listed], measure: str) -> list[str]:
+    if not listed:
+        return ["Nobody."]
+    lines = []
+    for person in listed[:TEXT_TOP]:
+        value = number(person.score, 1) if measure == "score" else percent(person.probability)
+        revenue = f", {number(person.mrr, 2)} a month" if measure == "probability" and person.mrr is not None else ""
+        act = "" if person.ask_for is None else f", ask for: {plain(person.ask_for)}"
+        consent = "" if person.may_contact else ", no consent to be contacted"
+        lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{act}{revenue}{consent}", indent="   ")
+        lines += [line for reason in person.reasons for line in _paragraph(f"   - {reason}", indent="     ")]
+    return lines
+
+
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for row in rows:
+        few = ", few answers" if row["status"] == "low_n" else ""
+        between = "" if row["ci_low"] is None else f" ({number(row['ci_low'])} to {number(row['ci_high'])})"
+        text = f"{row['name']}: {number(row['value'])}{UNITS.get(row['unit'], '')}{between}, n {number(row['n'])}{few}"
+        lines += _paragraph(text, indent="  ")
+    return lines or ["None has a value."]
+
+
+def _models(models: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: no champion" if facts is None else f"{name}: {facts['kind']} {facts['content_hash'][:12]}"
+        for name, facts in models.items()
+    ]
+
+
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return [line for text in lines for line in _paragraph(f"- {visible(text)}", indent="  ")]
+
+
+def _paragraph(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, TEXT_WIDTH, subsequent_indent=indent)
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """Return a number as people read it: thousands parted, two decimals unless whole or told otherwise.
+
+    >>> number(1234), number(41.517), number(0.6, 1), number(None)
+    ('1,234', '41.52', '0.6', '–')
+    """
+    if value is None:
+        return "–"
+    if decimals is None:
+        decimals = 0 if float(value).is_integer() else 2
+    return f"{value:,.{decimals}f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as per cent.
+
+    >>> percent(0.1234), percent(None)
+    ('12.3 %', '–')
+    """
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def signed(change: int | None) -> str:
+    """Return a difference with its sign.
+
+    >>> signed(3), signed(-1200), signed(0), signed(None)
+    ('+3', '-1,200', '0', '–')
+    """
+    return "–" if change is None else f"{change:+,}" if change else "0"
+
+
+def plain(name: str) -> str:
+    """Return a value of the interface as words.
+
+    >>> plain("at_risk")
+    'at risk'
+    """
+    return name.replace("_", " ")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all; raises UsageError where its folder cannot be written to."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            beside = Path(file.name)
+            try:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+                beside.chmod(0o644)
+                beside.replace(path)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}") from error

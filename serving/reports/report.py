@@ -1,0 +1,294 @@
+"""The figures of a weekly report: one published snapshot, beside the one before it, as plain data.
+
+Page and text are made from the same figures (`serving.reports.rendering`). These are read from the snapshot, and who
+may be asked from what the service lists too (`serving.candidates.askable`), so that they equal what it answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.catalogue import catalogue_rows
+from features.errors import UsageError
+from serving.api.listing import Ranked
+from serving.batch.columns import MODELS
+from serving.batch.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
+from serving.batch.published import in_words, reasons_of, visible
+from serving.candidates.advocates import Filters, at_risk
+from serving.candidates.askable import Askable, searchable
+from serving.instants import SECOND_US, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from serving.api.listing import Found
+    from serving.batch.snapshot import Snapshot
+
+TOP = 20
+"""Customers in each list of the page."""
+REASONS = 3
+TOP_MOVERS = 5
+MOVERS: Mapping[str, tuple[str, str]] = {
+    "Newly at risk of churn": ("churn", NEW_HIGH),
+    "Risk of churn rose most": ("churn", ROSE),
+    "Risk of churn fell most": ("churn", FELL),
+    "New advocates": ("advocacy", NEW_ADVOCATE),
+    "More likely to speak up": ("advocacy", ROSE),
+}
+"""Lists of movers that a report shows, by their titles."""
+BINS = 20
+SHOWN_STATUSES = ("ok", "low_n")
+NOT_SCORED = "not scored"
+SCALES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "churn_status": ("Status for churn", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "churn_band": ("Churn band", ("high", "watch", "low")),
+    "health_band": ("Health band", ("at_risk", "watch", "healthy", "unknown")),
+    "advocacy_status": ("Status for advocacy", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "advocate_tier": ("Advocate tier", ("influential", "active", "potential", "none")),
+}
+"""What a portfolio is counted by, and its values in the order in which people read them."""
+_STATES = ["customer_id", *SCALES]
+_SCORES = [*_STATES, *(f"{model}_probability" for model in MODELS), "health_score"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """How many customers stand at one value, now and in the snapshot before."""
+
+    value: str
+    count: int
+    share: float | None
+    before: int | None
+
+    @property
+    def change(self) -> int | None:
+        """Customers more than before."""
+        return None if self.before is None else self.count - self.before
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One customer in a list."""
+
+    rank: int
+    customer_id: str
+    probability: float
+    score: float
+    value: float
+    staying: float | None
+    tier: str
+    band: str | None
+    segment: str | None
+    mrr: float | None
+    may_contact: bool
+    ask_for: str | None
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What changed against the snapshot before: how many customers."""
+
+    as_of: str
+    arrived: int
+    gone: int
+    newly_high: int
+    no_longer_high: int
+    newly_unhealthy: int
+    new_advocates: int
+    other_models: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One customer in a list of movers: before and now, and what moved the score most."""
+
+    customer_id: str
+    before: float | None
+    after: float | None
+    state_before: str | None
+    state: str | None
+    parts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a report tells."""
+
+    as_of: str
+    revision: int
+    asked_as_of: str
+    """When those who are listed could be asked: rests end, and others ask."""
+    manifest: Mapping[str, Any]
+    customers: int
+    portfolio: Mapping[str, Sequence[Group]]
+    churn_bins: Sequence[int]
+    metrics: Sequence[Mapping[str, Any]]
+    withheld: Sequence[Mapping[str, Any]]
+    candidates: Sequence[Listed]
+    candidates_total: int
+    at_risk: Sequence[Listed]
+    at_risk_total: int
+    has_revenue: bool
+    moves: Moves | None
+    movers: Mapping[str, Sequence[Moved]]
+    flagged: Sequence[Mapping[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """In brief, for a scheduler to read."""
+        return {
+            "as_of": self.as_of,
+            "revision": self.revision,
+            "asked_as_of": self.asked_as_of,
+            "customers": self.customers,
+            "portfolio": {name: {group.value: group.count for group in of} for name, of in self.portfolio.items()},
+            "candidates": self.candidates_total,
+            "at_risk": self.at_risk_total,
+            "metrics": {row["metric_id"]: row["value"] for row in self.metrics},
+            "changes": None if self.moves is None else {**self.moves.__dict__},
+            "movers": {title: [person.customer_id for person in of] for title, of in self.movers.items()},
+            "flagged": list(self.flagged),
+            "warnings": list(self.manifest["warnings"]),
+        }
+
+
+def figures(snapshot: Snapshot, found: Askable, earlier: Snapshot | None = None) -> Figures:
+    """Return the figures of a snapshot, compared with an earlier one where there is one.
+
+    `found` tells who of it may be asked.
+
+    Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
+    """
+    if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
+        raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
+    columns = list(dict.fromkeys([*_SCORES, *(f"{model}_status" for model in MODELS)]))
+    scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
+    states = scores.to_pandas()
+    before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
+    people = searchable(scores, customers)
+    envelopes = _metrics(snapshot)
+    endangered = at_risk(people)
+    asked = _listed(snapshot, "advocacy", found.candidates, first := found.first(TOP))
+    leaving = _listed(snapshot, "churn", endangered, highest := Ranked(endangered).page(Filters(), TOP))
+    return Figures(
+        as_of=spoken(snapshot.as_of_us),
+        revision=snapshot.revision,
+        asked_as_of=spoken(found.asking.now_us // SECOND_US * SECOND_US),
+        manifest=snapshot.manifest,
+        customers=len(states),
+        portfolio={column: _groups(states, before, column) for column in SCALES},
+        churn_bins=_bins(states["churn_probability"].dropna()),
+        metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
+        withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
+        candidates=asked,
+        candidates_total=first.total,
+        at_risk=leaving,
+        at_risk_total=highest.total,
+        has_revenue=bool(people["mrr"].notna().any()),
+        moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
+        movers=_movers(snapshot),
+        flagged=snapshot.manifest.get("flagged", []),
+    )
+
+
+def _movers(snapshot: Snapshot) -> dict[str, list[Moved]]:
+    """The first of each list of movers that is not empty, by its title; none where the week was compared with none."""
+    if "movers.parquet" not in snapshot.manifest["files"]:
+        return {}
+    table = snapshot.table("movers")
+    found = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
+    return {title: people for title, people in found.items() if people}
+
+
+def _moved(row: Mapping[str, Any]) -> Moved:
+    return Moved(
+        customer_id=visible(row["customer_id"]),
+        before=row["probability_before"],
+        after=row["probability"],
+        state_before=row["state_before"],
+        state=row["state"],
+        parts=[in_words(part) for part in (row["changes"] or [])[:REASONS]],
+    )
+
+
+def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> list[Group]:
+    """Counts by value, the known values first and in their order; null reads as not scored."""
+    counts = states[column].fillna(NOT_SCORED).value_counts()
+    earlier = None if before is None else before[column].fillna(NOT_SCORED).value_counts()
+    there = {*counts.index, *(() if earlier is None else earlier.index)}
+    known = [value for value in SCALES[column][1] if value in there]
+    return [
+        Group(
+            value=str(value),
+            count=int(counts.get(value, 0)),
+            share=int(counts.get(value, 0)) / len(states) if len(states) else None,
+            before=None if earlier is None else int(earlier.get(value, 0)),
+        )
+        for value in (*known, *sorted(there.difference(known)))
+    ]
+
+
+def _bins(probabilities: pd.Series[float]) -> list[int]:
+    """How many customers have a probability in each of BINS equal parts of 0 to 1, the last one closed."""
+    places = (probabilities * BINS).astype(int).clip(upper=BINS - 1).value_counts()
+    return [int(places.get(place, 0)) for place in range(BINS)]
+
+
+def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Envelopes of the company as a whole, each with its name."""
+    names = {row["id"]: row["name"] for row in catalogue_rows()}
+    rows: list[dict[str, Any]] = snapshot.table("metrics").to_pylist()
+    return [{**row, "name": names.get(row["metric_id"], row["metric_id"])} for row in rows if row["by"] is None]
+
+
+def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: Found) -> list[Listed]:
+    """The first of a ranked list with their reasons."""
+    chosen = [_plain(row) for row in ranked.iloc[first.places].to_dict("records")]
+    reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
+    return [
+        Listed(
+            rank=rank,
+            customer_id=visible(row["customer_id"]),
+            probability=row[f"{model}_probability"],
+            score=row["score"],
+            value=row["value"],
+            staying=None if row["churn_probability"] is None else 1.0 - row["churn_probability"],
+            tier=row["advocate_tier"],
+            band=row["churn_band"],
+            segment=None if row["segment"] is None else visible(row["segment"]),
+            mrr=row["mrr"],
+            may_contact=bool(row["contact_consent"]),
+            ask_for=row.get("ask_for"),
+            reasons=[in_words(reason) for reason in reasons[row["row"]][:REASONS]],
+        )
+        for rank, row in enumerate(chosen, 1)
+    ]
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): None if value is None or value != value else value for name, value in row.items()}
+
+
+def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earlier: Snapshot) -> Moves:
+    """Count who crossed a line; a customer who is new counts as arrived and nowhere else."""
+    both = states.merge(before, on="customer_id", suffixes=("", "_before"))
+
+    def crossed(column: str, values: Sequence[str]) -> tuple[int, int]:
+        now, then = both[column].isin(list(values)), both[f"{column}_before"].isin(list(values))
+        return int((now & ~then).sum()), int((then & ~now).sum())
+
+    newly_high, no_longer_high = crossed("churn_band", ["high"])
+    models = snapshot.manifest["models"]
+    return Moves(
+        as_of=spoken(earlier.as_of_us),
+        arrived=len(states) - len(both),
+        gone=len(before) - len(both),
+        newly_high=newly_high,
+        no_longer_high=no_longer_high,
+        newly_unhealthy=crossed("health_band", ["at_risk"])[0],
+        new_advocates=crossed("advocate_tier", ["active", "influential"])[0],
+        other_models=[name for name in models if models[name] != earlier.manifest["models"].get(name)],
+    )

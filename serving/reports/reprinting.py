@@ -1,0 +1,38 @@
+"""A report that was written before somebody was erased, written again from the week as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import SnapshotError
+from serving.batch.published import week_before
+from serving.batch.snapshot import read_snapshot
+from serving.candidates.askable import askable_now
+from serving.instants import parse_instant
+from serving.reports.rendering import as_page, as_text, write_whole
+from serving.reports.report import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from serving.keeping.outputs import Output
+
+
+def reprinted(
+    home: Path, store: str | None, output: Output, customer_ids: Collection[str], now_us: int
+) -> tuple[int, str]:
+    """Write a page or a text that names customers again, or delete it where its week is gone; how often, and how."""
+    path = Path(output.path)
+    text = path.read_text(encoding="utf-8")
+    times = sum(text.count(customer) for customer in customer_ids)
+    as_of_us = parse_instant(output.as_of)
+    try:
+        snapshot = read_snapshot(home, as_of_us)
+        people = askable_now(home, store, snapshot, now_us)
+        found = figures(snapshot, people, week_before(home, as_of_us))
+    except SnapshotError:
+        path.unlink()
+        return max(times, 1), "deleted, for its week is gone"
+    write_whole(path, as_page(found) if output.kind == "page" else as_text(found))
+    return times, "written again from the week as it is now"
