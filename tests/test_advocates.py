@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.contract import DAY_US
-from serving.api.listing import Ranked
 from serving.candidates.acts import shares
 from serving.candidates.advocates import EXCLUSIONS, STANDING, Filters, Place, at_risk, candidates
 from serving.candidates.exploration import with_draws
+from serving.candidates.listing import Ranked
 from serving.candidates.policy import load_policy
 from serving.candidates.uplift import uplift_by_kind
 from serving.instants import parse_instant

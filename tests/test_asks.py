@@ -22,6 +22,7 @@ from serving.api.access import EVERYBODY
 from serving.api.problems import Problem
 from serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
 from serving.api.store import Store
+from serving.candidates import policy
 from serving.candidates.fatigue import ASKED, OPEN, QUOTA, REFUSED, Ask, resting, united
 from serving.candidates.policy import Policy, load_policy
 from serving.database import audit, weeks
@@ -369,7 +370,7 @@ def test_a_policy_that_cannot_be_is_refused_with_its_place(tmp_path, text):
 
 
 def test_the_policy_comes_with_the_package():
-    assert Path(stores.__file__).with_name("policy.toml").exists()
+    assert Path(policy.__file__).with_name(policy.FILE).exists()
     assert sum(kind.value > 0 for kind in POLICY.kinds.values()) == 9
     assert POLICY.exploration.share == 0.0
     assert (POLICY.caps.windows, POLICY.caps.open_asks) == (((30, 1), (90, 2)), 1)

@@ -16,13 +16,12 @@ from sqlalchemy import insert, select, text
 
 from features.contract import DAY_US
 from features.errors import ConfigurationError, SnapshotError, StoreError
-from serving.api import mapped
 from serving.api import portfolio as portfolios
 from serving.api.portfolio import Portfolio
 from serving.api.store import Store
 from serving.batch.columns import MEANINGS
 from serving.database import connection as store_connection
-from serving.database import weeks
+from serving.database import mapped, weeks
 from serving.database.connection import Database
 from serving.database.sealing import drop_damaged
 from serving.database.tables import (

@@ -25,6 +25,18 @@ MAY_IMPORT = {
 # The one exception: the command line trains on demand, and imports what that needs inside the command.
 INSIDE_FUNCTIONS = {("serving/cli.py", "training")}
 
+DOORS = {"api", "pages", "commands"}
+# What the rooms of serving know nothing of, but for types: they serve whoever opens a door.
+STRANGERS = {
+    "batch": DOORS | {"candidates", "exports", "keeping", "reports"},
+    "candidates": DOORS | {"exports", "keeping", "reports"},
+    "database": DOORS | {"exports", "keeping", "reports"},
+    "exports": DOORS | {"keeping", "reports"},
+    "reports": DOORS | {"exports"},
+    "keeping": DOORS,
+    "api": {"commands", "exports", "keeping"},
+}
+
 # Everything else goes through narwhals.
 ENGINES = {
     "features/databases.py",
@@ -114,8 +126,16 @@ def breaks_of_import(file: str, found: Import) -> Iterator[str]:
             yield f"{where} {package} imports {top}"
         elif not found.is_inside_function:
             yield f"{where} imports {top} outside a function"
+    if not found.is_for_types and room(found.module) in STRANGERS.get(room(module_name(file)), set()):
+        yield f"{where} serving.{room(module_name(file))} imports serving.{room(found.module)}"
     if file not in HOMES.get(top, {file}):
         yield f"{where} imports {top}, whose home is {' '.join(sorted(HOMES[top])) or 'nowhere'}"
+
+
+def room(module: str) -> str:
+    """The room of a module of serving; of others nothing."""
+    top, _, rest = module.partition(".")
+    return rest.split(".")[0] if top == "serving" else ""
 
 
 def docstrings(tree: ast.Module) -> set[ast.AST]:
@@ -207,6 +227,8 @@ PLANTED = {
     "serving/a.py": "def f():\n    from training.run import train",
     "serving/cli.py": "from training.run import train",
     "serving/b.py": "from importlib import import_module\nimport_module('mlflow')",
+    "serving/batch/a.py": "from serving.api.store import Store",
+    "serving/reports/a.py": "def f():\n    from serving.pages import routes",
     "training/b.py": "import mlflow.lightgbm",
     "serving/c.py": "from bentoml import api",
     "features/vectors.py": "import duckdb",

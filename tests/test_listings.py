@@ -17,7 +17,7 @@ from features.listings import LISTS, list_meanings, listed
 from features.measures import definition_fingerprint
 from features.moment import Moment, Settings
 from features.quadrants import NAMES, quadrants
-from serving.candidates.tiers import tiers as published_tiers
+from serving.batch.tiers import tiers as published_tiers
 
 
 def rows_of(name, rows, scores=None):

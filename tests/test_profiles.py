@@ -6,7 +6,7 @@ import pytest
 from contract_form import make_tables, raw_frame
 
 from features.contract import DAY_US
-from serving.candidates.profiles import profiles
+from serving.batch.profiles import profiles
 from serving.instants import parse_instant
 
 T = parse_instant("2026-11-16")

@@ -14,8 +14,8 @@ from features.words import family
 from models.definition import STATUSES
 from serving.api.problems import KINDS
 from serving.batch.columns import NO_MODEL
+from serving.batch.tiers import TIERS
 from serving.candidates.advocates import EXCLUSIONS
-from serving.candidates.tiers import TIERS
 from serving.pages.champions import FIGURES
 from serving.pages.measures import SPLITS
 from serving.pages.shell import FOLDER, TOLD, VIEWS

@@ -8,7 +8,7 @@ import pytest
 from contract_form import make_tables, raw_frame
 
 from features.contract import DAY_US
-from serving.candidates.tiers import most_influential, tiers
+from serving.batch.tiers import most_influential, tiers
 from serving.instants import parse_instant
 
 T = parse_instant("2026-11-16")

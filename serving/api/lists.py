@@ -21,10 +21,10 @@ from serving.candidates.advocates import EXCLUSIONS, Filters, Place
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.api.listing import Found, Ranked
     from serving.api.portfolio import Portfolio
     from serving.api.schemas import AdvocatesSearch, AtRiskSearch
     from serving.api.store import Store
+    from serving.candidates.listing import Found, Ranked
 
 TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""

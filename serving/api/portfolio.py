@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from features.contract import DAY_US
 from features.errors import SnapshotError
-from serving.api.listing import Ranked, RowsKept
-from serving.api.mapped import Customers, Rows, keep_only, mapped, named
 from serving.candidates.advocates import LISTS, at_risk
 from serving.candidates.askable import askable, searchable
+from serving.candidates.listing import Ranked, RowsKept
 from serving.candidates.policy import load_policy
 from serving.candidates.uplift import uplift_by_kind
 from serving.database import weeks
+from serving.database.mapped import Customers, Rows, keep_only, mapped, named
 from serving.database.settings import secret
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 from features.contract import ACT_KINDS, TABLES
 from serving.api.numbers import WHOLE
 from serving.batch.columns import MODELS, NAMED
-from serving.candidates.tiers import TIERS
+from serving.batch.tiers import TIERS
 
 MAX_PAGE = 200
 MAX_VECTORS = 1_000

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from features.words import words
-from serving.candidates.histories import REPAIR, THANK
+from serving.batch.histories import REPAIR, THANK
 from serving.instants import as_datetime
 
 if TYPE_CHECKING:

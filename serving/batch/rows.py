@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from features.asof import Frame, Tables
+    from serving.batch.histories import Histories
     from serving.batch.scoring import Scored
-    from serving.candidates.histories import Histories
 
 
 def score_table(

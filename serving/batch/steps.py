@@ -15,13 +15,13 @@ from serving.batch import changes, columns, movers, observing
 from serving.batch.cluster import scored_on_workers
 from serving.batch.followed import followed
 from serving.batch.guards import Seen
+from serving.batch.histories import Histories
 from serving.batch.monitored import came_true_by_week, drift_of_week
+from serving.batch.profiles import profiles
 from serving.batch.rows import envelope_table, profile_table, score_table
 from serving.batch.scoring import score
 from serving.batch.streams import sink_ordered, stored_batches
-from serving.candidates.histories import Histories
-from serving.candidates.profiles import profiles
-from serving.candidates.tiers import tiers
+from serving.batch.tiers import tiers
 from serving.instants import spoken
 
 if TYPE_CHECKING:

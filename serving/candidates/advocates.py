@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from serving.batch.histories import REPAIR
 from serving.candidates.acts import flattened, what_to_ask
 from serving.candidates.fatigue import ASKED, CODES, OPEN, QUOTA, REFUSED
-from serving.candidates.histories import REPAIR
 from serving.candidates.policy import load_policy
 
 if TYPE_CHECKING:

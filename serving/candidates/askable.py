@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from serving.api.listing import Ranked
-from serving.api.mapped import Customers, in_memory
 from serving.batch.columns import NAMED
 from serving.candidates.advocates import LISTS, Filters, candidates
 from serving.candidates.asking import Asking
 from serving.candidates.exploration import with_draws
+from serving.candidates.listing import Ranked
 from serving.candidates.policy import load_policy
 from serving.database.asks import changed_since
 from serving.database.connection import Database
+from serving.database.mapped import Customers, in_memory
 from serving.database.settings import secret
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from serving.api.listing import Found
-    from serving.api.mapped import Rows
     from serving.batch.snapshot import Snapshot
+    from serving.candidates.listing import Found
     from serving.candidates.policy import Policy
+    from serving.database.mapped import Rows
 
 OF_SCORES = (
     "customer_id", *(f"{model}_{part}" for part in ("status", "probability") for model in NAMED),

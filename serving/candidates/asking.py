@@ -22,9 +22,9 @@ from serving.candidates.groups import Groups
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from serving.api.listing import Places, Ranked
-    from serving.api.mapped import Customers, Rows
+    from serving.candidates.listing import Places, Ranked
     from serving.candidates.policy import Policy
+    from serving.database.mapped import Customers, Rows
 
 Codes = np.ndarray[Any, np.dtype[np.int8]]
 MINUTE_US = 60_000_000

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from features.contract import ACT_KINDS
 from features.errors import ConfigurationError
-from serving.candidates.histories import ASK_DAYS
-from serving.candidates.tiers import TIERS
+from serving.batch.histories import ASK_DAYS
+from serving.batch.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,9 @@ from sqlalchemy import delete, update
 
 from features import tombstones
 from features.errors import SnapshotError
-from serving.api import mapped
 from serving.batch import snapshot
 from serving.batch.observing import counts
+from serving.database import mapped
 from serving.database.audit import COMMAND_LINE, noted
 from serving.database.connection import Database
 from serving.database.tables import NAMES_A_CUSTOMER, ROWS_OF_A_CUSTOMER

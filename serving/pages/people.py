@@ -12,7 +12,7 @@ from features.contract import ACT_KINDS
 from serving.api import answers
 from serving.api.problems import Problem, from_validation
 from serving.api.schemas import AdvocatesSearch, AtRiskSearch
-from serving.candidates.tiers import TIERS
+from serving.batch.tiers import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from features.catalogue import catalogue_rows
 from features.errors import UsageError
-from serving.api.listing import Ranked
 from serving.batch.columns import MODELS
 from serving.batch.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from serving.batch.published import in_words, reasons_of, visible
 from serving.candidates.advocates import Filters, at_risk
 from serving.candidates.askable import Askable, searchable
+from serving.candidates.listing import Ranked
 from serving.instants import SECOND_US, spoken
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from serving.api.listing import Found
     from serving.batch.snapshot import Snapshot
+    from serving.candidates.listing import Found
 
 TOP = 20
 """Customers in each list of the page."""
