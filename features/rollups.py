@@ -38,7 +38,7 @@ FEWEST_INSTANTS = 2
 FEWEST_ROWS, MOST_ROWS = 50_000, 30_000_000
 """Below, the steps cost more than they save; above, cells would take more than 4 GB, and the engine can go to disk."""
 FEWEST_ROWS_APART = 1_000_000
-"""From so many rows on, two passes cost less than one that counts distinct values among all rows."""
+"""From so many rows on, active days and distinct values cost less in passes of their own than among all rows."""
 MOST_CELLS, MOST_SAMPLED = 2_500_000, 1_000_000
 """Kept cells that are windowed at a time, about 1 GB, and those that tell where to cut."""
 ORDER = ("number", "own_us", "day")
@@ -99,16 +99,14 @@ def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) ->
         rollup = _rollup(tables, replace(group, members=rolled), ordered) if rolled else None
         if rollup is not None:
             rollups.append(rollup)
-        elif not rolled or not _is_large(tables, group.table):
+        elif rolled and _is_large(tables, group.table):
+            of_days = [member for member in rolled if told_by_days(member, ordered)]
+            rollups += [ActiveDays(days, tables) for days in _some(group, of_days)]
+            left += _some(group, [member for member in rolled if member not in of_days])
+        else:
             left.append(group)
             continue
-        else:
-            of_days = tuple(member for member in rolled if told_by_days(member, ordered))
-            left.append(replace(group, members=tuple(member for member in rolled if member not in of_days)))
-            if of_days:
-                rollups.append(ActiveDays(replace(group, members=of_days), tables))
-        if members := tuple(member for member in group.members if member not in rolled):
-            rest = replace(group, members=members)
+        for rest in _some(group, [member for member in group.members if member not in rolled]):
             if rollup is not None and FEWEST_INSTANTS <= len(ordered) <= MOST_INSTANTS and counts_distinct_values(rest):
                 rollups.append(distinct_values(tables, rest, ordered))
             else:
@@ -116,8 +114,13 @@ def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) ->
     return rollups, left
 
 
+def _some(group: Group, members: Sequence[Feature]) -> list[Group]:
+    """The group with some of its features, where there are any."""
+    return [replace(group, members=tuple(members))] if members else []
+
+
 def _is_large(tables: Tables, table: str) -> bool:
-    """Whether it pays to count distinct values, which look back a little way, apart from what needs all rows."""
+    """Whether it pays to have active days, and distinct values, which look back a little way, apart from the rest."""
     return table in ROLLED and tables.engine != "spark" and _rows(tables, table) >= FEWEST_ROWS_APART
 
 
