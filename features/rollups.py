@@ -41,7 +41,6 @@ FEWEST_ROWS_APART = 1_000_000
 """From so many rows on, active days and distinct values cost less in passes of their own than among all rows."""
 MOST_CELLS, MOST_SAMPLED = 2_500_000, 1_000_000
 """Kept cells that are windowed at a time, about 1 GB, and those that tell where to cut."""
-ORDER = ("number", "own_us", "day")
 
 
 @dataclass(frozen=True)
@@ -192,8 +191,7 @@ def _between(cells: Frame, by: str, edges: Sequence[str]) -> Iterator[Frame]:
 def _ordered(kept: Frame, by: str) -> Cells:
     found = kept.with_columns((nw.col("day") * DAY_US).alias("own_us")).collect()
     customers = _numbered({0: found}, by)
-    found = found.join(customers, on=by, how="left").drop(by)  # lets go of what was read before it is copied once more
-    return Cells(found.sort(*ORDER), customers)
+    return Cells(_in_order(found, customers, by), customers)
 
 
 def _can_be_rolled(member: Feature, group: Group) -> bool:
@@ -240,4 +238,4 @@ def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]
 
 
 def _in_order(cells: nw.DataFrame[Any], customers: nw.DataFrame[Any], by: str) -> nw.DataFrame[Any]:
-    return cells.join(customers, on=by, how="left").drop(by).sort(*ORDER)
+    return cells.join(customers, on=by, how="left").drop(by).sort("number", "own_us", "day")

@@ -121,6 +121,8 @@ def send_everywhere(client: httpx.Client, planted: str) -> set[int]:
             statuses.add(client.post(path, data=form, headers=OURS).status_code)
     for path in ("/livez", "/readyz", "/metrics", "/openapi.json", f"/{planted}", f"/app/models/{planted}/card"):
         statuses.add(client.get(path, params=query, headers={"cookie": f"{COOKIE}=planted"}).status_code)
+    headers = {"authorization": f"Bearer {planted}".encode()}
+    statuses.add(client.get("/readyz", headers=headers).status_code)  # open to all, whatever they carry
     return statuses
 
 
