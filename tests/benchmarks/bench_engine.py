@@ -1,8 +1,8 @@
 """The feature engine against the same features written by hand on plain event logs; what a week, a panel, a scale cost.
 
 All peers read the same Parquet in contract form, cut it at the same instant, and write one row per customer; that the
-values are equal is checked first. Figures are ratios of wall-clock seconds, ours and those of DuckDB and Polars the best
-of two processes, pandas and Featuretools in one.
+values are equal is checked first. Figures are ratios of wall-clock seconds: ours and those of DuckDB and Polars are the
+best of two processes, those of pandas and Featuretools of one.
 
 Featuretools gets the same features in the same windows, from Parquet that holds its sample alone.
 """
