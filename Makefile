@@ -29,7 +29,7 @@ lint: setup ## ruff, mypy, and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_layers.py
+	$(BIN)/python -m pytest --quiet tests/promises/test_layers.py
 
 lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
 	$(COMPILE) --extra dagster --extra dev --extra notebooks --extra postgres --output-file requirements.lock

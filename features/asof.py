@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from features.contract import DAY_US, TABLES
-from features.errors import DefinitionError, MissingTable
+from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.errors import DefinitionError, MissingTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

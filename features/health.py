@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from features.define import load_families
-from features.errors import DefinitionError, did_you_mean
-from features.vectors import narrow_vectors
+from vouch.features.errors import DefinitionError, did_you_mean
+from vouch.features.vectors.build import narrow_vectors
+from vouch.features.vectors.declare import load_families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from features.asof import Frame, Tables
+    from vouch.features.asof import Frame, Tables
 
 UNKNOWN = "unknown"
 COLUMNS = ("health_score", "health_coverage", "health_low", "health_high", "health_band")
@@ -77,7 +77,7 @@ def _measure(raw: Mapping[str, Any]) -> Measure:
 @cache
 def rules() -> Rules:
     """Read and check the rules; raises DefinitionError where a measure names no feature or its tiers do not rise."""
-    raw = tomllib.loads(resources.files("features").joinpath("health.toml").read_text(encoding="utf-8"))
+    raw = tomllib.loads(resources.files("vouch.features").joinpath("health.toml").read_text(encoding="utf-8"))
     bands = tuple((band["name"], float(band["from"])) for band in raw["bands"])
     _rising([start for _, start in bands], "the bands")
     measures = tuple(_measure(measure) for measure in raw["measures"])

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from features.contract import ACT_KINDS, TABLES
-from features.errors import ConfigurationError, UsageError, did_you_mean
+from vouch.features.contract.tables import ACT_KINDS, TABLES
+from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

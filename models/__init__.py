@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from models.definition import load, names
+from vouch.models.definition import load, names
 
 __all__ = ["load", "names"]

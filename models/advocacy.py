@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.definition import Band, Cutoffs, Model, Target
-from models.eligibility import first_that_holds, is_new, is_set
-from models.outcomes import label_advocacy
+from vouch.models.definition import Band, Cutoffs, Model, Target
+from vouch.models.eligibility import first_that_holds, is_new, is_set
+from vouch.models.outcomes import label_advocacy
 
 if TYPE_CHECKING:
-    from models.eligibility import Statuses, Vectors
+    from vouch.models.eligibility import Statuses, Vectors
 
 
 def advocate_status(vectors: Vectors) -> Statuses:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.definition import Band, Costs, Cutoffs, Model, Target
-from models.eligibility import first_that_holds, is_active, is_known, is_new, subscriber_status
-from models.outcomes import churn_moments, label_churn, label_inactivity
+from vouch.models.definition import Band, Costs, Cutoffs, Model, Target
+from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, subscriber_status
+from vouch.models.outcomes import churn_moments, label_churn, label_inactivity
 
 if TYPE_CHECKING:
-    from models.eligibility import Statuses, Vectors
+    from vouch.models.eligibility import Statuses, Vectors
 
 
 def inactivity_status(vectors: Vectors) -> Statuses:

@@ -16,29 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.errors import DefinitionError, MissingTable, UsageError, did_you_mean
+from vouch.features.errors import DefinitionError, MissingTable, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from features.asof import Tables
-    from features.define import Feature
-    from models.eligibility import Statuses, Vectors
+    from vouch.features.asof import Tables
+    from vouch.features.vectors.declare import Feature
+    from vouch.models.eligibility import Statuses, Vectors
 
 Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
 """Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
 Moments = Callable[["Tables", int, "Target"], "pd.DataFrame"]
 """Tables, what is known (in microseconds), the target -> `customer_id`, `moment_us`: each time it came true."""
 Eligibility = Callable[["Vectors"], "Statuses"]
-"""Vectors (whatever gives a feature by its name) -> one of `STATUSES` for each; see `models.eligibility`."""
+"""Vectors (whatever gives a feature by its name) -> one of `STATUSES` for each; see `vouch.models.eligibility`."""
 
 STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
 SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
 LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_deep", "logistic")
-"""Candidates: trees within a family, within a feature, free, free and deep (see `training.learners`), and a line."""
+"""Candidates: trees within a family, a feature, free, free and deep (see `vouch.training.learners`), and a line."""
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
@@ -71,7 +71,7 @@ class Target:
     bands: tuple[Band, ...] = ()
     max_calibration_error: float = 0.03
     moments: Moments | None = None
-    """Where the outcome is a moment: what makes `how soon` answerable (see `models.hazard`)."""
+    """Where the outcome is a moment: what makes `how soon` answerable (see `vouch.models.scoring.hazard`)."""
 
     @property
     def matured_days(self) -> int:
@@ -109,14 +109,14 @@ class Cutoffs:
 
 @dataclass(frozen=True)
 class Gate:
-    """Limits that a challenger must keep; see `training.gate` for what each rule means."""
+    """Limits that a challenger must keep; see `vouch.training.gate` for what each rule means."""
 
     minimum_positives: int = 50
     baseline_margin: float = 0.01
     """Share of the best baseline's log loss that a challenger may be worse by, where the interval allows it at all."""
     champion_margin: float = 0.01
     slice_margin: float = 0.05
-    """Share of the log loss that a challenger may be worse by on a slice of the customers; see `training.slices`."""
+    """Share of the log loss that a challenger may be worse by on a slice of customers; see `vouch.training.slices`."""
     slice_positives: int = 30
     """Outcomes of each kind from which a slice counts."""
     suspicious_auc: float = 0.95
@@ -148,7 +148,7 @@ class Model:
     learners: tuple[str, ...] = LEARNERS
     """Candidates for the champion, the preferred first: of two that are as good, the one that is simpler to explain."""
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that differ from the defaults in `training.learners`."""
+    """Parameters that differ from the defaults in `vouch.training.learners`."""
     cutoffs: Cutoffs = field(default_factory=Cutoffs)
     gate: Gate = field(default_factory=Gate)
     costs: Costs | None = None
@@ -253,7 +253,7 @@ def load(name: str) -> Model:
     known = names()
     if name not in known:
         raise UsageError(f"There is no model {name!r}{did_you_mean(name, known)}. Models: {', '.join(known)}")
-    model = importlib.import_module(f"models.{name}").MODEL
+    model = importlib.import_module(f"vouch.models.{name}").MODEL
     if not isinstance(model, Model):
         raise DefinitionError(f"models/{name}.py: MODEL is no Model")
     if model.name != name:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from features.asof import external_customers, view
-from features.contract import ACTIVITY_TABLES, DAY_US
+from vouch.features.asof import external_customers, view
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from features.asof import Frame, Tables
-    from models.definition import Target
+    from vouch.features.asof import Frame, Tables
+    from vouch.models.definition import Target
 
 NEVER_US = 2**62
 """Stands for the end of what is still running."""

@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from features.errors import BundleError, UsageError
-from features.vectors import definition_fingerprint
-from models.block import Block
-from models.bundle import KINDS, Column, as_bytes, read_files, write_files
-from models.calibration import Calibrator, calibrator_from_json
-from models.drift import Histogram, histogram_from_json
-from models.formulas import Logistic, Rules
-from models.hazard import DUE, Hazard, checked_weeks, hazard_from_json
-from models.reasons import Reasons, grouped, take
-from models.trees import CHUNK, Trees
+from vouch.features.errors import BundleError, UsageError
+from vouch.features.vectors.build import definition_fingerprint
+from vouch.models.quality.drift import Histogram, histogram_from_json
+from vouch.models.scoring.bundle import KINDS, Column, as_bytes, read_files, write_files
+from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
+from vouch.models.scoring.feature_matrix import Block
+from vouch.models.scoring.formulas import Logistic, Rules
+from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
+from vouch.models.scoring.reasons import Reasons, grouped, take
+from vouch.models.scoring.trees import CHUNK, Trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
-    from models.trees import Matrix, Numbers
+    from vouch.models.scoring.trees import Matrix, Numbers
 
 Part = TypeVar("Part")
 TOLERANCE = 1e-9
@@ -274,11 +274,8 @@ def _check_golden(folder: Path, predictor: Predictor, golden: Mapping[str, Any])
 
 def _try_in_child(folder: Path) -> None:
     """Load the bundle in a process of its own: what kills that process does not kill this one."""
-    root = str(Path(__file__).resolve().parent.parent)
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from models.predictor import try_bundle; try_bundle(sys.argv[2])"
-    )
-    command = [sys.executable, "-P", "-c", code, root, str(folder)]
+    code = "import sys; from vouch.models.predictor import try_bundle; try_bundle(sys.argv[1])"
+    command = [sys.executable, "-P", "-c", code, str(folder)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=CHILD_SECONDS, check=False
@@ -389,5 +386,5 @@ class _Pyfunc:
 
 
 def _load_pyfunc(path: str) -> _Pyfunc:
-    """Entry point by name for MLflow's pyfunc flavour (`loader_module = "models.predictor"`)."""
+    """Entry point by name for MLflow's pyfunc flavour (`loader_module = "vouch.models.predictor"`)."""
     return _Pyfunc(Predictor.load(Path(path)))

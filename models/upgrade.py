@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from models.definition import Band, Cutoffs, Model, Target
-from models.eligibility import subscriber_status
-from models.outcomes import labelled, standing
+from vouch.models.definition import Band, Cutoffs, Model, Target
+from vouch.models.eligibility import subscriber_status
+from vouch.models.outcomes import labelled, standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from features.asof import Tables
+    from vouch.features.asof import Tables
 
 
 def label_upgrade(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
-    """At least one paid upgrade in the window; rows as for `models.outcomes.label_churn`."""
+    """At least one paid upgrade in the window; rows as for `vouch.models.outcomes.label_churn`."""
     paid = standing(tables, "transactions", known_us).filter(nw.col("kind") == "upgrade")
     moments = paid.select("customer_id", "own_us").collect("pyarrow").to_native().to_pandas()
     return labelled(tables, instants, known_us, target, moments["customer_id"], moments["own_us"].to_numpy())

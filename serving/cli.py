@@ -1,25 +1,23 @@
 """The `vouch` command: doors only. It reads the clock once per run, and turns errors into messages and exit codes.
 
-Heavy libraries are imported inside the commands that need them, so that `vouch --help` answers at once. Training is
-imported here alone, inside the commands that train: serving and training meet nowhere else.
+Heavy libraries are imported inside the commands that need them, so that `vouch --help` answers at once.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import Refused, VouchError
-from serving.commands import batch, champions, data, demonstration, keeping, keys, measures, publishing, serve
-from serving.instants import microseconds
-from serving.options import AsOf, Data, Now, Run, instant, project
-from serving.output import Format, FormatOption, progress, say, show, warn
+from vouch.features.errors import VouchError
+from vouch.features.instants import microseconds
+from vouch.serving.commands import data, demo, keeping, keys, metrics, models, publishing, score, serve, train
+from vouch.serving.commands.options import Run
+from vouch.serving.output import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
 DEBUG = "--debug"
@@ -42,75 +40,7 @@ def begin(
     ctx.obj = Run(microseconds(datetime.now(UTC)))
 
 
-@app.command()
-def demo(
-    customers: Annotated[int, typer.Option(metavar="N", help="How many customers.")] = demonstration.CUSTOMERS,
-    seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same company.")] = 0,
-) -> None:
-    """Do the whole job on a simulated company: simulate, check, train, score, measure, and show the candidates.
-
-    Example: vouch demo --customers 5000
-    """
-    from training.run import train as fit
-    from training.truth import against_truth
-
-    demonstration.run(customers, seed, fit, against_truth)
-
-
-@app.command()
-def train(
-    ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A definition under models/, or `all`.")],
-    data: Data = None,
-    as_of: AsOf = None,
-    now: Now = None,
-    trials: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Search for parameters by so many trials."),
-    ] = 0,
-    seconds: Annotated[
-        float | None, typer.Option(metavar="S", min=0, help="End the search then; such a run cannot be reproduced.")
-    ] = None,
-    origins: Annotated[int, typer.Option(metavar="N", min=0, help="Moments of the rolling evaluation.")] = 4,
-    evaluation: Annotated[
-        bool,
-        typer.Option(
-            "--evaluation/--no-evaluation",
-            help="Judge it out of time and gate it. Without, only the preferred candidate is fitted and registered; "
-            "it cannot become the champion.",
-        ),
-    ] = True,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
-
-    Example: vouch train churn ./company
-    """
-    from serving.batch.snapshot import lock
-    from training.run import train as fit
-    from training.tuning import Tuning
-
-    run: Run = ctx.obj
-    where, tuning = project(data), Tuning(trials, seconds)
-    with progress() as step, lock(where.home, "train"):
-        step(f"training {model}")
-        reports = fit(where, model, instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
-    tell_reports(reports, form)
-
-
-def tell_reports(reports: Sequence[Any], form: Format) -> None:
-    """Show what training found; raises Refused where the gate let a model not pass, or one could not be fitted."""
-    if form is Format.TABLE:
-        say("\n\n".join(report.text() for report in reports))
-    else:
-        rows = [row for report in reports for row in report.figure_rows()]
-        show(rows, form, document={"models": [report.as_json() for report in reports]})
-    refused = [report.model for report in reports if report.is_refused]
-    if refused:
-        raise Refused(f"Not promoted: {', '.join(refused)}; see why above. The champion of before stays.")
-
-
-for part in (data, champions, batch, measures, publishing, keeping, serve, keys):
+for part in (demo, data, train, models, score, metrics, publishing, keeping, serve, keys):
     app.add_typer(part.app)
 
 

@@ -14,9 +14,9 @@ import sys
 
 import bentoml
 
-from features.errors import Refused
-from features.project import home, listens_here_alone, logs_requests, store_url
-from serving.api.problems import Front, Site
+from vouch.features.errors import Refused
+from vouch.features.project import home, listens_here_alone, logs_requests, store_url
+from vouch.serving.api.problems import Front, Site
 
 PR_SET_PDEATHSIG = 1
 SWITCH_SECONDS = 0.0005
@@ -41,9 +41,9 @@ class Vouch:
     """Which customers are about to leave, which would speak up, and why."""
 
     def __init__(self) -> None:
-        from serving.api import logs
-        from serving.api.app import open_site
-        from serving.api.store import Store
+        from vouch.serving.api import logs
+        from vouch.serving.api.application import open_site
+        from vouch.serving.api.state import Store
 
         die_with_parent()
         logs.configure(with_requests=logs_requests())

@@ -8,9 +8,10 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import capabilities
 import pytest
 from hypothesis import settings
+
+from support import capabilities
 
 # The same examples in every run, so that a run without a change cannot turn red; `--hypothesis-profile=search` looks
 # for new ones. No deadline: the time of one example says nothing on a busy machine.
@@ -39,7 +40,7 @@ def surroundings(tmp_path_factory):
 @pytest.fixture(scope="session")
 def company(tmp_path_factory) -> Path:
     """A simulated company as a folder of canonical tables: 600 customers, 60 weeks."""
-    from features.simulate import simulate
+    from vouch.features.simulation.company import simulate
 
     folder = tmp_path_factory.mktemp("company")
     simulate(folder, customers=600, weeks=60, seed=7)
@@ -48,10 +49,10 @@ def company(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def staged(company, tmp_path_factory):
-    """The simulated company in contract form, as `features.sources.open_tables` takes it."""
-    from features.project import Project
-    from features.simulation.parameters import LAST_INSTANT_US
-    from features.sources import stage
+    """The simulated company in contract form, as `vouch.features.ingest.stage.open_tables` takes it."""
+    from vouch.features.ingest.stage import stage
+    from vouch.features.project import Project
+    from vouch.features.simulation.parameters import LAST_INSTANT_US
 
     return stage(Project(home=tmp_path_factory.mktemp("staged"), location=str(company)), LAST_INSTANT_US)
 
@@ -59,9 +60,8 @@ def staged(company, tmp_path_factory):
 @pytest.fixture(scope="session")
 def small_company(tmp_path_factory) -> Path:
     """The tables that the models need of 150 simulated customers: what a test breaks again and again."""
-    from faults import handed_over
-
-    from features.simulate import simulate
+    from support.faults import handed_over
+    from vouch.features.simulation.company import simulate
 
     made = tmp_path_factory.mktemp("made")
     simulate(made, customers=150, weeks=40, seed=3)
@@ -71,7 +71,7 @@ def small_company(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def good_home(small_company, tmp_path_factory) -> Path:
     """A home of the small company whose last good week is the one before; a test breaks a copy of it."""
-    from faults import BEFORE, with_champions
+    from support.faults import BEFORE, with_champions
 
     home = tmp_path_factory.mktemp("good")
     with_champions(home, small_company, BEFORE)
@@ -135,7 +135,7 @@ def browser():
 @pytest.fixture
 def vouch(tmp_path, monkeypatch, capsys):
     """A function that runs the command line in this process and gives exit code, standard output, standard error."""
-    from serving import cli
+    from vouch.serving import cli
 
     monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.intervals import TAIL
-from models.calibration import Band, Calibrator, sigmoid, softplus
-from models.quality import calibration_slope_intercept, log_loss
+from vouch.features.statistics.intervals import TAIL
+from vouch.models.quality.figures import calibration_slope_intercept, log_loss
+from vouch.models.scoring.calibration import Band, Calibrator, sigmoid, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from models.trees import Numbers
+    from vouch.models.scoring.trees import Numbers
 
 CLEARLY = 0.0005
 """Share of the log loss by which a freer way must be better than a simpler one."""

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from features.contract import ACTIVITY_TABLES, DAY_US
-from features.define import load_families
-from features.errors import Refused
-from features.vectors import collect, vectors_at
-from models.bundle import Column
-from models.definition import SCORED
-from models.predictor import encode
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.errors import Refused
+from vouch.features.vectors.build import collect, vectors_at
+from vouch.features.vectors.declare import load_families
+from vouch.models.definition import SCORED
+from vouch.models.predictor import encode
+from vouch.models.scoring.bundle import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from features.asof import Tables
-    from models.definition import Cutoffs, Model, Target
-    from models.trees import Matrix, Numbers
+    from vouch.features.asof import Tables
+    from vouch.models.definition import Cutoffs, Model, Target
+    from vouch.models.scoring.trees import Matrix, Numbers
 
 WEEK_US = 7 * DAY_US
 MAXIMUM_CATEGORIES = 64

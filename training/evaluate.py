@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.quality import (
+from vouch.models.quality.figures import (
     Difference,
     calibration_fit,
     error_by_chance,
@@ -21,20 +21,20 @@ from models.quality import (
     paired_bootstrap,
     roc_auc,
 )
-from training.calibrate import Chosen, choose, with_band
-from training.hazard import fit_hazard, follow, judge_hazard
-from training.learners import BASELINES, CANDIDATES, LINE
-from training.origins import ORIGINS, roll
-from training.slices import slice_rows
+from vouch.training.calibrate import Chosen, choose, with_band
+from vouch.training.hazard import fit_hazard, follow, judge_hazard
+from vouch.training.learners import BASELINES, CANDIDATES, LINE
+from vouch.training.origins import ORIGINS, roll
+from vouch.training.slices import slice_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from models.hazard import Hazard
-    from models.trees import Numbers
-    from training.dataset import Dataset, Part
-    from training.learners import Fitted
-    from training.origins import Origin
+    from vouch.models.scoring.hazard import Hazard
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.dataset import Dataset, Part
+    from vouch.training.learners import Fitted
+    from vouch.training.origins import Origin
 
 RESAMPLES = 500
 COMPARED = ("log_loss", "pr_auc", "roc_auc")

@@ -13,16 +13,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.quality import Difference, paired_bootstrap
-from training.evaluate import RESAMPLES
-from training.slices import GATED, slices
+from vouch.models.quality.figures import Difference, paired_bootstrap
+from vouch.training.evaluate import RESAMPLES
+from vouch.training.slices import GATED, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from models.trees import Numbers
-    from training.dataset import Dataset
-    from training.evaluate import Evaluation
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.dataset import Dataset
+    from vouch.training.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Incumbent:
 def judge(
     data: Dataset, found: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int
 ) -> Verdict:
-    """Apply all rules; `report` is what the contract check said (`features.sources.Staged.report`)."""
+    """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.report`)."""
     return Verdict(
         (
             _contract(data, report),

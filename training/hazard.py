@@ -1,4 +1,4 @@
-"""Fit how soon: rates per week after an instant, on scores that were given out of time (`training.origins`).
+"""Fit how soon: rates per week after an instant, on scores that were given out of time (`vouch.training.origins`).
 
 Rows are followed from their instant until the outcome, or until the last week that is final at the time of the run.
 """
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.contract import DAY_US
-from models.hazard import DUE, STARTS, WEEKS, Hazard, falls_due, log_minus_log, stretch
-from models.quality import roc_auc
+from vouch.features.contract.tables import DAY_US
+from vouch.models.quality.figures import roc_auc
+from vouch.models.scoring.hazard import DUE, STARTS, WEEKS, Hazard, falls_due, log_minus_log, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from models.trees import Numbers
-    from training.dataset import Dataset, Part
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.dataset import Dataset, Part
 
 WEEK_US = 7 * DAY_US
 RIDGE = 1.0

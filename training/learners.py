@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.contract import DAY_US
-from features.health import rules as health_rules
-from models.formulas import Part, bend, points, standardised
-from models.predictor import make_scorer
-from training.averaging import averaged
+from vouch.features.contract.tables import DAY_US
+from vouch.features.health import rules as health_rules
+from vouch.models.predictor import make_scorer
+from vouch.models.scoring.formulas import Part, bend, points, standardised
+from vouch.training.averaging import averaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from models.bundle import Column
-    from models.predictor import Scorer
-    from models.trees import Matrix, Numbers
-    from training.dataset import Dataset
-    from training.dataset import Part as Rows
+    from vouch.models.predictor import Scorer
+    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.trees import Matrix, Numbers
+    from vouch.training.dataset import Dataset
+    from vouch.training.dataset import Part as Rows
 
 LIGHTGBM: Mapping[str, Any] = {
     "objective": "binary",

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.contract import DAY_US
-from training.calibrate import choose
-from training.dataset import Part, Plan
+from vouch.features.contract.tables import DAY_US
+from vouch.training.calibrate import choose
+from vouch.training.dataset import Part, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from models.definition import Target
-    from models.trees import Numbers
-    from training.dataset import Dataset
-    from training.learners import Fitted
+    from vouch.models.definition import Target
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.dataset import Dataset
+    from vouch.training.learners import Fitted
 
 ORIGINS = 4
 TRAINING_CUTOFFS = 3

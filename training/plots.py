@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from models.quality import calibration_table, gain_table
+from vouch.models.quality.figures import calibration_table, gain_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from training.dataset import Dataset
-    from training.evaluate import Evaluation
+    from vouch.training.dataset import Dataset
+    from vouch.training.evaluate import Evaluation
 
 
 def pictures(data: Dataset, found: Evaluation) -> dict[str, bytes]:

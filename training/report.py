@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from models.quality import Difference
-    from training.dataset import Dataset
-    from training.evaluate import Evaluation
-    from training.gate import Verdict
+    from vouch.models.quality.figures import Difference
+    from vouch.training.dataset import Dataset
+    from vouch.training.evaluate import Evaluation
+    from vouch.training.gate import Verdict
 
 SHOWN = (
     "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",

@@ -17,32 +17,32 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-import models
-from features.errors import BundleError, MissingTable, NoOutcome, Refused
-from features.sources import open_tables, stage
-from models import registry
-from models.drift import SCORE, drift, reference
-from models.predictor import Predictor, load_champion, write_bundle
-from models.quality import calibration_table
-from training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
-from training.evaluate import Evaluation, calibrate_only, evaluate
-from training.gate import Incumbent, judge
-from training.learners import CANDIDATES, fit_all
-from training.origins import ORIGINS
-from training.plots import pictures
-from training.report import TrainingReport, card, date, describe
-from training.tuning import NAME as TUNED
-from training.tuning import Tuning, tune
+from vouch import models
+from vouch.features.errors import BundleError, MissingTable, NoOutcome, Refused
+from vouch.features.ingest.stage import open_tables, stage
+from vouch.models.predictor import Predictor, load_champion, write_bundle
+from vouch.models.quality.drift import SCORE, drift, reference
+from vouch.models.quality.figures import calibration_table
+from vouch.models.registry import versions
+from vouch.training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
+from vouch.training.evaluate import Evaluation, calibrate_only, evaluate
+from vouch.training.gate import Incumbent, judge
+from vouch.training.learners import CANDIDATES, fit_all
+from vouch.training.origins import ORIGINS
+from vouch.training.plots import pictures
+from vouch.training.report import TrainingReport, card, date, describe
+from vouch.training.tuning import NAME as TUNED
+from vouch.training.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from features.asof import Tables
-    from features.project import Project
-    from features.sources import Staged
-    from training.tuning import Tuned
+    from vouch.features.asof import Tables
+    from vouch.features.ingest.stage import Staged
+    from vouch.features.project import Project
+    from vouch.training.tuning import Tuned
 
 ALL = "all"
 UNTUNED = Tuning()
@@ -233,20 +233,20 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         report = TrainingReport(
             trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
             facts={**trained.facts, "definition_fingerprint": predictor.manifest["definition_fingerprint"]},
-            content_hash=predictor.content_hash, champion_version=registry.champion_version(project.home, trained.name),
+            content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
-        registered = registry.register(project.home, run, project.tracking)
+        registered = versions.register(project.home, run, project.tracking)
         report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=report.passed)
         if verdict is None:
             return report
         entry = _entry(trained, report, now_us)
         if verdict.passed:
             bundle, text = Path(folder) / "bundle", card(report)
-            registry.crown(project.home, trained.name, registered.version, bundle, text, entry, project.tracking)
+            versions.crown(project.home, trained.name, registered.version, bundle, text, entry, project.tracking)
         else:
-            registry.refuse(project.home, trained.name, registered.version, entry)
+            versions.refuse(project.home, trained.name, registered.version, entry)
     return report
 
 
@@ -292,7 +292,7 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
     }
 
 
-def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run:
+def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Run:
     """What the tracking server keeps of a run."""
     best = trained.found.challenger
     files = {
@@ -302,7 +302,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
         **(pictures(trained.data, trained.found) if report.is_judged else {}),
     }
-    return registry.Run(
+    return versions.Run(
         model=trained.name,
         bundle=bundle,
         example=trained.golden,
@@ -311,10 +311,10 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> registry.Run
         trials=trained.trials,
         tags={
             **{name: str(value) for name, value in report.facts.items()},
-            "gate": ("passed" if report.passed else "refused") if report.is_judged else registry.NOT_JUDGED,
+            "gate": ("passed" if report.passed else "refused") if report.is_judged else versions.NOT_JUDGED,
             "champion_then": str(report.champion_version or ""),
             "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
-            "figures": json.dumps({name: round(best.figures[name], 6) for name in registry.FIGURES if best.figures}),
+            "figures": json.dumps({name: round(best.figures[name], 6) for name in versions.FIGURES if best.figures}),
         },
         files=files,
     )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.define import load_families
-from features.intervals import wilson
-from models.quality import roc_auc
+from vouch.features.statistics.intervals import wilson
+from vouch.features.vectors.declare import load_families
+from vouch.models.quality.figures import roc_auc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
 
-    from models.trees import Numbers
+    from vouch.models.scoring.trees import Numbers
 
 GATED = ("segment", "region", "tenure", "language")
 REPORTED = (*GATED, "gender", "birth_year")

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from training.learners import PATIENCE, ROUNDS, TREES, fit_lightgbm, lightgbm_data, lightgbm_parameters, validation
+from vouch.training.learners import (
+    PATIENCE,
+    ROUNDS,
+    TREES,
+    fit_lightgbm,
+    lightgbm_data,
+    lightgbm_parameters,
+    validation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,8 +30,8 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from training.dataset import Dataset
-    from training.learners import Fitted
+    from vouch.training.dataset import Dataset
+    from vouch.training.learners import Fitted
 
 NAME = "lightgbm_tuned"
 REPORT_EVERY = 10

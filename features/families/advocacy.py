@@ -9,18 +9,8 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from features.contract import ACT_KINDS
-from features.define import (
-    Aggregate,
-    Rows,
-    column,
-    count,
-    days_since,
-    distinct,
-    feature,
-    share,
-    total,
-)
+from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.vectors.declare import Aggregate, Rows, column, count, days_since, distinct, feature, share, total
 
 COUNTED_KINDS = tuple(kind for kind in ACT_KINDS if kind != "community_answer")
 """Answers in the community have their own features in the family of that name."""

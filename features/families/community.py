@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from features.define import (
+from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
     column,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.define import Aggregate, Rows, count, days_since, feature, largest
+from vouch.features.vectors.declare import Aggregate, Rows, count, days_since, feature, largest
 
 
 @feature("customers", unit="days")

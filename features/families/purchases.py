@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from features.define import FEATURE_WINDOW as CURRENT
+from vouch.features.vectors.declare import FEATURE_WINDOW as CURRENT
 
 if TYPE_CHECKING:
-    from features.aggregates import Span
-from features.define import (
+    from vouch.features.vectors.aggregates import Span
+from vouch.features.vectors.declare import (
     PREVIOUS,
     Aggregate,
     Rows,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from features.define import (
+from vouch.features.sentiment.polarity import NEGATIVE_FROM
+from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
     Vector,
@@ -23,7 +24,6 @@ from features.define import (
     share,
     ten_thousandths,
 )
-from features.language import NEGATIVE_FROM
 
 PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from features.contract import DAY_US
-from features.define import (
+from vouch.features.contract.tables import DAY_US
+from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
     column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from features.define import (
+from vouch.features.vectors.declare import (
     PREVIOUS,
     Aggregate,
     Rows,

@@ -1,1 +1,1 @@
-"""One file per chapter of the metric catalogue; every file in this folder is found by itself."""
+"""Rule-based metrics: declared once, counted in the engine, with an interval and a reason each."""

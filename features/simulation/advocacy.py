@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.contract import ACT_KINDS
-from features.simulation import causes
-from features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from features.simulation.parameters import DAY_US, PARAMETERS, WEEK_US, Campaign, Parameters
-from features.simulation.population import RUNNING, Population
-from features.simulation.truth import advocacy_log, idle_share
+from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.simulation import causes
+from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
+from vouch.features.simulation.parameters import DAY_US, PARAMETERS, WEEK_US, Campaign, Parameters
+from vouch.features.simulation.population import RUNNING, Population
+from vouch.features.simulation.truth import advocacy_log, idle_share
 
 if TYPE_CHECKING:
-    from features.simulation.recorder import Recorder
-    from features.simulation.voice import Voice
+    from vouch.features.simulation.recorder import Recorder
+    from vouch.features.simulation.voice import Voice
 
 REFERRAL, REVIEW = 0, 1
 _ORGANIC = (0.0, 0.3, 0.07, 0.03, 0.1, 0.2, 0.03, 0.07, 0.2)

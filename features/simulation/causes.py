@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from features.simulation.frames import Numbers
-    from features.simulation.parameters import Advocacy, Churn, Latents, Support
+    from vouch.features.simulation.frames import Numbers
+    from vouch.features.simulation.parameters import Advocacy, Churn, Latents, Support
 
 
 @dataclass

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation import causes
-from features.simulation.contracts import KINDS
-from features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from features.simulation.parameters import CATEGORIES, DAY_US, WEEK_US
-from features.simulation.population import BUYER, PAUSED, RUNNING, SUBSCRIBER, Population
+from vouch.features.simulation import causes
+from vouch.features.simulation.contracts import KINDS
+from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
+from vouch.features.simulation.parameters import CATEGORIES, DAY_US, WEEK_US
+from vouch.features.simulation.population import BUYER, PAUSED, RUNNING, SUBSCRIBER, Population
 
 if TYPE_CHECKING:
-    from features.simulation.frames import Frame
-    from features.simulation.recorder import Recorder
+    from vouch.features.simulation.frames import Frame
+    from vouch.features.simulation.recorder import Recorder
 
 CHANNELS = ("web", "app", "store", "phone")
 TIERS = ("bronze", "silver", "gold")

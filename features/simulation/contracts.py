@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation import causes
-from features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from features.simulation.parameters import DAY_US, HOUR_US, PLAN_HAZARD, PLAN_PRICES, PLANS, WEEK_US, Parameters
-from features.simulation.population import GONE, PAUSED, RUNNING, SUBSCRIBER, Population
+from vouch.features.simulation import causes
+from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
+from vouch.features.simulation.parameters import DAY_US, HOUR_US, PLAN_HAZARD, PLAN_PRICES, PLANS, WEEK_US, Parameters
+from vouch.features.simulation.population import GONE, PAUSED, RUNNING, SUBSCRIBER, Population
 
 if TYPE_CHECKING:
-    from features.simulation.recorder import Recorder
+    from vouch.features.simulation.recorder import Recorder
 
 MONTH_US, YEAR_US = 30 * DAY_US, 365 * DAY_US
 REASONS = ("too_expensive", "missing_features", "bad_support", "competitor", "not_used", "payment_failed", "other")

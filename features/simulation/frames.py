@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.contract import TABLES
+from vouch.features.contract.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

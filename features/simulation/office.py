@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation.frames import NEVER, Key, Text, customer
-from features.simulation.parameters import DAY_US, WEEK_US
-from features.simulation.population import RUNNING, Population
-from features.simulation.voice import COMPETITORS
+from vouch.features.simulation.frames import NEVER, Key, Text, customer
+from vouch.features.simulation.parameters import DAY_US, WEEK_US
+from vouch.features.simulation.population import RUNNING, Population
+from vouch.features.simulation.voice import COMPETITORS
 
 if TYPE_CHECKING:
-    from features.simulation.frames import Numbers
-    from features.simulation.recorder import Recorder
+    from vouch.features.simulation.frames import Numbers
+    from vouch.features.simulation.recorder import Recorder
 
 MONTH_US = 30 * DAY_US
 COSTS = ("sales", "marketing", "programme")

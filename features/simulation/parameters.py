@@ -43,7 +43,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Churn:
-    """Weekly hazard of the decision to leave; see `features.simulation.causes.churn_intensity`."""
+    """Weekly hazard of the decision to leave; see `vouch.features.simulation.causes.churn_intensity`."""
 
     base: float = 0.0027
     trial: float = 1.3
@@ -79,7 +79,7 @@ class Churn:
 
 @dataclass(frozen=True)
 class Advocacy:
-    """Weekly rate of organic acts; see `features.simulation.causes.advocacy_rate`."""
+    """Weekly rate of organic acts; see `vouch.features.simulation.causes.advocacy_rate`."""
 
     base: float = 0.02
     affinity: tuple[float, float] = (1.25, 0.7)

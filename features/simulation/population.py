@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.simulation.causes import Means, State
-from features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer
-from features.simulation.parameters import (
+from vouch.features.simulation.causes import Means, State
+from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer
+from vouch.features.simulation.parameters import (
     COUNTRIES,
     COUNTRY_SHARES,
     DAY_US,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.contract import TABLES
-from features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, length, stack, take
-from features.simulation.parameters import DAY_US, HOUR_US
+from vouch.features.contract.tables import TABLES
+from vouch.features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, length, stack, take
+from vouch.features.simulation.parameters import DAY_US, HOUR_US
 
 if TYPE_CHECKING:
-    from features.simulation.parameters import Blemishes
+    from vouch.features.simulation.parameters import Blemishes
 
 PREFIXES = {
     "subscriptions": "S", "transactions": "X", "usage_events": "E", "sessions": "V", "surveys": "Q", "feedback": "F",

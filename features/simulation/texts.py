@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation.frames import Text
+from vouch.features.simulation.frames import Text
 
 if TYPE_CHECKING:
-    from features.simulation.frames import Numbers
+    from vouch.features.simulation.frames import Numbers
 
 _PARTS: tuple[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...], ...] = (
     (

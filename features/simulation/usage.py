@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.contract import CHANNELS
-from features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from features.simulation.parameters import EVENTS, FEATURES, HOUR_US, PLAN_USAGE, WEEK_US
-from features.simulation.population import BUYER, RUNNING, Population
+from vouch.features.contract.tables import CHANNELS
+from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
+from vouch.features.simulation.parameters import EVENTS, FEATURES, HOUR_US, PLAN_USAGE, WEEK_US
+from vouch.features.simulation.population import BUYER, RUNNING, Population
 
 if TYPE_CHECKING:
-    from features.simulation.parameters import Habits
-    from features.simulation.recorder import Recorder
+    from vouch.features.simulation.parameters import Habits
+    from vouch.features.simulation.recorder import Recorder
 
 WEB, APP, EMAIL, PHONE, STORE, COMMUNITY, API = range(7)
 _DAYS = np.array([[1.0, 1.0, 1.0, 1.0, 1.05, 1.2, 1.15], [1.2, 1.25, 1.25, 1.2, 1.0, 0.2, 0.15]])

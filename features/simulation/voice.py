@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.simulation import causes
-from features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from features.simulation.parameters import DAY_US, HOUR_US, MINUTE_US, TAGS, WEEK_US, Parameters
-from features.simulation.population import FAR, RUNNING, SILENT, Population
-from features.simulation.texts import verbatims
+from vouch.features.simulation import causes
+from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
+from vouch.features.simulation.parameters import DAY_US, HOUR_US, MINUTE_US, TAGS, WEEK_US, Parameters
+from vouch.features.simulation.population import FAR, RUNNING, SILENT, Population
+from vouch.features.simulation.texts import verbatims
 
 if TYPE_CHECKING:
-    from features.simulation.recorder import Recorder
+    from vouch.features.simulation.recorder import Recorder
 
 CHANNELS = ("email", "phone", "web", "store", "chat")
 PRIORITIES = ("low", "normal", "high")

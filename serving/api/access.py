@@ -15,8 +15,8 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from serving.api.problems import Problem
-from serving.database.keys import SCOPES, signed_in, verified
+from vouch.serving.api.problems import Problem
+from vouch.serving.store.keys import SCOPES, signed_in, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from starlette.types import Scope
 
-    from serving.api.store import Store
-    from serving.database.keys import Key
+    from vouch.serving.api.state import Store
+    from vouch.serving.store.keys import Key
 
 OPEN = frozenset({"/livez", "/readyz", "/healthz"})
 PAGE, LOGIN, STYLE = "/app", "/app/login", "/app/static/"

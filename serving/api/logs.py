@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from serving.api.problems import where
+from vouch.serving.api.problems import where
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger

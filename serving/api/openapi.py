@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from features.project import version
-from serving.api.answer_types import ProblemDocument
-from serving.api.examples import ANSWERS
-from serving.api.problems import KINDS, MEDIA_TYPE, Problem
+from vouch.features.project import version
+from vouch.serving.api.answer_types import ProblemDocument
+from vouch.serving.api.examples import ANSWERS
+from vouch.serving.api.problems import KINDS, MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import BaseModel
 
-    from serving.api.app import Door
+    from vouch.serving.api.application import Door
 
 REFERENCE = "#/components/schemas/{model}"
 GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from features.errors import StoreError
+from vouch.features.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from serving.api.access import Gate
+    from vouch.serving.api.access import Gate
 
 MEDIA_TYPE = "application/problem+json"
 PAGES = "/app/"

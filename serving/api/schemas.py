@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
 
-from features.contract import ACT_KINDS, TABLES
-from serving.api.numbers import WHOLE
-from serving.batch.columns import MODELS, NAMED
-from serving.batch.tiers import TIERS
+from vouch.features.contract.tables import ACT_KINDS, TABLES
+from vouch.serving.api.numbers import WHOLE
+from vouch.serving.snapshots.schema import MODELS, NAMED, TIERS
 
 MAX_PAGE = 200
 MAX_VECTORS = 1_000

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from features.words import words
-from serving.batch.histories import REPAIR, THANK
-from serving.instants import as_datetime
+from vouch.features.instants import as_datetime
+from vouch.features.vectors.words import words
+from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from serving.api.portfolio import Portfolio
+    from vouch.serving.api.week import Portfolio
 
 FIRST: Mapping[str, str] = {
     THANK: "has spoken up and was not thanked: thank before you ask again",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from serving.api.access import OPEN
-from serving.api.logs import request_told
-from serving.instants import parse_instant
+from vouch.features.instants import parse_instant
+from vouch.serving.api.access import OPEN
+from vouch.serving.api.logs import request_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-    from serving.api.store import Store
+    from vouch.serving.api.state import Store
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import pyarrow as pa
 
-from features.advocates import acts
-from features.asof import view
-from features.metrics.care import WINDOW_DAYS, cared_for
-from features.moment import Moment, collected
-from serving.batch import columns
+from vouch.features.asof import view
+from vouch.features.metrics.context import Moment, collected
+from vouch.features.metrics.definitions.care import WINDOW_DAYS, cared_for
+from vouch.features.metrics.populations.advocacy import acts
+from vouch.serving.snapshots import schema
+from vouch.serving.snapshots.schema import ASK_DAYS, REPAIR, THANK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from features.asof import Frame, Tables
+    from vouch.features.asof import Frame, Tables
 
-ASK_DAYS = 730
-"""Asks of so many days are told; caps and rests that reach further back cannot be declared."""
-THANK, REPAIR = "thank", "repair"
 REPAIRED = ("respect", "listening")
 """Needs of the care index that are a promise not kept: own tickets not resolved in time, feedback not acted on."""
 NO_PRIORITY = "none given"
@@ -42,7 +40,7 @@ class Histories:
     def of(self, customers: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns for some customers, in their order; null where nothing is known."""
         return {
-            name: pa.array([held.get(customer) for customer in customers], columns.CUSTOMERS.field(name).type)
+            name: pa.array([held.get(customer) for customer in customers], schema.CUSTOMERS.field(name).type)
             for name, held in self._columns.items()
         }
 

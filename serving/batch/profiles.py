@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from features.asof import external_customers, view
+from vouch.features.asof import external_customers, view
 
 if TYPE_CHECKING:
-    from features.asof import Frame, Tables
+    from vouch.features.asof import Frame, Tables
 
 PROFILE = ("segment", "region", "country", "language", "plan")
 CONSENTS = ("contact_consent", "advocacy_consent")

@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from features.health import with_health
-from features.vectors import vectors
-from serving.batch import changes, columns, movers, observing
-from serving.batch.cluster import scored_on_workers
-from serving.batch.followed import followed
-from serving.batch.guards import Seen
-from serving.batch.histories import Histories
-from serving.batch.monitored import came_true_by_week, drift_of_week
-from serving.batch.profiles import profiles
-from serving.batch.rows import envelope_table, profile_table, score_table
-from serving.batch.scoring import score
-from serving.batch.streams import sink_ordered, stored_batches
-from serving.batch.tiers import tiers
-from serving.instants import spoken
+from vouch.features.health import with_health
+from vouch.features.instants import spoken
+from vouch.features.vectors.build import vectors
+from vouch.serving.batch.histories import Histories
+from vouch.serving.batch.profiles import profiles
+from vouch.serving.batch.tables import envelope_table, profile_table, score_table
+from vouch.serving.batch.tiers import tiers
+from vouch.serving.monitoring import observed
+from vouch.serving.monitoring.alerts import followed
+from vouch.serving.monitoring.drift_and_outcomes import came_true_by_week, drift_of_week
+from vouch.serving.monitoring.guards import Seen
+from vouch.serving.scoring import score_changes
+from vouch.serving.scoring.score import score
+from vouch.serving.scoring.spark import scored_on_workers
+from vouch.serving.snapshots import movers
+from vouch.serving.snapshots import schema as columns
+from vouch.serving.snapshots.arrow_streams import sink_ordered, stored_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from features.asof import Tables
-    from features.moment import Settings
-    from serving.batch.scoring import Champion, Scored
-    from serving.batch.snapshot import Draft, Snapshot
+    from vouch.features.asof import Tables
+    from vouch.features.metrics.context import Settings
+    from vouch.serving.scoring.score import Champion, Scored
+    from vouch.serving.snapshots.files import Draft, Snapshot
 
 OF_CUSTOMERS = ("scores", "customers", "vectors", "changes")
 """Tables with one row per customer, in one order; they are written together."""
@@ -83,7 +86,7 @@ class Work:
         schemas = {
             "scores": columns.scores(self.as_of_us),
             "customers": columns.CUSTOMERS,
-            "vectors": changes.kept_schema(),
+            "vectors": score_changes.kept_schema(),
             "changes": columns.changes(self.as_of_us),
         }
         done = 0
@@ -94,8 +97,8 @@ class Work:
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
                     "customers": profile_table(profile, batch, past),
-                    "vectors": changes.kept(batch, schemas["vectors"]),
-                    "changes": changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
+                    "vectors": score_changes.kept(batch, schemas["vectors"]),
+                    "changes": score_changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
                 }
                 for name, table in made.items():
                     writers[name].write_table(table)
@@ -133,8 +136,8 @@ class Work:
         """What guards know of the week."""
         return Seen(
             as_of_us=self.as_of_us,
-            tables=observing.tables_at(self.tables, self.as_of_us),
-            missing=observing.missing_shares(self.draft.kept / "vectors.parquet"),
+            tables=observed.tables_at(self.tables, self.as_of_us),
+            missing=observed.missing_shares(self.draft.kept / "vectors.parquet"),
             customers=self.draft.rows("scores"),
         )
 
@@ -154,5 +157,5 @@ class Work:
         statuses = self.draft.read("scores", list(names.values()))
         return {
             "rows_out": {name: self.draft.rows(name) for name in columns.MEANINGS},
-            "statuses": {name: observing.counts(statuses[column]) for name, column in names.items()},
+            "statuses": {name: observed.counts(statuses[column]) for name, column in names.items()},
         }

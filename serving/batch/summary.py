@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from features.errors import Refused, VouchError
-from features.project import home
-from serving.instants import as_datetime, spoken
-from serving.output import Format, say, show, warn
+from vouch.features.errors import Refused, VouchError
+from vouch.features.instants import as_datetime, spoken
+from vouch.features.project import home
+from vouch.serving.output import Format, say, show, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

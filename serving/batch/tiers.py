@@ -15,18 +15,17 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute
 
-from features.act_weights import default_weights
-from features.asof import external_customers, view
-from features.contract import DAY_US
-from models.outcomes import organic_acts, valid_referrals
+from vouch.features.asof import external_customers, view
+from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.act_weights import default_weights
+from vouch.models.outcomes import organic_acts, valid_referrals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from features.act_weights import Weights
-    from features.asof import Frame, Tables
+    from vouch.features.asof import Frame, Tables
+    from vouch.features.facts.act_weights import Weights
 
-TIERS = ("none", "potential", "active", "influential")
 WINDOW_DAYS = 180
 HALF_LIFE_DAYS = 90
 INFLUENTIAL_SHARE = 10  # one in ten

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from features.errors import UsageError
-from serving.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
-from serving.output import Format, FormatOption, progress, say, show, warn
+from vouch.features.errors import UsageError
+from vouch.serving.commands.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def simulate(
 
     Example: vouch simulate --out ./company --customers 2000 --weeks 78 --seed 7
     """
-    from features.simulate import simulate as make
+    from vouch.features.simulation.company import simulate as make
 
     with progress() as step:
         step(f"simulating {customers:,} customers by {weeks} weeks")
@@ -45,8 +45,8 @@ def check(
 
     Example: vouch check ./company
     """
-    from features.report import contract_rows
-    from features.sources import stage
+    from vouch.features.feeds import contract_rows
+    from vouch.features.ingest.stage import stage
 
     if describe:
         show(contract_rows(), form)
@@ -118,7 +118,7 @@ def features(
         return
     if out is None:
         raise UsageError("Name the file to write with --out, or ask for the dictionary with --describe")
-    from serving.vectors import write_vectors
+    from vouch.serving.exports.vectors_file import write_vectors
 
     run: Run = ctx.obj
     with progress() as step:
@@ -128,7 +128,7 @@ def features(
 
 def _dictionary(form: Format) -> list[dict[str, Any]]:
     """The dictionary of features; on a screen only what fits."""
-    from features.vectors import describe
+    from vouch.features.vectors.build import describe
 
     shown = ("name", "family", "unit", "table", "description")
     return [{name: row[name] for name in shown} if form is Format.TABLE else row for row in describe()]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.options import Now, Run
-from serving.output import Format, FormatOption, progress, say, show, warn
+from vouch.serving.commands.options import Now, Run
+from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so lon
 @contextmanager
 def _alone(home: Path, wait_s: float, *names: str) -> Iterator[None]:
     """Hold the locks of several kinds of run, always in the same order."""
-    from serving.batch.snapshot import lock
+    from vouch.serving.snapshots.files import lock
 
     with ExitStack() as held:
         for name in sorted(names):
@@ -43,11 +43,11 @@ def clean(
 
     Example: vouch clean --dry-run
     """
-    from features.project import home, tracking
-    from models.interrupted import mark_interrupted
-    from serving.batch.streams import writing
-    from serving.keeping.retention import clean as clean_up
-    from serving.keeping.retention import load_policy
+    from vouch.features.project import home, tracking
+    from vouch.models.registry.recovery import mark_interrupted
+    from vouch.serving.lifecycle.retention import clean as clean_up
+    from vouch.serving.lifecycle.retention import load_policy
+    from vouch.serving.snapshots.arrow_streams import writing
 
     run: Run = ctx.obj
     now_us, where = run.now_us(now), home()
@@ -81,11 +81,11 @@ def erase(
 
     Example: vouch erase C0000042
     """
-    from features.errors import VouchError
-    from features.project import Project, home, store_url, tracking
-    from models.interrupted import learned_since
-    from serving.batch.streams import writing
-    from serving.keeping.erasure import erase as forget
+    from vouch.features.errors import VouchError
+    from vouch.features.project import Project, home, store_url, tracking
+    from vouch.models.registry.recovery import learned_since
+    from vouch.serving.lifecycle.erasure import erase as forget
+    from vouch.serving.snapshots.arrow_streams import writing
 
     run: Run = ctx.obj
     where = home()

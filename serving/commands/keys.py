@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.output import Format, FormatOption, say, show, warn
+from vouch.serving.output import Format, FormatOption, say, show, warn
 
 if TYPE_CHECKING:
-    from serving.database.connection import Database
-    from serving.options import Run
+    from vouch.serving.commands.options import Run
+    from vouch.serving.store.connection import Database
 
 app = typer.Typer()
 keys = typer.Typer(name="keys", help="Keys to the service: made, listed, revoked.", no_args_is_help=True)
@@ -37,7 +37,7 @@ def create(
 
     Example: vouch keys create crm --scope write
     """
-    from serving.database.keys import create as make
+    from vouch.serving.store.keys import create as make
 
     run: Run = ctx.obj
     made = make(_database(), name, scope.value, run.clock_us)
@@ -55,7 +55,7 @@ def list_keys(form: FormatOption = Format.TABLE) -> None:
 
     Example: vouch keys list
     """
-    from serving.database.keys import everyone
+    from vouch.serving.store.keys import everyone
 
     with _database().reading() as connection:
         rows = [key.as_dict() for key in everyone(connection).values()]
@@ -70,7 +70,7 @@ def revoke(
 
     Example: vouch keys revoke crm
     """
-    from serving.database.keys import revoke as take
+    from vouch.serving.store.keys import revoke as take
 
     run: Run = ctx.obj
     taken = take(_database(), name, run.clock_us)
@@ -78,7 +78,7 @@ def revoke(
 
 
 def _database() -> Database:
-    from features.project import home, store_url
-    from serving.database.connection import Database
+    from vouch.features.project import home, store_url
+    from vouch.serving.store.connection import Database
 
     return Database(home(), store_url())

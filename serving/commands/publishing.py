@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from serving.exports.targets import Target
-from serving.options import AsOf, Now, Run, instant
-from serving.output import Format, FormatOption, progress, say, show, warn
+from vouch.serving.commands.options import AsOf, Now, Run, instant
+from vouch.serving.exports.targets import Target
+from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 app = typer.Typer()
 
@@ -27,13 +27,13 @@ def report(
 
     Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
     """
-    from features.project import home, store_url
-    from serving.batch.published import week_before
-    from serving.batch.snapshot import read_snapshot
-    from serving.candidates.askable import askable_now
-    from serving.keeping.outputs import note
-    from serving.reports.rendering import as_page, as_text, write_whole
-    from serving.reports.report import figures
+    from vouch.features.project import home, store_url
+    from vouch.serving.asking.candidates import askable_now
+    from vouch.serving.exports.written_files import note
+    from vouch.serving.reports.rendering import as_page, as_text, write_whole
+    from vouch.serving.reports.report import figures
+    from vouch.serving.snapshots.files import read_snapshot
+    from vouch.serving.snapshots.read import week_before
 
     run: Run = ctx.obj
     with progress() as step:
@@ -72,11 +72,11 @@ def export(
 
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
-    from features.project import home
-    from serving.batch.published import at_or_before
-    from serving.batch.snapshot import lock, read_snapshot
-    from serving.exports.export import export as write
-    from serving.keeping.outputs import note
+    from vouch.features.project import home
+    from vouch.serving.exports.export import export as write
+    from vouch.serving.exports.written_files import note
+    from vouch.serving.snapshots.files import lock, read_snapshot
+    from vouch.serving.snapshots.read import at_or_before
 
     run: Run = ctx.obj
     since = instant(changed_since)
@@ -99,9 +99,9 @@ def export(
 
 def _audited(run: Run, route: str, action: str, rows: int) -> None:
     """Note in the audit log that customers left by a command."""
-    from features.project import home, store_url
-    from serving.database.audit import COMMAND_LINE, noted
-    from serving.database.connection import Database
+    from vouch.features.project import home, store_url
+    from vouch.serving.store.audit import COMMAND_LINE, noted
+    from vouch.serving.store.connection import Database
 
     database = Database(home(), store_url())
     with database.writing() as connection:

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from features.errors import Refused
-from serving.output import warn
+from vouch.features.errors import Refused
+from vouch.serving.output import warn
 
 app = typer.Typer()
 
 GRACE_SECONDS = 30
-SERVICE = "serving.service:Vouch"
+SERVICE = "vouch.serving.service:Vouch"
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "PYTHONSAFEPATH": "1",  # workers do not import from the current folder either
@@ -38,9 +38,9 @@ def serve(
 
     Example: vouch serve --port 3000
     """
-    from features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
-    from serving.database.connection import Database
-    from serving.database.keys import everyone
+    from vouch.features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
+    from vouch.serving.store.connection import Database
+    from vouch.serving.store.keys import everyone
 
     address = ip_address(host)
     with Database(home(), store_url()).reading() as connection:

@@ -1,4 +1,4 @@
-"""The weekly batch as a Dagster asset, one partition per week: `dagster dev -m serving.deployment.dagster_weekly`.
+"""The weekly batch as a Dagster asset, a partition per week: `dagster dev -m vouch.serving.deployment.dagster_weekly`.
 
 Needs `pip install 'vouch[dagster]'`. It calls the function that `vouch score` calls. A partition is the week before its
 snapshot: that of 2026-11-09 gives the snapshot as of 2026-11-16. Back-fills, retries and alarms are Dagster's.
@@ -10,16 +10,16 @@ from typing import Any
 try:
     import dagster
 except ImportError as error:
-    from features.errors import MissingExtra
+    from vouch.features.errors import MissingExtra
 
     raise MissingExtra("The definition for Dagster needs Dagster: pip install 'vouch[dagster]'") from error
 
-from features.errors import Locked
-from features.project import load_project
-from serving.api.store import now_us
-from serving.batch.tracked import log_weeks
-from serving.batch.weekly import score_weeks
-from serving.instants import microseconds
+from vouch.features.errors import Locked
+from vouch.features.instants import microseconds
+from vouch.features.project import load_project
+from vouch.serving.api.state import now_us
+from vouch.serving.batch.run import score_weeks
+from vouch.serving.monitoring.tracking import log_weeks
 
 WEEKS = dagster.TimeWindowPartitionsDefinition(start="2026-01-05", cron_schedule="0 0 * * 1", fmt="%Y-%m-%d")
 BUSY_SECONDS, BUSY_TRIES = 600, 6

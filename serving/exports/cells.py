@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from serving.batch.published import visible
-from serving.exports.targets import FIELDS, MB, RULES, Field, Rules, Target
+from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Rules, Target
+from vouch.serving.snapshots.read import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,18 +25,18 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from features.errors import Refused, SnapshotError, UsageError
-from serving.batch import columns
-from serving.batch.published import batches, in_words
-from serving.batch.snapshot import file_digest
-from serving.exports.cells import cell, check_file, plain_text, schema
-from serving.exports.targets import FIELDS, JOBS, RULES, Rules, Target
-from serving.instants import folder_name, spoken
+from vouch.features.errors import Refused, SnapshotError, UsageError
+from vouch.features.instants import folder_name, spoken
+from vouch.serving.exports.cells import cell, check_file, plain_text, schema
+from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Rules, Target
+from vouch.serving.snapshots import schema as columns
+from vouch.serving.snapshots.files import file_digest
+from vouch.serving.snapshots.read import batches, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from serving.batch.snapshot import Snapshot
+    from vouch.serving.snapshots.files import Snapshot
 
 Row = dict[str, Any]
 CONSENTS = ("contact_consent", "advocacy_consent")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    from serving.reports.report import Group
+    from vouch.serving.reports.report import Group
 
 INK, BAR, BEFORE, RULE = "#010203", "#020304", "#030405", "#040506"
 _COLOURS = {INK: "currentColor", BAR: "var(--bar)", BEFORE: "var(--before)", RULE: "var(--rule)"}

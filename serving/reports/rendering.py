@@ -8,16 +8,16 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import UsageError
-from serving.batch.published import visible
-from serving.output import aligned
-from serving.reports import charts
-from serving.reports.report import SCALES
+from vouch.features.errors import UsageError
+from vouch.serving.output import aligned
+from vouch.serving.reports import charts
+from vouch.serving.reports.report import SCALES
+from vouch.serving.snapshots.read import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from serving.reports.report import Figures, Listed
+    from vouch.serving.reports.report import Figures, Listed
 
 TEXT_WIDTH = 78
 TEXT_TOP = 5
@@ -39,7 +39,7 @@ def as_page(found: Figures) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "web"),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_visible,

@@ -1,7 +1,7 @@
 """The figures of a weekly report: one published snapshot, beside the one before it, as plain data.
 
-Page and text are made from the same figures (`serving.reports.rendering`). These are read from the snapshot, and who
-may be asked from what the service lists too (`serving.candidates.askable`), so that they equal what it answers.
+Page and text are made from the same figures (`reports.rendering`). These are read from the snapshot, and who may be
+asked from what the service lists too (`asking.candidates`), so that they equal what it answers.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.catalogue import catalogue_rows
-from features.errors import UsageError
-from serving.batch.columns import MODELS
-from serving.batch.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
-from serving.batch.published import in_words, reasons_of, visible
-from serving.candidates.advocates import Filters, at_risk
-from serving.candidates.askable import Askable, searchable
-from serving.candidates.listing import Ranked
-from serving.instants import SECOND_US, spoken
+from vouch.features.errors import UsageError
+from vouch.features.instants import SECOND_US, spoken
+from vouch.features.metrics.catalogue import catalogue_rows
+from vouch.serving.asking.candidates import Askable, searchable
+from vouch.serving.asking.ranked_list import Ranked
+from vouch.serving.asking.ranking import Filters, at_risk
+from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
+from vouch.serving.snapshots.read import in_words, reasons_of, visible
+from vouch.serving.snapshots.schema import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from serving.batch.snapshot import Snapshot
-    from serving.candidates.listing import Found
+    from vouch.serving.asking.ranked_list import Found
+    from vouch.serving.snapshots.files import Snapshot
 
 TOP = 20
 """Customers in each list of the page."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import SnapshotError
-from serving.batch.published import week_before
-from serving.batch.snapshot import read_snapshot
-from serving.candidates.askable import askable_now
-from serving.instants import parse_instant
-from serving.reports.rendering import as_page, as_text, write_whole
-from serving.reports.report import figures
+from vouch.features.errors import SnapshotError
+from vouch.features.instants import parse_instant
+from vouch.serving.asking.candidates import askable_now
+from vouch.serving.reports.rendering import as_page, as_text, write_whole
+from vouch.serving.reports.report import figures
+from vouch.serving.snapshots.files import read_snapshot
+from vouch.serving.snapshots.read import week_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from serving.keeping.outputs import Output
+    from vouch.serving.exports.written_files import Output
 
 
 def reprinted(

@@ -64,7 +64,7 @@ def _rates(
 
 
 def _found(home: Path) -> dict[str, Any]:
-    from serving.batch.scoring import champions
+    from vouch.serving.scoring.score import champions
 
     return {name: champion for name, champion in champions(home).items() if champion.predictor is not None}
 
@@ -73,7 +73,7 @@ def _bare(home: Path, table: pa.Table) -> Bare:
     """Both boosters as LightGBM loads them, each with its matrix."""
     import lightgbm
 
-    from models.predictor import encode
+    from vouch.models.predictor import encode
 
     bare = []
     for name, champion in _found(home).items():
@@ -94,11 +94,11 @@ def _seconds(run: Callable[[], object]) -> float:
 
 def _vectors(home: Path) -> tuple[pa.Table, int]:
     """Vectors of Mondays back from the latest, of whom both champions score, and the latest Monday."""
-    from features.project import Project
-    from features.simulation.parameters import LAST_INSTANT_US
-    from features.sources import open_tables, stage
-    from features.vectors import vectors_at
-    from models.definition import SCORED
+    from vouch.features.ingest.stage import open_tables, stage
+    from vouch.features.project import Project
+    from vouch.features.simulation.parameters import LAST_INSTANT_US
+    from vouch.features.vectors.build import vectors_at
+    from vouch.models.definition import SCORED
 
     staged = stage(Project(home=home, location=str(simulated_champions.COMPANY)), LAST_INSTANT_US)
     latest_us = staged.default_as_of_us(LAST_INSTANT_US)
@@ -118,11 +118,11 @@ def _write_large(table: pa.Table) -> None:
     """Write two bundles of large trees, fitted on labels that follow the vectors."""
     import lightgbm
 
-    import models
-    from features.define import load_families
-    from models.bundle import Column
-    from models.calibration import Calibrator
-    from models.predictor import encode, write_bundle
+    from vouch import models
+    from vouch.features.vectors.declare import load_families
+    from vouch.models.predictor import encode, write_bundle
+    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.calibration import Calibrator
 
     draw = np.random.default_rng(1)
     varied = [of for of in load_families().values() if not of.is_category and len(table[of.name].unique()) > 50]
@@ -149,10 +149,10 @@ def _write_large(table: pa.Table) -> None:
 
 def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> None:
     """From vectors in Parquet to scores in Parquet."""
-    from serving.batch import columns
-    from serving.batch.rows import score_table
-    from serving.batch.scoring import champion, score
-    from serving.batch.streams import BATCH_ROWS
+    from vouch.serving.batch.tables import score_table
+    from vouch.serving.scoring.score import champion, score
+    from vouch.serving.snapshots import schema as columns
+    from vouch.serving.snapshots.arrow_streams import BATCH_ROWS
 
     schema, absent = columns.scores(as_of_us), [name for name in columns.MODELS if name not in found]
     every = {**found, **{name: champion(HERE / "nowhere", name) for name in absent}}
@@ -167,7 +167,7 @@ def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> Non
 
 def _agreement(home: Path, name: str, booster: Any, matrix: np.ndarray) -> Iterator[Row]:
     """How far reasons agree with TreeSHAP, on a sample of vectors of all Mondays."""
-    from models.reasons import grouped
+    from vouch.models.scoring.reasons import grouped
 
     predictor = _found(home)[name].predictor
     few = matrix[np.random.default_rng(0).choice(len(matrix), EXPLAINED, replace=False)]

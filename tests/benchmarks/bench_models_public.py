@@ -18,14 +18,21 @@ import pandas as pd
 import public_tables
 from measuring import FOLDER, Row, measured_well
 
-import models
-from models.definition import LEARNERS
-from models.quality import brier_skill, calibration_error, calibration_fit, figure_interval, paired_bootstrap, roc_auc
-from training.calibrate import choose
-from training.dataset import Dataset, Part, Plan
-from training.evaluate import evaluate
-from training.gate import judge
-from training.learners import CANDIDATES, fit_all
+from vouch import models
+from vouch.models.definition import LEARNERS
+from vouch.models.quality.figures import (
+    brier_skill,
+    calibration_error,
+    calibration_fit,
+    figure_interval,
+    paired_bootstrap,
+    roc_auc,
+)
+from vouch.training.calibrate import choose
+from vouch.training.dataset import Dataset, Part, Plan
+from vouch.training.evaluate import evaluate
+from vouch.training.gate import judge
+from vouch.training.learners import CANDIDATES, fit_all
 
 IS_LONG = True
 FOLDS = 5

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from measuring import FOLDER, Row
 
-from features.project import Project
-from features.simulate import simulate
-from features.simulation.parameters import LAST_INSTANT_US
-from features.sources import stage
-from models.quality import calibration_fit
-from training import run
-from training.truth import captured
+from vouch.features.ingest.stage import stage
+from vouch.features.project import Project
+from vouch.features.simulation.company import simulate
+from vouch.features.simulation.parameters import LAST_INSTANT_US
+from vouch.models.quality.figures import calibration_fit
+from vouch.training import run
+from vouch.training.simulated_truth import captured
 
 IS_LONG = True
 CUSTOMERS, WEEKS, SEED = 5_000, 78, 0

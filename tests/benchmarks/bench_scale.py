@@ -78,9 +78,9 @@ def _company() -> Iterator[Row]:
 
 def _latest_us(home: Path) -> int:
     """The latest Monday that the small company's data reach."""
-    from features.project import Project
-    from features.simulation.parameters import LAST_INSTANT_US
-    from features.sources import stage
+    from vouch.features.ingest.stage import stage
+    from vouch.features.project import Project
+    from vouch.features.simulation.parameters import LAST_INSTANT_US
 
     project = Project(home=home, location=str(simulated_champions.COMPANY))
     return stage(project, LAST_INSTANT_US).default_as_of_us(LAST_INSTANT_US)

@@ -11,19 +11,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-import hand_company
 import hand_scoring
 import httpx
 from loading import rate, server
 from measuring import FOLDER, ROOT, Row
 
-from models.predictor import _load_pyfunc
-from serving.api.live import score_request
-from serving.api.schemas import ScoreRequest
-from serving.api.store import Store
-from serving.commands.serve import SETTINGS, command
-from serving.database import keys
-from serving.database.connection import Database
+from support import published_weeks as hand_company
+from vouch.models.predictor import _load_pyfunc
+from vouch.serving.api.routes_score import score_request
+from vouch.serving.api.schemas import ScoreRequest
+from vouch.serving.api.state import Store
+from vouch.serving.commands.serve import SETTINGS, command
+from vouch.serving.store import keys
+from vouch.serving.store.connection import Database
 
 IS_LONG = True
 HERE = FOLDER / "scoring"
@@ -42,7 +42,7 @@ def commands(home: Path) -> dict[str, list[str]]:
         example = hand_scoring.frame(5)[[column.name for column in hand_scoring.columns()]]
         scored = mlflow.models.infer_signature(example, _load_pyfunc(str(bundle)).predict(example))
         mlflow.pyfunc.save_model(  # with a signature, as `vouch train` logs it
-            model, loader_module="models.predictor", data_path=str(bundle.resolve()), signature=scored
+            model, loader_module="vouch.models.predictor", data_path=str(bundle.resolve()), signature=scored
         )
     plain = [sys.executable, "-m", "uvicorn", "plain_app:app", "--no-access-log", "--log-level", "error", "--port"]
     served = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-p"]

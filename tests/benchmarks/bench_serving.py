@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-import hand_company
 import numpy as np
 from loading import rate, server, waits
 from measuring import FOLDER, Row
 
-from serving.commands.serve import SETTINGS, command
-from serving.database import keys
-from serving.database.connection import Database
+from support import published_weeks as hand_company
+from vouch.serving.commands.serve import SETTINGS, command
+from vouch.serving.store import keys
+from vouch.serving.store.connection import Database
 
 IS_LONG = True
 HERE = FOLDER / "serving"

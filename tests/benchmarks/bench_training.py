@@ -12,12 +12,12 @@ import lightgbm
 from bench_models_simulated import MODELS, company
 from measuring import Row
 
-from features.project import Project
-from features.simulation.parameters import LAST_INSTANT_US
-from features.sources import stage
-from training import run
-from training.dataset import Dataset
-from training.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
+from vouch.features.ingest.stage import stage
+from vouch.features.project import Project
+from vouch.features.simulation.parameters import LAST_INSTANT_US
+from vouch.training import run
+from vouch.training.dataset import Dataset
+from vouch.training.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
 
 IS_LONG = True
 SIZES = (5_000, 20_000)

@@ -23,8 +23,8 @@ Work = Callable[[], Any]
 
 def stage(source: str, home: str, now_us: str) -> Work:
     """Read and check a company's files."""
-    from features.project import Project
-    from features.sources import stage
+    from vouch.features.ingest.stage import stage
+    from vouch.features.project import Project
 
     return lambda: print(stage(Project(home=Path(home), location=source), int(now_us)).folder)
 
@@ -34,10 +34,10 @@ def vectors(source: str, home: str, now_us: str, engine: str, mode: str, out: st
 
     Modes: `rows` uses no customer-days, `fresh` makes them, `kept` finds them standing.
     """
-    from features.project import Project
-    from features.sources import open_tables
-    from features.sources import stage as staged_tables
-    from features.vectors import vectors_at
+    from vouch.features.ingest.stage import open_tables
+    from vouch.features.ingest.stage import stage as staged_tables
+    from vouch.features.project import Project
+    from vouch.features.vectors.build import vectors_at
 
     staged = staged_tables(Project(home=Path(home), location=source), int(now_us))
     if mode == "fresh":

@@ -8,10 +8,10 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.define import load_families
-from models.bundle import Column
-from models.calibration import Calibrator
-from models.predictor import Predictor, champion_folder, write_bundle
+from vouch.features.vectors.declare import load_families
+from vouch.models.predictor import Predictor, champion_folder, write_bundle
+from vouch.models.scoring.bundle import Column
+from vouch.models.scoring.calibration import Calibrator
 
 FEATURES, TREES = 150, 300
 

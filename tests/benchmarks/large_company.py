@@ -16,7 +16,7 @@ from event_logs import WEEK_US
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from features.contract import TABLES
+from vouch.features.contract.tables import TABLES
 
 OTHER_IDS = {"account_id", "author", "order_id", "prospect_id", "user_id", "visitor_id"}
 """Columns that name somebody or something of one customer, beside keys, customers and references."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.errors import UsageError
-from models.bundle import Column
+from vouch.features.errors import UsageError
+from vouch.models.scoring.bundle import Column
 
 GIVEN_AWAY = ("Satisfaction Score", "Customer Status", "Churn Label", "Churn Value", "Churn Score", "CLTV",
               "Churn Category", "Churn Reason")  # fmt: skip

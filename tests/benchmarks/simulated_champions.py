@@ -10,7 +10,7 @@ from measuring import FOLDER, VOUCH, measure, measured_well
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from features.vectors import definition_fingerprint
+from vouch.features.vectors.build import definition_fingerprint
 
 HERE = FOLDER / "simulated champions"
 COMPANY, HOME = HERE / "company", HERE / "home"

@@ -7,10 +7,10 @@ import gc
 from fastapi import FastAPI, Response
 from pydantic_core import to_json
 
-from features.project import home
-from serving.api import answers, lists, live
-from serving.api.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
-from serving.api.store import Store
+from vouch.features.project import home
+from vouch.serving.api import routes_lists, routes_read, routes_score
+from vouch.serving.api.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
+from vouch.serving.api.state import Store
 
 store = Store(home())
 store.refresh()
@@ -27,14 +27,14 @@ async def livez() -> dict[str, int]:
 
 @app.post("/v1/advocates/search")
 async def search(request: AdvocatesSearch) -> Response:
-    return Response(lists.advocates(store, request), media_type="application/json")
+    return Response(routes_lists.advocates(store, request), media_type="application/json")
 
 
 @app.post("/v1/customers/get")
 async def get(request: CustomerGet) -> Response:
-    return Response(to_json(answers.get_customer(store, request)), media_type="application/json")
+    return Response(to_json(routes_read.get_customer(store, request)), media_type="application/json")
 
 
 @app.post("/v1/score")
 def score(request: ScoreRequest) -> Response:
-    return Response(to_json(live.score_request(store, request)), media_type="application/json")
+    return Response(to_json(routes_score.score_request(store, request)), media_type="application/json")

@@ -1,0 +1,1 @@
+../../serving/python/__init__.py

@@ -1,0 +1,70 @@
+"""Files that are there whole or not at all: descriptions that hold their own digest, digests of files, flushing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.errors import Damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """JSON text that holds the digest of all else that it holds."""
+    plain = json.dumps(content, sort_keys=True)
+    return (
+        json.dumps({**content, "digest": hashlib.sha256(plain.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
+    )
+
+
+def unsealed(path: Path) -> dict[str, Any]:
+    """What `sealed` wrote; raises Damaged where a byte is not as it was written."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop("digest", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise Damaged(path) from error
+    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
+        raise Damaged(path)
+    return content
+
+
+def as_written(path: Path, form: int) -> dict[str, Any] | None:
+    """What `sealed` wrote in this form, or None: not there, damaged, or of another version of the code.
+
+    What stands in such a file can be made again, so that nobody has to mend it.
+    """
+    try:
+        content = unsealed(path)
+    except (Damaged, FileNotFoundError):
+        return None
+    return content if content.get("form") == form else None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_changed(digests: Mapping[Path, str]) -> Path | None:
+    """The first of some files that is gone, or whose bytes have another digest; None where all are as written."""
+    with ThreadPoolExecutor() as readers:
+        whole = readers.map(lambda path: path.exists() and file_digest(path) == digests[path], digests)
+        return next((path for path, is_whole in zip(digests, whole, strict=True) if not is_whole), None)
+
+
+def flush(folder: Path) -> None:
+    """Have a folder and all that it holds on the disk, not in the system's memory."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,110 @@
+"""The engine that reads and checks a company's tables: within limits, closed to the outside, its errors in words.
+
+One DuckDB connection does it all. Once the sources stand as views it reads the source files, writes into the folder of
+the run, and reaches nothing else, whatever a query of the project file says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import narwhals as nw
+import polars as pl
+import polars.exceptions
+
+from vouch.features.contract.casts import literal, quoted
+from vouch.features.errors import SourceUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vouch.features.project import Project
+
+Connection = duckdb.DuckDBPyConnection
+FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsError)
+"""What engines raise while a lazy frame is computed: a full disk, too little memory, a file that went away."""
+OWN = "vouch_staging"
+"""Schema of what staging makes for itself; the company's relations stand in the default one."""
+
+
+_INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
+
+
+def connect(project: Project, folder: Path) -> Connection:
+    """Open the engine within the limits of the project, spilling into `folder`."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": project.memory_limit,
+            "temp_directory": str(folder / "spill"),
+            **({"threads": project.threads} if project.threads else {}),
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"CREATE SCHEMA {OWN}")
+    return connection
+
+
+def close_off(connection: Connection, files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Take from the connection everything but these files and folders, for good."""
+    connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
+    connection.execute(f"SET allowed_directories = [{', '.join(literal(str(folder)) for folder in folders)}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def unreadable(place: str, error: duckdb.Error) -> SourceUnreadable:
+    """What an error of the engine says of a source: the place, the line of a text file, and the mend."""
+    said = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", said)
+    if line:
+        found = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+        why = f"{found[2]} fields instead of {found[1]}" if found else "a quote that is not closed, or stands alone"
+        return SourceUnreadable(f"{place}: line {line[1]}: {why}. Mend the line, or write the file again.")
+    if "RFC 4180" in said:
+        return SourceUnreadable(f"{place}: line ends of two sorts, or a quote that is not closed. Write it again.")
+    return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}. Write it again.")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what the engine says, without its own name for the sort of error, and printable.
+
+    >>> first_line(OSError('Async write failed: {"exception_type":"IO","exception_message":"No space left"}'))
+    'No space left'
+    """
+    line = str(error).strip().split("\n")[0]
+    if inner := _INNER.search(line):  # an error of a thread, told as JSON
+        line = json.loads(f'"{inner[1]}"')
+    said = line.partition("Error: ")[2] or line
+    return "".join(character for character in said if character.isprintable()).strip(" :.")
+
+
+def joined_bits(rows: nw.LazyFrame[Any], keys: Sequence[str], bits: Sequence[str]) -> nw.LazyFrame[Any]:
+    """One row per key, with the bits that any of its rows has: what the common subset of the engines lacks."""
+    native = rows.to_native()
+    if isinstance(native, pl.LazyFrame):
+        return nw.from_native(native.group_by(*keys).agg(pl.col(name).bitwise_or() for name in bits))
+    return _grouped(native, keys, {name: f"bit_or({quoted(name)})" for name in bits})
+
+
+def counted_bits(rows: nw.LazyFrame[Any], key: str, counts: Mapping[str, tuple[str, int]]) -> nw.LazyFrame[Any]:
+    """One row per key: for each name, how many rows have one bit (its place, from 0) of one column."""
+    native = rows.to_native()
+    if isinstance(native, pl.LazyFrame):
+        ones = {name: (pl.col(bits) & 2**place != 0).sum().cast(pl.Int64) for name, (bits, place) in counts.items()}
+        return nw.from_native(native.group_by(key).agg(**ones))
+    ones = {name: f"count(nullif({quoted(bits)} & {2**place}, 0))" for name, (bits, place) in counts.items()}
+    return _grouped(native, [key], ones)
+
+
+def _grouped(relation: duckdb.DuckDBPyRelation, keys: Sequence[str], found: Mapping[str, str]) -> nw.LazyFrame[Any]:
+    by = ", ".join(map(quoted, keys))
+    grouped = relation.aggregate(", ".join([by, *(f"{how} AS {quoted(name)}" for name, how in found.items())]), by)
+    return nw.from_native(grouped)

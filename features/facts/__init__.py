@@ -1,0 +1,1 @@
+"""Business concepts, each defined once; families, metrics, labels and serving use these."""

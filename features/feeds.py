@@ -1,0 +1,100 @@
+"""What is told about a company's tables: what each one feeds, what to be wary of, and the contract as a document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.tables import TABLES
+from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.vectors.declare import load_families
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from vouch.features.contract.tables import Column, Table
+
+
+def feeds() -> dict[str, list[str]]:
+    """What each table of the contract feeds, as words: families of features with their number, and metrics."""
+    families = Counter((feature.table, feature.family) for feature in load_families().values())
+    fed: dict[str, list[str]] = {name: [] for name in TABLES}
+    for (table, family), count in sorted(families.items(), key=str):
+        if table:
+            fed[table].append(f"{family}: {count} feature{'s' if count > 1 else ''}")
+    for name, metrics in _metrics().items():
+        fed[name].append(f"metrics: {', '.join(metrics)}")
+    return fed
+
+
+def _metrics() -> dict[str, list[str]]:
+    """Metrics by the tables that they cannot do without, or that are one of several ways to them."""
+    found: dict[str, list[str]] = {}
+    for metric in load_metrics().values():
+        for table in dict.fromkeys(way.split(".")[0] for need in metric.inputs for way in need.split("|")):
+            found.setdefault(table, []).append(metric.id)
+    return found
+
+
+def full_report(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed."""
+    fed = feeds()
+    tables = {name: {**figures, "feeds": fed[name]} for name, figures in counted["tables"].items()}
+    absent = {name: fed[name] for name in TABLES if name not in tables}
+    return {"tables": tables, "absent": absent, "warnings": list(counted["warnings"])}
+
+
+def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:
+    """What people should know of one table that was read: `columns` were handed over, `figures` are its counts."""
+    found = []
+    if figures["rows"] == 0:
+        found.append(f"{table.name}: the table is there, and holds no rows")
+    elif figures["rows"] == figures["quarantined"]:
+        found.append(f"{table.name}: every row is in quarantine")
+    undated = [column for column in table.undated if column in columns]
+    if undated and "ingested_at" not in columns:
+        found.append(
+            f"{table.name}: without ingested_at these are today's values, at earlier instants too: {', '.join(undated)}"
+        )
+    if other := figures["reasons"].get("other_scale"):
+        found.append(f"{table.name}: {other} answers to nps on another scale than 0 to 10 stay out of NPS")
+    return found
+
+
+def contract_rows() -> list[dict[str, Any]]:
+    """The contract, one row per column of each table, as `vouch check --describe` prints it."""
+    return [
+        {
+            "table": table.name,
+            "column": column.name,
+            "kind": _limits(column),
+            "required": column.is_required,
+            "role": _role(table, column),
+            "meaning": table.meaning if position == 0 else None,
+        }
+        for table in TABLES.values()
+        for position, column in enumerate(table.columns.values())
+    ]
+
+
+def _limits(column: Column) -> str:
+    if column.values:
+        return " | ".join(column.values)
+    if column.minimum is None and column.maximum is None:
+        return column.kind
+    low, high = (f"{limit:g}" if limit is not None else "" for limit in (column.minimum, column.maximum))
+    return f"{column.kind} {low}..{high}"
+
+
+def _role(table: Table, column: Column) -> str | None:
+    """What a column is for, beside its own value: the key, the clock, a later date, a reference."""
+    roles = []
+    if column.name == table.key:
+        roles.append("key")
+    if column.name in table.clock:
+        roles.append("own time")
+    if facts := table.later.get(column.name):
+        roles.append(f"unknown before it: {', '.join(facts)}")
+    if reference := table.references.get(column.name):
+        roles.append(f"points to {'.'.join(reference)}")
+    return "; ".join(roles) or None

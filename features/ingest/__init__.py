@@ -1,0 +1,1 @@
+"""From a company's files and relations to tables in contract form, checked, with their versions kept."""

@@ -1,0 +1,138 @@
+"""Customers who were erased, as keyed hashes: they are left out whenever tables are read, so that none comes back.
+
+The hash is HMAC-SHA-256 under a key of this home. Who has the list alone cannot try names; who has both can only ask
+whether a name that is known already was erased, which is what reading needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import quoted
+from vouch.features.engines import OWN
+from vouch.features.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.engines import Connection
+
+FOLDER, KEY, LIST = "erasure", "key", "tombstones.json"
+NAMES_OF_PEOPLE = ("referred_by", "author")
+"""Columns that may name a customer and do not say so by their ending."""
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """The key of a home, and the hashes of those who were erased."""
+
+    key: bytes
+    hashes: frozenset[str] = frozenset()
+
+    def hash_of(self, customer_id: str) -> str:
+        """The keyed hash of a customer."""
+        return hmac.new(self.key, customer_id.encode(), hashlib.sha256).hexdigest()
+
+    def __contains__(self, customer_id: str) -> bool:
+        return self.hash_of(customer_id) in self.hashes
+
+    @property
+    def digest(self) -> str:
+        """Moves when somebody is erased."""
+        return hashlib.sha256("\n".join(sorted(self.hashes)).encode()).hexdigest()
+
+
+def load(home: Path) -> Tombstones | None:
+    """Return the tombstones of a home, or None where nobody was erased. Raises ConfigurationError for damaged ones."""
+    folder = home / FOLDER
+    if not (folder / LIST).exists():
+        return None
+    try:
+        key = bytes.fromhex((folder / KEY).read_text(encoding="ascii").strip())
+        hashes = json.loads((folder / LIST).read_text(encoding="utf-8"))["hashes"]
+        return Tombstones(key, frozenset(hashes))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{folder} is damaged: without its key and list, erased customers would come back. Restore it from a copy."
+        ) from error
+
+
+def bury(home: Path, customer_ids: Iterable[str]) -> Tombstones:
+    """Keep the hashes of customers for good, from before anything else is erased; return all tombstones."""
+    folder = home / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    found = load(home)
+    if found is None:
+        found = Tombstones(secrets.token_bytes(32))
+        _write(folder / KEY, found.key.hex() + "\n")
+    found = Tombstones(found.key, found.hashes | {found.hash_of(customer) for customer in customer_ids})
+    _write(folder / LIST, json.dumps({"hashes": sorted(found.hashes)}, indent=1) + "\n")
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.next")
+    with beside.open("w", encoding="utf-8") as file:
+        beside.chmod(0o600)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def columns_of_people(table: Table) -> list[str]:
+    """Columns of a table that may name a customer."""
+    return [
+        column.name
+        for column in table.columns.values()
+        if column.kind == "text"
+        and (column.name in (table.customer, *NAMES_OF_PEOPLE) or column.name.endswith("_id"))
+        and (column.name != table.key or column.name == table.customer)
+    ]
+
+
+def prepare(connection: Connection, tombstones: Tombstones) -> None:
+    """Make the hashes known to the engine, and the function that gives the hash of a text."""
+    block = tombstones.key.ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    connection.execute(f"CREATE TABLE {OWN}.pads AS SELECT ?::BLOB AS inside, ?::BLOB AS outside", [inner, outer])
+    connection.execute(f"CREATE TABLE {OWN}.tombstones (hash VARCHAR)")
+    connection.executemany(f"INSERT INTO {OWN}.tombstones VALUES (?)", [[one] for one in sorted(tombstones.hashes)])
+
+
+def leave_out(connection: Connection, table: Table, parsed: str) -> int:
+    """Take erased customers out of parsed rows; return how many rows went.
+
+    A row of theirs goes, and so does one that names them where a name must stand, and one that is broken and names
+    them anywhere; where a name may be missing it is nulled.
+    """
+    gone = 0
+    for name in columns_of_people(table):
+        column = quoted(name)
+        named = f"{column} IN ({_erased(f'SELECT DISTINCT {column} AS name FROM {parsed}')})"
+        if name == table.customer or table.columns[name].is_required:
+            gone += _count(connection.execute(f"DELETE FROM {parsed} WHERE {named}").fetchall())
+        else:
+            connection.execute(f"UPDATE {parsed} SET {column} = NULL WHERE {named}")
+    values = f"SELECT row, unnest(json_extract_string(raw, '$.*')) AS name FROM {parsed} WHERE raw IS NOT NULL"
+    told = f"SELECT row FROM ({values}) WHERE name IN ({_erased(f'SELECT DISTINCT name FROM ({values})')})"
+    return gone + _count(connection.execute(f"DELETE FROM {parsed} WHERE row IN ({told})").fetchall())
+
+
+def _erased(names: str) -> str:
+    """SQL for those of some names whose hash has a tombstone."""
+    digest = "sha256(outside || unhex(sha256(inside || encode(name))))"
+    return f"SELECT name FROM ({names}), {OWN}.pads WHERE name IS NOT NULL AND {digest} IN (FROM {OWN}.tombstones)"
+
+
+def _count(rows: list[tuple[int]]) -> int:
+    return rows[0][0] if rows else 0

@@ -1,0 +1,164 @@
+"""What a run reads: a company's relations on the engine, how they feed the tables, and the digest of all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from vouch.features.contract.casts import family_of, quoted, raw
+from vouch.features.contract.tables import CONTRACT_VERSION, TABLES
+from vouch.features.engines import OWN, Connection, close_off, first_line, unreadable
+from vouch.features.errors import ConfigurationError, SourceUnreadable
+from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
+from vouch.features.ingest.files import ROW, Relation, file_sources, inspected, numbered
+from vouch.features.ingest.mapping import plans, with_recorded
+from vouch.features.project import POSTGRES
+from vouch.features.sentiment.polarity import LEXICON_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.features.ingest.files import FileSource
+    from vouch.features.ingest.mapping import Plan
+    from vouch.features.project import Project
+
+FORM = 3
+"""Moves when what is staged is laid out in another way; what stands in the old one is not used."""
+LARGE_BYTES = 64 * 2**20
+"""A single file from this size on is kept by week of ingestion, like a source of several files."""
+
+
+def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -> tuple[dict[str, Plan], str]:
+    """Make the company's relations, close the connection to everything else, say how each table is read.
+
+    `folders` are our own: the first is that of the run.
+    Returns the plans, and the digest of all that they read and of how they read it.
+    """
+    wanted = _Wanted(project)
+    tables: dict[str, str] = {}
+    copies: dict[str, FileSource] = {}
+    files = file_sources(None, project.sources)
+    if project.location and project.location.startswith(POSTGRES):
+        copies = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
+    elif project.location and Path(project.location).is_dir():
+        files = file_sources(Path(project.location), project.sources)
+    elif project.location:
+        tables = _duckdb_tables(connection, Path(project.location))
+    read, digests = {}, {}
+    for name in sorted(filter(wanted.__contains__, files)):
+        read[name], digests[name] = inspected(files[name])
+    recorded = {name: inspected(source) for name, source in file_sources(None, project.recorded).items()}
+    digests |= {f"recorded {name}": digest for name, (_, digest) in recorded.items()}
+    sources = [*read.values(), *copies.values(), *(source for source, _ in recorded.values())]
+    parts = [part for source in sources for part in source.parts]
+    close_off(connection, parts, folders)
+    relations = {
+        name: _table_relation(connection, project, name, sql) for name, sql in tables.items() if name in wanted
+    }
+    relations |= {name: _file_relation(connection, source) for name, source in copies.items()}
+    digests |= {name: _digest(connection, relation) for name, relation in relations.items() if name not in read}
+    relations |= {name: _file_relation(connection, source) for name, source in read.items()}
+    for name, relation in relations.items():
+        _show(connection, name, relation)
+    planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
+    here = {name: _file_relation(connection, source) for name, (source, _) in recorded.items()}
+    return with_recorded(planned, here), _base(project, digests)
+
+
+class _Wanted:
+    """Names of relations that feed a table: by its own name, by the mapping, or by a query that speaks of them."""
+
+    def __init__(self, project: Project) -> None:
+        self.names = {name for name in TABLES if name not in project.tables}
+        self.names |= {mapping.source for mapping in project.tables.values() if mapping.source}
+        self.queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names or name.lower().rpartition(".")[2] in self.queries
+
+
+def _duckdb_tables(connection: Connection, path: Path) -> dict[str, str]:
+    if not is_duckdb_file(path):
+        raise SourceUnreadable(f"{path}: neither a folder nor a DuckDB file")
+    return attach(connection, path)
+
+
+def _described(connection: Connection, place: str, sql: str, *, is_csv: bool = False) -> Relation:
+    try:
+        described = connection.execute(f"DESCRIBE FROM {sql}").fetchall()
+    except duckdb.Error as error:
+        raise unreadable(place, error) from error
+    columns = {name: physical for name, physical, *_ in described if name != ROW}
+    return Relation(place, sql, columns, is_csv)
+
+
+def _table_relation(connection: Connection, project: Project, name: str, sql: str) -> Relation:
+    return _described(connection, f"{project.location}, table {name!r}", numbered(sql))
+
+
+def _digest(connection: Connection, relation: Relation) -> str:
+    try:
+        return relation_digest(connection, relation.sql, relation.columns)
+    except duckdb.PermissionException as error:
+        said = "it is a view that reads a file outside of the database: make it a table"
+        raise SourceUnreadable(f"{relation.place}: cannot be read: {said}") from error
+    except duckdb.Error as error:
+        raise unreadable(relation.place, error) from error
+
+
+def _file_relation(connection: Connection, source: FileSource) -> Relation:
+    """All files of a source as one relation; its parts too, where they are several, or large, and read alike."""
+    place = str(source.place)
+    whole = _described(connection, place, source.rows(), is_csv=source.is_csv)
+    is_large = sum(part.stat().st_size for part in source.parts) >= LARGE_BYTES
+    parts = source.single_parts() if len(source.parts) > 1 or is_large else ()
+    if not source.is_csv and any(_described(connection, place, part.sql).columns != whole.columns for part in parts):
+        parts = ()
+    return replace(whole, parts=tuple(parts))
+
+
+def _show(connection: Connection, name: str, relation: Relation) -> None:
+    """Make a relation a view of its own name, for queries of the project file."""
+    schema, _, table = name.rpartition(".")
+    if schema:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    view = f"{quoted(schema)}.{quoted(table)}" if schema else quoted(table)
+    columns = ", ".join(
+        f"{raw(quoted(column), family_of(physical), is_csv=True)} AS {quoted(column)}"
+        if relation.is_csv
+        else quoted(column)
+        for column, physical in relation.columns.items()
+    )
+    connection.execute(f"CREATE VIEW {view} AS SELECT {columns} FROM {relation.sql}")
+
+
+def _query_relation(connection: Connection, table: str, query: str) -> Relation:
+    """A query of the project file as a relation: one SELECT, and nothing else."""
+    place = f"[tables.{table}] query"
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{place}: {first_line(error)}") from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise ConfigurationError(f"{place}: must be one SELECT, and nothing else")
+    view = f"{OWN}.{quoted(f'query {table}')}"
+    try:
+        connection.execute(f"CREATE VIEW {view} AS {query}")
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{place}: {first_line(error)}") from error
+    return _described(connection, place, numbered(view))
+
+
+def _base(project: Project, digests: Mapping[str, str]) -> str:
+    """Digest of the input, the mapping, and what the reading of both depends on."""
+    mapping = {
+        name: [m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch)]
+        for name, m in project.tables.items()
+    }
+    told = [FORM, CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,135 @@
+"""From a company's relations to the tables of the contract: which relation and column feeds what, before a row is read.
+
+Whatever is certainly wrong is told here, so that a run does not stop after an hour: a missing table or column, a type
+that cannot be meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.casts import WANTED, literal, quoted, readable
+from vouch.features.contract.checks import Input
+from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
+from vouch.features.errors import ConfigurationError, MissingColumn, MissingTable, WrongType, did_you_mean
+from vouch.features.project import TableMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.ingest.files import Relation
+    from vouch.features.project import Project
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one table is read: from which relation, each column from what; and what was said on the way."""
+
+    table: Table
+    relation: Relation
+    inputs: Mapping[str, Input]
+    warnings: tuple[str, ...] = ()
+    recorded: Plan | None = None
+    """Rows of the same table that the service has recorded; they are read beside the company's own."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the contract that are handed over, by the company or by the service."""
+        given = {*self.inputs, *(self.recorded.inputs if self.recorded else ())}
+        return [name for name in self.table.columns if name in given]
+
+
+def with_recorded(planned: Mapping[str, Plan], relations: Mapping[str, Relation]) -> dict[str, Plan]:
+    """Return the plans with what the service has recorded, in relations that are named like the tables."""
+    also = {name: _plan(TABLES[name], TableMapping(), relation) for name, relation in relations.items()}
+    both = {name: replace(plan, recorded=also.get(name)) for name, plan in planned.items()}
+    return {name: both.get(name) or also[name] for name in TABLES if name in both or name in also}
+
+
+def plans(project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]) -> dict[str, Plan]:
+    """Say how each table that is there is read.
+
+    `ask(table, query)` gives the relation of a query. Raises MissingTable, MissingColumn, WrongType and
+    ConfigurationError.
+    """
+    found = {}
+    for name, table in TABLES.items():
+        mapping = project.tables.get(name)
+        relation = _relation(name, mapping, relations, ask)
+        if relation is not None:
+            found[name] = _plan(table, mapping or TableMapping(), relation)
+    if "customers" not in found:
+        raise MissingTable(f"There is no table 'customers'{_there(relations)}. Add it, or map it in vouch.toml.")
+    if not any(name in found for name in ACTIVITY_TABLES):
+        wanted = " nor ".join(map(repr, ACTIVITY_TABLES))
+        raise MissingTable(f"There is neither a table {wanted}{_there(relations)}. One of them is needed.")
+    return found
+
+
+def _there(relations: Mapping[str, Relation]) -> str:
+    return f" (there are: {', '.join(sorted(relations))})" if relations else " (there is nothing that can be read)"
+
+
+def _relation(
+    name: str, mapping: TableMapping | None, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+) -> Relation | None:
+    if mapping is None:
+        return relations.get(name)
+    if mapping.query is not None:
+        return ask(name, mapping.query)
+    source = mapping.source or name
+    if source not in relations:
+        raise ConfigurationError(f"[tables.{name}] from = {source!r}: no such source{did_you_mean(source, relations)}")
+    return relations[source]
+
+
+def _plan(table: Table, mapping: TableMapping, relation: Relation) -> Plan:
+    inputs: dict[str, Input] = {}
+    warnings: list[str] = []
+    used: set[str] = set()
+    for column in table.columns.values():
+        given = _input(table, column.name, mapping, relation, used)
+        if given is None and column.is_required:
+            raise MissingColumn(table.name, column.name, relation.columns)
+        if given is None:
+            continue
+        if given.family not in readable(column, given.epoch):
+            if column.is_required:
+                raise WrongType(table.name, column.name, WANTED[column.kind], f"type {given.physical}")
+            warnings.append(
+                f"{table.name}.{column.name} is left out: type {given.physical} is not {WANTED[column.kind]}"
+            )
+            continue
+        inputs[column.name] = given
+    if not any(name in inputs for name in table.clock):
+        raise MissingColumn(table.name, table.clock[0], relation.columns)
+    if extra := sorted(name for name in relation.columns if name not in used):
+        warnings.append(f"{table.name}: columns that the contract does not know are not read: {', '.join(extra)}")
+    return Plan(table, relation, inputs, tuple(warnings))
+
+
+def _input(table: Table, column: str, mapping: TableMapping, relation: Relation, used: set[str]) -> Input | None:
+    """What feeds one column: a constant, the column that the mapping names, else the column of its own name."""
+    epoch = mapping.epoch.get(column)
+    if column in mapping.constants:
+        return Input(*_constant(mapping.constants[column]), epoch=epoch)
+    wanted = mapping.columns.get(column, column)
+    there = relation.find(wanted)
+    if there is None:
+        if column in mapping.columns:
+            raise ConfigurationError(
+                f"[tables.{table.name}] columns: {relation.place} has no column {wanted!r}"
+                f"{did_you_mean(wanted, relation.columns)}"
+            )
+        return None
+    used.add(there)
+    return Input(quoted(there), relation.columns[there], epoch=epoch, is_csv=relation.is_csv)
+
+
+def _constant(constant: Any) -> tuple[str, str]:
+    """SQL and physical type of a value that stands in the project file."""
+    if isinstance(constant, bool):
+        return str(constant).lower(), "BOOLEAN"
+    return literal(str(constant)), "VARCHAR"

@@ -1,0 +1,390 @@
+"""A table that comes in several files, or a large one: each is read and checked once, and kept by week of ingestion.
+
+What a part gives hangs on its bytes and on how it is read, so that an export that grows by a file a week costs a week.
+Across parts only keys are compared: a row that gets a further version has its week of its part written anew. Figures
+are added up from those of the parts. Kept under `$VOUCH_HOME/parts`, whole or not at all, compared with its digests
+before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.casts import literal, quoted
+from vouch.features.contract.checks import staged_columns
+from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
+from vouch.features.durable import as_written, file_digest, flush, sealed
+from vouch.features.engines import OWN
+from vouch.features.errors import Damaged
+from vouch.features.feeds import warnings
+from vouch.features.ingest.duplicate_keys import find_repeated, rows_of
+from vouch.features.ingest.inputs import FORM
+from vouch.features.ingest.stage_table import (
+    ADDED,
+    REFERRED,
+    TEXTS,
+    Outcome,
+    accepted,
+    broken_columns,
+    contract_form,
+    figures,
+    judge_texts,
+    left_out,
+    parse,
+    parsed,
+    problem_counts,
+    row_order,
+    tie_order,
+    unusable_columns,
+    write_quarantine,
+)
+from vouch.features.sentiment.polarity import LEXICON_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.ingest.files import Part
+    from vouch.features.ingest.mapping import Plan
+    from vouch.features.ingest.stage_table import Bench
+
+FORMAT = 2
+"""Moves when what is kept of a part changes."""
+WEEK_US = 7 * DAY_US
+FIRST_MONDAY_US = 4 * DAY_US
+FACTS, PEOPLE, BROKEN = "facts.json", "people.parquet", "quarantine.parquet"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One part as it was read: its folder, and what is known of it."""
+
+    name: str
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def weeks(self) -> list[str]:
+        """Names of the files that hold its rows, one per week of ingestion."""
+        return sorted(self.facts["weeks"])
+
+
+def is_by_part(plan: Plan) -> bool:
+    """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables."""
+    is_apart = not plan.table.references and plan.table.name not in REFERRED and plan.recorded is None
+    return is_apart and bool(plan.relation.parts)
+
+
+def stage_parts(bench: Bench, plan: Plan) -> Outcome:
+    """Write one table as a folder of files by week, reading only parts that were not read before."""
+    kept = [_found(bench, plan, part) or _read(bench, plan, part) for part in plan.relation.parts]
+    table = plan.table
+    versions = _Versions(bench, table, kept)
+    files = versions.write()
+    broken, readable = _summed(kept, "broken"), _summed(kept, "readable")
+    examples = {column: raw for part in kept for column, raw in part.facts["examples"].items()}
+    told = [(column, examples[column], times) for column, times in sorted(broken.items())]
+    empty = unusable_columns(table, told, readable)
+    _join_quarantine(bench, table.name, kept)
+    (written,) = bench.row(f"SELECT count(*) FROM {rows_of(versions.out / name for name in files)}")
+    report = _report(bench, plan, kept, written, versions.tied)
+    columns = tuple(column for column in plan.inputs if column not in empty)
+    said = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
+    ends = [part.facts["accepted_until_us"] for part in kept if part.facts["accepted_until_us"] is not None]
+    futures = [part.facts["future_from_us"] for part in kept if part.facts["future_from_us"] is not None]
+    return Outcome(
+        report, max(ends, default=None), min(futures, default=None), columns, said, files, tuple(p.name for p in kept)
+    )
+
+
+def _name(bench: Bench, plan: Plan, part: Part) -> str:
+    """What decides how a part reads, as a digest."""
+    inputs = {name: repr(given) for name, given in plan.inputs.items()}
+    told = [FORMAT, CONTRACT_VERSION, LEXICON_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
+    told += [bench.erased] if bench.erased else []
+    return hashlib.sha256(json.dumps([*told, part.digest]).encode()).hexdigest()
+
+
+def _found(bench: Bench, plan: Plan, part: Part) -> Kept | None:
+    """A part that was read before, from a now that saw the same rows as the future."""
+    name = _name(bench, plan, part)
+    for path in sorted((bench.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
+        facts = as_written(path, FORMAT)
+        if facts is None:
+            continue
+        until_us, future_us = facts["accepted_until_us"], facts["future_from_us"]
+        is_past = until_us is None or until_us - DAY_US <= bench.now_us
+        is_future = future_us is None or future_us - DAY_US > bench.now_us
+        if is_past and is_future and _is_whole(path.parent, facts):
+            return Kept(path.parent.name, path.parent, facts)
+    return None
+
+
+def _is_whole(folder: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether the figures are as they were written; rows are compared where they are used."""
+    apart = [name for name in facts["files"] if name in {PEOPLE, BROKEN}]
+    is_there = all((folder / name).exists() for name in facts["files"])
+    return is_there and all(file_digest(folder / name) == facts["files"][name] for name in apart)
+
+
+def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
+    """Read and check one part, and keep it."""
+    table, home = plan.table, bench.shelf / plan.table.name
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=bench.shelf) as building:
+        folder = bench.shelf / building / "part"
+        folder.mkdir()
+        erased = parse(bench, replace(plan, relation=replace(plan.relation, sql=part.sql)))
+        rows = f"(SELECT * FROM {accepted(table.name)})"
+        if table.name in TEXTS:
+            judge_texts(bench.connection, table, rows)
+        form = contract_form(table, rows, repeated=None, targets={}, has_polarity=table.name in TEXTS)
+        bench.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
+        facts = _facts(bench, plan) | {
+            "form": FORMAT,
+            "erased": erased,
+            "weeks": write_weeks(bench, f"{OWN}.formed", plan, folder),
+        }
+        if table.customer:
+            person = quoted(table.customer)
+            people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
+            _copy(bench, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
+        write_quarantine(bench, table.name, folder / BROKEN)
+        bench.rows(f"DROP TABLE {parsed(table.name)}")
+        bench.rows(f"DROP TABLE {OWN}.formed")
+        facts["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+        (folder / FACTS).write_text(sealed(facts), encoding="utf-8")
+        flush(folder)
+        target = home / f"{_name(bench, plan, part)}-{facts['future_from_us']}"
+        if target.exists():  # damaged, or made by somebody else at the same time: the same bytes
+            shutil.rmtree(target)
+        folder.rename(target)
+    return Kept(target.name, target, facts)
+
+
+def write_weeks(bench: Bench, relation: str, plan: Plan, folder: Path) -> dict[str, int]:
+    """Write rows as one file per week of ingestion; return when the last row of each was known and past, by name."""
+    week = f"(ingested_us - {FIRST_MONDAY_US}) // {WEEK_US}"
+    known = bench.rows(
+        f"SELECT {week}, max(greatest(own_us, ingested_us)) FROM {relation} GROUP BY ALL ORDER BY ALL"
+    ) or [(0, 0)]
+    found = {}
+    for number, until_us in known:
+        name = f"{number:05}.parquet"
+        ordered = f"SELECT * FROM {relation} formed WHERE {week} = {number} ORDER BY {row_order(plan.table, 'formed')}"
+        _copy(bench, ordered, folder / name)
+        found[name] = until_us
+    return found
+
+
+def _copy(bench: Bench, query: str, path: Path) -> None:
+    bench.rows(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+
+
+def _facts(bench: Bench, plan: Plan) -> dict[str, Any]:
+    """What the report needs of one part."""
+    name = plan.table.name
+    until_us, future_us = bench.row(
+        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
+        f"FROM {parsed(name)}"
+    )
+    broken = broken_columns(bench, name)
+    columns = list(plan.inputs)
+    counts = ", ".join(f"count({quoted(plan.table.columns[column].staged)})" for column in columns)
+    readable = bench.row(f"SELECT {counts} FROM {parsed(name)}")
+    return {
+        "accepted_until_us": until_us,
+        "future_from_us": future_us,
+        "figures": figures(bench, name),
+        "reasons": problem_counts(bench, plan.table),
+        "broken": {column: times for column, _, times in broken},
+        "examples": {column: raw for column, raw, _ in broken},
+        "readable": dict(zip(columns, readable, strict=True)),
+    }
+
+
+def _summed(kept: Sequence[Kept], fact: str) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for part in kept:
+        found.update(part.facts[fact])
+    return dict(found)
+
+
+def _report(bench: Bench, plan: Plan, kept: Sequence[Kept], written: int, tied: int) -> dict[str, Any]:
+    """The figures of a table from those of its parts."""
+    found, table = _summed(kept, "figures"), plan.table
+    reasons = Counter(_summed(kept, "reasons")) + Counter({"tied_versions": tied})
+    orphans = 0
+    if table.customer and table.name != "customers":
+        people = rows_of(part.folder / PEOPLE for part in kept)
+        known = f"{OWN}.known"
+        (orphans,) = bench.row(
+            f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
+        )
+        early = bench.rows(
+            f"SELECT DISTINCT filename FROM {people} people JOIN {known} known USING (key) WHERE first_us < created_us"
+        )
+        of = [part.folder / week for part in kept for week in part.weeks if (str(part.folder / PEOPLE),) in early]
+        if of:
+            (before,) = bench.row(
+                f"SELECT count(*) FROM {rows_of(of)} JOIN {known} ON key = {quoted(table.customer)} "
+                "WHERE own_us < created_us"
+            )
+            reasons["before_created_at"] += before
+    rows, refused = found.get("rows", 0), found.get("quarantined", 0)
+    return {
+        "rows": rows,
+        "quarantined": refused,
+        "cells": found.get("cells", 0),
+        "repaired": found.get("repaired", 0),
+        "duplicates": rows - refused - written,
+        "orphans": orphans,
+        "reasons": {code: count for code, count in sorted(reasons.items()) if count},
+    }
+
+
+def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:
+    """Write the quarantine of all parts as one, rows numbered as if the parts were one file."""
+    selects, start = [], 0
+    for part in kept:
+        if (part.folder / BROKEN).exists():
+            path = literal(str(part.folder / BROKEN))
+            selects.append(f"SELECT * REPLACE (row + {start} AS row) FROM read_parquet({path})")
+        start += part.facts["figures"]["rows"] + part.facts["erased"]
+    if selects:
+        ordered = f'{" UNION ALL ".join(selects)} ORDER BY row, scope DESC, "column", reason'
+        _copy(bench, ordered, bench.folder / "quarantine" / f"{name}.parquet")
+
+
+class _Versions:
+    """Keys that occur more than once in the parts of a table, and the files that hold their rows.
+
+    What a staged folder before held of the same parts stands: only keys of new parts are looked up in it.
+    """
+
+    def __init__(self, bench: Bench, table: Table, kept: Sequence[Kept]) -> None:
+        self.bench, self.table, self.kept = bench, table, kept
+        self.out = bench.folder / f"{table.name}.parquet"
+        self.content = [*staged_columns(table), *ADDED]
+        self.derived = ["day", *(["polarity"] if table.name in TEXTS else [])]
+        self.before, self.held, self.tied, self.told = self._predecessor()
+        self.seen: dict[tuple[int, int], str] = {}
+        """Digests of files that were looked at; most stand in several folders, and are one on disk."""
+
+    def _predecessor(self) -> tuple[Path | None, int, int, Mapping[str, Any]]:
+        """The staged folder that holds most of these parts, in their order, and no others.
+
+        Also how many, its ties, and what its manifest says of its files.
+        """
+        names = [part.name for part in self.kept]
+        best: tuple[Path | None, int, int, Mapping[str, Any]] = (None, 0, 0, {})
+        for path in sorted(self.bench.published.glob("[!.]*/manifest.json")):
+            manifest, report = as_written(path, FORM), as_written(path.with_name("report.json"), FORM)
+            if manifest is None or report is None:
+                continue
+            held = manifest["parts"].get(self.table.name, [])
+            is_longer = len(held) > best[1] and names[: len(held)] == held
+            if is_longer and all((path.parent / self.out.name / name).exists() for name, *_ in self._files(len(held))):
+                reasons = report["tables"][self.table.name]["reasons"]
+                best = (path.parent, len(held), reasons.get("tied_versions", 0), manifest["files"])
+        return best
+
+    def _files(self, end: int | None = None, start: int = 0) -> Iterator[tuple[str, int, str, Path]]:
+        """Name, number of the part, week, and rows as they were read, of the files of a range of parts."""
+        for number, part in list(enumerate(self.kept))[start:end]:
+            for week in part.weeks:
+                yield f"{week.removesuffix('.parquet')}-{number:05}.parquet", number, week, part.folder / week
+
+    def write(self) -> dict[str, dict[str, Any]]:
+        """Write or link every file; return its digest, and when all its rows were known and past, by name."""
+        self.out.mkdir()
+        sources = {name: self._source(name, number, week, read) for name, number, week, read in self._files()}
+        touched = self._ordered() if self.table.key else set()
+        files = {}
+        for name, number, week, _ in self._files():
+            there, digest = sources[name]
+            if name in touched:
+                self._rewrite(name, there)
+                digest = file_digest(self.out / name)
+            else:
+                _link(there, self.out / name)
+            from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
+            until_us = self.kept[number].facts["weeks"][week]
+            files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
+        return files
+
+    def _source(self, name: str, number: int, week: str, read: Path) -> tuple[Path, str]:
+        """What a file is made from, and its digest; raises Damaged where that, or what was read, is not as it was."""
+        wanted = self.kept[number].facts["files"][week]
+        self._compare(read, wanted)
+        if self.before is None or number >= self.held:
+            return read, wanted
+        there, wanted = self.before / self.out.name / name, self.told[f"{self.out.name}/{name}"]["digest"]
+        self._compare(there, wanted)
+        return there, wanted
+
+    def _compare(self, path: Path, wanted: str) -> None:
+        found = path.stat()
+        identity = (found.st_dev, found.st_ino)
+        if identity not in self.seen:
+            self.seen[identity] = file_digest(path)
+        if self.seen[identity] != wanted:
+            raise Damaged(path)
+
+    def _ordered(self) -> set[str]:
+        """Put the versions of keys that are repeated by new parts in order; return the files that hold any of them."""
+        bench, key = self.bench, quoted(self.table.key or "")
+        names = {str(read): name for name, _, _, read in self._files()}
+        old, new = [[str(read) for *_, read in self._files(*of)] for of in ((self.held,), (None, self.held))]
+        find_repeated(bench, key, old, new)
+        hit = bench.rows(f"SELECT DISTINCT filename FROM {OWN}.hits ORDER BY ALL")
+        among = [*new, *(path for (path,) in hit)]
+        rows = f"{rows_of(among)} WHERE {key} IN (FROM {OWN}.repeated)" if among else f"{rows_of(old[:1])} WHERE false"
+        bench.rows(f"CREATE OR REPLACE TABLE {OWN}.candidates AS SELECT * FROM {rows}")
+        content = ", ".join(map(quoted, [*self.content, *self.derived]))
+        order = f"PARTITION BY {key} ORDER BY ingested_us, {tie_order(self.table)}"
+        places = ", ".join(
+            f"({literal(path)}, {literal(name)}, {number})" for number, (path, name) in enumerate(names.items())
+        )
+        bench.rows(
+            f"CREATE OR REPLACE TABLE {OWN}.versions AS SELECT *, lead(ingested_us) OVER ({order}) AS superseded_us "
+            f"FROM (SELECT {content}, min_by(place.name, place.number) AS file FROM {OWN}.candidates "
+            f"JOIN (VALUES {places}) place (filename, name, number) USING (filename) GROUP BY ALL)"
+        )
+        self.tied += self._ties(names) - self._ties(old)
+        return {names[path] for (path,) in bench.rows(f"SELECT DISTINCT filename FROM {OWN}.candidates")}
+
+    def _ties(self, among: Iterable[str]) -> int:
+        """Versions of repeated keys that became known at one moment, in some files."""
+        content, key = ", ".join(map(quoted, self.content)), quoted(self.table.key or "")
+        paths = ", ".join(map(literal, among)) or "NULL"
+        rows = f"SELECT DISTINCT {content} FROM {OWN}.candidates WHERE filename IN ({paths})"
+        (found,) = self.bench.row(
+            "SELECT coalesce(sum(n - 1), 0)::BIGINT "
+            f"FROM (SELECT count(*) AS n FROM ({rows}) GROUP BY {key}, ingested_us)"
+        )
+        return int(found)
+
+    def _rewrite(self, name: str, before: Path) -> None:
+        """Write a file anew: what other keys held before, and the versions that belong here."""
+        key = quoted(self.table.key or "")
+        content = ", ".join(map(quoted, [*self.content, "superseded_us", *self.derived]))
+        others = f"SELECT {content} FROM {rows_of([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
+        versions = f"SELECT {content} FROM {OWN}.versions WHERE file = {literal(name)}"
+        rows = f"SELECT * FROM ({others} UNION ALL {versions}) formed ORDER BY {row_order(self.table, 'formed')}"
+        _copy(self.bench, rows, self.out / name)
+
+
+def _link(there: Path, here: Path) -> None:
+    try:
+        os.link(there, here)
+    except OSError:  # not every file system can
+        shutil.copyfile(there, here)

@@ -1,0 +1,387 @@
+"""One table through the engine: every row read once, checked, counted, and written in contract form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import polars as pl
+
+from vouch.features.contract.casts import WANTED, literal, quoted
+from vouch.features.contract.checks import UNREADABLE, check_sql, staged_columns
+from vouch.features.contract.tables import DAY_US
+from vouch.features.engines import OWN, first_line, unreadable
+from vouch.features.errors import DataError, WrongType
+from vouch.features.feeds import warnings
+from vouch.features.ingest import erased as tombstones
+from vouch.features.ingest.files import ROW
+from vouch.features.sentiment.polarity import polarity, polarity_from_rating
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.ingest.mapping import Plan
+
+TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
+"""Tables whose rows carry a text, and so a polarity."""
+ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
+FEW = 2
+"""So many unreadable values, and no readable one, tell of a wrong type and not of a broken row."""
+_TEXTS_AT_ONCE = 100_000
+REFERRED = ("customers", "asks", "loyalty_ledger")
+"""Tables that others refer to; they are read first."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the tables of one run are worked on: the connection, the folder to write into, and now."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: Path
+    now_us: int
+    published: Path
+    """Where folders of tables that were staged before stand."""
+    shelf: Path
+    """Where parts of tables that were read before are kept."""
+    erased: str | None = None
+    """Digest of the tombstones of erased customers, whose rows are left out."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement of ours and return what it gives."""
+        return self.connection.execute(sql).fetchall()
+
+    def row(self, sql: str) -> tuple[Any, ...]:
+        """Run a statement of ours that gives one row."""
+        return self.rows(sql)[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the rows of one table: the figures of the report, and the instants that bound its validity."""
+
+    report: dict[str, Any]
+    accepted_until_us: int | None
+    future_from_us: int | None
+    columns: tuple[str, ...]
+    warnings: tuple[str, ...]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Digest and facts of each file, where the table is a folder of several."""
+    parts: tuple[str, ...] = ()
+    """Names of the parts that it was put together from."""
+
+
+def parsed(table: str) -> str:
+    """The relation that holds all rows of a table as `check_sql` gives them."""
+    return f"{OWN}.parsed_{table}"
+
+
+def parse(bench: Bench, plan: Plan) -> int:
+    """Make the relation `parsed` of a table: every row of its source, judged.
+
+    Rows of erased customers are left out; returns how many.
+    """
+    query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
+    try:
+        bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise _column_unreadable(bench, plan, error) from error
+    if plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
+        also, row = plan.recorded, f"-1 - {quoted(ROW)}"
+        query = check_sql(also.table, also.inputs, also.relation.sql, row, str(bench.now_us))
+        bench.rows(f"INSERT INTO {parsed(plan.table.name)} BY NAME {query}")
+    return tombstones.leave_out(bench.connection, plan.table, parsed(plan.table.name)) if bench.erased else 0
+
+
+def _column_unreadable(bench: Bench, plan: Plan, error: duckdb.Error) -> DataError:
+    """The error of a source that names the first column which alone cannot be read, where it is that of a column."""
+    if plan.relation.is_csv:
+        return unreadable(plan.relation.place, error)
+    for name, given in plan.inputs.items():
+        try:
+            bench.rows(f"SELECT max(hash({given.expression})) FROM {plan.relation.sql}")
+        except duckdb.Error as of_column:
+            return unreadable(f"{plan.relation.place}, column {name!r}", of_column)
+    return DataError(f"{plan.relation.place}: cannot be staged: {first_line(error)}")
+
+
+def accepted(table: str) -> str:
+    """The accepted rows of a table that was parsed, as what stands behind FROM, up to more conditions."""
+    return f"{parsed(table)} WHERE NOT is_refused"
+
+
+def remembered(table: str) -> tuple[str, str]:
+    """Name and SQL of the relation with a column `key` that references into a parsed table must point into."""
+    if table == "customers":
+        grouped = f"SELECT customer_id AS key, min(created_us) AS created_us FROM {accepted(table)} GROUP BY ALL"
+        return f"{OWN}.known", grouped
+    if table == "asks":
+        return f"{OWN}.asks", f"SELECT DISTINCT ask_id AS key FROM {accepted(table)}"
+    earned = f"{accepted(table)} AND kind = 'earn'"
+    lots = f"SELECT entry_id AS key FROM {earned} UNION SELECT lot_id FROM {earned} AND lot_id IS NOT NULL"
+    return f"{OWN}.lots", lots
+
+
+def references(table: Table, columns: Container[str], there: Container[str]) -> dict[str, str]:
+    """For each reference that was handed over, and whose target is there, the relation that it must point into."""
+    return {
+        column: remembered(target)[0]
+        for column, (target, _) in table.references.items()
+        if column in columns and target in there
+    }
+
+
+def contract_form(
+    table: Table, rows: str, *, repeated: str | None, targets: Mapping[str, str], has_polarity: bool
+) -> str:
+    """SQL that turns accepted rows into contract form.
+
+    Args:
+        table: the table of the contract.
+        rows: relation of accepted rows, as `check_sql` gives them.
+        repeated: relation with a column `key`: keys that occur more than once; None where there are none.
+        targets: for a reference column, the relation with a column `key` that it must point into.
+        has_polarity: whether the polarity of texts and ratings stands in `texts` and `ratings`.
+    """
+    content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
+    plain = f"SELECT {content}, CAST(NULL AS BIGINT) AS superseded_us FROM {rows}"
+    if repeated and table.key:
+        key = quoted(table.key)
+        versions = f"SELECT DISTINCT {content} FROM {rows} WHERE {key} IN (SELECT key FROM {repeated})"
+        order = f"PARTITION BY {key} ORDER BY ingested_us, {tie_order(table)}"
+        plain = (
+            f"{plain} WHERE {key} IS NULL OR {key} NOT IN (SELECT key FROM {repeated}) UNION ALL "
+            f"SELECT {content}, lead(ingested_us) OVER ({order}) AS superseded_us FROM ({versions})"
+        )
+    nulled = ", ".join(
+        f"CASE WHEN {quoted(column)} IN (SELECT key FROM {target}) THEN {quoted(column)} END AS {quoted(column)}"
+        for column, target in targets.items()
+    )
+    kept = f"content.*{f' REPLACE ({nulled})' if nulled else ''}, own_us // {DAY_US} AS day"
+    if not has_polarity:
+        return f"SELECT {kept} FROM ({plain}) content"
+    text = f"LEFT JOIN {OWN}.texts texts ON texts.key = content.{quoted(TEXTS[table.name])}"
+    if table.name != "feedback":
+        return f"SELECT {kept}, texts.polarity FROM ({plain}) content {text}"
+    rating = f"LEFT JOIN {OWN}.ratings ratings USING (rating, rating_max)"
+    return (
+        f"SELECT {kept}, coalesce(ratings.polarity, texts.polarity) AS polarity FROM ({plain}) content {text} {rating}"
+    )
+
+
+def tie_order(table: Table) -> str:
+    """Content in an order that lets no fact of a later date decide a tie before that date: an open date counts as last.
+
+    First what a row says of its own time, then the later dates, then what comes with them.
+    """
+    later = [table.columns[date].staged for date in table.later]
+    facts = [fact for of in table.later.values() for fact in of]
+    first = [column for column in [*staged_columns(table), *ADDED] if column not in {*later, *facts}]
+    return ", ".join(f"{quoted(column)} NULLS LAST" for column in [*first, *later, *facts])
+
+
+def remember(bench: Bench, name: str) -> None:
+    """Make the relation that references into a parsed table are held against."""
+    relation, sql = remembered(name)
+    bench.rows(f"CREATE TABLE {relation} AS {sql}")
+
+
+def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
+    """Write one parsed table and its quarantine, and count what happened to its rows."""
+    table, name = plan.table, plan.table.name
+    empty = _columns_of_wrong_type(bench, plan)
+    repeated = _repeated(bench, table)
+    targets = references(table, plan.columns, there)
+    if name in TEXTS:
+        judge_texts(bench.connection, table, f"(SELECT * FROM {accepted(name)})")
+    query = contract_form(
+        table,
+        f"(SELECT * FROM {accepted(name)})",
+        repeated=repeated,
+        targets=targets,
+        has_polarity=name in TEXTS,
+    )
+    path = literal(str(bench.folder / f"{name}.parquet"))
+    ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
+    (written,) = bench.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
+    write_quarantine(bench, name, bench.folder / "quarantine" / f"{name}.parquet")
+    report = _report(bench, table, written) | {"reasons": _reasons(bench, table, repeated, targets)}
+    accepted_until_us, future_from_us = bench.row(
+        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
+        f"FROM {parsed(name)}"
+    )
+    columns = tuple(column for column in plan.columns if column not in empty)
+    told = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
+    return Outcome(report, accepted_until_us, future_from_us, columns, told)
+
+
+def row_order(table: Table, relation: str) -> str:
+    """The one order of the rows of a table in contract form, for ORDER BY."""
+    key = [quoted(table.key)] if table.key else []
+    return ", ".join(["own_us", *key, "ingested_us", f"hash({relation})"])
+
+
+def left_out(table: Table, column: str) -> str:
+    """What is said of a column that cannot be used."""
+    wanted = WANTED[table.columns[column].kind]
+    return f"{table.name}.{column} is left out: not one of its values can be read as {wanted}"
+
+
+def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
+    name, table = plan.table.name, plan.table
+    broken = broken_columns(bench, name)
+    readable = {}
+    for column, _, _ in broken:
+        (readable[column],) = bench.row(f"SELECT count({quoted(table.columns[column].staged)}) FROM {parsed(name)}")
+    return unusable_columns(table, broken, readable)
+
+
+def broken_columns(bench: Bench, name: str) -> list[tuple[str, str, int]]:
+    """Columns of a parsed table with values that cannot be read: the name, one raw row, and how many there are."""
+    return bench.rows(
+        "SELECT problem.column, any_value(raw), count(*) "
+        f"FROM (SELECT raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
+        f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
+    )
+
+
+def unusable_columns(table: Table, broken: Iterable[tuple[str, str, int]], readable: Mapping[str, int]) -> list[str]:
+    """Optional columns of which no value can be read. Raises WrongType for a required one."""
+    empty = []
+    for column, raw_row, times in broken:
+        declared = table.columns[column]
+        if readable[column] or times < FEW:
+            continue
+        if declared.is_required:
+            wanted = f"one of {', '.join(declared.values)}" if declared.values else WANTED[declared.kind]
+            raise WrongType(table.name, column, wanted, str(json.loads(raw_row)[column]))
+        empty.append(column)
+    return empty
+
+
+def _repeated(bench: Bench, table: Table) -> str | None:
+    """Make the relation of keys that occur more than once; None where there are none."""
+    if not table.key:
+        return None
+    key, relation = quoted(table.key), f"{OWN}.repeated"
+    bench.rows(
+        f"CREATE OR REPLACE TABLE {relation} AS SELECT {key} AS key FROM {accepted(table.name)} "
+        f"AND {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
+    )
+    return relation if bench.row(f"SELECT count(*) FROM {relation}")[0] else None
+
+
+def judge_texts(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
+    """Make `texts` (key, polarity) and, for feedback, `ratings`: each distinct text is judged once."""
+    column, unrated = quoted(TEXTS[table.name]), ""
+    if table.name == "feedback":
+        pairs = pl.DataFrame(
+            connection.sql(
+                f"SELECT DISTINCT rating, rating_max FROM {rows} WHERE rating IS NOT NULL AND rating_max IS NOT NULL"
+            ).to_arrow_table()
+        )
+        judged = pairs.with_columns(polarity_from_rating(pairs["rating"], pairs["rating_max"]).alias("polarity"))
+        _keep(connection, "ratings", judged.to_arrow())
+        unrated = " AND (rating IS NULL OR rating_max IS NULL OR rating_max <= 1)"
+    texts = f"SELECT DISTINCT {column} AS key FROM {rows} WHERE {column} IS NOT NULL{unrated}"
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.unjudged AS {texts}")
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.texts (key VARCHAR, polarity BIGINT)")
+    reader = connection.cursor().sql(f"FROM {OWN}.unjudged").to_arrow_reader(_TEXTS_AT_ONCE)
+    for batch in reader:
+        part = pl.DataFrame(batch)
+        judged = part.with_columns(polarity(part["key"]).cast(pl.Int64).alias("polarity"))
+        connection.register("judged", judged.to_arrow())
+        connection.execute(f"INSERT INTO {OWN}.texts FROM judged")
+        connection.unregister("judged")
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    connection.register("kept", table)
+    connection.execute(f"CREATE OR REPLACE TABLE {OWN}.{name} AS FROM kept")
+    connection.unregister("kept")
+
+
+def write_quarantine(bench: Bench, name: str, path: Path) -> None:
+    """Write what was refused or nulled, one row per problem; no file where there is nothing."""
+    broken = f"FROM {parsed(name)} WHERE problems IS NOT NULL"
+    if not bench.row(f"SELECT count(*) {broken}")[0]:
+        return
+    bench.rows(
+        f'COPY (SELECT row, problem.scope AS scope, problem.column AS "column", problem.reason AS reason, raw '
+        f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
+        f'ORDER BY row, scope DESC, "column", reason) TO {literal(str(path))} (FORMAT parquet)'
+    )
+
+
+def figures(bench: Bench, name: str) -> dict[str, int]:
+    """Counts of the rows of a parsed table: as handed over, refused, repaired; and of broken cells."""
+    rows, refused, repaired, cells = bench.row(
+        "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
+        "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
+        f"FROM {parsed(name)}"
+    )
+    return {"rows": rows, "quarantined": refused, "cells": cells, "repaired": repaired}
+
+
+def _report(bench: Bench, table: Table, written: int) -> dict[str, int]:
+    """The figures of a table, with the rows that collapsed and those of unknown customers."""
+    found, orphans = figures(bench, table.name), 0
+    if table.customer and table.name != "customers":
+        customer = quoted(table.customer)
+        (orphans,) = bench.row(
+            f"SELECT count(*) FROM {accepted(table.name)} AND {customer} IS NOT NULL "
+            f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
+        )
+    return {**found, "duplicates": found["rows"] - found["quarantined"] - written, "orphans": orphans}
+
+
+def _reasons(bench: Bench, table: Table, repeated: str | None, targets: Mapping[str, str]) -> dict[str, int]:
+    """How often each reason was met, by code; what is merely counted among them."""
+    found = problem_counts(bench, table)
+    for code, sql in _counted_across(table, repeated, targets):
+        found[code] = found.get(code, 0) + bench.row(sql)[0]
+    return {code: count for code, count in sorted(found.items()) if count}
+
+
+def problem_counts(bench: Bench, table: Table) -> dict[str, int]:
+    """How often each reason was met that a row gives by itself."""
+    problems = f"SELECT unnest(problems) AS problem FROM {parsed(table.name)} WHERE problems IS NOT NULL"
+    found = dict(bench.rows(f"SELECT problem.reason, count(*) FROM ({problems}) GROUP BY ALL"))
+    rows = accepted(table.name)
+    (found["refund_negated"],) = bench.row(f"SELECT count(*) FROM {rows} AND is_repaired")
+    if table.name == "surveys":
+        is_other = "instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)"
+        (found["other_scale"],) = bench.row(f"SELECT count(*) FROM {rows} AND {is_other}")
+    return found
+
+
+def _counted_across(table: Table, repeated: str | None, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Queries for what stays and is counted, where it takes other rows to tell."""
+    rows = accepted(table.name)
+    for column, target in targets.items():
+        name = quoted(column)
+        yield (
+            "dangling_reference",
+            f"SELECT count(*) FROM {rows} AND {name} IS NOT NULL AND {name} NOT IN (SELECT key FROM {target})",
+        )
+    if table.customer and table.name != "customers":
+        yield (
+            "before_created_at",
+            f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
+            "WHERE own_us < created_us",
+        )
+    if repeated and table.key:
+        content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
+        versions = f"SELECT DISTINCT {content} FROM {rows} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
+        yield (
+            "tied_versions",
+            f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
+            f"GROUP BY {quoted(table.key)}, ingested_us)",
+        )

@@ -1,0 +1,89 @@
+"""Instants as people write them, and as folders are called: the only place that turns text into microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import UsageError
+
+SECOND_US = 1_000_000
+WEEK_US = 7 * DAY_US
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MONDAY_US = 4 * DAY_US  # 1970-01-05
+
+
+def parse_instant(text: str) -> int:
+    """Return microseconds since 1970 UTC of an ISO date (midnight UTC) or instant (UTC where it names no offset).
+
+    Raises UsageError where the text is neither.
+
+    >>> parse_instant("1970-01-02"), parse_instant("1970-01-01T02:00:00+01:00")
+    (86400000000, 3600000000)
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"Cannot read {text!r} as a date (2026-11-23) or an instant (2026-11-23T06:30:00Z)") from error
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return microseconds(aware)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def as_datetime(instant_us: int) -> datetime:
+    """Return an instant as an aware datetime."""
+    return _EPOCH + timedelta(microseconds=instant_us)
+
+
+def is_midnight(instant_us: int) -> bool:
+    """Whether an instant is 00:00 UTC."""
+    return instant_us % DAY_US == 0
+
+
+def spoken(instant_us: int) -> str:
+    """Return a date where the instant is midnight UTC, else an ISO instant that ends in Z.
+
+    >>> spoken(0), spoken(1_500_000)
+    ('1970-01-01', '1970-01-01T00:00:01.500000Z')
+    """
+    moment = as_datetime(instant_us)
+    return str(moment.date()) if is_midnight(instant_us) else moment.isoformat().replace("+00:00", "Z")
+
+
+def folder_name(instant_us: int) -> str:
+    """Return the name of a snapshot's folder; raises UsageError for an instant between two seconds.
+
+    >>> folder_name(0), folder_name(3_600_000_000)
+    ('as_of=1970-01-01', 'as_of=1970-01-01T010000Z')
+    """
+    if instant_us % SECOND_US:
+        raise UsageError(f"A snapshot stands at a whole second, not at {spoken(instant_us)}")
+    moment = as_datetime(instant_us)
+    return f"as_of={moment.date()}" if is_midnight(instant_us) else moment.strftime("as_of=%Y-%m-%dT%H%M%SZ")
+
+
+def from_folder_name(name: str) -> int | None:
+    """Return the instant of a snapshot's folder, or None where the name is none.
+
+    >>> from_folder_name("as_of=1970-01-01T010000Z"), from_folder_name("as_of=soon")
+    (3600000000, None)
+    """
+    try:
+        instant_us = parse_instant(name.removeprefix("as_of="))
+    except UsageError:
+        return None
+    return instant_us if instant_us % SECOND_US == 0 and folder_name(instant_us) == name else None
+
+
+def mondays(first_us: int, last_us: int) -> list[int]:
+    """Return the Mondays, 00:00 UTC, from the first instant to the last, both inclusive.
+
+    >>> [spoken(monday) for monday in mondays(parse_instant("2026-11-10"), parse_instant("2026-11-23"))]
+    ['2026-11-16', '2026-11-23']
+    """
+    start = first_us + (_FIRST_MONDAY_US - first_us) % WEEK_US
+    return list(range(start, last_us + 1, WEEK_US))

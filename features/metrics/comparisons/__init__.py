@@ -1,0 +1,1 @@
+"""Metrics beside each other: over time, between segments, between readings."""

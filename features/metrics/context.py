@@ -1,0 +1,164 @@
+"""What a metric sees: the tables at one instant without internal customers, and frames that several metrics share.
+
+Every row comes through the point-in-time view. A frame that was computed once is kept for the moment, so that the
+metrics of one table are one pass over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import narwhals as nw
+
+from vouch.features.asof import external_customers, view
+from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.errors import UsageError, did_you_mean
+from vouch.features.facts.act_weights import Weights, default_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    import pyarrow as pa
+
+    from vouch.features.asof import Frame, Tables
+
+SEGMENT_COLUMNS = ("segment", "region", "country", "language", "plan", "industry", "acquisition_source")
+TENURE = "tenure_band"
+SEGMENTS = (*SEGMENT_COLUMNS, TENURE)
+"""What metrics can be split by."""
+TENURE_BANDS: tuple[tuple[int, str], ...] = (
+    (0, "under 90 days"),
+    (90, "90 to 364 days"),
+    (365, "1 to 2 years"),
+    (1095, "3 years and more"),
+)
+"""Bands of days since `created_at`: from inclusive, to the next exclusive; a year is 365 days."""
+UNKNOWN = "unknown"
+"""Segment of rows whose customer, or whose customer's value, is not known."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a company sets for its metrics, in its project file.
+
+    `population` is how many customers could answer a survey: it narrows the intervals of survey metrics where more than
+    a twentieth of them answered. `feedback_sources` are registered. Below `hidden_below` observations nothing is shown;
+    None leaves it to each metric, and a metric that asks for more than is usual keeps its own. `attribution` says which
+    of several advocates a customer's revenue goes to, the `first` or the `last` who invited, or all in equal shares
+    (`linear`); with `counts_voices`, praise in public reviews and posts about the brand counts as an act of speaking
+    up. `act_weights` holds what an act of each kind weighs.
+    """
+
+    population: int | None = None
+    feedback_sources: tuple[str, ...] = ()
+    hidden_below: int | None = None
+    attribution: Literal["first", "last", "linear"] = "first"
+    counts_voices: bool = False
+    act_weights: Weights = field(default_factory=default_weights)
+
+
+NO_SETTINGS = Settings()
+
+
+class Moment:
+    """The tables at an instant, for metrics. `scores` are a published snapshot's, as one more table; None without."""
+
+    def __init__(
+        self, tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+    ) -> None:
+        self.tables = tables
+        self.as_of_us = as_of_us
+        self.scores = scores
+        self.settings = settings
+        self._kept: dict[Hashable, Frame] = {}
+
+    def before(self, days: float) -> int:
+        """The instant so many days before."""
+        return self.as_of_us - round(days * DAY_US)
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the company handed over the table, and these of its columns."""
+        return self.tables.has(table, *columns)
+
+    def rows(self, table: str, days: float | None = None) -> Frame:
+        """Facts at the instant, of the last `days` days of own time where given, internal customers left out.
+
+        Rows without a customer, and of customers that the company does not list, stay.
+        """
+        found = view(self.tables, table, self.as_of_us)
+        if days is not None:
+            found = found.filter(nw.col("own_us") >= self.before(days))
+        return self.without_internal(found, TABLES[table].customer)
+
+    def without_internal(self, rows: Frame, customer: str | None) -> Frame:
+        """Rows whose customer (in that column) is not internal."""
+        if customer is None or not self.has("customers", "is_internal"):
+            return rows
+        internal = view(self.tables, "customers", self.as_of_us).filter(nw.col("is_internal").fill_null(False))
+        return rows.join(internal.select(nw.col("customer_id").alias(customer)), on=customer, how="anti")
+
+    def customers(self) -> Frame:
+        """External customers known at the instant, one row each, with what metrics are split by."""
+        return self.keep(_customers)
+
+    def keep(self, make: Callable[[Moment], Frame]) -> Frame:
+        """The frame that a function makes of this moment, computed once; in Polars from then on."""
+        if make not in self._kept:
+            self._kept[make] = make(self).collect("polars").lazy()
+        return self._kept[make]
+
+    def first_us(self, table: str) -> int | None:
+        """Earliest own time of a fact in the table; None where it holds none."""
+        first = collected(view(self.tables, table, self.as_of_us).select(nw.col("own_us").min()))["own_us"][0]
+        earliest: int | None = first.as_py()
+        return earliest
+
+    @cached_property
+    def people(self) -> pa.Table:
+        """External customers as Arrow, ordered by id."""
+        return collected(self.customers()).sort_by("customer_id")
+
+    def labels(self, by: str) -> list[str]:
+        """Segment of each customer of `people`."""
+        if by == TENURE:
+            return [tenure_band((self.as_of_us - created_us) // DAY_US) for created_us in self._list("own_us")]
+        return [UNKNOWN if value is None else value for value in self._list(by)]
+
+    def _list(self, column: str) -> list[Any]:
+        values: list[Any] = self.people[column].to_pylist()
+        return values
+
+
+def can_split(tables: Tables, by: str) -> bool:
+    """Whether the company's customers can be split by this. Raises UsageError where nobody's can."""
+    if by not in SEGMENTS:
+        raise UsageError(f"Metrics cannot be split by {by!r}{did_you_mean(by, SEGMENTS)}: {', '.join(SEGMENTS)}")
+    return by == TENURE or tables.has("customers", by)
+
+
+def check_split(tables: Tables, by: str) -> None:
+    """Raise UsageError where the company's customers cannot be split by this."""
+    if not can_split(tables, by):
+        raise UsageError(f"The data hold no customers.{by}: metrics cannot be split by it")
+
+
+def _customers(moment: Moment) -> Frame:
+    chosen = external_customers(moment.tables, moment.as_of_us)
+    return chosen.select("customer_id", "own_us", "account_id", "referred_by", *SEGMENT_COLUMNS)
+
+
+def collected(frame: Frame) -> pa.Table:
+    """Run a lazy frame; Arrow."""
+    table: pa.Table = frame.collect("pyarrow").to_native()
+    return table
+
+
+def tenure_band(days: int) -> str:
+    """Name of the band of so many days.
+
+    >>> tenure_band(89), tenure_band(90), tenure_band(4000)
+    ('under 90 days', '90 to 364 days', '3 years and more')
+    """
+    return [name for start, name in TENURE_BANDS if days >= start][-1]

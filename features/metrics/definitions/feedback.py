@@ -1,0 +1,309 @@
+"""What customers write, what about, and what the company does with it (M55 to M60)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+from scipy.special import ndtr
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.estimators import Custom, Estimate, Floats, Mean, Median, Parts, Proportion, Quotient
+from vouch.features.metrics.populations.advocacy import PUBLIC_SOURCES
+from vouch.features.statistics.false_discovery import discoveries
+from vouch.features.statistics.forecast import forecast
+from vouch.features.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+HALF_LIFE_DAYS = 60
+PRIOR_TEXTS = 3.0
+"""A customer's tone is drawn to the company's as if so many texts of that tone had been there."""
+PROMISED_DAYS = 7
+"""Feedback is to be acted on within so many days."""
+PRIOR_REVIEWS = 10.0
+STARS = 5.0
+FALSE_SHARE = 0.05
+FORECAST_WEEKS = 4
+FORECAST_DAYS = 728
+"""How far a forecast of tone looks ahead, and back."""
+
+
+def tones(moment: Moment, days: int) -> Frame:
+    """Texts of customers with a tone in the window: `customer_id`, `polarity` (hundredths), own time."""
+    parts = []
+    for table in ("surveys", "feedback", "social_posts"):
+        if moment.has(table):
+            rows = moment.rows(table, days).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
+            parts.append(rows.select("customer_id", "own_us", nw.col("polarity").cast(nw.Int64)))
+    return nw.concat([part.collect("polars").lazy() for part in parts])
+
+
+@items("surveys|feedback|social_posts")
+def writers(moment: Moment, days: int | None) -> Frame:
+    """External customers who wrote in the window: survey answers, feedback, posts."""
+    assert days is not None
+    age = (moment.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
+    weight = ((age * (-float(np.log(2)) / HALF_LIFE_DAYS)).exp() * 1e6).round().cast(nw.Int64)
+    rows = tones(moment, days).with_columns(weight=weight)
+    found = rows.with_columns(moved=nw.col("weight") * nw.col("polarity")).group_by("customer_id")
+    sums = found.agg(nw.col("weight").sum(), nw.col("moved").sum())
+    centre = nw.col("moved").sum().cast(nw.Float64) / nw.col("weight").sum().cast(nw.Float64) / 100
+    weights = nw.col("weight").cast(nw.Float64) / 1e6
+    summed = nw.col("moved").cast(nw.Float64) / 1e8
+    tone = (summed + PRIOR_TEXTS * centre) / (weights + PRIOR_TEXTS)
+    return sums.with_columns(tone=tone, unit=nw.col("customer_id"))
+
+
+def _wrote(*polarity: int) -> dict[str, list[dict[str, object]]]:
+    return {
+        "feedback": [
+            {"customer_id": f"c{number}", "source": "own_site", "occurred_at": 0 - 1e-6, "polarity": tone}
+            for number, tone in enumerate(polarity)
+        ]
+    }
+
+
+@metric(
+    "M55", "Customer sentiment", items=writers, kind=Mean(1.0, (-1, 1)), days=365, unit="polarity", better="higher",
+    published=False, source="Our definition: exponentially weighted tone, shrunk towards the company's",
+    formula="mean over customers of (sum s w + 3 m) / (sum w + 3); s is the tone of a text in -1 to 1, w halves "
+    "every 60 days, m is the weighted mean of all texts",
+    example=Example("Tones 1, 1, 0, -1 and 0.5, a text each: mean 0.3", _wrote(100, 100, 0, -100, 50), 0.3),
+)  # fmt: skip
+def customer_sentiment(customer: Row) -> Mapping[str, nw.Expr]:
+    """The tone of what a customer writes, recent texts first."""
+    return {"value": customer.tone}
+
+
+@items("feedback", "feedback.topic")
+def topics(moment: Moment, days: int | None) -> Frame:
+    """Feedback on a known topic of the last two weeks, by external customers and by others."""
+    assert days is not None
+    rows = moment.rows("feedback", days).filter(~nw.col("topic").is_null())
+    kept = rows.select("customer_id", "own_us", "topic", unit=nw.col("feedback_id")).collect("polars").lazy()
+    is_new = (nw.col("own_us") >= moment.before(days / 2)).cast(nw.Int64)
+    return kept.with_columns(code=nw.col("topic").rank("dense").cast(nw.Int64), is_new=is_new)
+
+
+def topic_changes(codes: Floats, is_new: Floats) -> tuple[Floats, Floats]:
+    """Change of each topic in log-odds, and its two-sided p, this week against the week before.
+
+    The prior of a topic is its share in both weeks, with the weight of ten texts. Source: Monroe, Colaresi & Quinn
+    2008, Political Analysis 16(4):372-403, equations 16 and 20 to 22.
+    """
+    count = int(codes.max()) if len(codes) else 0
+    new, old = (np.bincount(codes[is_new == flag].astype(int) - 1, minlength=count).astype(float) for flag in (1, 0))
+    prior = 10.0 * (new + old) / max((new + old).sum(), 1)
+    sides = [(week + prior, week.sum() + prior.sum() - week - prior) for week in (new, old)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.log(sides[0][0] / sides[0][1]) - np.log(sides[1][0] / sides[1][1])
+        spread = np.sqrt(1 / sides[0][0] + 1 / sides[1][0])
+        p = 2 * ndtr(-np.abs(np.nan_to_num(change / spread)))
+    return np.asarray(change), np.asarray(p)
+
+
+def changed_topics(parts: Parts) -> Estimate:
+    """How many topics are talked of more, or less, than the week before."""
+    if not len(parts["topic"]):
+        return Estimate(None, 0)
+    present = np.asarray(np.unique(parts["topic"], return_inverse=True)[1] + 1, dtype=np.float64)
+    _, p = topic_changes(present, parts["is_new"])
+    return Estimate(float(discoveries(p, FALSE_SHARE)), len(present))
+
+
+def _no_ends(parts: Parts) -> Interval | None:
+    return None
+
+
+def _talk(**weeks: tuple[int, int]) -> dict[str, list[dict[str, object]]]:
+    return {
+        "feedback": [
+            {"source": "own_site", "occurred_at": at, "topic": topic}
+            for topic, (before, now) in weeks.items() for at, times in ((-10, before), (-3, now)) for _ in range(times)
+        ]
+    }  # fmt: skip
+
+
+@metric(
+    "M56", "Topics on the move", items=topics, days=14, unit="topics", better="neither",
+    kind=Custom(("topic", "is_new"), changed_topics, _no_ends),
+    source="Monroe, Colaresi & Quinn 2008, Political Analysis 16(4); Benjamini & Hochberg 1995, JRSS B 57:289-300",
+    formula="topics whose log-odds (Dirichlet prior) changed from the week before, at a false discovery rate of 5 %",
+    example=Example("Price from 5 to 40 of about 60 a week, support from 50 to 12, speed as before: 2",
+                    _talk(price=(5, 40), support=(50, 12), speed=(9, 9)), 2.0),
+)  # fmt: skip
+def discussion_trends(text: Row) -> Mapping[str, nw.Expr]:
+    """Topics that are talked of more, or less, than a week ago."""
+    return {"topic": text.code, "is_new": text.is_new}
+
+
+@items("surveys|feedback|social_posts")
+def weekly_tones(moment: Moment, days: int | None) -> Frame:
+    """Weeks before the instant, by the tone of what external customers wrote in each."""
+    assert days is not None
+    weeks = days // 7
+    rows = tones(moment, days).with_columns(week=(moment.as_of_us - 1 - nw.col("own_us")) // (7 * DAY_US))
+    found = rows.group_by("week").agg(nw.col("polarity").sum(), nw.len().alias("texts"))
+    every = nw.from_dict({"week": list(range(weeks))}, schema={"week": nw.Int64()}, backend="polars").lazy()
+    whole = every.join(found, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
+    tone = nw.when(nw.col("texts") > 0).then(nw.col("polarity").cast(nw.Float64) / (nw.col("texts") * 100.0))
+    return whole.with_columns(tone=tone, unit=nw.col("week").cast(nw.String))
+
+
+def expected_tone(parts: Parts) -> Estimate:
+    """What the tone is expected to be, with how much better than persistence that is."""
+    order = np.argsort(-parts["week"])
+    texts = round(float(np.nansum(parts["texts"])))
+    found = forecast(parts["tone"][order], FORECAST_WEEKS)
+    if found is None:
+        return Estimate(None, texts, status="insufficient_history", reason="too few weeks with texts to judge it by")
+    told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
+    return Estimate(found.value, texts, reason=f"persistence; {told}" if found.is_persistence else told)
+
+
+def expected_tone_ends(parts: Parts) -> Interval | None:
+    """The interval of 80 %, from errors out of time."""
+    found = forecast(parts["tone"][np.argsort(-parts["week"])], FORECAST_WEEKS)
+    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), "out_of_time_80")
+
+
+def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
+    return {
+        "feedback": [
+            {"customer_id": f"c{week}", "source": "own_site", "occurred_at": -7 * week - 1, "polarity": 25}
+            for week in range(40)
+        ]
+    }
+
+
+@metric(
+    "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, unit="polarity", better="higher",
+    kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80"), published=False,
+    source="Our definition: mean reversion, served only where it beats persistence out of time",
+    formula="expected mean tone of the texts of four weeks, 28 days on; the level of the last four weeks drawn to the "
+    "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
+    example=Example("40 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
+)  # fmt: skip
+def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:
+    """Where the tone of customers is heading."""
+    return {"week": week.week, "tone": week.tone, "texts": week.texts}
+
+
+@items("feedback")
+def registered_sources(moment: Moment, days: int | None) -> Frame | Absent:
+    """Sources of feedback that the project file registers."""
+    registered = moment.settings.feedback_sources
+    if not registered:
+        return Absent("not_applicable", "no_input: the project file registers no [feedback] sources")
+    lag = nw.col("ingested_us") - nw.col("own_us")
+    rows = moment.rows("feedback", days).filter(lag <= PROMISED_DAYS * DAY_US)
+    seen = rows.select("source").unique().with_columns(arrived=nw.lit(1, nw.Int64)).collect("polars").lazy()
+    made = {"source": sorted(set(registered))}
+    every = nw.from_dict(made, schema={"source": nw.String()}, backend="polars").lazy()
+    found = every.join(seen, on="source", how="left").with_columns(nw.col("arrived").fill_null(0))
+    return found.with_columns(unit=nw.col("source"), one=nw.lit(1, nw.Int64))
+
+
+@metric(
+    "M58", "Feedback sources covered", items=registered_sources, kind=Quotient(100.0), days=30, unit="percent",
+    better="higher", published=False, source="Our definition: registered sources that arrive in time",
+    formula="100 sources with feedback of the last 30 days that was known within 7 days / sources registered in the "
+    "project file under [feedback]",
+    example=Example("No value where no sources are registered",
+                    {"feedback": [{"source": "google", "occurred_at": -9}]}, None, "not_applicable"),
+)  # fmt: skip
+def source_coverage(source: Row) -> Mapping[str, nw.Expr]:
+    """Share of the registered sources of feedback that arrive in time."""
+    return {"top": source.arrived, "bottom": source.one, "n": source.one}
+
+
+@items("feedback", "feedback.acted_on_at")
+def due_feedback(moment: Moment, days: int | None) -> Frame:
+    """Feedback older than 7 days, by external customers and by others."""
+    assert days is not None
+    rows = moment.rows("feedback", days + PROMISED_DAYS).filter(nw.col("own_us") < moment.before(PROMISED_DAYS))
+    lag = (nw.col("acted_on_us") - nw.col("own_us")).cast(nw.Float64) / DAY_US
+    found = rows.select("customer_id", unit=nw.col("feedback_id"), lag=lag)
+    return found.with_columns(in_time=(nw.col("lag") <= PROMISED_DAYS).fill_null(False).cast(nw.Int64))
+
+
+def _acted(*after: float | None) -> dict[str, list[dict[str, object]]]:
+    return {
+        "feedback": [
+            {"source": "own_site", "occurred_at": -50, "acted_on_at": None if lag is None else -50 + lag}
+            for lag in after
+        ]
+    }
+
+
+@metric(
+    "M59", "Closed loop rate", items=due_feedback, kind=Proportion(), days=90, unit="percent", better="higher",
+    source="Closed loop, Bain: feedback acted on within the time promised",
+    formula="100 acted on within 7 days / feedback from 97 to 7 days ago",
+    example=Example("Acted on after 1, 7, 8 days, twice not at all: 40", _acted(1, 7, 8, None, None), 40.0),
+)  # fmt: skip
+def closed_loop_rate(text: Row) -> Mapping[str, nw.Expr]:
+    """Share of the feedback that was acted on in time."""
+    return {"hit": text.in_time}
+
+
+@metric(
+    "M59", "Days to act", items=due_feedback, kind=Median(), days=90, unit="days", better="lower",
+    source="Median of the time to act, of what was acted on",
+    formula="median of days from feedback to action, of feedback from 97 to 7 days ago that was acted on",
+    example=Example("1, 3, 4, 8 and 20 days, once not at all: 4", _acted(1, 3, 4, 8, 20, None), 4.0),
+)  # fmt: skip
+def days_to_act(text: Row) -> Mapping[str, nw.Expr]:
+    """How long it takes to act on feedback."""
+    return {"value": text.lag}
+
+
+@items("feedback", "feedback.rating", "feedback.rating_max")
+def reviews(moment: Moment, days: int | None) -> Frame:
+    """Reviews with a rating on public sources, by external customers and by others."""
+    rows = moment.rows("feedback", days).filter(
+        nw.col("source").is_in(PUBLIC_SOURCES), ~nw.col("rating").is_null(), nw.col("rating_max") > 1
+    )
+    most = nw.col("rating_max").cast(nw.Float64)
+    stars = 1 + (STARS - 1) * (nw.col("rating").cast(nw.Float64) - 1) / (most - 1)
+    found = rows.select("customer_id", "source", unit=nw.col("feedback_id"), stars=stars)
+    return found.collect("polars").lazy().with_columns(code=nw.col("source").rank("dense").cast(nw.Int64))
+
+
+def bayesian_rating(parts: Parts) -> Estimate:
+    """Mean over sources, by reviews, of (10 m + sum r) / (10 + n); m is the mean of all reviews."""
+    stars = parts["stars"]
+    if not len(stars):
+        return Estimate(None, 0)
+    centre, weighed = float(stars.mean()), 0.0
+    for code in np.unique(parts["source"]):
+        of_source = stars[parts["source"] == code]
+        n = len(of_source)
+        weighed += n * (PRIOR_REVIEWS * centre + float(of_source.sum())) / (PRIOR_REVIEWS + n)
+    return Estimate(weighed / len(stars), len(stars), variance=float(stars.var()))
+
+
+def _rating_ends(parts: Parts) -> Interval:
+    return Mean(1.0, (1, STARS)).ends({"value": parts["stars"]})
+
+
+@metric(
+    "M60", "Review rating", items=reviews, days=365, unit="stars", better="higher",
+    kind=Custom(("stars", "source"), bayesian_rating, _rating_ends, "student_t"),
+    source="Bayesian average, as IMDb and review sites use it; the weight of the prior is ours",
+    formula="mean over public sources, by reviews, of (10 m + sum of stars) / (10 + n); m is the mean of all; ratings "
+    "on 1 to 5 stars",
+    example=Example("Ten of 5 stars at one source, ten of 3 at another: 4",
+                    {"feedback": [{"source": s, "occurred_at": -9, "rating": r, "rating_max": 5}
+                                  for s, r in (("google", 5), ("trustpilot", 3)) for _ in range(10)]}, 4.0),
+)  # fmt: skip
+def review_rating(review: Row) -> Mapping[str, nw.Expr]:
+    """Stars in public reviews, a source with few of them drawn to the mean."""
+    return {"stars": review.stars, "source": review.code}

@@ -1,0 +1,159 @@
+"""How customers fare by rule, and whether the segments that we see hold still (M69 to M71)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+
+from vouch.features.health import UNKNOWN, health_at
+from vouch.features.metrics.catalogue import Example, Row, items, metric
+from vouch.features.metrics.context import Moment
+from vouch.features.metrics.definitions.engagement import percentile
+from vouch.features.metrics.definitions.purchases import orders
+from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
+from vouch.features.metrics.populations.customers import active, stays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame
+    from vouch.features.statistics.intervals import Interval
+
+YEAR_DAYS = 365
+WEEK_DAYS = 7
+STEPS = 3
+BOUNDS = ("health_low", "health_high")
+
+
+def health(moment: Moment) -> Frame:
+    """Health of the customers who are active: from a published snapshot where there is one, else by the rules.
+
+    The bounds come from the scores where they hold them, as those of a week that is being made do.
+    """
+    by_rule = moment.scores is None or BOUNDS[0] not in moment.scores.collect_schema().names()
+    rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy() if by_rule else None
+    if moment.scores is not None:
+        scored = moment.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
+        told = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))
+        rows = told if rows is None else told.join(rows.select("customer_id", *BOUNDS), on="customer_id", how="left")
+    assert rows is not None
+    chosen = rows.select("customer_id", "health_score", *BOUNDS, "health_band")
+    chosen = chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
+    if not moment.has("subscriptions"):
+        return chosen
+    newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
+    left = newest.filter(nw.col("end_us") < moment.as_of_us)
+    return chosen.join(left.select("customer_id"), on="customer_id", how="anti")
+
+
+@items("customers", "usage_events|transactions|subscriptions")
+def healthy(moment: Moment, days: int | None) -> Frame:
+    """External customers who are active at the instant; who has left has no health."""
+    return moment.keep(health).with_columns(unit=nw.col("customer_id"))
+
+
+def mean_health(parts: Parts) -> Estimate:
+    """The mean score, between the means of the bounds."""
+    found = Mean().estimate({"value": parts["value"]})
+    known = ~np.isnan(parts["value"]) & ~np.isnan(parts["lowest"])
+    bounds = None
+    if known.any():
+        bounds = float(parts["lowest"][known].mean()), float(parts["highest"][known].mean())
+    return Estimate(found.value, found.n, found.n_missing, found.variance, bounds)
+
+
+def mean_health_ends(parts: Parts) -> Interval:
+    """Student's t, or a bootstrap for few."""
+    return Mean(1.0, (0, 100)).ends({"value": parts["value"]})
+
+
+_USE = {
+    "usage_events": [
+        {"customer_id": f"c{number}", "occurred_at": -1 - day, "event": "open"}
+        for number in range(5) for day in range(0, 56, 2)
+    ]
+}  # fmt: skip
+
+
+@metric(
+    "M69", "Health score", items=healthy, unit="points", better="higher", published=False,
+    kind=Custom(("value", "lowest", "highest"), mean_health, mean_health_ends, "student_t"),
+    source="Our rules, in health.toml: product use, feedback, support, community, commercial",
+    formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there; bounds "
+    "take a missing measure for 0 and for 100",
+    example=Example("14 days of use in 28, as many as in the 28 before, is all that is known: 100", _USE, 100.0),
+)  # fmt: skip
+def health_score(customer: Row) -> Mapping[str, nw.Expr]:
+    """How customers fare by the rules, 0 to 100."""
+    return {"value": customer.health_score, "lowest": customer.health_low, "highest": customer.health_high}
+
+
+@metric(
+    "M70", "Customer success rate", items=healthy, kind=Proportion(), unit="percent", better="higher",
+    when_zero="empty", published=False, source="Our definition: healthy by our rules",
+    formula="100 customers in the band healthy / customers in a known band",
+    example=Example("Nothing but use is known, too little for a band", _USE, None, "empty"),
+)  # fmt: skip
+def success_rate(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the customers who fare well."""
+    is_healthy = (customer.health_band == "healthy").cast(nw.Int64)
+    return {"hit": nw.when(customer.health_band != UNKNOWN).then(is_healthy)}
+
+
+def value_segments(moment: Moment) -> Frame:
+    """Recency, frequency and spend of the buyers of a year, each in thirds by percentile rank: `segment` 0 to 26."""
+    rows = moment.keep(orders).filter(nw.col("own_us") >= moment.before(YEAR_DAYS))
+    found = rows.group_by("customer_id").agg(
+        nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend")
+    )
+    segment: nw.Expr = nw.lit(0, nw.Int64)
+    for name in ("recency", "frequency", "spend"):
+        segment = segment * STEPS + (percentile(name) / (100 / STEPS)).floor().clip(0, STEPS - 1).cast(nw.Int64)
+    return found.with_columns(rfm=segment).select("customer_id", "rfm")
+
+
+@items("transactions")
+def settled(moment: Moment, days: int | None) -> Frame:
+    """External customers who bought in the year before the instant and in the year before the week before."""
+    earlier = Moment(moment.tables, moment.before(WEEK_DAYS))
+    before = earlier.keep(value_segments).select("customer_id", rfm_before=nw.col("rfm"))
+    found = moment.keep(value_segments).join(before, on="customer_id", how="inner")
+    return found.with_columns(unit=nw.col("customer_id"))
+
+
+def agreement(parts: Parts) -> Estimate:
+    """Adjusted Rand index: 1 where the segments are the same, 0 where they agree by chance alone.
+
+    Source: Hubert & Arabie 1985, Journal of Classification 2:193-218.
+    """
+    now, before = parts["now"].astype(int), parts["before"].astype(int)
+    n = len(now)
+    if n < 2:
+        return Estimate(None, n)
+    table = np.zeros((STEPS**3, STEPS**3))
+    np.add.at(table, (now, before), 1)
+    pairs = [float((counts * (counts - 1) / 2).sum()) for counts in (table, table.sum(axis=0), table.sum(axis=1))]
+    expected = pairs[1] * pairs[2] / (n * (n - 1) / 2)
+    most = (pairs[1] + pairs[2]) / 2
+    return Estimate(1.0 if most == expected else (pairs[0] - expected) / (most - expected), n)
+
+
+def _no_ends(parts: Parts) -> Interval | None:
+    return None
+
+
+@metric(
+    "M71", "Stability of segments", items=settled, days=YEAR_DAYS, unit="ratio", better="higher", hidden_below=30,
+    kind=Custom(("now", "before"), agreement, _no_ends), published=False,
+    source="Segments by recency, frequency, monetary value (Hughes); agreement: Hubert & Arabie 1985",
+    formula="adjusted Rand index between the 27 segments (thirds by mid-rank of recency, frequency and spend in 365 "
+    "days) now and a week ago",
+    example=Example("30 buyers, none of whom bought in the week: 1",
+                    {"transactions": [{"customer_id": f"c{n:02}", "occurred_at": -10 - n, "amount": 5 + n % 7,
+                                       "kind": "purchase"} for n in range(30)]}, 1.0),
+)  # fmt: skip
+def segments(customer: Row) -> Mapping[str, nw.Expr]:
+    """How much of last week's segments of customers is the same this week."""
+    return {"now": customer.rfm, "before": customer.rfm_before}

@@ -1,0 +1,245 @@
+"""How long customers stay: return after a month, lifetime, early silence, and known reasons (M15, M17 to M19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
+from vouch.features.metrics.estimators import Custom, Estimate, Floats, Parts, Proportion
+from vouch.features.metrics.examples import repeated
+from vouch.features.metrics.populations.customers import ACTIVE_DAYS, NEVER_US, activity, acts_of_use, purchases, stays
+from vouch.features.statistics.intervals import Interval, Z
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+RETURN_DAYS = 30
+FIRST_DAYS = 365
+LONGEST_DAYS = 90
+
+
+@items("customers", "usage_events|transactions")
+def newcomers(moment: Moment, days: int | None) -> Frame:
+    """External customers whose 30th day after the day of their creation has fully passed, created in the window."""
+    assert days is not None
+    since, until = (moment.before(back + RETURN_DAYS + 1) for back in (days, 0))
+    people = moment.customers().filter(nw.col("own_us") // DAY_US * DAY_US >= since)
+    people = people.filter(nw.col("own_us") // DAY_US * DAY_US < until)
+    used = acts_of_use(moment).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
+    came = people.join(used.collect("polars").lazy(), on="customer_id", how="left")
+    later = nw.col("day") - nw.col("own_us") // DAY_US
+    found = came.group_by("customer_id").agg(
+        (later == RETURN_DAYS).fill_null(False).cast(nw.Int64).max().alias("on_day"),
+        (later >= RETURN_DAYS).fill_null(False).cast(nw.Int64).max().alias("from_day"),
+    )
+    return found.with_columns(unit=nw.col("customer_id"))
+
+
+def _came_back(*after: float) -> dict[str, list[dict[str, object]]]:
+    people = [{"customer_id": f"c{number}", "created_at": -60} for number in range(5)]
+    people.append({"customer_id": "young", "created_at": -30})
+    uses: list[dict[str, object]] = [
+        {"customer_id": f"c{number}", "occurred_at": -60 + day, "event": "open"} for number, day in enumerate(after)
+    ]
+    return {"customers": people, "usage_events": uses}
+
+
+@metric(
+    "M15", "Retention on day 30", items=newcomers, kind=Proportion(), days=90, unit="percent", better="higher",
+    when_zero="empty_denominator", source="Amplitude: N-day retention, complete cohorts only",
+    formula="100 new customers with usage or a transaction on the 30th UTC day after the day of creation / new "
+    "customers whose 30th day has passed",
+    example=Example("Of 5 whose day 30 is over, 2 come on it: 40", _came_back(30, 30.9, 29, 31), 40.0),
+)  # fmt: skip
+def retention_day_30(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of new customers who came back exactly on day 30."""
+    return {"hit": customer.on_day}
+
+
+@metric(
+    "M15", "Retention from day 30", items=newcomers, kind=Proportion(), days=90, unit="percent", better="higher",
+    when_zero="empty_denominator", source="Amplitude: unbounded retention, complete cohorts only",
+    formula="100 new customers with usage or a transaction on or after the 30th UTC day after the day of creation / "
+    "new customers whose 30th day has passed",
+    example=Example("Of 5 whose day 30 is over, 3 come on it or after it: 60", _came_back(30, 30.9, 29, 31), 60.0),
+)  # fmt: skip
+def retention_from_day_30(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of new customers who came back on day 30 or later."""
+    return {"hit": customer.from_day}
+
+
+@items("subscriptions|usage_events|transactions")
+def lifetimes(moment: Moment, days: int | None) -> Frame:
+    """Stays of external customers, those that run on counted as unfinished.
+
+    Without subscriptions a stay is from the first use or transaction to the last, over after 90 days without any.
+    """
+    if moment.has("subscriptions"):
+        spans = moment.keep(stays).with_columns(unit=_stay_unit())
+        is_over = nw.col("end_us") < moment.as_of_us
+        start = nw.col("started_us")
+    else:
+        spans = moment.keep(activity).with_columns(end_us=nw.col("last_us"), unit=nw.col("customer_id"))
+        is_over = nw.col("last_us") < moment.before(ACTIVE_DAYS)
+        start = nw.col("first_us")
+    until = nw.when(is_over).then(nw.col("end_us")).otherwise(nw.lit(moment.as_of_us, nw.Int64))
+    return spans.with_columns(is_over=is_over.cast(nw.Int64), lasted=(until - start).cast(nw.Float64) / DAY_US)
+
+
+def _stay_unit() -> nw.Expr:
+    return nw.concat_str(nw.col("customer_id"), nw.col("stay").cast(nw.String), separator="\n")
+
+
+def survival(lasted: Floats, is_over: Floats) -> tuple[Floats, Floats, Floats]:
+    """Kaplan-Meier: times of ends, the share that lasts longer, and Greenwood's sum of its variance.
+
+    Source: Kaplan & Meier 1958, JASA 53:457-481; Greenwood 1926.
+    """
+    times, counts = np.unique(lasted[is_over > 0], return_counts=True)
+    at_risk = (len(lasted) - np.searchsorted(np.sort(lasted), times, side="left")).astype(np.float64)
+    share = np.asarray(np.cumprod(1 - counts / at_risk), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        greenwood: Floats = np.cumsum(counts / (at_risk * (at_risk - counts)))
+    return times, share, greenwood
+
+
+def _first_at_most_half(times: Floats, share: Floats) -> float:
+    below = np.flatnonzero(share <= 0.5 + 1e-12)
+    return float(times[below[0]]) if len(below) else float("nan")
+
+
+def median_survival(parts: Parts) -> Estimate:
+    """The first time at which at most half are left."""
+    lasted, is_over = parts["lasted"], parts["is_over"]
+    if not len(lasted):
+        return Estimate(None, 0)
+    times, share, _ = survival(lasted, is_over)
+    middle = _first_at_most_half(times, share)
+    if np.isnan(middle):
+        return Estimate(None, len(lasted), status="empty", reason="more than half are still there")
+    return Estimate(middle, len(lasted))
+
+
+def median_survival_ends(parts: Parts) -> Interval:
+    """Brookmeyer & Crowley 1982, Biometrics 38:29-41, on the log-log scale; no upper end where it is not reached."""
+    times, share, greenwood = survival(parts["lasted"], parts["is_over"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = Z * np.sqrt(greenwood) / np.log(share)
+        lower, upper = share ** np.exp(-half), share ** np.exp(half)
+    lower, upper = (np.where(share > 0, end, 0) for end in (lower, upper))
+    ends = [np.asarray(_first_at_most_half(times, np.nan_to_num(end))) for end in (lower, upper)]
+    return Interval(ends[0], ends[1], "kaplan_meier_log_log")
+
+
+@metric(
+    "M17", "Median lifetime", items=lifetimes, unit="days", better="higher",
+    kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log"),
+    source="Kaplan & Meier 1958, JASA 53:457-481; interval: Brookmeyer & Crowley 1982, Biometrics 38:29-41",
+    formula="first day at which the Kaplan-Meier share of stays that last longer is at most a half",
+    example=Example("Stays that end after 10, 20 and 40 days, two that run on since 30 and 50: 40",
+                    {"subscriptions": [{"started_at": -60, "ended_at": -50, "mrr": 1},
+                                       {"started_at": -60, "ended_at": -40, "mrr": 1},
+                                       {"started_at": -60, "ended_at": -20, "mrr": 1},
+                                       {"started_at": -30, "mrr": 1}, {"started_at": -50, "mrr": 1}]}, 40.0),
+)  # fmt: skip
+def median_lifetime(stay: Row) -> Mapping[str, nw.Expr]:
+    """Days after which half of the customers have left, those still there taken into account."""
+    return {"lasted": stay.lasted, "is_over": stay.is_over}
+
+
+def first_buyers(moment: Moment) -> Frame:
+    """Customers by their first purchase of the last 455 days: `first_us`, and `next_us`, when they were seen again."""
+    firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("first_us"))
+    firsts = firsts.filter(nw.col("first_us") >= moment.before(FIRST_DAYS + LONGEST_DAYS))
+    seen = acts_of_use(moment).join(firsts, on="customer_id", how="inner")
+    again = nw.when(nw.col("own_us") > nw.col("first_us")).then(nw.col("own_us"))
+    return seen.group_by("customer_id").agg(nw.col("first_us").min(), again.min().alias("next_us"))
+
+
+def _matured_buyers(follow: int) -> Items:
+    def prepare(moment: Moment, days: int | None) -> Frame:
+        assert days is not None
+        found = moment.keep(first_buyers).filter(
+            nw.col("first_us") >= moment.before(days + follow), nw.col("first_us") < moment.before(follow)
+        )
+        is_silent = nw.col("next_us").is_null() | (nw.col("next_us") > nw.col("first_us") + follow * DAY_US)
+        return found.with_columns(is_silent=is_silent.cast(nw.Int64), unit=nw.col("customer_id"))
+
+    return Items(
+        f"first_buyers_{follow}", prepare, ("transactions",), f"external customers with a first purchase more than "
+        f"{follow} days ago"
+    )  # fmt: skip
+
+
+def _first_purchases(*next_days: float) -> dict[str, list[dict[str, object]]]:
+    rows = [{"customer_id": f"c{n}", "occurred_at": -200, "amount": 10, "kind": "purchase"} for n in range(6)]
+    more = [
+        {"customer_id": f"c{n}", "occurred_at": -200 + day, "amount": 10, "kind": "purchase"}
+        for n, day in enumerate(next_days)
+    ]
+    return {"transactions": [*rows, *more, {"occurred_at": -20, "amount": 10, "kind": "purchase"}]}
+
+
+Definition = Callable[[Row], "Mapping[str, nw.Expr]"]
+
+
+def _early(follow: int, again: int, value: float) -> Callable[[Definition], Definition]:
+    """One of the three metrics that differ in how long a new buyer is followed."""
+    return metric(
+        "M18", f"Immediate churn, {follow} days", items=_matured_buyers(follow), kind=Proportion(), days=FIRST_DAYS,
+        unit="percent", better="lower", when_zero="empty_denominator", published=False,
+        source="Our definition: customers who leave right after their purchase",
+        formula=f"100 (no usage and no transaction within {follow} days after the first purchase) / first purchases "
+        f"between {FIRST_DAYS + follow} and {follow} days ago",
+        example=Example(f"Of 6 first buyers {again} come again within {follow} days: {value:g}",
+                        _first_purchases(1, 30, 20, 31, 70), value),
+    )  # fmt: skip
+
+
+@_early(30, 3, 50.0)
+def immediate_churn_30(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of new buyers who were not seen again within 30 days."""
+    return {"hit": customer.is_silent}
+
+
+@_early(60, 4, 33.3333)
+def immediate_churn_60(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of new buyers who were not seen again within 60 days."""
+    return {"hit": customer.is_silent}
+
+
+@_early(90, 5, 16.6667)
+def immediate_churn_90(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of new buyers who were not seen again within 90 days."""
+    return {"hit": customer.is_silent}
+
+
+@items("subscriptions", "subscriptions.cancel_reason")
+def leavers(moment: Moment, days: int | None) -> Frame:
+    """Stays of external customers that ended in the window, without a resumption that is known."""
+    assert days is not None
+    spans = moment.keep(stays).filter(nw.col("end_us") >= moment.before(days), nw.col("end_us") < moment.as_of_us)
+    newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max().alias("newest_us"))
+    spans = spans.join(newest, on="customer_id", how="left").filter(nw.col("end_us") == nw.col("newest_us"))
+    return spans.filter(nw.col("end_us") < NEVER_US).with_columns(unit=_stay_unit())
+
+
+@metric(
+    "M19", "Churn reasons known", items=leavers, kind=Proportion(), days=90, unit="percent", better="higher",
+    published=False, source="Our definition: whether customers who left were asked why",
+    formula="100 churned customers with a recorded reason / churned customers",
+    example=Example("2 of 5 leavers have a reason: 40",
+                    {"subscriptions": [*repeated(2, started_at=-99, ended_at=-9, mrr=1, cancel_reason="price"),
+                                       *repeated(3, started_at=-99, ended_at=-9, mrr=1)]}, 40.0),
+)  # fmt: skip
+def churn_reason_coverage(stay: Row) -> Mapping[str, nw.Expr]:
+    """Share of the customers who left whose reason is recorded."""
+    return {"hit": stay.has_reason}

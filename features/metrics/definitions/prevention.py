@@ -1,0 +1,265 @@
+"""Churn foreseen and prevented: probabilities of a published snapshot, and what treatment changed (M23 to M26)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
+from vouch.features.metrics.populations.customers import covers, stays, subscriptions
+from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
+from vouch.features.statistics import intervals
+from vouch.features.statistics.intervals import TAIL, Interval, Z
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+FOLLOW_DAYS = 28
+"""How long a treated customer is followed."""
+_NO_MODEL = Absent("not_applicable", "no_model")
+_NO_SCORES = Example("No value without the scores of a published snapshot", {}, None, "not_applicable")
+
+
+@items()
+def scored(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a churn probability in the published snapshot of the instant."""
+    if moment.scores is None:
+        return _NO_MODEL
+    rows = moment.scores.collect("polars").lazy().filter(~nw.col("churn_probability").is_null())
+    return rows.with_columns(unit=nw.col("customer_id"))
+
+
+@metric(
+    "M23", "Churn probability", items=scored, kind=Mean(1.0, (0, 1)), unit="probability", better="lower",
+    published=False, source="Our model; calibrated, see its card", formula="mean over scored customers of p(churn)",
+    example=_NO_SCORES,
+)  # fmt: skip
+def churn_probability(customer: Row) -> Mapping[str, nw.Expr]:
+    """Probability that a customer leaves within the horizon of the model, on average."""
+    return {"value": customer.churn_probability}
+
+
+@items("subscriptions")
+def scored_revenue(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a churn probability and a running subscription."""
+    rows = scored.prepare(moment, days)
+    if isinstance(rows, Absent):
+        return rows
+    running = moment.keep(subscriptions).filter(covers("own_us", "end_us", moment.as_of_us))
+    revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64))
+    return rows.join(revenue, on="customer_id", how="inner")
+
+
+def expected_loss(parts: Parts) -> Estimate:
+    """Sum of probability times value."""
+    risk = parts["risk"] * parts["value"]
+    return Estimate(float(risk.sum()), len(risk))
+
+
+def expected_loss_ends(parts: Parts) -> Interval:
+    """Normal interval with the standard deviation of a Poisson-binomial sum; not below 0."""
+    risk, value = parts["risk"], parts["value"]
+    half = Z * float(np.sqrt((risk * (1 - risk) * value**2).sum()))
+    centre = float((risk * value).sum())
+    return Interval(np.asarray(max(centre - half, 0.0)), np.asarray(centre + half), "poisson_binomial")
+
+
+@metric(
+    "M24", "Revenue at risk", items=scored_revenue, unit="money per month", better="lower",
+    kind=Custom(("risk", "value"), expected_loss, expected_loss_ends, "poisson_binomial", is_amount=True),
+    source="Expected loss: sum of probability times value, textbook",
+    formula="sum over scored customers of p(churn) times recurring revenue per month", example=_NO_SCORES,
+)  # fmt: skip
+def revenue_at_risk(customer: Row) -> Mapping[str, nw.Expr]:
+    """Recurring revenue per month that is expected to be lost within the horizon of the model."""
+    return {"risk": customer.churn_probability, "value": customer.mrr}
+
+
+@items("touches")
+def at_risk(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers in the high churn band of the published snapshot."""
+    rows = scored.prepare(moment, days)
+    if isinstance(rows, Absent):
+        return rows
+    touched = moment.rows("touches", days).filter(nw.col("kind").is_in(("service", "sales"))).select("customer_id")
+    reached = touched.unique().with_columns(is_reached=nw.lit(1, nw.Int64)).collect("polars").lazy()
+    found = rows.filter(nw.col("churn_band") == "high").join(reached, on="customer_id", how="left")
+    return found.with_columns(nw.col("is_reached").fill_null(0))
+
+
+@metric(
+    "M25", "At-risk customers contacted", items=at_risk, kind=Proportion(), days=28, unit="percent", better="higher",
+    when_zero="empty_denominator", published=False, source="Our definition: no public one exists",
+    formula="100 (contacted by service or sales in the window) / customers in the high churn band",
+    example=_NO_SCORES,
+)  # fmt: skip
+def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the customers at high risk whom somebody has contacted."""
+    return {"hit": customer.is_reached}
+
+
+@items("treatments", "subscriptions")
+def treated(moment: Moment, days: int | None) -> Frame:
+    """External customers whom a campaign treated or kept as control more than 28 days ago, subscribed at that time.
+
+    The first assignment in the window counts; churned is a stay that ended within 28 days of it.
+    """
+    assert days is not None
+    rows = moment.rows("treatments", days + FOLLOW_DAYS).filter(nw.col("own_us") < moment.before(FOLLOW_DAYS))
+    rows = rows.select("treatment_id", "customer_id", "own_us", "arm", nw.col("cost").cast(nw.Float64))
+    rows = rows.collect("polars").lazy().with_columns(one=nw.lit(1, nw.Int64))
+    place = nw.col("one").cum_sum().over("customer_id", order_by=["own_us", "treatment_id"])
+    first = rows.with_columns(place=place).filter(nw.col("place") == 1)
+    spans = moment.keep(stays).select("customer_id", "started_us", "end_us")
+    followed = first.join(spans, on="customer_id", how="inner").filter(
+        nw.col("started_us") < nw.col("own_us"), nw.col("end_us") >= nw.col("own_us")
+    )
+    return followed.with_columns(
+        unit=nw.col("treatment_id"),
+        is_treated=(nw.col("arm") == "treated").cast(nw.Int64),
+        is_churned=(nw.col("end_us") <= nw.col("own_us") + FOLLOW_DAYS * DAY_US).cast(nw.Int64),
+        cost=nw.col("cost").fill_null(0.0),
+    )
+
+
+def _campaign() -> dict[str, list[dict[str, object]]]:
+    arms = ["treated"] * 10 + ["control"] * 10
+    leaves = [number < 1 for number in range(10)] + [number < 3 for number in range(10)]
+    people = [f"c{number}" for number in range(20)]
+    spans = [
+        {"customer_id": c, "started_at": -200, "mrr": 10, **({"ended_at": -50} if gone else {})}
+        for c, gone in zip(people, leaves, strict=True)
+    ]
+    treatments = [
+        {"customer_id": c, "occurred_at": -60, "campaign": "save", "arm": arm, "cost": 4}
+        for c, arm in zip(people, arms, strict=True)
+    ]
+    return {"subscriptions": spans, "treatments": treatments}
+
+
+@metric(
+    "M25", "Save rate", items=treated, kind=Proportion(), days=90, unit="percent", better="higher",
+    when_zero="empty_denominator", source="Retention campaigns, textbook; says nothing of what treatment changed",
+    formula="100 treated customers who are still subscribed 28 days later / treated customers",
+    example=Example("1 of 10 treated leaves: 90", _campaign(), 90.0),
+)  # fmt: skip
+def save_rate(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the treated customers who stayed."""
+    return {"hit": 1 - customer.is_churned, "base": customer.is_treated}
+
+
+def _arms(parts: Parts) -> tuple[float, float, float, float]:
+    """Churned and all, treated then control."""
+    treated_, churned = parts["treated"], parts["churned"]
+    control = 1 - treated_
+    return (
+        float((churned * treated_).sum()), float(treated_.sum()), float((churned * control).sum()), float(control.sum())
+    )  # fmt: skip
+
+
+def saves(parts: Parts) -> Estimate:
+    """How many more of the treated would have left at the churn rate of the control."""
+    lost, n, lost_control, n_control = _arms(parts)
+    if not n or not n_control:
+        reason = "no_input: no customers in the control arm" if n else "nobody was treated"
+        return Estimate(None, round(n + n_control), status="not_applicable", reason=reason)
+    return Estimate((lost_control / n_control - lost / n) * n, round(n + n_control))
+
+
+def saves_ends(parts: Parts) -> Interval:
+    """Newcombe 1998, Statistics in Medicine 17:873-890, method 10: the difference of two Wilson intervals."""
+    lost, n, lost_control, n_control = _arms(parts)
+    here, there = intervals.wilson(lost, n), intervals.wilson(lost_control, n_control)
+    share, share_control = lost / n, lost_control / n_control
+    difference = share_control - share
+    low = difference - np.hypot(share_control - there.low, here.high - share)
+    high = difference + np.hypot(there.high - share_control, share - here.low)
+    return Interval(np.asarray(low * n), np.asarray(high * n), "newcombe")
+
+
+@metric(
+    "M25", "Incremental saves", items=treated, days=90, unit="customers", better="higher",
+    kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe"),
+    source="Ascarza 2018, J. Marketing Research 55(1):80-98: effect against a randomised control",
+    formula="(churn share of the control - churn share of the treated) times the number of treated, 28 days on",
+    example=Example("1 of 10 treated and 3 of 10 controls leave: 2", _campaign(), 2.0),
+)  # fmt: skip
+def incremental_saves(customer: Row) -> Mapping[str, nw.Expr]:
+    """Customers who stayed because they were treated."""
+    return {"treated": customer.is_treated, "churned": customer.is_churned}
+
+
+def price(parts: Parts) -> Estimate:
+    """Cost of the treated over incremental saves; null where nobody was saved."""
+    found = saves(parts)
+    if found.value is None:
+        return found
+    if found.value <= 0:
+        return Estimate(None, found.n, status="empty_denominator", reason="treatment saved nobody")
+    return Estimate(float((parts["cost"] * parts["treated"]).sum()) / found.value, found.n)
+
+
+def price_ends(parts: Parts) -> Interval:
+    """Cost over the ends of the incremental saves; no upper end where these reach 0."""
+    cost, found = float((parts["cost"] * parts["treated"]).sum()), saves_ends(parts)
+    high = cost / float(found.low) if found.low > 0 else float("nan")
+    return Interval(np.asarray(cost / float(found.high)), np.asarray(high), found.method)
+
+
+@metric(
+    "M25", "Cost per save", items=treated, days=90, unit="money", better="lower",
+    kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe"), needs=("treatments.cost",),
+    source="Cost over incremental saves", formula="cost of the treated / incremental saves",
+    example=Example("10 treated at 4 each save 2: 20", _campaign(), 20.0),
+)  # fmt: skip
+def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
+    """What it costs to keep one customer who would have left."""
+    return {"treated": customer.is_treated, "churned": customer.is_churned, "cost": customer.cost}
+
+
+@items()
+def driven(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with reasons for their churn score in the published snapshot of the instant."""
+    found = contributions(moment.scores)
+    if not len(found.customers):
+        return _NO_MODEL
+    made = {name: found.of[:, place].tolist() for place, name in enumerate(found.families)}
+    spare = {name: [0.0] * len(found.customers) for name in family_names() if name not in made}
+    columns = {"customer_id": found.customers, **made, **spare}
+    kinds = {name: nw.String() if name == "customer_id" else nw.Float64() for name in columns}
+    return nw.from_dict(columns, schema=kinds, backend="polars").lazy().with_columns(unit=nw.col("customer_id"))
+
+
+def stability(parts: Parts) -> Estimate:
+    """How alike the order of the families stays when customers are drawn anew: mean of Kendall's tau."""
+    size = np.abs(np.column_stack([parts[name] for name in parts]))
+    taus = order_taus(size[:, size.any(axis=0)])
+    return Estimate(float(taus.mean()) if len(taus) else None, len(size))
+
+
+def stability_ends(parts: Parts) -> Interval:
+    """The middle 95 % of the draws."""
+    size = np.abs(np.column_stack([parts[name] for name in parts]))
+    taus = order_taus(size[:, size.any(axis=0)])
+    ends = np.quantile(taus, [TAIL, 1 - TAIL]) if len(taus) else np.array([np.nan, np.nan])
+    return Interval(np.asarray(ends[0]), np.asarray(ends[1]), "bootstrap")
+
+
+@metric(
+    "M26", "Churn drivers: stability", items=driven, unit="ratio", better="higher", published=False,
+    kind=Custom(family_names(), stability, stability_ends, "bootstrap"),
+    source="Our definition; order of families by their share in the scores, Kendall 1938, Biometrika 30:81-93",
+    formula="mean Kendall's tau between the order of the families by mean size of their contribution to the log-odds "
+    "and the same order in 200 draws of customers; the contributions themselves are per customer, and listed",
+    example=_NO_SCORES,
+)  # fmt: skip
+def churn_drivers(customer: Row) -> Mapping[str, nw.Expr]:
+    """Whether what drives customers away can be told in an order that holds."""
+    return {name: getattr(customer, name) for name in family_names()}

@@ -1,0 +1,354 @@
+"""What advocacy brings in money (M32 to M36, M43).
+
+The revenue of a referred customer is attributed to the first valid invitation that lies at most 30 days before the
+customer's first order: all that the customer pays and gets back in 365 days from the invitation, weight 1. A company
+may have it go to the last one, or in equal shares to all of them; the shares of one customer sum to 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.context import collected
+from vouch.features.metrics.definitions.value import valued
+from vouch.features.metrics.estimators import Figure, Floats, Mean, Proportion, Ratio, Total
+from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, valid_referrals
+from vouch.features.metrics.populations.customers import margins, prorated, purchases
+from vouch.features.statistics.quadrants import NAMES, quadrants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+FOLLOW_DAYS = 365
+PERIOD_DAYS = 90
+DISCOUNT = 0.1
+"""Per year, on margins of referred customers."""
+EARNED_SOURCES = ("referral", "word_of_mouth")
+"""Values of `acquisition_source` that count as earned, beside a known referrer."""
+
+
+def credits(moment: Moment) -> Frame:
+    """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order.
+
+    Of several invitations in time the first has it, or the last where the company has set that, with a `share` of 1; or
+    all have equal shares, a row each. `since_us` is when the 365 days of the customer begin: one moment for all rows.
+    """
+    firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
+    pairs = valid_referrals(moment).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
+    lag = nw.col("ordered_us") - nw.col("invited_us")
+    pairs = pairs.filter(lag >= 0, lag <= CONVERSION_DAYS * DAY_US).with_columns(one=nw.lit(1, nw.Int64))
+    if moment.settings.attribution != "linear":
+        is_last = moment.settings.attribution == "last"
+        place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
+        pairs = pairs.with_columns(place=place).filter(nw.col("place") == 1)
+    pairs = pairs.with_columns(
+        share=1.0 / nw.col("one").sum().over("customer_id").cast(nw.Float64),
+        since_us=nw.col("invited_us").min().over("customer_id"),
+    )
+    columns = ("customer_id", "sender", "advocate_id", "invited_us", "since_us", "share", "counterfactual_p")
+    return pairs.select(*columns, "reward_cost")
+
+
+def credited(rows: Frame, moment: Moment) -> Frame:
+    """Transactions, each once, with `is_credited`: in 365 days from the invitation that has the customer's first order.
+
+    Where several share it, the days run from the first of them, and `counterfactual_p` is the mean of theirs.
+    """
+    each = credits(moment).group_by("customer_id")
+    invited = each.agg(nw.col("since_us").min().alias("invited_us"), nw.col("counterfactual_p").mean())
+    rows = rows.join(invited, on="customer_id", how="left")
+    age = nw.col("own_us") - nw.col("invited_us")
+    return rows.with_columns(is_credited=((age >= 0) & (age < FOLLOW_DAYS * DAY_US)).fill_null(False))
+
+
+def periods(moment: Moment) -> Frame:
+    """Revenue of each customer in the last 90 days and in the 90 before, in all and attributed to referrals."""
+    now = nw.col("own_us") >= moment.before(PERIOD_DAYS)
+    before = (nw.col("own_us") >= moment.before(2 * PERIOD_DAYS)) & ~now
+    rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
+    is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
+    sums = {
+        "this_period": now,
+        "before": before,
+        "credited_now": now & is_credited,
+        "credited_before": before & is_credited,
+    }
+    found = rows.group_by("customer_id").agg(
+        *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
+        nw.col("own_us").min().alias("first_us"),
+        (nw.col("counterfactual_p").max() if moment.has("referrals") else nw.col("own_us").min()).alias("p"),
+    )
+    return found.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
+
+
+@items("referrals", "transactions")
+def payers(moment: Moment, days: int | None) -> Frame:
+    """External customers with a transaction, and what of it is attributed to referrals."""
+    return moment.keep(periods)
+
+
+def _referred() -> dict[str, list[dict[str, object]]]:
+    def sale(customer: str, at: float, amount: float) -> dict[str, object]:
+        kind = "purchase" if amount > 0 else "refund"
+        return {"customer_id": customer, "occurred_at": at, "amount": amount, "kind": kind, "gross_margin": amount / 2}
+
+    return {
+        "referrals": [
+            {"advocate_id": "a", "prospect_id": "p", "invited_at": -60, "counterfactual_p": 0.25},
+            {"advocate_id": "b", "prospect_id": "p", "invited_at": -50, "counterfactual_p": 0.25},
+            {"advocate_id": "q", "prospect_id": "q", "invited_at": -60, "counterfactual_p": 0.25},
+            {"advocate_id": "a", "prospect_id": "r", "invited_at": -60, "counterfactual_p": 0.25},
+        ],
+        "transactions": [
+            sale("p", -40, 100.0), sale("p", -20, 120.0), sale("p", -10, -20.0), sale("q", -40, 300.0),
+            sale("r", -20, 150.0), sale("a", -30, 50.0), sale("b", -30, 100.0), sale("c", -30, 100.0),
+            sale("d", -30, 100.0), sale("d", -120, 500.0), sale("d", -200, 1.0),
+        ],
+    }  # fmt: skip
+
+
+_REFERRED = "200 net by one referred customer in time (not to oneself, not after 40 days, not twice), of 1000"
+
+
+@metric(
+    "M32", "Advocacy revenue", items=payers, kind=Total(), days=PERIOD_DAYS, unit="money", better="higher",
+    source="Friendbuy: referral revenue; first invitation, 30 days to the first order, 365 days of the customer",
+    formula="revenue in the window, refunds too, of customers whose first order followed a valid invitation by at "
+    "most 30 days, in 365 days from it; one prospect of two advocates counts once",
+    example=Example(f"{_REFERRED}: 200", _referred(), 200.0),
+)  # fmt: skip
+def advocacy_revenue(customer: Row) -> Mapping[str, nw.Expr]:
+    """Revenue of customers who came by referral."""
+    return {"amount": customer.credited_now}
+
+
+@metric(
+    "M33", "Advocacy revenue share", items=payers, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
+    better="higher", when_zero="empty_denominator", source="Friendbuy: percent of total revenue",
+    formula="100 advocacy revenue / revenue, in the window", example=Example(f"{_REFERRED}: 20", _referred(), 20.0),
+)  # fmt: skip
+def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the revenue that comes from customers who came by referral."""
+    return {"top": customer.credited_now, "bottom": customer.this_period}
+
+
+@metric(
+    "M33", "Advocacy revenue share, incremental", items=payers, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
+    better="higher", when_zero="empty_denominator", needs=("referrals.counterfactual_p",), published=False,
+    source="Our definition: the share less what would have come without the referral",
+    formula="100 sum(advocacy revenue times (1 - counterfactual_p)) / revenue; without it, nothing",
+    example=Example(f"{_REFERRED}, a quarter of which would have come anyway: 15", _referred(), 15.0),
+)  # fmt: skip
+def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the revenue that would not be there without referrals."""
+    return {"top": customer.credited_now * (1 - customer.p.fill_null(1.0)), "bottom": customer.this_period}
+
+
+@items("referrals", "transactions")
+def payers_of_two_periods(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a transaction in the window or in the one of the same length before."""
+    return moment.keep(periods) if _reaches(moment) else _TOO_SHORT
+
+
+_TOO_SHORT = Absent("insufficient_history", "transactions begin within the two periods that are compared")
+
+
+def _reaches(moment: Moment) -> bool:
+    """Whether transactions go back to before the two periods; true where there are none at all."""
+    first = moment.first_us("transactions")
+    return first is None or first < moment.before(2 * PERIOD_DAYS)
+
+
+def growth_contribution(means: Floats) -> Floats:
+    """Points that the change of advocacy revenue adds to growth."""
+    result: Floats = 100 * (means[:, 0] - means[:, 1]) / means[:, 2]
+    return result
+
+
+@metric(
+    "M33", "Contribution of advocacy to growth", items=payers_of_two_periods, days=PERIOD_DAYS, unit="points",
+    kind=Figure(("credited_now", "credited_before", "before"), growth_contribution), better="higher",
+    when_zero="empty_denominator", source="Contribution to growth, textbook",
+    formula="100 (advocacy revenue - that of the window before) / revenue of the window before",
+    example=Example(f"{_REFERRED}; 500 in the window before, none of it referred: 40", _referred(), 40.0),
+)  # fmt: skip
+def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
+    """Percentage points of growth that come from advocacy."""
+    return {
+        "credited_now": customer.credited_now,
+        "credited_before": customer.credited_before,
+        "before": customer.before,
+        "n": ((customer.this_period != 0) | (customer.before != 0)).cast(nw.Int64),
+    }
+
+
+@items("transactions", "customers")
+def earners(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a transaction in the window or in the one of the same length before.
+
+    New: the first transaction lies in the window. Earned: new, and referred, by a known referrer, a valid invitation
+    or an acquisition source of `referral` or `word_of_mouth`.
+    """
+    if not _reaches(moment):
+        return _TOO_SHORT
+    found = moment.keep(periods).join(
+        moment.customers().select("customer_id", "referred_by", "acquisition_source"), on="customer_id", how="left"
+    )
+    source = nw.col("acquisition_source").str.to_lowercase().is_in(EARNED_SOURCES).fill_null(False)
+    if moment.has("referrals"):
+        invited = moment.keep(credits).select("customer_id").unique()
+        invited = invited.with_columns(is_invited=nw.lit(1, nw.Int64))
+        found = found.join(invited, on="customer_id", how="left")
+    else:
+        found = found.with_columns(is_invited=nw.lit(None, nw.Int64))
+    is_earned = source | ~nw.col("referred_by").is_null() | ~nw.col("is_invited").is_null()
+    is_new = nw.col("first_us") >= moment.before(PERIOD_DAYS)
+    earned = nw.when(is_new & is_earned).then(nw.col("this_period")).otherwise(0.0)
+    kept = nw.when(nw.col("before") != 0).then(nw.col("this_period")).otherwise(0.0)
+    return found.with_columns(earned=earned, kept=kept)
+
+
+def earned_growth(means: Floats) -> Floats:
+    """NRR + earned new customers - 100, all in percent of the revenue of the window before."""
+    result: Floats = 100 * (means[:, 1] + means[:, 2]) / means[:, 0] - 100
+    return result
+
+
+def earned_ratio(means: Floats) -> Floats:
+    """Earned growth in percent of all growth."""
+    result: Floats = earned_growth(means) / (means[:, 3] / means[:, 0] - 1)
+    return result
+
+
+def _growing() -> dict[str, list[dict[str, object]]]:
+    people = [
+        *({"customer_id": f"old{n}", "created_at": -400} for n in range(5)),
+        {"customer_id": "told", "created_at": -50, "acquisition_source": "referral"},
+        {"customer_id": "bought", "created_at": -50, "acquisition_source": "ads"},
+    ]
+    sales = [("old0", -200, 1.0), *((f"old{n}", -120, 20.0) for n in range(5)), *((f"old{n}", -30, 17.0)
+             for n in range(5)), ("told", -30, 25.0), ("bought", -30, 20.0)]  # fmt: skip
+    return {
+        "customers": people,
+        "transactions": [
+            {"customer_id": who, "occurred_at": at, "amount": amount, "kind": "purchase"} for who, at, amount in sales
+        ],
+    }
+
+
+_GROWTH = {"base": "before", "kept": "kept", "earned": "earned", "now": "this_period"}
+
+
+@metric(
+    "M34", "Earned growth rate", items=earners, kind=Figure(("base", "kept", "earned"), earned_growth),
+    days=PERIOD_DAYS, unit="percent", better="higher", when_zero="empty_denominator",
+    source="Reichheld 2021, Winning on Purpose, appendix B",
+    formula="net revenue retention + revenue of earned new customers - 100, in percent of the revenue of the window "
+    "before",
+    example=Example("Base 100, now 130, retention 85, earned 25: 10", _growing(), 10.0),
+)  # fmt: skip
+def earned_growth_rate(customer: Row) -> Mapping[str, nw.Expr]:
+    """Growth by customers who stay and by those they bring."""
+    return {name: getattr(customer, column) for name, column in _GROWTH.items() if name != "now"}
+
+
+@metric(
+    "M34", "Earned growth ratio", items=earners, kind=Figure(tuple(_GROWTH), earned_ratio), days=PERIOD_DAYS,
+    unit="percent", better="higher", when_zero="empty_denominator",
+    source="Reichheld 2021, Winning on Purpose, appendix B", formula="100 earned growth rate / growth of revenue",
+    example=Example("Earned growth of 10 in a growth of 30: 33.333", _growing(), 33.3333),
+)  # fmt: skip
+def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the growth that is earned."""
+    return {name: getattr(customer, column) for name, column in _GROWTH.items()}
+
+
+@items("referrals", "transactions", "transactions.gross_margin")
+def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a valid referral in the window, by what their referred customers brought since."""
+    assert days is not None
+    rows = margins(moment)
+    if isinstance(rows, Absent):
+        return rows
+    saved = _cost_of_a_customer(moment, days)
+    years = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
+    factor = (years * -float(np.log1p(DISCOUNT))).exp()
+    discounted = (nw.col("margin").cast(nw.Float64) * factor).round().cast(nw.Int64)
+    paid = credited(rows, moment).filter(nw.col("is_credited"))
+    brought = paid.group_by("customer_id").agg(discounted.sum().alias("margin")).collect("polars").lazy()
+    shares = moment.keep(credits).filter(nw.col("invited_us") >= moment.before(days))
+    won = shares.join(brought, on="customer_id", how="inner")
+    reward = nw.col("reward_cost").fill_null(0).cast(nw.Float64)
+    margin = nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share")
+    net = (1 - nw.col("counterfactual_p").fill_null(0.0)) * (margin - reward) + saved * nw.col("share")
+    whole = (net * 10_000).round().cast(nw.Int64)
+    value = won.with_columns(value=whole).group_by("sender").agg(nw.col("value").sum()).collect("polars").lazy()
+    made = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
+    found = made.group_by("sender").agg(nw.col("advocate_id").max().alias("customer_id"))
+    found = found.join(value, on="sender", how="left")
+    return found.with_columns(value=nw.col("value").fill_null(0).cast(nw.Float64) / 10_000, unit=nw.col("sender"))
+
+
+def _cost_of_a_customer(moment: Moment, days: int) -> float:
+    """Acquisition cost that a referral saves; 0 where costs are not known."""
+    if not moment.has("costs"):
+        return 0.0
+    new = moment.people["own_us"].to_numpy()
+    count = int((new >= moment.before(days)).sum())
+    return prorated(moment, "costs", days, "sales", "marketing") / count if count else 0.0
+
+
+@metric(
+    "M35", "Customer referral value", items=referrers_by_value, kind=Mean(bootstrap_always=True), days=FOLLOW_DAYS,
+    unit="money", better="higher",
+    source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
+    formula="mean over advocates of sum over referred customers of (1 - counterfactual_p) (margin in 365 days, "
+    "discounted at 10 % a year - reward) + saved acquisition cost",
+    example=Example(
+        "5 advocates, one brings a margin of 100 at once, half of which would have come: 10",
+        {"referrals": [{"advocate_id": c, "prospect_id": f"p{c}", "invited_at": -100, "counterfactual_p": 0.5}
+                       for c in "abcde"],
+         "transactions": [{"customer_id": "pa", "occurred_at": -100, "amount": 200, "gross_margin": 100,
+                           "kind": "purchase"}]}, 10.0),
+)  # fmt: skip
+def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
+    """What the referrals of an advocate have brought, on average."""
+    return {"value": advocate.value}
+
+
+@items("referrals", "transactions", "transactions.gross_margin")
+def placed(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""
+    found = valued.prepare(moment, None)
+    sent = referrers_by_value.prepare(moment, FOLLOW_DAYS)
+    for part in (found, sent):
+        if isinstance(part, Absent):
+            return part
+    assert not isinstance(found, Absent)
+    assert not isinstance(sent, Absent)
+    both = found.join(sent.select("customer_id", "value"), on="customer_id", how="left")
+    table = collected(both.select("customer_id", "clv_margin", nw.col("value").fill_null(0.0))).sort_by("customer_id")
+    value, brought = (table[name].to_numpy().astype(np.float64) for name in ("clv_margin", "value"))
+    columns = {"customer_id": table["customer_id"].to_pylist(), "code": quadrants(value, brought).tolist()}
+    made = nw.from_dict(columns, schema={"customer_id": nw.String(), "code": nw.Int64()}, backend="polars")
+    return made.lazy().with_columns(unit=nw.col("customer_id"))
+
+
+@metric(
+    "M36", "Champions among customers", items=placed, kind=Proportion(), days=FOLLOW_DAYS, unit="percent",
+    better="higher", source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
+    formula="100 customers above the median in lifetime value and above it in referral value / customers with a "
+    "lifetime value; affluents, advocates and misers are listed",
+    example=Example("No value until a model of future purchases is there", {}, None, "not_applicable"),
+)  # fmt: skip
+def value_quadrants(customer: Row) -> Mapping[str, nw.Expr]:
+    """Share of the customers who are worth much and bring others: the champions of four quadrants."""
+    return {"hit": (customer.code == NAMES.index("champions")).cast(nw.Int64)}

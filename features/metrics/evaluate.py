@@ -1,0 +1,271 @@
+"""Metrics of a company at an instant: counts in the engine, one row per unit; values and intervals here.
+
+Every metric comes in the same envelope: a value, or null with a reason, and what it rests on. A count over a table that
+is there but holds no rows is 0; a mean or a share of nothing is null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
+from vouch.features.metrics.context import NO_SETTINGS, Moment, can_split, check_split
+from vouch.features.metrics.estimators import FEW, Estimate
+from vouch.features.metrics.units import Splitter, counted_together
+from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.statistics.shrinkage import shrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vouch.features.asof import Frame, Tables
+    from vouch.features.metrics.catalogue import Metric
+    from vouch.features.metrics.context import Settings
+    from vouch.features.metrics.units import Counted, Segment
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One row of `metrics.parquet`: a metric for the company, or for one segment of it."""
+
+    metric_id: str
+    code: str
+    by: str | None
+    segment: str | None
+    value: float | None
+    unit: str
+    n: int
+    n_missing: int
+    coverage: float | None
+    ci_low: float | None
+    ci_high: float | None
+    ci_method: str | None
+    bound_low: float | None
+    bound_high: float | None
+    value_shrunk: float | None
+    window_days: int | None
+    as_of: str
+    population: str
+    definition_version: str
+    definition_source: str
+    higher_is_better: bool | None
+    status: str
+    reason: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The columns by name, numbers to ten significant digits."""
+        return plain(asdict(self))
+
+
+def measure(
+    tables: Tables,
+    as_of_us: int,
+    ids: Iterable[str] | None = None,
+    by: str | None = None,
+    scores: Frame | None = None,
+    *,
+    bootstraps: bool = True,
+    settings: Settings = NO_SETTINGS,
+) -> list[Envelope]:
+    """Measure the company at an instant, as known just before it.
+
+    Args:
+        tables: the company's tables.
+        as_of_us: the instant, microseconds since 1970 UTC.
+        ids: metrics to compute; all where None.
+        by: what to split by, one of `vouch.features.metrics.context.SEGMENTS`; the company as a whole where None.
+        scores: a published snapshot's scores of that instant, for the metrics that rest on a model.
+        bootstraps: whether to compute the intervals that are bootstraps; they take most of the time.
+        settings: what the company has set for its metrics.
+
+    Returns:
+        One envelope per metric, or per metric and segment, in the order of the catalogue. Split, and without ids,
+        what cannot be had or split is left out.
+
+    Raises:
+        UsageError: for an unknown id, or something that customers cannot be split by.
+    """
+    if by is not None:
+        check_split(tables, by)
+    return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps, settings=settings)
+
+
+def measure_by(
+    tables: Tables,
+    as_of_us: int,
+    bys: Sequence[str | None],
+    ids: Iterable[str] | None = None,
+    scores: Frame | None = None,
+    *,
+    bootstraps: bool = True,
+    settings: Settings = NO_SETTINGS,
+) -> list[Envelope]:
+    """Measure as `measure` does, for several splits at the cost of one pass over the tables.
+
+    A split by a column that the company did not hand over is left out.
+    """
+    metrics = chosen_metrics(ids)
+    moment = Moment(tables, as_of_us, scores, settings)
+    return envelopes_of(moment, metrics, bys, everything=ids is None, bootstraps=bootstraps)
+
+
+def envelopes_of(
+    moment: Moment, metrics: Sequence[Metric], bys: Sequence[str | None], *, everything: bool, bootstraps: bool
+) -> list[Envelope]:
+    """Envelopes of metrics at a moment; with `everything`, what cannot be had or split is left out of a split."""
+    bys = [by for by in bys if by is None or can_split(moment.tables, by)]
+    runs = [Measurer(moment, by, None if by is None else moment.labels(by), bootstraps) for by in bys]
+    found: dict[tuple[str | None, str], list[Envelope]] = {}
+    for members, counted in counted_together(moment, metrics):
+        for run in runs:
+            found |= {(run.by, metric.id): run.envelopes(metric, counted) for metric in members}
+            run.splitter.forget()
+        del counted  # units of one pass at a time: a large company has millions
+    ordered = ((by, found[by, metric.id]) for by in bys for metric in metrics)
+    return [
+        envelope
+        for by, envelopes in ordered
+        if by is None or not everything or envelopes[0].segment is not None
+        for envelope in envelopes
+    ]
+
+
+def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
+    """SHA-256 of all definitions and of what a company sets; moves with a window or a formula, not with wording."""
+    lines = [f"lexicon {LEXICON_VERSION}", f"{settings}", *definition_lines()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class Measurer:
+    """One split of one moment."""
+
+    def __init__(self, moment: Moment, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
+        self.moment, self.by, self.bootstraps = moment, by, bootstraps
+        self.splitter = Splitter(labels)
+
+    def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
+        """One envelope per segment; one without a segment where there is nothing to split."""
+        if isinstance(counted, Absent):
+            return [self._enveloped(metric, None, Estimate(None, 0, status=counted.status, reason=counted.reason))]
+        if self.by is not None and counted.customers is None:
+            company = Estimate(None, 0, status="not_applicable", reason="company_level: cannot be split by customers")
+            return [self._enveloped(metric, None, company)]
+        found = [self.measured(metric, segment, counted) for segment in self.splitter.segments(counted)]
+        return [envelope for envelope, _ in found] if self.by is None else _with_shrunk(found)
+
+    def measured(self, metric: Metric, segment: Segment, counted: Counted) -> tuple[Envelope, Estimate]:
+        """The envelope of one segment, and the estimate behind it."""
+        assert metric.kind is not None
+        chosen = counted.of(metric, segment)
+        estimate = self._with_status(metric, metric.kind.estimate(chosen))
+        envelope = self._enveloped(metric, segment.name, estimate)
+        if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
+            return envelope, estimate
+        is_finite = segment.name is None and metric.items is not None and metric.items.is_sample
+        interval = metric.kind.ends(chosen, self.moment.settings.population if is_finite else None)
+        if interval is None:
+            return envelope, estimate
+        low, high = _number(float(interval.low)), _number(float(interval.high))
+        method = None if low is None and high is None else interval.method
+        return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
+
+    def _with_status(self, metric: Metric, estimate: Estimate) -> Estimate:
+        """Say whether the value stands, is weak, or cannot be shown."""
+        assert metric.kind is not None
+        if estimate.value is None or not math.isfinite(estimate.value):
+            status = estimate.status or metric.when_zero
+            reason = estimate.reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
+            return replace(estimate, value=None, status=status, reason=reason)
+        if metric.kind.is_amount or estimate.status:
+            return estimate
+        hidden_below = least_shown(metric, self.moment.settings)
+        if estimate.n < hidden_below:
+            return replace(estimate, status="suppressed", reason=f"n is below {hidden_below}")
+        if estimate.n < FEW:
+            known = f"; {estimate.reason}" if estimate.reason else ""
+            return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
+        return estimate
+
+    def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
+        status = estimate.status or "ok"
+        shows = status in {"ok", "low_n"}
+        low, high = estimate.bounds if estimate.bounds and status != "suppressed" else (None, None)
+        return Envelope(
+            metric_id=metric.id,
+            code=metric.code,
+            by=self.by,
+            segment=segment,
+            value=estimate.value if shows else None,
+            unit=metric.unit,
+            n=estimate.n,
+            n_missing=estimate.n_missing,
+            coverage=_coverage(estimate),
+            ci_low=None,
+            ci_high=None,
+            ci_method=None,
+            bound_low=low,
+            bound_high=high,
+            value_shrunk=None,
+            window_days=metric.window_days,
+            as_of=spoken(self.moment.as_of_us),
+            population=metric.population,
+            definition_version=metric.version,
+            definition_source=metric.definition_source,
+            higher_is_better=metric.higher_is_better,
+            status=status,
+            reason=estimate.reason,
+        )
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its numbers to ten significant digits.
+
+    The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
+    what is published must be the same bytes for the same inputs.
+    """
+    return {name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _coverage(estimate: Estimate) -> float | None:
+    if estimate.coverage is not None:
+        return estimate.coverage
+    seen = estimate.n + estimate.n_missing
+    return estimate.n / seen if seen else None
+
+
+def least_shown(metric: Metric, settings: Settings) -> int:
+    """Least observations that are shown: what the company has set, unless the metric asks for more than is usual."""
+    if settings.hidden_below is None or metric.hidden_below > HIDDEN_BELOW:
+        return metric.hidden_below
+    return settings.hidden_below
+
+
+def _with_shrunk(found: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
+    """Add the shrunk values of a split; a suppressed segment helps to find the centre, and stays suppressed."""
+    estimates = [estimate for _, estimate in found]
+    if all(estimate.variance is None for estimate in estimates):
+        return [envelope for envelope, _ in found]
+    values = [math.nan if e.value is None or e.variance is None else e.value for e in estimates]
+    variances = [math.nan if e.variance is None else e.variance for e in estimates]
+    results = shrunk(values, [e.n for e in estimates], variances)
+    return [
+        envelope if envelope.value is None else replace(envelope, value_shrunk=_number(float(result)))
+        for (envelope, _), result in zip(found, results, strict=True)
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def spoken(instant_us: int) -> str:
+    """Say an instant: a date where the instant is midnight UTC, else an ISO instant that ends in Z."""
+    moment = _EPOCH + timedelta(microseconds=instant_us)
+    return str(moment.date()) if instant_us % DAY_US == 0 else moment.isoformat().replace("+00:00", "Z")

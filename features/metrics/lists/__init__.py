@@ -1,0 +1,1 @@
+"""Lists behind the figures: which customers, which topics, which reasons."""

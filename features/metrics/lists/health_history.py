@@ -1,0 +1,63 @@
+"""The health score over time: scores set by hand that expire, and the last score of who has left.
+
+An override never changes the score: it stands beside it, with who set it and until when. Who has left keeps the score
+of the Monday before; a score over what is left of a customer would turn green.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from vouch.features.asof import view
+from vouch.features.contract.tables import DAY_US
+from vouch.features.health import health_at, rules
+from vouch.features.metrics.comparisons.history import mondays
+from vouch.features.metrics.context import collected
+from vouch.features.metrics.populations.customers import NEVER_US, stays
+
+if TYPE_CHECKING:
+    from vouch.features.asof import Frame, Tables
+    from vouch.features.metrics.context import Moment
+
+FROZEN_DAYS = 28
+"""How far back the last scores of those who left are told."""
+
+
+def overrides(tables: Tables, as_of_us: int) -> Frame:
+    """Overrides that stand at an instant, the latest per customer: `score`, `band`, `reason`, `set_by`, `set_us`.
+
+    An override runs from `set_at` up to `expires_at` (`expires_us`), exclusive.
+    """
+    rows = view(tables, "health_overrides", as_of_us).filter(nw.col("expires_us") > as_of_us)
+    rows = rows.select(
+        "customer_id", "reason", "set_by", "expires_us",
+        set_us=nw.col("own_us"), score=nw.col("score").cast(nw.Float64),
+    ).collect("polars").lazy()  # fmt: skip
+    order = ["set_us", "score", "expires_us", "set_by"]
+    number = nw.lit(1, nw.Int64).alias("one")
+    rows = rows.with_columns(number).with_columns(
+        place=nw.col("one").cum_sum(reverse=True).over("customer_id", order_by=order)
+    )
+    band: nw.Expr = nw.lit(rules().bands[0][0])
+    for name, start in rules().bands[1:]:
+        band = nw.when(nw.col("score") >= start).then(nw.lit(name)).otherwise(band)
+    newest = rows.filter(nw.col("place") == 1).with_columns(band=band)
+    return newest.select("customer_id", "score", "band", "reason", "set_by", "set_us", "expires_us")
+
+
+def frozen(moment: Moment, days: int = FROZEN_DAYS) -> list[dict[str, Any]]:
+    """Who left in so many days, with the health of the last Monday before: as it was known then."""
+    ends = moment.keep(stays).group_by("customer_id").agg(left_us=nw.col("end_us").max())
+    gone = ends.filter(nw.col("left_us") < min(moment.as_of_us, NEVER_US), nw.col("left_us") >= moment.before(days))
+    left = {row["customer_id"]: row["left_us"] for row in collected(gone).to_pylist()}
+    found: list[dict[str, Any]] = []
+    for scored_us in mondays(moment.before(days + 8), moment.as_of_us):
+        until_us = scored_us + 7 * DAY_US
+        names = [customer for customer, left_us in left.items() if scored_us <= left_us < until_us]
+        if names:
+            scores = health_at(moment.tables, scored_us).select("customer_id", "health_score", "health_band")
+            rows = collected(scores.filter(nw.col("customer_id").is_in(names))).to_pylist()
+            found += [{**row, "left_us": left[row["customer_id"]], "scored_us": scored_us} for row in rows]
+    return sorted(found, key=lambda row: (row["left_us"], row["customer_id"]))

@@ -1,0 +1,276 @@
+"""Lists behind the figures: which customers, which topics, which reasons. Each is read at one moment, like a metric.
+
+A list is a function of a moment that gives plain rows in a fixed order; `LISTS` names them. Where the tables are not
+there, `UsageError` says which are missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import UsageError, did_you_mean
+from vouch.features.metrics.catalogue import Absent
+from vouch.features.metrics.context import collected
+from vouch.features.metrics.definitions.advocacy import promises
+from vouch.features.metrics.definitions.care import NEEDS, cared_for
+from vouch.features.metrics.definitions.feedback import PROMISED_DAYS, topic_changes, topics
+from vouch.features.metrics.definitions.health import health
+from vouch.features.metrics.definitions.lifetime import leavers
+from vouch.features.metrics.evaluate import plain, spoken
+from vouch.features.metrics.lists.cultural_relevance import by_culture
+from vouch.features.metrics.lists.health_history import frozen, overrides
+from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
+from vouch.features.metrics.lists.trading_down import trading_states
+from vouch.features.metrics.populations.advocacy import TIER_DAYS, acts, tiers
+from vouch.features.metrics.populations.customers import covers, subscriptions
+from vouch.features.metrics.populations.published_reasons import drivers
+from vouch.features.statistics.false_discovery import adjusted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+Rows = list[dict[str, Any]]
+ADVOCATES = ("influential", "active", "potential")
+"""Tiers by rank."""
+DANGER = ("high", "watch")
+MOST_LIKELY = 10
+"""One in so many of those scored is among the likeliest to speak up."""
+
+
+@dataclass(frozen=True)
+class List:
+    """What a list holds, the tables it needs (alternatives parted by `|`), and how it is made."""
+
+    meaning: str
+    needs: tuple[str, ...]
+    rows: Callable[[Moment], Rows]
+
+
+def listed(moment: Moment, name: str) -> Rows:
+    """The rows of one list. Raises UsageError where there is no such list, or its tables are not there."""
+    if name not in LISTS:
+        raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
+    found = LISTS[name]
+    missing = [need for need in found.needs if not any(moment.has(table) for table in need.split("|"))]
+    if missing:
+        raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
+    return [plain(row) for row in found.rows(moment)]
+
+
+def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
+    rows: Rows = collected(frame).sort_by(list(order)).to_pylist()
+    return rows
+
+
+def say_do_gap(moment: Moment) -> Rows:
+    """Promoters whose 90 days are over, those who have not spoken up first."""
+    frame = promises.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    found = frame.select("customer_id", has_acted=nw.col("in_time") == 1)
+    return _plain(found, ("has_acted", "ascending"), ("customer_id", "ascending"))
+
+
+def hidden_advocates(moment: Moment) -> Rows:
+    """Customers who speak up unasked, or are among the tenth most likely to, and whom nobody asked or thanked."""
+    since = moment.before(TIER_DAYS)
+    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since)
+    counted = organic.group_by("customer_id").agg(nw.len().alias("acts"))
+    found = moment.customers().select("customer_id").join(counted, on="customer_id", how="left")
+    found = found.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
+    if moment.scores is not None:
+        scored = moment.scores.select("customer_id", "advocacy_score").collect("polars").lazy()
+        place = nw.col("advocacy_score").rank("average", descending=True)
+        is_high = place <= nw.col("advocacy_score").count().cast(nw.Float64) / MOST_LIKELY
+        scored = scored.with_columns(likely=nw.when(is_high).then(nw.col("advocacy_score")))
+        found = found.drop("likely").join(scored.select("customer_id", "likely"), on="customer_id", how="left")
+    found = found.filter((nw.col("acts") > 0) | ~nw.col("likely").is_null())
+    for table in ("asks", "recognitions"):
+        if moment.has(table):
+            known = moment.rows(table).select("customer_id").unique().collect("polars").lazy()
+            found = found.join(known, on="customer_id", how="anti")
+    found = found.select("customer_id", organic_acts=nw.col("acts"), advocacy_score=nw.col("likely"))
+    return _plain(found, ("organic_acts", "descending"), ("advocacy_score", "descending"), ("customer_id", "ascending"))
+
+
+def advocates_at_risk(moment: Moment) -> Rows:
+    """Advocates who may leave: by the churn score of a published snapshot, without one by the health rules."""
+    if moment.scores is not None:
+        told = moment.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
+        told = told.filter(nw.col("churn_band").is_in(DANGER))
+    else:
+        told = moment.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
+        nothing = {"churn_band": nw.lit(None, nw.String), "churn_probability": nw.lit(None, nw.Float64)}
+        told = told.with_columns(**nothing)
+    ranked = moment.keep(tiers).filter(nw.col("rank") < ADVOCATES.index("potential"))
+    found = ranked.join(told, on="customer_id", how="inner")
+    if moment.has("subscriptions"):
+        running = moment.keep(subscriptions).filter(covers("own_us", "end_us", moment.as_of_us))
+        revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64))
+        found = found.join(revenue, on="customer_id", how="left")
+    else:
+        found = found.with_columns(mrr=nw.lit(None, nw.Float64))
+    order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
+    rows = _plain(found.select("customer_id", "rank", "churn_band", "churn_probability", "mrr"), *order)
+    return [{"customer_id": row["customer_id"], "tier": ADVOCATES[row.pop("rank")], **row} for row in rows]
+
+
+def care_needs(moment: Moment) -> Rows:
+    """What each advocate needs, 0 to 1, null where nothing is known of it, and the first need that is not met."""
+    frame = cared_for.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    found = frame.select("customer_id", *NEEDS, care=nw.col("index") * 100, first_unmet_need=nw.col("first_unmet"))
+    return _plain(found, ("care", "ascending"), ("customer_id", "ascending"))
+
+
+def topics_on_the_move(moment: Moment) -> Rows:
+    """Topics of feedback this week against the week before, the surest changes first."""
+    frame = topics.prepare(moment, 14)
+    assert not isinstance(frame, Absent)
+    table = collected(frame.select("topic", "code", "is_new"))
+    codes, is_new = (table[name].to_numpy().astype(np.float64) for name in ("code", "is_new"))
+    if not len(codes):
+        return []
+    names = dict(zip(codes.astype(int).tolist(), table["topic"].to_pylist(), strict=True))
+    change, p = topic_changes(codes, is_new)
+    q = adjusted(p)
+    rows = [
+        {
+            "topic": name, "this_week": int(((codes == code) & (is_new == 1)).sum()),
+            "week_before": int(((codes == code) & (is_new == 0)).sum()), "log_odds": float(change[code - 1]),
+            "p": float(p[code - 1]), "q": float(q[code - 1]),
+        }
+        for code, name in names.items()
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row["p"], row["topic"]))
+
+
+def churn_reasons(moment: Moment) -> Rows:
+    """Why customers left in 90 days, as recorded: reasons by number, with how many of them did not leave by choice."""
+    frame = leavers.prepare(moment, 90)
+    assert not isinstance(frame, Absent)
+    ended = frame.select("customer_id", "end_us")
+    rows = moment.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
+    involuntary = (~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64)
+    found = rows.with_columns(reason=nw.col("cancel_reason").fill_null("not recorded"), involuntary=involuntary)
+    counted = found.group_by("reason").agg(nw.len().alias("customers"), nw.col("involuntary").sum())
+    return _plain(counted, ("customers", "descending"), ("reason", "ascending"))
+
+
+def maturity_answers(moment: Moment) -> Rows:
+    """The latest answer to each criterion of advocacy maturity, level by level, with its evidence."""
+    rows = moment.rows("maturity_answers")
+    newest = rows.filter(nw.col("own_us") == nw.col("own_us").max().over("criterion"))
+    found = newest.select("level", "criterion", "is_met", "evidence", "own_us").unique()
+    order = [(name, "ascending") for name in ("level", "criterion", "is_met", "evidence")]
+    return [{"answered_at": spoken(row.pop("own_us")), **row} for row in _plain(found, *order)]
+
+
+def feedback_sources(moment: Moment) -> Rows:
+    """Sources of feedback, registered or seen in 30 days: how much, how fresh, in time or not, with a topic."""
+    in_time = (nw.col("ingested_us") - nw.col("own_us") <= PROMISED_DAYS * DAY_US).cast(nw.Int64)
+    rows = moment.rows("feedback", 30).with_columns(in_time=in_time, newest_us=nw.col("own_us"))
+    counted = rows.group_by("source").agg(
+        nw.len().alias("texts"), nw.col("in_time").sum(), nw.col("topic").count().alias("topics"),
+        nw.col("newest_us").max(),
+    )  # fmt: skip
+    seen = {row["source"]: row for row in collected(counted).to_pylist()}
+    found = []
+    for source in sorted({*seen, *moment.settings.feedback_sources}):
+        row = seen.get(source)
+        found.append(
+            {
+                "source": source,
+                "is_registered": source in moment.settings.feedback_sources,
+                "texts": row["texts"] if row else 0,
+                "newest_at": spoken(row["newest_us"]) if row else None,
+                "in_time": row["in_time"] / row["texts"] if row else None,
+                "with_topic": row["topics"] / row["texts"] if row else None,
+            }
+        )
+    return found
+
+
+def loyalty_tiers(moment: Moment) -> Rows:
+    """Members by tier: how many, how many took part in 90 days, and how many earned once and never again."""
+    stay = nw.col("left_us").is_null() | (nw.col("left_us") >= moment.as_of_us)
+    people = moment.rows("loyalty_members").filter(stay).with_columns(tier=nw.col("tier").fill_null("none"))
+    rows = moment.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
+    recent = (nw.col("own_us") >= moment.before(90)).cast(nw.Int64)
+    each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))
+    both = people.select("customer_id", "tier").join(each, on="customer_id", how="left")
+    both = both.with_columns(nw.col("is_active").fill_null(0), once=(nw.col("entries") == 1).fill_null(False))
+    sums = nw.len().alias("members"), nw.col("is_active").sum().alias("active")
+    counted = both.group_by("tier").agg(*sums, nw.col("once").cast(nw.Int64).sum().alias("one_and_done"))
+    return _plain(counted, ("members", "descending"), ("tier", "ascending"))
+
+
+def channel_shares(moment: Moment) -> Rows:
+    """Usage events of 90 days by channel, and the share of each among those whose channel is known."""
+    rows = moment.rows("usage_events", 90).filter(~nw.col("channel").is_null())
+    counted = rows.group_by("channel").agg(
+        nw.len().alias("events"), nw.col("customer_id").n_unique().alias("customers")
+    )
+    found = _plain(counted, ("events", "descending"), ("channel", "ascending"))
+    whole = sum(row["events"] for row in found)
+    return [{**row, "share": row["events"] / whole} for row in found]
+
+
+def _curve(moment: Moment) -> Rows:
+    return [point.as_dict() for point in retention_curve(moment)]
+
+
+def _survival(moment: Moment) -> Rows:
+    return list(survival_curve(moment))
+
+
+def _overrides(moment: Moment) -> Rows:
+    rows = _plain(overrides(moment.tables, moment.as_of_us), ("customer_id", "ascending"))
+    return [{"set_at": spoken(row.pop("set_us")), "expires_at": spoken(row.pop("expires_us")), **row} for row in rows]
+
+
+def _frozen(moment: Moment) -> Rows:
+    rows = frozen(moment)
+    return [{"left_at": spoken(row.pop("left_us")), "scored_at": spoken(row.pop("scored_us")), **row} for row in rows]
+
+
+LISTS: dict[str, List] = {
+    "say_do_gap": List("promoters, and whether they spoke up within 90 days",
+                       ("surveys", "advocacy_acts|referrals"), say_do_gap),
+    "hidden_advocates": List("who speaks up, or is likely to, and was never asked or thanked",
+                             ("advocacy_acts|referrals",), hidden_advocates),
+    "advocates_at_risk": List("advocates who may leave", ("advocacy_acts|referrals",), advocates_at_risk),
+    "care_needs": List("needs of advocates, and the first that is not met",
+                       ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
+    "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
+    "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
+    "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares),
+    "feedback_sources": List("sources of feedback: registered, fresh, in time, with a topic", ("feedback",),
+                             feedback_sources),
+    "loyalty_tiers": List("members of the loyalty programme by tier", ("loyalty_members", "loyalty_ledger"),
+                          loyalty_tiers),
+    "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture),
+    "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
+    "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
+                          lambda moment: drivers(moment.scores)),
+    "trading": List("how orders and spend per order of regular customers changed, and why",
+                    ("transactions",), trading_states),
+    "retention_curve": List("share of new customers who come back on day k, and from it on",
+                            ("usage_events|transactions",), _curve),
+    "survival": List("share of stays that last longer than k days",
+                     ("subscriptions|usage_events|transactions",), _survival),
+    "health_overrides": List("health scores set by hand that have not expired", ("health_overrides",), _overrides),
+    "health_frozen": List("the last health score of who left in 28 days", ("subscriptions",), _frozen),
+}  # fmt: skip
+
+
+def list_meanings() -> Sequence[dict[str, str]]:
+    """Names and meanings of all lists."""
+    return [{"list": name, "holds": found.meaning, "needs": ", ".join(found.needs)} for name, found in LISTS.items()]

@@ -1,0 +1,191 @@
+"""Frames that metrics of advocacy count over: valid referrals, acts of speaking up, and public complaints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.act_weights import weight_of_kind
+from vouch.features.metrics.context import collected
+from vouch.features.metrics.populations.surveys import asked, latest
+from vouch.features.sentiment.polarity import NEGATIVE_FROM, POSITIVE_FROM
+
+if TYPE_CHECKING:
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+CONVERSION_DAYS = 30
+"""A referral has converted if the prospect became a customer within so many days of the invitation."""
+RECENT_DAYS = 90
+"""The usual window of a metric."""
+TIER_DAYS = 180
+"""Acts and answers of so many days decide the tier of an advocate."""
+HALF_LIFE_DAYS = 90
+"""Influence of an act halves in so many days."""
+TOP_SHARE = 10
+"""One in so many of those with influence, rounded up, is influential."""
+PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
+"""Sources of feedback that everybody reads."""
+
+
+def valid_referrals(moment: Moment) -> Frame:
+    """Valid referrals: not to oneself, not known as fraud, one row per advocate and prospect, the first.
+
+    `invited_us`, `clicked_us`, `signed_up_us` are the earliest of the pair. `converted_us` is set on the invitation
+    that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
+    `ever_converted_us` is the conversion on any row of the pair, whenever it was.
+    """
+    rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
+        (nw.col("advocate_id") != nw.col("prospect_id")).fill_null(True), ~nw.col("is_fraud").fill_null(False)
+    )
+    sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
+    pairs = (
+        rows.with_columns(sender=sender)
+        .group_by("sender", "prospect_id")
+        .agg(
+            nw.col("own_us").min().alias("invited_us"),
+            nw.col("own_us").max().alias("newest_us"),
+            (nw.col("own_us") >= moment.before(RECENT_DAYS)).cast(nw.Int64).sum().alias("recent_rows"),
+            nw.col("advocate_id").max(),
+            nw.col("referral_id").min(),
+            *(nw.col(name).min() for name in ("clicked_us", "signed_up_us", "converted_us")),
+            nw.col("reward_cost").sum(),
+            nw.col("counterfactual_p").max(),
+            nw.col("is_incentivised").fill_null(False).cast(nw.Int64).max(),
+        )
+    )
+    pairs = pairs.with_columns(ever_converted_us=nw.col("converted_us"))
+    pairs = pairs.with_columns(prospect_converted_us=nw.col("converted_us").min().over("prospect_id"))
+    lag = nw.col("prospect_converted_us") - nw.col("invited_us")
+    in_time = (lag >= 0) & (lag <= CONVERSION_DAYS * DAY_US)
+    pairs = pairs.with_columns(in_time=in_time.fill_null(False).cast(nw.Int64))
+    turn = nw.col("in_time").cum_sum().over("prospect_id", order_by=["invited_us", "referral_id"])
+    pairs = pairs.with_columns(turn=turn)
+    has_it = (nw.col("in_time") == 1) & (nw.col("turn") == 1)
+    return pairs.with_columns(converted_us=nw.when(has_it).then(nw.col("prospect_converted_us")))
+
+
+def acts(moment: Moment) -> Frame:
+    """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
+
+    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`. Praise in
+    public counts too where the company has set that.
+    """
+    columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
+    parts = []
+    if moment.has("advocacy_acts"):
+        rows = moment.rows("advocacy_acts").select(
+            "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
+            unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
+        )  # fmt: skip
+        asked_for = nw.when(nw.col("ask_id").is_null()).then(nw.lit("organic")).otherwise(nw.lit("prompted"))
+        rewarded = nw.col("is_incentivised").fill_null(False)
+        sort = nw.when(rewarded).then(nw.lit("incentivised")).otherwise(asked_for)
+        parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
+    if moment.has("referrals"):
+        parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
+    if moment.settings.counts_voices:
+        parts += [part.select(*columns) for part in _voices_as_acts(moment, nw.concat(parts))]
+    return nw.concat(parts)
+
+
+def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
+    """Positive public reviews and posts about the brand by known customers, but for acts of the same kind and day."""
+    praised = (nw.col("polarity") >= POSITIVE_FROM) & ~nw.col("customer_id").is_null()
+    found = []
+    for table, key, kind in (("feedback", "feedback_id", "review"), ("social_posts", "post_id", "social_share")):
+        if not moment.has(table):
+            continue
+        rows = moment.rows(table).filter(praised)
+        if table == "feedback":
+            rows = rows.filter(nw.col("source").is_in(PUBLIC_SOURCES)).with_columns(reach=nw.lit(None, nw.Int64))
+        else:
+            rows = rows.filter(nw.col("is_brand_mention").fill_null(False))
+        made = rows.select(
+            "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit("organic"),
+            unit=nw.concat_str(nw.lit(f"{table} "), nw.col(key)),
+        ).collect("polars").lazy()  # fmt: skip
+        same = listed.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
+        found.append(made.join(same, on=["customer_id", "day"], how="anti"))
+    return found
+
+
+def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
+    rewarded = nw.col("is_incentivised") == 1
+    rows = (
+        moment.keep(valid_referrals)
+        .filter(~nw.col("advocate_id").is_null())
+        .select(
+            customer_id=nw.col("advocate_id"),
+            own_us=nw.col("invited_us"),
+            day=nw.col("invited_us") // DAY_US,
+            kind=nw.lit("referral"),
+            sort=nw.when(rewarded).then(nw.lit("incentivised")).otherwise(nw.lit("organic")),
+            reach=nw.lit(None, nw.Int64),
+            unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
+        )
+    )
+    if listed is None:
+        return rows
+    same = listed.filter(nw.col("kind") == "referral").select("customer_id", "day").unique()
+    return rows.join(same, on=["customer_id", "day"], how="anti")
+
+
+def negative_voices(moment: Moment) -> Frame:
+    """Negative public reviews and posts about the brand by known customers: `customer_id`, `own_us`."""
+    bad = nw.col("polarity") <= NEGATIVE_FROM
+    parts = []
+    if moment.has("feedback"):
+        parts.append(moment.rows("feedback").filter(bad, nw.col("source").is_in(PUBLIC_SOURCES)))
+    if moment.has("social_posts"):
+        parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
+    rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
+    return rows.filter(~nw.col("customer_id").is_null())
+
+
+def promoters(moment: Moment, days: float) -> Frame:
+    """Customers whose latest relational answer to the NPS question in so many days is 9 or 10."""
+    rows = asked(moment, days, "nps").filter(nw.col("is_relational"), nw.col("low") == 0, nw.col("high") == 10)
+    answered = nw.when(~nw.col("answered_us").is_null()).then(nw.col("score"))
+    return latest(rows.with_columns(score=answered)).filter(nw.col("score") >= 9).select("customer_id")
+
+
+def influence(moment: Moment) -> Frame:
+    """What each customer's acts and converted referrals weigh: `customer_id`, `influence` in whole billionths.
+
+    Sum over acts of the weight of the kind times ln(1 + reach), halved every 90 days, rewarded acts too, plus 1 for
+    each converted valid referral. Whole numbers, so that the order of the acts does not matter.
+    """
+    age_days = (moment.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
+    reach = (nw.col("reach").fill_null(0).cast(nw.Float64) + 1.0).log() * weight_of_kind(moment.settings.act_weights)
+    weight = (reach * (age_days * (-0.6931471805599453 / HALF_LIFE_DAYS)).exp() * 1e9).round().cast(nw.Int64)
+    parts = [moment.keep(acts).select("customer_id", influence=weight)]
+    if moment.has("referrals"):
+        won = moment.keep(valid_referrals).filter(
+            ~nw.col("ever_converted_us").is_null(), ~nw.col("advocate_id").is_null()
+        )
+        one = nw.lit(1_000_000_000, nw.Int64)
+        parts.append(won.select(customer_id=nw.col("advocate_id"), influence=one))
+    return nw.concat(parts).group_by("customer_id").agg(nw.col("influence").sum())
+
+
+def tiers(moment: Moment) -> Frame:
+    """Customers with the tier that they have as advocates: `influential`, `active` or `potential`, in this order.
+
+    Influential: the top tenth, rounded up, of those with influence; ties by customer. Active: an organic act in 180
+    days. Potential: a promoter of the last 180 days.
+    """
+    known = moment.customers().select("customer_id")
+    weighed = influence(moment).filter(nw.col("influence") > 0).join(known, on="customer_id", how="semi")
+    ordered = collected(weighed).sort_by([("influence", "descending"), ("customer_id", "ascending")])
+    top = ordered["customer_id"].to_pylist()[: -(-len(ordered) // TOP_SHARE)]
+    since = moment.before(TIER_DAYS)
+    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since).select("customer_id")
+    marks = [known.filter(nw.col("customer_id").is_in(top)), organic.unique()]
+    if moment.has("surveys"):
+        marks.append(promoters(moment, TIER_DAYS))
+    ranked = [rows.with_columns(rank=nw.lit(rank, nw.Int64)) for rank, rows in enumerate(marks)]
+    best = nw.concat(ranked).group_by("customer_id").agg(nw.col("rank").min())
+    return best.join(known, on="customer_id", how="semi")

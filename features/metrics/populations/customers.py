@@ -1,0 +1,180 @@
+"""Frames that many metrics count over: who is active, who is subscribed, orders, valid referrals, survey answers.
+
+Each takes a moment and is kept by it. The definitions are those that every metric and label share: active is a running
+subscription, or usage or a transaction in 90 days; a stay is a chain of subscriptions whose gaps are closed.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.metrics.catalogue import Absent
+from vouch.features.metrics.context import collected
+from vouch.features.vectors.aggregates import ten_thousandths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER_US = 2**62
+"""Stands for the end of what is still running."""
+GAP_DAYS = 14
+"""A pause of a subscription of at most so many days is no churn, once its end is known."""
+ACTIVE_DAYS = 90
+"""Usage or a transaction in so many days makes a customer active."""
+MISSING_MARGINS = 0.2
+"""Above this share of transactions without a margin, there is no figure of margins."""
+
+
+def subscriptions(moment: Moment) -> Frame:
+    """Subscriptions known at the instant, `end_us` NEVER_US where they run on."""
+    columns = ["subscription_id", "customer_id", "own_us", "ended_us", "mrr", "plan", "cancel_reason", "is_voluntary"]
+    rows = moment.rows("subscriptions").select(*columns)
+    return rows.with_columns(end_us=nw.col("ended_us").fill_null(NEVER_US))
+
+
+def stays(moment: Moment) -> Frame:
+    """Chains of subscriptions of a customer, gaps of at most 14 days closed by a known resumption.
+
+    `started_us`, `end_us` (NEVER_US while it runs on), and of the subscription that ended last `has_reason` and
+    `is_involuntary` (1 or 0).
+    """
+    order = ["own_us", "end_us", "subscription_id"]
+    rows = moment.keep(subscriptions)
+    rows = rows.with_columns(reach_us=nw.col("end_us").cum_max().over("customer_id", order_by=order))
+    rows = rows.with_columns(before_us=nw.col("reach_us").shift(1).over("customer_id", order_by=order))
+    begins = nw.col("before_us").is_null() | (nw.col("own_us") - nw.col("before_us") > GAP_DAYS * DAY_US)
+    rows = rows.with_columns(begins=begins.cast(nw.Int64))
+    rows = rows.with_columns(stay=nw.col("begins").cum_sum().over("customer_id", order_by=order))
+    rows = rows.with_columns(stay_end_us=nw.col("end_us").max().over("customer_id", "stay"))
+    is_last = nw.col("end_us") == nw.col("stay_end_us")
+    has_reason = is_last & ~nw.col("cancel_reason").is_null()
+    is_involuntary = is_last & ~nw.col("is_voluntary").fill_null(True)
+    return rows.group_by("customer_id", "stay").agg(
+        nw.col("own_us").min().alias("started_us"),
+        nw.col("stay_end_us").max().alias("end_us"),
+        has_reason.cast(nw.Int64).max().alias("has_reason"),
+        is_involuntary.cast(nw.Int64).max().alias("is_involuntary"),
+    )
+
+
+def covers(start: str, end: str, instant_us: int) -> nw.Expr:
+    """Whether a span runs at an instant: begun before it, and not ended before it."""
+    return (nw.col(start) < instant_us) & (nw.col(end) >= instant_us)
+
+
+def acts_of_use(moment: Moment, *columns: str) -> Frame:
+    """Rows of usage and transactions, whichever are there: `customer_id`, `own_us`, `day`."""
+    chosen = ("customer_id", "own_us", "day", *columns)
+    return nw.concat([moment.rows(table).select(*chosen) for table in ACTIVITY_TABLES if moment.has(table)])
+
+
+def activity(moment: Moment) -> Frame:
+    """First and last use or transaction of each customer: `first_us`, `last_us`, `last_28_us` (28 days before).
+
+    `active_days` are the UTC days with either in the last 28.
+    """
+    rows = acts_of_use(moment)
+    lately = rows.filter(nw.col("own_us") >= moment.before(28))
+    days = lately.group_by("customer_id").agg(nw.col("day").n_unique().alias("active_days"))
+    earlier = nw.when(nw.col("own_us") < moment.before(28)).then(nw.col("own_us"))
+    found = rows.group_by("customer_id").agg(
+        nw.col("own_us").min().alias("first_us"),
+        nw.col("own_us").max().alias("last_us"),
+        earlier.max().alias("last_28_us"),
+    )
+    return found.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
+
+
+def active(moment: Moment) -> Frame:
+    """Customers who are active at the instant: `customer_id`, `active_days`."""
+    is_used = any(moment.has(table) for table in ACTIVITY_TABLES)
+    parts = []
+    if is_used:
+        recent = moment.keep(activity).filter(nw.col("last_us") >= moment.before(ACTIVE_DAYS))
+        parts.append(recent.select("customer_id"))
+    if moment.has("subscriptions"):
+        running = moment.keep(stays).filter(covers("started_us", "end_us", moment.as_of_us))
+        parts.append(running.select("customer_id"))
+    everybody = nw.concat(parts).unique()
+    if not is_used:
+        return everybody.with_columns(nw.lit(0, nw.Int64).alias("active_days"))
+    days = moment.keep(activity).select("customer_id", "active_days")
+    return everybody.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
+
+
+def purchases(moment: Moment) -> Frame:
+    """Rows of purchases with `order` (order_id, else transaction_id)."""
+    rows = moment.rows("transactions").filter(nw.col("kind") == "purchase")
+    return rows.with_columns(order=nw.coalesce("order_id", "transaction_id"))
+
+
+def margins(moment: Moment) -> Frame | Absent:
+    """Transactions with `margin` in whole ten-thousandths; a missing one takes the company's ratio of margin to amount.
+
+    Absent where more than a fifth are missing. `has_margin` is 1 where it is the row's own.
+    """
+    has_margin = (~nw.col("gross_margin").is_null()).cast(nw.Int64)
+    rows = moment.rows("transactions").with_columns(has_margin=has_margin)
+    known = nw.when(nw.col("has_margin") == 1)
+    sums = rows.select(
+        nw.col("gross_margin").sum().cast(nw.Float64).alias("margin"),
+        known.then(nw.col("amount")).sum().cast(nw.Float64).alias("amount"),
+        nw.col("has_margin").sum().cast(nw.Float64).alias("known"),
+        nw.len().cast(nw.Float64).alias("rows"),
+    )
+    sum_of = {name: column[0].as_py() or 0.0 for name, column in _columns(sums)}
+    if sum_of["known"] < (1 - MISSING_MARGINS) * sum_of["rows"]:
+        return Absent("not_applicable", "no_input: more than 20 % of the transactions have no gross_margin")
+    ratio = sum_of["margin"] / sum_of["amount"] if sum_of["amount"] else 0.0
+    # Whole ten-thousandths, so that sums are exact whatever the order of rows.
+    own = ten_thousandths(nw.col("gross_margin"))
+    by_ratio = (nw.col("amount").cast(nw.Float64) * (ratio * 10_000)).round().cast(nw.Int64)
+    margin = nw.when(nw.col("has_margin") == 1).then(own).otherwise(by_ratio)
+    return rows.with_columns(margin=margin)
+
+
+def _columns(frame: Frame) -> list[tuple[str, pa.ChunkedArray]]:
+    table = collected(frame)
+    return [(name, table[name]) for name in table.column_names]
+
+
+def prorated(moment: Moment, table: str, days: float, *kinds: str) -> float:
+    """What a table of periods holds in the window, by the share of each period that lies in it."""
+    rows = moment.rows(table)
+    if kinds:
+        rows = rows.filter(nw.col("kind").is_in(kinds))
+    return spread_over(rows, moment.before(days), moment.as_of_us)
+
+
+def spread_over(rows: Frame, since_us: int, until_us: int) -> float:
+    """What periods hold between two instants, by the share of each that lies there."""
+    found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
+    columns = (found[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
+    parts = []
+    for start, end, amount in zip(*columns, strict=True):
+        inside = min(end, until_us) - max(start, since_us)
+        share = inside / (end - start) if end > start else float(since_us <= start < until_us)
+        parts.append(amount * min(max(share, 0.0), 1.0))
+    return math.fsum(parts)
+
+
+def last_quarter(as_of_us: int) -> tuple[int, int]:
+    """Start and end of the last quarter of a calendar year (UTC) that is over at an instant.
+
+    >>> [EPOCH + timedelta(microseconds=end) for end in last_quarter(20_000 * DAY_US)]  # doctest: +ELLIPSIS
+    [datetime.datetime(2024, 7, 1, 0, 0, ...), datetime.datetime(2024, 10, 1, 0, 0, ...)]
+    """
+    now = EPOCH + timedelta(microseconds=as_of_us)
+    end = datetime(now.year, 3 * ((now.month - 1) // 3) + 1, 1, tzinfo=UTC)
+    start = datetime(end.year - (end.month == 1), (end.month - 4) % 12 + 1, 1, tzinfo=UTC)
+    first, last = (round((at - EPOCH) / timedelta(microseconds=1)) for at in (start, end))
+    return first, last

@@ -1,0 +1,75 @@
+"""Frames that survey metrics count over: what was asked and answered, the latest answer, one scale at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+if TYPE_CHECKING:
+    from vouch.features.asof import Frame
+    from vouch.features.metrics.context import Moment
+
+SURVEY_DAYS = 400
+"""How far back answers are read; no metric looks further."""
+
+
+def surveys(moment: Moment) -> Frame:
+    """Survey rows of the last 400 days, with `answered_us` (null unless answered in full) and `is_relational`."""
+    since = moment.before(SURVEY_DAYS)
+    when_us = nw.coalesce("responded_us", "own_us")
+    rows = moment.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
+    is_answered = (nw.col("status") == "answered") & ~nw.col("score").is_null()
+    touchpoint = nw.col("touchpoint")
+    return rows.select(
+        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language",
+        item=nw.col("item").fill_null("").str.to_lowercase(),
+        score=nw.col("score").cast(nw.Float64),
+        low=nw.col("scale_min").cast(nw.Float64),
+        high=nw.col("scale_max").cast(nw.Float64),
+        answered_us=nw.when(is_answered).then(when_us),
+        is_relational=touchpoint.is_null() | (touchpoint == "relational"),
+        has_text=(nw.col("verbatim").str.len_chars() > 0).fill_null(False),
+    )  # fmt: skip
+
+
+def asked(moment: Moment, days: float, *instruments: str) -> Frame:
+    """Survey rows of some instruments that were asked or answered in the window; `answered_us` only inside it."""
+    since = moment.before(days)
+    rows = moment.keep(surveys).filter(nw.col("instrument").is_in(instruments))
+    rows = rows.with_columns(answered_us=nw.when(nw.col("answered_us") >= since).then(nw.col("answered_us")))
+    return rows.filter((nw.col("own_us") >= since) | ~nw.col("answered_us").is_null())
+
+
+def latest(rows: Frame, *alike: str) -> Frame:
+    """One row per customer (and `alike`): the latest `score` that is not null, null where there is none.
+
+    Of answers at one time the one with the greatest id counts. `unit` is the customer and what is alike.
+    """
+    keys = ("customer_id", *alike)
+    given = rows.with_columns(given_us=nw.when(~nw.col("score").is_null()).then(nw.col("answered_us")))
+    number = nw.col("given_us").cum_count(reverse=True).over(*keys, order_by=["given_us", "response_id"])
+    given = given.with_columns(number=number.cast(nw.Int64))
+    is_it = ~nw.col("given_us").is_null() & (nw.col("number") == 1)
+    found = given.group_by(*keys).agg(
+        nw.when(is_it).then(nw.col(name)).max().alias(name) for name in ("score", "low", "high")
+    )
+    return found.with_columns(unit=nw.concat_str(*keys, separator="\n"))
+
+
+def on_main_scale(rows: Frame, *alike: str) -> Frame:
+    """Scores of the scale that most answers have, of equally many the longer one; null on any other scale.
+
+    The scale is one for all rows, or one for those that are equal in `alike`.
+    """
+    count = nw.col("answered_us").count().over(*alike, "low", "high").cast(nw.Float64)
+    ranked = rows.with_columns(scale=count * 1e6 + nw.col("high") * 1e3 + nw.col("low"))
+    most = nw.col("scale").max().over(*alike) if alike else nw.col("scale").max()
+    is_main = (nw.col("scale") == most) & ~nw.col("answered_us").is_null()
+    return ranked.with_columns(score=nw.when(is_main).then(nw.col("score")))
+
+
+def whole_mean(value: nw.Expr, parts: float) -> nw.Expr:
+    """Mean of a column of whole numbers, over `parts`: the same in any order of rows; null where there are none."""
+    count = value.count().cast(nw.Float64)
+    return nw.when(count > 0).then(value.sum().cast(nw.Float64) / (count * parts))

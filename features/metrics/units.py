@@ -1,0 +1,151 @@
+"""The units of metrics at one instant: each metric's parts per unit, and which units belong to which segment.
+
+Metrics over the same items are one pass; what a metric needs and the company does not have is Absent with a reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from vouch.features.metrics.catalogue import Absent
+from vouch.features.metrics.context import UNKNOWN, collected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from vouch.features.metrics.catalogue import Items, Metric
+    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.estimators import Floats, Parts
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Part of the units: its name (None for all) and their positions (None for all)."""
+
+    name: str | None
+    rows: NDArray[np.int64] | None = None
+
+    def of(self, values: Floats) -> Floats:
+        """The values of the segment's units."""
+        return values if self.rows is None else values[self.rows]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The units of some items with the parts of all their metrics, ordered by unit."""
+
+    parts: Mapping[str, Floats]
+    units: pa.ChunkedArray
+    customers: pa.ChunkedArray | None
+    moment: Moment
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """The place of each unit's customer among the people of the moment; one after the last for unknown ones."""
+        people = self.moment.people["customer_id"]
+        found = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
+        return np.asarray(found.to_numpy(), np.int64)
+
+    def of(self, metric: Metric, segment: Segment) -> Parts:
+        """The parts of one metric, of the units of a segment."""
+        return {name: segment.of(self.parts[_column(metric, name)]) for name in metric.parts}
+
+    def clusters(self, segment: Segment) -> pa.ChunkedArray:
+        """What was drawn independently: the customer of each unit of a segment, else the unit itself."""
+        alone = pa.compute.binary_join_element_wise("unit", self.units.cast(pa.string()), "\n")
+        found = alone if self.customers is None else pa.compute.coalesce(self.customers.cast(pa.string()), alone)
+        return found if segment.rows is None else found.take(pa.array(segment.rows))
+
+
+def _column(metric: Metric, part: str) -> str:
+    return f"{metric.id}__{part}"
+
+
+def all_counted(moment: Moment, metrics: Sequence[Metric]) -> dict[str, Counted | Absent]:
+    """The units of each metric, or why there are none; metrics over the same items are one pass."""
+    return {metric.id: counted for members, counted in counted_together(moment, metrics) for metric in members}
+
+
+def counted_together(moment: Moment, metrics: Sequence[Metric]) -> Iterator[tuple[Sequence[Metric], Counted | Absent]]:
+    """Give the units of metrics over the same items, and these metrics: one pass after another, none of them kept."""
+    together: dict[tuple[str, int | None], list[Metric]] = defaultdict(list)
+    for metric in metrics:
+        absent = _absent(moment, metric)
+        if absent is not None or metric.items is None:
+            yield [metric], absent or Absent("not_applicable", "no_input")
+        else:
+            together[metric.items.name, metric.window_days].append(metric)
+    for (_, days), members in together.items():
+        assert members[0].items is not None
+        yield members, _counted(moment, members[0].items, days, members)
+
+
+def _absent(moment: Moment, metric: Metric) -> Absent | None:
+    """What the metric needs and the company does not have."""
+    if metric.unavailable:
+        return Absent("not_applicable", metric.unavailable)
+    for need in metric.inputs:
+        alternatives = [alternative.partition(".") for alternative in need.split("|")]
+        if any(moment.has(table, *([column] if column else [])) for table, _, column in alternatives):
+            continue
+        lacks_table = not any(moment.has(table) for table, _, _ in alternatives)
+        names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
+        return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
+    return None
+
+
+def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
+    frame = items.prepare(moment, days)
+    if isinstance(frame, Absent):
+        return frame
+    keys = ["unit", *(["customer_id"] if "customer_id" in frame.collect_schema().names() else [])]
+    parts = {_column(metric, name): part for metric in metrics for name, part in metric.parts.items()}
+    table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
+    table = table.sort_by("unit")
+    arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
+    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None, moment)
+
+
+class Splitter:
+    """Finds the segments of units, for one split; without labels all units are one segment."""
+
+    def __init__(self, labels: Sequence[str] | None) -> None:
+        self.labels = labels
+        self._found: dict[int, list[Segment]] = {}
+
+    def forget(self) -> None:
+        """Let go of the segments that were found so far."""
+        self._found.clear()
+
+    def segments(self, counted: Counted) -> list[Segment]:
+        """The segments of the units; each segment that a customer has is there, with or without units."""
+        if self.labels is None:
+            return [Segment(None)]
+        if id(counted) not in self._found:
+            self._found[id(counted)] = list(self._positions(counted))
+        return self._found[id(counted)]
+
+    def _positions(self, counted: Counted) -> Iterator[Segment]:
+        names, codes, has_unknown = self._coded
+        code = codes[counted.places]
+        for position, name in enumerate(names):
+            rows = np.flatnonzero(code == position)
+            if name != UNKNOWN or has_unknown or len(rows):
+                yield Segment(name, rows)
+
+    @cached_property
+    def _coded(self) -> tuple[list[str], NDArray[np.int64], bool]:
+        """Names of the segments, the place of each customer's among them, and whether a customer's is not known."""
+        assert self.labels is not None
+        names, codes = np.unique(np.array([*self.labels, UNKNOWN], dtype=object).astype(str), return_inverse=True)
+        return [str(name) for name in names], codes, UNKNOWN in self.labels

@@ -1,0 +1,1 @@
+"""Estimates and their uncertainty: arrays in, arrays out, no tables."""

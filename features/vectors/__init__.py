@@ -1,0 +1,1 @@
+"""From the definitions of features to one row per customer and instant."""

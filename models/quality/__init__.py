@@ -1,0 +1,1 @@
+"""How good probabilities are, whether inputs drift, and what came true."""

@@ -1,0 +1,1 @@
+"""Which version of a model is registered, and which is the champion."""

@@ -1,0 +1,158 @@
+"""The champion on this machine: `home/champions/NAME/` holds its verified bundle, its card and the gate's history.
+
+Written by promotion, read by serving; no tracking server is needed to use it. `bundle` is a link that is turned to the
+new version in one step, so that a reader sees the old one or the new one and never a mixture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from vouch.features.errors import BundleError
+from vouch.models.predictor import SHORT, VERSIONS, Predictor, champion_folder
+from vouch.models.scoring.bundle import as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+UNFINISHED = "promoting.json"
+"""In a champion's folder from before anything of a promotion is done until all of it is."""
+KEPT = 5
+"""Versions whose bundles stay on disk."""
+
+
+@contextmanager
+def promotion(home: Path, name: str) -> Iterator[Path]:
+    """Hold the lock of one model's champion; yields its folder."""
+    folder = champion_folder(home, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield folder
+
+
+def history(home: Path, name: str) -> list[dict[str, Any]]:
+    """Return all decisions about a model's champion, the oldest first: gate results, promotions, rollbacks."""
+    return _entries(champion_folder(home, name))
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "gate.json"
+    found: list[dict[str, Any]] = _read(path) if path.exists() else []
+    return found
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{path} is damaged. Put back a copy of it, or delete it.") from error
+
+
+def promoted_at_us(home: Path, name: str) -> int | None:
+    """Return when the champion on this machine was made that, or None where that cannot be told."""
+    try:
+        made = [entry["at_us"] for entry in history(home, name) if entry["action"] != "refuse"]
+    except BundleError:  # it can be told no more; the champion scores all the same
+        return None
+    return made[-1] if made else None
+
+
+def note(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add one decision to the history (with the lock held)."""
+    _replace(folder / "gate.json", as_bytes([*_entries(folder), dict(entry)]))
+
+
+def begin(folder: Path, entry: Mapping[str, Any], card: str) -> None:
+    """Note a promotion that is about to be made, for whoever comes after one that was killed (with the lock held)."""
+    _replace(folder / UNFINISHED, as_bytes({"entry": dict(entry), "card": card}))
+
+
+def unfinished(folder: Path) -> dict[str, Any] | None:
+    """Return the decision whose promotion was cut off after serving had the new bundle; None where there is none."""
+    path = folder / UNFINISHED
+    if not path.exists():
+        return None
+    found = _read(path)
+    entry: dict[str, Any] = found["entry"]
+    if (folder / "bundle").resolve().name != entry["content_hash"][:SHORT]:  # nothing had been done yet
+        path.unlink()
+        return None
+    _replace(folder / "card.md", found["card"].encode())
+    return entry
+
+
+def finish(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add a promotion to the history, and note that it is made (with the lock held)."""
+    if dict(entry) not in _entries(folder):
+        note(folder, entry)
+    (folder / UNFINISHED).unlink()
+
+
+def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> None:
+    """Make a bundle the one that serving reads (with the lock held).
+
+    It is copied, then loaded from the copy with all checks, `isolate` first in a process of its own, and only then the
+    link is turned. Raises BundleError where the copy is not sound or not the one that was meant.
+    """
+    target = folder / VERSIONS / content_hash[:SHORT]
+    if not target.exists():
+        draft = target.with_name(f".{target.name}-draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(bundle, draft)
+        draft.replace(target)
+    found = Predictor.load(target, isolate=isolate)
+    if found.content_hash != content_hash:
+        shutil.rmtree(target)
+        raise BundleError(f"The bundle {bundle} has the hash {found.content_hash}, not {content_hash}. Train it again.")
+    _turn(folder, target)
+    _replace(folder / "card.md", card.encode())
+    _thin(folder, target)
+
+
+@contextmanager
+def installed(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> Iterator[None]:
+    """Install a bundle, and put the one before back where what follows fails: both sides stay of one mind."""
+    before = (folder / "bundle").resolve() if (folder / "bundle").exists() else None
+    card_before = (folder / "card.md").read_bytes() if (folder / "card.md").exists() else None
+    install(folder, bundle, card, content_hash, isolate=isolate)
+    try:
+        yield
+    except Exception:
+        if before is None:
+            (folder / "bundle").unlink()
+        elif before.exists():
+            _turn(folder, before)
+        if card_before is not None:
+            _replace(folder / "card.md", card_before)
+        raise
+
+
+def _turn(folder: Path, target: Path) -> None:
+    """Let the link of the champion point to a bundle, in one step."""
+    link = folder / ".bundle-link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"{VERSIONS}/{target.name}", target_is_directory=True)
+    link.replace(folder / "bundle")
+
+
+def _thin(folder: Path, current: Path) -> None:
+    """Keep the newest few bundles beside the current one."""
+    others = [path for path in (folder / VERSIONS).iterdir() if path != current and not path.name.startswith(".")]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+        shutil.rmtree(path)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}-draft")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,64 @@
+"""What was interrupted: a killed training leaves its run and its logged model as if they were still at work, and
+perhaps a promotion that serving knows of and the registry does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vouch.models.registry.versions import EXPERIMENT, answering, connect, finish_promotions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+def mark_interrupted(home: Path, now_us: int, older_than_us: int, tracking: str | None = None) -> dict[str, int]:
+    """Mark runs that are at work for longer than that as killed, and models that were never finished as failed.
+
+    Promotions that were cut off are finished. Call it with the lock of training. Returns how many of each.
+    """
+    if tracking is None and not (home / "mlflow" / "mlflow.db").exists():
+        return {"runs": 0, "models": 0, "promotions": 0}
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        marked = _marked(client, now_us, (now_us - older_than_us) // 1000)
+        return {**marked, "promotions": finish_promotions(home, client)}
+
+
+def _marked(client: Any, now_us: int, before_ms: int) -> dict[str, int]:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None, "it was made when the client connected"
+    ours = [experiment.experiment_id]
+    where = f"attributes.status = 'RUNNING' AND attributes.start_time < {before_ms}"
+    runs = list(_all(lambda token: client.search_runs(ours, where, page_token=token)))
+    for run in runs:
+        client.set_terminated(run.info.run_id, "KILLED", end_time=now_us // 1000)
+    pending = [
+        model
+        for model in _all(lambda token: client.search_logged_models(ours, page_token=token))
+        if str(model.status).endswith("PENDING") and model.creation_timestamp < before_ms
+    ]
+    for model in pending:
+        client.finalize_logged_model(model.model_id, "FAILED")
+    return {"runs": len(runs), "models": len(pending)}
+
+
+def _all(page: Callable[[str | None], Any]) -> Iterator[Any]:
+    """What a search finds, page by page."""
+    found = page(None)
+    yield from found
+    while found.token:
+        found = page(found.token)
+        yield from found
+
+
+def learned_since(home: Path, date: str | None, tracking: str | None = None) -> list[dict[str, object]]:
+    """Return the versions of models that were fitted on what was known after a date; None means on anything."""
+    from vouch.models.registry.versions import list_models
+
+    rows = list_models(home, tracking)
+    return [
+        {name: row[name] for name in ("model", "version", "alias", "as_of")}
+        for row in rows
+        if date is None or not row["as_of"] or str(row["as_of"]) > date
+    ]

@@ -1,0 +1,383 @@
+"""Versions of models in MLflow: log, register, promote, roll back, list. The only module that imports mlflow.
+
+By default an SQLite database and artifacts under `home/mlflow/`, else the team's server. The database is made under a
+file lock, because its first use is a race. Nothing is ever stored or loaded as pickle: what is logged is the bundle,
+and MLflow finds `vouch.models.predictor` by name.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+
+from vouch.features.errors import Refused, TrackingError, UsageError
+from vouch.features.project import kept, redacted, settle, suggest
+from vouch.models.predictor import Predictor, champion_folder
+from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    import pandas as pd
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+EXPERIMENT, WEEKS = "vouch", "vouch weeks"
+"""Where training runs are logged, and where weeks of scoring."""
+SWITCHES = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output holds one document and nothing else
+}
+"""What MLflow reads from the environment only. Few retries: by default an absent server is waited for four minutes."""
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""Seconds for a server to say something, unless somebody wants another number: by default it is two minutes, three
+times."""
+WAIT_SECONDS = 60
+"""How long a statement waits for another process that has locked the database."""
+REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
+NOT_JUDGED = "not evaluated"
+"""What `gate` says of a version that never met it."""
+FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training run leaves: its bundle, and what people look up. `files` are artifacts by name."""
+
+    model: str
+    bundle: Path
+    example: pd.DataFrame
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    trials: Sequence[Mapping[str, Any]] = ()
+    """The search for parameters, each trial a nested run: `trial`, `loss`, `is_cut`, and what it tried."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry, and the run that made it."""
+
+    version: int
+    run_id: str
+
+
+@contextmanager
+def answering(home: Path, tracking: str | None) -> Iterator[None]:
+    """Turn what a server, a database or a disk says when it fails into one message; raises TrackingError."""
+    settle(**SWITCHES)
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        place = redacted(tracking) if tracking else str(home / "mlflow")
+        cause = getattr(error, "orig", None) or error
+        said = str(cause).strip().split("\n")[0][:200]
+        raise TrackingError(
+            f"The tracking server {place} does not answer: {type(cause).__name__}: {said}. See that it is up, not "
+            "locked by another program, and has room; then run again. The champion is as it was."
+        ) from error
+
+
+def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, MlflowClient]:
+    """Return mlflow and a client on the team's server, or on the database under `home`, made on first use."""
+    settle(**SWITCHES)
+    suggest(**PATIENCE)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    folder = home / "mlflow"
+    uri = tracking or f"sqlite:///{folder / 'mlflow.db'}?timeout={WAIT_SECONDS}"
+    with kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # it would tell the next project where this one logs
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+    if tracking:
+        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # a client makes the tables of a database that is new
+        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
+
+
+def _with_experiments(client: MlflowClient, artifacts: str | None) -> MlflowClient:
+    for name in (EXPERIMENT, WEEKS):
+        if client.get_experiment_by_name(name) is None:
+            client.create_experiment(name, artifact_location=artifacts)
+    return client
+
+
+def is_tracked(home: Path, tracking: str | None = None) -> bool:
+    """Whether there is a server, or a database that training made: nobody else makes one."""
+    return tracking is not None or (home / "mlflow" / "mlflow.db").exists()
+
+
+def log_week(
+    home: Path, name: str, tags: Mapping[str, str], metrics: Mapping[str, float], files: Mapping[str, bytes],
+    tracking: str | None = None,
+) -> None:  # fmt: skip
+    """Log how the champions fared in a published week, as a run of its own."""
+    with answering(home, tracking):
+        mlflow, _ = connect(home, tracking)
+        mlflow.set_experiment(WEEKS)
+        with mlflow.start_run(run_name=name):
+            mlflow.set_tags(dict(tags))
+            mlflow.log_metrics({name: float(value) for name, value in metrics.items() if np.isfinite(value)})
+            _log_files(mlflow, files)
+
+
+def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
+    """Log a run with its bundle as a pyfunc model, and register the bundle as a new version of the model."""
+    with answering(home, tracking):
+        mlflow, client = connect(home, tracking)
+        predictor = Predictor.load(run.bundle)
+        tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
+        mlflow.set_experiment(EXPERIMENT)
+        with mlflow.start_run(run_name=run.model) as active:
+            run_id = active.info.run_id
+            mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
+            mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
+            mlflow.set_tags(tags)
+            _log_files(mlflow, run.files)
+            _log_trials(mlflow, run)
+            logged = mlflow.pyfunc.log_model(
+                name=run.model,
+                loader_module="vouch.models.predictor",
+                data_path=str(run.bundle),
+                pip_requirements=_requirements(),
+                signature=_signature(mlflow, predictor, run.example),
+                input_example=run.example.head(5),
+            )
+        _ensure_registered(mlflow, client, run.model)
+        made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+        return Registered(int(made.version), run_id)
+
+
+def _log_files(mlflow: ModuleType, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        mlflow.log_artifacts(folder)
+
+
+def _log_trials(mlflow: ModuleType, run: Run) -> None:
+    for trial in run.trials:
+        tried = {name: value for name, value in trial.items() if name not in {"trial", "loss", "is_cut"}}
+        with mlflow.start_run(run_name=f"{run.model}-trial-{trial['trial']}", nested=True):
+            mlflow.log_params(tried)
+            mlflow.log_metric("log_loss", float(trial["loss"]))
+            mlflow.set_tag("is_cut", str(trial["is_cut"]))
+
+
+def _ensure_registered(mlflow: ModuleType, client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _requirements() -> list[str]:
+    """Stated, because MLflow would take seven seconds to guess them."""
+    found = []
+    for name in REQUIREMENTS:
+        try:
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(name)
+    return found
+
+
+def _signature(mlflow: ModuleType, predictor: Predictor, example: pd.DataFrame) -> Any:
+    """Names and types of what goes in and comes out; every feature may be missing."""
+    types = mlflow.types
+    columns = [
+        types.ColSpec(
+            types.DataType.double if column.categories is None else types.DataType.string, column.name, required=False
+        )
+        for column in predictor.columns
+    ]
+    made = [types.ColSpec(types.DataType.double, name) for name in ("raw", "probability")]
+    return mlflow.models.ModelSignature(types.Schema(columns), types.Schema(made))
+
+
+@contextmanager
+def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) -> Iterator[tuple[Path, str, Any]]:
+    """Download a version: its bundle, its card, and what the registry knows of it."""
+    try:
+        known = client.get_model_version(name, str(version))
+    except mlflow.exceptions.MlflowException as error:
+        there = [found["version"] for found in _versions(client, name)]
+        raise UsageError(f"Model {name!r} has no version {version}. Versions: {there or 'none'}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
+        bundle = next(path.parent for path in sorted(local.rglob("manifest.json")))
+        card = Path(client.download_artifacts(str(known.run_id), "card.md", folder)).read_text(encoding="utf-8")
+        yield bundle, card, known
+
+
+def crown(
+    home: Path,
+    name: str,
+    version: int,
+    bundle: Path,
+    card: str,
+    entry: Mapping[str, Any],
+    tracking: str | None = None,
+    *,
+    isolate: bool = False,
+) -> None:
+    """Make a version the champion: its bundle for serving first, then the alias, then the history.
+
+    `isolate` tries the bundle in a process of its own first, as it should where the bundle was not made here just now.
+    Where the process is killed on the way, the next promotion or `finish_promotions` does the rest.
+    """
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
+        with promotion(home, name) as folder:
+            _finish(client, name, folder)
+            before = champion_version(home, name)
+            told = {**entry, "version": version, "content_hash": content_hash, "from_version": before}
+            begin(folder, told, card)
+            with installed(folder, bundle, card, content_hash, isolate=isolate):
+                _announce(client, name, told)
+            finish(folder, told)
+
+
+def _announce(client: MlflowClient, name: str, entry: Mapping[str, Any]) -> None:
+    """Tell the registry who is the champion, since when, after whom, and why."""
+    version = str(entry["version"])
+    client.set_registered_model_alias(name, CHAMPION, version)
+    tags = {"promoted_at_us": entry["at_us"], "from_version": entry["from_version"], "reason": entry["reason"]}
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, version, tag, str(value))
+
+
+def _finish(client: MlflowClient, name: str, folder: Path) -> bool:
+    """Do the rest of a promotion that was cut off, if there is one (with the lock held)."""
+    entry = unfinished(folder)
+    if entry is None:
+        return False
+    _announce(client, name, entry)
+    finish(folder, entry)
+    return True
+
+
+def finish_promotions(home: Path, client: MlflowClient) -> int:
+    """Do the rest of promotions that were cut off, so that serving and registry are of one mind; return how many."""
+    done = 0
+    for path in sorted(champion_folder(home, "*").parent.glob(f"*/{UNFINISHED}")):
+        with promotion(home, path.parent.name) as folder:
+            done += _finish(client, path.parent.name, folder)
+    return done
+
+
+def refuse(home: Path, name: str, version: int, entry: Mapping[str, Any]) -> None:
+    """Keep in the history that the gate refused a version; the champion stays."""
+    with promotion(home, name) as folder:
+        note(folder, {**entry, "version": version})
+
+
+def promote(home: Path, name: str, version: int, reason: str, now_us: int, tracking: str | None = None) -> None:
+    """Make a registered version the champion by hand.
+
+    Raises UsageError where there is no such version, Refused where it was never evaluated.
+    """
+    _by_hand(home, name, version, {"action": "promote", "reason": reason, "at_us": now_us}, tracking)
+
+
+def rollback(home: Path, name: str, reason: str, now_us: int, tracking: str | None = None) -> int:
+    """Make the champion before this one the champion again, and return its version.
+
+    Raises UsageError where there was none.
+    """
+    crowned = [entry["version"] for entry in history(home, name) if entry["action"] != "refuse"]
+    reigns = _reigns(history(home, name))
+    if len(reigns) < 2:
+        raise UsageError(f"Model {name!r} had no champion before {crowned[-1] if crowned else 'any version'}")
+    _by_hand(home, name, reigns[-2], {"action": "rollback", "reason": reason, "at_us": now_us}, tracking)
+    return reigns[-2]
+
+
+def _reigns(entries: list[dict[str, Any]]) -> list[int]:
+    """Champions in order; a rollback takes the last one away."""
+    reigns: list[int] = []
+    for entry in entries:
+        if entry["action"] == "rollback":
+            reigns.pop()
+        elif entry["action"] != "refuse" and entry["version"] not in reigns[-1:]:
+            reigns.append(entry["version"])
+    return reigns
+
+
+def champion_version(home: Path, name: str) -> int | None:
+    """Return the version that is the champion on this machine, or None where there is none."""
+    reigns = _reigns(history(home, name))
+    return reigns[-1] if reigns else None
+
+
+def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], tracking: str | None) -> None:
+    with answering(home, tracking):
+        mlflow, client = connect(home, tracking)
+        with _fetched(mlflow, client, name, version) as (bundle, card, known):
+            if known.tags.get("gate") == NOT_JUDGED:
+                raise Refused(
+                    f"Version {version} of {name!r} was never evaluated: nobody knows how good it is. Run "
+                    f"`vouch train {name}` with its evaluation, and promote what comes of it."
+                )
+            crown(home, name, version, bundle, card, entry, tracking, isolate=True)
+
+
+def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:
+    """Return registered versions, by model and falling version: aliases, gate result, key figures, where from."""
+    if not is_tracked(home, tracking):
+        return []
+    with answering(home, tracking):
+        _, client = connect(home, tracking)
+        names = sorted(model.name for model in client.search_registered_models())
+        return [row for name in names for row in _versions(client, name)]
+
+
+def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
+    aliases = {
+        int(version): alias for found in client.search_registered_models(f"name = '{name}'")
+        for alias, version in found.aliases.items()
+    }  # fmt: skip
+    versions = client.search_model_versions(f"name = '{name}'")
+    rows = []
+    for known in sorted(versions, key=lambda found: -int(found.version)):
+        figures = json.loads(known.tags.get("figures", "{}"))
+        rows.append(
+            {
+                "model": name,
+                "version": int(known.version),
+                "alias": aliases.get(int(known.version)),
+                "gate": known.tags.get("gate"),
+                "kind": known.tags.get("kind"),
+                "target": known.tags.get("target"),
+                "as_of": known.tags.get("as_of"),
+                **{figure: figures.get(figure) for figure in FIGURES},
+                "content_hash": known.tags.get("content_hash"),
+                "run_id": known.run_id,
+            }
+        )
+    return rows

@@ -1,0 +1,86 @@
+"""A model as a folder of text and numbers: written whole, hashed, and read only after its hashes hold.
+
+`manifest.json` (kind, SHA-256 of each file, fingerprints), `model.txt` or `model.json`, `calibrator.json`,
+`features.json` (ordered names, families, category maps), `golden.json` (made-up rows with the scores they must get),
+`reference.json` (how often each bin of each feature and of the score was met, for drift), `hazard.json` (how soon).
+No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
+"""Kinds of model, and the file that holds each."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column that a model reads: a feature of the vector, with its categories where it is one (code = place)."""
+
+    name: str
+    family: str
+    categories: tuple[str, ...] | None = None
+
+
+def as_bytes(content: Any) -> bytes:
+    """Return content as canonical JSON: equal content, equal bytes."""
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_files(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Write a bundle, whole or not at all, and return its content hash; a bundle that was there is replaced."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    listing = as_bytes({**manifest, "format": FORMAT, "files": hashes})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, content in {**files, "manifest.json": listing}.items():
+            with (draft / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        draft.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return hashlib.sha256(listing).hexdigest()
+
+
+def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[str, bytes], str]:
+    """Return manifest, files and content hash of a bundle.
+
+    Each file is read once, and its hash compared before anybody parses it. Raises BundleError where something is
+    missing, damaged, of another format, or not listed.
+    """
+    mend = "Promote it again from the registry, or train the model again."
+    try:
+        listing = (folder / "manifest.json").read_bytes()
+        manifest = json.loads(listing)
+        files = {name: (folder / name).read_bytes() for name in manifest["files"] if Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"The model bundle {folder} cannot be read: {error}. {mend}") from error
+    if manifest.get("format") != FORMAT or manifest.get("kind") not in KINDS:
+        raise BundleError(f"The model bundle {folder} has format {manifest.get('format')!r}, not {FORMAT}. {mend}")
+    needed = {KINDS[manifest["kind"]], "calibrator.json", "features.json", "golden.json"}
+    if needed - files.keys():
+        raise BundleError(f"The model bundle {folder} lists no {', '.join(sorted(needed - files.keys()))}. {mend}")
+    for name, content in files.items() if verify else ():
+        if hashlib.sha256(content).hexdigest() != manifest["files"][name]:
+            raise BundleError(f"The model bundle {folder} is damaged: {name} is not what its manifest says. {mend}")
+    return manifest, files, hashlib.sha256(listing).hexdigest()

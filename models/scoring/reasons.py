@@ -1,0 +1,102 @@
+"""Why a customer scores as it does: exact parts of the log-odds by family, each with its leading feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vouch.features.vectors.words import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from vouch.models.scoring.bundle import Column
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Parts of the raw log-odds: `base` plus each row of `contributions` (rows by families) is the raw score.
+
+    `features` holds for each row and family the place (in `names`) of the feature that moves the family most in the
+    family's own direction.
+    """
+
+    base: float
+    families: tuple[str, ...]
+    contributions: np.ndarray[Any, np.dtype[np.float64]]
+    features: np.ndarray[Any, np.dtype[np.int32]]
+    names: tuple[str, ...]
+
+    def as_arrow(self, frame: Any) -> pa.Array:
+        """Return the reasons of the rows of a frame as the snapshot keeps them.
+
+        A list of (`family`, `feature`, `value` as text, `contribution`) per row, all families, the largest in size
+        first. `frame` holds the vectors (pandas or Arrow) that the reasons were computed from, row by row.
+        """
+        import pyarrow as pa
+
+        rows, families = self.contributions.shape
+        order = np.argsort(-np.abs(self.contributions), axis=1, kind="stable")
+        place = (np.arange(rows)[:, None], order)
+        features = self.features[place].reshape(-1)
+        values = self._values(frame)[place].reshape(-1)
+        entries = pa.StructArray.from_arrays(
+            [
+                pa.DictionaryArray.from_arrays(order.reshape(-1).astype(np.int32), list(self.families)).cast("string"),
+                pa.DictionaryArray.from_arrays(features, list(self.names)).cast("string"),
+                pa.array(values, pa.string()),
+                pa.array(self.contributions[place].reshape(-1)),
+            ],
+            names=["family", "feature", "value", "contribution"],
+        )
+        return pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * families, entries)
+
+    def _values(self, frame: Any) -> np.ndarray[Any, np.dtype[np.object_]]:
+        values = np.empty(self.features.shape, dtype=object)
+        for family in range(len(self.families)):
+            leading = self.features[:, family]
+            for feature in np.unique(leading):
+                rows = np.flatnonzero(leading == feature)
+                values[rows, family] = as_text(take(frame, self.names[feature])[rows])
+        return values
+
+
+def take(frame: Any, name: str) -> np.ndarray[Any, Any]:
+    """One column of a pandas or Arrow table as numpy; null numbers are NaN."""
+    column = frame[name] if hasattr(frame, "iloc") else frame.column(name)
+    if hasattr(column, "combine_chunks"):
+        column = column.combine_chunks()
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    return np.asarray(column.to_numpy())
+
+
+def as_text(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Values as people read them: up to six significant digits, no trailing zeros."""
+    if values.dtype.kind not in "fiub":
+        return np.array([value if isinstance(value, str) else UNKNOWN for value in values], dtype=object)
+    distinct, where = np.unique(values, return_inverse=True)
+    texts = np.array([UNKNOWN if np.isnan(value) else f"{value:.6g}" for value in distinct], dtype=object)
+    return texts[where]
+
+
+def grouped(columns: Sequence[Column], contributions: Any) -> tuple[tuple[str, ...], Any, Any]:
+    """Sum contributions (rows by features, dense or sparse) by family; return families, sums, leading features."""
+    import scipy.sparse
+
+    families = tuple(dict.fromkeys(column.family for column in columns))
+    member = [families.index(column.family) for column in columns]
+    ones = np.ones(len(columns))
+    groups = scipy.sparse.csr_matrix((ones, (range(len(columns)), member)), (len(columns), len(families)))
+    sparse = scipy.sparse.csr_matrix(contributions)
+    sums = (sparse @ groups).toarray()
+    dense = sparse.toarray()
+    leading = np.empty(sums.shape, dtype=np.int32)
+    for family in range(len(families)):
+        places = np.flatnonzero(np.array(member) == family)
+        moves = dense[:, places] * np.where(sums[:, [family]] < 0, -1.0, 1.0)
+        leading[:, family] = places[np.argmax(moves, axis=1)]
+    return families, sums, leading

@@ -1,0 +1,224 @@
+"""The routes as one ASGI application: a checked request in, an answer as JSON out, the same for every route."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vouch.features.errors import StoreError
+from vouch.serving.api import (
+    answer_types,
+    routes_asks,
+    routes_lists,
+    routes_overrides,
+    routes_read,
+    routes_score,
+    schemas,
+)
+from vouch.serving.api.access import Gate, caller_of
+from vouch.serving.api.openapi import document, for_bentoml
+from vouch.serving.api.problems import Problem, answer_of, from_validation
+from vouch.serving.api.state import now_us
+from vouch.serving.api.telemetry import Telemetry
+from vouch.serving.store.audit import entry
+from vouch.serving.web.routes import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from vouch.serving.api.problems import Site
+    from vouch.serving.api.state import Store
+
+
+@dataclass(frozen=True)
+class Door:
+    """One route: what it takes, what it answers, and who makes the answer.
+
+    Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
+    `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
+    is about customers.
+    """
+
+    path: str
+    summary: str
+    takes: type[BaseModel]
+    gives: type[BaseModel]
+    answer: Callable[..., Mapping[str, Any] | bytes]
+    problems: tuple[str, ...]
+    example: Mapping[str, Any]
+    scope: str = "read"
+    action: str | None = None
+    is_heavy: bool | Callable[[Any], bool] = False
+
+
+_log = logging.getLogger("vouch.serving")
+DOCUMENT, READY, FIGURES = "/openapi.json", "/readyz", "/metrics"
+SNAPSHOT = ("no_snapshot",)
+DOORS = (
+    Door(
+        "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
+        schemas.AdvocatesSearch, answer_types.Candidates, routes_lists.advocates, ("unknown_cursor", *SNAPSHOT),
+        {"segment": ["smb"], "minimum_score": 20, "limit": 10},
+        action="listed",
+    ),
+    Door(
+        "/v1/customers/get", "Everything on one customer",
+        schemas.CustomerGet, answer_types.CustomerAnswer, routes_read.get_customer, ("unknown_customer", *SNAPSHOT),
+        {"customer_id": "C000001"},
+        action="looked",
+    ),
+    Door(
+        "/v1/customers/at_risk", "Customers ranked by revenue at risk",
+        schemas.AtRiskSearch, answer_types.AtRiskPage, routes_lists.at_risk, ("unknown_cursor", *SNAPSHOT),
+        {"band": ["high"], "limit": 10},
+        action="listed",
+    ),
+    Door(
+        "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
+        schemas.AskRecord, answer_types.AskAnswer, routes_asks.record_ask,
+        ("unknown_customer", "not_to_be_asked", "conflict", *SNAPSHOT),
+        {"ask_id": "crm-2026-000123", "customer_id": "C000001", "kind": "referral"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
+        schemas.AskOutcome, answer_types.AskAnswer, routes_asks.record_outcome, ("unknown_ask", "conflict"),
+        {"ask_id": "crm-2026-000123", "outcome": "accepted"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/overrides/record", "Record a health score that was set by hand; idempotent by `override_id`",
+        routes_overrides.OverrideRecord, routes_overrides.OverrideAnswer, routes_overrides.record_override,
+        ("unknown_customer", "conflict", *SNAPSHOT),
+        {"override_id": "crm-2026-000007", "customer_id": "C000001", "score": 35, "reason": "their sponsor left"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/score", "Scores for vectors or raw rows given in the request",
+        schemas.ScoreRequest, answer_types.ScoreAnswer, routes_score.score_request, (),
+        {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
+        is_heavy=routes_score.is_heavy,
+    ),
+    Door(
+        "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
+        schemas.MetricsQuery, answer_types.MetricsAnswer, routes_read.query_metrics, ("unknown_metric", *SNAPSHOT),
+        {"metric_ids": ["nps"], "by": "segment"},
+        is_heavy=True,
+    ),
+    Door(
+        "/v1/metrics/catalogue", "What each metric means",
+        schemas.MetricsCatalogue, answer_types.CatalogueAnswer, routes_read.metrics_catalogue, ("unknown_metric",),
+        {},
+    ),
+)  # fmt: skip
+
+
+NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
+
+
+def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
+    """Answer from a store from now on. `is_local`: only this machine reaches the service."""
+    rate = f"{store.policy.limits.requests_per_minute}/minute"
+    site.gate = Gate(store, NEEDS, is_local, rate, now_us)
+    pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us)
+    app = make_app(store, pages, telemetry)
+    telemetry.learn(route.path for route in app.routes if isinstance(route, Route))
+    site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
+    return site
+
+
+def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
+    """Return the application that answers from a store, without the gate."""
+    described, for_client = to_json(document(DOORS)), to_json(for_bentoml(DOORS))
+
+    async def openapi(_: Request) -> Response:
+        return Response(described, media_type="application/json")
+
+    async def client(_: Request) -> Response:
+        return Response(for_client, media_type="application/json")
+
+    async def alive(_: Request) -> Response:
+        return Response("alive", media_type="text/plain")
+
+    async def ready(_: Request) -> Response:
+        return Response(
+            to_json({**store.portfolio.freshness(now_us()), **store.state()}), media_type="application/json"
+        )
+
+    routes = [Route(door.path, _endpoint(store, door), methods=["POST"]) for door in DOORS]
+    return Starlette(
+        routes=[
+            *routes,
+            Route(DOCUMENT, openapi, methods=["GET"]),
+            Route("/schema.json", client, methods=["GET"]),
+            Route("/livez", alive, methods=["GET"]),
+            Route(READY, ready, methods=["GET"]),
+            Route(FIGURES, telemetry.answer, methods=["GET"]),
+            *pages.routes(),
+        ],
+        exception_handlers={Problem: _answer_problem, StoreError: _answer_store},
+    )
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    request.state.problem = problem.code
+    return answer_of(problem)
+
+
+async def _answer_store(_: Request, error: Exception) -> Response:
+    _log.error("%s", error)
+    return answer_of(Problem("store_unavailable"))
+
+
+def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
+    names = frozenset(_names(door.takes.model_json_schema()))
+
+    async def endpoint(request: Request) -> Response:
+        body = await _asked(request, door, names)
+        given = (store, body) if door.scope == "read" else (store, body, caller_of(request.scope))
+        if door.is_heavy(body) if callable(door.is_heavy) else door.is_heavy:
+            found = await anyio.to_thread.run_sync(door.answer, *given)
+        else:
+            found = door.answer(*given)
+        if door.action is not None:
+            _note(store, request, door, body)
+        content = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
+        return Response(content, media_type="application/json")
+
+    return endpoint
+
+
+def _note(store: Store, request: Request, door: Door, body: Any) -> None:
+    """Tell the audit log what was read, and by whom."""
+    caller = caller_of(request.scope)
+    line = entry(now_us(), caller.name, door.action or "", key_id=caller.key_id, route=door.path, status=200)
+    of, limit = getattr(body, "customer_id", None), getattr(body, "limit", 1)
+    store.journal.note({**line, "customer_id": of, "rows": limit})
+
+
+async def _asked(request: Request, door: Door, names: frozenset[str]) -> BaseModel:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("unsupported_media_type")
+    try:
+        return door.takes.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise from_validation(error, names) from error
+
+
+def _names(schema: Any) -> list[str]:
+    """All names of fields in a JSON schema."""
+    if isinstance(schema, dict):
+        return [*schema.get("properties", {}), *(name for part in schema.values() for name in _names(part))]
+    return [name for part in schema for name in _names(part)] if isinstance(schema, list) else []

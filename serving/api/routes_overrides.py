@@ -1,0 +1,65 @@
+"""Health scores that people set by hand, as the API records them: once by their id, and for so many days."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, Field, FiniteFloat
+
+from vouch.serving.api.answer_types import OverrideTold
+from vouch.serving.api.numbers import WHOLE
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.schemas import Request, Text
+from vouch.serving.api.speaking import instant
+from vouch.serving.api.state import now_us
+from vouch.serving.store.overrides import Override, record
+
+if TYPE_CHECKING:
+    from vouch.serving.api.access import Caller
+    from vouch.serving.api.state import Store
+
+MAX_DAYS = 366
+
+
+class OverrideRecord(Request):
+    """A health score set by hand, which stands beside that of the rules until it ends."""
+
+    override_id: Annotated[Text, Field(description="Yours; the same override again is recorded once.")]
+    customer_id: Text
+    score: Annotated[FiniteFloat, Field(ge=0, le=100)]
+    reason: Annotated[Text, Field(description="Why; kept with the customer, and erased with it.")]
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="It ends so many days after it is set."), WHOLE] = 30
+
+
+class OverrideAnswer(BaseModel):
+    """The override as it stands; `is_new` is false where it stood so already."""
+
+    override: OverrideTold
+    is_new: bool
+
+
+def record_override(store: Store, request: OverrideRecord, caller: Caller) -> dict[str, Any]:
+    """Record an override that stands from now on; the score of the rules stays beside it."""
+    if store.portfolio.ids.row_of(request.customer_id) is None:
+        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+    wanted = Override(
+        request.override_id, request.customer_id, request.score, request.reason, request.days, caller.name, now_us()
+    )
+    found, is_new = record(store.database, wanted, caller)
+    if found is None:
+        raise Problem("conflict", "The id stands already for another override", "override_id")
+    store.read_overrides()
+    return {"override": told_override(found), "is_new": is_new}
+
+
+def told_override(override: Override) -> dict[str, Any]:
+    """Return an override as all answers tell it."""
+    return {
+        "override_id": override.given_id,
+        "customer_id": override.customer_id,
+        "score": override.score,
+        "reason": override.reason,
+        "set_by": override.set_by,
+        "set_at": instant(override.set_us),
+        "expires_at": instant(override.expires_us),
+    }

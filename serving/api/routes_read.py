@@ -1,0 +1,117 @@
+"""What each route answers: a request that was checked, and the store, in; plain data out. No HTTP here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.routes_asks import told_ask
+from vouch.serving.api.routes_lists import excluded, exclusion, search_advocates, search_at_risk, to_do
+from vouch.serving.api.routes_overrides import told_override
+from vouch.serving.api.speaking import instant, told, told_changes
+from vouch.serving.api.state import now_us
+from vouch.serving.metric_queries import catalogue
+from vouch.serving.snapshots.schema import EXTRA, MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from vouch.serving.api.schemas import CustomerGet, MetricsCatalogue, MetricsQuery
+    from vouch.serving.api.state import Store
+    from vouch.serving.api.week import Portfolio
+
+__all__ = ["get_customer", "metrics_catalogue", "query_metrics", "search_advocates", "search_at_risk"]
+PARTS = ("status", "probability", "low", "high", "within", "base", "raw", "model")
+PROFILE = ("segment", "region", "country", "language", "plan", "contact_consent", "advocacy_consent", "mrr")
+FIGURES = ("mrr", "tenure_days", "nps_last", "open_tickets", "acts")
+
+
+def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
+    """Everything on one customer."""
+    portfolio = store.portfolio
+    row = portfolio.ids.row_of(request.customer_id)
+    if row is None:
+        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+    scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
+    place = int(portfolio.ranked.place_of[row])
+    asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
+    override = store.override_of(request.customer_id)
+    changes = portfolio.changes.at(row) if portfolio.changes else {}
+    return {
+        **portfolio.freshness(now_us()),
+        "customer_id": request.customer_id,
+        **{f"{model}_{part}": scores.get(f"{model}_{part}") for model in MODELS for part in PARTS},
+        **{f"{model}_reasons": told(scores.get(f"{model}_reasons")) for model in MODELS},
+        **{f"{model}_changes": told_changes(changes.get(f"{model}_changes")) for model in MODELS},
+        **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
+        **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
+        **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
+        "health_override": None if override is None else told_override(override),
+        **excluded(exclusion(portfolio, place)),
+        **to_do(portfolio, place, profile),
+        "profile": {name: profile[name] for name in PROFILE},
+        "metrics": {name: _figure(profile.get(name)) for name in FIGURES},
+        "asks": asks,
+        "last_ask": asks[-1] if asks else None,
+        "previous": _previous(portfolio, request.customer_id),
+    }
+
+
+def _figure(value: Any) -> Any:
+    """A figure of one customer; acts with the instant of the latest."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [{"kind": act["kind"], "n": act["n"], "latest_at": instant(act["last_us"])} for act in value]
+    return value
+
+
+def _previous(portfolio: Portfolio, customer_id: str) -> dict[str, Any] | None:
+    """The probabilities of the week before."""
+    before = portfolio.before.of(customer_id) if portfolio.before else None
+    if portfolio.before is None or before is None:
+        return None
+    probabilities = {f"{model}_probability": before.get(f"{model}_probability") for model in MODELS}
+    return {"as_of": portfolio.before.week.manifest["as_of"], **probabilities}
+
+
+def query_metrics(store: Store, request: MetricsQuery) -> dict[str, Any]:
+    """Envelopes of metrics, week after week."""
+    portfolio = store.portfolio
+    _refuse_unknown(request.metric_ids, portfolio.metric_ids)
+    weeks = store.metrics_of_weeks(request.weeks)
+    found = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
+    for row in found:
+        row["as_of"] = instant(row["as_of"])
+    return {**portfolio.freshness(now_us()), "metrics": found}
+
+
+def _narrowed(week: pa.Table, request: MetricsQuery) -> pa.Table:
+    """The rows of the wanted metrics, before any of them becomes Python's."""
+    if not request.metric_ids:
+        return week
+    return week.filter(pc.is_in(week["metric_id"], pa.array(request.metric_ids, pa.string())))
+
+
+def metrics_catalogue(store: Store, request: MetricsCatalogue) -> dict[str, Any]:
+    """What each metric means."""
+    entries = catalogue()
+    known = {entry["metric_id"] for entry in entries}
+    _refuse_unknown(request.metric_ids, known)
+    return {
+        "metrics": [entry for entry in entries if not request.metric_ids or entry["metric_id"] in request.metric_ids]
+    }
+
+
+def _refuse_unknown(asked: Sequence[str], known: Collection[str]) -> None:
+    if set(asked) - set(known):
+        raise Problem("unknown_metric", f"A metric is none of: {', '.join(sorted(known))}", "metric_ids")
+
+
+def _is_wanted(row: Mapping[str, Any], request: MetricsQuery) -> bool:
+    return (
+        row["by"] == request.by
+        and (not request.metric_ids or row["metric_id"] in request.metric_ids)
+        and (not request.segment or row["segment"] in request.segment)
+    )

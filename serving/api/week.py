@@ -1,0 +1,147 @@
+"""One published week as the service answers from it: rows mapped into memory, lists ready to be searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import SnapshotError
+from vouch.serving.asking.candidates import askable, searchable
+from vouch.serving.asking.ranked_list import Ranked, RowsKept
+from vouch.serving.asking.ranking import LISTS, at_risk
+from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.asking.uplift import uplift_by_kind
+from vouch.serving.store import weeks
+from vouch.serving.store.mapped import Customers, Rows, keep_only, mapped, named
+from vouch.serving.store.secrets import secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from vouch.serving.asking.rules.policy import Policy
+    from vouch.serving.asking.waiting import Asking
+    from vouch.serving.store.connection import Database
+    from vouch.serving.store.weeks import Week
+
+STALE_DAYS = 8
+"""A weekly snapshot is stale when its instant lies further back than a week and a day."""
+OF_WEEK = ("scores", "customers", "changes")
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """One week: rows by customer, and both ranked lists."""
+
+    week: Week
+    scores: Rows
+    customers: Rows
+    ids: Customers
+    metrics: pa.Table
+    candidates: pd.DataFrame
+    ranked: Ranked
+    """The candidates, to be searched."""
+    at_risk: Ranked
+    asking: Asking
+    """Who must wait with the next ask."""
+    before: Earlier | None
+    changes: Rows | None = None
+    """What moved each score since the week before; None where the week was published without."""
+    uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rows: RowsKept = field(default_factory=RowsKept)
+
+    def profile(self, ranked: Ranked, place: int) -> dict[str, Any]:
+        """The profile of who stands at a place of a list."""
+        return self.customers.at(int(ranked.rows[place]))
+
+    @property
+    def metric_ids(self) -> frozenset[str]:
+        """Ids of all metrics of the week."""
+        return frozenset(self.metrics["metric_id"].to_pylist())
+
+    def freshness(self, now_us: int) -> dict[str, Any]:
+        """How new the week is, as all answers say it."""
+        manifest = self.week.manifest
+        return {
+            "as_of": manifest["as_of"],
+            "revision": self.week.revision,
+            "scored_at": manifest["now"],
+            "data_through": manifest["data_through"],
+            "is_stale": now_us - self.week.as_of_us > STALE_DAYS * DAY_US,
+        }
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The scores of the week before."""
+
+    week: Week
+    scores: Rows
+    ids: Customers
+
+    def of(self, customer_id: str) -> dict[str, Any] | None:
+        """Scores of one customer, or None for one who was not known then."""
+        row = self.ids.row_of(customer_id)
+        return None if row is None else self.scores.at(row)
+
+
+def load(database: Database, policy: Policy | None, now_us: int) -> Portfolio | None:
+    """Read the newest week of the store, None where there is none; raises SnapshotError where it is not sound."""
+    with database.reading() as connection:
+        known = weeks.weeks(connection, with_customers=True)
+        if not known:
+            return None
+        *earlier, week = known
+        wanted = [*((week, name) for name in OF_WEEK), *((of, "scores") for of in earlier[-1:])]
+        digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
+        files = {key: named(found) for key, found in digests.items() if found}
+        rows = {key: mapped(database.home, file, weeks.read(connection, *key)) for key, file in files.items()}
+        metrics = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+    keep_only(database.home, frozenset(files.values()))
+    scores, customers, changes = (rows.get((week.snapshot_id, name)) for name in OF_WEEK)
+    if scores is None or customers is None:
+        raise SnapshotError("The store holds no customers of the week. Score the week again with --revision.")
+    before = _before(earlier[-1], rows) if earlier else None
+    chosen = policy or load_policy()
+    return _ready(week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes)
+
+
+def _ready(
+    week: Week,
+    scores: Rows,
+    customers: Rows,
+    policy: Policy,
+    draws: str,
+    now_us: int,
+    metrics: pa.Table,
+    before: Earlier | None,
+    changes: Rows | None,
+) -> Portfolio:
+    frame = searchable(scores.table(), customers.table())
+    found = askable(frame, customers, policy, draws, week.as_of_us, now_us)
+    places, asks = found.asking.of_data
+    unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
+    return Portfolio(
+        week=week,
+        scores=scores,
+        customers=customers,
+        ids=Customers(scores),
+        metrics=metrics,
+        candidates=found.candidates,
+        ranked=found.ranked,
+        at_risk=Ranked(at_risk(frame.drop(columns=[name for name in LISTS if name in frame]))),
+        asking=found.asking,
+        before=before,
+        changes=changes,
+        uplift=uplift_by_kind(asks, unasked, policy, now_us),
+    )
+
+
+def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
+    scores = rows[week.snapshot_id, "scores"]
+    return Earlier(week, scores, Customers(scores))

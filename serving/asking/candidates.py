@@ -1,0 +1,97 @@
+"""Who may be asked now, in which order: one list of one week for the service, the report and the demo.
+
+The ranked candidates of the week, places given at random, and who must wait: by the asks that the week's data know of
+and those that the service has recorded since, within the caps and quotas of the company's policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vouch.serving.asking.exploration import with_draws
+from vouch.serving.asking.ranked_list import Ranked
+from vouch.serving.asking.ranking import LISTS, Filters, candidates
+from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.asking.waiting import Asking
+from vouch.serving.snapshots.schema import NAMED
+from vouch.serving.store.asks import changed_since
+from vouch.serving.store.connection import Database
+from vouch.serving.store.mapped import Customers, in_memory
+from vouch.serving.store.secrets import secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from vouch.serving.asking.ranked_list import Found
+    from vouch.serving.asking.rules.policy import Policy
+    from vouch.serving.snapshots.files import Snapshot
+    from vouch.serving.store.mapped import Rows
+
+OF_SCORES = (
+    "customer_id", *(f"{model}_{part}" for part in ("status", "probability") for model in NAMED),
+    "advocate_tier", "churn_band", "health_score",
+)  # fmt: skip
+OF_CUSTOMERS = (
+    "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
+    "open_tickets", "care_first", "acts",
+)  # fmt: skip
+
+
+def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
+    """What filters and ranks read, one row per customer, with its place in the tables.
+
+    Columns of lists stay as Arrow has them; a column that a week of an earlier version lacks is left out.
+    """
+    there = [name for name in OF_CUSTOMERS if name in customers.schema.names]
+    frame: pd.DataFrame = scores.select(list(OF_SCORES)).to_pandas()
+    frame = frame.join(customers.select([name for name in there if name not in LISTS]).to_pandas())
+    lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in there}
+    return frame.assign(**lists, row=range(len(frame)))
+
+
+@dataclass(frozen=True)
+class Askable:
+    """The candidates of one week in their order, ready to be searched, and who of them must wait."""
+
+    candidates: pd.DataFrame
+    ranked: Ranked
+    asking: Asking
+
+    def first(self, limit: int) -> Found:
+        """The places of the first who may be asked now, and how many may be."""
+        return self.ranked.page(Filters(), limit, resting=(self.asking.state, self.asking.left))
+
+
+def askable(frame: pd.DataFrame, customers: Rows, policy: Policy, draws: str, as_of_us: int, now_us: int) -> Askable:
+    """Rank the customers of a week (`searchable`), and note who must wait by the asks that its data know of.
+
+    `draws` is the secret that places given at random follow from.
+    """
+    ordered = with_draws(candidates(frame, policy, as_of_us), policy.exploration.share, draws, as_of_us)
+    ranked = Ranked(ordered)
+    return Askable(ordered, ranked, Asking(ranked, customers, Customers(customers), policy, now_us))
+
+
+def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) -> Askable:
+    """Who of a published week may be asked now, as the service would list them.
+
+    `store` is where a team's store is, None for the one in the home. Raises StoreError where it does not answer,
+    SnapshotError where the week is damaged.
+    """
+    frame = searchable(snapshot.table("scores", list(OF_SCORES)), snapshot.table("customers"))
+    database = Database(home, store)
+    try:
+        draws = secret(database, "exploration")
+        found = askable(
+            frame, in_memory(snapshot.table("customers")), load_policy(home), draws, snapshot.as_of_us, now_us
+        )
+        with database.reading() as connection:
+            found.asking.take(changed_since(connection, 0), now_us)
+    finally:
+        database.close()
+    return found

@@ -1,0 +1,182 @@
+"""A ranked list as the service searches it: filters answered from what was filtered before, pages by where they ended.
+
+What filters leave is kept per filter, as places in the order of the list, as long as there is room: a company asks for
+the same segments and regions again and again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic_core import to_json
+
+from vouch.serving.asking.ranking import CATEGORIES, is_variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Mapping
+
+    import pandas as pd
+
+    from vouch.serving.asking.ranking import Filters, Place
+
+Places = np.ndarray[Any, np.dtype[np.int32]]
+ROWS_KEPT = 20_000
+ROOM_BYTES = 64 * 2**20
+COLUMNS = {
+    "segment": "segments",
+    "region": "regions",
+    "advocate_tier": "tiers",
+    "churn_band": "bands",
+    "ask_for": "kinds",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows of a list (places in its order), their ranks from `first_rank`, and how many there are in all."""
+
+    places: Places
+    first_rank: int
+    total: int
+    is_last: bool
+
+
+class Kept:
+    """Arrays by key, the least used go first when there is no room for all. Safe for threads."""
+
+    def __init__(self, room_bytes: int = ROOM_BYTES) -> None:
+        self._held: OrderedDict[Hashable, Places] = OrderedDict()
+        self._room, self._used = room_bytes, 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Places]) -> Places:
+        """Return what was made for a key before, or make it."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        made = make()
+        with self._lock:
+            if key not in self._held:
+                self._used += made.nbytes
+            self._held[key] = made
+            while self._used > self._room and len(self._held) > 1:
+                self._used -= self._held.popitem(last=False)[1].nbytes
+        return made
+
+
+class Ranked:
+    """A ranked frame, ready to be searched."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        rows = frame["row"].to_numpy() if "row" in frame else np.arange(len(frame))
+        self.rows = rows.astype(np.int32)
+        """The row of each place in the tables of the week."""
+        self.place_of = np.argsort(self.rows).astype(np.int32)
+        """The place of each row."""
+        self.values = frame["value"].to_numpy(dtype=np.float64)
+        """What each one is worth, NaN where that is not known."""
+        self.order = frame["order"].to_numpy(dtype=np.float64) if "order" in frame else self.values
+        """What the list is ordered by, falling: the value, or that of the place which was drawn."""
+        self.worth = frame["worth"].to_numpy(dtype=np.float64) if "worth" in frame else np.zeros(len(frame))
+        self._drawn = frame["is_drawn"].to_numpy(dtype=bool) if "is_drawn" in frame else None
+        self._falling = -self.order
+        self._known = int(np.count_nonzero(~np.isnan(self.order)))
+        self._scores = frame["score"].to_numpy(dtype=np.float64)
+        self._ids = frame["customer_id"].array
+        present = [name for name in CATEGORIES if name in frame]
+        self._codes = {name: frame[name].cat.codes.to_numpy() for name in present}
+        self.categories = {name: [str(value) for value in frame[name].cat.categories] for name in present}
+        self._standing, self._now = Kept(), Kept()
+
+    def __len__(self) -> int:
+        """How long the list is without filters."""
+        return len(self.rows)
+
+    def customer_id(self, place: int) -> str:
+        """Who stands at a place."""
+        return str(self._ids[place])
+
+    def is_drawn(self, place: int) -> bool:
+        """Whether the place was given at random."""
+        return self._drawn is not None and bool(self._drawn[place])
+
+    def category(self, name: str, place: int) -> str | None:
+        """A category of who stands at a place."""
+        code = int(self._codes[name][place])
+        return None if code < 0 else self.categories[name][code]
+
+    def codes(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """A category of all, as places in `categories`; -1 for none."""
+        return self._codes[name]
+
+    def page(
+        self,
+        filters: Filters,
+        limit: int,
+        after: Place | None = None,
+        resting: tuple[Hashable, Callable[[Places], Places]] | None = None,
+    ) -> Found:
+        """Return up to `limit` places that meet the filters and come after a place.
+
+        `resting` names a state of what moves with every ask, and leaves out of places those who must wait in it.
+        """
+        places = self._standing.get(filters, lambda: self._matching(filters))
+        if resting is not None and not filters.include_ineligible:
+            state, left = resting
+            places = self._now.get((filters, state), lambda: left(places))
+        start = 0 if after is None else int(np.searchsorted(places, self._place_after(after)))
+        found = places[start : start + limit]
+        return Found(found, start + 1, len(places), start + len(found) >= len(places))
+
+    def _matching(self, filters: Filters) -> Places:
+        keep = np.ones(len(self), dtype=bool)
+        if not filters.include_ineligible:
+            keep &= self._codes["exclusion"] < 0
+        if filters.minimum_score > 0:
+            keep &= self._scores >= filters.minimum_score
+        for column, name in COLUMNS.items():
+            if wanted := getattr(filters, name):
+                keep &= self._is_any(column, set(wanted))
+        if filters.languages:
+            spoken = self.categories["language"]
+            keep &= self._is_any("language", {tag for tag in spoken if is_variant(tag, filters.languages)})
+        return np.flatnonzero(keep).astype(np.int32)
+
+    def _is_any(self, column: str, wanted: Collection[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        known = [value in wanted for value in self.categories[column]]
+        table = np.asarray([*known, False], dtype=bool)  # the last one is for none, whose code is -1
+        found: np.ndarray[Any, np.dtype[np.bool_]] = table[self._codes[column]]
+        return found
+
+    def _place_after(self, after: Place) -> int:
+        """The first place behind one that was told, whether that customer still stands there or not."""
+        if after.value is None:
+            low, high = self._known, len(self)
+        else:
+            known = self._falling[: self._known]
+            low, high = (int(np.searchsorted(known, -after.value, side)) for side in ("left", "right"))
+        return bisect.bisect_right(self._ids, after.customer_id, low, high)
+
+
+class RowsKept:
+    """Rows as JSON, the object's opening brace left out; as many as there is room for."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], bytes] = {}
+
+    def of(self, name: str, place: int, make: Callable[[int], Mapping[str, Any]]) -> bytes:
+        """Return the row at a place of a list."""
+        key = (name, place)
+        found = self._held.get(key)
+        if found is None:
+            found = to_json(make(place), inf_nan_mode="null")[1:]
+            if len(self._held) >= ROWS_KEPT:
+                self._held.clear()
+            self._held[key] = found
+        return found

@@ -1,0 +1,161 @@
+"""Who may be asked to speak up, for what, in which order, and why: frames in, frames out, no I/O.
+
+The order is by expected value: the probability that a customer speaks up unasked, times the probability of staying,
+times the worth of the act that is worth asking for: of those that the customer could do, the one whose worth times its
+share of the customer's acts is the greatest. That share is counted from the customer's own acts, and from all others'
+where there are few. Where staying is not known (no champion, or nobody to lose) it counts as certain: a month's churn
+moves the product by a few per cent at most, and an unknown must not push anybody out of the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED
+from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.asking.what_to_ask import flattened, what_to_ask
+from vouch.serving.snapshots.schema import REPAIR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.serving.asking.rules.policy import Policy
+
+EXCLUSIONS: Mapping[str, str] = {
+    "churned": "has left",
+    "leaving": "has announced an end",
+    "no_model": "no model of advocacy has passed the gate yet",
+    "not_eligible": "is not among those whom the model of advocacy is about",
+    "no_consent": "has not consented to be asked",
+    "open_ticket": "has an open ticket of high priority",
+    "repair_first": "was promised something that was not kept: put that right first",
+    "low_health": "has a health score below the floor",
+    "high_churn": "is too likely to leave",
+    "no_kind": "could do none of the acts that are asked for",
+    OPEN: "has not answered the latest ask yet",
+    REFUSED: "has declined lately",
+    ASKED: "was asked as often as may be",
+    QUOTA: "belongs to a group that was asked enough lately",
+}
+"""Why somebody is not asked, the first that holds; and how that reads."""
+STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
+"""Those that follow from the week alone; the others move with every ask."""
+CATEGORIES = ("segment", "region", "language", "advocate_tier", "churn_band", "exclusion", "ask_for")
+LISTS = ("open_tickets", "acts")
+"""Columns of lists, which are read before the order is made and not kept."""
+SCORED = ("ok", "cold_start")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What to narrow a ranked list to. Empty means all.
+
+    A language also takes its variants (`ko` finds `ko-KR`), as RFC 4647 section 3.3.1 has it.
+    """
+
+    segments: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    minimum_score: float = 0.0
+    include_ineligible: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page ended: the value and the customer of its last row."""
+
+    value: float | None
+    customer_id: str
+
+
+def exclusions(customers: pd.DataFrame, policy: Policy) -> pd.Series[Any]:
+    """Return why each customer is not asked (one of STANDING), or null where the customer may be."""
+    advocacy, churn = customers["advocacy_status"], customers["churn_status"]
+    rule = policy.eligibility
+    rules = {
+        "churned": (advocacy == "churned") | (churn == "churned"),
+        "leaving": churn == "leaving",
+        "no_model": advocacy == "no_model",
+        "not_eligible": ~advocacy.isin(SCORED),
+        "no_consent": ~np.logical_and.reduce([_is_given(customers[consent]) for consent in rule.consents]),
+        "open_ticket": _holds_any(customers, "open_tickets", rule.ticket_priorities),
+        "repair_first": (_optional(customers, "care_first") == REPAIR) & rule.repair_first,
+        "low_health": _optional(customers, "health_score").astype("float64") < rule.minimum_health,
+        "high_churn": customers["churn_probability"] > rule.maximum_churn,
+        "no_kind": customers["ask_for"].isna(),
+    }
+    held = [np.asarray(rules[code], dtype=bool) for code in STANDING]
+    codes = np.select(held, range(len(STANDING)), default=-1).astype(np.int8)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(STANDING))), index=customers.index)
+
+
+def _is_given(consent: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return consent.eq(True).fillna(False).to_numpy(dtype=bool)
+
+
+def _optional(customers: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column that weeks of an earlier version do not have; null there."""
+    return customers[name] if name in customers else pd.Series(None, index=customers.index, dtype=object)
+
+
+def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether a column of lists holds one of the values."""
+    rows, values = flattened(_optional(customers, name))
+    found = np.zeros(len(customers), dtype=bool)
+    found[rows[np.isin(np.asarray(values.to_pylist(), dtype=object), list(wanted))]] = True
+    return found
+
+
+def candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: int | None = None) -> pd.DataFrame:
+    """Return the customers ranked by expected value, with what to ask each for and why each is not asked.
+
+    Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, the consents and the profile
+    columns that Filters name. Adds `ask_for`, `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES
+    come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen from.
+    """
+    declared = policy or load_policy()
+    staying = (1.0 - customers["churn_probability"]).fillna(1.0)
+    kind, worth = what_to_ask(customers, declared, as_of_us)
+    frame = customers.assign(
+        ask_for=kind,
+        worth=worth,
+        score=100.0 * customers["advocacy_probability"],
+        value=customers["advocacy_probability"] * staying * worth,
+    )
+    lists = [name for name in LISTS if name in frame]
+    return _ranked(frame.assign(exclusion=exclusions(frame, declared)).drop(columns=lists))
+
+
+def at_risk(customers: pd.DataFrame) -> pd.DataFrame:
+    """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
+
+    Where the company has no revenue per customer (`mrr` is null) the probability alone ranks. Whose churn is not
+    predicted is excluded with that status as the reason. Columns as for `candidates`.
+    """
+    probability = customers["churn_probability"]
+    status = customers["churn_status"]
+    return _ranked(
+        customers.assign(
+            exclusion=status.where(~status.isin(SCORED), None),
+            score=100.0 * probability,
+            value=probability * customers["mrr"].fillna(1.0) if customers["mrr"].notna().any() else probability,
+        )
+    )
+
+
+def _ranked(customers: pd.DataFrame) -> pd.DataFrame:
+    order = ["value", "customer_id"]
+    frame = customers.sort_values(order, ascending=[False, True], na_position="last", ignore_index=True)
+    return frame.astype({name: "category" for name in CATEGORIES if name in frame})
+
+
+def is_variant(tag: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a language is one of those wanted, or a variant of one."""
+    return any(f"{tag}-".lower().startswith(f"{language}-".lower()) for language in wanted)

@@ -1,0 +1,1 @@
+"""The rules of asking, as data and pure functions: policy, caps, quotas."""

@@ -1,0 +1,128 @@
+"""The candidate policy as it is declared: the file that comes with vouch, and what the company's own file changes."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.errors import ConfigurationError
+from vouch.serving.snapshots.schema import ASK_DAYS, TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE = "policy.toml"
+Consent = Literal["advocacy_consent", "contact_consent"]
+Days = Field(ge=0, le=ASK_DAYS)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Eligibility(_Part):
+    """Who may be asked at all."""
+
+    consents: tuple[Consent, ...] = Field(strict=False)
+    minimum_health: FiniteFloat = Field(ge=0, le=100)
+    maximum_churn: FiniteFloat = Field(ge=0, le=1)
+    ticket_priorities: tuple[str, ...] = Field(strict=False)
+    repair_first: bool
+
+
+class Caps(_Part):
+    """How often somebody is asked."""
+
+    asks_in_30_days: int = Field(ge=0)
+    asks_in_90_days: int = Field(ge=0)
+    open_asks: int = Field(ge=0)
+    open_days: int = Days
+    rest_days_after_refusal: int = Days
+
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """Days, and how many asks they may hold."""
+        return ((30, self.asks_in_30_days), (90, self.asks_in_90_days))
+
+
+class Quotas(_Part):
+    """How the asks are spread over groups of customers."""
+
+    columns: tuple[Literal["segment", "region"], ...] = Field(strict=False)
+    days: int = Days
+    times_its_share: FiniteFloat = Field(ge=1)
+    free_asks: int = Field(ge=0)
+
+
+class Value(_Part):
+    """How a customer's own acts weigh against those of all."""
+
+    own_acts: FiniteFloat = Field(gt=0)
+
+
+class Exploration(_Part):
+    """How many take a place at random."""
+
+    share: FiniteFloat = Field(ge=0, le=1)
+
+
+class Limits(_Part):
+    """How much one key may ask of the service."""
+
+    requests_per_minute: int = Field(ge=1)
+
+
+class Kind(_Part):
+    """What one kind of act is worth, and who could do it. One that is worth nothing is never asked for."""
+
+    value: FiniteFloat = Field(ge=0)
+    minimum_tenure_days: FiniteFloat = Field(0.0, ge=0)
+    minimum_nps: FiniteFloat | None = Field(None, ge=0, le=10)
+    tiers: tuple[Literal[TIERS], ...] | None = Field(None, strict=False)  # type: ignore[valid-type]  # the names are data
+    rest_days: int = Field(0, ge=0)
+
+
+class Policy(_Part):
+    """The whole policy."""
+
+    version: int
+    eligibility: Eligibility
+    caps: Caps
+    quotas: Quotas
+    value: Value
+    exploration: Exploration
+    limits: Limits
+    kinds: dict[Literal[ACT_KINDS], Kind]  # type: ignore[valid-type]  # the names are data
+
+
+def load_policy(home: Path | None = None) -> Policy:
+    """Return the policy of a home, by default the one that comes with vouch.
+
+    Raises ConfigurationError where the company's file names something that is not there, or holds what cannot be.
+    """
+    raw = tomllib.loads(resources.files("vouch.serving.asking.rules").joinpath(FILE).read_text(encoding="utf-8"))
+    path = None if home is None else home / FILE
+    if path is None or not path.exists():
+        return Policy.model_validate(raw)
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Policy.model_validate(_merged(raw, own))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigurationError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with what the own file names."""
+    found = dict(base)
+    for name, value in own.items():
+        inner = base.get(name)
+        found[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return found

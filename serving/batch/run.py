@@ -1,0 +1,286 @@
+"""The weekly batch: from a company's tables to one published snapshot of scores, reasons, profiles and metrics.
+
+A week is left alone once it is published, unless its inputs changed and a revision is asked for. Guards look before
+anything is published. What a killed run had done is taken up. Customers go through in batches, so that memory does not
+grow with their number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vouch import models
+from vouch.features.errors import SnapshotError, UsageError
+from vouch.features.ingest.stage import opened, stage
+from vouch.features.instants import spoken
+from vouch.features.metrics.context import NO_SETTINGS, Settings
+from vouch.features.metrics.evaluate import definition_fingerprint as measures_fingerprint
+from vouch.features.project import version
+from vouch.features.vectors.build import definition_fingerprint
+from vouch.serving.batch.outcome import Plan, Week
+from vouch.serving.batch.steps import Work
+from vouch.serving.metric_queries import settings
+from vouch.serving.monitoring import guards
+from vouch.serving.scoring.score import champions
+from vouch.serving.snapshots import files, schema
+from vouch.serving.snapshots.arrow_streams import sweep, writing
+from vouch.serving.snapshots.difference import changed_inputs, difference
+from vouch.serving.snapshots.read import week_before
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from vouch.features.asof import Tables
+    from vouch.features.ingest.stage import Staged
+    from vouch.features.project import Project
+    from vouch.serving.batch.outcome import Outcome
+    from vouch.serving.monitoring.guards import Finding, Seen
+    from vouch.serving.scoring.score import Champion
+    from vouch.serving.snapshots.files import Snapshot
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One run over one company's staged data. `despite` is why hard limits of the guards do not count, if so."""
+
+    home: Path
+    staged: Staged
+    tables: Tables
+    champions: Mapping[str, Champion]
+    now_us: int
+    despite: str | None = None
+    progress: Callable[[str], None] = field(default=lambda _: None)
+    settings: Settings = NO_SETTINGS
+
+    @property
+    def inputs(self) -> str:
+        """Digest of everything that decides the bytes of a snapshot, the instant apart."""
+        hashes = [f"{name} {champion.content_hash}" for name, champion in sorted(self.champions.items())]
+        parts = [
+            self.staged.fingerprint,
+            definition_fingerprint(),
+            measures_fingerprint(self.settings),
+            version(),
+            *hashes,
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def plan(self, as_of_us: int, is_revision: bool) -> Plan:
+        """Say what is to be done about one week; raises SnapshotError where it is damaged, and no revision is asked."""
+        folder = files.current_folder(self.home, as_of_us)
+        if folder is None:
+            if (whole := self._finished(as_of_us)) is not None:
+                return Plan(as_of_us, "take_up", "a run that was interrupted had written it whole", whole)
+            return Plan(as_of_us, "publish", "it is not published yet")
+        try:
+            standing = files.open_revision(folder)
+        except SnapshotError as error:
+            if is_revision:
+                return Plan(as_of_us, "revise", f"the published one is damaged: {error}")
+            raise
+        if standing.manifest["inputs"] == self.inputs:
+            return Plan(as_of_us, "leave_alone", "it is published from these inputs", standing)
+        because = ", ".join(changed_inputs(standing.manifest, self._facts())) or "what it was made from"
+        if is_revision:
+            return Plan(as_of_us, "revise", f"changed: {because}", standing)
+        return Plan(as_of_us, "inputs_changed", f"changed: {because}; --revision publishes them beside", standing)
+
+    def week(self, plan: Plan) -> Week:
+        """Do what is planned about one week."""
+        if plan.action in ("publish", "revise"):
+            return self._publish(plan.as_of_us, plan.standing)
+        assert plan.standing is not None, "all that is not made anew is there"
+        if plan.action == "take_up":
+            files.point_to(plan.standing.folder)
+            return _told(plan.standing, "published")
+        if plan.action == "leave_alone":
+            return _told(plan.standing, "left_alone")
+        return _told(plan.standing, "inputs_changed", because=changed_inputs(plan.standing.manifest, self._facts()))
+
+    def _finished(self, as_of_us: int) -> Snapshot | None:
+        """A revision that a killed run had written whole, from the same inputs, and not pointed to."""
+        parent = files.pointer(self.home, as_of_us).parent
+        for _, folder in sorted(files.revisions(parent).items(), reverse=True):
+            try:
+                found = files.open_revision(folder)
+            except SnapshotError:  # damaged: the week is written anew, under the next number
+                continue
+            if found.manifest["inputs"] == self.inputs:
+                return found
+        return None
+
+    def _publish(self, as_of_us: int, standing: Snapshot | None) -> Week:
+        """Make the tables step by step, let the guards look, and publish, or refuse to."""
+        before = self._before(as_of_us)
+        origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
+        with files.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
+            work = Work(self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings)
+            seconds, taken_up = work.run()
+            self.progress(f"{spoken(as_of_us)}: guards")
+            seen, fared = work.seen(), work.fared(self.home)
+            findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before, fared["drift"]))
+            hard = [finding for finding in findings if finding.level == "hard"]
+            manifest = self._facts() | work.facts() | fared | self._judged(as_of_us, seen, before, findings)
+            if hard and self.despite is None:
+                return self._refused(manifest, as_of_us, findings, seconds)
+            if standing is not None:
+                manifest["difference"] = difference(standing, draft.folder, manifest)
+            self.progress(f"{spoken(as_of_us)}: publishing")
+            return _told(draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up)
+
+    def _before(self, as_of_us: int) -> Snapshot | None:
+        """The snapshot of the week before, or None where there is none that can be read: that is no reason to stop."""
+        try:
+            return week_before(self.home, as_of_us, ["scores", "vectors"])
+        except SnapshotError:
+            return None
+
+    def _figures(self, seen: Seen, before: Snapshot | None, drift: Mapping[str, Any]) -> Iterator[guards.Figure]:
+        kept = None if before is None else guards.Seen.of_manifest(before.manifest)
+        yield from guards.contract_figures(self.staged.report)
+        yield from guards.table_figures(seen, kept)
+        yield from guards.customer_figures(seen, kept)
+        yield from guards.drift_figures(drift)
+
+    def _facts(self) -> dict[str, Any]:
+        """What goes into every week of this run."""
+        report = self.staged.report
+        return {
+            "now": spoken(self.now_us),
+            "engine": self.tables.engine,
+            "code_version": version(),
+            "inputs": self.inputs,
+            "input_fingerprint": self.staged.fingerprint,
+            "definition_fingerprint": definition_fingerprint(),
+            "metrics_fingerprint": measures_fingerprint(self.settings),
+            "models": {name: _model_facts(champion) for name, champion in self.champions.items()},
+            "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},
+            "rows_in": {name: table["rows"] for name, table in report["tables"].items()},
+            "quarantined": {name: table["quarantined"] for name, table in report["tables"].items()},
+            "tables": schema.MEANINGS,
+        }
+
+    def _judged(
+        self, as_of_us: int, seen: Seen, before: Snapshot | None, findings: Sequence[Finding]
+    ) -> dict[str, Any]:
+        """What the guards saw, and what a reader should know."""
+        through_us = self.staged.data_through_us
+        missing = [
+            f"No champion of {name} has passed the gate: its scores are empty. Run `vouch train {name}`."
+            for name, champion in self.champions.items()
+            if champion.predictor is None and not models.load(name).is_optional
+        ]
+        return {
+            "data_through": None if through_us is None else spoken(min(through_us, as_of_us)),
+            "changes_since": None if before is None else before.name,
+            "seen": seen.as_dict(),
+            "guards": {
+                "findings": [finding.as_dict() for finding in findings],
+                "despite": self.despite,
+            },
+            "warnings": [*missing, *map(str, findings)],
+        }
+
+    def _refused(
+        self, manifest: Mapping[str, Any], as_of_us: int, findings: Sequence[Finding], seconds: Mapping[str, float]
+    ) -> Week:
+        """A week that is not published: what stands is what stood before."""
+        folder = files.current_folder(self.home, as_of_us)
+        return Week(
+            as_of_us=as_of_us,
+            revision=None if folder is None else files.revision_of(folder),
+            outcome="refused",
+            folder=folder,
+            customers=manifest["rows_out"]["scores"],
+            statuses=manifest["statuses"],
+            warnings=manifest["warnings"],
+            findings=findings,
+            seconds=seconds,
+        )
+
+
+def score_weeks(
+    project: Project,
+    instants: Sequence[int] | None,
+    now_us: int,
+    *,
+    is_revision: bool = False,
+    engine: str = "duckdb",
+    despite: str | None = None,
+    wait_s: float = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Week]:
+    """Publish one snapshot per instant (by default of the latest week that the data reach), under the lock.
+
+    `despite` is the reason for publishing although guards refuse. Raises Locked where another run is at work for
+    longer than `wait_s`, UsageError for an instant after `now_us`, and what reading the data raises.
+    """
+    with _opened(project, instants, now_us, engine, despite, wait_s, progress) as (batch, wanted):
+        return [batch.week(batch.plan(as_of_us, is_revision)) for as_of_us in wanted]
+
+
+def plan_weeks(
+    project: Project,
+    instants: Sequence[int] | None,
+    now_us: int,
+    *,
+    is_revision: bool = False,
+    engine: str = "duckdb",
+    wait_s: float = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Plan]:
+    """Say what `score_weeks` would do, and do nothing but read and check the tables."""
+    with _opened(project, instants, now_us, engine, None, wait_s, progress) as (batch, wanted):
+        return [batch.plan(as_of_us, is_revision) for as_of_us in wanted]
+
+
+@contextmanager
+def _opened(
+    project: Project,
+    instants: Sequence[int] | None,
+    now_us: int,
+    engine: str,
+    despite: str | None,
+    wait_s: float,
+    progress: Callable[[str], None],
+) -> Iterator[tuple[Batch, Sequence[int]]]:
+    """Read the tables under the lock; gives the run, and the instants that are wanted."""
+    if late := [instant for instant in instants or () if instant > now_us]:
+        raise UsageError(f"{spoken(late[0])} lies after now ({spoken(now_us)})")
+    with files.lock(project.home, "score", wait_s), writing(project.home):
+        sweep(project.home, "score")
+        progress("reading and checking the tables")
+        staged = stage(project, now_us)
+        tables = opened(project, staged, engine)
+        batch = Batch(
+            project.home, staged, tables, champions(project.home, tables), now_us, despite, progress, settings(project)
+        )
+        yield batch, instants or [staged.default_as_of_us(now_us)]
+
+
+def _model_facts(champion: Champion) -> dict[str, Any] | None:
+    if champion.predictor is None:
+        return None
+    return {
+        "content_hash": champion.content_hash,
+        "kind": champion.predictor.kind,
+        "target": champion.predictor.target,
+    }
+
+
+def _told(found: Snapshot, outcome: Outcome, **more: Any) -> Week:
+    return Week(
+        as_of_us=found.as_of_us,
+        revision=found.revision,
+        outcome=outcome,
+        folder=found.folder,
+        customers=found.manifest["rows_out"]["scores"],
+        statuses=found.manifest["statuses"],
+        warnings=found.manifest["warnings"],
+        difference=found.manifest.get("difference"),
+        **more,
+    )

@@ -1,0 +1,65 @@
+"""One batch of vectors, profiles or metrics as a snapshot's tables hold it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from vouch.features.health import UNKNOWN
+from vouch.features.metrics.context import NO_SETTINGS, SEGMENTS, Settings
+from vouch.features.metrics.evaluate import measure_by
+from vouch.serving.snapshots import schema as columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.asof import Frame, Tables
+    from vouch.serving.batch.histories import Histories
+    from vouch.serving.scoring.score import Scored
+
+
+def score_table(
+    schema: pa.Schema, batch: pa.Table, as_of_us: int, scored: Mapping[str, Scored], tier: Mapping[str, str]
+) -> pa.Table:
+    """Return one batch of `scores.parquet` from vectors with health, scores and tiers.
+
+    Who has left has no health: a score over what is left of a customer would turn green.
+    """
+    rows, customers = len(batch), batch["customer_id"]
+    found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
+    for name, of_model in scored.items():
+        for part in ("status", "probability", "low", "high", "band", "reasons", "base", "raw", "model", "within"):
+            found[f"{name}_{part}"] = getattr(of_model, part)
+    found["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
+    found["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
+    has_left = pa.compute.equal(scored["churn"].status, "churned")
+    found["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
+    found["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
+    found["clv_margin"] = pa.nulls(rows, pa.float64())
+    return pa.table(found).select(schema.names).cast(schema)
+
+
+def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Table:
+    """Return one batch of `customers.parquet` from profiles, the vectors of the same customers, and their past."""
+    found = {name: profile[name] for name in profile.column_names}
+    found["last_asked_at"] = profile["last_asked_us"].cast(pa.timestamp("us", tz="UTC"))
+    found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
+    found |= past.of(profile["customer_id"].to_pylist())
+    return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
+
+
+def envelope_table(
+    tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+) -> pa.Table:
+    """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
+
+    `scores` are those of the same snapshot, for the metrics that rest on a model.
+    """
+    found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings)
+    rows = [envelope.as_dict() for envelope in found]
+    schema = columns.metrics(as_of_us)
+    plain = schema.remove(schema.get_field_index("as_of"))
+    table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)
+    return table.append_column("as_of", columns.repeated(as_of_us, len(table))).select(schema.names).cast(schema)

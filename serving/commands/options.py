@@ -1,0 +1,64 @@
+"""What several commands take: where the data are, which instant, which engine, what time it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vouch.features.instants import parse_instant
+
+if TYPE_CHECKING:
+    from vouch.features.project import Project
+
+
+class Engine(StrEnum):
+    """Who computes."""
+
+    DUCKDB = "duckdb"
+    POLARS = "polars"
+    SPARK = "spark"
+
+
+Data = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATA]",
+        help="A folder of Parquet or CSV files, a DuckDB file, a postgresql:// URL, or a vouch.toml. "
+        "Without it, vouch.toml in the current folder.",
+    ),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Instant to look from: an ISO date (midnight UTC) or instant."),
+]
+Now = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="What time to take it for, instead of reading the clock.")
+]
+EngineOption = Annotated[Engine, typer.Option("--engine", help="Who computes.")]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command: the clock was read once, before anything else."""
+
+    clock_us: int
+
+    def now_us(self, given: str | None) -> int:
+        """The instant that this run takes for now."""
+        return instant(given) or self.clock_us
+
+
+def instant(given: str | None) -> int | None:
+    """Return an instant that was typed, or None where none was."""
+    return None if given is None else parse_instant(given)
+
+
+def project(data: str | None) -> Project:
+    """Return where the data are, with what the service has recorded; raises the errors of who cannot be read."""
+    from vouch.features.project import load_project
+    from vouch.serving.store.recorded import with_recorded
+
+    return with_recorded(load_project(data))

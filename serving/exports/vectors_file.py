@@ -1,0 +1,61 @@
+"""Vectors as one Parquet file, for `vouch features`: there whole or not at all, in the order of customers."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from vouch.features.ingest.stage import opened, stage
+from vouch.features.instants import spoken
+from vouch.features.vectors.build import vectors
+from vouch.serving.exports.written_files import note
+from vouch.serving.snapshots.arrow_streams import ordered_batches, scratch_folder
+from vouch.serving.snapshots.schema import repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from vouch.features.project import Project
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    as_of: str
+    customers: int
+
+
+def write_vectors(
+    project: Project, as_of_us: int | None, now_us: int, out: Path, engine: str, progress: Callable[[str], None]
+) -> Written:
+    """Write `customer_id`, `as_of` and all features of every customer known at an instant."""
+    progress("reading and checking the tables")
+    staged = stage(project, now_us)
+    tables = opened(project, staged, engine)
+    instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
+    progress(f"{spoken(instant)}: vectors")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft, customers = out.with_name(f".{out.name}.draft"), 0
+    with scratch_folder(project.home, "features") as scratch:
+        batches = (_dated(batch, instant) for batch in ordered_batches(vectors(tables, instant), scratch / "vectors"))
+        first = next(batches)
+        with pq.ParquetWriter(draft, first.schema) as writer:
+            for batch in itertools.chain([first], batches):
+                writer.write_table(batch)
+                customers += len(batch)
+    draft.replace(out)
+    note(project.home, "vectors", spoken(instant), [out])
+    return Written(spoken(instant), customers)
+
+
+def _dated(batch: pa.Table, as_of_us: int) -> pa.Table:
+    """The same with a date, or a timestamp, in place of microseconds."""
+    place = batch.schema.get_field_index("as_of_us")
+    return batch.set_column(place, "as_of", repeated(as_of_us, len(batch)))

@@ -1,0 +1,66 @@
+"""Where reports, exports and vectors were written to: files outside the home that hold customers.
+
+They are listed as they are written, so that erasing a customer reaches them too, and changed only where they still
+are what was written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from vouch.features.errors import ConfigurationError
+from vouch.serving.snapshots.files import file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LIST = "outputs.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file that was written: what it is (`page`, `text`, `files`, `listing`, `vectors`), where, of which week,
+    and what its bytes were."""
+
+    kind: str
+    path: str
+    as_of: str
+    sha256: str
+
+
+def load(home: Path) -> list[Output]:
+    """Return what was written, the oldest first; raises ConfigurationError where the list is damaged."""
+    path = home / LIST
+    if not path.exists():
+        return []
+    try:
+        return [Output(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"{path} is damaged. Restore it from a copy, or delete it.") from error
+
+
+def note(home: Path, kind: str, as_of: str, paths: Iterable[Path]) -> None:
+    """Add files to the list; one that was written before stands there once, as it is now."""
+    made = [Output(kind, str(path.resolve()), as_of, file_digest(path)) for path in paths]
+    with _locked(home):
+        replaced = {output.path for output in made}
+        save(home, [*(output for output in load(home) if output.path not in replaced), *made])
+
+
+def save(home: Path, outputs: Iterable[Output]) -> None:
+    """Replace the list."""
+    path = home / LIST
+    beside = path.with_suffix(".next")
+    beside.write_text(json.dumps([asdict(output) for output in outputs], indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def _locked(home: Path) -> FileLock:
+    folder = home / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "outputs.lock")

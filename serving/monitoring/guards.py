@@ -1,0 +1,224 @@
+"""Guards before a week is published: figures of this week and the one before, held against limits of one file.
+
+Above a soft limit the run warns; above a hard one nothing is published, and the week before stays. The figures stand in
+the manifest, so that the next week has something to be compared with.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.errors import ConfigurationError, did_you_mean
+from vouch.features.instants import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SHIPPED = Path(__file__).with_name("guards.toml")
+OWN = "guards.toml"
+"""Name of a company's own limits under its home."""
+ACTIVITY = "activity"
+"""The tables that every company hands over at least one of, taken together."""
+_LIMITS = ("soft", "hard", "at_least")
+
+Level = Literal["soft", "hard"]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One figure and its limits; `only` holds other limits for single things."""
+
+    name: str
+    meaning: str
+    soft: float | None = None
+    hard: float | None = None
+    at_least: float = 0
+    only: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def limits(self, thing: str) -> tuple[float | None, float | None]:
+        """Soft and hard limit for a thing; one that is named apart has the limits that stand there and no others."""
+        apart = self.only.get(thing)
+        return (self.soft, self.hard) if apart is None else (apart.get("soft"), apart.get("hard"))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a week: which guard reads it, of what, and on how many rows it rests."""
+
+    guard: str
+    thing: str
+    value: float
+    rests_on: float = float("inf")
+    before: float | None = None
+    current: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A limit that a figure is above of."""
+
+    guard: str
+    thing: str
+    level: Level
+    value: float
+    limit: float
+    meaning: str
+    current: float | None = None
+    before: float | None = None
+
+    def __str__(self) -> str:
+        against = (
+            "" if self.before is None or self.current is None else f"; {self.current:,.6g} after {self.before:,.6g}"
+        )
+        return (
+            f"{self.guard} of {self.thing} is {self.value:.4g}, above its {self.level} limit of {self.limit:g} "
+            f"({self.meaning}{against})"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For manifests and schedulers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What guards know of a week: by table rows, rows of the last seven days and the newest; families; customers."""
+
+    as_of_us: int
+    tables: Mapping[str, Mapping[str, Any]]
+    missing: Mapping[str, float]
+    customers: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the manifest holds it."""
+        return {"tables": self.tables, "missing": self.missing, "customers": self.customers}
+
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> Seen | None:
+        """What an earlier week kept; None where it kept nothing."""
+        kept = manifest.get("seen")
+        return None if kept is None else cls(as_of_us=parse_instant(manifest["as_of"]), **kept)
+
+
+def load_guards(home: Path) -> dict[str, Guard]:
+    """Return the guards with the limits of the file that comes with vouch, a company's own in their place.
+
+    Raises ConfigurationError where the company's file is wrong.
+    """
+    found = {name: dict(raw) for name, raw in tomllib.loads(SHIPPED.read_text(encoding="utf-8")).items()}
+    own = home / OWN
+    if own.exists():
+        for name, raw in _read(own).items():
+            if name not in found:
+                raise ConfigurationError(f"{own}: there is no guard {name!r}{did_you_mean(name, found)}")
+            only = {**found[name].get("only", {}), **_checked(own, name, raw).pop("only", {})}
+            found[name] |= {**raw, "only": only}
+    return {name: Guard(name, **raw) for name, raw in found.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
+
+
+def _checked(path: Path, name: str, raw: Any) -> dict[str, Any]:
+    """A guard's table of a company's file: limits that are numbers, and `only` with the same."""
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{path}: [{name}] must be a table")
+    for key, value in raw.items():
+        if key == "only" and isinstance(value, dict):
+            for thing, limits in value.items():
+                _checked(path, f"{name}.only.{thing}", limits)
+        elif key not in _LIMITS:
+            raise ConfigurationError(f"{path}: [{name}]: unknown key {key!r}{did_you_mean(key, _LIMITS)}")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{path}: [{name}]: {key!r} must be a number")
+    return dict(raw)
+
+
+def judge(guards: Mapping[str, Guard], figures: Iterator[Figure]) -> list[Finding]:
+    """Return what is above a limit, the hard ones first."""
+    found = [finding for figure in figures if (finding := _judged(guards[figure.guard], figure))]
+    return sorted(found, key=lambda finding: (finding.level, finding.guard, finding.thing))
+
+
+def _judged(guard: Guard, figure: Figure) -> Finding | None:
+    if figure.rests_on < guard.at_least:
+        return None
+    soft, hard = guard.limits(figure.thing)
+    if hard is not None and figure.value > hard:
+        level: Level = "hard"
+        limit = hard
+    elif soft is not None and figure.value > soft:
+        level, limit = "soft", soft
+    else:
+        return None
+    return Finding(
+        guard.name,
+        figure.thing,
+        level,
+        figure.value,
+        limit,
+        guard.meaning,
+        current=figure.current,
+        before=figure.before,
+    )
+
+
+def contract_figures(report: Mapping[str, Any]) -> Iterator[Figure]:
+    """What the contract check says, by table."""
+    for name, table in report["tables"].items():
+        if rows := table["rows"]:
+            yield Figure("quarantined_share", name, table["quarantined"] / rows, rows)
+            yield Figure("broken_cells", name, table["cells"] / rows, rows)
+
+
+def table_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:
+    """How new each table is, and its rows against the week before."""
+    for name, newest_us in _newest(seen):
+        yield Figure("stale_days", name, (seen.as_of_us - newest_us) / DAY_US)
+    for name, kept in (before.tables if before else {}).items():
+        now = seen.tables.get(name, {"rows": 0, "week": 0})
+        if kept["rows"]:
+            yield Figure("rows_lost", name, 1 - now["rows"] / kept["rows"], kept["rows"], kept["rows"], now["rows"])
+        if kept["week"]:
+            ratio, rests_on = now["week"] / kept["week"], kept["week"]
+            yield Figure("week_drop", name, 1 - ratio, rests_on, kept["week"], now["week"])
+            yield Figure("week_rise", name, ratio - 1, rests_on, kept["week"], now["week"])
+
+
+def _newest(seen: Seen) -> Iterator[tuple[str, int]]:
+    """The newest own time of each table that has rows, and of the tables of activity as one."""
+    newest = {name: table["newest_us"] for name, table in seen.tables.items() if table["newest_us"] is not None}
+    if activity := [newest[name] for name in ACTIVITY_TABLES if name in newest]:
+        yield ACTIVITY, max(activity)
+    yield from newest.items()
+
+
+def customer_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:
+    """How many customers there are, and how much is missing of them, against the week before."""
+    if before is None or not before.customers:
+        return
+    change = abs(seen.customers / before.customers - 1)
+    yield Figure("customers_change", "customers", change, before.customers, before.customers, seen.customers)
+    for family, share in seen.missing.items():
+        if family in before.missing:
+            kept = before.missing[family]
+            yield Figure("missing_rise", family, share - kept, seen.customers, kept, share)
+
+
+def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+    """How far scores and features are from the rows that each model was tested on; what chance may show counts as 0."""
+    for model, of in drift.items():
+        if of.get("reason") is not None:
+            continue
+        if score := of["score"]:
+            yield Figure("score_drift", model, 0.0 if score["level"] == "none" else score["index"], of["rows"])
+        if features := of["features"]:
+            yield Figure("feature_drift", model, of["major"] / features, of["rows"])

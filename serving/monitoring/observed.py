@@ -1,0 +1,54 @@
+"""What guards look at: the tables of a company as they are at an instant, and what is missing in its vectors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from vouch.features.asof import view
+from vouch.features.instants import WEEK_US
+from vouch.features.vectors.declare import load_families
+from vouch.serving.snapshots.arrow_streams import stored_batches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from vouch.features.asof import Tables
+
+
+def tables_at(tables: Tables, as_of_us: int) -> dict[str, dict[str, Any]]:
+    """Return for each table how many facts it holds at an instant, how many of the last seven days, and the newest."""
+    return {name: _table_at(tables, name, as_of_us) for name in sorted(tables.frames)}
+
+
+def _table_at(tables: Tables, name: str, as_of_us: int) -> dict[str, Any]:
+    own_us = nw.col("own_us")
+    figures = view(tables, name, as_of_us).select(
+        nw.len().alias("rows"),
+        (own_us >= as_of_us - WEEK_US).cast(nw.Int64).sum().alias("week"),
+        own_us.max().alias("newest_us"),
+    )
+    (row,) = figures.collect("pyarrow").to_native().to_pylist()
+    return {"rows": int(row["rows"]), "week": int(row["week"] or 0), "newest_us": row["newest_us"]}
+
+
+def missing_shares(vectors: Path) -> dict[str, float]:
+    """Return by family of features which share of its values is null in stored vectors."""
+    family_of = {name: feature.family for name, feature in load_families().items()}
+    nulls: Counter[str] = Counter()
+    cells: Counter[str] = Counter()
+    for batch in stored_batches(vectors):
+        for name in batch.column_names:
+            if family := family_of.get(name):
+                nulls[family] += batch[name].null_count
+                cells[family] += len(batch)
+    return {family: nulls[family] / of for family, of in sorted(cells.items()) if of}
+
+
+def counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """Return how often each value of a column occurs."""
+    return dict(sorted(Counter(column.to_pylist()).items()))

@@ -1,0 +1,58 @@
+"""Log each published week to the tracking server: drift of the champions, and what came true of what they had said.
+
+The figures stand in the week's manifest; here data scientists find them beside the runs that made the models. A server
+that does not answer stops nothing: the week is published, and the reason comes back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.errors import TrackingError
+from vouch.serving.snapshots.files import open_revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vouch.features.project import Project
+    from vouch.serving.batch.outcome import Week
+
+SHOWN = ("calibration_error", "calibration_slope", "brier_skill", "log_loss", "roc_auc", "observed", "expected")
+"""What is logged of how a model held, as metrics; the files hold all of it."""
+
+
+def log_weeks(project: Project, weeks: Sequence[Week]) -> list[str]:
+    """Log the weeks that a run published, where models are tracked; returns why some were not."""
+    from vouch.models.registry import versions
+
+    published = [week for week in weeks if week.outcome == "published" and week.folder is not None]
+    if not versions.is_tracked(project.home, project.tracking):
+        return []
+    try:
+        for week in published:
+            assert week.folder is not None, "chosen for it"
+            manifest = open_revision(week.folder).manifest
+            fared = {"drift": manifest["drift"], "came_true": manifest["came_true"]}
+            if any(of["reason"] != "no_model" for of in fared["drift"].values()):
+                name, tags = f"week {week.as_dict()['as_of']}", {"as_of": week.as_dict()["as_of"]}
+                versions.log_week(
+                    project.home, name, {**tags, "revision": str(week.revision)}, dict(as_metrics(**fared)),
+                    {f"{part}.json": json.dumps(of, indent=1).encode() for part, of in fared.items()},
+                    project.tracking,
+                )  # fmt: skip
+    except TrackingError as error:
+        return [str(error)]
+    return []
+
+
+def as_metrics(drift: Mapping[str, Any], came_true: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    """Figures by model: how far scores and features have moved, and how each look-back held that is final."""
+    for model, of in drift.items():
+        if of["reason"] is None:
+            yield f"{model}.score_drift", of["score"]["index"] if of["score"] else float("nan")
+            yield from ((f"{model}.features_{level}", of[level]) for level in ("moderate", "major"))
+    for model, entries in came_true.items():
+        for entry in entries:
+            where = f"{model}.{entry['look_back'].replace(' ', '_')}"
+            yield from ((f"{where}.{name}", entry[name]) for name in SHOWN if entry.get(name) is not None)

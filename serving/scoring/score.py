@@ -1,0 +1,156 @@
+"""Vectors in, the columns of scores out: the same code for the weekly batch and for a request.
+
+Who is scored is said by the model's definition; what a champion says of those stands beside the statuses of the rest.
+Without a champion the statuses are there all the same, and who would be scored reads `no_model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vouch import models
+from vouch.features.errors import MissingTable
+from vouch.models.definition import SCORED
+from vouch.models.predictor import load_champion
+from vouch.models.scoring.feature_matrix import Block
+from vouch.serving.snapshots.schema import MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from vouch.features.asof import Tables
+    from vouch.models.definition import Target
+    from vouch.models.predictor import Predictor
+    from vouch.models.scoring.trees import Numbers
+
+
+@dataclass(frozen=True)
+class Champion:
+    """One model as it is used: its target, where there is one that can be told, and its predictor, where one passed."""
+
+    name: str
+    target: Target | None
+    predictor: Predictor | None
+
+    @property
+    def content_hash(self) -> str | None:
+        """Hash of the bundle, null without one."""
+        return self.predictor.content_hash if self.predictor else None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The columns of one model, one entry per vector; all null but the status for who is not scored."""
+
+    status: pa.Array
+    probability: pa.Array
+    low: pa.Array
+    high: pa.Array
+    band: pa.Array
+    raw: pa.Array
+    base: pa.Array
+    model: pa.Array
+    reasons: pa.Array
+    within: pa.Array
+    """How soon: the probability of each of `WITHIN_WEEKS`; null where the model does not say."""
+
+
+def champions(home: Path, tables: Tables | None = None) -> dict[str, Champion]:
+    """Return the champions of all models that scores have columns for; raises BundleError for a damaged bundle."""
+    return {name: champion(home, name, tables) for name in MODELS}
+
+
+def champion(home: Path, name: str, tables: Tables | None = None) -> Champion:
+    """Return the champion of one model, verified as it is loaded.
+
+    Without one, the target is that which the tables feed. Raises BundleError for a damaged bundle.
+    """
+    predictor = load_champion(home, name)
+    return Champion(name, _target(name, predictor, tables), predictor)
+
+
+def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Target | None:
+    model = models.load(name)
+    if predictor:
+        return model.target_named(predictor.target)
+    try:
+        return model.target(tables) if tables else None
+    except MissingTable:
+        return None
+
+
+def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = True) -> Scored:
+    """Return the columns of one model for vectors, as `vouch.features.vectors.build.vectors` makes them.
+
+    A block of vectors has no reasons: they tell what stood in a table.
+    """
+    status = _status(champion, vectors)
+    if champion.predictor is None or champion.target is None:
+        nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
+        return Scored(status=pa.array(status, pa.string()), **nothing)
+    is_scored = np.isin(status, list(SCORED))
+    kept = is_scored if isinstance(vectors, Block) else pa.array(is_scored)
+    chosen = vectors if is_scored.all() else vectors.filter(kept)
+    if with_reasons:
+        (raw, probability), reasons = champion.predictor.explained(chosen)
+    else:
+        (raw, probability), reasons = champion.predictor.score(chosen), None
+    spread, (low, high) = _spread(is_scored), champion.predictor.interval(raw)
+    return Scored(
+        status=pa.array(status, pa.string()),
+        probability=spread(pa.array(probability)),
+        low=spread(pa.array(low, from_pandas=True)),
+        high=spread(pa.array(high, from_pandas=True)),
+        band=spread(pa.array(champion.target.bands_of(probability), pa.string())),
+        raw=spread(pa.array(raw)),
+        base=spread(pa.array(np.full(len(raw), reasons.base))) if reasons else pa.nulls(len(status), pa.float64()),
+        model=spread(pa.array([champion.content_hash] * len(raw), pa.string())),
+        reasons=spread(reasons.as_arrow(chosen).cast(REASONS)) if reasons else pa.nulls(len(status), REASONS),
+        within=spread(_within(champion.predictor, chosen, probability)),
+    )
+
+
+def _within(predictor: Predictor, vectors: pa.Table | Block, probability: Numbers) -> pa.Array:
+    """How soon, as columns hold it."""
+    if predictor.hazard is None:
+        return pa.nulls(len(probability), WITHIN)
+    told = predictor.by_week(vectors, probability)[:, np.array(WITHIN_WEEKS) - 1]
+    weeks = pa.array(np.tile(WITHIN_WEEKS, len(told)), pa.int64())
+    parts = pa.StructArray.from_arrays([weeks, pa.array(told.reshape(-1))], fields=list(WITHIN.value_type))
+    starts = np.arange(0, told.size + 1, len(WITHIN_WEEKS), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(starts), parts, type=WITHIN)
+
+
+_KINDS: Mapping[str, pa.DataType] = {
+    "probability": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "band": pa.string(),
+    "raw": pa.float64(),
+    "base": pa.float64(),
+    "model": pa.string(),
+    "reasons": REASONS,
+    "within": WITHIN,
+}
+
+
+def _status(champion: Champion, vectors: pa.Table | Block) -> np.ndarray[Any, np.dtype[np.object_]]:
+    if champion.target is None:
+        return np.full(len(vectors), NO_MODEL, dtype=object)
+    status = champion.target.status(vectors)
+    if champion.predictor is None:
+        status[np.isin(status, list(SCORED))] = NO_MODEL
+    return status
+
+
+def _spread(is_scored: np.ndarray[Any, np.dtype[np.bool_]]) -> Callable[[pa.Array], pa.Array]:
+    """A function that puts values of the scored rows in their places among all rows, null elsewhere."""
+    if is_scored.all():
+        return lambda values: values
+    places = pa.array(np.cumsum(is_scored) - 1, mask=~is_scored)
+    return lambda values: values.take(places)

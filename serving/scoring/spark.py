@@ -1,0 +1,85 @@
+"""Scores on the workers of a Spark cluster: Arrow batches of vectors in, the columns of scores out, in their order.
+
+Champions are loaded once per worker process, from the folder that the home holds them in; so the home, with the vectors
+of the week, must lie where all workers reach it. What comes back is what one machine computes, bit by bit, since a
+row's score hangs on nothing but the row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from vouch import models
+from vouch.models.predictor import load_champion
+from vouch.serving.scoring.score import Champion, Scored, score
+from vouch.serving.snapshots.arrow_streams import stored_batches
+from vouch.serving.snapshots.schema import REASONS, WITHIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from vouch.features.asof import Tables
+
+Targets = tuple[tuple[str, str | None], ...]
+"""Model and target of each champion."""
+PARTS = tuple(part.name for part in dataclasses.fields(Scored))
+_TYPES = {
+    **{part: (pa.string(), "string") for part in ("status", "band", "model")},
+    **{part: (pa.float64(), "double") for part in ("probability", "low", "high", "raw", "base")},
+    "within": (WITHIN, "array<struct<weeks: bigint, probability: double>>"),
+    "reasons": (REASONS, "array<struct<family: string, feature: string, value: string, contribution: double>>"),
+}
+
+
+def scored_on_workers(
+    tables: Tables, home: Path, champions: Mapping[str, Champion], vectors: Path, scratch: Path
+) -> Iterator[dict[str, Scored]]:
+    """Score stored vectors on the engine that holds the tables; gives the columns of each model, batch by batch.
+
+    Batches are those of `stored_batches(vectors)`. `scratch` is a new folder, gone afterwards.
+    """
+    targets = tuple((name, of.target.name if of.target else None) for name, of in champions.items())
+    session = tables.frames["customers"].to_native().sparkSession
+    fields = [f"{_place(name, part)} {_TYPES[part][1]}" for name, _ in targets for part in PARTS]
+    found = session.read.parquet(str(vectors)).mapInArrow(
+        partial(_score, str(home), targets), f"customer_id string, {', '.join(fields)}"
+    )
+    found.sort("customer_id").write.parquet(str(scratch))
+    for batch in stored_batches(scratch):
+        yield {name: Scored(**{part: _column(batch, name, part) for part in PARTS}) for name, _ in targets}
+
+
+def _place(name: str, part: str) -> str:
+    return f"{name}_{part}"
+
+
+def _column(batch: pa.Table, name: str, part: str) -> pa.Array:
+    return batch[_place(name, part)].combine_chunks().cast(_TYPES[part][0])
+
+
+def _score(home: str, targets: Targets, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What a worker does with its share of the vectors."""
+    champions = _champions(home, targets)
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        columns: dict[str, pa.Array] = {"customer_id": rows["customer_id"].combine_chunks()}
+        for name, champion in champions.items():
+            scored = score(champion, rows)
+            columns |= {_place(name, part): getattr(scored, part) for part in PARTS}
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+@cache
+def _champions(home: str, targets: Targets) -> dict[str, Champion]:
+    """The champions, verified as they are loaded: once in a worker's life."""
+    return {
+        name: Champion(
+            name, models.load(name).target_named(target) if target else None, load_champion(Path(home), name)
+        )
+        for name, target in targets
+    }

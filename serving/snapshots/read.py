@@ -1,0 +1,94 @@
+"""Rows of a published snapshot: read batch by batch, as cells that are safe to show, and the snapshot before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vouch.features.errors import SnapshotError
+from vouch.features.instants import WEEK_US
+from vouch.features.vectors.words import signed
+from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
+from vouch.serving.snapshots.files import published, read_snapshot
+from vouch.serving.snapshots.schema import nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from vouch.serving.snapshots.files import Snapshot
+
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFFFE, 0xFFFF), " ")
+_DIRECTION = dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF))
+
+
+def visible(text: str) -> str:
+    """Return a text without what hides or moves its neighbours: control characters, line ends, marks of direction.
+
+    >>> visible("c\\x1b[31m\\n\\u202e7")
+    'c [31m 7'
+    """
+    return text.translate(_CONTROLS | _DIRECTION)
+
+
+def columns_of(snapshot: Snapshot, table: str) -> list[str]:
+    """Return the columns of a table; raises SnapshotError where it is damaged."""
+    path = snapshot.folder / f"{table}.parquet"
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
+    return names
+
+
+def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = BATCH_ROWS) -> Iterator[pa.Table]:
+    """Give columns of a table, `size` rows at a time and at least once; raises SnapshotError where it is damaged."""
+    path = snapshot.folder / f"{table}.parquet"
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            there = [name for name in columns if name in file.schema_arrow.names]
+            schema = pa.schema([file.schema_arrow.field(name) for name in there])
+            found = (batch.select(there) for batch in file.iter_batches(size, columns=there))
+            for part in rebatched(found, schema, size):
+                yield pa.table({name: part[name] if name in there else nothing(name, len(part)) for name in columns})
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
+
+
+def reasons_of(snapshot: Snapshot, model: str, rows: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the reasons of some rows of `scores`, by their places; whose score has none has an empty list."""
+    wanted, start = sorted(rows), 0
+    found: dict[int, list[dict[str, Any]]] = {}
+    for batch in batches(snapshot, "scores", [f"{model}_reasons"]):
+        here = [row for row in wanted if start <= row < start + len(batch)]
+        taken = batch.column(0).take(pa.array([row - start for row in here], pa.int64())).to_pylist()
+        found.update((row, reasons or []) for row, reasons in zip(here, taken, strict=True))
+        start += len(batch)
+    return found
+
+
+def in_words(reason: Mapping[str, Any]) -> str:
+    """Return one reason as a sentence that says which way it moves the score.
+
+    >>> in_words({"feature": "active_days_28d", "value": "3", "contribution": 0.5})
+    'raises it: 3 days with usage in 28 days'
+    """
+    return visible(signed(reason))
+
+
+def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None) -> Snapshot | None:
+    """Return the published snapshot of a week before, or of the nearest instant before that there is; None without.
+
+    `tables` names those that will be read, where that is not all. Raises SnapshotError where that one is damaged.
+    """
+    earlier = [instant for instant in published(home) if instant < as_of_us]
+    older = [instant for instant in earlier if instant <= as_of_us - WEEK_US]
+    return read_snapshot(home, (older or earlier)[-1], tables) if earlier else None
+
+
+def at_or_before(home: Path, instant_us: int) -> Snapshot:
+    """Return the newest published snapshot that is no later than an instant; raises SnapshotError without one."""
+    earlier = [instant for instant in published(home) if instant <= instant_us]
+    return read_snapshot(home, earlier[-1] if earlier else instant_us)

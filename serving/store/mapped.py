@@ -1,0 +1,151 @@
+"""Tables of a week as files that all processes of a host map into memory: read once from the store, paid for once.
+
+A file is named by what it holds. Rows are found by customer with a binary search, and read one by one.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+
+from vouch.features.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+FOLDER = Path("serving") / "weeks"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table in batches, each as it lies in a mapped file."""
+
+    schema: pa.Schema
+    batches: Sequence[pa.RecordBatch]
+    starts: np.ndarray[Any, np.dtype[np.intp]]
+    """The first row of each batch, and the number of rows at the end."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.starts[-1])
+
+    def at(self, row: int) -> dict[str, Any]:
+        """One row as plain data."""
+        place = bisect.bisect_right(self._firsts, row) - 1
+        at = row - self._firsts[place]
+        return {name: column[at].as_py() for name, column in self._columns[place]}
+
+    @cached_property
+    def _firsts(self) -> list[int]:
+        return [int(start) for start in self.starts[:-1]] or [0]
+
+    @cached_property
+    def _columns(self) -> list[list[tuple[str, pa.Array]]]:
+        """Columns of each batch: taking them one by one is twice as fast as a slice of the batch."""
+        return [list(zip(self.schema.names, batch.columns, strict=True)) for batch in self.batches]
+
+    def only(self, names: Sequence[str]) -> Rows:
+        """The same rows with some of the columns, as far as they are there."""
+        there = [name for name in names if name in self.schema.names]
+        batches = [batch.select(there) for batch in self.batches]
+        return Rows(pa.schema([self.schema.field(name) for name in there]), batches, self.starts)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column as a whole."""
+        return self.table([name])[name]
+
+    def table(self, names: Sequence[str] | None = None) -> pa.Table:
+        """Some columns as a table, not copied."""
+        whole = pa.Table.from_batches(self.batches, self.schema)
+        return whole if names is None else whole.select(list(names))
+
+
+class Customers:
+    """The ids of a table in order, to be searched."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._columns = [batch.column("customer_id") for batch in rows.batches]
+        self._starts = rows.starts
+        self._firsts = [column[0].as_py() for column in self._columns if len(column)]
+
+    def row_of(self, customer_id: str) -> int | None:
+        """The row of a customer, or None."""
+        place = bisect.bisect_right(self._firsts, customer_id) - 1
+        if place < 0:
+            return None
+        column = self._columns[place]
+        at = bisect.bisect_left(_Texts(column), customer_id)
+        found = at < len(column) and column[at].as_py() == customer_id
+        return int(self._starts[place]) + at if found else None
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """An Arrow column as `bisect` reads it."""
+
+    column: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, place: int) -> str:
+        text: str = self.column[place].as_py()
+        return text
+
+
+def named(digests: Iterable[str]) -> str:
+    """The name of the file for batches with these digests."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32] + ".arrow"
+
+
+def mapped(home: Path, name: str, batches: Iterable[pa.RecordBatch]) -> Rows:
+    """Return a table by the name of its file, which is written from the batches where it is not there yet.
+
+    Raises SnapshotError where there is no batch at all.
+    """
+    path = home / FOLDER / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.parent / "building.lock"):
+            if not path.exists():
+                _write(path, batches)
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    found = [reader.get_batch(place) for place in range(reader.num_record_batches)]
+    lengths = [batch.num_rows for batch in found]
+    kept = [batch for batch in found if batch.num_rows] or found[:1]
+    return Rows(reader.schema, kept, np.cumsum([0, *(length for length in lengths if length)], dtype=np.intp))
+
+
+def in_memory(table: pa.Table) -> Rows:
+    """A table that was read as rows, as those of a mapped file."""
+    batches = table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+    return Rows(table.schema, batches, np.cumsum([0, *(batch.num_rows for batch in batches)], dtype=np.intp))
+
+
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write a file beside its place and move it there: whoever maps it finds it whole."""
+    given = iter(batches)
+    first = next(given, None)
+    if first is None:
+        raise SnapshotError("The store holds no rows for a table of the week. Score the week again with --revision.")
+    beside = path.with_suffix(".building")
+    with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+        writer.write_batch(first)
+        for batch in given:
+            writer.write_batch(batch)
+    beside.replace(path)
+
+
+def keep_only(home: Path, names: Collection[str]) -> None:
+    """Remove the files of other weeks; who has mapped one keeps it until it lets go."""
+    for path in (home / FOLDER).glob("*.arrow"):
+        if path.name not in names:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""Asks and overrides that the service has recorded, as rows of the contract: the batch reads them with the company's.
+
+An outcome is another version of its ask, known from the moment at which it was recorded, so that a week of the past
+sees no more than was known then. The same rows give the same bytes, which are part of the fingerprint of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import select
+
+from vouch.serving.store.connection import FILE, FOLDER, Database
+from vouch.serving.store.tables import asks, overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from vouch.features.project import Project
+
+RECORDED = "recorded"
+_TIME = pa.timestamp("us", tz="UTC")
+SCHEMAS = {
+    "asks": pa.schema(
+        [
+            ("ask_id", pa.string()),
+            ("customer_id", pa.string()),
+            ("asked_at", _TIME),
+            ("kind", pa.string()),
+            ("outcome", pa.string()),
+            ("outcome_at", _TIME),
+            ("propensity", pa.float64()),
+            ("is_randomised", pa.bool_()),
+            ("ingested_at", _TIME),
+        ]
+    ),
+    "health_overrides": pa.schema(
+        [
+            ("customer_id", pa.string()),
+            ("score", pa.float64()),
+            ("reason", pa.string()),
+            ("set_by", pa.string()),
+            ("set_at", _TIME),
+            ("expires_at", _TIME),
+            ("ingested_at", _TIME),
+        ]
+    ),
+}
+
+
+def rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Return what was recorded, by table of the contract."""
+    found = connection.execute(select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).all()
+    of_asks = [_ask(row) for row in found] + [_outcome(row) for row in found if row.outcome_recorded_us is not None]
+    said = connection.execute(select(overrides).order_by(overrides.c.override_id)).all()
+    return {"asks": of_asks, "health_overrides": [_override(row) for row in said]}
+
+
+def _ask(row: Any) -> dict[str, Any]:
+    return {
+        "ask_id": row.ask_id,
+        "customer_id": row.customer_id,
+        "asked_at": row.asked_us,
+        "kind": row.kind,
+        "outcome": None,
+        "outcome_at": None,
+        "propensity": row.propensity,
+        "is_randomised": row.is_randomised,
+        "ingested_at": row.recorded_us,
+    }
+
+
+def _outcome(row: Any) -> dict[str, Any]:
+    came = {"outcome": row.outcome, "outcome_at": row.outcome_us, "ingested_at": row.outcome_recorded_us}
+    return {**_ask(row), **came}
+
+
+def _override(row: Any) -> dict[str, Any]:
+    return {
+        "customer_id": row.customer_id,
+        "score": row.score,
+        "reason": row.reason,
+        "set_by": row.set_by,
+        "set_at": row.set_us,
+        "expires_at": row.expires_us,
+        "ingested_at": row.recorded_us,
+    }
+
+
+def with_recorded(project: Project) -> Project:
+    """Return the project with what its service has recorded; the same one where there is no store, or nothing in it."""
+    if project.store is None and not (project.home / FOLDER / FILE).exists():
+        return project
+    database = Database(project.home, project.store)
+    with database.reading() as connection:
+        found = rows(connection)
+    database.close()
+    return replace(project, recorded={name: str(_written(project.home, name, of)) for name, of in found.items() if of})
+
+
+def _written(home: Path, name: str, found: Sequence[Mapping[str, Any]]) -> Path:
+    path = home / RECORDED / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".building")
+    pq.write_table(pa.Table.from_pylist(list(found), SCHEMAS[name]), beside, compression="zstd")
+    beside.replace(path)
+    return path

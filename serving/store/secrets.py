@@ -1,0 +1,28 @@
+"""What only this store knows: secrets that are drawn once."""
+
+from __future__ import annotations
+
+import secrets as random
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from vouch.serving.store.tables import secrets
+
+if TYPE_CHECKING:
+    from vouch.serving.store.connection import Database
+
+
+def secret(database: Database, name: str) -> str:
+    """Return a secret of the store by its name, drawn where there is none yet."""
+    named = select(secrets.c.value).where(secrets.c.name == name)
+    with database.reading() as connection:
+        found: str | None = connection.execute(named).scalar()
+    if found is not None:
+        return found
+    with database.writing("snapshots") as connection:  # under a mark, so that two who draw wait for one another
+        found = connection.execute(named).scalar()
+        if found is None:
+            found = random.token_hex(16)
+            connection.execute(insert(secrets).values(name=name, value=found))
+    return found

@@ -1,0 +1,130 @@
+"""The two ranked lists as people browse them: filters from an address, rows from the same answers as the API's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ValidationError
+
+from vouch.features.contract.tables import ACT_KINDS
+from vouch.serving.api import routes_read
+from vouch.serving.api.problems import Problem, from_validation
+from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
+from vouch.serving.snapshots.schema import TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.datastructures import QueryParams
+
+    from vouch.serving.api.state import Store
+
+Asked = TypeVar("Asked", bound=BaseModel)
+ROWS = 25
+BANDS = ("high", "watch", "low")
+OFFERED = 200
+"""Values that a filter offers at most: those with the most customers."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One filter: its name in the address, what may be chosen, and what is."""
+
+    name: str
+    values: Sequence[str]
+    chosen: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page of a list with its filters, and the address of the page after it."""
+
+    answer: Mapping[str, Any]
+    choices: Sequence[Choice]
+    minimum_score: str
+    include_ineligible: bool
+    is_filtered: bool
+    is_first: bool
+    next_query: str | None
+    first_query: str
+
+
+def candidates(store: Store, query: QueryParams) -> Listing:
+    """Return candidates to be asked; raises the problems of the API."""
+    choices = [
+        *_profile_choices(store, query),
+        Choice("tier", TIERS[::-1], query.get("tier", "")),
+        Choice("kind", ACT_KINDS, query.get("kind", "")),
+    ]
+    minimum, excluded = query.get("minimum_score", ""), query.get("include_ineligible") == "1"
+    asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
+    if minimum:
+        asked["minimum_score"] = _number(minimum)
+    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
+    kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
+    return _listing(routes_read.search_advocates(store, request), choices, kept, query)
+
+
+def at_risk(store: Store, query: QueryParams) -> Listing:
+    """Return customers at risk; raises the problems of the API."""
+    choices = [*_profile_choices(store, query), Choice("band", BANDS, query.get("band", ""))]
+    asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
+    request = checked(AtRiskSearch, {**asked, **_place(query)})
+    return _listing(routes_read.search_at_risk(store, request), choices, {}, query)
+
+
+def _listing(
+    answer: Mapping[str, Any], choices: Sequence[Choice], kept: Mapping[str, str], query: QueryParams
+) -> Listing:
+    held = {**{choice.name: choice.chosen for choice in choices}, **kept}
+    filters = {name: value for name, value in held.items() if value}
+    end = answer["next_cursor"]
+    return Listing(
+        answer=answer,
+        choices=choices,
+        minimum_score=kept.get("minimum_score", ""),
+        include_ineligible=bool(kept.get("include_ineligible")),
+        is_filtered=bool(filters),
+        is_first="cursor" not in query,
+        next_query=urlencode({**filters, "cursor": end}) if end else None,
+        first_query=urlencode(filters),
+    )
+
+
+def _place(query: QueryParams) -> dict[str, Any]:
+    return {"limit": ROWS, "cursor": query.get("cursor")}
+
+
+def _profile_choices(store: Store, query: QueryParams) -> list[Choice]:
+    frame = store.portfolio.candidates
+    return [
+        Choice(name, _with_chosen(_values(frame[name]), query.get(name, "")), query.get(name, ""))
+        for name in ("segment", "region", "language")
+    ]
+
+
+def _values(column: Any) -> list[str]:
+    """Values of a category, by name; the most frequent ones where there are too many."""
+    counts = column.value_counts()
+    return sorted(str(value) for value in counts[counts > 0].index[:OFFERED])
+
+
+def _with_chosen(values: list[str], chosen: str) -> list[str]:
+    return values if not chosen or chosen in values else [chosen, *values]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise Problem("invalid_value", "Give a number from 0 to 100", "minimum_score") from error
+
+
+def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
+    """Return a request of the API made of what came with a form or an address; raises the problem `invalid_value`."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise from_validation(error, frozenset(model.model_fields)) from error

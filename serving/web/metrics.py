@@ -1,0 +1,98 @@
+"""All metrics of a week by chapter, and one of them with its trend, its segments and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from vouch.serving.api import routes_read
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.schemas import MetricsQuery
+from vouch.serving.metric_queries import catalogue
+from vouch.serving.web import svg
+from vouch.serving.web.overview import FULL_SCALE, series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.serving.api.state import Store
+    from vouch.serving.web.overview import Series
+    from vouch.serving.web.svg import Trend, Whisker
+
+Split = Literal["segment", "region", "plan", "language"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Metrics that belong together."""
+
+    name: str
+    series: Sequence[Series]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One segment of a metric."""
+
+    row: Mapping[str, Any]
+    whisker: Whisker | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric with all that is known of it."""
+
+    entry: Mapping[str, Any]
+    series: Series
+    trend: Trend | None
+    by: str
+    parts: Sequence[Part]
+
+
+@cache
+def entries() -> Mapping[str, Mapping[str, Any]]:
+    """The catalogue by id."""
+    return {entry["metric_id"]: entry for entry in catalogue()}
+
+
+def chapters(store: Store) -> list[Chapter]:
+    """Return all metrics of the snapshot, those without a value last in each chapter."""
+    found = series_of(store, list(entries()))
+    named: dict[str, list[Series]] = {}
+    for metric_id, series in found.items():
+        named.setdefault(entries()[metric_id]["chapter"], []).append(series)
+    return [Chapter(name, sorted(of, key=lambda series: not series.is_shown)) for name, of in named.items()]
+
+
+def measured(store: Store, metric_id: str, by: str) -> Measured:
+    """Return one metric; raises the problem `unknown_route` where there is none of that name."""
+    found = series_of(store, [metric_id]) if metric_id in entries() else {}
+    if metric_id not in found:
+        raise Problem("unknown_route")
+    split = next((known for known in SPLITS if known == by), SPLITS[0])
+    rows = routes_read.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
+    return Measured(
+        entry=entries()[metric_id],
+        series=found[metric_id],
+        trend=svg.trend(found[metric_id].points),
+        by=split,
+        parts=_parts(rows),
+    )
+
+
+def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Segments on one common scale, the highest value first."""
+    ends = [
+        end for row in rows for end in (row["ci_low"], row["value"], row["ci_high"]) if row["value"] is not None and end
+    ]
+    span = FULL_SCALE.get(rows[0]["unit"], (min([0.0, *ends]), max([0.0, *ends]))) if rows else (0.0, 1.0)
+    ordered = sorted(rows, key=lambda row: (row["value"] is None, -(row["value"] or 0.0), row["segment"]))
+    return [
+        Part(
+            row,
+            None if row["value"] is None else svg.whisker(row["value"], row["ci_low"], row["ci_high"], span),
+        )
+        for row in ordered
+    ]

@@ -1,0 +1,120 @@
+"""The models: which one scores, how good it was when it was judged, and what the gate has said since the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vouch import models
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import spoken
+from vouch.models.predictor import champion_folder
+from vouch.models.registry.champions import history
+from vouch.serving.snapshots.schema import MODELS
+from vouch.serving.web import svg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vouch.serving.api.state import Store
+    from vouch.serving.web.svg import Square
+
+FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
+SHOWN = 20
+"""Decisions of the gate that are listed, the newest first."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One entry of the gate's history."""
+
+    action: str
+    at: str
+    version: int | None
+    reason: str
+    rules: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model: what it predicts, its champion, and the figures of the training run that made it."""
+
+    name: str
+    question: str
+    kind: str | None
+    target: str | None
+    content_hash: str | None
+    horizon_days: int | None
+    version: int | None
+    since: str | None
+    entry: Mapping[str, Any]
+    plot: Square | None
+    decisions: Sequence[Decision]
+    has_card: bool
+    drift: Mapping[str, Any]
+    """How far the week's rows have moved from those that it was trained on; empty where the week does not tell."""
+
+    @property
+    def figures(self) -> Sequence[Mapping[str, Any]]:
+        """Figures of the candidate that was chosen and of the others, on the same rows."""
+        return list(self.entry.get("figures", ()))
+
+    @property
+    def bins(self) -> Sequence[Mapping[str, Any]]:
+        """Bins of the calibration plot."""
+        return list(self.entry.get("calibration", ()))
+
+
+def judged(store: Store, home: Path) -> list[Judged]:
+    """Return all models that have columns of their own in a snapshot."""
+    return [_judged(store, home, name) for name in MODELS]
+
+
+def _judged(store: Store, home: Path, name: str) -> Judged:
+    champion = store.champions[name]
+    entries = history(home, name)
+    content_hash = champion.content_hash
+    crowned = [entry for entry in entries if entry["action"] != "refuse" and entry.get("content_hash") == content_hash]
+    trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
+    known = next((entry for entry in crowned if "figures" in entry), trained)
+    bins = [(row["predicted"], row["observed"], row["low"], row["high"]) for row in known.get("calibration", ())]
+    return Judged(
+        name=name,
+        question=models.load(name).question,
+        kind=champion.predictor.kind if champion.predictor else None,
+        target=champion.predictor.target if champion.predictor else None,
+        content_hash=content_hash,
+        horizon_days=champion.target.horizon_days if champion.target else None,
+        version=crowned[-1].get("version") if crowned else None,
+        since=spoken(crowned[-1]["at_us"]) if crowned else None,
+        entry=known,
+        plot=svg.calibration(bins),
+        decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
+        has_card=(champion_folder(home, name) / "card.md").exists(),
+        drift=_drift(store, name),
+    )
+
+
+def _drift(store: Store, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    if store.is_ready:
+        found = (store.portfolio.week.manifest.get("drift") or {}).get(name) or {}
+    return found if found.get("score") else {}
+
+
+def _decision(entry: Mapping[str, Any]) -> Decision:
+    at_us = entry["at_us"]
+    return Decision(
+        action=entry["action"],
+        at=spoken(at_us - at_us % DAY_US),
+        version=entry.get("version"),
+        reason=entry.get("reason") or "",
+        rules=entry.get("rules") or (),
+    )
+
+
+def card(home: Path, name: str) -> str | None:
+    """Return the card of a champion in Markdown; None for another name, or where there is none."""
+    path = champion_folder(home, name) / "card.md"
+    return path.read_text(encoding="utf-8") if name in MODELS and path.exists() else None

@@ -1,0 +1,219 @@
+"""How a view becomes an answer: templates, languages, headers, and problems told as pages.
+
+The policy of content lets a page load our own style and script and nothing else: no inline script, no other host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import jinja2
+from markupsafe import Markup
+from starlette.responses import Response
+
+from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.vectors.words import family, told
+from vouch.serving.api.state import now_us
+from vouch.serving.snapshots.read import visible
+from vouch.serving.web.metrics import entries
+from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from vouch.serving.api.access import Caller
+    from vouch.serving.api.problems import Problem
+    from vouch.serving.api.state import Store
+
+TEMPLATES = Path(__file__).with_name("templates")
+STATIC = Path(__file__).with_name("static")
+ASSETS = {"style.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}
+VIEWS = {
+    "portfolio": "/app",
+    "candidates": "/app/candidates",
+    "at_risk": "/app/at-risk",
+    "metrics": "/app/metrics",
+    "models": "/app/models",
+}
+LANGUAGE_COOKIE = "vouch_language"
+YEAR_SECONDS = 365 * 86_400
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+    "vary": "Cookie, Accept-Language",
+}
+TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "internal", "unauthorised", "forbidden"}
+"""Problems that have a text of their own; all others read as `invalid_value`."""
+ALIKE = {
+    "unknown_ask": "unknown_customer",
+    "store_unavailable": "unavailable",
+    "method_not_allowed": "unknown_route",
+    "too_many_requests": "unavailable",
+}
+_log = logging.getLogger("vouch.pages")
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates of the page; whatever they are given is escaped, and freed of what hides its neighbours."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words, family=_family)
+    environment.globals.update(
+        asset=asset,
+        ask_id=_ask_id,
+        kinds=ACT_KINDS,
+        languages=LANGUAGES,
+        views=VIEWS,
+        metric_name=metric_name,
+        metric_lang=_metric_lang,
+        model_name=_model_name,
+    )
+    return environment
+
+
+def _visible(value: Any) -> Any:
+    return visible(value) if type(value) is str else value
+
+
+def _place(number: float) -> str:
+    """A place in a drawing, to a tenth."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _slug(name: str) -> str:
+    """A value of the interface as part of a key or a class."""
+    return name.replace(" ", "_")
+
+
+def customer_url(customer_id: str) -> str:
+    """Return the address of a customer's page; in the query, for a name of any letters would not stand in a path."""
+    return f"/app/customer?{urlencode({'id': customer_id})}"
+
+
+def _words(entry: Mapping[str, Any], t: Speech) -> str:
+    return told(entry, t.language)
+
+
+def _family(name: str, t: Speech) -> str:
+    return family(name, t.language)
+
+
+def _ask_id() -> str:
+    """A name for an ask, given with the form, so that sending the form twice records one ask."""
+    return f"app-{uuid.uuid4().hex}"
+
+
+def metric_name(t: Speech, metric_id: str) -> str:
+    """Return the name of a metric in a language, or as the catalogue has it."""
+    return t.get(f"metric.{metric_id}", entries()[metric_id]["name"] if metric_id in entries() else metric_id)
+
+
+def _model_name(t: Speech, name: str) -> str:
+    """Return the name of a model in a language; a company's own model has none but its own."""
+    return t.get(f"models.{name}", name.replace("_", " "))
+
+
+def _metric_lang(t: Speech, metric_id: str) -> Markup:
+    """Mark a name that is told in English on a page of another language."""
+    is_ours = t.language == "en" or f"metric.{metric_id}" in t.texts
+    return Markup("") if is_ours else Markup(' lang="en"')
+
+
+def asset(name: str) -> str:
+    """Return the address of a file of ours, which changes when the file does, so that browsers may keep it."""
+    return f"/app/static/{quote(name)}?v={_version(name)}"
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+@cache
+def asset_content(name: str) -> bytes:
+    """The content of one of ASSETS."""
+    return (STATIC / name).read_bytes()
+
+
+def language_of(request: Request) -> str:
+    """Return the language to speak: as asked for in the address, as chosen before, or as the browser wants."""
+    for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE_COOKIE)):
+        if chosen in LANGUAGES:
+            return str(chosen)
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def page(
+    request: Request, template: str, values: Mapping[str, Any], *, store: Store, status: int = 200, here: str = ""
+) -> Response:
+    """Return a template as an answer, with what every page shows."""
+    language = language_of(request)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    text = (
+        templates()
+        .get_template(f"{template}.html.jinja")
+        .render(
+            t=speech(language),
+            here=here,
+            here_url=_url(request),
+            language_url=lambda code: _url(request, language=code),
+            fresh=_freshness(store) if caller else None,
+            caller=caller,
+            is_open=caller is not None and caller.key_id is None,
+            may_write=caller is not None and caller.may("write"),
+            **values,
+        )
+    )
+    answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
+    if request.query_params.get("language") in LANGUAGES:
+        answer.set_cookie(
+            LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True
+        )
+    return answer
+
+
+def _freshness(store: Store) -> dict[str, Any] | None:
+    return store.portfolio.freshness(now_us()) if store.is_ready else None
+
+
+def _url(request: Request, **changed: str) -> str:
+    """The address of this page with other parameters; what was typed there stays quoted."""
+    if request.method != "GET":
+        return f"/app?{urlencode(changed)}" if changed else "/app"
+    held = {**dict(parse_qsl(request.url.query)), **changed}
+    return f"{quote(request.url.path)}?{urlencode(held)}" if held else quote(request.url.path)
+
+
+def problem_page(request: Request, problem: Problem, store: Store) -> Response:
+    """Return a problem as a page."""
+    request.state.problem = problem.code
+    code = ALIKE.get(problem.code, problem.code)
+    code = code if code in TOLD else "invalid_value"
+    answer = page(request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status)
+    answer.headers.update(problem.headers)
+    return answer

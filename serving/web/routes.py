@@ -1,0 +1,238 @@
+"""The routes under /app: each a view that turns a request into a page.
+
+Views run on threads, so that a page that takes a while does not keep the API waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from vouch.serving.api.access import LOGIN, PAGE, caller_of, session_token
+from vouch.serving.api.problems import Problem, where
+from vouch.serving.api.routes_asks import record_ask, record_outcome
+from vouch.serving.api.schemas import AskOutcome, AskRecord
+from vouch.serving.api.state import now_us
+from vouch.serving.asking.ranking import EXCLUSIONS
+from vouch.serving.store import keys
+from vouch.serving.store.audit import entry
+from vouch.serving.web.customer import profile
+from vouch.serving.web.lists import at_risk, candidates, checked
+from vouch.serving.web.metrics import SPLITS, chapters, measured
+from vouch.serving.web.models import FIGURES, card, judged
+from vouch.serving.web.overview import overview
+from vouch.serving.web.render import ASSETS, HEADERS, YEAR_SECONDS, asset_content, customer_url, page, problem_page
+from vouch.serving.web.session import check_sender, signed_in, signed_out, target, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import Scope
+
+    from vouch.serving.api.access import Caller, Gate
+    from vouch.serving.api.state import Store
+
+    View = Callable[[Request], Response]
+    Form = Callable[[Request, Mapping[str, str]], Response]
+
+MOST_FIELDS = 20
+DONE = ("recorded", "outcome")
+"""What a page may say was done, by the name in its address."""
+_log = logging.getLogger("vouch.pages")
+
+
+class Pages:
+    """All views, over one store."""
+
+    def __init__(self, store: Store, gate: Gate) -> None:
+        self._store, self._home, self._gate = store, store.home, gate
+
+    def routes(self) -> list[Route]:
+        """Every route under /app."""
+        views: dict[str, View] = {
+            "/app": self.portfolio,
+            "/app/candidates": self.candidates,
+            "/app/at-risk": self.at_risk,
+            "/app/customer": self.customer,
+            "/app/metrics": self.metrics,
+            "/app/metrics/{metric_id}": self.metric,
+            "/app/models": self.models,
+            "/app/models/{name}/card": self.card,
+        }
+        return [
+            Route("/app/static/{name}", static, methods=["GET"]),
+            Route("/app/served", self.served, methods=["GET"]),
+            Route(LOGIN, self._shown(self.login), methods=["GET"]),
+            Route(LOGIN, self._taken(self.sign_in), methods=["POST"]),
+            Route("/app/logout", self._taken(self.sign_out), methods=["POST"]),
+            Route("/app/asks", self._taken(self.record_ask), methods=["POST"]),
+            Route("/app/outcomes", self._taken(self.record_outcome), methods=["POST"]),
+            *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
+        ]
+
+    def _shown(self, view: View) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await anyio.to_thread.run_sync(view, request)
+            except Problem as problem:
+                return problem_page(request, problem, self._store)
+            except Exception as error:
+                _log.error("%s", where(error))
+                return problem_page(request, Problem("internal"), self._store)
+
+        return endpoint
+
+    def _taken(self, form: Form) -> Callable[[Request], Any]:
+        """The same for a form that was sent; only our own page may send one."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                check_sender(request)
+                fields = await request.form(max_files=0, max_fields=MOST_FIELDS)
+                sent = {name: value for name, value in fields.items() if isinstance(value, str)}
+                return await anyio.to_thread.run_sync(form, request, sent)
+            except Problem as problem:
+                return problem_page(request, problem, self._store)
+
+        return endpoint
+
+    def tell(self, scope: Scope, problem: Problem) -> Response:
+        """A problem that came up before or behind the views, as a page."""
+        return problem_page(Request(scope), problem, self._store)
+
+    def login(self, request: Request) -> Response:
+        """The way in; who needs none goes on."""
+        if not self._gate.needs_keys:
+            return RedirectResponse(PAGE, 303)
+        return self._page(request, "login", next=target(request.query_params.get("next")), refused=None)
+
+    def sign_in(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Open a session for a right key; a wrong one is told on the way in."""
+        to = target(sent.get("next"))
+        try:
+            key = self._gate.key_of(sent.get("key", "").strip(), request.client.host if request.client else "nobody")
+        except Problem as problem:
+            refused = {"unauthorised": "wrong", "too_many_requests": "slow"}.get(problem.code)
+            if refused is None:
+                raise
+            values = {"next": to, "refused": refused}
+            answer = page(request, "login", values, store=self._store, here="login", status=problem.status)
+            answer.headers.update(problem.headers)
+            return answer
+        return signed_in(request, keys.sign_in(self._store.database, key, now_us()), to)
+
+    def sign_out(self, request: Request, _: Mapping[str, str]) -> Response:
+        """End the session."""
+        token = session_token(dict(request.scope["headers"]))
+        if token:
+            keys.sign_out(self._store.database, token)
+        return signed_out()
+
+    def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Record an ask, and go back to where it was made; who must not be asked is told there."""
+        caller = writer(request)
+        given = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
+        back = target(sent.get("back") or customer_url(given["customer_id"]))
+        try:
+            record_ask(self._store, checked(AskRecord, given), caller)
+        except Problem as problem:
+            if problem.exclusion is None:
+                raise
+            return RedirectResponse(with_query(back, refused=problem.exclusion), 303)
+        return RedirectResponse(with_query(back, done="recorded"), 303)
+
+    def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Record what came of an ask, and go back to the customer."""
+        caller = writer(request)
+        given = {name: sent.get(name, "") for name in ("ask_id", "outcome")}
+        record_outcome(self._store, checked(AskOutcome, given), caller)
+        return RedirectResponse(with_query(target(sent.get("back")), done="outcome"), 303)
+
+    async def served(self, _: Request) -> Response:
+        """Which week is served, for a page that has been open for a while."""
+        week = self._store.portfolio.freshness(now_us()) if self._store.is_ready else None
+        return JSONResponse({"served": f"{week['as_of']}/{week['revision']}" if week else None}, headers=HEADERS)
+
+    def _page(self, request: Request, template: str, **values: Any) -> Response:
+        state = {name: request.query_params.get(name) for name in ("done", "refused")}
+        told = {"done": state["done"] if state["done"] in DONE else None}
+        told["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
+        return page(request, template, {**told, **values}, store=self._store, here=template)
+
+    def _note(self, request: Request, action: str, **other: Any) -> None:
+        """Tell the audit log who has seen whom."""
+        caller = caller_of(request.scope)
+        line = entry(
+            now_us(), caller.name, action, key_id=caller.key_id, route=request.scope["path"], status=200, **other
+        )
+        self._store.journal.note(line)
+
+    def portfolio(self, request: Request) -> Response:
+        """The portfolio at a glance."""
+        return self._page(request, "portfolio", found=overview(self._store))
+
+    def candidates(self, request: Request) -> Response:
+        """Candidates to be asked."""
+        found = candidates(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found.answer["candidates"]))
+        return self._page(request, "candidates", found=found)
+
+    def at_risk(self, request: Request) -> Response:
+        """Customers at risk."""
+        found = at_risk(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found.answer["customers"]))
+        return self._page(request, "at_risk", found=found)
+
+    def customer(self, request: Request) -> Response:
+        """One customer."""
+        customer_id = request.query_params.get("id", "").strip()
+        if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
+            raise Problem("unknown_customer")
+        found = profile(self._store, customer_id)
+        self._note(request, "looked", customer_id=customer_id, rows=1)
+        return self._page(request, "customer", found=found)
+
+    def metrics(self, request: Request) -> Response:
+        """All metrics by chapter."""
+        return self._page(request, "metrics", chapters=chapters(self._store))
+
+    def metric(self, request: Request) -> Response:
+        """One metric with its trend, its segments and what it means."""
+        found = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
+        return self._page(request, "metric", found=found, splits=SPLITS)
+
+    def models(self, request: Request) -> Response:
+        """The models, their figures and the gate's history."""
+        return self._page(request, "models", found=judged(self._store, self._home), figures=FIGURES)
+
+    def card(self, request: Request) -> Response:
+        """The card of one champion."""
+        text = card(self._home, request.path_params["name"])
+        if text is None:
+            raise Problem("unknown_route")
+        shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+        return self._page(request, "card", card=Markup(shown), name=request.path_params["name"])
+
+
+def writer(request: Request) -> Caller:
+    """Return who sends a form that writes; raises the problem `forbidden` for a key that may only read."""
+    caller = caller_of(request.scope)
+    if not caller.may("write"):
+        raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
+    return caller
+
+
+async def static(request: Request) -> Response:
+    """A file of ours, which browsers may keep for as long as its address stays."""
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise Problem("unknown_route")
+    kept = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
+    return Response(asset_content(name), headers=kept, media_type=ASSETS[name])

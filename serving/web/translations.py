@@ -1,0 +1,146 @@
+"""How the page speaks: its texts in three languages, and numbers and dates as each of them writes these.
+
+A text is looked up by a key (`translations/en.toml` has them all); a key that a language lacks is an error, which the
+tests find before anybody reads it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어", "ro": "Română"}
+"""Languages of the page, each by its own name. The first one is spoken to whom none of them suits."""
+NOTHING = "–"
+MINUS = "\N{MINUS SIGN}"
+_EUROPEAN = str.maketrans(",.", ".,")
+_WHOLE_FROM = 1_000
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One language: called with a key it gives the text, with what is to be filled in."""
+
+    language: str
+    texts: Mapping[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return a text; raises KeyError for a key that is none."""
+        return self.texts[key].format(**values) if values else self.texts[key]
+
+    def get(self, key: str, otherwise: str) -> str:
+        """Return a text where there is one."""
+        return self.texts.get(key, otherwise)
+
+    def number(self, value: float | None, decimals: int | None = None) -> str:
+        """Return a number, thousands parted; by default with as many decimals as its size deserves."""
+        if value is None:
+            return NOTHING
+        if decimals is None:
+            decimals = 0 if float(value).is_integer() or abs(value) >= _WHOLE_FROM else 1 if abs(value) >= 10 else 2
+        return self._written(f"{value:,.{decimals}f}")
+
+    def brief(self, value: float | None) -> str:
+        """Return a number in few characters, for a tile or an axis."""
+        if value is not None and abs(value) >= _MILLION:
+            return f"{self.number(value / _MILLION, 1)} M"
+        return self.number(value)
+
+    def percent(self, share: float | None, decimals: int = 1) -> str:
+        """Return a share of 1 in per cent."""
+        return NOTHING if share is None else self._unit(self.number(100 * share, decimals), "%")
+
+    def whole_percent(self, share: float) -> str:
+        """Return a share of 1 in whole per cent, for an axis."""
+        return self.percent(share, 0)
+
+    def points(self, value: float | None) -> str:
+        """Return a number of hundredths in per cent, for an axis that is in per cent already."""
+        return NOTHING if value is None else self.percent(value / 100, 0 if value >= 10 or value == 0 else 1)
+
+    def change(self, value: float | None, decimals: int | None = None) -> str:
+        """Return a difference with its sign; a true minus, so that it lines up with the plus."""
+        if value is None:
+            return NOTHING
+        text = self.number(abs(value), decimals)
+        sign = "" if not any(digit in text for digit in "123456789") else "+" if value > 0 else MINUS
+        return f"{sign}{text}"
+
+    def measure(self, value: float | None, unit: str) -> str:
+        """Return a value of a metric with its unit, where that is short; always to the same decimals for a unit."""
+        if value is None:
+            return NOTHING
+        if unit == "percent":
+            return self._unit(self.number(value, 1), "%")
+        if unit == "probability":
+            return self.percent(value)
+        return self.number(value, 1 if unit == "points" else None)
+
+    def date(self, text: str | None) -> str:
+        """Return an ISO date or instant as people write it, instants with their time in UTC."""
+        if not text:
+            return NOTHING
+        moment = datetime.fromisoformat(text)
+        day = self("date.form", day=moment.day, month=self(f"date.month_{moment.month}"), year=moment.year)
+        return f"{day}, {moment:%H:%M} UTC" if "T" in text else day
+
+    def day(self, text: str) -> str:
+        """Return the day and month of an ISO date, for an axis."""
+        moment = datetime.fromisoformat(text)
+        return self("date.short", day=moment.day, month=self(f"date.month_{moment.month}"))
+
+    def _written(self, text: str) -> str:
+        signed = text.replace("-", MINUS)
+        return signed.translate(_EUROPEAN) if self.language == "ro" else signed
+
+    def _unit(self, text: str, unit: str) -> str:
+        return f"{text}\N{NO-BREAK SPACE}{unit}" if self.language == "ro" else f"{text}{unit}"
+
+
+@cache
+def speech(language: str) -> Speech:
+    """Return one of LANGUAGES."""
+    with (resources.files("vouch.serving.web") / "locales" / f"{language}.toml").open("rb") as file:
+        return Speech(language, dict(_flat(tomllib.load(file))))
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        if isinstance(value, str):
+            yield f"{before}{name}", value
+        else:
+            yield from _flat(value, f"{before}{name}.")
+
+
+def preferred(accept_language: str) -> str:
+    """Return the language of ours that a browser's header wants most (RFC 9110 section 12.5.4).
+
+    >>> preferred("de, ro-MD;q=0.8, en;q=0.5"), preferred("ko;q=0, *"), preferred("")
+    ('ro', 'en', 'en')
+    """
+    wanted = []
+    for place, part in enumerate(accept_language.split(",")[:20]):
+        tag, _, rest = part.strip().partition(";")
+        weight = _weight(rest)
+        language = tag.strip().lower().partition("-")[0]
+        if language in LANGUAGES and weight > 0:
+            wanted.append((-weight, place, language))
+    return min(wanted)[2] if wanted else next(iter(LANGUAGES))
+
+
+def _weight(text: str) -> float:
+    name, _, value = text.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

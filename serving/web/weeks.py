@@ -1,0 +1,94 @@
+"""Week after week: how many customers stand where, and how one customer's scores went, as the store tells it.
+
+Without the store there are no trends; what is served is told all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from vouch.features.errors import SnapshotError, StoreError
+from vouch.features.instants import spoken
+from vouch.serving.reports.report import NOT_SCORED, SCALES
+from vouch.serving.store import weeks as of_store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from vouch.serving.api.state import Store
+
+SHOWN = of_store.TOLD_WEEKS
+"""Weeks that a trend looks back: a quarter."""
+COUNTED = ("health_band", "churn_band", "advocate_tier")
+_log = logging.getLogger("vouch.pages")
+
+
+@dataclass(frozen=True)
+class Week:
+    """How many customers stand at each value of what is counted; those who have left are counted by themselves."""
+
+    as_of: str
+    customers: int
+    left: int
+    counts: Mapping[str, Mapping[str, int]]
+
+    def of(self, column: str) -> list[tuple[str, int]]:
+        """Counts in the order in which people read them."""
+        known = [*SCALES[column][1], NOT_SCORED]
+        return [(value, self.counts[column].get(value, 0)) for value in known]
+
+
+def weeks(store: Store, limit: int = SHOWN) -> list[Week]:
+    """Return the weeks up to the one that is served, the newest last, as far as the store tells of them."""
+    try:
+        with store.database.reading() as connection:
+            return [found for week in _told(store, connection, limit) if (found := _counted(store, connection, week))]
+    except (StoreError, SnapshotError) as error:
+        _log.warning("there are no trends: %s", type(error).__name__)
+        return []
+
+
+def history(store: Store, customer_id: str, limit: int = SHOWN) -> list[dict[str, Any]]:
+    """Return the scores of one customer week by week, the newest last; only weeks that know the customer."""
+    try:
+        with store.database.reading() as connection:
+            return of_store.states_of(connection, _told(store, connection, limit), customer_id)
+    except (StoreError, SnapshotError) as error:
+        _log.warning("there is no history: %s", type(error).__name__)
+        return []
+
+
+def _told(store: Store, connection: Connection, limit: int) -> list[of_store.Week]:
+    """The weeks up to the one that is served."""
+    served_us = store.portfolio.week.as_of_us
+    return [week for week in of_store.weeks(connection) if week.as_of_us <= served_us][-limit:]
+
+
+def _counted(store: Store, connection: Connection, week: of_store.Week) -> Week | None:
+    """One week, counted once; None for one of which the store does not tell where customers stood."""
+    key = (week.snapshot_id, week.version)
+    if key not in store.counted:
+        states = of_store.states(connection, week)
+        store.counted[key] = None if states is None else _count(spoken(week.as_of_us), states)
+    found: Week | None = store.counted[key]
+    return found
+
+
+def _count(as_of: str, states: pa.Table) -> Week:
+    has_left = pa.compute.equal(states["churn_status"], "churned")
+    there = states.filter(pa.compute.invert(has_left))
+    counts = {name: _values(there[name]) for name in COUNTED}
+    return Week(as_of, len(there), len(states) - len(there), counts)
+
+
+def _values(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value stands in a column; null reads as not scored."""
+    found = pa.compute.value_counts(column).to_pylist()
+    return {row["values"] or NOT_SCORED: row["counts"] for row in found}

@@ -1,0 +1,239 @@
+"""What the registry keeps, and how the champion on this machine follows its alias."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.small_model import LOGISTIC, vectors, written
+from vouch.features.errors import BundleError, UsageError
+from vouch.features.project import tracking
+from vouch.models.predictor import champion_folder, load_champion
+from vouch.models.registry import versions
+from vouch.models.registry.champions import UNFINISHED, history
+from vouch.models.registry.recovery import mark_interrupted
+
+ROOT = Path(__file__).parents[3]
+
+
+def logged(home, folder, base=-1.5, gate="passed"):
+    """A version whose score depends on `base`, registered."""
+    predictor = written(folder / f"bundle{base}", "logistic", {**LOGISTIC, "base": base})
+    run = versions.Run(
+        model="churn",
+        bundle=folder / f"bundle{base}",
+        example=vectors(5, seed=1)[list(predictor.names)],
+        parameters={"seed": 0},
+        metrics={"roc_auc": 0.8, "log_loss": float("nan")},
+        tags={"gate": gate, "as_of": "2026-11-16", "figures": json.dumps({"roc_auc": 0.8})},
+        files={"card.md": f"# churn {base}\n".encode(), "report.json": b"{}"},
+        trials=[{"trial": 0, "loss": 0.2, "is_cut": False, "num_leaves": 8}] if gate == "refused" else [],
+    )
+    return versions.register(home, run), predictor
+
+
+def crown(home, folder, base, at_us=0):
+    version, predictor = logged(home, folder, base)
+    entry = {"action": "pass", "reason": "the gate passed", "at_us": at_us}
+    versions.crown(home, "churn", version.version, folder / f"bundle{base}", f"# churn {base}\n", entry)
+    return version.version, predictor
+
+
+@pytest.fixture(scope="module")
+def reigns(tmp_path_factory):
+    """A home in which version 1 and then 2 became champion, 3 was refused, and 2 was rolled back."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("bundles")
+    first, one = crown(home, folder, -1.5)
+    second, two = crown(home, folder, -2.5)
+    third, _ = logged(home, folder, -3.5, gate="refused")
+    versions.refuse(home, "churn", third.version, {"action": "refuse", "reason": "baseline: worse", "at_us": 5})
+    held = load_champion(home, "churn").content_hash
+    back = versions.rollback(home, "churn", "alerts doubled", 7)
+    return {
+        "home": home,
+        "one": one,
+        "two": two,
+        "held": held,
+        "versions": (first, second, third.version),
+        "back": back,
+    }
+
+
+def test_versions_are_listed_with_alias_gate_and_figures(reigns):
+    rows = versions.list_models(reigns["home"])
+    assert [(row["version"], row["gate"], row["alias"]) for row in rows] == [
+        (3, "refused", None),
+        (2, "passed", None),
+        (1, "passed", "champion"),
+    ]
+    assert rows[0]["roc_auc"] == 0.8
+    assert rows[2]["content_hash"] == reigns["one"].content_hash
+
+
+def test_each_trial_of_a_search_is_a_run_within_the_run(reigns):
+    mlflow, client = versions.connect(reigns["home"])
+    version = client.get_model_version("churn", str(reigns["versions"][2]))
+    runs = mlflow.search_runs(experiment_names=[versions.EXPERIMENT], output_format="list")
+    within = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == version.run_id]
+    assert [(run.data.params["num_leaves"], run.data.metrics["log_loss"]) for run in within] == [("8", 0.2)]
+    assert within[0].info.status == "FINISHED"
+
+
+def test_the_champion_on_this_machine_is_the_verified_bundle(reigns):
+    assert reigns["held"] == reigns["two"].content_hash
+    champion = load_champion(reigns["home"], "churn")
+    assert champion.content_hash == reigns["one"].content_hash
+    np.testing.assert_array_equal(champion.score(vectors(9)).raw, reigns["one"].score(vectors(9)).raw)
+    assert (champion_folder(reigns["home"], "churn") / "card.md").read_text() == "# churn -1.5\n"
+
+
+def test_a_rollback_gives_the_alias_back_and_keeps_the_reason(reigns):
+    assert reigns["back"] == reigns["versions"][0]
+    told = [(entry["action"], entry["version"], entry["reason"]) for entry in history(reigns["home"], "churn")]
+    assert told == [
+        ("pass", 1, "the gate passed"),
+        ("pass", 2, "the gate passed"),
+        ("refuse", 3, "baseline: worse"),
+        ("rollback", 1, "alerts doubled"),
+    ]
+
+
+def test_there_is_nothing_to_roll_back_to_before_the_first_champion(reigns):
+    with pytest.raises(UsageError, match="no champion before 1"):
+        versions.rollback(reigns["home"], "churn", "again", 8)
+
+
+def test_a_version_that_is_not_there_is_not_promoted(reigns):
+    with pytest.raises(UsageError, match=r"no version 9.*\[3, 2, 1\]"):
+        versions.promote(reigns["home"], "churn", 9, "typo", 9)
+
+
+def test_mlflow_loads_a_version_without_pickle_and_without_a_copy_of_our_code(reigns):
+    mlflow, _ = versions.connect(reigns["home"])
+    model = mlflow.pyfunc.load_model("models:/churn/2")
+    frame = vectors(20, seed=3)[list(reigns["two"].names)]
+    np.testing.assert_array_equal(model.predict(frame)["raw"], reigns["two"].score(frame).raw)
+    stored = [path.name for path in (reigns["home"] / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert not [name for name in stored if name.endswith((".pkl", ".pickle", ".joblib", ".py"))]
+    assert {"MLmodel", "manifest.json", "model.json", "golden.json", "card.md", "report.json"} <= set(stored)
+
+
+def test_what_mlflow_would_do_by_itself_is_switched_off(reigns):
+    versions.connect(reigns["home"])
+    from mlflow import environment_variables as switches
+    from mlflow.telemetry import get_telemetry_client
+
+    assert switches.MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
+    assert switches.MLFLOW_SERVER_ENABLE_JOB_EXECUTION.get() is False
+    assert get_telemetry_client() is None
+
+
+def test_a_bundle_that_was_changed_in_the_registry_is_not_promoted(tmp_path):
+    home = tmp_path / "home"
+    version, _ = crown(home, tmp_path, -1.5)
+    second, _ = logged(home, tmp_path, -2.5)
+    stored = next((home / "mlflow" / "artifacts").rglob(f"*/{second.run_id}*"), None)
+    changed = [path for path in (home / "mlflow" / "artifacts").rglob("model.json") if b"-2.5" in path.read_bytes()]
+    assert changed, stored
+    for path in changed:
+        path.write_bytes(path.read_bytes().replace(b"-2.5", b"-0.5"))
+    with pytest.raises(BundleError, match="damaged"):
+        versions.promote(home, "churn", second.version, "by hand", 3)
+    assert load_champion(home, "churn").name == "churn"
+    assert [row["alias"] for row in versions.list_models(home)] == [None, "champion"]
+    assert history(home, "churn")[-1]["version"] == version
+
+
+class Killed(BaseException):
+    """What no handler catches: as far as files go, the same as kill -9."""
+
+
+@pytest.mark.parametrize(
+    ("at", "by"),
+    [("copytree", "clean"), ("alias", "clean"), ("history", "clean"), ("card", "promotion")],
+)
+def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, monkeypatch, at, by):
+    home = tmp_path / "home"
+    _, one = crown(home, tmp_path, -1.5)
+    places = {
+        "copytree": "vouch.models.registry.champions.shutil.copytree",
+        "card": "vouch.models.registry.champions._thin",
+        "alias": "mlflow.MlflowClient.set_registered_model_alias",
+        "history": "vouch.models.registry.champions.note",
+    }
+
+    def killed(*_, **__):
+        raise Killed
+
+    version, two = logged(home, tmp_path, -2.5)
+    entry = {"action": "pass", "reason": "the gate passed", "at_us": 1}
+    monkeypatch.setattr(places[at], killed)
+    with pytest.raises(Killed):
+        versions.crown(home, "churn", version.version, tmp_path / "bundle-2.5", "# churn -2.5\n", entry)
+    monkeypatch.undo()
+    serving = load_champion(home, "churn").content_hash
+    assert serving == (one if at == "copytree" else two).content_hash
+    if by == "clean":
+        marked = mark_interrupted(home, 0, 0)
+        assert marked["promotions"] == (at != "copytree")
+        assert mark_interrupted(home, 0, 0)["promotions"] == 0
+        wanted = [1, 2][: 1 + (at != "copytree")]
+    else:
+        _, two = crown(home, tmp_path, -3.5, at_us=2)
+        serving = two.content_hash
+        wanted = [1, 2, 3]
+    assert [entry["version"] for entry in history(home, "churn")] == wanted
+    (champion,) = [row for row in versions.list_models(home) if row["alias"] == "champion"]
+    assert (champion["version"], champion["content_hash"]) == (wanted[-1], serving)
+    assert load_champion(home, "churn").content_hash == serving
+    base = {1: "-1.5", 2: "-2.5", 3: "-3.5"}[wanted[-1]]
+    assert (champion_folder(home, "churn") / "card.md").read_text() == f"# churn {base}\n"
+    assert not (champion_folder(home, "churn") / UNFINISHED).exists()
+
+
+def test_nothing_is_listed_before_the_first_run_and_mlflow_stays_unimported(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from vouch.models.registry.versions import list_models; "
+        f"print(list_models(Path({str(tmp_path)!r})), 'mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["[]", "False"]
+
+
+def test_a_first_use_by_many_at_once_makes_one_database(tmp_path):
+    def touch(_):
+        _, client = versions.connect(tmp_path)
+        return client.get_experiment_by_name(versions.EXPERIMENT).experiment_id
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(touch, range(4)))) == 1
+    with sqlite3.connect(tmp_path / "mlflow" / "mlflow.db") as database:
+        assert database.execute("select count(*) from experiments where name = 'vouch'").fetchone() == (1,)
+
+
+def test_old_bundles_are_thinned(tmp_path):
+    from vouch.models.registry.champions import KEPT, install, promotion
+
+    for number in range(KEPT + 2):
+        predictor = written(tmp_path / "b", "logistic", {**LOGISTIC, "base": float(-number)})
+        with promotion(tmp_path, "churn") as folder:
+            install(folder, tmp_path / "b", "card", predictor.content_hash, isolate=False)
+    kept = list((champion_folder(tmp_path, "churn") / "versions").iterdir())
+    assert len(kept) == KEPT
+    assert load_champion(tmp_path, "churn").content_hash == predictor.content_hash
+
+
+def test_where_one_project_logs_says_nothing_of_the_next(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    versions.connect(tmp_path / "one")
+    assert tracking() is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    versions.connect(tmp_path / "other")
+    assert tracking() == "http://127.0.0.1:9"

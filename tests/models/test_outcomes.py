@@ -1,0 +1,196 @@
+"""What came true after an instant, against rows written by hand and a slow oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.contract_rows import day, make_tables
+from vouch.models.definition import Target
+from vouch.models.outcomes import churn_events, label_advocacy, label_churn, label_inactivity, organic_acts
+
+T = 100
+CHURN = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)
+ACTS = Target("organic", label_advocacy, lambda v: v, horizon_days=90)
+SILENCE = Target("inactivity", label_inactivity, lambda v: v, horizon_days=90)
+LATER = day(400)
+
+
+@pytest.fixture(params=["duckdb", "polars"])
+def engine(request):
+    return request.param
+
+
+def customers(*names):
+    return [{"customer_id": name, "created_at": 1} for name in names]
+
+
+def span(name, start, end=None, **more):
+    identity = more.pop("subscription_id", f"{name}-{start}-{end}")
+    return {"subscription_id": identity, "customer_id": name, "started_at": start, "ended_at": end, "mrr": 1, **more}
+
+
+def churned(engine, *spans, gap=14, known=LATER):
+    tables = make_tables(engine, customers=customers("a"), subscriptions=list(spans))
+    events = churn_events(tables, known, gap)
+    return [us / day(1) for us in events["churned_us"]]
+
+
+def labels(frame):
+    return dict(zip(frame["customer_id"], frame["label"], strict=True))
+
+
+def test_an_end_is_churn_and_a_running_subscription_is_none(engine):
+    assert churned(engine, span("a", 10, 90)) == [90]
+    assert churned(engine, span("a", 10)) == []
+
+
+def test_a_change_of_plan_at_the_same_instant_is_no_end(engine):
+    assert churned(engine, span("a", 10, 90), span("a", 90)) == []
+    assert churned(engine, span("a", 10, 90), span("a", 90), gap=0) == []
+    assert churned(engine, span("a", 10, 90), span("a", 90, 120), gap=0) == [120]
+
+
+def test_a_resumption_within_the_gap_is_no_end(engine):
+    assert churned(engine, span("a", 10, 90), span("a", 103.9, 150)) == [150]
+    assert churned(engine, span("a", 10, 90), span("a", 104, 150)) == [90, 150]
+    assert churned(engine, span("a", 10, 90), span("a", 91, 150), gap=0) == [90, 150]
+
+
+def test_overlapping_subscriptions_end_with_the_last_one(engine):
+    assert churned(engine, span("a", 10, 200), span("a", 20, 90), span("a", 30, 50)) == [200]
+    assert churned(engine, span("a", 10), span("a", 20, 90)) == []
+
+
+def test_an_end_that_is_not_known_yet_is_none(engine):
+    assert churned(engine, span("a", 10, 90), known=day(80)) == []
+    corrected = [
+        span("a", 10, 90, subscription_id="s", ingested_at=11),
+        span("a", 10, 95, subscription_id="s", ingested_at=120),
+    ]
+    assert churned(engine, *corrected, known=day(110)) == [90]
+    assert churned(engine, *corrected) == [95]
+
+
+def test_a_withdrawn_subscription_never_was(engine):
+    gone = {**span("a", 10, 90, subscription_id="s", ingested_at=120), "is_deleted": True}
+    assert churned(engine, span("a", 10, 90, subscription_id="s"), gone) == []
+
+
+def test_involuntary_ends_count_and_are_marked(engine):
+    rows = [span("a", 10, 90, is_voluntary=False), span("b", 10, 90, is_voluntary=True), span("c", 10, 90)]
+    tables = make_tables(engine, customers=customers("a", "b", "c"), subscriptions=rows)
+    events = churn_events(tables, LATER, 14)
+    assert events["is_involuntary"].tolist() == [True, False, False]
+
+
+def test_the_window_of_churn_is_half_open_and_the_gap_belongs_to_its_maturity(engine):
+    ends = {"first": T, "last": T + 27.99, "after": T + 28, "before": T - 0.01, "stays": None}
+    rows = [span(name, 10, end) for name, end in ends.items()]
+    tables = make_tables(engine, customers=customers(*ends), subscriptions=rows)
+    found = labels(label_churn(tables, [day(T)], day(T + 42), CHURN))
+    assert found == {"first": 1, "last": 1, "after": 0, "before": 0, "stays": 0}
+    assert label_churn(tables, [day(T)], day(T + 42) - 1, CHURN)["label"].isna().all()
+
+
+def test_several_instants_are_labelled_each_on_its_own(engine):
+    tables = make_tables(engine, customers=customers("a"), subscriptions=[span("a", 10, T)])
+    found = label_churn(tables, [day(T - 28), day(T - 27), day(T), day(390)], LATER, CHURN)
+    assert found["as_of_us"].tolist() == [day(T - 28), day(T - 27), day(T), day(390)]
+    np.testing.assert_array_equal(found["label"], [0, 1, 1, np.nan])
+
+
+def test_the_lead_moves_the_window():
+    tables = make_tables(customers=customers("a"), subscriptions=[span("a", 10, T + 5)])
+    late = Target("contract", label_churn, lambda v: v, horizon_days=28, lead_days=7, gap_days=14)
+    assert labels(label_churn(tables, [day(T)], LATER, late)) == {"a": 0}
+    assert labels(label_churn(tables, [day(T - 7)], LATER, late)) == {"a": 1}
+
+
+def act(name, at, **more):
+    return {"act_id": f"{name}{at}", "customer_id": name, "occurred_at": at, "kind": "review", **more}
+
+
+def referral(name, prospect, at, **more):
+    return {
+        "referral_id": f"{name}{prospect}{at}",
+        "advocate_id": name,
+        "prospect_id": prospect,
+        "invited_at": at,
+        **more,
+    }
+
+
+def test_only_unasked_and_unrewarded_acts_are_organic(engine):
+    acts = [
+        act("free", T), act("said_no_reward", T, is_incentivised=False), act("rewarded", T, is_incentivised=True),
+        act("asked", T, ask_id="k"), act("late", T + 90), act("early", T - 0.5),
+    ]  # fmt: skip
+    names = [row["customer_id"] for row in acts]
+    tables = make_tables(engine, customers=customers(*names), advocacy_acts=acts)
+    found = labels(label_advocacy(tables, [day(T)], LATER, ACTS))
+    assert found == {"free": 1, "said_no_reward": 1, "rewarded": 0, "asked": 0, "late": 0, "early": 0}
+
+
+def test_a_referral_counts_where_it_is_valid_unrewarded_and_the_first_of_its_pair(engine):
+    referrals = [
+        referral("good", "p1", T + 1),
+        referral("self", "self", T + 1),
+        referral("fraud", "p2", T + 1, is_fraud=True),
+        referral("paid", "p3", T + 1, is_incentivised=True),
+        referral("again", "p4", T - 5), referral("again", "p4", T + 1),
+        referral("second", "p4", T + 1),
+    ]  # fmt: skip
+    names = {row["advocate_id"] for row in referrals}
+    tables = make_tables(engine, customers=customers(*names), referrals=referrals)
+    found = labels(label_advocacy(tables, [day(T)], LATER, ACTS))
+    assert found == {"good": 1, "self": 0, "fraud": 0, "paid": 0, "again": 0, "second": 1}
+
+
+def test_an_act_and_its_referral_on_one_day_are_one_yes(engine):
+    tables = make_tables(
+        engine, customers=customers("a"), advocacy_acts=[act("a", T)], referrals=[referral("a", "p", T)]
+    )
+    assert len(organic_acts(tables, LATER)) == 1
+    assert labels(label_advocacy(tables, [day(T)], LATER, ACTS)) == {"a": 1}
+
+
+def test_silence_is_neither_usage_nor_a_transaction(engine):
+    uses = [{"event_id": "1", "customer_id": "uses", "occurred_at": T, "event": "view"}]
+    buys = [{"transaction_id": "1", "customer_id": "buys", "occurred_at": T + 89, "amount": 1, "kind": "purchase"}]
+    names = ("uses", "buys", "silent")
+    tables = make_tables(engine, customers=customers(*names), usage_events=uses, transactions=buys)
+    assert labels(label_inactivity(tables, [day(T)], LATER, SILENCE)) == {"uses": 0, "buys": 0, "silent": 1}
+    assert label_inactivity(tables, [day(T)], day(T + 90) - 1, SILENCE)["label"].isna().all()
+    only = make_tables(engine, customers=customers(*names), transactions=buys)
+    assert labels(label_inactivity(only, [day(T)], LATER, SILENCE)) == {"uses": 1, "buys": 0, "silent": 1}
+
+
+def test_rows_are_the_external_customers_of_the_instant():
+    people = [*customers("old"), {"customer_id": "new", "created_at": T}, {"customer_id": "staff", "created_at": 1}]
+    people[-1]["is_internal"] = True
+    tables = make_tables(customers=people, subscriptions=[span("old", 10, 90)])
+    assert labels(label_churn(tables, [day(T)], LATER, CHURN)) == {"old": 0}
+
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.one_of(st.none(), st.integers(0, 40))), min_size=1, max_size=6)
+
+
+@given(spans, st.integers(0, 10))
+def test_churn_agrees_with_a_walk_through_the_days(drawn, gap):
+    rows = [
+        span("a", start, None if length is None else start + length, subscription_id=f"s{place}")
+        for place, (start, length) in enumerate(drawn)
+    ]
+    expected = []
+    for row in rows:  # an end is churn where nothing runs at it, or starts from it on within the gap
+        end = row["ended_at"]
+        if end is None:
+            continue
+        covers = any(o["started_at"] < end and (o["ended_at"] is None or o["ended_at"] > end) for o in rows)
+        resumes = any(end <= o["started_at"] < end + max(gap, 1e-6) and o["ended_at"] != end for o in rows)
+        if not covers and not resumes and end not in expected:
+            expected.append(end)
+    assert churned("polars", *rows, gap=gap) == sorted(expected)

@@ -1,0 +1,226 @@
+"""The service in operation: what its logs and files hold, how it stops, and what is left when it is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.capabilities import free_port
+from support.page_home import write_home
+from support.running_service import is_up, serving, wait_for
+from vouch.serving.api.access import COOKIE
+from vouch.serving.api.application import DOORS
+from vouch.serving.api.state import now_us
+from vouch.serving.store import keys
+from vouch.serving.store.connection import Database
+
+PEOPLE = ("Ana Ionescu", "김민준", "Zoë Quartermain", "Ștefan Țărnă", "Obadiah Fothergill")
+PLANTED = [
+    *(f"person{number:02}.planted@mail{number}.example" for number in range(20)),
+    *(f"+40 72{number} 555 {number:03}" for number in range(10)),
+    *(f"{name} planted{number}" for number, name in enumerate(PEOPLE * 3)),
+    *(f"please call me back about my planted contract number {number}" for number in range(5)),
+]
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("operated")
+
+
+@pytest.fixture(scope="module")
+def issued(place) -> list[str]:
+    """Keys that the service knows: one for each planted value and one more, for a single one's rate would run out."""
+    database = Database(write_home(place / "home"))
+    made = [keys.create(database, f"operator{number}", "admin", now_us()) for number in range(len(PLANTED) + 1)]
+    database.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(place, issued):
+    for name in ("tmp", "bento"):
+        (place / name).mkdir()
+    own = {"TMPDIR": str(place / "tmp"), "BENTOML_HOME": str(place / "bento"), "VOUCH_LOG_REQUESTS": "1"}
+    with serving(place / "home", place / "log", **own) as (process, client):
+        client.headers["authorization"] = f"Bearer {issued[-1]}"
+        yield process, client
+
+
+def bodies(planted: str) -> dict[str, list[object]]:
+    """What is sent to each route of the API with a planted value: valid where it can be, and invalid."""
+    rows = {"customers": [{"customer_id": planted, "created_at": "2026-01-01", "region": planted}]}
+    valid: dict[str, list[object]] = {
+        "/v1/advocates/search": [{"segment": [planted], "region": [planted], "language": [planted]}],
+        "/v1/customers/at_risk": [{"segment": [planted], "limit": 3}],
+        "/v1/customers/get": [{"customer_id": planted}],
+        "/v1/score": [
+            {"vectors": [{"customer_id": planted, "features": {"tenure_days": 3.0}}]},
+            {"rows": rows, "as_of": "2026-11-16"},
+            {"rows": {**rows, "feedback": [{"feedback_id": "f", "text": planted}]}, "as_of": "2026-11-16"},
+        ],
+        "/v1/metrics/query": [{"metric_ids": [planted]}, {"segment": [planted]}],
+    }
+    invalid = [
+        planted,
+        [planted],
+        {planted: planted},
+        {"limit": planted},
+        {"customer_id": [planted]},
+        {"cursor": planted},
+    ]
+    return {door.path: [*valid.get(door.path, []), *invalid] for door in DOORS}
+
+
+def send_everywhere(client: httpx.Client, planted: str) -> set[int]:
+    """Send one planted value through every route, in every place of a request; return the statuses that came back."""
+    statuses = set()
+    query = {
+        "id": planted,
+        "q": planted,
+        "segment": planted,
+        "cursor": planted,
+        "minimum_score": planted,
+        "next": planted,
+    }
+    for path, sent in bodies(planted).items():
+        for body in sent:
+            statuses.add(client.post(path, json=body, headers={"x-note": planted.encode()}).status_code)
+        raw = f'{{"{planted}'.encode()
+        statuses.add(client.post(path, content=raw, headers={"content-type": "application/json"}).status_code)
+        statuses.add(client.post(path, content=raw, headers={"content-type": planted.encode()}).status_code)
+        statuses.add(client.get(path, params=query).status_code)
+    for path in (
+        "/app",
+        "/app/candidates",
+        "/app/at-risk",
+        "/app/customer",
+        "/app/metrics",
+        "/app/models",
+        "/app/login",
+    ):
+        statuses.add(client.get(path, params=query).status_code)
+        statuses.add(client.get(f"{path}/{planted}").status_code)
+        if path != "/app/login":  # a wrong key: elsewhere
+            statuses.add(client.post(path, data={"key": planted, "next": planted}, headers=OURS).status_code)
+    ask = {"customer_id": planted, "ask_id": planted, "kind": "referral", "outcome": "accepted", "back": planted}
+    for path in ("/app/asks", "/app/outcomes"):
+        for form in (
+            ask,
+            {**ask, "customer_id": "c1"},
+            {**ask, "kind": planted, "outcome": planted},
+            {planted: planted},
+        ):
+            statuses.add(client.post(path, data=form, headers=OURS).status_code)
+    for path in ("/livez", "/readyz", "/metrics", "/openapi.json", f"/{planted}", f"/app/models/{planted}/card"):
+        statuses.add(client.get(path, params=query, headers={"cookie": f"{COOKIE}=planted"}).status_code)
+    headers = {"authorization": f"Bearer {planted}".encode()}
+    statuses.add(client.get("/readyz", headers=headers).status_code)  # open to all, whatever they carry
+    return statuses
+
+
+def send_as_a_key(client: httpx.Client, planted: str) -> set[int]:
+    """Give a planted value for a key; return the statuses that came back."""
+    headers = {"authorization": f"Bearer {planted}".encode()}
+    return {
+        client.get("/app", headers=headers).status_code,
+        client.post("/v1/score", headers=headers, json={}).status_code,
+        client.post("/app/login", data={"key": planted, "next": planted}, headers=OURS).status_code,
+    }
+
+
+def test_no_personal_value_that_comes_with_a_request_stays_in_a_log_a_metric_or_a_file(server, place, issued):
+    _, client = server
+    assert len(set(PLANTED)) == 50
+    statuses, refused = set(), set()
+    for planted, key in zip(PLANTED, issued, strict=False):
+        client.headers["authorization"] = f"Bearer {key}"
+        statuses |= send_everywhere(client, planted)
+        refused |= send_as_a_key(client, planted)
+    assert {200, 400, 404, 405, 415, 422} <= statuses
+    assert refused == {303, 401, 429}  # who guesses on is not even heard
+    assert not {status for status in statuses if status == 429 or status >= 500}, "all of it was sent"
+    wait_for(lambda: b"/v1/customers/get" in (place / "log").read_bytes(), 5)
+    files = [path for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    contents = {path.name: path.read_bytes() for path in files} | {"metrics": client.get("/metrics").content}
+    hits = {
+        (name, planted)
+        for name, content in contents.items()
+        for planted in PLANTED
+        for form in (planted.encode(), json.dumps(planted)[1:-1].encode(), planted.encode("utf-16-le"))
+        if form in content
+    }
+    assert hits == set()
+
+
+def test_the_log_is_one_json_document_per_line_once_a_worker_runs(server, place):
+    _, client = server
+    client.get("/app")
+    wait_for(lambda: '"route": "/app"' in (place / "log").read_text(), 5)  # the line is written after the answer
+    lines = (place / "log").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("{"))
+    told = [json.loads(line) for line in lines[first:]]
+    assert {"event", "level", "logger", "timestamp"} <= set.intersection(*(set(line) for line in told))
+    assert any(line.get("route") == "/app" and line["status"] == 200 for line in told)
+
+
+def begin(port: int, key: str) -> tuple[socket.socket, bytes]:
+    """A request that the service has begun to read, of which the last byte is still to come."""
+    body = json.dumps({"limit": 3}).encode()
+    head = (
+        f"POST /v1/advocates/search HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        "connection: close\r\nexpect: 100-continue\r\n\r\n"
+    )
+    connection = socket.create_connection(("127.0.0.1", port), 30)
+    connection.sendall(head.encode())
+    assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it waits for the body
+    connection.sendall(body[:-1])
+    return connection, body[-1:]
+
+
+def whole(connection: socket.socket) -> bytes:
+    chunks = []
+    while chunk := connection.recv(65_536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def answers_more(client: httpx.Client) -> bool:
+    """Whether somebody who comes now is answered; the port itself stays with the master until the worker is done."""
+    try:
+        return httpx.get(client.base_url.join("/livez"), timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_whoever_is_in_flight_when_the_service_is_asked_to_stop_is_answered(server, issued):
+    process, client = server
+    flying = [begin(client.base_url.port, issued[-1]) for _ in range(20)]
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not answers_more(client), 5)
+    for connection, last in flying:
+        connection.sendall(last)
+    answers = [whole(connection) for connection, _ in flying]
+    for connection, _ in flying:
+        connection.close()
+    assert all(answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"}") for answer in answers)
+    assert process.wait(35) == 0
+
+
+@pytest.mark.nightly
+def test_a_master_that_is_killed_leaves_no_orphan_and_its_port_free(tmp_path):
+    home, port = write_home(tmp_path / "home"), free_port()
+    for place in ("first", "second"):
+        with serving(home, tmp_path / place, port) as (process, client):
+            assert client.get("/readyz").status_code == 200
+            os.kill(process.pid, signal.SIGKILL)
+            wait_for(lambda client=client: not is_up(client), 5)

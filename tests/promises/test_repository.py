@@ -1,0 +1,93 @@
+"""What holds for the files of the repository: their size, their first words, what they never name, the lock."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("features", "models", "training", "serving")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LOCKS = ("requirements.lock", "requirements-spark.lock")
+
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 50  # without its docstring
+
+# An index of packages, or a folder of somebody's machine: neither says anything on another machine.
+FOREIGN = re.compile(
+    r"https?://[^\s)\"'>]*(?:/simple\b|/packages/|registry)|pythonhosted\.org|/home/[\w]|/Users/[\w]|/[r]oot\b"
+)
+PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)(?:\[[a-z,]+\])?==(?P<version>[^\s;]+)(?: ; (?P<marker>.+))?$")
+HASH = re.compile(r"^--hash=sha256:[0-9a-f]{64}$")
+
+
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Name and lines of every function, its docstring left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = ast.get_docstring(node) is not None
+            docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
+            yield node.name, node.end_lineno - node.lineno + 1 - docstring
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def pins(lock: str) -> Iterator[tuple[str, list[str]]]:
+    """The requirement on each line of a lock, continuation lines joined, and its options."""
+    for line in (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        requirement, *options = re.split(r"\s+(?=--)", line.strip())
+        yield requirement, options
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_a_module_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_modules_and_functions_stay_short(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= LONGEST_MODULE
+    assert {name: lines for name, lines in functions(ast.parse(source)) if lines > LONGEST_FUNCTION} == {}
+
+
+def test_no_file_names_a_package_index_or_a_home_folder():
+    lines = (
+        (path, number, line)
+        for path in tracked()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+    )
+    assert [f"{label(path)}:{number}" for path, number, line in lines if FOREIGN.search(line)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_versions_and_hashes_and_nothing_else(lock):
+    for requirement, options in pins(lock):
+        assert PIN.match(requirement), requirement
+        assert options, requirement
+        assert all(HASH.match(option) for option in options), requirement
+
+
+def test_the_locks_fulfil_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    found = [PIN.match(requirement) for lock in LOCKS for requirement, _ in pins(lock)]
+    for requirement in map(Requirement, asked):
+        versions = [pin["version"] for pin in found if pin["name"] == canonicalize_name(requirement.name)]
+        assert versions, requirement
+        assert all(version in requirement.specifier for version in versions), requirement

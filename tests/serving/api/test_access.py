@@ -1,0 +1,339 @@
+"""Who may: every route by every kind of key, what a stored key gives away, and what is counted and written down."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Mount, Route
+
+from support.handwritten_weeks import publish
+from vouch.features.errors import UsageError
+from vouch.serving.api.access import COOKIE, OPEN, Gate
+from vouch.serving.api.application import DOORS, NEEDS, open_site
+from vouch.serving.api.problems import HEADERS, Front, Site
+from vouch.serving.api.state import Store, now_us
+from vouch.serving.store import audit, keys
+from vouch.serving.store.connection import Database
+
+NOW = 1_800_000_000_000_000
+KINDS = ("none", "wrong", "malformed", "in the query", "revoked", "read", "write", "admin")
+
+# What each route needs. A new route without a row here fails.
+ROUTES = {
+    ("POST", "/v1/advocates/search"): "read",
+    ("POST", "/v1/customers/get"): "read",
+    ("POST", "/v1/customers/at_risk"): "read",
+    ("POST", "/v1/asks/record"): "write",
+    ("POST", "/v1/asks/outcome"): "write",
+    ("POST", "/v1/overrides/record"): "write",
+    ("POST", "/v1/score"): "read",
+    ("POST", "/v1/metrics/query"): "read",
+    ("POST", "/v1/metrics/catalogue"): "read",
+    ("GET", "/openapi.json"): "read",
+    ("GET", "/schema.json"): "read",
+    ("GET", "/livez"): "nothing",
+    ("GET", "/readyz"): "nothing",
+    ("GET", "/metrics"): "read",
+    ("GET", "/app/static/{name}"): "nothing",
+    ("GET", "/app"): "read",
+    ("GET", "/app/served"): "read",
+    ("GET", "/app/login"): "nothing",
+    ("POST", "/app/login"): "nothing",
+    ("POST", "/app/logout"): "read",
+    ("POST", "/app/asks"): "write",
+    ("POST", "/app/outcomes"): "write",
+    ("GET", "/app/candidates"): "read",
+    ("GET", "/app/at-risk"): "read",
+    ("GET", "/app/customer"): "read",
+    ("GET", "/app/metrics"): "read",
+    ("GET", "/app/metrics/{metric_id}"): "read",
+    ("GET", "/app/models"): "read",
+    ("GET", "/app/models/{name}/card"): "read",
+}
+PLACES = {"/app/static/{name}": "style.css", "/app/metrics/{metric_id}": "nps", "/app/models/{name}/card": "churn"}
+OURS = {"sec-fetch-site": "same-origin"}
+ABSENT = [("GET", "/"), ("GET", "/docs.json"), ("POST", "/v1/nothing"), ("GET", "/livez/x")]
+
+
+class Served:
+    """The application behind its gate, in this process, and a key of each kind."""
+
+    def __init__(self, home: Path) -> None:
+        publish(home)
+        self.database = Database(home)
+        self.keys = {scope: keys.create(self.database, scope, scope, NOW) for scope in keys.SCOPES}
+        self.keys["revoked"] = keys.create(self.database, "revoked", "admin", NOW)
+        keys.revoke(self.database, "revoked", NOW + 1)
+        self.store = Store(home)
+        self.store.refresh()
+        self.site = open_site(Site(), self.store, is_local=False)
+
+    def call(self, method: str, path: str, kind: str = "none", **other) -> httpx.Response:
+        text = {
+            "wrong": self.keys["admin"][:-1] + ("a" if self.keys["admin"][-1] != "a" else "b"),
+            "malformed": "vouch_\N{SNOWMAN}".encode(),
+            **self.keys,
+        }.get(kind)
+        headers = dict(other.pop("headers", {}))
+        if text is not None:
+            headers["authorization"] = b"Bearer " + (text if isinstance(text, bytes) else text.encode())
+        if kind == "in the query":
+            path = f"{path}?key={self.keys['admin']}&authorization=Bearer%20{self.keys['admin']}"
+        transport = httpx.ASGITransport(Front(self.site, self.site), client=("192.0.2.1", 1))
+
+        async def once() -> httpx.Response:
+            async with httpx.AsyncClient(transport=transport, base_url="http://vouch.example") as client:
+                return await client.request(method, path, headers=headers, **other)
+
+        return asyncio.run(once())
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    found = Served(tmp_path_factory.mktemp("home"))
+    yield found
+    found.store.stop()
+    found.database.close()
+
+
+def routes(served: Served) -> set[tuple[str, str]]:
+    return {
+        (method, route.path)
+        for route in served.site.app.routes
+        if not isinstance(route, Mount)
+        for method in (route.methods or ()) - {"HEAD"}
+        if isinstance(route, Route)
+    }
+
+
+def body_of(path: str) -> dict:
+    return {"customer_id": "c1"} if path == "/v1/customers/get" else next(d.example for d in DOORS if d.path == path)
+
+
+def test_every_route_has_its_row(served):
+    assert routes(served) == ROUTES.keys()
+    assert {path: scope for (_, path), scope in ROUTES.items() if path.startswith("/v1/")} == NEEDS
+
+
+@pytest.fixture
+def uncounted(monkeypatch):
+    """No limit to wrong keys."""
+    monkeypatch.setattr(Gate, "_count", lambda *_: None)
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, method, path, kind):
+    needs = ROUTES[method, path]
+    place = re.sub(r"\{.+\}", PLACES.get(path, ""), path)
+    is_page = path.startswith("/app")
+    body = {"headers": OURS, "data": {}} if is_page else {"json": body_of(path)} if method == "POST" else {}
+    answer = served.call(method, place, kind, **body)
+    if needs == "nothing":
+        assert answer.status_code == (401 if method == "POST" else 200)  # a way in without a key
+    elif is_page and kind not in keys.SCOPES:
+        assert answer.status_code == (303 if method == "GET" else 401)
+        assert method == "POST" or answer.headers["location"].startswith("/app/login")
+    elif is_page and method == "POST":
+        done = 303 if path == "/app/logout" else 422  # what is sent here is an empty form
+        assert answer.status_code == (done if keys.SCOPES.index(kind) >= keys.SCOPES.index(needs) else 403)
+    elif kind not in keys.SCOPES:
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorised")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    elif keys.SCOPES.index(kind) < keys.SCOPES.index(needs):
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    else:
+        absent = {"/app/customer", "/app/models/{name}/card"}
+        unknown = {"/v1/asks/record", "/v1/asks/outcome", "/v1/overrides/record"}
+        assert answer.status_code == (404 if path in absent | unknown else 200)
+    if not path.startswith("/app"):
+        assert HEADERS.items() <= dict(answer.headers.raw).items()
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize(("method", "path"), ABSENT)
+def test_what_is_not_there_is_told_to_those_with_a_key_alone(served, method, path):
+    assert served.call(method, path).status_code == 401
+    assert served.call(method, path, "read").status_code in {404, 405}
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "VOUCH"])
+def test_another_method_does_not_get_past_the_gate(served, method):
+    for door in DOORS:
+        assert served.call(method, door.path).status_code == 401
+        assert served.call(method, door.path, "admin").status_code == 405
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic YTpi", "bearer vouch_000000000000_" + "x" * 43, "Bearer " + "x" * 60_000, "\xff"],
+)
+def test_what_is_no_key_of_ours_is_none(served, header):
+    answer = served.call("POST", "/v1/score", headers={"authorization": header.encode("latin-1")}, json={})
+    assert answer.status_code == 401
+
+
+def test_a_key_is_stored_as_a_hash_and_nowhere_else(served):
+    secret = served.keys["read"][len("vouch_") + 13 :]
+    stored = b"".join(path.read_bytes() for path in Path(served.database.home).rglob("store.sqlite*"))
+    assert secret.encode() not in stored
+    assert hashlib.sha256(secret.encode()).hexdigest().encode() in stored
+
+
+def test_wrong_keys_are_counted_by_address_and_right_ones_still_pass(served):
+    gate = served.site.gate
+    served.site.gate = Gate(served.store, NEEDS, False, "1000/minute", now_us)
+    codes = [served.call("GET", "/openapi.json", "wrong").status_code for _ in range(110)]
+    assert (codes[:100], set(codes[101:])) == ([401] * 100, {429})
+    refused = served.call("GET", "/openapi.json", "wrong")
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
+    assert served.call("GET", "/openapi.json", "read").status_code == 200
+    assert served.site.gate.refused["too_many_requests"] >= 9
+    served.site.gate = gate
+
+
+def test_each_key_has_a_rate_of_its_own(served):
+    gate = served.site.gate
+    served.site.gate = Gate(served.store, NEEDS, False, "5/minute", now_us)
+    assert [served.call("GET", "/openapi.json", "read").status_code for _ in range(7)] == [200] * 5 + [429] * 2
+    assert served.call("GET", "/openapi.json", "write").status_code == 200
+    served.site.gate = gate
+
+
+def test_a_revoked_key_is_refused_when_the_store_is_read_again(served):
+    text = keys.create(served.database, "short", "read", NOW)
+    served.store.refresh()
+    served.keys["short"] = text
+    assert served.call("GET", "/openapi.json", "short").status_code == 200
+    keys.revoke(served.database, "short", NOW)
+    served.store.refresh()
+    assert served.call("GET", "/openapi.json", "short").status_code == 401
+
+
+def test_names_of_live_keys_are_unique_and_a_revoked_one_is_free_again(tmp_path):
+    database = Database(tmp_path)
+    keys.create(database, "crm", "read", NOW)
+    with pytest.raises(UsageError, match="name"):
+        keys.create(database, "crm", "write", NOW)
+    assert keys.revoke(database, "crm", NOW).name == "crm"
+    with pytest.raises(UsageError, match="no key"):
+        keys.revoke(database, "crm", NOW)
+    keys.create(database, "crm", "write", NOW)
+    for name, scope in (("", "read"), ("a\nb", "read"), ("x", "root")):
+        with pytest.raises(UsageError):
+            keys.create(database, name, scope, NOW)
+    database.close()
+
+
+def test_a_session_stands_for_its_key_on_the_page_alone_until_it_ends_or_the_key_is_revoked(served):
+    text = keys.create(served.database, "person", "write", NOW)
+    served.store.refresh()
+    gate = served.site.gate
+    key = gate.key_of(text, "192.0.2.9")
+    token = keys.sign_in(served.database, key, now_us())
+
+    def admitted(path: str, sent: str = token) -> str | None:
+        cookie = f"{COOKIE}={sent}".encode()
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"cookie", cookie)]}
+        try:
+            return gate.admit(scope).name
+        except Exception as problem:
+            return problem.code
+
+    assert admitted("/app/portfolio") == "person"
+    assert admitted("/v1/score") == admitted("/application") == "unauthorised"
+    assert admitted("/app/portfolio", token[:-1]) == "unauthorised"
+    assert keys.signed_in(served.database, token, now_us() + keys.SESSION_US + 1) is None
+    keys.revoke(served.database, "person", NOW)
+    served.store.refresh()
+    assert admitted("/app/portfolio") == "unauthorised"
+
+
+def test_who_opens_the_page_without_a_session_is_sent_to_its_way_in(served):
+    answer = served.call("GET", "/app/portfolio")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app/login?next=%2Fapp%2Fportfolio")
+    assert served.call("POST", "/app/portfolio").status_code == 401
+
+
+def test_a_session_that_is_ended_is_over(served):
+    key = served.site.gate.key_of(served.keys["read"], "192.0.2.9")
+    token = keys.sign_in(served.database, key, NOW)
+    assert keys.signed_in(served.database, token, NOW) == key.key_id
+    keys.sign_out(served.database, token)
+    assert keys.signed_in(served.database, token, NOW) is None
+
+
+def test_without_any_key_the_service_is_open_to_its_own_machine_and_to_no_name_of_elsewhere(tmp_path):
+    publish(tmp_path)
+    store = Store(tmp_path)
+    store.refresh()
+    gate = Gate(store, NEEDS, True, "5/minute", now_us)
+
+    def admitted(gate: Gate, host: str) -> str:
+        try:
+            return gate.admit(
+                {"type": "http", "method": "POST", "path": "/v1/score", "headers": [(b"host", host.encode())]}
+            ).scope
+        except Exception as problem:
+            return problem.code
+
+    assert {admitted(gate, host) for host in ("localhost:3000", "127.0.0.1", "[::1]:3000", "LOCALHOST")} == {"admin"}
+    assert {admitted(gate, host) for host in ("evil.example:3000", "", "127.0.0.1.evil.example")} == {"forbidden"}
+    assert admitted(Gate(store, NEEDS, False, "5/minute", now_us), "localhost") == "unauthorised"
+    keys.create(store.database, "first", "read", NOW)
+    keys.revoke(store.database, "first", NOW)
+    store.refresh()
+    assert admitted(gate, "localhost") == "unauthorised", "whoever made keys wants keys"
+    store.stop()
+
+
+def test_while_the_store_has_not_told_the_keys_nobody_gets_in(tmp_path):
+    gate = Gate(Store(tmp_path), NEEDS, True, "5/minute", now_us)
+    with pytest.raises(Exception, match="store_unavailable"):
+        gate.admit({"type": "http", "method": "POST", "path": "/v1/score", "headers": [(b"host", b"localhost")]})
+    assert gate.admit({"type": "http", "path": next(iter(OPEN)), "headers": []}) is None
+
+
+def test_the_audit_log_tells_who_listed_whom_and_looked_at_whom(served):
+    served.store.journal.flush()
+    before = len(lines(served))
+    served.call("POST", "/v1/advocates/search", "read", json={"limit": 2})
+    served.call("POST", "/v1/customers/get", "write", json={"customer_id": "c1"})
+    served.call("POST", "/v1/customers/get", "write", json={"customer_id": "nobody"})
+    served.call("POST", "/v1/metrics/query", "write", json={})
+    served.store.journal.flush()
+    looked, listed = lines(served)[: len(lines(served)) - before]
+    assert (listed["actor"], listed["action"], listed["rows"]) == ("read", "listed", 2)
+    assert (looked["actor"], looked["action"], looked["customer_id"]) == ("write", "looked", "c1")
+    assert {line["action"] for line in lines(served)} >= {"key_created", "key_revoked", "signed_in"}
+
+
+def lines(served: Served) -> list[dict]:
+    with served.database.reading() as connection:
+        return audit.entries(connection)
+
+
+def test_audit_lines_wait_while_the_store_is_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr("vouch.serving.store.connection.WAIT_SECONDS", 0.1)
+    database = Database(tmp_path)
+    database.versions()
+    journal = audit.Journal(database)
+    journal.note(audit.entry(NOW, "a", "listed"))
+    with sqlite3.connect(tmp_path / "serving" / "store.sqlite") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        journal.flush()
+    other.close()
+    journal.note(audit.entry(NOW + 1, "b", "listed"))
+    journal.flush()
+    with database.reading() as connection:
+        assert [line["actor"] for line in audit.entries(connection)] == ["b", "a"]
+    database.close()

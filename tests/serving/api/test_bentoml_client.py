@@ -1,0 +1,46 @@
+"""BentoML's own client calls every route, with a key."""
+
+from __future__ import annotations
+
+import bentoml
+import pytest
+
+from support.champions import write_champions
+from support.handwritten_weeks import customer, publish
+from support.page_home import running
+from vouch.serving.api.application import DOORS, open_site
+from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.state import Store
+from vouch.serving.store import keys
+
+NOW = 1_800_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    write_champions(home)
+    publish(home, people=[customer(f"c{number}") for number in range(5)])
+    store = Store(home)
+    key = keys.create(store.database, "client", "write", NOW)
+    store.refresh()
+    site = open_site(Site(), store, is_local=False)
+    with running(Front(site, site)) as address, bentoml.SyncHTTPClient(address, token=key) as found:
+        yield found
+        found._temp_dir.cleanup()  # it leaves that to the end of the process
+    store.stop()
+
+
+def test_the_client_calls_what_a_crm_calls(client):
+    found = client.advocates_search(limit=2)
+    assert [row["customer_id"] for row in found["candidates"]] == ["c0", "c1"]
+    assert client.asks_record(ask_id="1", customer_id="c0", kind="referral")["is_new"]
+    assert client.asks_outcome(ask_id="1", outcome="accepted")["ask"]["outcome"] == "accepted"
+    assert client.customers_get(customer_id="c0")["asks"][0]["ask_id"] == "1"
+    scored = client.score(vectors=[{"customer_id": "x", "features": {"tenure_days": 400.0}}])
+    assert [row["customer_id"] for row in scored["scores"]] == ["x"]
+
+
+def test_the_client_knows_every_route(client):
+    known = {endpoint.route for endpoint in client.endpoints.values()}
+    assert known >= {door.path for door in DOORS}

@@ -1,0 +1,98 @@
+"""The examples of answers in the OpenAPI document are what the routes answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from support.champions import write_champions
+from support.handwritten_weeks import BEFORE, EARLIER, METRICS, customer, metric, publish
+from support.page_home import PEOPLE
+from vouch.features.contract.tables import DAY_US
+from vouch.serving.api.access import EVERYBODY
+from vouch.serving.api.answer_types import ProblemDocument
+from vouch.serving.api.application import DOORS
+from vouch.serving.api.examples import ANSWERS
+from vouch.serving.api.openapi import document
+from vouch.serving.api.problems import KINDS, Problem
+from vouch.serving.api.speaking import told
+from vouch.serving.api.state import Store
+from vouch.serving.metric_queries import catalogue
+from vouch.serving.snapshots.schema import EXTRA
+
+WHO = "C000001"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A service that knows the customer of the examples, with all that they tell."""
+    home = tmp_path_factory.mktemp("home")
+    write_champions(home)
+    acts = [{"kind": "referral", "n": 2, "last_us": BEFORE - 60 * DAY_US}]
+    changes = PEOPLE[1]["churn_changes"]
+    times = {"asked_us": BEFORE - 200 * DAY_US, "outcome_us": BEFORE - 199 * DAY_US}
+    asks = [{"ask_id": "a", "kind": "review", "outcome": "accepted", "is_randomised": False, **times}]
+    groups = {"segment": "smb", "region": "KR-11", "language": "ko-KR"}
+    person = customer(
+        WHO, 0.1, 0.8, acts=acts, asks=asks, tenure_days=410.0, nps_last=10.0, churn_changes=changes, **groups
+    )
+    publish(home, BEFORE, ({**EARLIER[0], "customer_id": WHO}, *EARLIER))
+    by_segment = metric("nps", 20.0, by="segment", segment="smb")
+    publish(home, people=[PEOPLE[0], person, *PEOPLE[1:]], metrics=[*METRICS, by_segment])
+    found = Store(home)
+    found.refresh()
+    yield found
+    found.stop()
+
+
+def shape(value: Any) -> Any:
+    """The names that a value holds, at every depth; of a list, those of its first entry."""
+    if isinstance(value, dict):
+        further = tuple(f"{name}_" for name in EXTRA)
+        return {name: shape(part) for name, part in value.items() if not name.startswith(further)}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def agree(example: Any, answer: Any) -> bool:
+    """Whether two shapes have the same names wherever both have any."""
+    if isinstance(example, dict) and isinstance(answer, dict):
+        return example.keys() == answer.keys() and all(agree(example[name], answer[name]) for name in example)
+    if isinstance(example, list) and isinstance(answer, list):
+        return agree(example[0], answer[0])
+    return example is None or answer is None
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
+def test_an_example_has_the_type_of_the_answer_and_nothing_else(door):
+    example = ANSWERS[door.path]
+    assert door.gives.model_validate(example, strict=True).model_dump() == example
+    shown = document(DOORS)["paths"][door.path]["post"]["responses"]["200"]["content"]["application/json"]
+    assert shown["example"] == example
+
+
+def test_an_example_names_what_the_route_answers_to_the_example_of_a_request(store):
+    for door in DOORS:
+        given = (store, door.takes(**door.example), *([] if door.scope == "read" else [EVERYBODY]))
+        found = door.answer(*given)
+        answer = json.loads(found) if isinstance(found, bytes) else json.loads(json.dumps(found))
+        assert agree(shape(ANSWERS[door.path]), shape(answer)), door.path
+        assert not any(isinstance(part, list) and not part for part in answer.values()), door.path
+
+
+def test_an_example_says_of_reasons_and_metrics_what_the_product_says():
+    scored = ANSWERS["/v1/score"]["scores"][0]
+    for model in ("churn", "advocacy"):
+        reasons = scored[f"{model}_reasons"]
+        assert told([{name: row[name] for name in row if name != "words"} for row in reasons]) == reasons
+        parts = sum(row["contribution"] for row in reasons)
+        assert scored[f"{model}_base"] + parts == scored[f"{model}_raw"]
+    assert ANSWERS["/v1/metrics/catalogue"]["metrics"][0] in catalogue()
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_every_problem_has_its_example(code):
+    example = document(DOORS)["components"]["responses"][code]["content"]["application/problem+json"]["example"]
+    assert example == Problem(code).document()
+    assert ProblemDocument.model_validate(example, strict=True).code == code

@@ -1,0 +1,67 @@
+"""Profiles: what filters and rules read of a customer besides scores."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.contract_form import make_tables, raw_frame
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import parse_instant
+from vouch.serving.batch.profiles import profiles
+
+T = parse_instant("2026-11-16")
+BEFORE, SOON = T - 30 * DAY_US, T + 30 * DAY_US
+
+
+def found(engine: str = "polars", customers: list[dict] | None = None, **rows: list[dict]) -> dict[str, dict]:
+    rows["customers"] = customers or [{"customer_id": "a", "created_at": BEFORE}]
+    tables = make_tables({name: raw_frame(name, of) for name, of in rows.items()}, engine)
+    table = profiles(tables, T).collect("pyarrow").to_native()
+    return {row["customer_id"]: row for row in table.to_pylist()}
+
+
+def test_internal_customers_have_no_profile_and_a_missing_consent_is_none():
+    rows = found(
+        customers=[
+            {"customer_id": "a", "created_at": BEFORE, "segment": "smb", "advocacy_consent": True},
+            {"customer_id": "staff", "created_at": BEFORE, "is_internal": True},
+            {"customer_id": "later", "created_at": SOON},
+        ]
+    )
+    assert list(rows) == ["a"]
+    assert (rows["a"]["segment"], rows["a"]["advocacy_consent"], rows["a"]["contact_consent"]) == ("smb", True, False)
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_revenue_is_that_of_the_running_subscriptions(engine):
+    def span(name: str, mrr: float, **more) -> dict:
+        return {"subscription_id": name, "customer_id": "a", "started_at": BEFORE, "mrr": mrr, **more}
+
+    spans = [
+        span("running", 0.1),
+        span("too", 0.2),
+        span("ended", 5.0, ended_at=T - 1),
+        span("to end", 0.4, ended_at=SOON, ingested_at=BEFORE),
+        span("to start", 7.0, started_at=SOON),
+    ]
+    assert found(engine, subscriptions=spans)["a"]["mrr"] == 0.7
+    assert found(engine, subscriptions=spans[2:3])["a"]["mrr"] == 0.0
+    assert found(engine)["a"]["mrr"] is None
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_the_last_ask_is_the_latest_one_with_the_outcome_known_then(engine):
+    def ask(name: str, days: int, **more) -> dict:
+        return {"ask_id": name, "customer_id": "a", "asked_at": T - days * DAY_US, "kind": "review", **more}
+
+    rows = found(
+        engine,
+        asks=[
+            ask("old", 40, outcome="declined", outcome_at=T - 39 * DAY_US),
+            ask("last", 2, kind="referral", outcome="accepted", outcome_at=SOON),
+            ask("next", -1),
+        ],
+    )
+    assert (rows["a"]["last_asked_us"], rows["a"]["last_ask_kind"]) == (T - 2 * DAY_US, "referral")
+    assert rows["a"]["last_ask_outcome"] is None
+    assert found(engine)["a"]["last_asked_us"] is None

@@ -1,0 +1,337 @@
+"""The command line as it is typed: exit codes, what goes to standard output, what to standard error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer.testing
+
+from support.champions import write_champions
+from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError
+from vouch.features.instants import parse_instant
+from vouch.features.vectors.declare import load_families
+from vouch.serving import cli
+from vouch.serving.commands.serve import command, ip_address
+from vouch.serving.output import aligned
+from vouch.serving.snapshots.files import lock, read_snapshot
+
+NOW = "2026-11-16T06:00:00Z"
+COMMANDS = (
+    *("demo", "simulate", "check", "features", "train", "models"),
+    *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase"),
+)
+HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    return tmp_path / "home"
+
+
+def registered() -> dict[str, typer.models.CommandInfo]:
+    found = list(cli.app.registered_commands)
+    for group in cli.app.registered_groups:
+        found += group.typer_instance.registered_commands
+    return {info.name or info.callback.__name__: info for info in found}
+
+
+def test_the_commands_are_those_of_the_interface():
+    assert sorted(registered()) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    shown = typer.testing.CliRunner().invoke(cli.app, [name, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert f"Example: vouch {name}" in shown.output
+
+
+@pytest.mark.parametrize("name", ["check", "features", "train", "models", "score", "metrics"])
+def test_every_command_that_prints_data_takes_a_format(name):
+    shown = typer.testing.CliRunner().invoke(cli.app, [name, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert "--format" in shown.output
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom serving import cli\nsys.argv = ['vouch', '--help']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("meant otherwise"), 2),
+        (DataError("not as the contract says"), 1),
+        (BundleError("damaged"), 1),
+        (Locked("at work"), 3),
+        (Refused("no"), 4),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error_and_an_exit_code(vouch, monkeypatch, error, code):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("vouch.features.ingest.stage.stage", fail)
+    assert vouch("check", ".") == (code, "", f"vouch: {error}\n")
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_unless_debug(tmp_path):
+    code = (
+        "import sys\nimport vouch.features.ingest.stage\nfrom serving import cli\n"
+        "def fail(*_): raise KeyError('what')\nfeatures.sources.stage = fail\ncli.main()"
+    )
+    settings = {**os.environ, "VOUCH_HOME": str(tmp_path)}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, env=settings, check=False
+        )
+
+    brief = run("check", ".")
+    assert (brief.returncode, brief.stdout) == (1, "")
+    assert brief.stderr == "vouch: KeyError: 'what' (--debug shows where)\n"
+    whole = run("check", ".", "--debug")
+    assert whole.returncode == 1
+    assert "Traceback" in whole.stderr
+
+
+@pytest.mark.parametrize("words", [["nothing"], ["check", "--nothing"], ["score", "--engine", "abacus"], ["simulate"]])
+def test_what_cannot_be_meant_exits_with_two(vouch, words):
+    code, out, _ = vouch(*words)
+    assert (code, out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["check", "nowhere"], "There is no file or folder"),
+        (["check"], "no vouch.toml in this folder"),
+        (["score", ".", "--as-of", "yesterday"], "Cannot read 'yesterday'"),
+        (["score", ".", "--from", "2026-11-02"], "both --from and --to"),
+        (["score", ".", "--from", "2026-11-03", "--to", "2026-11-05"], "There is no Monday"),
+        (["score", ".", "--as-of", "2026-11-02", "--from", "2026-11-02", "--to", "2026-11-02"], "--as-of for one week"),
+        (["features", "."], "Name the file to write"),
+        (["metrics", "--describe", "--format", "json"], None),
+    ],
+)
+def test_a_wrong_request_says_what_is_wrong(vouch, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = vouch(*words)
+    if says is None:
+        assert (code, err) == (0, "")
+        assert {"nps", "churn_rate"} <= {row["metric_id"] for row in json.loads(out)}
+    else:
+        assert (code, out) == (2, "")
+        assert says in err
+        assert err.count("\n") == 1
+
+
+def test_simulate_writes_a_company(vouch, tmp_path):
+    code, out, err = vouch("simulate", "--out", tmp_path / "made", "--customers", 60, "--weeks", 10)
+    assert (code, err) == (0, "")
+    assert "60 customers by 10 weeks" in out
+    assert (tmp_path / "made" / "customers.parquet").exists()
+
+
+def test_check_prints_the_report_in_each_format(vouch, company):
+    code, out, err = vouch("check", company, "--now", NOW, "--format", "json")
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert report.keys() == {"tables", "absent", "warnings"}
+    _, out, _ = vouch("check", company, "--now", NOW, "--format", "csv")
+    rows = {row["table"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert {name: int(row["rows"]) for name, row in rows.items()} == {n: t["rows"] for n, t in report["tables"].items()}
+    _, out, _ = vouch("check", company, "--now", NOW)
+    assert out.splitlines()[0].split()[:3] == ["table", "rows", "quarantined"]
+
+
+def test_features_writes_one_row_per_customer(vouch, company, tmp_path):
+    out = tmp_path / "deep" / "vectors.parquet"
+    code, printed, err = vouch("features", company, "--as-of", "2026-11-09", "--out", out, "--now", NOW)
+    assert (code, printed) == (0, "")
+    assert "as of 2026-11-09" in err
+    table = pq.read_table(out)
+    assert table.column_names == ["customer_id", "as_of", *load_families()]
+    assert str(table["as_of"][0]) == "2026-11-09"
+    customers = table["customer_id"].to_pylist()
+    assert customers == sorted(set(customers))
+    assert not list(out.parent.glob(".*"))
+
+
+def test_features_describes_every_feature(vouch):
+    code, out, _ = vouch("features", "--describe", "--format", "json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)] == list(load_families())
+    _, out, _ = vouch("features", "--describe")
+    assert len(out.splitlines()) == 1 + len(load_families())
+
+
+def test_score_publishes_a_week_and_tells_a_scheduler(vouch, company, home):
+    write_champions(home)
+    code, out, err = vouch("score", company, "--now", NOW, "--format", "json")
+    assert (code, err) == (0, "")
+    (week,) = json.loads(out)["weeks"]
+    assert (week["as_of"], week["outcome"]) == ("2026-11-16", "published")
+    assert read_snapshot(home).revision == 1
+    code, out, _ = vouch("score", company, "--now", NOW)
+    assert code == 0
+    assert "published before, left alone" in out
+
+
+def test_score_says_on_standard_error_what_is_missing(vouch, company):
+    code, out, err = vouch("score", company, "--now", NOW, "--format", "csv")
+    assert code == 0
+    assert [row["as_of"] for row in csv.DictReader(io.StringIO(out))] == ["2026-11-16"]
+    assert "No champion of churn" in err
+
+
+def test_score_exits_with_three_where_another_run_is_at_work(vouch, company, home):
+    with lock(home, "score"):
+        code, out, err = vouch("score", company, "--now", NOW)
+    assert (code, out) == (3, "")
+    assert "Another `vouch score` is at work" in err
+
+
+def test_score_tells_a_scheduler_in_one_document_how_it_ended_and_leaves_it(vouch, company, home):
+    with lock(home, "score"):
+        code, out, err = vouch("score", company, "--now", NOW, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["exit_code"], document["outcome"]) == (3, 3, "failed")
+    assert document["error"]["code"] == "locked"
+    assert document["error"]["message"] in err
+    assert [json.loads(path.read_text()) for path in (home / "runs").iterdir()] == [document]
+
+
+def test_score_exits_with_four_and_the_figures_where_guards_refuse(vouch, monkeypatch, tmp_path):
+    from vouch.serving.batch.outcome import Week
+
+    warnings = ["rows_lost of tickets is 0.5, above its hard limit of 0.2 (rows)"]
+    week = Week(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
+    monkeypatch.setattr("vouch.serving.batch.run.score_weeks", lambda *_, **__: [week])
+    code, out, err = vouch("score", tmp_path, "--now", NOW, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["outcome"], document["weeks"][0]["outcome"]) == (4, "refused", "refused")
+    assert "0.5, above its hard limit" in err
+    assert "--despite" in err
+
+
+def test_metrics_come_as_one_document(vouch, company):
+    code, out, err = vouch("metrics", company, "nps", "retention_rate", "--now", NOW, "--format", "json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["as_of"] == "2026-11-16"
+    assert [row["metric_id"] for row in document["metrics"]] == ["nps", "retention_rate"]
+
+
+def test_metrics_come_by_segment(vouch, company):
+    code, out, _ = vouch("metrics", company, "nps", "--by", "region", "--now", NOW, "--format", "csv")
+    assert code == 0
+    assert {row["by"] for row in csv.DictReader(io.StringIO(out))} == {"region"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (["nps", "--since", "2026-10-19"], "metrics"),
+        (["nps", "--against", "2026-08-17", "--by", "plan"], "changes"),
+        (["activity_share", "--scan"], "findings"),
+        (["--sensitivity", "--no-bootstraps"], "readings"),
+        (["--list", "churn_reasons"], "churn_reasons"),
+    ],
+)
+def test_metrics_are_looked_at_in_other_ways(vouch, company, asked, name):
+    code, out, err = vouch("metrics", company, *asked, "--now", NOW, "--format", "json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert set(document) == {"as_of", name}
+    assert document[name]
+
+
+def test_only_one_look_at_a_time(vouch, company):
+    code, _, err = vouch("metrics", company, "--scan", "--sensitivity")
+    assert code == 2
+    assert "at a time" in err
+
+
+def test_the_catalogue_comes_as_a_page_and_lists_say_what_they_hold(vouch):
+    code, out, _ = vouch("metrics", "--describe", "--format", "markdown")
+    assert code == 0
+    assert out.startswith("# Catalogue of metrics")
+    code, out, _ = vouch("metrics", "--list", "names", "--format", "json")
+    assert code == 0
+    assert {"say_do_gap", "hidden_advocates", "health_overrides"} <= {row["list"] for row in json.loads(out)}
+    assert vouch("metrics", "--format", "markdown")[0] == 2
+
+
+class Report:
+    """Stands for what training found."""
+
+    def __init__(self, model: str, passed: bool, is_applicable: bool = True) -> None:
+        self.model, self.passed, self.is_refused = model, passed, is_applicable and not passed
+
+    def text(self) -> str:
+        return f"{self.model}: as text"
+
+    def figure_rows(self) -> list[dict]:
+        return [{"model": self.model, "log_loss": 0.5}]
+
+    def as_json(self) -> dict:
+        return {"model": self.model, "passed": self.passed}
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 4)])
+def test_train_exits_with_four_where_the_gate_refuses_a_model_that_could_be_fitted(
+    vouch, company, monkeypatch, passed, code
+):
+    seen = []
+
+    def fit(project, name, as_of_us, now_us, *_):
+        seen.append((name, as_of_us, now_us))
+        return [Report("churn", passed), Report("advocacy", False, is_applicable=False)]
+
+    monkeypatch.setattr("vouch.training.run.train", fit)
+    ended, out, err = vouch("train", "churn", company, "--as-of", "2026-11-09", "--now", NOW, "--format", "json")
+    assert ended == code
+    assert json.loads(out)["models"][0] == {"model": "churn", "passed": passed}
+    assert ("Not promoted: churn; see why" in err) is not passed
+    assert seen == [("churn", parse_instant("2026-11-09"), parse_instant(NOW))]
+
+
+def test_models_are_none_before_training(vouch):
+    assert vouch("models", "--format", "json")[:2] == (0, "[]\n")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
+def test_serve_refuses_an_address_that_others_reach(vouch, host):
+    code, out, err = vouch("serve", "--host", host)
+    assert (code, out) == (4, "")
+    assert err.startswith("vouch: ")
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")])
+def test_serve_takes_an_address_that_only_this_machine_reaches(host, address):
+    assert str(ip_address(host)) == address
+    words = command(address, 3000)
+    assert words[words.index("--host") + 1] == address
+
+
+def test_a_table_for_machines_is_aligned_and_nothing_is_cut():
+    rows = [{"name": "x" * 300, "n": 1, "is": True, "none": None, "of": ["a", "b"]}]
+    title, line = aligned(rows)
+    assert line.startswith("x" * 300)
+    assert line.split()[1:] == ["1", "yes", "a,", "b"]
+    assert title.split() == ["name", "n", "is", "none", "of"]
+    assert aligned([]) == []

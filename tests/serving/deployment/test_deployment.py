@@ -1,0 +1,202 @@
+"""What is shipped to run the service: the files are parsed, and the commands in them run as they stand."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+import typer.main
+import yaml
+
+from support.capabilities import free_port
+from support.page_home import write_home
+from support.running_service import is_up, wait_for
+from vouch.features.project import environment, version
+from vouch.serving.api.access import OPEN
+from vouch.serving.cli import app
+from vouch.serving.commands.serve import GRACE_SECONDS, SETTINGS
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "serving" / "deployment"
+PORT = 3000
+VOUCH = Path(sys.executable).with_name("vouch")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Instructions of the container's recipe, in order, lines that are continued made whole."""
+    text = re.sub(r"(?m)^#.*\n", "", (FOLDER / "Containerfile").read_text())
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)]
+
+
+def of(word: str) -> list[str]:
+    return [rest for found, rest in instructions() if found == word]
+
+
+def documents() -> list[dict]:
+    return list(yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text()))
+
+
+def containers() -> list[tuple[dict, dict]]:
+    """Every pod of the example with each of its containers."""
+    pods = []
+    for document in documents():
+        spec = document["spec"]
+        spec = spec["jobTemplate"]["spec"] if document["kind"] == "CronJob" else spec
+        if "template" in spec:
+            pods.append(spec["template"]["spec"])
+    return [(pod, container) for pod in pods for container in pod["containers"]]
+
+
+def unit(name: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str
+    parser.read(FOLDER / name)
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def commands() -> dict[str, list[str]]:
+    """What each file runs of vouch, by where it stands."""
+    found = {f"kubernetes {container['name']}": container["args"] for _, container in containers()}
+    found["container"] = json.loads(of("CMD")[0])
+    for name in ("vouch.service", "vouch-score.service"):
+        program, *found[name] = shlex.split(unit(name)["Service"]["ExecStart"])
+        assert program.endswith("/bin/vouch")
+    return found
+
+
+@pytest.mark.parametrize(
+    "where", ["container", "kubernetes serve", "kubernetes score", "vouch.service", "vouch-score.service"]
+)
+def test_every_command_is_one_that_vouch_takes(where):
+    name, *arguments = commands()[where]
+    command = typer.main.get_command(app).commands[name]
+    assert command.make_context(name, arguments).params
+
+
+def test_the_recipe_takes_what_the_repository_has_and_all_that_is_installed():
+    copied = [name for rest in of("COPY") for name in rest.split()[:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages <= set(copied)
+    assert "--require-hashes" in " ".join(of("RUN"))
+    assert "requirements.lock" in copied
+
+
+def test_the_recipe_runs_as_nobody_special_and_stops_by_a_signal_that_drains():
+    assert of("USER") == ["10001"]
+    assert of("STOPSIGNAL") == ["SIGTERM"]
+    assert json.loads(of("ENTRYPOINT")[0]) == ["vouch"]
+    assert of("EXPOSE") == [str(PORT)]
+
+
+def test_the_example_probes_what_is_open_and_waits_for_whoever_is_in_flight():
+    serve = next((pod, found) for pod, found in containers() if found["name"] == "serve")
+    pod, container = serve
+    probed = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert probed == {"/livez", "/readyz"} <= OPEN
+    assert {container[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")} == {"http"}
+    assert container["ports"] == [{"name": "http", "containerPort": PORT}]
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert pod["terminationGracePeriodSeconds"] > pause + GRACE_SECONDS
+
+
+def test_the_example_holds_together_and_gives_no_right_that_is_not_needed():
+    by_kind = {document["kind"]: document for document in documents()}
+    assert by_kind["Service"]["spec"]["selector"] == by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    for pod, container in containers():
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] == int(of("USER")[0])
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert not container["securityContext"]["allowPrivilegeEscalation"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+        assert container["image"].rpartition(":")[2] == importlib.metadata.version("vouch")
+        assert any(mount["mountPath"] == of("VOLUME")[0] for mount in container["volumeMounts"])
+
+
+def test_the_units_take_all_processes_with_them_and_wait_for_whoever_is_in_flight():
+    service = unit("vouch.service")["Service"]
+    assert service["KillMode"] == "control-group"
+    assert int(service["TimeoutStopSec"]) > GRACE_SECONDS
+    assert unit("vouch-score.timer")["Timer"]["Persistent"] == "true"
+
+
+def test_the_container_s_command_does_not_start_without_a_key(tmp_path):
+    settings = {**os.environ, "VOUCH_HOME": str(tmp_path)}
+    done = subprocess.run([VOUCH, *commands()["container"]], env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "vouch keys create" in done.stderr
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.nightly
+def test_the_unit_s_command_serves_is_healthy_by_the_recipe_s_check_and_stops(tmp_path):
+    if not is_free(PORT):
+        pytest.skip(f"another program listens on {PORT}")
+    settings = {**os.environ, "VOUCH_HOME": str(write_home(tmp_path)), "BENTOML_HOME": str(tmp_path / "bento")}
+    check = json.loads(of("HEALTHCHECK")[0].partition(" CMD ")[2])
+    assert check[0] == "python"
+    check = [sys.executable, *check[1:]]
+    assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+    process = subprocess.Popen([VOUCH, *commands()["vouch.service"]], env=settings)
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}") as client:
+        wait_for(lambda: is_up(client), 60)
+        assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+        assert {client.get(path).status_code for path in OPEN} == {200}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(int(unit("vouch.service")["Service"]["TimeoutStopSec"])) == 0
+
+
+@pytest.mark.nightly
+def test_bentoml_builds_a_bento_that_runs_by_itself(tmp_path):
+    own = {**environment(**SETTINGS), "BENTOML_HOME": str(tmp_path / "bento"), "VOUCH_LOCAL": "1"}
+    bentoml = [sys.executable, "-P", "-m", "bentoml"]
+    built = subprocess.run(
+        [*bentoml, "build", "--output", "tag"], cwd=ROOT, env=own, capture_output=True, text=True, check=True
+    )
+    tag = built.stdout.strip().removeprefix("__tag__:")
+    source = tmp_path / "bento" / "bentos" / tag.replace(":", "/") / "src"
+    assert not (source / "training").exists()
+    mark = source / "serving" / "web" / "app" / "mark.svg"
+    mark.write_text(mark.read_text() + "<!-- of the Bento -->")
+    port = free_port()
+    home = {**own, "VOUCH_HOME": str(write_home(tmp_path / "home"))}
+    serve = [*bentoml, "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(serve, cwd=tmp_path, env=home)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_for(lambda: is_up(client), 60)
+            assert client.get("/app/static/mark.svg").text.endswith("<!-- of the Bento -->"), "it runs its own files"
+            assert client.get("/app/candidates").status_code == 200
+            assert client.post("/v1/customers/get", json={"customer_id": "c1"}).json()["customer_id"] == "c1"
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_the_version_is_known_where_nothing_was_installed(monkeypatch):
+    def absent(name: str):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    installed = version()
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert version() == declared["project"]["version"] == installed
+    assert "pyproject.toml" in declared["tool"]["bentoml"]["build"]["include"]

@@ -1,0 +1,328 @@
+"""The page under /app, called without a browser: what it shows is what the API answers, whatever came in."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import Counter
+
+import pytest
+from starlette.testclient import TestClient
+
+from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
+from support.page_home import PEOPLE, write_home
+from vouch.serving.api.application import open_site
+from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.state import Store
+from vouch.serving.web import svg
+from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
+from vouch.serving.web.translations import LANGUAGES, MINUS, preferred, speech
+
+PLANTED = "planted.person@example.com"
+
+
+def store_of(home) -> Store:
+    store = Store(home)
+    store.refresh()
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return store_of(write_home(tmp_path_factory.mktemp("page")))
+
+
+def client_of(store: Store) -> TestClient:
+    site = open_site(Site(), store, is_local=True)
+    return TestClient(Front(site, site), base_url="http://127.0.0.1", follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def client(store) -> TestClient:
+    return client_of(store)
+
+
+PATHS = [
+    *VIEWS.values(),
+    customer_url("c1"),
+    "/app/metrics/nps",
+    "/app/models/churn/card",
+    "/app/candidates?include_ineligible=1",
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("path", PATHS)
+def test_every_view_answers_in_every_language_under_a_policy_that_lets_nothing_else_in(client, path, language):
+    answer = client.get(path, headers={"accept-language": language})
+    assert answer.status_code == 200
+    assert f'<html lang="{language}">' in answer.text
+    assert answer.headers["content-language"] == language
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.search(
+        r"<style|\sstyle=|\son[a-z]+=|<script(?! src=)|https?://(?!www\.w3\.org)|javascript:", answer.text
+    )
+    ids = re.findall(r'\sid="([^"]+)"', answer.text)
+    assert not [name for name, times in Counter(ids).items() if times > 1]
+
+
+def cells(text: str, name: str) -> list[str]:
+    """The texts of the cells of one column of a list."""
+    found = re.findall(rf'data-name="{name}"[^>]*>(.*?)</td>', text, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in found]
+
+
+def listed(text: str) -> list[str]:
+    return [html.unescape(name) for name in re.findall(r'<th role="rowheader".*?<bdi>(.*?)</bdi>', text)]
+
+
+def test_candidates_are_those_of_the_api_in_their_order(client):
+    answer = client.post("/v1/advocates/search", json={"limit": 25}).json()["candidates"]
+    page = client.get("/app/candidates").text
+    assert listed(page) == [row["customer_id"] for row in answer] != []
+    assert cells(page, "Score") == [speech("en").number(row["advocacy_score"], 1) for row in answer]
+    assert cells(page, "Stays") == [speech("en").percent(1 - row["churn_probability"]) for row in answer]
+
+
+def test_those_at_risk_are_those_of_the_api_in_their_order(client):
+    answer = client.post("/v1/customers/at_risk", json={"limit": 25}).json()["customers"]
+    page = client.get("/app/at-risk").text
+    assert listed(page) == [row["customer_id"] for row in answer] != []
+    assert cells(page, "At risk") == [speech("en").number(row["value"], 2) for row in answer]
+    assert cells(page, "Churn") == [speech("en").percent(row["churn_probability"]) for row in answer]
+
+
+def test_filters_narrow_a_list_and_stay_chosen(client):
+    page = client.get("/app/candidates?segment=smb&minimum_score=50&tier=influential").text
+    wanted = client.post(
+        "/v1/advocates/search", json={"segment": ["smb"], "minimum_score": 50, "tier": ["influential"]}
+    )
+    assert listed(page) == [row["customer_id"] for row in wanted.json()["candidates"]] == ["c3"]
+    for chosen in ('value="smb" selected', 'value="influential" selected', 'value="50"'):
+        assert chosen in page
+    nobody = client.get("/app/at-risk?band=low&segment=nowhere").text
+    assert speech("en")("at_risk.nobody") in nobody
+    assert 'value="nowhere" selected' in nobody
+
+
+def test_the_excluded_stand_there_with_their_reason(client):
+    assert "c4" not in listed(client.get("/app/candidates").text)
+    page = client.get("/app/candidates?include_ineligible=1").text
+    assert {"c4", "c5"} <= set(listed(page))
+    assert speech("en")("exclusion.no_consent") in page
+
+
+def test_pages_follow_each_other_to_the_end(tmp_path):
+    people = [customer(f"p{place:03}", 0.01, 0.9 - place / 100) for place in range(60)]
+    publish(tmp_path, MONDAY, people)
+    client = client_of(store_of(tmp_path))
+    found, path = [], "/app/candidates?minimum_score=1"
+    while path:
+        page = client.get(path).text
+        found += listed(page)
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        path = html.unescape(following[1]) if following else None
+    assert found == [row["customer_id"] for row in people]
+
+
+def test_a_customer_is_shown_as_the_api_tells_it(client):
+    t, answer = speech("en"), client.post("/v1/customers/get", json={"customer_id": "c1"}).json()
+    page = html.unescape(client.get(customer_url("c1")).text)
+    for shown in (
+        t.percent(answer["churn_probability"]),
+        t.percent(answer["advocacy_probability"]),
+        t.number(answer["health_score"], 0),
+        t("customer.at_risk", value=t.number(300 * answer["churn_probability"], 2)),
+        t("customer.moved", change="+50.0", date="9 Nov 2026"),
+        *(reason["words"] for reason in answer["churn_reasons"]),
+        *(t.change(reason["contribution"], 2) for reason in answer["churn_reasons"]),
+    ):
+        assert shown in page
+
+
+def test_what_moved_a_score_is_told_in_parts_that_add_up(client):
+    page = html.unescape(client.get(customer_url("c1")).text)
+    table = page[page.index(speech("en")("customer.moved_churn")) :]
+    table = table[: table.index("</table>")]
+    assert "days with usage in 28 days, down from 9" in table
+    assert "a new version of the model" in table
+    assert table.index("+0.50") < table.index(f"{MINUS}0.10")
+    assert speech("en")("customer.moved_advocacy") not in page
+
+
+def test_who_has_no_score_is_told_why(client):
+    page = client.get(customer_url("c5")).text
+    assert speech("en")("state.churned") in page
+    assert page.count('<p class="big soft">–</p>') == 2
+
+
+def test_reasons_are_told_in_the_language_of_the_page(client):
+    english, korean = (client.get(customer_url("c1"), headers={"accept-language": code}).text for code in ("en", "ko"))
+    assert "days with usage in 28 days" in english
+    assert "days with usage" not in korean
+    assert "최근 28일간" in korean
+
+
+def test_what_a_company_wrote_is_text_and_nothing_else(client):
+    for path in ("/app/candidates?include_ineligible=1", "/app/at-risk", customer_url(HOSTILE)):
+        page = client.get(path).text
+        assert HOSTILE not in page
+        assert html.escape(HOSTILE, quote=False).replace('"', "&#34;") in page
+    assert HOSTILE in listed(client.get("/app/candidates?include_ineligible=1").text)
+
+
+def test_the_portfolio_counts_who_is_there_and_what_changed(client):
+    page = client.get("/app").text
+    there = [row for row in PEOPLE if row["churn_status"] != "churned"]
+    tile = re.search(r'<p class="big">(\d+)</p>\s*<p class="soft">(.*?)</p>', page, re.DOTALL)
+    assert int(tile[1]) == len(there)
+    assert speech("en")("portfolio.left", count=1) in tile[2]
+    bands = Counter(row["health_band"] for row in there)
+    for band, count in bands.items():
+        row = rf'{re.escape(speech("en")(f"health_band.{band}"))}</th>\s*<td class="n">{count}</td>'
+        assert re.search(row, page), band
+
+
+def test_a_metric_is_shown_with_interval_trend_segments_and_meaning(client):
+    page = client.get("/app/metrics/nps?by=segment").text
+    for shown in ("41.5", "36.5", "46.5", "38.0", "20.0", "30.0", "Reichheld", "M00"):
+        assert shown in page
+    assert page.count('class="dot') >= 2
+
+
+def test_a_metric_without_a_value_says_why(client):
+    page = client.get("/app/metrics").text
+    assert speech("en")("status.suppressed") in page
+    assert "fewer than five" in page
+    assert client.get("/app/metrics/none_such").status_code == 404
+
+
+def test_the_models_show_figures_calibration_and_what_the_gate_has_decided(client):
+    page = client.get("/app/models").text
+    for shown in (
+        "0.840",
+        "6.10",
+        "one feature tells too much",
+        speech("en")("gate.refuse"),
+        speech("en")("gate.pass"),
+    ):
+        assert shown in page
+    assert page.count('<th scope="row">logistic') == 2
+    assert '<svg class="chart square"' in page
+    assert "<table>" in client.get("/app/models/churn/card").text
+    for name in ("none", "..", "%2e%2e%2fcard"):
+        assert client.get(f"/app/models/{name}/card").status_code == 404
+
+
+def test_the_models_show_how_far_the_week_has_drifted_where_it_tells(client):
+    page = client.get("/app/models").text
+    told = speech("en")("models.drift_told", index="0.123", moderate=3, major=1, all=40)
+    assert page.count(told) == page.count(f">{speech('en')('models.drift')}</h3>") == 1
+    assert 'tenure_days</code></th><td class="n">0.270</td><td>strong' in page
+
+
+def test_nothing_but_our_files_is_given_away(client):
+    for name, kind in ASSETS.items():
+        answer = client.get(f"/app/static/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(kind)
+        assert "immutable" in answer.headers["cache-control"]
+    for name in ("base.html.jinja", "..%2freport.html.jinja", "nothing.css"):
+        assert client.get(f"/app/static/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        (customer_url(PLANTED), 404, "unknown_customer"),
+        ("/app/customer", 404, "unknown_customer"),
+        ("/app/customer?id=" + "x" * 300, 404, "unknown_customer"),
+        ("/app/customer?id=%00", 404, "unknown_customer"),
+        (f"/app/candidates?minimum_score={PLANTED}", 422, "invalid_value"),
+        ("/app/candidates?minimum_score=nan", 422, "invalid_value"),
+        (f"/app/candidates?tier={PLANTED}", 422, "invalid_value"),
+        (f"/app/candidates?cursor={PLANTED}", 404, "invalid_value"),
+        ("/app/at-risk?cursor=e30=", 404, "invalid_value"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_as_a_page_without_what_was_sent(client, path, status, code, caplog):
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert speech("en")(f"problem.{code}.title") in answer.text
+    main = answer.text[answer.text.index("<main") : answer.text.index("</main>")]
+    assert PLANTED not in main
+    assert PLANTED not in caplog.text
+
+
+def test_without_a_snapshot_every_view_says_so(tmp_path):
+    client = client_of(store_of(tmp_path))
+    for path in ("/app", "/app/candidates", "/app/at-risk", "/app/metrics", customer_url("c1")):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert speech("en")("problem.no_snapshot.title") in answer.text
+    assert client.get("/app/models").status_code == 200
+    assert client.get("/app/served").json() == {"served": None}
+
+
+def test_an_error_that_nobody_foresaw_is_a_page_without_its_text(tmp_path, caplog, monkeypatch):
+    store = store_of(write_home(tmp_path))
+    monkeypatch.setattr("vouch.serving.web.routes.overview", lambda *_: (_ for _ in ()).throw(KeyError(PLANTED)))
+    answer = client_of(store).get("/app")
+    assert answer.status_code == 500
+    assert PLANTED not in answer.text + caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_the_language_is_that_of_the_address_then_of_the_cookie_then_of_the_browser(client):
+    chosen = client.get("/app/metrics/nps?by=plan&language=ro", headers={"accept-language": "ko"})
+    assert '<html lang="ro">' in chosen.text
+    assert "samesite=strict" in chosen.headers["set-cookie"].lower()
+    assert "by=plan&amp;language=ko" in chosen.text
+    assert '<html lang="ro">' in client.get("/app", headers={"accept-language": "ko"}).text
+    client.cookies.clear()
+    assert '<html lang="ko">' in client.get("/app?language=xx", headers={"accept-language": "ko-KR, en;q=0.8"}).text
+    assert [preferred(header) for header in ("fr", "fr, ro;q=x, ko;q=0.1", ";;,,", "*")] == ["en", "ko", "en", "en"]
+
+
+def test_a_page_that_is_open_can_ask_which_week_is_served(client):
+    answer = client.get("/app/served")
+    assert json.loads(answer.content) == {"served": "2026-11-16/1"}
+    assert 'data-served="2026-11-16/1"' in client.get("/app").text
+
+
+def test_a_trend_leaves_gaps_where_there_was_no_value():
+    points = [svg.Point(f"2026-11-0{day}", value) for day, value in enumerate([1.0, 2.0, None, 4.0, 3.0], 1)]
+    found = svg.trend(points)
+    assert found.line.count("M") == 2
+    assert len(found.marks) == 4
+    assert svg.trend([svg.Point("2026-11-01", None)]) is None
+    assert svg.spark(points[:1]) is None
+
+
+def test_a_band_is_drawn_only_where_there_is_an_interval():
+    whole = [svg.Point(f"2026-11-0{day}", 5.0, 4.0, 6.0) for day in range(1, 4)]
+    assert svg.trend(whole).band.count("Z") == 1
+    assert svg.trend([svg.Point(point.label, point.value) for point in whole]).band == ""
+
+
+def test_shares_of_a_week_fill_its_bar_and_an_empty_week_has_none():
+    found = svg.stacks([[("high", 1), ("low", 3)], [("high", 0), ("low", 0)]])
+    assert sum(bar.share for bar in found.bars) == pytest.approx(1.0)
+    assert {bar.name for bar in found.bars} == {"high", "low"}
+    assert svg.stacks([[("high", 0)]]) is None
+    assert svg.histogram([0, 0]) is None
+
+
+def test_a_whisker_stays_on_its_line():
+    for value, low, high in ((0.5, 0.4, 0.6), (-3.0, -9.0, 9.0), (1.0, None, None)):
+        found = svg.whisker(value, low, high, (0.0, 1.0))
+        assert 0 <= found.low <= found.value <= found.high <= found.width
+
+
+def test_a_promise_that_is_kept_stands_on_the_diagonal_of_the_calibration_plot():
+    found = svg.calibration([(0.04, 0.04, 0.01, 0.1), (0.3, 0.3, 0.2, 0.35)])
+    for dot in found.dots:
+        assert dot.x - svg.LEFT == pytest.approx(254 - dot.y)
+    assert svg.calibration([]) is None

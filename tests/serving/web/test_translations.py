@@ -1,0 +1,110 @@
+"""The page speaks three languages, each of them whole."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from vouch.features.contract.tables import TABLES
+from vouch.features.metrics.catalogue import catalogue_rows
+from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.words import family
+from vouch.models.definition import STATUSES
+from vouch.serving.api.problems import KINDS
+from vouch.serving.asking.ranking import EXCLUSIONS
+from vouch.serving.reports.report import NOT_SCORED, SCALES
+from vouch.serving.snapshots.schema import NO_MODEL, TIERS
+from vouch.serving.web.metrics import SPLITS
+from vouch.serving.web.models import FIGURES
+from vouch.serving.web.render import TEMPLATES, TOLD, VIEWS
+from vouch.serving.web.translations import LANGUAGES, MINUS, speech
+
+ENGLISH = speech("en").texts
+KEY = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'](?! ~)""")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_text_with_the_same_places_to_fill(language):
+    texts = {key: text for key, text in speech(language).texts.items() if not key.startswith("metric.")}
+    assert texts.keys() == ENGLISH.keys()
+    for key, text in texts.items():
+        assert fields(text) == fields(ENGLISH[key]), key
+        assert text.strip() == text != "", key
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+def test_every_metric_has_a_name_in_every_language(language):
+    named = {key.removeprefix("metric.") for key in speech(language).texts if key.startswith("metric.")}
+    assert named == {row["id"] for row in catalogue_rows()}
+
+
+def test_every_text_that_a_template_asks_for_is_there():
+    asked = {key for path in TEMPLATES.glob("*.jinja") for key in KEY.findall(path.read_text(encoding="utf-8"))}
+    assert len(asked) > 100
+    assert asked <= ENGLISH.keys()
+
+
+def test_every_value_that_a_page_may_show_has_a_text():
+    bands = [name.replace(" ", "_") for name in (*SCALES["churn_band"][1], NOT_SCORED)]
+    health = [name.replace(" ", "_") for name in (*SCALES["health_band"][1], NOT_SCORED)]
+    kinds = TABLES["advocacy_acts"].columns["kind"].values
+    wanted = {
+        "nav": VIEWS,
+        "churn_band": bands,
+        "health_band": health,
+        "tier": TIERS,
+        "exclusion": EXCLUSIONS,
+        "state": (*STATUSES, NO_MODEL),
+        "act": kinds,
+        "figure": FIGURES,
+        "chapter": {row["chapter"] for row in catalogue_rows()},
+        "profile": SPLITS,
+    }
+    missing = {f"{part}.{name}" for part, names in wanted.items() for name in names} - ENGLISH.keys()
+    assert not missing
+    assert {f"problem.{code}.title" for code in {*TOLD, "invalid_value"}} <= ENGLISH.keys()
+    assert KINDS.keys() | {"unauthenticated", "forbidden"} >= TOLD
+    for language in LANGUAGES:
+        assert all(family(feature.family, language) for feature in load_families().values())
+
+
+def test_numbers_and_dates_are_written_as_each_language_writes_them():
+    said = {
+        language: (
+            speech(language).number(1234567.891, 2),
+            speech(language).percent(0.1234),
+            speech(language).date("2026-11-16"),
+            speech(language).date("2026-11-16T06:05:00Z"),
+        )
+        for language in LANGUAGES
+    }
+    assert said == {
+        "en": ("1,234,567.89", "12.3%", "16 Nov 2026", "16 Nov 2026, 06:05 UTC"),
+        "ko": ("1,234,567.89", "12.3%", "2026년 11월 16일", "2026년 11월 16일, 06:05 UTC"),
+        "ro": ("1.234.567,89", "12,3\N{NO-BREAK SPACE}%", "16 nov. 2026", "16 nov. 2026, 06:05 UTC"),
+    }
+
+
+def test_a_number_has_as_many_decimals_as_its_size_deserves_and_a_change_its_sign():
+    t = speech("en")
+    assert [t.number(value) for value in (None, 0, 3.0, 3.14159, 41.517, 1234.5)] == [
+        "–",
+        "0",
+        "3",
+        "3.14",
+        "41.5",
+        "1,234",
+    ]
+    assert [t.change(value, 1) for value in (None, 0, -0.01, 2.25, -2.25)] == ["–", "0.0", "0.0", "+2.2", f"{MINUS}2.2"]
+    assert (t.number(-3.5), speech("ro").measure(-3.5, "points")) == (f"{MINUS}3.50", f"{MINUS}3,5")
+    assert (t.brief(2_500_000), t.measure(12.3, "percent"), t.measure(0.5, "probability")) == (
+        "2.5 M",
+        "12.3%",
+        "50.0%",
+    )
