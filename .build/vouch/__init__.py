@@ -1,1 +1,0 @@
-../../serving/python/__init__.py
