@@ -1,1 +1,12 @@
-"""What is known of a customer at an instant: the contract, point-in-time views, features, metrics."""
+"""What is known of a customer at an instant: the contract, point-in-time views, features, metrics.
+
+From the ground up; a room knows what stands above it in this list, and nothing below (`tests/promises/test_layers.py`):
+
+- `errors`; `contract`: what a company hands over; `statistics`: arrays in and out; `sentiment`: how a text sounds
+- `asof`: what is known before an instant, the one reader of the past; `instants`, `project`, `durable`, `engines`;
+  `simulation`: companies with known truth
+- `facts`: business concepts, each once
+- `vectors`: how features are declared and computed; `families`: the features; `health`: rules over a vector
+- `metrics`: rule-based metrics, with definitions, comparisons and lists
+- `feeds`: which table feeds what; `ingest`: from a company's files to tables in contract form
+"""

@@ -1,1 +1,1 @@
-"""The contract: what a company hands over, as data, and how a value is read and judged."""
+"""The contract: what a company hands over, as data (`tables`), how a value is read (`casts`) and judged (`checks`)."""

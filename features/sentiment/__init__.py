@@ -1,1 +1,1 @@
-"""How a text sounds: polarity and language."""
+"""How a text sounds (`polarity`), by the words of a small fixed lexicon (`lexicon`)."""

@@ -1,1 +1,1 @@
-"""Estimates and their uncertainty: arrays in, arrays out, no tables."""
+"""Estimates and how sure they are: arrays in, arrays out, no tables."""

@@ -1,1 +1,1 @@
-"""How good probabilities are, whether inputs drift, and what came true."""
+"""How good probabilities are (`figures`), whether inputs moved (`drift`), and what came true (`monitoring`)."""

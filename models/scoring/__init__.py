@@ -1,1 +1,6 @@
-"""From a vector to a calibrated probability with exact reasons: bundles, trees, formulas, calibration."""
+"""From an encoded vector to log-odds with exact reasons, and from log-odds to a calibrated probability.
+
+`bundle` is what a model is on disk: text and numbers with a hash of each file. `trees` and `formulas` score and
+explain, `calibration` maps, `hazard` says how soon, `reasons` add parts up by family, `shapley_change` splits what
+moved a score.
+"""

@@ -1,1 +1,1 @@
-"""What watches a week: guards before it is published, drift and outcomes after."""
+"""What watches a week: guards before it is published; drift, outcomes and alerts after."""

@@ -1,1 +1,1 @@
-"""Vectors in, columns of scores out: shared by the weekly batch and the API."""
+"""Vectors in, columns of scores out: the same for the weekly batch, the API and the workers of a cluster."""
