@@ -381,7 +381,7 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
 def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_champion(company, small, tmp_path, capsys):
     from vouch.models.registry import versions
     from vouch.models.registry.champions import history
-    from vouch.serving.cli import tell_reports
+    from vouch.serving.commands.train import tell_reports
     from vouch.serving.output import Format
 
     project = Project(tmp_path, str(company))

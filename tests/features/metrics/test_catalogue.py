@@ -37,7 +37,7 @@ def test_a_metric_computes_its_worked_example(metric, engine):
 
 
 CODES = {f"M{number:02}" for number in range(1, 74)}
-PAGE = Path(__file__).parents[3] / "features" / "metrics" / "CATALOGUE.md"
+PAGE = Path(__file__).parents[3] / "features" / "metrics" / "definitions" / "CATALOGUE.md"
 DEFINITIONS = Path(__file__).parents[2] / "golden" / "metrics.txt"
 
 

@@ -42,7 +42,7 @@ def test_one_definition_gives_one_feature_per_window(register):
     assert list(register) == ["events_7d", "events_lifetime"]
     assert [f.description for f in register.values()] == ["Events in the 7 days before.", "Events so far."]
     assert [f.window_days for f in register.values()] == [7, None]
-    assert {f.family for f in register.values()} == {"test_define"}
+    assert {f.family for f in register.values()} == {"test_declare"}
 
 
 def test_one_definition_gives_one_feature_per_value(register):

@@ -90,8 +90,8 @@ def test_an_error_is_one_line_on_standard_error_and_an_exit_code(vouch, monkeypa
 
 def test_an_error_that_nobody_foresaw_is_one_line_unless_debug(tmp_path):
     code = (
-        "import sys\nimport vouch.features.ingest.stage\nfrom serving import cli\n"
-        "def fail(*_): raise KeyError('what')\nfeatures.sources.stage = fail\ncli.main()"
+        "import vouch.features.ingest.stage\nfrom vouch.serving import cli\n"
+        "def fail(*_): raise KeyError('what')\nvouch.features.ingest.stage.stage = fail\ncli.main()"
     )
     settings = {**os.environ, "VOUCH_HOME": str(tmp_path)}
 
