@@ -1,57 +1,53 @@
 # Doors to the commands that this project is worked with; every tool's settings stand in pyproject.toml.
 
-PYTHON ?= $(or $(shell command -v python3.11),python3)
-VENV := .venv
-BIN := $(VENV)/bin
-# pip as the machine has it set up, from versions and hashes alone; modules are compiled when they are first imported.
-INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile --no-deps
-LOCKED := $(INSTALL) --no-build-isolation --require-hashes
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+# The first Python that is new enough; another one with `make PYTHON=...`.
+PYTHON ?= $(shell for found in .venv/bin/python python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$found -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && exec echo $$found; done; command -v python3)
+BIN := .venv/bin
+SET_UP = @$(or $(PYTHON),$(error vouch needs Python: `apt-get install python3 python3-venv`)) environment.py requirements.lock
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
+BESIDE = --constraint requirements.lock $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spark demo test nightly lint lock bench clean
+.PHONY: help setup tools spark demo test nightly lint lock bench clean
+.NOTPARALLEL:
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(VENV)/installed ## make the environment in .venv (again where the lock or pyproject.toml changed)
+setup: ## make the environment in .venv, or bring it up to date: what runs vouch
+	$(SET_UP)
 
-spark: $(VENV)/installed-spark ## add PySpark to it, 450 MB (as `make test` does where there is Java)
+tools: ## add what tests, lints and measures it, and the extras but Spark
+	$(SET_UP) requirements-dev.lock
+
+spark: ## add PySpark, 450 MB (as `make test` does where there is Java)
+	$(SET_UP) requirements-spark.lock
 
 demo: setup ## the whole job on a simulated company
 	$(BIN)/vouch demo
 
-test: setup $(if $(shell command -v java),spark) ## every test, with coverage, and what was skipped and why
+test: tools $(if $(shell command -v java),spark) ## every test, with coverage, and what was skipped and why
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
-lint: setup ## ruff, mypy, and the layers
+lint: tools ## ruff, mypy, and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/promises/test_layers.py
 
-lock: setup ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
-	$(COMPILE) --extra dagster --extra dev --extra notebooks --extra postgres --output-file requirements.lock
-	$(COMPILE) --extra spark --constraint requirements.lock --output-file requirements-spark.lock \
-		$$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
+lock: tools ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
+	$(COMPILE) --group build --output-file requirements.lock
+	$(COMPILE) --extra dagster --extra dev --extra notebooks --extra postgres $(BESIDE) --output-file requirements-dev.lock
+	$(COMPILE) --extra spark --no-binary pyspark $(BESIDE) --output-file requirements-spark.lock
 
-nightly: setup $(if $(shell command -v java),spark) ## the tests that `make test` has no room for: faults, load, coverage of intervals
+nightly: tools $(if $(shell command -v java),spark) ## the tests that `make test` has no room for: faults, load, coverage of intervals
 	$(BIN)/python -m pytest -m nightly
 
-bench: setup ## ratios against named references; ONLY="NAME ..." runs some
+bench: tools ## ratios against named references; ONLY="NAME ..." runs some
 	$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 clean: ## remove caches and what was built or measured; .venv and .vouch stay
 	rm -rf .bench .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info htmlcov
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
-
-$(VENV)/installed: pyproject.toml requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(LOCKED) --requirement requirements.lock
-	$(INSTALL) --no-build-isolation --editable .
-	touch $@
-
-$(VENV)/installed-spark: requirements-spark.lock $(VENV)/installed
-	$(LOCKED) --requirement requirements-spark.lock
-	touch $@
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -29,9 +29,7 @@ MINIMUM = {
 
 
 def locked(name: str) -> set[str]:
-    text = "".join(
-        (ROOT / lock).read_text(encoding="utf-8") for lock in ("requirements.lock", "requirements-spark.lock")
-    )
+    text = "".join(lock.read_text(encoding="utf-8") for lock in ROOT.glob("requirements*.lock"))
     return set(re.findall(rf"^{re.escape(name)}==(\S+)", text, re.MULTILINE))
 
 

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("features", "models", "training", "serving")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-LOCKS = ("requirements.lock", "requirements-spark.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-spark.lock")
 
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 50  # without its docstring
@@ -83,11 +83,28 @@ def test_a_lock_holds_versions_and_hashes_and_nothing_else(lock):
         assert all(HASH.match(option) for option in options), requirement
 
 
-def test_the_locks_fulfil_what_the_project_asks_for():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
-    found = [PIN.match(requirement) for lock in LOCKS for requirement, _ in pins(lock)]
+def pinned(*locks: str) -> dict[str, list[str]]:
+    """The versions of each package in some locks: several where markers tell them apart."""
+    found = [PIN.match(requirement) for lock in locks for requirement, _ in pins(lock)]
+    return {pin["name"]: [other["version"] for other in found if other["name"] == pin["name"]] for pin in found}
+
+
+def assert_fulfilled(asked: list[str], versions: dict[str, list[str]]) -> None:
     for requirement in map(Requirement, asked):
-        versions = [pin["version"] for pin in found if pin["name"] == canonicalize_name(requirement.name)]
-        assert versions, requirement
-        assert all(version in requirement.specifier for version in versions), requirement
+        name = canonicalize_name(requirement.name)
+        assert name in versions, requirement
+        assert all(version in requirement.specifier for version in versions[name]), requirement
+
+
+def test_the_locks_fulfil_what_the_project_asks_for_and_the_first_what_it_runs_on():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = [*declared["project"]["dependencies"], *declared["dependency-groups"]["build"]]
+    assert_fulfilled(asked, pinned(LOCKS[0]))
+    assert set(declared["build-system"]["requires"]) == set(declared["dependency-groups"]["build"])
+    extras = declared["project"]["optional-dependencies"].values()
+    assert_fulfilled([requirement for extra in extras for requirement in extra], pinned(*LOCKS))
+
+
+def test_a_package_stands_in_one_lock():
+    names = [name for lock in LOCKS for name in pinned(lock)]
+    assert len(names) == len(set(names))
