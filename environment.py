@@ -29,6 +29,7 @@ LOCKED = (*INSTALL, "--require-hashes", "--only-binary", ":all:", "--no-binary",
 COMPILE = (*PYTHON, "-W", "ignore", "-m", "compileall", "-qq")
 # What every Python has, unless it was built where a library was missing.
 MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl", "zlib")
+OPENMP = "libgomp.so.1"
 
 
 def is_there(module: str) -> bool:
@@ -43,7 +44,7 @@ def is_there(module: str) -> bool:
 def has_openmp() -> bool:
     """Whether the library that LightGBM takes its threads from loads."""
     try:
-        importlib.import_module("ctypes").CDLL("libgomp.so.1")
+        importlib.import_module("ctypes").CDLL(OPENMP)
     except OSError:
         return False
     return True
@@ -65,7 +66,7 @@ def lacking() -> list:
     if absent:
         found.append(f"a whole Python, and {sys.executable} was built without {', '.join(absent)}: name another one")
     if sys.platform == "linux" and "ctypes" not in absent and not has_openmp():
-        found.append("libgomp.so.1, for LightGBM: `apt-get install libgomp1`, or `dnf install libgomp`")
+        found.append(f"{OPENMP}, for LightGBM: `apt-get install libgomp1`, or `dnf install libgomp`")
     return found
 
 
