@@ -117,7 +117,7 @@ class ConfigurationError(VouchError):
 
 
 class MissingExtra(VouchError):
-    """An optional library is not installed."""
+    """A library that is optional, or the system's own, is not installed."""
 
     code = "missing_extra"
 

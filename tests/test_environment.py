@@ -9,6 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from vouch.features.errors import MissingExtra
+from vouch.models.scoring.trees import load_lightgbm
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -123,3 +126,11 @@ def test_what_pip_left_half_installed_counts_as_not_there(environment):
         (packages / name / file).touch()
     environment.forget_half_installed()
     assert [path.name for path in packages.iterdir()] == ["whole-1.dist-info"]
+
+
+def test_where_lightgbm_does_not_load_the_mend_is_told(tmp_path, monkeypatch):
+    (tmp_path / "lightgbm.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    with pytest.raises(MissingExtra, match="libgomp1"):
+        load_lightgbm()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from vouch.models.scoring.trees import load_lightgbm
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +20,6 @@ _TREE, _END = "\nTree=", "end of trees"
 
 def averaged(texts: Sequence[str]) -> str:
     """Return the text of the mean of models, given as text, that read the same features."""
-    import lightgbm
-
     if len(texts) == 1:
         return texts[0]
     head, _, rest = texts[0].partition(_TREE)
@@ -27,7 +27,7 @@ def averaged(texts: Sequence[str]) -> str:
     trees = [_shared(tree, len(texts)) for text in texts for tree in _trees(text)]
     numbered = [f"{_TREE}{number}\n{tree}" for number, tree in enumerate(trees)]
     joined = _SIZES.sub("", head) + "".join(numbered) + "\n" + tail
-    return str(lightgbm.Booster(model_str=joined).model_to_string())
+    return str(load_lightgbm().Booster(model_str=joined).model_to_string())
 
 
 def _trees(text: str) -> list[str]:

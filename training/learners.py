@@ -16,6 +16,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.health import rules as health_rules
 from vouch.models.predictor import make_scorer
 from vouch.models.scoring.formulas import Part, bend, points, standardised
+from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.averaging import averaged
 
 if TYPE_CHECKING:
@@ -126,8 +127,7 @@ def _together(columns: Sequence[Column], trees: str) -> list[list[int]]:
 
 def lightgbm_data(data: Dataset, rows: Rows, parameters: Mapping[str, Any], reference: Any = None) -> Any:
     """Rows as LightGBM bins them."""
-    import lightgbm
-
+    lightgbm = load_lightgbm()
     categorical = [place for place, column in enumerate(data.columns) if column.categories is not None]
     binning = {name: parameters[name] for name in ("max_bin", "verbose", "num_threads", "seed")}
     return lightgbm.Dataset(
@@ -147,8 +147,7 @@ def fit_lightgbm(
 
     With several `copies`, their mean is the model.
     """
-    import lightgbm
-
+    lightgbm = load_lightgbm()
     parameters = lightgbm_parameters(data, seed, trees or TREES.get(name, FREE), given or {})
     fit, held = validation(data.train, data.target.matured_days, seed)
     first = lightgbm_data(data, data.train.take(fit), parameters)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.learners import (
     PATIENCE,
     ROUNDS,
@@ -121,8 +122,7 @@ def _row(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
 
 def _loss(data: Dataset, seed: int, trial: optuna.Trial) -> float:
     """Log loss on the last training cutoff of trees that were fitted on those before it."""
-    import lightgbm
-
+    lightgbm = load_lightgbm()
     given = {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
         "num_leaves": trial.suggest_int("num_leaves", 3, 32, log=True),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.features.errors import BundleError
+from vouch.features.errors import BundleError, MissingExtra
 from vouch.models.scoring.shapley_change import moved
 
 if TYPE_CHECKING:
@@ -41,6 +41,16 @@ _ARRAYS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
+def load_lightgbm() -> Any:
+    """The module `lightgbm`; raises MissingExtra where the system lacks the library that its threads come from."""
+    try:
+        import lightgbm
+    except OSError as error:
+        mend = "install libgomp1 (Debian, Ubuntu), libgomp (Fedora, RHEL) or libomp (macOS)"
+        raise MissingExtra(f"LightGBM does not load: {error}. It needs a library of the system: {mend}") from error
+    return lightgbm
+
+
 class Trees:
     """A LightGBM binary model that was loaded from text whose hash is known to be right.
 
@@ -48,10 +58,8 @@ class Trees:
     """
 
     def __init__(self, text: str, columns: int) -> None:
-        import lightgbm
-
         self._trees = [_parsed(block) for block in text.split("\nTree=")[1:]]
-        self._booster = lightgbm.Booster(model_str=text)
+        self._booster = load_lightgbm().Booster(model_str=text)
         if self._booster.num_feature() != columns or len(self._trees) != self._booster.num_trees():
             raise BundleError(f"The model reads {self._booster.num_feature()} features, its bundle lists {columns}")
         self.base, self._moves = _moves(self._trees, columns)
