@@ -2,7 +2,8 @@
 
 # The first Python that is new enough; another one with `make PYTHON=...`.
 PYTHON ?= $(shell for found in .venv/bin/python python3.11 python3.12 python3.13 python3.14 python3; do \
-	$$found -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && exec echo $$found; done; command -v python3)
+	$$found -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$found && exit; \
+	done; command -v python3)
 BIN := .venv/bin
 SET_UP = @$(or $(PYTHON),$(error vouch needs Python: `apt-get install python3 python3-venv`)) environment.py requirements.lock
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --only-binary :all: --generate-hashes \

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +31,16 @@ def environment(tmp_path, monkeypatch):
         monkeypatch.setattr(module, name, value)
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     return module
+
+
+@pytest.mark.parametrize(
+    ("command", "locks"), [("demo", ["requirements.lock"]), ("lint", ["requirements.lock", "requirements-dev.lock"])]
+)
+def test_a_command_sets_up_the_locks_that_it_needs_and_no_more(command, locks):
+    told = ["make", "--dry-run", "--no-print-directory", command, "PYTHON=python3"]
+    env = {"PATH": os.environ["PATH"]}  # without what an outer make hands on
+    done = subprocess.run(told, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].split() == ["python3", "environment.py", *locks]
 
 
 def test_a_machine_that_has_everything_lacks_nothing(environment):
