@@ -151,9 +151,3 @@ def _masked(column: str, is_known: nw.Expr) -> nw.Expr:
     if column == "status":
         return nw.when(is_known).then(nw.col(column)).otherwise(nw.lit(UNANSWERED))
     return nw.when(is_known).then(nw.col(column))
-
-
-def external_customers(tables: Tables, as_of_us: int) -> Frame:
-    """Return the customers known at an instant, one row each, internal ones left out."""
-    rows = view(tables, "customers", as_of_us)
-    return rows.filter(~nw.col("is_internal").fill_null(False))

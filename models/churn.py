@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vouch.features.facts.stays import GAP_DAYS
 from vouch.models.definition import Band, Costs, Cutoffs, Model, Target
 from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, subscriber_status
 from vouch.models.outcomes import churn_moments, label_churn, label_inactivity
@@ -39,7 +40,7 @@ MODEL = Model(
             label=label_churn,
             status=subscriber_status,
             horizon_days=28,
-            gap_days=14,
+            gap_days=GAP_DAYS,
             bands=(Band("low", 0.0), Band("watch", 0.05), Band("high", 0.15)),
             max_calibration_error=0.02,
             moments=churn_moments,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from vouch.features.facts.activity import ACTIVE_DAYS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COLD_DAYS = 28
 """Customers younger than this are scored on little history."""
-ACTIVE_DAYS = 90
-"""Usage or a transaction within so many days makes an active customer."""
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Statuses = np.ndarray[Any, np.dtype[np.object_]]
 
@@ -54,7 +54,7 @@ def is_new(vectors: Vectors) -> Flags:
 
 
 def is_active(vectors: Vectors) -> Flags:
-    """Whether there was usage or a transaction in the last 90 days."""
+    """Whether there was usage or a transaction lately enough."""
     return number(vectors, "days_since_activity") <= ACTIVE_DAYS
 
 

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from vouch.features.asof import external_customers, view
+from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.facts.acts import is_asked, is_organic, is_rewarded
+from vouch.features.facts.customers import external_customers
+from vouch.features.facts.referrals import is_valid
+from vouch.features.facts.stays import ended, stays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +26,6 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Frame, Tables
     from vouch.models.definition import Target
-
-NEVER_US = 2**62
-"""Stands for the end of what is still running."""
 
 
 def standing(tables: Tables, name: str, known_us: int) -> Frame:
@@ -41,32 +42,14 @@ def _collect(frame: Frame, *order: str) -> pd.DataFrame:
 def churn_events(tables: Tables, known_us: int, gap_days: int) -> pd.DataFrame:
     """Return the ends that count as churn: one row per customer and end, ordered by both.
 
-    Subscriptions that overlap, touch (a change of plan) or resume within `gap_days` are one stay; a stay that holds a
-    running subscription has no end. Columns `customer_id`, `started_us`, `churned_us`, `is_involuntary` (whether the
-    last subscription of the stay was ended by the company's side; false where nobody said).
+    Those of stays, as `vouch.features.facts.stays` has them. Columns `customer_id`, `started_us`, `churned_us`,
+    `is_involuntary` (whether the last subscription of the stay was ended by the company's side; false where nobody
+    said).
     """
-    columns = ["customer_id", "subscription_id", "own_us", "ended_us", "is_voluntary"]
-    spans = standing(tables, "subscriptions", known_us).select(*columns)
-    order = ["own_us", "end_us", "subscription_id"]
-    rows = spans.with_columns(nw.col("ended_us").fill_null(NEVER_US).alias("end_us"))
-    rows = rows.with_columns(nw.col("end_us").cum_max().over("customer_id", order_by=order).alias("reach_us"))
-    rows = rows.with_columns(nw.col("reach_us").shift(1).over("customer_id", order_by=order).alias("before_us"))
-    pause_us = max(gap_days * DAY_US, 1)  # a start at the very instant of the end is a change of plan
-    begins = nw.col("before_us").is_null() | (nw.col("own_us") >= nw.col("before_us") + pause_us)
-    rows = rows.with_columns(begins.cast(nw.Int64).alias("begins"))
-    rows = rows.with_columns(nw.col("begins").cum_sum().over("customer_id", order_by=order).alias("stay"))
-    stay = ("customer_id", "stay")
-    rows = rows.with_columns(nw.col("end_us").max().over(*stay).alias("churned_us"))
-    is_last = nw.col("end_us") == nw.col("churned_us")
-    refused = nw.when(is_last & ~nw.col("is_voluntary").fill_null(True)).then(nw.lit(1, nw.Int64))
-    stays = rows.group_by(*stay).agg(
-        nw.col("own_us").min().alias("started_us"),
-        nw.col("churned_us").max(),
-        refused.sum().alias("refused"),
+    found = ended(stays(standing(tables, "subscriptions", known_us), gap_days))
+    chosen = found.select(
+        "customer_id", "started_us", churned_us=nw.col("end_us"), is_involuntary=nw.col("is_involuntary") == 1
     )
-    ended = stays.filter(nw.col("churned_us") < NEVER_US)
-    ended = ended.with_columns((nw.col("refused").fill_null(0) > 0).alias("is_involuntary"))
-    chosen = ended.select("customer_id", "started_us", "churned_us", "is_involuntary")
     return _collect(chosen, "customer_id", "churned_us")
 
 
@@ -85,11 +68,11 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     parts: list[Frame] = []
     if "advocacy_acts" in tables:
         acts = standing(tables, "advocacy_acts", known_us)
-        organic = acts.filter(~nw.col("is_incentivised").fill_null(False), nw.col("ask_id").is_null())
+        organic = acts.filter(is_organic(is_rewarded(nw.col("is_incentivised")), is_asked(nw.col("ask_id"))))
         parts.append(organic.select("customer_id", nw.col("own_us").alias("occurred_us")))
     if "referrals" in tables:
         valid = valid_referrals(tables, known_us)
-        unrewarded = valid.filter(~nw.col("is_incentivised").fill_null(False))
+        unrewarded = valid.filter(~is_rewarded(nw.col("is_incentivised")))
         parts.append(
             unrewarded.select(nw.col("advocate_id").alias("customer_id"), nw.col("own_us").alias("occurred_us"))
         )
@@ -99,7 +82,7 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
 def valid_referrals(tables: Tables, known_us: int) -> Frame:
     """Return the referrals that count: not to oneself, not fraud, the first row per advocate and prospect."""
     rows = standing(tables, "referrals", known_us).filter(
-        nw.col("advocate_id") != nw.col("prospect_id"), ~nw.col("is_fraud").fill_null(False)
+        is_valid(nw.col("advocate_id"), nw.col("prospect_id"), nw.col("is_fraud"))
     )
     order = ["own_us", "referral_id"]
     place = nw.col("one").cum_sum().over("advocate_id", "prospect_id", order_by=order)

@@ -1,8 +1,7 @@
 """Advocacy: what a customer did for the company, asked or not, and how the company asked, treated and thanked.
 
-An act is organic where it is neither rewarded nor asked for, prompted where it was asked for without a reward, and
-incentivised where it was rewarded. A referral is valid where it is not to oneself and not fraud as known; several to
-one prospect are one.
+What is an organic act, and which referrals are valid, stands in `vouch.features.facts`; several referrals to one prospect
+are one.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from __future__ import annotations
 import narwhals as nw
 
 from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.facts.acts import is_asked, is_organic, is_prompted, is_rewarded
+from vouch.features.facts.referrals import is_valid
 from vouch.features.vectors.declare import Aggregate, Rows, column, count, days_since, distinct, feature, share, total
 
 COUNTED_KINDS = tuple(kind for kind in ACT_KINDS if kind != "community_answer")
@@ -19,19 +20,19 @@ COUNTED_KINDS = tuple(kind for kind in ACT_KINDS if kind != "community_answer")
 @column("advocacy_acts")
 def is_rewarded_act(rows: Rows) -> nw.Expr:
     """Whether the act was rewarded."""
-    return rows.optional("is_incentivised").fill_null(False)
+    return is_rewarded(rows.optional("is_incentivised"))
 
 
 @column("advocacy_acts")
 def is_asked_act(rows: Rows) -> nw.Expr:
     """Whether the company asked for the act."""
-    return ~rows.optional("ask_id").is_null()
+    return is_asked(rows.optional("ask_id"))
 
 
 @column("advocacy_acts")
 def is_organic_act(rows: Rows) -> nw.Expr:
     """Whether the act was neither asked for nor rewarded."""
-    return ~rows.is_rewarded_act & ~rows.is_asked_act
+    return is_organic(rows.is_rewarded_act, rows.is_asked_act)
 
 
 @feature("advocacy_acts", days=(365, None), unit="acts")
@@ -49,7 +50,7 @@ def organic_acts(rows: Rows) -> Aggregate:
 @feature("advocacy_acts", days=(365,), unit="acts")
 def prompted_acts(rows: Rows) -> Aggregate:
     """Acts of speaking up, asked for and not rewarded, in the {days} days before."""
-    return count(~rows.is_rewarded_act & rows.is_asked_act)
+    return count(is_prompted(rows.is_rewarded_act, rows.is_asked_act))
 
 
 @feature("advocacy_acts", days=(365,), unit="acts")
@@ -91,7 +92,7 @@ def days_since_organic_act(rows: Rows) -> Aggregate:
 @column("referrals")
 def is_valid_referral(rows: Rows) -> nw.Expr:
     """Whether the prospect is somebody else, and the referral is not known as fraud."""
-    return (rows.prospect_id != rows.advocate_id) & ~rows.optional("is_fraud").fill_null(False)
+    return is_valid(rows.advocate_id, rows.prospect_id, rows.optional("is_fraud"))
 
 
 @feature("referrals", by="advocate_id", days=(365, None), unit="referrals")
@@ -103,7 +104,7 @@ def referrals(rows: Rows) -> Aggregate:
 @feature("referrals", by="advocate_id", days=(365,), unit="referrals")
 def organic_referrals(rows: Rows) -> Aggregate:
     """Prospects invited by valid referrals without a reward in the {days} days before."""
-    is_free = ~rows.optional("is_incentivised").fill_null(False)
+    is_free = ~is_rewarded(rows.optional("is_incentivised"))
     return distinct(rows.prospect_id, rows.is_valid_referral & is_free)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vouch.features.facts.voices import is_about_us
 from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @column("social_posts")
 def is_mention(rows: Rows) -> nw.Expr:
     """Whether the post is about the company."""
-    return rows.is_brand_mention.fill_null(False)
+    return is_about_us(rows.is_brand_mention)
 
 
 @feature("social_posts", days=(90, 365), unit="posts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from vouch.features.facts.spans import is_on
 from vouch.features.vectors.declare import (
     PREVIOUS,
     Aggregate,
@@ -22,8 +23,7 @@ from vouch.features.vectors.declare import (
 @column("loyalty_members")
 def is_member(rows: Rows) -> nw.Expr:
     """Whether the member has not left before the instant."""
-    left = rows.optional("left_us")
-    return left.is_null() | (left >= rows.as_of_us)
+    return is_on(rows.optional("left_us"), rows.as_of_us)
 
 
 @column("loyalty_ledger")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts import orders as order
 from vouch.features.vectors.declare import FEATURE_WINDOW as CURRENT
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ from vouch.features.vectors.declare import (
 @column("transactions")
 def is_order(rows: Rows) -> nw.Expr:
     """Whether the transaction belongs to an order."""
-    return rows.kind == "purchase"
+    return order.is_of_order(rows.kind)
 
 
 @column("transactions")
 def order_key(rows: Rows) -> nw.Expr:
     """What the lines of one order share."""
-    return nw.coalesce(rows.optional("order_id"), rows.transaction_id)
+    return order.order_key(rows.optional("order_id"), rows.transaction_id)
 
 
 @column("transactions")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from vouch.features.facts import surveys as survey
+from vouch.features.facts.voices import PUBLIC_SOURCES
 from vouch.features.sentiment.polarity import NEGATIVE_FROM
 from vouch.features.vectors.declare import (
     Aggregate,
@@ -25,20 +27,17 @@ from vouch.features.vectors.declare import (
     ten_thousandths,
 )
 
-PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
-
 
 @column("surveys")
 def is_answered(rows: Rows) -> nw.Expr:
     """Whether the survey was answered in full, with a score."""
-    return (rows.status == "answered") & ~rows.score.is_null()
+    return survey.is_answered(rows.status, rows.score)
 
 
 @column("surveys")
 def is_relational(rows: Rows) -> nw.Expr:
     """Whether the survey is about the company as a whole, not about one contact."""
-    touchpoint = rows.optional("touchpoint")
-    return touchpoint.is_null() | (touchpoint == "relational")
+    return survey.is_relational(rows.optional("touchpoint"))
 
 
 @column("surveys")
@@ -88,13 +87,13 @@ def nps_change(rows: Rows) -> Aggregate:
 @derived(unit="flag")
 def is_promoter(vector: Vector) -> nw.Expr:
     """Would recommend: the latest answer is 9 or 10."""
-    return (vector.nps_last >= 9).cast(nw.Int64)
+    return (vector.nps_last >= survey.PROMOTER).cast(nw.Int64)
 
 
 @derived(unit="flag")
 def is_detractor(vector: Vector) -> nw.Expr:
     """Would not recommend: the latest answer is 6 or less."""
-    return (vector.nps_last <= 6).cast(nw.Int64)
+    return (vector.nps_last <= survey.DETRACTOR).cast(nw.Int64)
 
 
 @feature("surveys", unit="days")

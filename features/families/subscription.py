@@ -9,6 +9,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.spans import is_on, runs
 from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
@@ -29,7 +30,7 @@ MONTH_US = YEAR_US // 12
 @column("subscriptions")
 def is_running(rows: Rows) -> nw.Expr:
     """Whether the subscription has not ended before the instant."""
-    return rows.ended_us.is_null() | (rows.ended_us >= rows.as_of_us)
+    return is_on(rows.ended_us, rows.as_of_us)
 
 
 @column("subscriptions")
@@ -62,7 +63,7 @@ def until_renewal_us(rows: Rows) -> nw.Expr:
 
 def _ran_before(rows: Rows, days: int) -> nw.Expr:
     then = rows.as_of_us - days * DAY_US
-    return (rows.own_us < then) & (rows.ended_us.is_null() | (rows.ended_us >= then))
+    return runs(rows.own_us, rows.ended_us, then)
 
 
 @feature("subscriptions", unit="flag")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from vouch.features.facts import tickets as ticket
 from vouch.features.vectors.declare import (
     PREVIOUS,
     Aggregate,
@@ -20,13 +21,12 @@ from vouch.features.vectors.declare import (
 )
 
 HOUR_US = 3_600_000_000.0
-URGENT = ("high", "urgent", "critical", "p1", "p2")
 
 
 @column("tickets")
 def is_open(rows: Rows) -> nw.Expr:
     """Whether the ticket is not resolved."""
-    return rows.resolved_us.is_null() | (rows.resolved_us >= rows.as_of_us)
+    return ticket.is_open(rows.resolved_us, rows.as_of_us)
 
 
 @column("tickets")
@@ -98,7 +98,7 @@ def ticket_channel_change_share(rows: Rows) -> Aggregate:
 @feature("tickets", days=(90,), unit="tickets")
 def tickets_urgent(rows: Rows) -> Aggregate:
     """Tickets of high priority opened in the {days} days before."""
-    return count(rows.priority.str.to_lowercase().is_in(URGENT))
+    return count(ticket.is_of_high_priority(rows.priority))
 
 
 @feature("tickets", days=(365,), unit="score")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from vouch.features.facts import sessions as session
 from vouch.features.vectors.declare import (
     PREVIOUS,
     Aggregate,
@@ -24,8 +25,7 @@ from vouch.features.vectors.declare import (
     total,
 )
 
-LONGEST_SESSION_US = 30 * 60 * 1_000_000
-"""A session without engaged seconds counts with its duration, up to this."""
+LONGEST_SESSION_US = session.LONGEST_S * 1_000_000
 
 
 @feature("usage_events", days=(7, 28, 90, 365, None), unit="events")
@@ -133,7 +133,7 @@ def usage_share(rows: Rows, channel: str) -> Aggregate:
 @column("sessions")
 def is_visit(rows: Rows) -> nw.Expr:
     """Whether a person, not a bot, made the session."""
-    return ~rows.optional("is_bot").fill_null(False)
+    return session.is_visit(rows.optional("is_bot"))
 
 
 @column("sessions")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
 
-from vouch.features.asof import external_customers, view
+from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
+from vouch.features.facts.customers import external_customers, without_internal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -94,10 +95,7 @@ class Moment:
 
     def without_internal(self, rows: Frame, customer: str | None) -> Frame:
         """Rows whose customer (in that column) is not internal."""
-        if customer is None or not self.has("customers", "is_internal"):
-            return rows
-        internal = view(self.tables, "customers", self.as_of_us).filter(nw.col("is_internal").fill_null(False))
-        return rows.join(internal.select(nw.col("customer_id").alias(customer)), on=customer, how="anti")
+        return rows if customer is None else without_internal(self.tables, self.as_of_us, rows, customer)
 
     def customers(self) -> Frame:
         """External customers known at the instant, one row each, with what metrics are split by."""

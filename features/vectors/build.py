@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.asof import Frame, Tables, external_customers, views
+from vouch.features.asof import Frame, Tables, views
+from vouch.features.facts.customers import external_customers
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.customer_days import divided
 from vouch.features.vectors.declare import COLUMNS, Feature, derivation_rounds, load_families

@@ -9,6 +9,8 @@ import narwhals as nw
 import pyarrow as pa
 
 from vouch.features.asof import view
+from vouch.features.facts.acts import ORGANIC
+from vouch.features.facts.tickets import priority
 from vouch.features.metrics.context import Moment, collected
 from vouch.features.metrics.definitions.care import WINDOW_DAYS, cared_for
 from vouch.features.metrics.populations.advocacy import acts
@@ -61,7 +63,7 @@ def _acts(moment: Moment) -> Mapping[str, Any]:
     """Organic acts by customer: of each kind how many, and when the latest was."""
     if not moment.has("advocacy_acts") and not moment.has("referrals"):
         return {}
-    organic = moment.keep(acts).filter(nw.col("sort") == "organic", ~nw.col("customer_id").is_null())
+    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, ~nw.col("customer_id").is_null())
     counted = organic.group_by("customer_id", "kind").agg(nw.len().alias("n"), nw.col("own_us").max().alias("last_us"))
     found = defaultdict(list)
     for row in _ordered(counted, "kind"):
@@ -74,9 +76,9 @@ def _open_tickets(moment: Moment) -> Mapping[str, Any]:
     if not moment.has("tickets"):
         return {}
     rows = view(moment.tables, "tickets", moment.as_of_us).filter(nw.col("resolved_us").is_null())
-    priority = nw.col("priority").str.to_lowercase().fill_null(NO_PRIORITY)
+    called = priority(nw.col("priority")).fill_null(NO_PRIORITY)
     found = defaultdict(list)
-    for row in _ordered(rows.select("customer_id", priority=priority), "priority"):
+    for row in _ordered(rows.select("customer_id", priority=called), "priority"):
         found[row["customer_id"]].append(row["priority"])
     return found
 

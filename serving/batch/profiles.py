@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.asof import external_customers, view
+from vouch.features.asof import view
+from vouch.features.facts.customers import external_customers
+from vouch.features.facts.subscriptions import revenue
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
@@ -31,10 +33,8 @@ def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
     """Monthly revenue of all running subscriptions; an end that is announced has not come yet."""
     if "subscriptions" not in tables:
         return rows.with_columns(nw.lit(None, nw.Float64).alias("mrr"))
-    spans = view(tables, "subscriptions", as_of_us)
-    running = spans.filter(nw.col("ended_us").is_null() | (nw.col("ended_us") >= as_of_us))
-    revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64).alias("mrr"))
-    return rows.join(revenue, on="customer_id", how="left").with_columns(nw.col("mrr").fill_null(0.0))
+    of_customers = revenue(view(tables, "subscriptions", as_of_us), as_of_us)
+    return rows.join(of_customers, on="customer_id", how="left").with_columns(nw.col("mrr").fill_null(0.0))
 
 
 def _with_last_ask(rows: Frame, tables: Tables, as_of_us: int) -> Frame:

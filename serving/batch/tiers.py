@@ -15,9 +15,11 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.compute
 
-from vouch.features.asof import external_customers, view
+from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.act_weights import default_weights
+from vouch.features.facts.customers import external_customers
+from vouch.features.facts.surveys import PROMOTER
 from vouch.models.outcomes import organic_acts, valid_referrals
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 WINDOW_DAYS = 180
 HALF_LIFE_DAYS = 90
 INFLUENTIAL_SHARE = 10  # one in ten
-PROMOTER = 9
 
 
 def tiers(tables: Tables, as_of_us: int, weights: Weights | None = None) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vouch.features.contract.tables import ACTIVITY_TABLES
+from vouch.features.facts.surveys import DETRACTOR, PROMOTER
 from vouch.features.metrics.context import SEGMENT_COLUMNS, TENURE, collected
 from vouch.features.metrics.estimators import Estimate
 from vouch.features.metrics.populations.customers import activity
@@ -117,7 +118,7 @@ def _merged(names: Sequence[tuple[str, ...]], score: Floats) -> list[Stratum]:
             if len(answered) < LEAST_ANSWERS and depth:
                 rest += rows
                 continue
-            up, down = int((answered >= 9).sum()), int((answered <= 6).sum())
+            up, down = int((answered >= PROMOTER).sum()), int((answered <= DETRACTOR).sum())
             found.append(Stratum(len(rows), up, down, len(answered)))
         left = np.array(rest, dtype=np.int64)
     return found

@@ -9,6 +9,8 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.act_weights import weight_of_kind
+from vouch.features.facts.acts import ORGANIC, SORTS
+from vouch.features.facts.surveys import PROMOTER
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Mean, Proportion, Rate, Total
 from vouch.features.metrics.examples import answers
@@ -24,14 +26,13 @@ if TYPE_CHECKING:
 
 Definition = Callable[[Row], "Mapping[str, nw.Expr]"]
 FOLLOW_DAYS = 90
-SORTS = ("organic", "prompted", "incentivised")
 
 
 @items("usage_events|transactions|subscriptions", "advocacy_acts|referrals")
 def possible_advocates(moment: Moment, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
-    organic = moment.keep(acts).filter(nw.col("own_us") >= moment.before(days), nw.col("sort") == "organic")
+    organic = moment.keep(acts).filter(nw.col("own_us") >= moment.before(days), nw.col("sort") == ORGANIC)
     marked = organic.select("customer_id").unique().with_columns(has_act=nw.lit(1, nw.Int64))
     found = moment.keep(active).join(marked, on="customer_id", how="left")
     return found.with_columns(nw.col("has_act").fill_null(0), unit=nw.col("customer_id"))
@@ -180,7 +181,7 @@ def promises(moment: Moment, days: int | None) -> Frame:
     newest = nw.col("answered_us") == nw.col("answered_us").max().over("customer_id")
     said = rows.filter(newest).group_by("customer_id").agg(nw.col("score").max(), nw.col("answered_us").max())
     did = moment.keep(acts).select("customer_id", "own_us")
-    both = said.filter(nw.col("score") >= 9).join(did, on="customer_id", how="left")
+    both = said.filter(nw.col("score") >= PROMOTER).join(did, on="customer_id", how="left")
     lag = nw.col("own_us") - nw.col("answered_us")
     in_time = ((lag >= 0) & (lag <= FOLLOW_DAYS * DAY_US)).fill_null(False).cast(nw.Int64)
     found = both.with_columns(in_time=in_time).group_by("customer_id").agg(nw.col("in_time").max())

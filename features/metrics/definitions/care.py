@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.acts import ORGANIC
+from vouch.features.facts.voices import is_about_us
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.definitions.contacts import AT_ONCE, BAD_S, GOOD_S
 from vouch.features.metrics.definitions.indices import first_hundred, second_hundred, third_hundred
@@ -76,7 +78,7 @@ def _known_needs(moment: Moment, cared: Frame) -> Frame:
         rows = moment.rows("feedback", WINDOW_DAYS).filter(nw.col("own_us") < moment.before(PROMISED_DAYS))
         parts.append(_means(rows, listening=_in_time("acted_on_us")))
     if moment.has("social_posts", "brand_reacted_at"):
-        rows = moment.rows("social_posts", WINDOW_DAYS).filter(nw.col("is_brand_mention").fill_null(False))
+        rows = moment.rows("social_posts", WINDOW_DAYS).filter(is_about_us(nw.col("is_brand_mention")))
         reacted = (~nw.col("brand_reacted_us").is_null()).cast(nw.Int64).cast(nw.Float64)
         parts.append(_means(rows, presence=reacted))
     for part in parts:
@@ -88,7 +90,7 @@ def _known_needs(moment: Moment, cared: Frame) -> Frame:
 @items("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts")
 def cared_for(moment: Moment, days: int | None) -> Frame:
     """External customers with an organic act in 180 days."""
-    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= moment.before(TIER_DAYS))
+    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= moment.before(TIER_DAYS))
     found = _known_needs(moment, organic.select("customer_id").unique())
     given = nw.sum_horizontal(*((~nw.col(name).is_null()).cast(nw.Int64) for name in NEEDS))
     total = nw.col(NEEDS[0]).fill_null(0.0)

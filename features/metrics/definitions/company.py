@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
+from vouch.features.facts.voices import is_about_us
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.definitions.indices import in_two_best
 from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Parts, Ratio
@@ -86,7 +87,7 @@ def primary_language(tag: str) -> nw.Expr:
 def spoken(moment: Moment, days: int | None) -> Frame:
     """External customers who posted about the brand in a known language."""
     rows = moment.rows("social_posts", days).filter(
-        nw.col("is_brand_mention").fill_null(False), ~nw.col("customer_id").is_null(), ~nw.col("language").is_null()
+        is_about_us(nw.col("is_brand_mention")), ~nw.col("customer_id").is_null(), ~nw.col("language").is_null()
     )
     said = rows.select("customer_id", tongue=primary_language("language")).collect("polars").lazy()
     people = moment.customers().filter(~nw.col("language").is_null())

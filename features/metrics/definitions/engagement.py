@@ -8,6 +8,8 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import CHANNELS
+from vouch.features.facts.sessions import LONGEST_S, is_visit
+from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import Figure, Floats, Mean, Rate, Ratio
 from vouch.features.metrics.populations.advocacy import acts
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
-IDLE_S = 1_800.0
-"""A session without engaged seconds counts its duration, at most so many seconds."""
 CONTACT_TABLES = ("usage_events", "tickets", "feedback")
 """Tables whose rows are interactions, beside answered surveys."""
 YEAR_DAYS = 365
@@ -58,7 +58,7 @@ def benchmarked(moment: Moment, days: int | None) -> Frame:
 def _loyalty(moment: Moment) -> Frame:
     """Days of the running stay; without subscriptions, orders in a year."""
     if moment.has("subscriptions"):
-        running = moment.keep(stays).filter(nw.col("end_us") >= moment.as_of_us)
+        running = moment.keep(stays).filter(is_on(nw.col("end_us"), moment.as_of_us))
         return running.group_by("customer_id").agg(loyal=moment.as_of_us - nw.col("started_us").min())
     rows = purchases(moment).filter(nw.col("own_us") >= moment.before(YEAR_DAYS))
     return rows.group_by("customer_id").agg(loyal=nw.col("order").n_unique()).collect("polars").lazy()
@@ -154,8 +154,8 @@ def visits(moment: Moment) -> Frame:
     A visitor is the `visitor_id`, else the customer, else the session by itself.
     """
     lasted = (nw.col("ended_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
-    capped = nw.when(lasted > IDLE_S).then(nw.lit(IDLE_S)).otherwise(lasted)
-    rows = moment.rows("sessions", 90).filter(~nw.col("is_bot").fill_null(False))
+    capped = nw.when(lasted > LONGEST_S).then(nw.lit(float(LONGEST_S))).otherwise(lasted)
+    rows = moment.rows("sessions", 90).filter(is_visit(nw.col("is_bot")))
     return rows.select(
         "session_id", "customer_id", "own_us",
         visitor=nw.coalesce("visitor_id", "customer_id", "session_id"),

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.voices import PUBLIC_SOURCES
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Floats, Mean, Median, Parts, Proportion, Quotient
-from vouch.features.metrics.populations.advocacy import PUBLIC_SOURCES
 from vouch.features.statistics.false_discovery import discoveries
 from vouch.features.statistics.forecast import forecast
 from vouch.features.statistics.intervals import Interval

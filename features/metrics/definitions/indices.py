@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
+from vouch.features.facts.acts import ORGANIC
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import Figure, Floats, Proportion, Statistic, Trinomial
 from vouch.features.metrics.examples import answers
@@ -217,7 +218,7 @@ def outspoken(moment: Moment, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
     since = moment.before(days)
-    organic = moment.keep(acts).filter(nw.col("own_us") >= since, nw.col("sort") == "organic")
+    organic = moment.keep(acts).filter(nw.col("own_us") >= since, nw.col("sort") == ORGANIC)
     negative = moment.keep(negative_voices).filter(nw.col("own_us") >= since)
     found = moment.keep(active).select("customer_id", unit=nw.col("customer_id"))
     for name, rows in (("speaks_for", organic), ("speaks_against", negative)):

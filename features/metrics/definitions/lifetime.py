@@ -9,10 +9,13 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.activity import is_recent
+from vouch.features.facts.spans import is_on
+from vouch.features.facts.stays import ended
 from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Floats, Parts, Proportion
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import ACTIVE_DAYS, NEVER_US, activity, acts_of_use, purchases, stays
+from vouch.features.metrics.populations.customers import activity, acts_of_use, purchases, stays
 from vouch.features.statistics.intervals import Interval, Z
 
 if TYPE_CHECKING:
@@ -84,11 +87,11 @@ def lifetimes(moment: Moment, days: int | None) -> Frame:
     """
     if moment.has("subscriptions"):
         spans = moment.keep(stays).with_columns(unit=_stay_unit())
-        is_over = nw.col("end_us") < moment.as_of_us
+        is_over = ~is_on(nw.col("end_us"), moment.as_of_us)
         start = nw.col("started_us")
     else:
         spans = moment.keep(activity).with_columns(end_us=nw.col("last_us"), unit=nw.col("customer_id"))
-        is_over = nw.col("last_us") < moment.before(ACTIVE_DAYS)
+        is_over = ~is_recent(nw.col("last_us"), moment.as_of_us)
         start = nw.col("first_us")
     until = nw.when(is_over).then(nw.col("end_us")).otherwise(nw.lit(moment.as_of_us, nw.Int64))
     return spans.with_columns(is_over=is_over.cast(nw.Int64), lasted=(until - start).cast(nw.Float64) / DAY_US)
@@ -229,7 +232,7 @@ def leavers(moment: Moment, days: int | None) -> Frame:
     spans = moment.keep(stays).filter(nw.col("end_us") >= moment.before(days), nw.col("end_us") < moment.as_of_us)
     newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max().alias("newest_us"))
     spans = spans.join(newest, on="customer_id", how="left").filter(nw.col("end_us") == nw.col("newest_us"))
-    return spans.filter(nw.col("end_us") < NEVER_US).with_columns(unit=_stay_unit())
+    return ended(spans).with_columns(unit=_stay_unit())
 
 
 @metric(

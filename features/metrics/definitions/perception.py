@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
+from vouch.features.facts.surveys import DETRACTOR, PROMOTER
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.definitions.indices import in_two_best
 from vouch.features.metrics.definitions.satisfaction import relational_nps
@@ -95,7 +96,7 @@ def _relative_ends(parts: Parts) -> Interval:
 )  # fmt: skip
 def relative_nps(answer: Row) -> Mapping[str, nw.Expr]:
     """How far the company's NPS lies above its competitors'."""
-    return {"up": answer.score >= 9, "down": answer.score <= 6, "rival": answer.rival}
+    return {"up": answer.score >= PROMOTER, "down": answer.score <= DETRACTOR, "rival": answer.rival}
 
 
 @items("surveys", is_sample=True)

@@ -8,9 +8,11 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.spans import runs
+from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
-from vouch.features.metrics.populations.customers import covers, stays, subscriptions
+from vouch.features.metrics.populations.customers import stays, subscriptions
 from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import TAIL, Interval, Z
@@ -52,9 +54,7 @@ def scored_revenue(moment: Moment, days: int | None) -> Frame | Absent:
     rows = scored.prepare(moment, days)
     if isinstance(rows, Absent):
         return rows
-    running = moment.keep(subscriptions).filter(covers("own_us", "end_us", moment.as_of_us))
-    revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64))
-    return rows.join(revenue, on="customer_id", how="inner")
+    return rows.join(revenue(moment.keep(subscriptions), moment.as_of_us), on="customer_id", how="inner")
 
 
 def expected_loss(parts: Parts) -> Estimate:
@@ -119,7 +119,7 @@ def treated(moment: Moment, days: int | None) -> Frame:
     first = rows.with_columns(place=place).filter(nw.col("place") == 1)
     spans = moment.keep(stays).select("customer_id", "started_us", "end_us")
     followed = first.join(spans, on="customer_id", how="inner").filter(
-        nw.col("started_us") < nw.col("own_us"), nw.col("end_us") >= nw.col("own_us")
+        runs(nw.col("started_us"), nw.col("end_us"), nw.col("own_us"))
     )
     return followed.with_columns(
         unit=nw.col("treatment_id"),

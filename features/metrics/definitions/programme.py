@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.revenue import credited
@@ -30,8 +31,7 @@ COMPANY = "company"
 
 def _licensed(moment: Moment) -> tuple[float, float]:
     """Seats and features of the licences that run at the instant."""
-    runs = nw.col("ended_us").is_null() | (nw.col("ended_us") >= moment.as_of_us)
-    rows = moment.rows("licences").filter(runs)
+    rows = moment.rows("licences").filter(is_on(nw.col("ended_us"), moment.as_of_us))
     sums = collected(rows.select(nw.col("seats").sum(), nw.col("features_available").sum()))
     seats, features = (float(sums[name][0].as_py() or 0) for name in ("seats", "features_available"))
     return seats, features
@@ -201,8 +201,8 @@ def breakage(customer: Row) -> Mapping[str, nw.Expr]:
 
 def members(moment: Moment) -> Frame:
     """Customers who are enrolled at the instant, `is_moving` where they earned or redeemed in 90 days."""
-    stay = nw.col("left_us").is_null() | (nw.col("left_us") >= moment.as_of_us)
-    found = moment.rows("loyalty_members").filter(stay).select("customer_id").unique().collect("polars").lazy()
+    there = moment.rows("loyalty_members").filter(is_on(nw.col("left_us"), moment.as_of_us))
+    found = there.select("customer_id").unique().collect("polars").lazy()
     if not moment.has("loyalty_ledger"):
         return found.with_columns(is_moving=nw.lit(None, nw.Int64))
     moved = moment.rows("loyalty_ledger", 90).filter(nw.col("kind").is_in(("earn", "redeem"))).select("customer_id")

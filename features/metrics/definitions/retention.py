@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts.activity import is_recent
+from vouch.features.facts.spans import runs
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Proportion, Ratio
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import ACTIVE_DAYS, activity, covers, purchases, stays, subscriptions
+from vouch.features.metrics.populations.customers import activity, purchases, stays, subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +33,18 @@ def starters(moment: Moment, days: int | None) -> Frame | Absent:
     start_us = moment.before(days)
     if moment.has("subscriptions"):
         spans = moment.keep(stays)
-        began = spans.filter(covers("started_us", "end_us", start_us)).select("customer_id").unique()
-        stayed = spans.filter(covers("started_us", "end_us", moment.as_of_us)).select("customer_id").unique()
+        span = nw.col("started_us"), nw.col("end_us")
+        began, stayed = (
+            spans.filter(runs(*span, at_us)).select("customer_id").unique() for at_us in (start_us, moment.as_of_us)
+        )
     else:
         firsts = [moment.first_us(table) for table in ("usage_events", "transactions") if moment.has(table)]
         known = [first for first in firsts if first is not None]
         if known and min(known) >= start_us:
             return Absent("insufficient_history", "the data begin within the window")
         used = moment.keep(activity)
-        began = used.filter(nw.col("last_28_us") >= start_us - (moment.as_of_us - moment.before(ACTIVE_DAYS)))
-        began = began.select("customer_id")
-        stayed = used.filter(nw.col("last_us") >= moment.before(ACTIVE_DAYS)).select("customer_id")
+        began = used.filter(is_recent(nw.col("last_28_us"), start_us)).select("customer_id")
+        stayed = used.filter(is_recent(nw.col("last_us"), moment.as_of_us)).select("customer_id")
     stayed = stayed.with_columns(is_retained=nw.lit(1, nw.Int64))
     found = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
     return found.with_columns(unit=nw.col("customer_id"))
@@ -125,7 +128,7 @@ def revenue_starters(moment: Moment, days: int | None) -> Frame:
     rows = moment.keep(subscriptions)
     spans = {"start_mrr": moment.before(days), "end_mrr": moment.as_of_us}
     sums = [
-        nw.when(covers("own_us", "end_us", at_us)).then(nw.col("mrr")).sum().cast(nw.Float64).alias(name)
+        nw.when(runs(nw.col("own_us"), nw.col("end_us"), at_us)).then(nw.col("mrr")).sum().cast(nw.Float64).alias(name)
         for name, at_us in spans.items()
     ]
     found = rows.group_by("customer_id").agg(*sums).with_columns(nw.col(*spans).fill_null(0.0))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts.surveys import DETRACTOR, PROMOTER
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import Mean, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
@@ -41,7 +42,7 @@ def relational_nps(moment: Moment, days: int | None) -> Frame:
 )  # fmt: skip
 def nps(answer: Row) -> Mapping[str, nw.Expr]:
     """Share of customers who would recommend the company less share of those who would not, in points."""
-    return {"up": answer.score >= 9, "down": answer.score <= 6}
+    return {"up": answer.score >= PROMOTER, "down": answer.score <= DETRACTOR}
 
 
 @items("surveys.invited_at")

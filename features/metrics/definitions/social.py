@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts.voices import is_about_us
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import Ratio, Total, Trinomial
 from vouch.features.sentiment.polarity import NEGATIVE_FROM, POSITIVE_FROM
@@ -31,7 +32,7 @@ def posts(moment: Moment) -> Frame:
     sign = nw.when(nw.col("polarity") <= NEGATIVE_FROM).then(nw.lit(-1, nw.Int64)).otherwise(tone)
     return moment.rows("social_posts", 90).select(
         "author", "customer_id", *NUMBERS, unit=nw.col("post_id"),
-        is_brand=nw.col("is_brand_mention").fill_null(False).cast(nw.Int64),
+        is_brand=is_about_us(nw.col("is_brand_mention")).cast(nw.Int64),
         is_rival=(~nw.col("competitor").is_null()).cast(nw.Int64),
         sign=nw.when(~nw.col("polarity").is_null()).then(sign),
     )  # fmt: skip

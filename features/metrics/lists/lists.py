@@ -14,6 +14,9 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError, did_you_mean
+from vouch.features.facts.acts import ORGANIC
+from vouch.features.facts.spans import is_on
+from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.advocacy import promises
@@ -27,7 +30,7 @@ from vouch.features.metrics.lists.health_history import frozen, overrides
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, acts, tiers
-from vouch.features.metrics.populations.customers import covers, subscriptions
+from vouch.features.metrics.populations.customers import subscriptions
 from vouch.features.metrics.populations.published_reasons import drivers
 from vouch.features.statistics.false_discovery import adjusted
 
@@ -81,7 +84,7 @@ def say_do_gap(moment: Moment) -> Rows:
 def hidden_advocates(moment: Moment) -> Rows:
     """Customers who speak up unasked, or are among the tenth most likely to, and whom nobody asked or thanked."""
     since = moment.before(TIER_DAYS)
-    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since)
+    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since)
     counted = organic.group_by("customer_id").agg(nw.len().alias("acts"))
     found = moment.customers().select("customer_id").join(counted, on="customer_id", how="left")
     found = found.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
@@ -112,9 +115,7 @@ def advocates_at_risk(moment: Moment) -> Rows:
     ranked = moment.keep(tiers).filter(nw.col("rank") < ADVOCATES.index("potential"))
     found = ranked.join(told, on="customer_id", how="inner")
     if moment.has("subscriptions"):
-        running = moment.keep(subscriptions).filter(covers("own_us", "end_us", moment.as_of_us))
-        revenue = running.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64))
-        found = found.join(revenue, on="customer_id", how="left")
+        found = found.join(revenue(moment.keep(subscriptions), moment.as_of_us), on="customer_id", how="left")
     else:
         found = found.with_columns(mrr=nw.lit(None, nw.Float64))
     order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
@@ -200,8 +201,8 @@ def feedback_sources(moment: Moment) -> Rows:
 
 def loyalty_tiers(moment: Moment) -> Rows:
     """Members by tier: how many, how many took part in 90 days, and how many earned once and never again."""
-    stay = nw.col("left_us").is_null() | (nw.col("left_us") >= moment.as_of_us)
-    people = moment.rows("loyalty_members").filter(stay).with_columns(tier=nw.col("tier").fill_null("none"))
+    people = moment.rows("loyalty_members").filter(is_on(nw.col("left_us"), moment.as_of_us))
+    people = people.with_columns(tier=nw.col("tier").fill_null("none"))
     rows = moment.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
     recent = (nw.col("own_us") >= moment.before(90)).cast(nw.Int64)
     each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))

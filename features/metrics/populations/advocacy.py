@@ -8,6 +8,10 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.act_weights import weight_of_kind
+from vouch.features.facts.acts import INCENTIVISED, ORGANIC, is_rewarded, sort_of
+from vouch.features.facts.referrals import is_valid
+from vouch.features.facts.surveys import PROMOTER
+from vouch.features.facts.voices import PUBLIC_SOURCES, is_about_us
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.populations.surveys import asked, latest
 from vouch.features.sentiment.polarity import NEGATIVE_FROM, POSITIVE_FROM
@@ -26,8 +30,6 @@ HALF_LIFE_DAYS = 90
 """Influence of an act halves in so many days."""
 TOP_SHARE = 10
 """One in so many of those with influence, rounded up, is influential."""
-PUBLIC_SOURCES = ("amazon", "google", "trustpilot", "tripadvisor", "app_store")
-"""Sources of feedback that everybody reads."""
 
 
 def valid_referrals(moment: Moment) -> Frame:
@@ -38,7 +40,7 @@ def valid_referrals(moment: Moment) -> Frame:
     `ever_converted_us` is the conversion on any row of the pair, whenever it was.
     """
     rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
-        (nw.col("advocate_id") != nw.col("prospect_id")).fill_null(True), ~nw.col("is_fraud").fill_null(False)
+        is_valid(nw.col("advocate_id"), nw.col("prospect_id"), nw.col("is_fraud")).fill_null(True)
     )
     sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
     pairs = (
@@ -53,7 +55,7 @@ def valid_referrals(moment: Moment) -> Frame:
             *(nw.col(name).min() for name in ("clicked_us", "signed_up_us", "converted_us")),
             nw.col("reward_cost").sum(),
             nw.col("counterfactual_p").max(),
-            nw.col("is_incentivised").fill_null(False).cast(nw.Int64).max(),
+            is_rewarded(nw.col("is_incentivised")).cast(nw.Int64).max(),
         )
     )
     pairs = pairs.with_columns(ever_converted_us=nw.col("converted_us"))
@@ -80,9 +82,7 @@ def acts(moment: Moment) -> Frame:
             "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
             unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
         )  # fmt: skip
-        asked_for = nw.when(nw.col("ask_id").is_null()).then(nw.lit("organic")).otherwise(nw.lit("prompted"))
-        rewarded = nw.col("is_incentivised").fill_null(False)
-        sort = nw.when(rewarded).then(nw.lit("incentivised")).otherwise(asked_for)
+        sort = sort_of(nw.col("is_incentivised"), nw.col("ask_id"))
         parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
     if moment.has("referrals"):
         parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
@@ -102,9 +102,9 @@ def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
         if table == "feedback":
             rows = rows.filter(nw.col("source").is_in(PUBLIC_SOURCES)).with_columns(reach=nw.lit(None, nw.Int64))
         else:
-            rows = rows.filter(nw.col("is_brand_mention").fill_null(False))
+            rows = rows.filter(is_about_us(nw.col("is_brand_mention")))
         made = rows.select(
-            "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit("organic"),
+            "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit(ORGANIC),
             unit=nw.concat_str(nw.lit(f"{table} "), nw.col(key)),
         ).collect("polars").lazy()  # fmt: skip
         same = listed.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
@@ -122,7 +122,7 @@ def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
             own_us=nw.col("invited_us"),
             day=nw.col("invited_us") // DAY_US,
             kind=nw.lit("referral"),
-            sort=nw.when(rewarded).then(nw.lit("incentivised")).otherwise(nw.lit("organic")),
+            sort=nw.when(rewarded).then(nw.lit(INCENTIVISED)).otherwise(nw.lit(ORGANIC)),
             reach=nw.lit(None, nw.Int64),
             unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
         )
@@ -140,7 +140,7 @@ def negative_voices(moment: Moment) -> Frame:
     if moment.has("feedback"):
         parts.append(moment.rows("feedback").filter(bad, nw.col("source").is_in(PUBLIC_SOURCES)))
     if moment.has("social_posts"):
-        parts.append(moment.rows("social_posts").filter(bad, nw.col("is_brand_mention").fill_null(False)))
+        parts.append(moment.rows("social_posts").filter(bad, is_about_us(nw.col("is_brand_mention"))))
     rows = nw.concat([part.select("customer_id", "own_us") for part in parts])
     return rows.filter(~nw.col("customer_id").is_null())
 
@@ -149,7 +149,7 @@ def promoters(moment: Moment, days: float) -> Frame:
     """Customers whose latest relational answer to the NPS question in so many days is 9 or 10."""
     rows = asked(moment, days, "nps").filter(nw.col("is_relational"), nw.col("low") == 0, nw.col("high") == 10)
     answered = nw.when(~nw.col("answered_us").is_null()).then(nw.col("score"))
-    return latest(rows.with_columns(score=answered)).filter(nw.col("score") >= 9).select("customer_id")
+    return latest(rows.with_columns(score=answered)).filter(nw.col("score") >= PROMOTER).select("customer_id")
 
 
 def influence(moment: Moment) -> Frame:
@@ -182,7 +182,7 @@ def tiers(moment: Moment) -> Frame:
     ordered = collected(weighed).sort_by([("influence", "descending"), ("customer_id", "ascending")])
     top = ordered["customer_id"].to_pylist()[: -(-len(ordered) // TOP_SHARE)]
     since = moment.before(TIER_DAYS)
-    organic = moment.keep(acts).filter(nw.col("sort") == "organic", nw.col("own_us") >= since).select("customer_id")
+    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since).select("customer_id")
     marks = [known.filter(nw.col("customer_id").is_in(top)), organic.unique()]
     if moment.has("surveys"):
         marks.append(promoters(moment, TIER_DAYS))

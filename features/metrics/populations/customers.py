@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.facts.activity import active as active_customers
+from vouch.features.facts.orders import is_of_order, order_key
+from vouch.features.facts.spans import NEVER_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.vectors.aggregates import ten_thousandths
@@ -24,12 +27,8 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Moment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NEVER_US = 2**62
-"""Stands for the end of what is still running."""
 GAP_DAYS = 14
 """A pause of a subscription of at most so many days is no churn, once its end is known."""
-ACTIVE_DAYS = 90
-"""Usage or a transaction in so many days makes a customer active."""
 MISSING_MARGINS = 0.2
 """Above this share of transactions without a margin, there is no figure of margins."""
 
@@ -66,11 +65,6 @@ def stays(moment: Moment) -> Frame:
     )
 
 
-def covers(start: str, end: str, instant_us: int) -> nw.Expr:
-    """Whether a span runs at an instant: begun before it, and not ended before it."""
-    return (nw.col(start) < instant_us) & (nw.col(end) >= instant_us)
-
-
 def acts_of_use(moment: Moment, *columns: str) -> Frame:
     """Rows of usage and transactions, whichever are there: `customer_id`, `own_us`, `day`."""
     chosen = ("customer_id", "own_us", "day", *columns)
@@ -97,14 +91,8 @@ def activity(moment: Moment) -> Frame:
 def active(moment: Moment) -> Frame:
     """Customers who are active at the instant: `customer_id`, `active_days`."""
     is_used = any(moment.has(table) for table in ACTIVITY_TABLES)
-    parts = []
-    if is_used:
-        recent = moment.keep(activity).filter(nw.col("last_us") >= moment.before(ACTIVE_DAYS))
-        parts.append(recent.select("customer_id"))
-    if moment.has("subscriptions"):
-        running = moment.keep(stays).filter(covers("started_us", "end_us", moment.as_of_us))
-        parts.append(running.select("customer_id"))
-    everybody = nw.concat(parts).unique()
+    spans = moment.keep(stays) if moment.has("subscriptions") else None
+    everybody = active_customers(moment.as_of_us, moment.keep(activity) if is_used else None, spans)
     if not is_used:
         return everybody.with_columns(nw.lit(0, nw.Int64).alias("active_days"))
     days = moment.keep(activity).select("customer_id", "active_days")
@@ -113,8 +101,8 @@ def active(moment: Moment) -> Frame:
 
 def purchases(moment: Moment) -> Frame:
     """Rows of purchases with `order` (order_id, else transaction_id)."""
-    rows = moment.rows("transactions").filter(nw.col("kind") == "purchase")
-    return rows.with_columns(order=nw.coalesce("order_id", "transaction_id"))
+    rows = moment.rows("transactions").filter(is_of_order(nw.col("kind")))
+    return rows.with_columns(order=order_key(nw.col("order_id"), nw.col("transaction_id")))
 
 
 def margins(moment: Moment) -> Frame | Absent:

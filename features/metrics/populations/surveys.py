@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts.surveys import is_answered, is_relational
+
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
@@ -19,16 +21,14 @@ def surveys(moment: Moment) -> Frame:
     since = moment.before(SURVEY_DAYS)
     when_us = nw.coalesce("responded_us", "own_us")
     rows = moment.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
-    is_answered = (nw.col("status") == "answered") & ~nw.col("score").is_null()
-    touchpoint = nw.col("touchpoint")
     return rows.select(
         "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language",
         item=nw.col("item").fill_null("").str.to_lowercase(),
         score=nw.col("score").cast(nw.Float64),
         low=nw.col("scale_min").cast(nw.Float64),
         high=nw.col("scale_max").cast(nw.Float64),
-        answered_us=nw.when(is_answered).then(when_us),
-        is_relational=touchpoint.is_null() | (touchpoint == "relational"),
+        answered_us=nw.when(is_answered(nw.col("status"), nw.col("score"))).then(when_us),
+        is_relational=is_relational(nw.col("touchpoint")),
         has_text=(nw.col("verbatim").str.len_chars() > 0).fill_null(False),
     )  # fmt: skip
 

@@ -1,0 +1,23 @@
+"""Subscriptions: which run at an instant, and what they are worth a month."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from vouch.features.facts.spans import runs
+
+if TYPE_CHECKING:
+    from vouch.features.asof import Frame
+
+
+def running(rows: Frame, at_us: int) -> Frame:
+    """The subscriptions (rows with `own_us` and `ended_us`) that run at an instant."""
+    return rows.filter(runs(nw.col("own_us"), nw.col("ended_us"), at_us))
+
+
+def revenue(rows: Frame, at_us: int) -> Frame:
+    """Recurring revenue per month of the subscriptions that run at an instant: `customer_id`, `mrr`."""
+    of_customers = running(rows, at_us).group_by("customer_id")
+    return of_customers.agg(nw.col("mrr").sum().cast(nw.Float64).alias("mrr"))
