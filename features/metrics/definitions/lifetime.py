@@ -144,7 +144,7 @@ def median_survival_ends(parts: Parts) -> Interval:
 
 @metric(
     "M17", "Median lifetime", items=lifetimes, unit="days", better="higher",
-    kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log"),
+    version="2", kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log"),
     source="Kaplan & Meier 1958, JASA 53:457-481; interval: Brookmeyer & Crowley 1982, Biometrics 38:29-41",
     formula="first day at which the Kaplan-Meier share of stays that last longer is at most a half",
     example=Example("Stays that end after 10, 20 and 40 days, two that run on since 30 and 50: 40",
@@ -237,7 +237,7 @@ def leavers(moment: Moment, days: int | None) -> Frame:
 
 @metric(
     "M19", "Churn reasons known", items=leavers, kind=Proportion(), days=90, unit="percent", better="higher",
-    published=False, source="Our definition: whether customers who left were asked why",
+    version="2", published=False, source="Our definition: whether customers who left were asked why",
     formula="100 churned customers with a recorded reason / churned customers",
     example=Example("2 of 5 leavers have a reason: 40",
                     {"subscriptions": [*repeated(2, started_at=-99, ended_at=-9, mrr=1, cancel_reason="price"),

@@ -26,8 +26,8 @@ PERIOD_DAYS = 28
 def starters(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers who were subscribed when the window began, or active where nobody has subscriptions.
 
-    A gap of at most 14 days that a known resumption has closed counts as subscribed. Active is usage or a transaction
-    in the 90 days before.
+    A pause of less than 14 days that a known resumption has closed counts as subscribed. Active is usage or a
+    transaction in the 90 days before.
     """
     assert days is not None
     start_us = moment.before(days)
@@ -78,7 +78,7 @@ _LEAVERS = {
 
 @metric(
     "M13", "Customer retention rate", items=starters, kind=Proportion(), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator",
+    version="2", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.1",
     formula="100 (active at the start and at the end) / active at the start; new customers are in neither",
     example=Example("2 of 10 subscribers end and do not resume: 80", _LEAVERS, 80.0),
@@ -90,7 +90,7 @@ def retention_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate", items=starters, kind=Proportion(), days=PERIOD_DAYS, unit="percent", better="lower",
-    when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.1",
+    version="2", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.1",
     formula="100 - retention rate",
     example=Example("2 of 10 subscribers end and do not resume: 20", _LEAVERS, 20.0),
 )  # fmt: skip
@@ -101,7 +101,8 @@ def churn_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate per month", items=starters, kind=Proportion(monthly), days=PERIOD_DAYS, unit="percent",
-    better="lower", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.5",
+    version="2", better="lower", when_zero="empty_denominator",
+    source="Gold 2020, Fighting Churn with Data, section 2.5",
     formula="100 (1 - (1 - churn rate)^((365/12)/28))",
     example=Example("20 % in 28 days is 21.526 % in a twelfth of 365 days", _LEAVERS, 21.5260),
 )  # fmt: skip
@@ -112,7 +113,8 @@ def churn_rate_monthly(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate per year", items=starters, kind=Proportion(annual), days=PERIOD_DAYS, unit="percent",
-    better="lower", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.5",
+    version="2", better="lower", when_zero="empty_denominator",
+    source="Gold 2020, Fighting Churn with Data, section 2.5",
     formula="100 (1 - (1 - churn rate)^(365/28))",
     example=Example("20 % in 28 days is 94.546 % in 365 days", _LEAVERS, 94.5461),
 )  # fmt: skip

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.facts.activity import active as active_customers
 from vouch.features.facts.orders import is_of_order, order_key
 from vouch.features.facts.spans import NEVER_US
+from vouch.features.facts.stays import stays as chained
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.vectors.aggregates import ten_thousandths
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Moment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-GAP_DAYS = 14
-"""A pause of a subscription of at most so many days is no churn, once its end is known."""
 MISSING_MARGINS = 0.2
 """Above this share of transactions without a margin, there is no figure of margins."""
 
@@ -41,28 +40,8 @@ def subscriptions(moment: Moment) -> Frame:
 
 
 def stays(moment: Moment) -> Frame:
-    """Chains of subscriptions of a customer, gaps of at most 14 days closed by a known resumption.
-
-    `started_us`, `end_us` (NEVER_US while it runs on), and of the subscription that ended last `has_reason` and
-    `is_involuntary` (1 or 0).
-    """
-    order = ["own_us", "end_us", "subscription_id"]
-    rows = moment.keep(subscriptions)
-    rows = rows.with_columns(reach_us=nw.col("end_us").cum_max().over("customer_id", order_by=order))
-    rows = rows.with_columns(before_us=nw.col("reach_us").shift(1).over("customer_id", order_by=order))
-    begins = nw.col("before_us").is_null() | (nw.col("own_us") - nw.col("before_us") > GAP_DAYS * DAY_US)
-    rows = rows.with_columns(begins=begins.cast(nw.Int64))
-    rows = rows.with_columns(stay=nw.col("begins").cum_sum().over("customer_id", order_by=order))
-    rows = rows.with_columns(stay_end_us=nw.col("end_us").max().over("customer_id", "stay"))
-    is_last = nw.col("end_us") == nw.col("stay_end_us")
-    has_reason = is_last & ~nw.col("cancel_reason").is_null()
-    is_involuntary = is_last & ~nw.col("is_voluntary").fill_null(True)
-    return rows.group_by("customer_id", "stay").agg(
-        nw.col("own_us").min().alias("started_us"),
-        nw.col("stay_end_us").max().alias("end_us"),
-        has_reason.cast(nw.Int64).max().alias("has_reason"),
-        is_involuntary.cast(nw.Int64).max().alias("is_involuntary"),
-    )
+    """Stays of external customers, a pause closed where the resumption is known; as `vouch.features.facts.stays` has them."""
+    return chained(moment.keep(subscriptions))
 
 
 def acts_of_use(moment: Moment, *columns: str) -> Frame:
@@ -158,7 +137,8 @@ def spread_over(rows: Frame, since_us: int, until_us: int) -> float:
 def last_quarter(as_of_us: int) -> tuple[int, int]:
     """Start and end of the last quarter of a calendar year (UTC) that is over at an instant.
 
-    >>> [EPOCH + timedelta(microseconds=end) for end in last_quarter(20_000 * DAY_US)]  # doctest: +ELLIPSIS
+    >>> midnight_us = 20_000 * 86_400_000_000
+    >>> [EPOCH + timedelta(microseconds=end) for end in last_quarter(midnight_us)]  # doctest: +ELLIPSIS
     [datetime.datetime(2024, 7, 1, 0, 0, ...), datetime.datetime(2024, 10, 1, 0, 0, ...)]
     """
     now = EPOCH + timedelta(microseconds=as_of_us)
