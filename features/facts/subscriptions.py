@@ -17,7 +17,19 @@ def running(rows: Frame, at_us: int) -> Frame:
     return rows.filter(runs(nw.col("own_us"), nw.col("ended_us"), at_us))
 
 
+def revenue_then(rows: Frame, at_us: int) -> Frame:
+    """Recurring revenue per month of the subscriptions that ran at an instant that is past: `customer_id`, `mrr`.
+
+    Where one takes over from another at the instant, that is the later one.
+    """
+    ran = (nw.col("own_us") <= at_us) & (nw.col("ended_us").is_null() | (nw.col("ended_us") > at_us))
+    return _by_customer(rows.filter(ran))
+
+
 def revenue(rows: Frame, at_us: int) -> Frame:
     """Recurring revenue per month of the subscriptions that run at an instant: `customer_id`, `mrr`."""
-    of_customers = running(rows, at_us).group_by("customer_id")
-    return of_customers.agg(nw.col("mrr").sum().cast(nw.Float64).alias("mrr"))
+    return _by_customer(running(rows, at_us))
+
+
+def _by_customer(rows: Frame) -> Frame:
+    return rows.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64).alias("mrr"))

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
-from support.contract_rows import day, make_tables
-from support.metric_examples import INSTANT, INSTANT_US
+from support.contract_form import make_tables, raw_frame
+from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
-from vouch.features.metrics.definitions.retention import starters
+from vouch.features.metrics.definitions.retention import revenue_starters, starters
+from vouch.features.metrics.populations.customers import active
+from vouch.features.vectors.build import collect, vectors
+from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import churn_events
+from vouch.serving.batch.profiles import profiles
 
-MOMENT = 1 / day(1)
-"""A microsecond, in days."""
-ENGINES = pytest.mark.parametrize("engine", ["polars", "duckdb"])
-
-
-def frame(engine, table, *rows):
-    """Rows of one table as a frame of an engine; times in days."""
-    return make_tables(engine, **{table: list(rows)}).frames[table]
+T = 20_000 * DAY_US
+DAYS = 28
+GAP_US = GAP_DAYS * DAY_US
+on_each_engine = pytest.mark.parametrize("engine", ["polars", "duckdb"])
 
 
-def people(*names, **more):
-    return [{"customer_id": name, "created_at": 1, **more} for name in names]
+def before(days):
+    return T - round(days * DAY_US)
+
+
+def company(engine="polars", **rows):
+    """Tables of rows whose times are microseconds; customers that rows name are added, long known, and are external."""
+    listed = rows.setdefault("customers", [])
+    named = {row.get("customer_id") or row.get("advocate_id") for of in rows.values() for row in of}
+    known = {row["customer_id"] for row in listed}
+    listed += [{"customer_id": name, "created_at": before(900)} for name in sorted(named - known - {None})]
+    rows.setdefault("usage_events", [])
+    return make_tables({name: raw_frame(name, of) for name, of in rows.items()}, engine)
 
 
 def span(start, end=None, customer="a", **more):
     return {
-        "subscription_id": f"{customer}{start}", "customer_id": customer, "started_at": start, "ended_at": end,
+        "subscription_id": f"{customer}-{start}", "customer_id": customer, "started_at": start, "ended_at": end,
         "mrr": 1, **more,
     }  # fmt: skip
 
@@ -39,27 +50,70 @@ def kept(found, *columns):
     return sorted(tuple(row.values()) for row in table.to_pylist())
 
 
-@ENGINES
-@pytest.mark.parametrize(
-    ("pause", "ends"),
-    [(0, [200]), (GAP_DAYS - MOMENT, [200]), (GAP_DAYS, [100, 200]), (GAP_DAYS + MOMENT, [100, 200])],
-)
-def test_a_pause_of_the_gap_or_longer_ends_a_stay(engine, pause, ends):
-    rows = frame(engine, "subscriptions", span(10, 100), span(100 + pause, 200))
-    assert kept(stays(rows), "end_us") == [(day(end),) for end in ends]
+def vectors_of(tables, as_of_us=T):
+    return collect(vectors(tables, as_of_us)).set_index("customer_id")
 
 
-@ENGINES
-def test_a_pause_of_exactly_the_gap_is_churn_in_metric_and_label_alike(engine):
-    begins = INSTANT - 28
-    spans = [span(begins - 100, begins - 1, c) for c in "abcd"]
-    spans += [span(begins - 1 + GAP_DAYS - (MOMENT if c in "ab" else 0), None, c) for c in "abcd"]
-    tables = make_tables(engine, customers=people(*"abcd"), subscriptions=spans)
-    assert churn_events(tables, INSTANT_US, GAP_DAYS)["customer_id"].tolist() == ["c", "d"]
-    retained = starters.prepare(Moment(tables, INSTANT_US), 28)
-    assert kept(retained, "customer_id", "is_retained") == [("a", 1), ("b", 1)]
+@on_each_engine
+@pytest.mark.parametrize(("pause_us", "ends"), [(0, 1), (1, 1), (GAP_US - 1, 1), (GAP_US, 2), (GAP_US + 1, 2)])
+def test_a_pause_of_the_gap_or_longer_ends_a_stay(engine, pause_us, ends):
+    first, last = before(300), before(10)
+    rows = company(engine, subscriptions=[span(before(400), first), span(first + pause_us, last)])
+    found = stays(rows.frames["subscriptions"])
+    assert kept(found, "end_us") == [(first,), (last,)][-ends:]
 
 
 def test_a_stay_that_runs_on_has_no_end():
-    rows = frame("polars", "subscriptions", span(10), span(20, 30))
-    assert kept(stays(rows), "end_us") == [(NEVER_US,)]
+    rows = company(subscriptions=[span(before(90)), span(before(80), before(50))])
+    assert kept(stays(rows.frames["subscriptions"]), "end_us") == [(NEVER_US,)]
+
+
+@on_each_engine
+def test_a_pause_of_exactly_the_gap_is_churn_in_metric_and_label_alike(engine):
+    end = before(DAYS + 1)
+    spans = [span(before(200), end, c) for c in "abc"]
+    spans += [span(end + GAP_US + late, None, c) for c, late in (("a", -1), ("b", 0), ("c", 1))]
+    tables = company(engine, subscriptions=spans)
+    assert churn_events(tables, T, GAP_DAYS)["customer_id"].tolist() == ["b", "c"]
+    assert kept(starters.prepare(Moment(tables, T), DAYS), "customer_id", "is_retained") == [("a", 1)]
+
+
+@on_each_engine
+@pytest.mark.parametrize(
+    ("start", "end", "is_running"),
+    [
+        (T - 1, None, True),
+        (T, None, False),
+        (before(9), T + 1, True),
+        (before(9), T, True),
+        (before(9), T - 1, False),
+    ],
+)
+def test_what_began_before_the_instant_and_has_not_ended_before_it_runs_at_it(engine, start, end, is_running):
+    tables = company(engine, subscriptions=[span(start, end, ingested_at=start)])  # the end was announced
+    vector = vectors_of(tables).loc["a"]
+    assert vector["is_subscribed"] == vector["mrr"] == is_running
+    assert vector["subscriptions_ended"] == (start < T and not is_running)
+    assert vector["is_leaving"] == (is_running and end is not None)
+    status = subscriber_status(pd.DataFrame([vector]))[0]
+    assert status == ("not_eligible" if start == T else "churned" if not is_running else "leaving" if end else "ok")
+    moment = Moment(tables, T)
+    assert kept(active(moment), "customer_id") == ([("a",)] if is_running else [])
+    assert kept(profiles(tables, T), "mrr") == [(float(is_running),)]
+
+
+@on_each_engine
+@pytest.mark.parametrize(("start", "end", "ran"), [(-1, 1, True), (0, None, False), (-1, None, True), (-9, 0, False)])
+def test_of_an_instant_that_is_past_it_is_known_who_has_left_at_it(engine, start, end, ran):
+    since = before(DAYS)
+    spans = [span(since + start, None if end is None else since + end)]
+    moment = Moment(company(engine, subscriptions=spans), T)
+    expected = [("a",)] if ran else []
+    assert kept(starters.prepare(moment, DAYS), "customer_id") == expected
+    assert kept(revenue_starters.prepare(moment, DAYS), "customer_id") == expected
+
+
+def test_a_change_of_plan_as_the_window_begins_leaves_nobody_out():
+    spans = [span(before(99), before(DAYS)), span(before(DAYS), None, mrr=3)]
+    found = revenue_starters.prepare(Moment(company(subscriptions=spans), T), DAYS)
+    assert kept(found, "start_mrr", "end_mrr") == [(3.0, 3.0)]

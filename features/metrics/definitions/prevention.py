@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
-from vouch.features.facts.spans import runs
+from vouch.features.facts.spans import ran
 from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
@@ -119,7 +119,7 @@ def treated(moment: Moment, days: int | None) -> Frame:
     first = rows.with_columns(place=place).filter(nw.col("place") == 1)
     spans = moment.keep(stays).select("customer_id", "started_us", "end_us")
     followed = first.join(spans, on="customer_id", how="inner").filter(
-        runs(nw.col("started_us"), nw.col("end_us"), nw.col("own_us"))
+        ran(nw.col("started_us"), nw.col("end_us"), nw.col("own_us"))
     )
     return followed.with_columns(
         unit=nw.col("treatment_id"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.facts.activity import is_recent
-from vouch.features.facts.spans import runs
+from vouch.features.facts.spans import ran, runs
+from vouch.features.facts.subscriptions import revenue, revenue_then
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Proportion, Ratio
 from vouch.features.metrics.examples import repeated
@@ -32,11 +33,9 @@ def starters(moment: Moment, days: int | None) -> Frame | Absent:
     assert days is not None
     start_us = moment.before(days)
     if moment.has("subscriptions"):
-        spans = moment.keep(stays)
-        span = nw.col("started_us"), nw.col("end_us")
-        began, stayed = (
-            spans.filter(runs(*span, at_us)).select("customer_id").unique() for at_us in (start_us, moment.as_of_us)
-        )
+        began = _subscribed_then(moment, start_us)
+        there = moment.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), moment.as_of_us))
+        stayed = there.select("customer_id").unique()
     else:
         firsts = [moment.first_us(table) for table in ("usage_events", "transactions") if moment.has(table)]
         known = [first for first in firsts if first is not None]
@@ -48,6 +47,12 @@ def starters(moment: Moment, days: int | None) -> Frame | Absent:
     stayed = stayed.with_columns(is_retained=nw.lit(1, nw.Int64))
     found = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
     return found.with_columns(unit=nw.col("customer_id"))
+
+
+def _subscribed_then(moment: Moment, at_us: int) -> Frame:
+    """Customers who were subscribed at an instant that is past."""
+    spans = moment.keep(stays).filter(ran(nw.col("started_us"), nw.col("end_us"), at_us))
+    return spans.select("customer_id").unique()
 
 
 def monthly(share: float) -> float:
@@ -127,14 +132,12 @@ def churn_rate_annual(customer: Row) -> Mapping[str, nw.Expr]:
 def revenue_starters(moment: Moment, days: int | None) -> Frame:
     """External customers with a running subscription when the window began."""
     assert days is not None
-    rows = moment.keep(subscriptions)
-    spans = {"start_mrr": moment.before(days), "end_mrr": moment.as_of_us}
-    sums = [
-        nw.when(runs(nw.col("own_us"), nw.col("end_us"), at_us)).then(nw.col("mrr")).sum().cast(nw.Float64).alias(name)
-        for name, at_us in spans.items()
-    ]
-    found = rows.group_by("customer_id").agg(*sums).with_columns(nw.col(*spans).fill_null(0.0))
-    return found.filter(nw.col("start_mrr") > 0).with_columns(unit=nw.col("customer_id"))
+    start_us, rows = moment.before(days), moment.keep(subscriptions)
+    start = revenue_then(rows, start_us).rename({"mrr": "start_mrr"}).filter(nw.col("start_mrr") > 0)
+    start = start.join(_subscribed_then(moment, start_us), on="customer_id", how="semi")
+    end = revenue(rows, moment.as_of_us).rename({"mrr": "end_mrr"})
+    found = start.join(end, on="customer_id", how="left").with_columns(nw.col("end_mrr").fill_null(0.0))
+    return found.with_columns(unit=nw.col("customer_id"))
 
 
 _PRICES = {
@@ -152,7 +155,8 @@ _PRICES = {
 
 @metric(
     "M14", "Recurring revenue churn", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    better="lower", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.6",
+    version="2", better="lower", when_zero="empty_denominator",
+    source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 (recurring revenue lost by ends and downgrades) / recurring revenue at the start",
     example=Example("Of 500, 100 ends and 50 is lost by a downgrade: 30", _PRICES, 30.0),
 )  # fmt: skip
@@ -164,7 +168,8 @@ def mrr_churn(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Gross revenue retention", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.6",
+    version="2", better="higher", when_zero="empty_denominator",
+    source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 sum(smaller of end and start) / sum(start), of customers at the start",
     example=Example("Of 500, 350 are left without the upgrade: 70", _PRICES, 70.0),
 )  # fmt: skip
@@ -176,7 +181,8 @@ def gross_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Net revenue retention", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.3",
+    version="2", better="higher", when_zero="empty_denominator",
+    source="Gold 2020, Fighting Churn with Data, section 2.3",
     formula="100 sum(end) / sum(start), of customers at the start",
     example=Example("Of 500, 380 are there with the upgrade: 76", _PRICES, 76.0),
 )  # fmt: skip
