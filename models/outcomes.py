@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.facts.acts import is_asked, is_organic, is_rewarded
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.referrals import is_valid
+from vouch.features.facts.rows import counted
 from vouch.features.facts.stays import ended, stays
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def standing(tables: Tables, name: str, known_us: int) -> Frame:
-    """Return the rows of one table that are facts at `known_us`: the same view as for vectors, taken later."""
-    return view(tables, name, known_us)
+    """Return the rows of one table that count at `known_us`: the same as for vectors and metrics, taken later."""
+    return counted(tables, name, known_us)
 
 
 def _collect(frame: Frame, *order: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Business concepts, each in one place: families, metrics, labels, eligibility and serving say nothing of their own.
 
-- `customers`: who counts (internal customers are in nothing).
+- `customers`, `rows`: who counts (internal customers are in nothing), and which rows of a table do.
 - `spans`, `subscriptions`, `stays`: what runs at an instant, and when an end is churn (the gap rule).
 - `activity`: who is active, within 90 days.
 - `orders`: what is a line of an order, and which lines are one.

@@ -1,4 +1,4 @@
-"""Customers: those that count. Internal customers are in nothing; rows that belong to nobody stay."""
+"""Customers: those that count. Internal customers are in nothing, neither as advocates nor as prospects."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.asof import view
+from vouch.features.asof import view, views
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vouch.features.asof import Frame, Tables
 
 
@@ -22,11 +24,15 @@ def external_customers(tables: Tables, as_of_us: int) -> Frame:
     return view(tables, "customers", as_of_us).filter(is_external(nw.col("is_internal")))
 
 
-def without_internal(tables: Tables, as_of_us: int, rows: Frame, *columns: str) -> Frame:
-    """Rows in whose columns no internal customer stands, as known at an instant."""
-    if not tables.has("customers", "is_internal"):
+def without_internal(tables: Tables, instants: Sequence[int], rows: Frame, *columns: str) -> Frame:
+    """The rows of a view in whose columns no internal customer stands, as known at the instant of the row.
+
+    Rows that belong to nobody, or to somebody whom the company does not list, stay.
+    """
+    if not columns or not tables.has("customers", "is_internal"):
         return rows
-    internal = view(tables, "customers", as_of_us).filter(~is_external(nw.col("is_internal")))
+    internal = views(tables, "customers", instants).filter(~is_external(nw.col("is_internal")))
+    at = [] if len(instants) == 1 else ["as_of_us"]
     for column in columns:
-        rows = rows.join(internal.select(nw.col("customer_id").alias(column)), on=column, how="anti")
+        rows = rows.join(internal.select(*at, nw.col("customer_id").alias(column)), on=[column, *at], how="anti")
     return rows

@@ -1,4 +1,4 @@
-"""Subscriptions: which run at an instant, and what they are worth a month."""
+"""Subscriptions: which run at an instant, which never ran, and what they are worth a month."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from vouch.features.facts.spans import runs
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
+
+
+def has_run(started_us: nw.Expr, ended_us: nw.Expr) -> nw.Expr:
+    """Whether a subscription was more than a failed start: one that ends as it starts never ran, and is none."""
+    return ended_us.is_null() | (ended_us > started_us)
 
 
 def running(rows: Frame, at_us: int) -> Frame:

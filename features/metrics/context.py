@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import narwhals as nw
 
 from vouch.features.asof import view
-from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.customers import external_customers, without_internal
+from vouch.features.facts.rows import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -84,18 +85,16 @@ class Moment:
         return self.tables.has(table, *columns)
 
     def rows(self, table: str, days: float | None = None) -> Frame:
-        """Facts at the instant, of the last `days` days of own time where given, internal customers left out.
+        """Facts at the instant that count, of the last `days` days of own time where given.
 
         Rows without a customer, and of customers that the company does not list, stay.
         """
-        found = view(self.tables, table, self.as_of_us)
-        if days is not None:
-            found = found.filter(nw.col("own_us") >= self.before(days))
-        return self.without_internal(found, TABLES[table].customer)
+        found = counted(self.tables, table, self.as_of_us)
+        return found if days is None else found.filter(nw.col("own_us") >= self.before(days))
 
-    def without_internal(self, rows: Frame, customer: str | None) -> Frame:
+    def without_internal(self, rows: Frame, customer: str) -> Frame:
         """Rows whose customer (in that column) is not internal."""
-        return rows if customer is None else without_internal(self.tables, self.as_of_us, rows, customer)
+        return without_internal(self.tables, [self.as_of_us], rows, customer)
 
     def customers(self) -> Frame:
         """External customers known at the instant, one row each, with what metrics are split by."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.asof import Frame, Tables, views
+from vouch.features.contract.tables import TABLES
 from vouch.features.facts.customers import external_customers
+from vouch.features.facts.rows import rows_that_count, rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.customer_days import divided
 from vouch.features.vectors.declare import COLUMNS, Feature, derivation_rounds, load_families
@@ -39,7 +41,8 @@ def definition_lines() -> list[str]:
     """One line of text per feature: what it computes. The reviewed form of all definitions."""
     features = load_families()
     columns = [f"{c.table}.{c.name} | {c.expression!r}" for table in sorted(COLUMNS) for c in COLUMNS[table].values()]
-    return [f"lexicon | {LEXICON_VERSION}", *columns, *(declared.definition for declared in features.values())]
+    rules = [f"{table} | {text}" for table in sorted(TABLES) if (text := rule(table))]
+    return [f"lexicon | {LEXICON_VERSION}", *rules, *columns, *(declared.definition for declared in features.values())]
 
 
 def definition_fingerprint() -> str:
@@ -134,7 +137,8 @@ def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Fra
 
 
 def _partial(tables: Tables, group: Group, instants: Sequence[int]) -> Frame:
-    rows = narrowed(views(tables, group.table, instants, group.farthest_days), group, "as_of_us")
+    rows = views(tables, group.table, instants, group.farthest_days)
+    rows = narrowed(rows_that_count(tables, group.table, instants, rows), group, "as_of_us")
     return _settled(aggregated(rows, group.parts, group.by, "as_of_us"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from vouch.features.facts.rows import rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.declare import COLUMNS, Feature, load_families
 
@@ -20,6 +21,8 @@ def definition_hashes() -> dict[str, str]:
 
 def _hash(features: dict[str, Feature], declared: Feature) -> str:
     parts = [declared.definition, *_row_columns(declared.table, declared.definition, set())]
+    if declared.table and (text := rule(declared.table)):
+        parts.append(text)
     parts += [_hash(features, features[source]) for source in sorted(declared.sources)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:SIGNS]
 

@@ -12,7 +12,10 @@ from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
 from vouch.features.metrics.definitions.retention import revenue_starters, starters
 from vouch.features.metrics.populations.customers import active
-from vouch.features.vectors.build import collect, vectors
+from vouch.features.metrics.populations.customers import stays as stays_of
+from vouch.features.vectors.build import collect, definition_fingerprint, vectors
+from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.fingerprints import definition_hashes
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import churn_events
 from vouch.serving.batch.profiles import profiles
@@ -61,6 +64,34 @@ def test_a_pause_of_the_gap_or_longer_ends_a_stay(engine, pause_us, ends):
     rows = company(engine, subscriptions=[span(before(400), first), span(first + pause_us, last)])
     found = stays(rows.frames["subscriptions"])
     assert kept(found, "end_us") == [(first,), (last,)][-ends:]
+
+
+@on_each_engine
+def test_a_subscription_that_ends_as_it_starts_never_ran(engine):
+    at = before(DAYS - 1)
+    spans = [
+        span(at, at, "failed"), span(at, at + 1, "short"), span(before(99), at, "gone"), span(at, at, "gone"),
+        span(before(99), at, "changed", subscription_id="k1"), span(at, at, "changed", subscription_id="k2", mrr=9),
+        span(at, None, "changed", subscription_id="k3", mrr=2),
+    ]  # fmt: skip
+    tables = company(engine, subscriptions=spans)
+    moment, found = Moment(tables, T), vectors_of(tables)
+    ends = [("changed", NEVER_US), ("gone", at), ("short", at + 1)]
+    assert kept(moment.keep(stays_of), "customer_id", "end_us") == ends
+    assert churn_events(tables, T, GAP_DAYS)["customer_id"].tolist() == ["gone", "short"]
+    assert kept(starters.prepare(moment, DAYS), "customer_id", "is_retained") == [("changed", 1), ("gone", 0)]
+    assert found["has_ever_subscribed"].to_dict() == {"changed": 1, "failed": 0, "gone": 1, "short": 1}
+    assert found["subscriptions_ended"].to_dict() == {"changed": 1, "failed": 0, "gone": 1, "short": 1}
+    assert found.loc["changed", ["plan_upgrades", "plan_downgrades"]].tolist() == [1, 0]
+    assert subscriber_status(found).tolist() == ["ok", "not_eligible", "churned", "churned"]
+
+
+def test_which_rows_count_is_part_of_the_definition_of_a_feature(monkeypatch):
+    held = definition_fingerprint(), definition_hashes()
+    monkeypatch.setattr("vouch.features.facts.rows.WHERE", {})
+    assert definition_fingerprint() != held[0]
+    moved = {name for name, text in definition_hashes().items() if text != held[1][name]}
+    assert moved == {name for name, declared in load_families().items() if declared.table == "subscriptions"}
 
 
 def test_a_stay_that_runs_on_has_no_end():

@@ -260,7 +260,8 @@ def purchases(life):
 
 @oracle
 def subscription(life):
-    all_of = sorted(life.rows["subscriptions"], key=lambda row: (row["own_us"], row["subscription_id"]))
+    ran_at_all = [row for row in life.rows["subscriptions"] if row["ended_us"] != row["own_us"]]
+    all_of = sorted(ran_at_all, key=lambda row: (row["own_us"], row["subscription_id"]))
     runs = [row for row in all_of if row["ended_us"] is None or row["ended_us"] >= life.now]
     then = life.now - 90 * DAY_US
     ran = [row for row in all_of if row["own_us"] < then and (row["ended_us"] is None or row["ended_us"] >= then)]
