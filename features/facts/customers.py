@@ -29,10 +29,27 @@ def without_internal(tables: Tables, instants: Sequence[int], rows: Frame, *colu
 
     Rows that belong to nobody, or to somebody whom the company does not list, stay.
     """
-    if not columns or not tables.has("customers", "is_internal"):
-        return rows
-    internal = views(tables, "customers", instants).filter(~is_external(nw.col("is_internal")))
-    at = [] if len(instants) == 1 else ["as_of_us"]
-    for column in columns:
-        rows = rows.join(internal.select(*at, nw.col("customer_id").alias(column)), on=[column, *at], how="anti")
+    if columns and tables.has("customers", "is_internal"):
+        for column in columns:
+            internal = _internal(tables, instants, column)
+            rows = rows.join(internal, on=internal.collect_schema().names(), how="anti")
     return rows
+
+
+def not_naming_internal(tables: Tables, instants: Sequence[int], rows: Frame, *columns: str) -> Frame:
+    """The rows of a view, null in a column instead of an internal customer."""
+    if columns and tables.has("customers", "is_internal"):
+        for column in columns:
+            internal = _internal(tables, instants, column)
+            marked = internal.with_columns(names_internal=nw.lit(1, nw.Int64))
+            rows = rows.join(marked, on=internal.collect_schema().names(), how="left")
+            named = nw.when(nw.col("names_internal").is_null()).then(nw.col(column))
+            rows = rows.with_columns(named.alias(column)).drop("names_internal")
+    return rows
+
+
+def _internal(tables: Tables, instants: Sequence[int], column: str) -> Frame:
+    """Internal customers under the name of a column, with the instant where there are several."""
+    rows = views(tables, "customers", instants).filter(~is_external(nw.col("is_internal")))
+    at = [] if len(instants) == 1 else ["as_of_us"]
+    return rows.select(nw.col("customer_id").alias(column), *at)

@@ -12,7 +12,7 @@ import narwhals as nw
 
 from vouch.features.asof import view
 from vouch.features.contract.tables import TABLES
-from vouch.features.facts.customers import without_internal
+from vouch.features.facts.customers import not_naming_internal, without_internal
 from vouch.features.facts.subscriptions import has_run
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 WHERE: Mapping[str, nw.Expr] = {"subscriptions": has_run(nw.col("own_us"), nw.col("ended_us"))}
 """What holds for each row that counts, by table."""
-OTHERS: Mapping[str, tuple[str, ...]] = {}
-"""Columns that may hold a customer beside the one whom the row belongs to, by table."""
+OTHERS: Mapping[str, tuple[str, ...]] = {"referrals": ("prospect_id",)}
+"""Columns beside that of the customer in which no internal customer stands where a row counts, by table."""
+NAMES: Mapping[str, tuple[str, ...]] = {"customers": ("referred_by",)}
+"""Columns that read as null where they name an internal customer, by table."""
 
 
 def counted(tables: Tables, table: str, as_of_us: int) -> Frame:
@@ -37,10 +39,13 @@ def rows_that_count(tables: Tables, table: str, instants: Sequence[int], rows: F
     """Of the rows of a view those that count, whoever they belong to."""
     if table in WHERE:
         rows = rows.filter(WHERE[table])
-    return without_internal(tables, instants, rows, *OTHERS.get(table, ()))
+    rows = without_internal(tables, instants, rows, *OTHERS.get(table, ()))
+    return not_naming_internal(tables, instants, rows, *NAMES.get(table, ()))
 
 
 def rule(table: str) -> str | None:
     """Which rows of a table count, as text; None where all do."""
-    parts = [f"{column} external" for column in OTHERS.get(table, ())]
-    return "; ".join([*([repr(WHERE[table])] if table in WHERE else []), *parts]) or None
+    parts = [repr(WHERE[table])] if table in WHERE else []
+    parts += [f"{column} not internal" for column in OTHERS.get(table, ())]
+    parts += [f"{column} null where internal" for column in NAMES.get(table, ())]
+    return "; ".join(parts) or None

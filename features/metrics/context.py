@@ -16,8 +16,8 @@ from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
-from vouch.features.facts.customers import external_customers, without_internal
-from vouch.features.facts.rows import counted
+from vouch.features.facts.customers import external_customers
+from vouch.features.facts.rows import counted, rows_that_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -92,10 +92,6 @@ class Moment:
         found = counted(self.tables, table, self.as_of_us)
         return found if days is None else found.filter(nw.col("own_us") >= self.before(days))
 
-    def without_internal(self, rows: Frame, customer: str) -> Frame:
-        """Rows whose customer (in that column) is not internal."""
-        return without_internal(self.tables, [self.as_of_us], rows, customer)
-
     def customers(self) -> Frame:
         """External customers known at the instant, one row each, with what metrics are split by."""
         return self.keep(_customers)
@@ -143,6 +139,7 @@ def check_split(tables: Tables, by: str) -> None:
 
 def _customers(moment: Moment) -> Frame:
     chosen = external_customers(moment.tables, moment.as_of_us)
+    chosen = rows_that_count(moment.tables, "customers", [moment.as_of_us], chosen)
     return chosen.select("customer_id", "own_us", "account_id", "referred_by", *SEGMENT_COLUMNS)
 
 

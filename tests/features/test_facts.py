@@ -11,18 +11,25 @@ from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
 from vouch.features.metrics.definitions.retention import revenue_starters, starters
+from vouch.features.metrics.populations.advocacy import acts, valid_referrals
 from vouch.features.metrics.populations.customers import active
 from vouch.features.metrics.populations.customers import stays as stays_of
-from vouch.features.vectors.build import collect, definition_fingerprint, vectors
+from vouch.features.vectors.build import collect, definition_fingerprint, narrow_vectors, panel
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.fingerprints import definition_hashes
 from vouch.models.eligibility import subscriber_status
-from vouch.models.outcomes import churn_events
+from vouch.models.outcomes import churn_events, organic_acts
 from vouch.serving.batch.profiles import profiles
+from vouch.serving.batch.tiers import tiers
 
 T = 20_000 * DAY_US
 DAYS = 28
 GAP_US = GAP_DAYS * DAY_US
+OF_SUBSCRIPTIONS = (
+    "tenure_days", "is_subscribed", "has_ever_subscribed", "is_leaving", "mrr", "subscriptions_ended", "plan_upgrades",
+    "plan_downgrades",
+)  # fmt: skip
+OF_REFERRALS = ("referrals_lifetime", "organic_referrals_365d", "referrals_invalid")
 on_each_engine = pytest.mark.parametrize("engine", ["polars", "duckdb"])
 
 
@@ -47,14 +54,25 @@ def span(start, end=None, customer="a", **more):
     }  # fmt: skip
 
 
+def act(customer, at, **more):
+    return {"act_id": f"{customer}-{at}", "customer_id": customer, "occurred_at": at, "kind": "referral", **more}
+
+
+def referral(advocate, prospect, at=None, **more):
+    at = before(2) if at is None else at
+    name = f"{advocate}-{prospect}-{at}"
+    return {"referral_id": name, "advocate_id": advocate, "prospect_id": prospect, "invited_at": at, **more}
+
+
 def kept(found, *columns):
     """The rows of a frame, in order."""
     table = found.select(*columns).collect("pyarrow").to_native()
     return sorted(tuple(row.values()) for row in table.to_pylist())
 
 
-def vectors_of(tables, as_of_us=T):
-    return collect(vectors(tables, as_of_us)).set_index("customer_id")
+def vectors_of(tables, *names, as_of_us=T):
+    """Some features by customer."""
+    return collect(narrow_vectors(tables, as_of_us, names)).set_index("customer_id")
 
 
 @on_each_engine
@@ -75,7 +93,7 @@ def test_a_subscription_that_ends_as_it_starts_never_ran(engine):
         span(at, None, "changed", subscription_id="k3", mrr=2),
     ]  # fmt: skip
     tables = company(engine, subscriptions=spans)
-    moment, found = Moment(tables, T), vectors_of(tables)
+    moment, found = Moment(tables, T), vectors_of(tables, *OF_SUBSCRIPTIONS)
     ends = [("changed", NEVER_US), ("gone", at), ("short", at + 1)]
     assert kept(moment.keep(stays_of), "customer_id", "end_us") == ends
     assert churn_events(tables, T, GAP_DAYS)["customer_id"].tolist() == ["gone", "short"]
@@ -91,7 +109,9 @@ def test_which_rows_count_is_part_of_the_definition_of_a_feature(monkeypatch):
     monkeypatch.setattr("vouch.features.facts.rows.WHERE", {})
     assert definition_fingerprint() != held[0]
     moved = {name for name, text in definition_hashes().items() if text != held[1][name]}
-    assert moved == {name for name, declared in load_families().items() if declared.table == "subscriptions"}
+    tables = {name: declared.table for name, declared in load_families().items()}
+    assert {name for name, table in tables.items() if table == "subscriptions"} <= moved
+    assert {tables[name] for name in moved} <= {"subscriptions", None}
 
 
 def test_a_stay_that_runs_on_has_no_end():
@@ -110,6 +130,35 @@ def test_a_pause_of_exactly_the_gap_is_churn_in_metric_and_label_alike(engine):
 
 
 @on_each_engine
+def test_internal_customers_are_in_nothing(engine):
+    staff = {"customer_id": "staff", "created_at": before(900), "is_internal": True}
+    come = [{"customer_id": c, "created_at": before(900), "referred_by": by} for c, by in (("p", "a"), ("q", "staff"))]
+    sent = [referral("a", "staff"), referral("a", "p"), referral("b", "staff"), referral("staff", "q")]
+    made = [act("a", before(4), kind="review"), act("staff", before(3), kind="review")]
+    tables = company(engine, customers=[staff, *come], referrals=sent, advocacy_acts=made)
+    moment = Moment(tables, T)
+    assert kept(moment.keep(valid_referrals), "advocate_id", "prospect_id") == [("a", "p")]
+    assert kept(moment.keep(acts), "customer_id", "kind") == [("a", "referral"), ("a", "review")]
+    assert organic_acts(tables, T)["customer_id"].tolist() == ["a", "a"]
+    at_two = panel(tables, [T - 1, T]).set_index(["as_of_us", "customer_id"])
+    for found in (vectors_of(tables, *OF_REFERRALS, "was_referred"), at_two.loc[T - 1], at_two.loc[T]):
+        assert found.index.tolist() == ["a", "b", "p", "q"]
+        assert found["referrals_lifetime"].tolist() == found["organic_referrals_365d"].tolist() == [1, 0, 0, 0]
+        assert found["referrals_invalid"].tolist() == [0, 0, 0, 0]
+        assert found["was_referred"].tolist() == [0, 0, 1, 0]
+    assert tiers(tables, T) == {"a": "active"}
+
+
+def test_somebody_is_internal_from_the_moment_at_which_that_is_known():
+    known = [{"customer_id": "p", "created_at": before(900), "is_internal": c, "ingested_at": at}
+             for c, at in ((False, before(900)), (True, before(1)))]  # fmt: skip
+    tables = company(customers=known, referrals=[referral("a", "p", before(3))])
+    found = panel(tables, [before(2), T]).set_index(["as_of_us", "customer_id"])["referrals_lifetime"]
+    assert (found[before(2), "a"], found[T, "a"]) == (1, 0)
+    assert [len(kept(Moment(tables, at).keep(valid_referrals), "sender")) for at in (before(2), T)] == [1, 0]
+
+
+@on_each_engine
 @pytest.mark.parametrize(
     ("start", "end", "is_running"),
     [
@@ -122,7 +171,7 @@ def test_a_pause_of_exactly_the_gap_is_churn_in_metric_and_label_alike(engine):
 )
 def test_what_began_before_the_instant_and_has_not_ended_before_it_runs_at_it(engine, start, end, is_running):
     tables = company(engine, subscriptions=[span(start, end, ingested_at=start)])  # the end was announced
-    vector = vectors_of(tables).loc["a"]
+    vector = vectors_of(tables, *OF_SUBSCRIPTIONS).loc["a"]
     assert vector["is_subscribed"] == vector["mrr"] == is_running
     assert vector["subscriptions_ended"] == (start < T and not is_running)
     assert vector["is_leaving"] == (is_running and end is not None)

@@ -39,7 +39,7 @@ def valid_referrals(moment: Moment) -> Frame:
     that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
     `ever_converted_us` is the conversion on any row of the pair, whenever it was.
     """
-    rows = moment.without_internal(moment.rows("referrals"), "prospect_id").filter(
+    rows = moment.rows("referrals").filter(
         is_valid(nw.col("advocate_id"), nw.col("prospect_id"), nw.col("is_fraud")).fill_null(True)
     )
     sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
