@@ -13,7 +13,7 @@ import narwhals as nw
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.facts.acts import is_asked, is_organic, is_rewarded
 from vouch.features.facts.customers import external_customers
-from vouch.features.facts.referrals import is_valid
+from vouch.features.facts.referrals import invitations, referrals
 from vouch.features.facts.rows import counted
 from vouch.features.facts.stays import ended, stays
 
@@ -72,22 +72,16 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
         parts.append(organic.select("customer_id", nw.col("own_us").alias("occurred_us")))
     if "referrals" in tables:
         valid = valid_referrals(tables, known_us)
-        unrewarded = valid.filter(~is_rewarded(nw.col("is_incentivised")))
+        unrewarded = valid.filter(nw.col("is_rewarded") == 0, ~nw.col("advocate_id").is_null())
         parts.append(
-            unrewarded.select(nw.col("advocate_id").alias("customer_id"), nw.col("own_us").alias("occurred_us"))
+            unrewarded.select(nw.col("advocate_id").alias("customer_id"), nw.col("invited_us").alias("occurred_us"))
         )
     return _collect(nw.concat(parts).unique(), "customer_id", "occurred_us")
 
 
 def valid_referrals(tables: Tables, known_us: int) -> Frame:
-    """Return the referrals that count: not to oneself, not fraud, the first row per advocate and prospect."""
-    rows = standing(tables, "referrals", known_us).filter(
-        is_valid(nw.col("advocate_id"), nw.col("prospect_id"), nw.col("is_fraud"))
-    )
-    order = ["own_us", "referral_id"]
-    place = nw.col("one").cum_sum().over("advocate_id", "prospect_id", order_by=order)
-    placed = rows.with_columns(nw.lit(1, nw.Int64).alias("one")).with_columns(place.alias("place"))
-    return placed.filter(nw.col("place") == 1).drop("one", "place")
+    """Return the referrals that count, as `vouch.features.facts.referrals` has them."""
+    return referrals(invitations(standing(tables, "referrals", known_us)))
 
 
 def label_churn(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Advocacy: what a customer did for the company, asked or not, and how the company asked, treated and thanked.
 
-What is an organic act, and which referrals are valid, stands in `vouch.features.facts`; several referrals to one prospect
-are one.
+What is an organic act, and which referrals are valid, stands in `vouch.features.facts`; of several to one prospect the first
+is the referral, and a conversion on any of them counts.
 """
 
 from __future__ import annotations
@@ -95,17 +95,29 @@ def is_valid_referral(rows: Rows) -> nw.Expr:
     return is_valid(rows.advocate_id, rows.prospect_id, rows.optional("is_fraud"))
 
 
+@column("referrals")
+def is_first_invitation(rows: Rows) -> nw.Expr:
+    """Whether the referral is the first valid one of the customer to this prospect."""
+    return rows.is_valid_referral & (rows.number(rows.is_valid_referral, "prospect_id") == 1)
+
+
+@column("referrals")
+def is_valued_once(rows: Rows) -> nw.Expr:
+    """Whether the row has what the prospect first ordered; the first of the valid ones that have it."""
+    has_value = rows.is_valid_referral & ~rows.first_value.is_null()
+    return has_value & (rows.number(has_value, "prospect_id") == 1)
+
+
 @feature("referrals", by="advocate_id", days=(365, None), unit="referrals")
 def referrals(rows: Rows) -> Aggregate:
     """Prospects invited by valid referrals in the {days} days before."""
-    return distinct(rows.prospect_id, rows.is_valid_referral)
+    return count(rows.is_first_invitation)
 
 
 @feature("referrals", by="advocate_id", days=(365,), unit="referrals")
 def organic_referrals(rows: Rows) -> Aggregate:
     """Prospects invited by valid referrals without a reward in the {days} days before."""
-    is_free = ~is_rewarded(rows.optional("is_incentivised"))
-    return distinct(rows.prospect_id, rows.is_valid_referral & is_free)
+    return count(rows.is_first_invitation & ~is_rewarded(rows.optional("is_incentivised")))
 
 
 @feature("referrals", by="advocate_id", unit="referrals")
@@ -142,13 +154,13 @@ def referral_conversion_share(rows: Rows) -> Aggregate:
 @feature("referrals", by="advocate_id", unit="money")
 def referral_value(rows: Rows) -> Aggregate:
     """First orders of prospects who became customers by valid referrals."""
-    return total(rows.first_value, rows.is_valid_referral)
+    return total(rows.first_value, rows.is_valued_once)
 
 
 @feature("referrals", by="advocate_id", unit="days")
 def days_since_referral(rows: Rows) -> Aggregate:
     """Days since the latest valid referral."""
-    return days_since(rows.own_us, rows.is_valid_referral)
+    return days_since(rows.own_us, rows.is_first_invitation)
 
 
 @feature("referrals", by="advocate_id", unit="days")

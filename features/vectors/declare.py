@@ -100,6 +100,7 @@ class Rows:
         if table not in TABLES:
             raise DefinitionError(f"There is no table {table!r}{did_you_mean(table, TABLES)}")
         self._table = table
+        self._customer = TABLES[table].customer or CUSTOMER
         self._staged = {column.staged: column.name for column in TABLES[table].columns.values()}
         self.needs: set[str] = set()
         self.reads: set[str] = set()
@@ -127,7 +128,7 @@ class Rows:
 
     def previous(self, value: nw.Expr, *alike: str) -> nw.Expr:
         """The value in the customer's row before (by own time, then key) among rows that are equal in `alike`."""
-        return value.shift(1).over(CUSTOMER, AS_OF, *alike, order_by=self._in_order("own_us", *alike))
+        return value.shift(1).over(self._customer, AS_OF, *alike, order_by=self._in_order("own_us", *alike))
 
     def number_from_last(self, moment: nw.Expr, name: str, *alike: str) -> nw.Expr:
         """1 in the customer's row of the latest moment (column `name`), 2 in the one before it, and so on.
@@ -135,13 +136,21 @@ class Rows:
         It counts the rows that have the moment, among those that are equal in `alike`; ties are ordered by key.
         """
         number = moment.cum_count(reverse=True)
-        return number.over(CUSTOMER, AS_OF, *alike, order_by=self._in_order(name, *alike)).cast(nw.Int64)
+        return number.over(self._customer, AS_OF, *alike, order_by=self._in_order(name, *alike)).cast(nw.Int64)
+
+    def number(self, where: nw.Expr, *alike: str) -> nw.Expr:
+        """How many of the customer's rows meet a condition up to here (by own time, then key), this row included.
+
+        It counts among those that are equal in `alike`: 1 in the first of them.
+        """
+        order = self._in_order("own_us", *alike)
+        return where.cast(nw.Int64).cum_sum().over(self._customer, AS_OF, *alike, order_by=order)
 
     def _in_order(self, moment: str, *alike: str) -> list[str]:
         self.is_ordered = True
         key = TABLES[self._table].key
         order = [moment, *([key] if key else [])]
-        self.reads |= {CUSTOMER, AS_OF, *alike, *order}
+        self.reads |= {self._customer, AS_OF, *alike, *order}
         return order
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import narwhals as nw
 import pandas as pd
 import pytest
 
@@ -10,6 +11,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
+from vouch.features.metrics.definitions.referral import recent_referrals, referrers
 from vouch.features.metrics.definitions.retention import revenue_starters, starters
 from vouch.features.metrics.populations.advocacy import acts, valid_referrals
 from vouch.features.metrics.populations.customers import active
@@ -72,7 +74,7 @@ def kept(found, *columns):
 
 def vectors_of(tables, *names, as_of_us=T):
     """Some features by customer."""
-    return collect(narrow_vectors(tables, as_of_us, names)).set_index("customer_id")
+    return collect(narrow_vectors(tables, as_of_us, names)).set_index("customer_id")[[*names]]
 
 
 @on_each_engine
@@ -147,6 +149,46 @@ def test_internal_customers_are_in_nothing(engine):
         assert found["referrals_invalid"].tolist() == [0, 0, 0, 0]
         assert found["was_referred"].tolist() == [0, 0, 1, 0]
     assert tiers(tables, T) == {"a": "active"}
+
+
+@on_each_engine
+def test_the_first_of_several_invitations_is_the_referral_and_a_conversion_on_any_counts(engine):
+    since = before(365)
+    sent = [
+        referral("early", "p", since - 1), referral("early", "p", since + 1, converted_at=since + 5, first_value=7),
+        referral("on", "q", since, is_incentivised=False), referral("on", "q", since + 1, is_incentivised=True),
+        referral("paid", "r", since, is_incentivised=True), referral("paid", "r", since + 1),
+        referral("fraud", "s", since - 1, is_fraud=True), referral("fraud", "s", since),
+        referral("self", "self", since), referral("twice", "t", since, converted_at=since + 1, first_value=3),
+        referral("twice", "t", since + 2, converted_at=since + 3, first_value=5),
+    ]  # fmt: skip
+    tables = company(engine, referrals=sent)
+    found = vectors_of(
+        tables, "referrals_365d", "organic_referrals_365d", "referrals_converted_lifetime", "referral_value"
+    )
+    assert found.loc["early"].tolist() == [0, 0, 1, 7]
+    assert found.loc["on"].tolist() == [1, 1, 0, 0]
+    assert found.loc["paid"].tolist() == [1, 0, 0, 0]
+    assert found.loc["fraud"].tolist() == [1, 1, 0, 0]
+    assert found.loc["self"].tolist() == [0, 0, 0, 0]
+    assert found.loc["twice"].tolist() == [1, 1, 1, 3]
+    moment = Moment(tables, T)
+    recent = [("fraud",), ("on",), ("paid",), ("twice",)]
+    assert kept(recent_referrals.prepare(moment, 365), "customer_id") == recent
+    sorts = [
+        ("early", "organic"),
+        ("fraud", "organic"),
+        ("on", "organic"),
+        ("paid", "incentivised"),
+        ("twice", "organic"),
+    ]
+    assert kept(moment.keep(acts), "customer_id", "sort") == sorts
+    assert sorted(organic_acts(tables, T)["customer_id"]) == ["early", "fraud", "on", "twice"]
+    converted = moment.keep(valid_referrals).filter(~nw.col("ever_converted_us").is_null())
+    assert kept(converted, "advocate_id") == [("early",), ("twice",)]
+    assert kept(referrers.prepare(moment, 365), "customer_id", "referrals", "invites") == [
+        ("early", 0, 1), ("fraud", 1, 1), ("on", 1, 2), ("paid", 1, 2), ("twice", 1, 2),
+    ]  # fmt: skip
 
 
 def test_somebody_is_internal_from_the_moment_at_which_that_is_known():

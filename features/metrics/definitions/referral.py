@@ -9,7 +9,7 @@ import narwhals as nw
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Figure, Floats, Mean, Proportion, Rate, Ratio, Total
-from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, valid_referrals
+from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, invitations, valid_referrals
 from vouch.features.metrics.populations.customers import active
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ def recent_referrals(moment: Moment, days: int | None) -> Frame:
 def referrers(moment: Moment, days: int | None) -> Frame:
     """External customers who made a valid referral in the window; `invites` counts repeated ones too."""
     assert days is not None
-    pairs = moment.keep(valid_referrals).filter(nw.col("newest_us") >= moment.before(days))
-    is_new = (nw.col("invited_us") >= moment.before(days)).cast(nw.Int64)
-    found = pairs.group_by("sender").agg(
+    sent = moment.keep(invitations).filter(nw.col("own_us") >= moment.before(days))
+    found = sent.group_by("sender").agg(
         nw.col("advocate_id").max().alias("customer_id"),
-        is_new.sum().alias("referrals"),
-        nw.col("recent_rows").sum().alias("invites"),
+        (nw.col("number") == 1).cast(nw.Int64).sum().alias("referrals"),
+        nw.len().alias("invites"),
     )
     return found.with_columns(unit=nw.col("sender"))
 

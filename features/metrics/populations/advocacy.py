@@ -8,8 +8,9 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.act_weights import weight_of_kind
-from vouch.features.facts.acts import INCENTIVISED, ORGANIC, is_rewarded, sort_of
-from vouch.features.facts.referrals import is_valid
+from vouch.features.facts.acts import INCENTIVISED, ORGANIC, sort_of
+from vouch.features.facts.referrals import invitations as valid_invitations
+from vouch.features.facts.referrals import referrals
 from vouch.features.facts.surveys import PROMOTER
 from vouch.features.facts.voices import PUBLIC_SOURCES, is_about_us
 from vouch.features.metrics.context import collected
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 CONVERSION_DAYS = 30
 """A referral has converted if the prospect became a customer within so many days of the invitation."""
-RECENT_DAYS = 90
-"""The usual window of a metric."""
 TIER_DAYS = 180
 """Acts and answers of so many days decide the tier of an advocate."""
 HALF_LIFE_DAYS = 90
@@ -32,33 +31,18 @@ TOP_SHARE = 10
 """One in so many of those with influence, rounded up, is influential."""
 
 
-def valid_referrals(moment: Moment) -> Frame:
-    """Valid referrals: not to oneself, not known as fraud, one row per advocate and prospect, the first.
+def invitations(moment: Moment) -> Frame:
+    """Valid invitations by external customers, repeated ones too; as `vouch.features.facts.referrals` has them."""
+    return valid_invitations(moment.rows("referrals"))
 
-    `invited_us`, `clicked_us`, `signed_up_us` are the earliest of the pair. `converted_us` is set on the invitation
-    that has the prospect's conversion: the first one that lies at most 30 days before it, whoever sent it.
-    `ever_converted_us` is the conversion on any row of the pair, whenever it was.
+
+def valid_referrals(moment: Moment) -> Frame:
+    """Valid referrals, one row per sender and prospect, as `vouch.features.facts.referrals` has them.
+
+    `converted_us` is set on the invitation that has the prospect's conversion: the first one that lies at most 30 days
+    before it, whoever sent it. `ever_converted_us` is the conversion on any row of the pair, whenever it was.
     """
-    rows = moment.rows("referrals").filter(
-        is_valid(nw.col("advocate_id"), nw.col("prospect_id"), nw.col("is_fraud")).fill_null(True)
-    )
-    sender = nw.coalesce(nw.col("advocate_id"), nw.concat_str(nw.lit("~"), nw.col("referral_id")))
-    pairs = (
-        rows.with_columns(sender=sender)
-        .group_by("sender", "prospect_id")
-        .agg(
-            nw.col("own_us").min().alias("invited_us"),
-            nw.col("own_us").max().alias("newest_us"),
-            (nw.col("own_us") >= moment.before(RECENT_DAYS)).cast(nw.Int64).sum().alias("recent_rows"),
-            nw.col("advocate_id").max(),
-            nw.col("referral_id").min(),
-            *(nw.col(name).min() for name in ("clicked_us", "signed_up_us", "converted_us")),
-            nw.col("reward_cost").sum(),
-            nw.col("counterfactual_p").max(),
-            is_rewarded(nw.col("is_incentivised")).cast(nw.Int64).max(),
-        )
-    )
-    pairs = pairs.with_columns(ever_converted_us=nw.col("converted_us"))
+    pairs = referrals(invitations(moment)).with_columns(ever_converted_us=nw.col("converted_us"))
     pairs = pairs.with_columns(prospect_converted_us=nw.col("converted_us").min().over("prospect_id"))
     lag = nw.col("prospect_converted_us") - nw.col("invited_us")
     in_time = (lag >= 0) & (lag <= CONVERSION_DAYS * DAY_US)
@@ -113,7 +97,7 @@ def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
 
 
 def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
-    rewarded = nw.col("is_incentivised") == 1
+    rewarded = nw.col("is_rewarded") == 1
     rows = (
         moment.keep(valid_referrals)
         .filter(~nw.col("advocate_id").is_null())

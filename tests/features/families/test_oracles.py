@@ -92,8 +92,13 @@ def lives(request, rows, staged):
     """By customer: what is known of it in plain rows, and its vector."""
     now = request.param
     by_customer = defaultdict(lambda: Life(now))
+    internal = {row["customer_id"] for row in known_rows("customers", rows["customers"], now) if row["is_internal"]}
     for name, listed in rows.items():
         for row in known_rows(name, listed, now):
+            if name == "customers" and row["referred_by"] in internal:
+                row["referred_by"] = None
+            if name == "referrals" and row["prospect_id"] in internal:
+                continue
             by_customer[row["advocate_id" if name == "referrals" else "customer_id"]].rows[name].append(row)
     found = collect(vectors(open_tables(staged, "duckdb"), now)).set_index("customer_id")
     return [(by_customer[customer], vector) for customer, vector in found.to_dict("index").items()]
@@ -407,6 +412,9 @@ def advocacy(life):
     acts, year = life.rows["advocacy_acts"], life.of("advocacy_acts", 365)
     organic = [row for row in acts if not row["is_incentivised"] and row["ask_id"] is None]
     valid = [r for r in life.rows["referrals"] if r["prospect_id"] != r["advocate_id"] and not r["is_fraud"]]
+    ordered = sorted(valid, key=lambda row: (row["own_us"], row["referral_id"]))
+    first = {row["prospect_id"]: row for row in reversed(ordered)}.values()
+    worth = {row["prospect_id"]: row["first_value"] for row in reversed(ordered) if row["first_value"] is not None}
     became = {row["prospect_id"] for row in valid if row["converted_us"] is not None}
     asks, touches = life.rows["asks"], life.of("touches", 90)
     refused = [row["outcome_us"] or row["own_us"] for row in asks if row["outcome"] == "declined"]
@@ -420,14 +428,16 @@ def advocacy(life):
         "acts_review_365d": sum(row["kind"] == "review" for row in year),
         "act_kinds_lifetime": len({row["kind"] for row in acts}),
         "days_since_organic_act": life.age(row["own_us"] for row in organic),
-        "referrals_lifetime": len({row["prospect_id"] for row in valid}),
-        "organic_referrals_365d": len(
-            {r["prospect_id"] for r in valid if r["own_us"] >= life.now - 365 * DAY_US and not r["is_incentivised"]}
+        "referrals_lifetime": len(first),
+        "referrals_365d": sum(row["own_us"] >= life.now - 365 * DAY_US for row in first),
+        "organic_referrals_365d": sum(
+            row["own_us"] >= life.now - 365 * DAY_US and not row["is_incentivised"] for row in first
         ),
+        "days_since_referral": life.age(row["own_us"] for row in first),
         "referrals_invalid": len(life.rows["referrals"]) - len(valid),
         "referrals_converted_lifetime": len(became),
         "referral_conversion_share": over(len(became), len({row["prospect_id"] for row in valid})),
-        "referral_value": sum(row["first_value"] or 0 for row in valid),
+        "referral_value": sum(worth.values()),
         "days_since_referral_conversion": life.age(row["converted_us"] for row in valid),
         "asks_365d": len(life.of("asks", 365)),
         "asks_with_outcome_accepted": sum(row["outcome"] == "accepted" for row in asks),
