@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
-from vouch.features.facts.acts import is_asked, is_organic, is_rewarded
+from vouch.features.facts.acts import ORGANIC, acts, listed
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.referrals import invitations, referrals
 from vouch.features.facts.rows import counted
@@ -62,21 +62,14 @@ def churn_moments(tables: Tables, known_us: int, target: Target) -> pd.DataFrame
 def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     """Return every moment at which a customer spoke up unasked and unrewarded: `customer_id`, `occurred_us`.
 
-    Acts that carry no reward and no ask, and unrewarded valid referrals. The same deed may stand in both tables: that
-    makes no difference to whether there was one.
+    Acts as `vouch.features.facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no
+    second one.
     """
-    parts: list[Frame] = []
-    if "advocacy_acts" in tables:
-        acts = standing(tables, "advocacy_acts", known_us)
-        organic = acts.filter(is_organic(is_rewarded(nw.col("is_incentivised")), is_asked(nw.col("ask_id"))))
-        parts.append(organic.select("customer_id", nw.col("own_us").alias("occurred_us")))
-    if "referrals" in tables:
-        valid = valid_referrals(tables, known_us)
-        unrewarded = valid.filter(nw.col("is_rewarded") == 0, ~nw.col("advocate_id").is_null())
-        parts.append(
-            unrewarded.select(nw.col("advocate_id").alias("customer_id"), nw.col("invited_us").alias("occurred_us"))
-        )
-    return _collect(nw.concat(parts).unique(), "customer_id", "occurred_us")
+    there = listed(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
+    pairs = valid_referrals(tables, known_us) if "referrals" in tables else None
+    organic = acts(there, pairs).filter(nw.col("sort") == ORGANIC)
+    moments = organic.select("customer_id", occurred_us=nw.col("own_us")).unique()
+    return _collect(moments, "customer_id", "occurred_us")
 
 
 def valid_referrals(tables: Tables, known_us: int) -> Frame:
@@ -95,9 +88,9 @@ def label_churn(tables: Tables, instants: Sequence[int], known_us: int, target: 
 
 
 def label_advocacy(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
-    """At least one organic act or valid unrewarded referral in the window; rows as for `label_churn`."""
-    acts = organic_acts(tables, known_us)
-    return labelled(tables, instants, known_us, target, acts["customer_id"], acts["occurred_us"].to_numpy())
+    """At least one organic act in the window; rows as for `label_churn`."""
+    found = organic_acts(tables, known_us)
+    return labelled(tables, instants, known_us, target, found["customer_id"], found["occurred_us"].to_numpy())
 
 
 def label_inactivity(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pytest
 
 from support.contract_form import make_tables, raw_frame
 from vouch.features.contract.tables import DAY_US
+from vouch.features.facts.acts import ORGANIC
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
@@ -149,6 +150,28 @@ def test_internal_customers_are_in_nothing(engine):
         assert found["referrals_invalid"].tolist() == [0, 0, 0, 0]
         assert found["was_referred"].tolist() == [0, 0, 1, 0]
     assert tiers(tables, T) == {"a": "active"}
+
+
+@on_each_engine
+def test_a_referral_that_is_listed_on_the_same_day_is_one_act_as_it_is_listed(engine):
+    at = before(9)
+    made = [act("asked", at, ask_id="k"), act("paid", at, is_incentivised=True), act("free", at),
+            act("review", at, kind="review", ask_id="k"), act("day before", at - 1, ask_id="k"),
+            act("day after", at + DAY_US, ask_id="k"), act("same day", at + DAY_US - 1, ask_id="k")]  # fmt: skip
+    sent = [referral(row["customer_id"], "p", at) for row in made]
+    tables = company(engine, advocacy_acts=made, referrals=sent, asks=[])
+    of_metric = Moment(tables, T).keep(acts)
+    assert kept(of_metric.filter(nw.col("sort") == ORGANIC), "customer_id", "unit") == [
+        ("day after", f"referral day after-p-{at}"), ("day before", f"referral day before-p-{at}"),
+        ("free", f"act free-{at}"), ("review", f"referral review-p-{at}"),
+    ]  # fmt: skip
+    assert organic_acts(tables, T)["customer_id"].tolist() == ["day after", "day before", "free", "review"]
+    assert kept(of_metric.filter(nw.col("sort") == "prompted"), "customer_id") == [
+        ("asked",), ("day after",), ("day before",), ("review",), ("same day",),
+    ]  # fmt: skip
+    found = vectors_of(tables, "organic_acts_90d", "prompted_acts_365d", "incentivised_acts_365d")
+    assert found.sum().tolist() == [1, 5, 1]
+    assert found.loc["free"].tolist() == [1, 0, 0]
 
 
 @on_each_engine

@@ -8,7 +8,8 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.act_weights import weight_of_kind
-from vouch.features.facts.acts import INCENTIVISED, ORGANIC, sort_of
+from vouch.features.facts.acts import COLUMNS, ORGANIC, listed, unlisted
+from vouch.features.facts.acts import acts as acts_of
 from vouch.features.facts.referrals import invitations as valid_invitations
 from vouch.features.facts.referrals import referrals
 from vouch.features.facts.surveys import PROMOTER
@@ -54,28 +55,16 @@ def valid_referrals(moment: Moment) -> Frame:
 
 
 def acts(moment: Moment) -> Frame:
-    """Acts of speaking up, and valid referrals that are not among them (same customer, same day).
+    """Acts of speaking up by external customers, as `vouch.features.facts.acts` has them.
 
-    `sort` is `incentivised` where there was a reward, `prompted` where there was an ask, else `organic`. Praise in
-    public counts too where the company has set that.
+    Praise in public counts too where the company has set that.
     """
-    columns = ("unit", "customer_id", "own_us", "day", "kind", "sort", "reach")
-    parts = []
-    if moment.has("advocacy_acts"):
-        rows = moment.rows("advocacy_acts").select(
-            "customer_id", "own_us", "day", "kind", "reach", "is_incentivised", "ask_id",
-            unit=nw.concat_str(nw.lit("act "), nw.col("act_id")),
-        )  # fmt: skip
-        sort = sort_of(nw.col("is_incentivised"), nw.col("ask_id"))
-        parts.append(rows.with_columns(sort=sort).select(*columns).collect("polars").lazy())
-    if moment.has("referrals"):
-        parts.append(_referrals_as_acts(moment, parts[0] if parts else None).select(*columns))
-    if moment.settings.counts_voices:
-        parts += [part.select(*columns) for part in _voices_as_acts(moment, nw.concat(parts))]
-    return nw.concat(parts)
+    there = listed(moment.rows("advocacy_acts")).collect("polars").lazy() if moment.has("advocacy_acts") else None
+    found = acts_of(there, moment.keep(valid_referrals) if moment.has("referrals") else None)
+    return nw.concat([found, *_voices_as_acts(moment, found)]) if moment.settings.counts_voices else found
 
 
-def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
+def _voices_as_acts(moment: Moment, there: Frame) -> list[Frame]:
     """Positive public reviews and posts about the brand by known customers, but for acts of the same kind and day."""
     praised = (nw.col("polarity") >= POSITIVE_FROM) & ~nw.col("customer_id").is_null()
     found = []
@@ -91,30 +80,8 @@ def _voices_as_acts(moment: Moment, listed: Frame) -> list[Frame]:
             "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit(ORGANIC),
             unit=nw.concat_str(nw.lit(f"{table} "), nw.col(key)),
         ).collect("polars").lazy()  # fmt: skip
-        same = listed.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
-        found.append(made.join(same, on=["customer_id", "day"], how="anti"))
+        found.append(unlisted(made.select(*COLUMNS), kind, there))
     return found
-
-
-def _referrals_as_acts(moment: Moment, listed: Frame | None) -> Frame:
-    rewarded = nw.col("is_rewarded") == 1
-    rows = (
-        moment.keep(valid_referrals)
-        .filter(~nw.col("advocate_id").is_null())
-        .select(
-            customer_id=nw.col("advocate_id"),
-            own_us=nw.col("invited_us"),
-            day=nw.col("invited_us") // DAY_US,
-            kind=nw.lit("referral"),
-            sort=nw.when(rewarded).then(nw.lit(INCENTIVISED)).otherwise(nw.lit(ORGANIC)),
-            reach=nw.lit(None, nw.Int64),
-            unit=nw.concat_str(nw.lit("referral "), nw.col("referral_id")),
-        )
-    )
-    if listed is None:
-        return rows
-    same = listed.filter(nw.col("kind") == "referral").select("customer_id", "day").unique()
-    return rows.join(same, on=["customer_id", "day"], how="anti")
 
 
 def negative_voices(moment: Moment) -> Frame:
