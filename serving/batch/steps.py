@@ -80,7 +80,7 @@ class Work:
 
     def _scores(self) -> None:
         """Write what there is of each customer, batch by batch."""
-        tier, past = tiers(self.tables, self.as_of_us, self.settings.act_weights), Histories(self.tables, self.as_of_us)
+        tier, past = tiers(self.tables, self.as_of_us, self.settings), Histories(self.tables, self.as_of_us)
         rows = stored_batches(self.draft.kept / "vectors.parquet")
         people = stored_batches(self.draft.kept / "profiles.parquet")
         schemas = {

@@ -29,7 +29,7 @@ from vouch.features.metrics.lists.cultural_relevance import by_culture
 from vouch.features.metrics.lists.health_history import frozen, overrides
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
 from vouch.features.metrics.lists.trading_down import trading_states
-from vouch.features.metrics.populations.advocacy import TIER_DAYS, acts, tiers
+from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
 from vouch.features.metrics.populations.customers import subscriptions
 from vouch.features.metrics.populations.published_reasons import drivers
 from vouch.features.statistics.false_discovery import adjusted
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Moment
 
 Rows = list[dict[str, Any]]
-ADVOCATES = ("influential", "active", "potential")
-"""Tiers by rank."""
 DANGER = ("high", "watch")
 MOST_LIKELY = 10
 """One in so many of those scored is among the likeliest to speak up."""
@@ -112,7 +110,7 @@ def advocates_at_risk(moment: Moment) -> Rows:
         told = moment.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
         nothing = {"churn_band": nw.lit(None, nw.String), "churn_probability": nw.lit(None, nw.Float64)}
         told = told.with_columns(**nothing)
-    ranked = moment.keep(tiers).filter(nw.col("rank") < ADVOCATES.index("potential"))
+    ranked = moment.keep(tiers).filter(nw.col("rank") < TIERS.index("potential"))
     found = ranked.join(told, on="customer_id", how="inner")
     if moment.has("subscriptions"):
         found = found.join(revenue(moment.keep(subscriptions), moment.as_of_us), on="customer_id", how="left")
@@ -120,7 +118,7 @@ def advocates_at_risk(moment: Moment) -> Rows:
         found = found.with_columns(mrr=nw.lit(None, nw.Float64))
     order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
     rows = _plain(found.select("customer_id", "rank", "churn_band", "churn_probability", "mrr"), *order)
-    return [{"customer_id": row["customer_id"], "tier": ADVOCATES[row.pop("rank")], **row} for row in rows]
+    return [{"customer_id": row["customer_id"], "tier": TIERS[row.pop("rank")], **row} for row in rows]
 
 
 def care_needs(moment: Moment) -> Rows:

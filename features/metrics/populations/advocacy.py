@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CONVERSION_DAYS = 30
 """A referral has converted if the prospect became a customer within so many days of the invitation."""
+TIERS = ("influential", "active", "potential")
+"""Tiers of advocates by rank."""
 TIER_DAYS = 180
 """Acts and answers of so many days decide the tier of an advocate."""
 HALF_LIFE_DAYS = 90
@@ -123,20 +125,27 @@ def influence(moment: Moment) -> Frame:
 
 
 def tiers(moment: Moment) -> Frame:
-    """Customers with the tier that they have as advocates: `influential`, `active` or `potential`, in this order.
+    """Customers with the tier that they have as advocates: `customer_id`, `rank` in TIERS, the first that holds.
 
-    Influential: the top tenth, rounded up, of those with influence; ties by customer. Active: an organic act in 180
-    days. Potential: a promoter of the last 180 days.
+    Influential: the top tenth, rounded up, of those with influence; ties by customer. It counts every act, rewarded or
+    not, for it is about reach. Active: an organic act in 180 days. Potential: a promoter of the last 180 days, so that
+    somebody who spoke up years ago and still gives a 10 is one again.
     """
     known = moment.customers().select("customer_id")
+    marks: dict[str, Frame] = {"nothing": known.head(0)}
+    if moment.has("advocacy_acts") or moment.has("referrals"):
+        organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= moment.before(TIER_DAYS))
+        marks |= {"influential": _most_influential(moment, known), "active": organic.select("customer_id").unique()}
+    if moment.has("surveys"):
+        marks["potential"] = promoters(moment, TIER_DAYS)
+    ranks = {tier: rank for rank, tier in enumerate((*TIERS, "nothing"))}
+    ranked = [rows.with_columns(rank=nw.lit(ranks[tier], nw.Int64)) for tier, rows in marks.items()]
+    best = nw.concat(ranked).group_by("customer_id").agg(nw.col("rank").min())
+    return best.join(known, on="customer_id", how="semi")
+
+
+def _most_influential(moment: Moment, known: Frame) -> Frame:
     weighed = influence(moment).filter(nw.col("influence") > 0).join(known, on="customer_id", how="semi")
     ordered = collected(weighed).sort_by([("influence", "descending"), ("customer_id", "ascending")])
     top = ordered["customer_id"].to_pylist()[: -(-len(ordered) // TOP_SHARE)]
-    since = moment.before(TIER_DAYS)
-    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since).select("customer_id")
-    marks = [known.filter(nw.col("customer_id").is_in(top)), organic.unique()]
-    if moment.has("surveys"):
-        marks.append(promoters(moment, TIER_DAYS))
-    ranked = [rows.with_columns(rank=nw.lit(rank, nw.Int64)) for rank, rows in enumerate(marks)]
-    best = nw.concat(ranked).group_by("customer_id").agg(nw.col("rank").min())
-    return best.join(known, on="customer_id", how="semi")
+    return known.filter(nw.col("customer_id").is_in(top))

@@ -321,7 +321,7 @@ def test_depth_and_influence_weigh_acts_by_their_kind_as_the_company_says(own, d
     tables = company(WEIGHED_ACTS)
     ranked = tiers(Moment(tables, INSTANT_US, None, settings)).collect("polars").to_native()
     assert ranked.filter(pl.col("rank") == 0)["customer_id"].to_list() == [influential]
-    of_week = published_tiers(tables, INSTANT_US, weights)
+    of_week = published_tiers(tables, INSTANT_US, settings)
     assert [customer for customer, tier in of_week.items() if tier == "influential"] == [influential]
     assert (definition_fingerprint(settings) == definition_fingerprint(Settings())) == (not own)
 

@@ -9,7 +9,7 @@ import pytest
 from support.contract_form import make_tables, raw_frame
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
-from vouch.serving.batch.tiers import most_influential, tiers
+from vouch.serving.batch.tiers import tiers
 
 T = parse_instant("2026-11-16")
 
@@ -112,9 +112,10 @@ def test_influence_halves_every_ninety_days():
 
 
 def test_the_influential_are_a_tenth_rounded_up_with_ties_broken_by_customer():
-    assert most_influential({}) == []
-    assert most_influential({"a": 0.0}) == []
-    assert most_influential({f"{number:02}": 1.0 for number in range(11)}) == ["00", "01"]
+    acts = [act(f"{number:02}", 10, reach=5) for number in range(11)]
+    tier_of = found(advocacy_acts=[*acts, act("none", 10, reach=0)])
+    assert [name for name, tier in tier_of.items() if tier == "influential"] == ["00", "01"]
+    assert set(found(advocacy_acts=[act("none", 10, reach=0)]).values()) == {"active"}
 
 
 def test_a_company_without_any_of_the_tables_has_no_tiers():
