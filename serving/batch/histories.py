@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from vouch.features.asof import view
 from vouch.features.facts.acts import ORGANIC
-from vouch.features.facts.tickets import priority
+from vouch.features.facts.tickets import is_open, priority
 from vouch.features.metrics.context import Moment, collected
 from vouch.features.metrics.definitions.care import WINDOW_DAYS, cared_for
 from vouch.features.metrics.populations.advocacy import acts
@@ -75,7 +75,7 @@ def _open_tickets(moment: Moment) -> Mapping[str, Any]:
     """Priorities of the open tickets by customer, in small letters."""
     if not moment.has("tickets"):
         return {}
-    rows = view(moment.tables, "tickets", moment.as_of_us).filter(nw.col("resolved_us").is_null())
+    rows = moment.rows("tickets").filter(is_open(nw.col("resolved_us"), moment.as_of_us))
     called = priority(nw.col("priority")).fill_null(NO_PRIORITY)
     found = defaultdict(list)
     for row in _ordered(rows.select("customer_id", priority=called), "priority"):

@@ -12,6 +12,7 @@ from vouch.features.facts.acts import ORGANIC
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
+from vouch.features.metrics.definitions.contacts import contacts
 from vouch.features.metrics.definitions.referral import recent_referrals, referrers
 from vouch.features.metrics.definitions.retention import revenue_starters, starters
 from vouch.features.metrics.populations.advocacy import acts, valid_referrals
@@ -22,6 +23,9 @@ from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.fingerprints import definition_hashes
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import churn_events, organic_acts
+from vouch.serving.asking.ranking import exclusions
+from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.profiles import profiles
 from vouch.serving.batch.tiers import tiers
 
@@ -65,6 +69,19 @@ def referral(advocate, prospect, at=None, **more):
     at = before(2) if at is None else at
     name = f"{advocate}-{prospect}-{at}"
     return {"referral_id": name, "advocate_id": advocate, "prospect_id": prospect, "invited_at": at, **more}
+
+
+def ticket(at, **more):
+    name = f"{at}-{more.get('resolved_at')}"
+    return {"ticket_id": name, "customer_id": "a", "opened_at": at, **more}
+
+
+def might_be_asked(**more):
+    usual = {
+        "advocacy_status": "ok", "churn_status": "ok", "churn_probability": 0.1, "advocacy_consent": True,
+        "ask_for": "review",
+    }  # fmt: skip
+    return pd.DataFrame({name: [value] for name, value in usual.items()} | more)
 
 
 def kept(found, *columns):
@@ -150,6 +167,33 @@ def test_internal_customers_are_in_nothing(engine):
         assert found["referrals_invalid"].tolist() == [0, 0, 0, 0]
         assert found["was_referred"].tolist() == [0, 0, 1, 0]
     assert tiers(tables, T) == {"a": "active"}
+
+
+@on_each_engine
+@pytest.mark.parametrize(
+    ("resolved", "is_announced", "is_open"),
+    [
+        (None, False, True),
+        (T + 1, True, True),
+        (T, True, True),
+        (T - 1, True, False),
+        (T, False, True),
+        (T - 1, False, False),
+    ],
+)
+def test_a_ticket_is_open_until_it_is_resolved_before_the_instant(engine, resolved, is_announced, is_open):
+    known = before(8) if is_announced else None
+    tables = company(engine, tickets=[ticket(before(9), resolved_at=resolved, ingested_at=known, priority="HIGH")])
+    assert vectors_of(tables, "tickets_open").loc["a", "tickets_open"] == is_open
+    priorities = Histories(tables, T).of(["a"])["open_tickets"].to_pylist()
+    assert priorities == [["high"] if is_open else None]
+    assert bool(exclusions(might_be_asked(open_tickets=priorities), load_policy())[0] == "open_ticket") == is_open
+
+
+def test_a_resolution_that_is_yet_to_come_settles_nothing():
+    rows = [ticket(before(20), resolved_at=at, ingested_at=before(19)) for at in (T - 1, T, T + 1)]
+    found = contacts.prepare(Moment(company(tickets=rows), T), 90)
+    assert sorted(row for (row,) in kept(found, "settled")) == [0, 0, 1]
 
 
 @on_each_engine

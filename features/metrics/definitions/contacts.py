@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from vouch.features.facts.tickets import is_open
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Floats, Parts
 from vouch.features.statistics.intervals import TAIL, Interval
@@ -38,7 +39,7 @@ def contacts(moment: Moment, days: int | None) -> Frame:
     channel = nw.col("first_channel").fill_null("").str.to_lowercase()
     kept = (nw.col("first_channel") == nw.col("final_channel")).cast(nw.Int64)
     is_settled = nw.col("own_us") < moment.before(SETTLED_DAYS)
-    solved = ~nw.col("resolved_us").is_null() & ~nw.col("is_reopened").fill_null(False)
+    solved = ~is_open(nw.col("resolved_us"), moment.as_of_us) & ~nw.col("is_reopened").fill_null(False)
     rows = rows.select(
         "customer_id",
         unit=nw.col("ticket_id"),
@@ -192,6 +193,7 @@ def _ticket(wait_s: float, csat: float, final: str = "phone") -> dict[str, objec
 
 @metric(
     "M05", "Customer effort, as recorded", items=contacts, days=90, unit="percent", better="higher", published=False,
+    version="2",
     kind=Custom(("kept", "waited", "at_once", "way", "content", "settled", "customer"), operational_effort,
                 operational_effort_ends, "bootstrap"),
     source="Our definition; the three factors of customer effort: contact channel, wait, resolution",
