@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import narwhals as nw
 
-HIGH_PRIORITIES = ("high", "urgent", "critical", "p1", "p2")
+HIGH_PRIORITIES = ("high", "urgent", "critical", "blocker", "p0", "p1", "p2")
 """What high priority is called, in small letters."""
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from vouch import models
 from vouch.features.instants import is_midnight
+from vouch.features.metrics.populations.advocacy import TIERS as BY_RANK
 
 NAMED = ("churn", "advocacy")
 EXTRA = tuple(name for name in models.names() if name not in NAMED)
@@ -16,7 +17,7 @@ ENDS = ("low", "high")
 """Ends of the 95 % interval of a probability: how far its calibration is known."""
 NO_MODEL = "no_model"
 """The status of who would be scored, had a champion passed the gate."""
-TIERS = ("none", "potential", "active", "influential")
+TIERS = ("none", *reversed(BY_RANK))
 """Tiers of advocates, from below."""
 ASK_DAYS = 730
 """Asks of so many days are told; caps and rests that reach further back cannot be declared."""

@@ -190,6 +190,14 @@ def test_a_ticket_is_open_until_it_is_resolved_before_the_instant(engine, resolv
     assert bool(exclusions(might_be_asked(open_tickets=priorities), load_policy())[0] == "open_ticket") == is_open
 
 
+def test_the_priorities_that_mean_high_are_the_same_for_the_feature_and_for_who_may_be_asked():
+    called = ["high", "URGENT", "Critical", "blocker", "P0", "p1", "p2", "normal", "low", "p3", None]
+    tables = company(tickets=[ticket(before(9), ticket_id=str(n), priority=word) for n, word in enumerate(called)])
+    (held,) = Histories(tables, T).of(["a"])["open_tickets"].to_pylist()
+    asked = [exclusions(might_be_asked(open_tickets=[[word]]), load_policy())[0] != "open_ticket" for word in held]
+    assert asked.count(False) == vectors_of(tables, "tickets_urgent_90d").loc["a", "tickets_urgent_90d"] == 7
+
+
 def test_a_resolution_that_is_yet_to_come_settles_nothing():
     rows = [ticket(before(20), resolved_at=at, ingested_at=before(19)) for at in (T - 1, T, T + 1)]
     found = contacts.prepare(Moment(company(tickets=rows), T), 90)

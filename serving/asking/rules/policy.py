@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.errors import ConfigurationError
+from vouch.features.facts.tickets import HIGH_PRIORITIES
 from vouch.serving.snapshots.schema import ASK_DAYS, TIERS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Eligibility(_Part):
     consents: tuple[Consent, ...] = Field(strict=False)
     minimum_health: FiniteFloat = Field(ge=0, le=100)
     maximum_churn: FiniteFloat = Field(ge=0, le=1)
-    ticket_priorities: tuple[str, ...] = Field(strict=False)
+    ticket_priorities: tuple[str, ...] = Field(HIGH_PRIORITIES, strict=False)
     repair_first: bool
 
 

@@ -387,7 +387,8 @@ def support(life):
         "contacts_per_ticket_365d": mean(r["contacts"] for r in year),
         "ticket_channel_change_share_365d": mean(r["first_channel"] != r["final_channel"] for r in both),
         "tickets_urgent_90d": sum(
-            (r["priority"] or "").lower() in {"high", "urgent", "critical", "p1", "p2"} for r in quarter
+            (r["priority"] or "").lower() in {"high", "urgent", "critical", "blocker", "p0", "p1", "p2"}
+            for r in quarter
         ),
         "ticket_csat_last": rated[-1]["csat"] if rated else None,
     }
