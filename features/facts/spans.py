@@ -15,9 +15,19 @@ NEVER_US = 2**62
 """Stands for the end of what runs on, where an end has to be compared."""
 
 
+def has_ended(ended_us: nw.Expr, at_us: nw.Expr | int) -> nw.Expr:
+    """Whether a span has ended before the instant that we look from; null where it has no end."""
+    return ended_us < at_us
+
+
+def is_yet_to_end(ended_us: nw.Expr, at_us: nw.Expr | int) -> nw.Expr:
+    """Whether the end of a span is known and yet to come; null where it has no end."""
+    return ended_us >= at_us
+
+
 def is_on(ended_us: nw.Expr, at_us: nw.Expr | int) -> nw.Expr:
     """Whether what began before the instant that we look from has not ended before it; without an end it runs on."""
-    return ended_us.is_null() | (ended_us >= at_us)
+    return ended_us.is_null() | is_yet_to_end(ended_us, at_us)
 
 
 def runs(started_us: nw.Expr, ended_us: nw.Expr, at_us: nw.Expr | int) -> nw.Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
-from vouch.features.facts.spans import is_on, runs
+from vouch.features.facts.spans import has_ended, is_on, is_yet_to_end, runs
 from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
@@ -36,7 +36,7 @@ def is_running(rows: Rows) -> nw.Expr:
 @column("subscriptions")
 def is_announced(rows: Rows) -> nw.Expr:
     """Whether its end is known and yet to come."""
-    return rows.ended_us >= rows.as_of_us
+    return is_yet_to_end(rows.ended_us, rows.as_of_us)
 
 
 @column("subscriptions")
@@ -154,19 +154,19 @@ def days_since_subscription_start(rows: Rows) -> Aggregate:
 @feature("subscriptions", unit="subscriptions")
 def subscriptions_ended(rows: Rows) -> Aggregate:
     """Subscriptions that have ended."""
-    return count(rows.ended_us < rows.as_of_us)
+    return count(has_ended(rows.ended_us, rows.as_of_us))
 
 
 @feature("subscriptions", unit="subscriptions")
 def subscriptions_ended_involuntarily(rows: Rows) -> Aggregate:
     """Subscriptions that ended against the customer's will (a failed payment, for example)."""
-    return count((rows.ended_us < rows.as_of_us) & ~rows.is_voluntary)
+    return count(has_ended(rows.ended_us, rows.as_of_us) & ~rows.is_voluntary)
 
 
 @feature("subscriptions", unit="days")
 def days_since_subscription_end(rows: Rows) -> Aggregate:
     """Days since the latest end of a subscription."""
-    return days_since(rows.ended_us, rows.ended_us < rows.as_of_us)
+    return days_since(rows.ended_us, has_ended(rows.ended_us, rows.as_of_us))
 
 
 @feature("subscriptions", unit="category")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import numpy as np
 
-from vouch.features.facts.spans import is_on
+from vouch.features.facts.spans import has_ended
 from vouch.features.health import UNKNOWN, health_at
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import Moment
@@ -45,7 +45,7 @@ def health(moment: Moment) -> Frame:
     if not moment.has("subscriptions"):
         return chosen
     newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
-    left = newest.filter(~is_on(nw.col("end_us"), moment.as_of_us))
+    left = newest.filter(has_ended(nw.col("end_us"), moment.as_of_us))
     return chosen.join(left.select("customer_id"), on="customer_id", how="anti")
 
 

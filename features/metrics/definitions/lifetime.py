@@ -10,7 +10,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.activity import is_recent
-from vouch.features.facts.spans import is_on
+from vouch.features.facts.spans import has_ended
 from vouch.features.facts.stays import ended
 from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Floats, Parts, Proportion
@@ -87,7 +87,7 @@ def lifetimes(moment: Moment, days: int | None) -> Frame:
     """
     if moment.has("subscriptions"):
         spans = moment.keep(stays).with_columns(unit=_stay_unit())
-        is_over = ~is_on(nw.col("end_us"), moment.as_of_us)
+        is_over = has_ended(nw.col("end_us"), moment.as_of_us)
         start = nw.col("started_us")
     else:
         spans = moment.keep(activity).with_columns(end_us=nw.col("last_us"), unit=nw.col("customer_id"))

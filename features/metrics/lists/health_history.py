@@ -12,7 +12,7 @@ import narwhals as nw
 
 from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
-from vouch.features.facts.spans import is_on
+from vouch.features.facts.spans import has_ended
 from vouch.features.health import health_at, rules
 from vouch.features.metrics.comparisons.history import mondays
 from vouch.features.metrics.context import collected
@@ -51,7 +51,7 @@ def overrides(tables: Tables, as_of_us: int) -> Frame:
 def frozen(moment: Moment, days: int = FROZEN_DAYS) -> list[dict[str, Any]]:
     """Who left in so many days, with the health of the last Monday before: as it was known then."""
     ends = moment.keep(stays).group_by("customer_id").agg(left_us=nw.col("end_us").max())
-    gone = ends.filter(~is_on(nw.col("left_us"), moment.as_of_us), nw.col("left_us") >= moment.before(days))
+    gone = ends.filter(has_ended(nw.col("left_us"), moment.as_of_us), nw.col("left_us") >= moment.before(days))
     left = {row["customer_id"]: row["left_us"] for row in collected(gone).to_pylist()}
     found: list[dict[str, Any]] = []
     for scored_us in mondays(moment.before(days + 8), moment.as_of_us):
