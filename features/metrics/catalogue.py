@@ -17,6 +17,7 @@ import narwhals as nw
 
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DefinitionError, UsageError, did_you_mean
+from vouch.features.expressions import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,7 +115,7 @@ class Metric:
     @property
     def definition(self) -> str:
         """What the metric computes, as text for review; wording is left out of it."""
-        parts = ", ".join(f"{name}={expression!r}" for name, expression in self.parts.items())
+        parts = ", ".join(f"{name}={as_text(expression)}" for name, expression in self.parts.items())
         items = self.items.name if self.items else self.unavailable
         return f"{self.id} | {self.code} v{self.version} | {items} {self.window_days} | {self.kind} | {parts}"
 

@@ -54,12 +54,12 @@ def told_by_days(member: Feature, instants: Sequence[int]) -> bool:
 
 def counts_days(part: Primitive) -> bool:
     """Whether a part is the number of distinct days."""
-    return part.operation == "distinct" and part.where is None and repr(part.value) == repr(nw.col("day"))
+    return str(part) == str(Primitive("distinct", nw.col("day"), window=part.window))
 
 
 def reads_gap(part: Primitive) -> bool:
     """Whether a part reads the days since the active day before."""
-    return "day_gap" in f"{part.value!r} {part.where!r}"
+    return "day_gap" in part.reads
 
 
 def _is_count(part: Primitive) -> bool:

@@ -8,12 +8,14 @@ holds integers and decimals, and only results become float64.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import DefinitionError
+from vouch.features.expressions import as_text, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +60,24 @@ class Primitive:
             raise DefinitionError(f"The window {self.window!r} of {self} is not filled in")
         return self.window
 
+    @property
+    def expressions(self) -> dict[str, nw.Expr]:
+        """What it is made of, by role."""
+        of = {"value": self.value, "where": self.where, "order": self.order}
+        return {name: expression for name, expression in of.items() if expression is not None}
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Columns that it reads."""
+        return frozenset().union(*map(columns_of, self.expressions.values()))
+
+    @cached_property
+    def _text(self) -> str:
+        parts = [f"{name}={as_text(expression)}" for name, expression in self.expressions.items()]
+        return f"{self.operation}({', '.join([*parts, f'window={self.window!r}'])})"
+
     def __str__(self) -> str:
-        parts = [f"{name}={getattr(self, name)!r}" for name in ("value", "where", "order", "window")]
-        return f"{self.operation}({', '.join(part for part in parts if not part.endswith('=None'))})"
+        return self._text
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,11 @@ class Aggregate:
             yield self.primitive
         for part in self.parts:
             yield from part.primitives()
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Columns that the tree reads."""
+        return frozenset().union(*(primitive.reads for primitive in self.primitives()))
 
     def __str__(self) -> str:
         if self.primitive:

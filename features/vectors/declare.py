@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DefinitionError, did_you_mean
+from vouch.features.expressions import as_text, columns_of
 from vouch.features.vectors.aggregates import (
     EVER,
     FEATURE_WINDOW,
@@ -92,8 +94,7 @@ SUFFIX_LIFETIME = "lifetime"
 class Rows:
     """Stands for the rows of one table inside a definition: an attribute is a column, and its use is recorded.
 
-    `needs` are the contract's columns without which the definition makes no sense, `reads` the columns of the frame
-    that it reads.
+    `needs` are the contract's columns without which the definition makes no sense.
     """
 
     def __init__(self, table: str) -> None:
@@ -103,7 +104,6 @@ class Rows:
         self._customer = TABLES[table].customer or CUSTOMER
         self._staged = {column.staged: column.name for column in TABLES[table].columns.values()}
         self.needs: set[str] = set()
-        self.reads: set[str] = set()
         self.is_ordered = False
 
     def __getattr__(self, name: str) -> nw.Expr:
@@ -116,19 +116,17 @@ class Rows:
         elif name not in ENGINE_COLUMNS or name == "polarity":
             known = [*self._staged, *ENGINE_COLUMNS, *COLUMNS.get(self._table, {})]
             raise DefinitionError(f"Table {self._table!r} has no column {name!r}{did_you_mean(name, known)}")
-        self.reads.add(name)
         return nw.col(name)
 
     def optional(self, name: str) -> nw.Expr:
         """A column without which the definition still makes sense: null throughout where it was not handed over."""
         if name not in self._staged:
             raise DefinitionError(f"Table {self._table!r} has no column {name!r}{did_you_mean(name, self._staged)}")
-        self.reads.add(name)
         return nw.col(name)
 
     def previous(self, value: nw.Expr, *alike: str) -> nw.Expr:
         """The value in the customer's row before (by own time, then key) among rows that are equal in `alike`."""
-        return value.shift(1).over(self._customer, AS_OF, *alike, order_by=self._in_order("own_us", *alike))
+        return value.shift(1).over(self._customer, AS_OF, *alike, order_by=self._in_order("own_us"))
 
     def number_from_last(self, moment: nw.Expr, name: str, *alike: str) -> nw.Expr:
         """1 in the customer's row of the latest moment (column `name`), 2 in the one before it, and so on.
@@ -136,22 +134,20 @@ class Rows:
         It counts the rows that have the moment, among those that are equal in `alike`; ties are ordered by key.
         """
         number = moment.cum_count(reverse=True)
-        return number.over(self._customer, AS_OF, *alike, order_by=self._in_order(name, *alike)).cast(nw.Int64)
+        return number.over(self._customer, AS_OF, *alike, order_by=self._in_order(name)).cast(nw.Int64)
 
     def number(self, where: nw.Expr, *alike: str) -> nw.Expr:
         """How many of the customer's rows meet a condition up to here (by own time, then key), this row included.
 
         It counts among those that are equal in `alike`: 1 in the first of them.
         """
-        order = self._in_order("own_us", *alike)
+        order = self._in_order("own_us")
         return where.cast(nw.Int64).cum_sum().over(self._customer, AS_OF, *alike, order_by=order)
 
-    def _in_order(self, moment: str, *alike: str) -> list[str]:
+    def _in_order(self, moment: str) -> list[str]:
         self.is_ordered = True
         key = TABLES[self._table].key
-        order = [moment, *([key] if key else [])]
-        self.reads |= {self._customer, AS_OF, *alike, *order}
-        return order
+        return [moment, *([key] if key else [])]
 
 
 @dataclass(frozen=True)
@@ -162,17 +158,21 @@ class RowColumn:
     name: str
     expression: nw.Expr
     needs: frozenset[str]
-    reads: frozenset[str]
     is_ordered: bool = False
     """Whether it reads other rows of the customer, so that it needs all of them."""
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Columns of the frame that it reads."""
+        return columns_of(self.expression)
 
 
 @dataclass(frozen=True)
 class Feature:
     """One feature of the vector: what it is made of, and what it means.
 
-    `table` is None for a derived feature, whose `sources` are other features. `empty` fills a null where the table is
-    there.
+    `table` is None for a derived feature, which is computed from other features. `empty` fills a null where the table
+    is there.
     """
 
     name: str
@@ -184,11 +184,19 @@ class Feature:
     aggregate: Aggregate | None = None
     expression: nw.Expr | None = None
     needs: frozenset[str] = frozenset()
-    reads: frozenset[str] = frozenset()
     empty: float | None = None
     is_sensitive: bool = False
     window_days: int | None = None
-    sources: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Columns of its table that it reads."""
+        return self.aggregate.reads if self.aggregate else frozenset()
+
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """Other features that it is computed from."""
+        return frozenset() if self.expression is None else columns_of(self.expression)
 
     @property
     def is_category(self) -> bool:
@@ -198,7 +206,7 @@ class Feature:
     @property
     def definition(self) -> str:
         """What the feature computes, as text: the base of its fingerprint. Wording is left out of it."""
-        body = str(self.aggregate) if self.aggregate else repr(self.expression)
+        body = str(self.aggregate) if self.expression is None else as_text(self.expression)
         return f"{self.name} | {self.table or 'vector'} by {self.by} | {body} | {self.unit} | empty={self.empty}"
 
     def __str__(self) -> str:
@@ -238,7 +246,7 @@ def column(table: str) -> Callable[[Callable[[Rows], nw.Expr]], Callable[[Rows],
         there = COLUMNS.setdefault(table, {})
         if name in there or name in rows._staged or name in ENGINE_COLUMNS:
             raise DefinitionError(f"Table {table!r} has a column {name!r} already")
-        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), frozenset(rows.reads), rows.is_ordered)
+        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), rows.is_ordered)
         return function
 
     return declare
@@ -281,7 +289,6 @@ def feature(
                         by=by,
                         aggregate=tree.at((window, 0)),
                         needs=frozenset(rows.needs | {by}),
-                        reads=frozenset(rows.reads),
                         empty=empty,
                         is_sensitive=sensitive,
                         window_days=window,
@@ -303,13 +310,9 @@ def _worded(text: str, value: str | None, window: int | None) -> str:
 
 
 class Vector:
-    """Stands for one vector inside a derived definition: an attribute is a feature, and its use is recorded."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
+    """Stands for one vector inside a derived definition: an attribute is a feature."""
 
     def __getattr__(self, name: str) -> nw.Expr:
-        self.used.add(name)
         return nw.col(name)
 
 
@@ -319,17 +322,14 @@ def derived(
     """Declare a feature that is computed from other features of the same vector."""
 
     def declare(function: Callable[[Vector], nw.Expr]) -> Callable[[Vector], nw.Expr]:
-        vector = Vector()
-        expression = function(vector)
         _register(
             Feature(
                 name=function.__name__,
                 family=_family(function),
                 unit=unit,
                 description=_description(function),
-                expression=expression,
+                expression=function(Vector()),
                 empty=empty,
-                sources=frozenset(vector.used),
             )
         )
         return function

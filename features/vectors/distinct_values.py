@@ -7,13 +7,14 @@ must be held at a time is one number per customer, value and window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.engines import counted_bits, joined_bits
+from vouch.features.vectors.aggregates import EVER
 from vouch.features.vectors.group_by import narrowed
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _by_column(group: Group) -> Iterable[list[str]]:
     """Names of the parts that count values of the same column under the same condition."""
     found: dict[str, list[str]] = {}
     for name, part in group.parts.items():
-        found.setdefault(f"{part.value!r} {part.where!r}", []).append(name)
+        found.setdefault(str(replace(part, window=EVER)), []).append(name)
     return found.values()
 
 

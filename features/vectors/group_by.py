@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.expressions import as_text
 from vouch.features.vectors.aggregates import COUNTED, Aggregate, Primitive, Window
 from vouch.features.vectors.declare import COLUMNS, Feature, RowColumn
 
@@ -126,7 +127,7 @@ def _flags(parts: Iterable[Primitive]) -> dict[str, nw.Expr]:
 
 
 def _condition_name(condition: nw.Expr) -> str:
-    return f"is_{_digest(repr(condition))}"
+    return f"is_{_digest(as_text(condition))}"
 
 
 def _window_name(window: Window) -> str:

@@ -7,13 +7,14 @@ add up exactly in any order; what is no whole number is left to the general path
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.vectors.aggregates import EVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ def in_windows(
     alike: dict[str, dict[str, Primitive]] = {}
     for name, part in parts.items():
         if part.operation in _JOINS:
-            alike.setdefault(f"{part.operation} {part.value!r} {part.where!r}", {})[name] = part
+            alike.setdefault(str(replace(part, window=EVER)), {})[name] = part
     found = cells.select(by, "own_us", **{base: _value(next(iter(of.values()))) for base, of in alike.items()})
     numbers = found[by].to_numpy()
     is_new = np.ones(len(numbers), dtype=bool)

@@ -99,7 +99,7 @@ def test_a_changed_definition_makes_its_own_part_anew_and_no_other(tmp_path, mon
     new = files_of(home).keys() - before.keys()
     assert not new, "its part is that of another feature by now, and is kept already"
     unheard_of = count(Rows("usage_events").event == "login").at((90, 0))
-    other = dataclasses.replace(old, aggregate=unheard_of, reads=frozenset({"event"}))
+    other = dataclasses.replace(old, aggregate=unheard_of)
     monkeypatch.setitem(FEATURES, name, other)
     found = collect(vectors(tables, as_of_us))
     assert_same(found, collect(vectors(from_rows(tables), as_of_us)))
@@ -123,7 +123,7 @@ def test_a_column_that_is_computed_otherwise_makes_its_parts_anew():
     before = customer_day_store._kept_name(group, part)
     old = COLUMNS["sessions"]["is_visit"]
     try:
-        COLUMNS["sessions"]["is_visit"] = RowColumn("sessions", "is_visit", ~old.expression, old.needs, old.reads)
+        COLUMNS["sessions"]["is_visit"] = RowColumn("sessions", "is_visit", ~old.expression, old.needs)
         assert customer_day_store._kept_name(group, part) != before
     finally:
         COLUMNS["sessions"]["is_visit"] = old
