@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from vouch.features.errors import BundleError, UsageError
-from vouch.features.vectors.build import definition_fingerprint
+from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
-from vouch.models.scoring.bundle import KINDS, Column, as_bytes, read_files, write_files
+from vouch.models.scoring.bundle import KINDS, Column, as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
 from vouch.models.scoring.feature_matrix import Block
 from vouch.models.scoring.formulas import Logistic, Rules
@@ -140,15 +140,15 @@ class Predictor:
     def load(folder: Path, verify: bool = True, isolate: bool = False) -> Predictor:
         """Read a bundle.
 
-        Hashes are compared before anything is parsed, definitions must be today's, and the golden rows must score as
-        written. `isolate` does all of that in a child process first. Raises BundleError.
+        Hashes are compared before anything is parsed, the features that it reads must be defined as they were, and the
+        golden rows must score as written. `isolate` does all of that in a child process first. Raises BundleError.
         """
         folder = Path(folder).resolve()
         if isolate:
             _try_in_child(folder)
         manifest, files, content_hash = read_files(folder, verify)
-        _check_definitions(folder, manifest)
         predictor = _assembled(manifest, files, content_hash)
+        check_definitions(folder, manifest, files)
         if verify:
             _check_golden(folder, predictor, json.loads(files["golden.json"]))
         return predictor
@@ -230,14 +230,6 @@ def _by_processors(work: Callable[[Matrix], Part], chunks: Sequence[Matrix]) -> 
         return list(threads.map(work, chunks))
 
 
-def _check_definitions(folder: Path, manifest: Mapping[str, Any]) -> None:
-    if manifest.get("definition_fingerprint") != definition_fingerprint():
-        raise BundleError(
-            f"The model bundle {folder} was fitted on other feature definitions than today's. Train "
-            f"{manifest.get('model')!r} again: vouch train {manifest.get('model')}"
-        )
-
-
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> Predictor:
     try:
         listed = json.loads(files["features.json"])["features"]
@@ -316,21 +308,21 @@ def write_bundle(
     column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code);
     `reference` what later weeks are compared with, `hazard` how soon.
     """
+    fingerprints = feature_fingerprints()
     features = [
-        {"name": column.name, "family": column.family, "categories": column.categories and list(column.categories)}
+        {
+            "name": column.name,
+            "family": column.family,
+            "categories": column.categories and list(column.categories),
+            "fingerprint": fingerprints[column.name],
+        }
         for column in columns
     ]
-    manifest = {
-        **facts,
-        "model": model,
-        "target": target,
-        "kind": kind,
-        "definition_fingerprint": definition_fingerprint(),
-    }
+    manifest = {**facts, "model": model, "target": target, "kind": kind}
     files = {
         KINDS[kind]: content.encode() if isinstance(content, str) else as_bytes(content),
         "calibrator.json": as_bytes(calibrator.as_json()),
-        "features.json": as_bytes({"features": features, "definition_fingerprint": definition_fingerprint()}),
+        "features.json": as_bytes({"features": features}),
     }
     if reference:
         files["reference.json"] = as_bytes({"histograms": [histogram.as_json() for histogram in reference]})

@@ -133,6 +133,29 @@ def browser():
 
 
 @pytest.fixture
+def definitions():
+    """The registers of features and computed columns; what a test declares or changes there is gone after it."""
+    from vouch.features.vectors.declare import COLUMNS, FEATURES, load_families
+
+    load_families()
+    kept = [(there, {name: dict(of) if isinstance(of, dict) else of for name, of in there.items()})
+            for there in (FEATURES, COLUMNS)]  # fmt: skip
+    yield FEATURES, COLUMNS
+    for there, before in kept:
+        there.clear()
+        there.update(before)
+
+
+@pytest.fixture
+def register(definitions):
+    """The register of features, empty, with no computed columns, while a test runs."""
+    features, columns = definitions
+    features.clear()
+    columns.clear()
+    return features
+
+
+@pytest.fixture
 def vouch(tmp_path, monkeypatch, capsys):
     """A function that runs the command line in this process and gives exit code, standard output, standard error."""
     from vouch.serving import cli

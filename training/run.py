@@ -20,6 +20,7 @@ import narwhals as nw
 from vouch import models
 from vouch.features.errors import BundleError, MissingTable, NoOutcome, Refused
 from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.predictor import Predictor, load_champion, write_bundle
 from vouch.models.quality.drift import SCORE, drift, reference
 from vouch.models.quality.figures import calibration_table
@@ -172,8 +173,10 @@ def fit_and_judge(
 
     Where nothing is judged, only the preferred candidate is fitted: the tuned trees, else the first of the definition.
     """
+    definitions = feature_fingerprints()
     facts = {
         "data_fingerprint": data_fingerprint,
+        "definition_fingerprint": combined({column.name: definitions[column.name] for column in data.columns}),
         "model_fingerprint": data.model.fingerprint,
         "code_fingerprint": code_fingerprint(),
         "as_of": date(as_of_us),
@@ -232,7 +235,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
             trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
-            facts={**trained.facts, "definition_fingerprint": predictor.manifest["definition_fingerprint"]},
+            facts=trained.facts,
             content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip

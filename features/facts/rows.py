@@ -12,6 +12,7 @@ import narwhals as nw
 
 from vouch.features.asof import view
 from vouch.features.contract.tables import TABLES
+from vouch.features.expressions import as_text
 from vouch.features.facts.customers import not_naming_internal, without_internal
 from vouch.features.facts.subscriptions import has_run
 
@@ -45,7 +46,7 @@ def rows_that_count(tables: Tables, table: str, instants: Sequence[int], rows: F
 
 def rule(table: str) -> str | None:
     """Which rows of a table count, as text; None where all do."""
-    parts = [repr(WHERE[table])] if table in WHERE else []
+    parts = [as_text(WHERE[table])] if table in WHERE else []
     parts += [f"{column} not internal" for column in OTHERS.get(table, ())]
     parts += [f"{column} null where internal" for column in NAMES.get(table, ())]
     return "; ".join(parts) or None

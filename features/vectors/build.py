@@ -6,7 +6,6 @@ serving cannot drift apart. Everything stays lazy and in the engine until it is 
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import narwhals as nw
 
 from vouch.features.asof import Frame, Tables, views
 from vouch.features.contract.tables import TABLES
+from vouch.features.expressions import as_text
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.rows import rows_that_count, rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
@@ -40,16 +40,10 @@ def feature_names() -> list[str]:
 def definition_lines() -> list[str]:
     """One line of text per feature: what it computes. The reviewed form of all definitions."""
     features = load_families()
-    columns = [f"{c.table}.{c.name} | {c.expression!r}" for table in sorted(COLUMNS) for c in COLUMNS[table].values()]
     rules = [f"{table} | {text}" for table in sorted(TABLES) if (text := rule(table))]
-    return [f"lexicon | {LEXICON_VERSION}", *rules, *columns, *(declared.definition for declared in features.values())]
-
-
-def definition_fingerprint() -> str:
-    """SHA-256 of all definitions; moves with a window or a formula, not with wording."""
-    features = load_families()
-    lines = [*definition_lines(), f"order {list(features)}"]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    columns = [column for table in sorted(COLUMNS) for column in COLUMNS[table].values()]
+    lines = [*rules, *(f"{column.table}.{column.name} | {as_text(column.expression)}" for column in columns)]
+    return [f"lexicon | {LEXICON_VERSION}", *lines, *(declared.definition for declared in features.values())]
 
 
 def describe() -> list[dict[str, str | int | bool | None]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -26,8 +25,7 @@ import narwhals as nw
 from vouch.features.asof import position, visible
 from vouch.features.durable import file_digest, flush, sealed, unsealed
 from vouch.features.errors import DataError
-from vouch.features.sentiment.polarity import LEXICON_VERSION
-from vouch.features.vectors.declare import COLUMNS
+from vouch.features.vectors.fingerprints import rests_on
 from vouch.features.vectors.group_by import Group, aggregated, narrowed, part_name
 
 if TYPE_CHECKING:
@@ -224,14 +222,6 @@ def _plain(value: nw.Expr, kind: nw.dtypes.DType) -> nw.Expr:
 
 
 def _kept_name(group: Group, part: Primitive) -> str:
-    """Name of a partial result: its definition, with those of the computed columns that it reads."""
-    computed, text = COLUMNS.get(group.table, {}), str(part)
-    told, waiting = [FORMAT, LEXICON_VERSION, group.table, group.by, text], set(_COLUMN.findall(text))
-    for name, column in reversed(computed.items()):
-        if name in waiting:
-            told.append(f"{name} {column.expression!r}")
-            waiting |= column.reads
+    """Name of a partial result: its definition, with all that it rests on."""
+    told = [FORMAT, group.table, group.by, str(part), *rests_on(group.table, part.reads)]
     return f"kept_{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
-
-
-_COLUMN = re.compile(r"\bcol\((\w+)\)")

@@ -1,40 +1,64 @@
-"""What each feature computes, as one short hash of its own: two vectors tell by it which of their features compare."""
+"""The fingerprint of a feature: what it computes and all that this rests on, as one short hash.
+
+It moves with the feature's own expression, window, unit or value for nothing, with a computed column that it reads,
+however far behind, with a feature that it is derived from, and with the lexicon where it rests on texts; never with
+wording, nor with another feature. Models, weeks, snapshots and kept customer-days compare definitions by it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
+from typing import TYPE_CHECKING
 
+from vouch.features.expressions import as_text
 from vouch.features.facts.rows import rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
-from vouch.features.vectors.declare import COLUMNS, Feature, load_families
+from vouch.features.vectors.declare import COLUMNS, derivation_rounds, load_families
 
-_COLUMN = re.compile(r"col\((\w+)\)")
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
 SIGNS = 16
 
 
-def definition_hashes() -> dict[str, str]:
-    """Hash of each feature by name, over its definition and over all that it rests on; wording is left out of it."""
-    features = load_families()
-    return {name: _hash(features, declared) for name, declared in features.items()}
+def feature_fingerprints() -> dict[str, str]:
+    """Return the fingerprint of each feature, in the order of the vector."""
+    features, found = load_families(), {}
+    for declared in features.values():
+        if declared.table:
+            found[declared.name] = _short([declared.definition, *rests_on(declared.table, declared.reads)])
+    for level in derivation_rounds():
+        for declared in level:
+            found[declared.name] = _short([declared.definition, *(found[name] for name in sorted(declared.sources))])
+    return {name: found[name] for name in features}
 
 
-def _hash(features: dict[str, Feature], declared: Feature) -> str:
-    parts = [declared.definition, *_row_columns(declared.table, declared.definition, set())]
-    if declared.table and (text := rule(declared.table)):
-        parts.append(text)
-    parts += [_hash(features, features[source]) for source in sorted(declared.sources)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:SIGNS]
+def rests_on(table: str, reads: Collection[str]) -> list[str]:
+    """Return what stands behind columns of a table's rows as text, however deep.
+
+    That is which rows count, computed columns, and the lexicon.
+    """
+    return [*filter(None, [rule(table)]), *_behind(table, reads, set())]
 
 
-def _row_columns(table: str | None, text: str, seen: set[str]) -> list[str]:
-    """The computed columns that a definition reads, and those that these read, as text."""
-    found = []
-    for name in sorted(set(_COLUMN.findall(text)) - seen):
+def _behind(table: str, reads: Collection[str], seen: set[str]) -> Iterator[str]:
+    for name in sorted({*reads} - seen):
         seen.add(name)
         if name == "polarity":
-            found.append(f"lexicon {LEXICON_VERSION}")
-        elif table and name in COLUMNS.get(table, {}):
-            expression = repr(COLUMNS[table][name].expression)
-            found += [f"{name} {expression}", *_row_columns(table, expression, seen)]
-    return found
+            yield f"lexicon {LEXICON_VERSION}"
+        elif computed := COLUMNS.get(table, {}).get(name):
+            yield f"{name} {as_text(computed.expression)}"
+            yield from _behind(table, computed.reads, seen)
+
+
+def combined(fingerprints: Mapping[str, str]) -> str:
+    """Return one SHA-256 of the fingerprints of several features, by name and in their order."""
+    return hashlib.sha256(_lines(f"{name} {of}" for name, of in fingerprints.items())).hexdigest()
+
+
+def _short(texts: Iterable[str]) -> str:
+    return hashlib.sha256(_lines(texts)).hexdigest()[:SIGNS]
+
+
+def _lines(texts: Iterable[str]) -> bytes:
+    return "\n".join(texts).encode()

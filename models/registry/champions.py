@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from vouch.features.errors import BundleError
 from vouch.models.predictor import SHORT, VERSIONS, Predictor, champion_folder
-from vouch.models.scoring.bundle import as_bytes
+from vouch.models.scoring.bundle import as_bytes, check_definitions, read_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,6 +62,21 @@ def promoted_at_us(home: Path, name: str) -> int | None:
     except BundleError:  # it can be told no more; the champion scores all the same
         return None
     return made[-1] if made else None
+
+
+def retrains_due(home: Path) -> list[str]:
+    """Return for each champion on this machine that cannot be used any more why, and what mends it.
+
+    Nothing is loaded: what its features are today is compared with what they were.
+    """
+    found = []
+    for bundle in sorted(champion_folder(home, "*").parent.glob("*/bundle")):
+        try:
+            manifest, files, _ = read_files(bundle)
+            check_definitions(bundle, manifest, files)
+        except BundleError as error:
+            found.append(str(error))
+    return found
 
 
 def note(folder: Path, entry: Mapping[str, Any]) -> None:

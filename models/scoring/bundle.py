@@ -1,9 +1,14 @@
 """A model as a folder of text and numbers: written whole, hashed, and read only after its hashes hold.
 
-`manifest.json` (kind, SHA-256 of each file, fingerprints), `model.txt` or `model.json`, `calibrator.json`,
-`features.json` (ordered names, families, category maps), `golden.json` (made-up rows with the scores they must get),
-`reference.json` (how often each bin of each feature and of the score was met, for drift), `hazard.json` (how soon).
-No pickle anywhere.
+`manifest.json` (kind, SHA-256 of each file, what it was fitted on), `model.txt` or `model.json`, `calibrator.json`,
+`features.json` (ordered names, families, category maps, fingerprints), `golden.json` (made-up rows with the scores they
+must get), `reference.json` (how often each bin of each feature and of the score was met, for drift), `hazard.json` (how
+soon). No pickle anywhere.
+
+A bundle keeps the fingerprint of each feature that it reads, and is refused where one of these is another today, or the
+feature is gone; what else is added or changed leaves it in service. Bundles of format 1 kept one fingerprint of all
+definitions instead. `format_1.json` has that of the last definitions they were written under, and the fingerprints that
+their features had then: such a bundle is read as if it had kept these, its bytes as they are; an older one is refused.
 """
 
 from __future__ import annotations
@@ -14,17 +19,22 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import BundleError
+from vouch.features.vectors.fingerprints import feature_fingerprints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT = 1
+FORMAT, ONE_FINGERPRINT = 2, 1
+"""The format that is written, and the one that is read too."""
 KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
 """Kinds of model, and the file that holds each."""
+SHOWN = 10
+"""Features that a message names."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[
         files = {name: (folder / name).read_bytes() for name in manifest["files"] if Path(name).name == name}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"The model bundle {folder} cannot be read: {error}. {mend}") from error
-    if manifest.get("format") != FORMAT or manifest.get("kind") not in KINDS:
+    if manifest.get("format") not in {FORMAT, ONE_FINGERPRINT} or manifest.get("kind") not in KINDS:
         raise BundleError(f"The model bundle {folder} has format {manifest.get('format')!r}, not {FORMAT}. {mend}")
     needed = {KINDS[manifest["kind"]], "calibrator.json", "features.json", "golden.json"}
     if needed - files.keys():
@@ -84,3 +94,35 @@ def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[
         if hashlib.sha256(content).hexdigest() != manifest["files"][name]:
             raise BundleError(f"The model bundle {folder} is damaged: {name} is not what its manifest says. {mend}")
     return manifest, files, hashlib.sha256(listing).hexdigest()
+
+
+def check_definitions(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Raise BundleError where a feature that the model reads computes something else today, or is gone."""
+    mend = f"Train {manifest.get('model')!r} again: vouch train {manifest.get('model')}"
+    kept = _kept_fingerprints(manifest, json.loads(files["features.json"])["features"])
+    if kept is None:
+        raise BundleError(
+            f"The model bundle {folder} is of a time when bundles kept no fingerprints of their features, and was "
+            f"written under other definitions than the last of that time. {mend}"
+        )
+    today = feature_fingerprints()
+    gone = [name for name in kept if name not in today]
+    changed = [name for name, fingerprint in kept.items() if name in today and fingerprint != today[name]]
+    if gone or changed:
+        parts = [_listed(changed, "defined otherwise today"), _listed(gone, "gone")]
+        raise BundleError(f"The model bundle {folder} reads features that are {'; '.join(filter(None, parts))}. {mend}")
+
+
+def _kept_fingerprints(manifest: Mapping[str, Any], listed: list[dict[str, Any]]) -> dict[str, str | None] | None:
+    """The fingerprints of the features that a bundle reads, None where it kept none that can be told."""
+    if manifest["format"] == FORMAT:
+        return {entry["name"]: entry.get("fingerprint") for entry in listed}
+    last = json.loads(resources.files("models").joinpath("format_1.json").read_text(encoding="utf-8"))
+    if manifest.get("definition_fingerprint") != last["definition_fingerprint"]:
+        return None
+    return {entry["name"]: last["features"].get(entry["name"]) for entry in listed}
+
+
+def _listed(names: list[str], what: str) -> str:
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return f"{what}: {shown}" if names else ""

@@ -19,7 +19,7 @@ from vouch.features.instants import spoken
 from vouch.features.metrics.context import NO_SETTINGS, Settings
 from vouch.features.metrics.evaluate import definition_fingerprint as measures_fingerprint
 from vouch.features.project import version
-from vouch.features.vectors.build import definition_fingerprint
+from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.serving.batch.outcome import Plan, Week
 from vouch.serving.batch.steps import Work
 from vouch.serving.metric_queries import settings
@@ -62,7 +62,7 @@ class Batch:
         hashes = [f"{name} {champion.content_hash}" for name, champion in sorted(self.champions.items())]
         parts = [
             self.staged.fingerprint,
-            definition_fingerprint(),
+            combined(feature_fingerprints()),
             measures_fingerprint(self.settings),
             version(),
             *hashes,
@@ -155,7 +155,7 @@ class Batch:
             "code_version": version(),
             "inputs": self.inputs,
             "input_fingerprint": self.staged.fingerprint,
-            "definition_fingerprint": definition_fingerprint(),
+            "definition_fingerprint": combined(feature_fingerprints()),
             "metrics_fingerprint": measures_fingerprint(self.settings),
             "models": {name: _model_facts(champion) for name, champion in self.champions.items()},
             "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},

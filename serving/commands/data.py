@@ -43,10 +43,13 @@ def check(
 ) -> None:
     """Check a company's tables against the contract: what is there, what it feeds, what is in quarantine and why.
 
+    It warns of a champion that reads a feature which is defined otherwise by now, before the week cannot be scored.
+
     Example: vouch check ./company
     """
     from vouch.features.feeds import contract_rows
     from vouch.features.ingest.stage import stage
+    from vouch.models.registry.champions import retrains_due
 
     if describe:
         show(contract_rows(), form)
@@ -56,9 +59,10 @@ def check(
     with progress() as step:
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
-    show(_checked(staged.report, form), form, document=staged.report)
+    report = {**staged.report, "warnings": [*staged.report["warnings"], *retrains_due(where.home)]}
+    show(_checked(report, form), form, document=report)
     if form is Format.TABLE:
-        _tell(staged.report, where.home)
+        _tell(report, where.home)
 
 
 def _checked(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ feature that moved it most). The last two come from one game (`models.scoring.sh
 preferred and a feature that stayed has no part.
 
 A snapshot keeps for the next one what this takes: `vectors.parquet`, the features that models may read (float32, as
-models read them), each column marked with the hash of its definition; the old score itself is in `scores.parquet`, so
-that the old model need not be there any more. Sensitive features are not kept unless a model reads them.
+models read them), each column marked with the fingerprint of its feature; the old score itself is in `scores.parquet`,
+so that the old model need not be there any more. Sensitive features are not kept unless a model reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from vouch import models
 from vouch.features.errors import SnapshotError
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.fingerprints import definition_hashes
+from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.predictor import encode
 from vouch.models.scoring.reasons import as_text, take
 from vouch.serving.snapshots import schema as columns
@@ -44,13 +44,13 @@ SHOWN_HASH = 12
 
 
 def kept_schema() -> pa.Schema:
-    """Columns of `vectors.parquet`, each marked with the hash of its definition."""
-    definitions, hashes = [models.load(name) for name in models.names()], definition_hashes()
+    """Columns of `vectors.parquet`, each marked with the fingerprint of its feature."""
+    definitions, fingerprints = [models.load(name) for name in models.names()], feature_fingerprints()
     fields = [pa.field("customer_id", pa.string())]
     for feature in load_families().values():
         if any(definition.uses(feature) for definition in definitions):
             kind = pa.string() if feature.is_category else pa.float32()
-            fields.append(pa.field(feature.name, kind, metadata={MARK: hashes[feature.name].encode()}))
+            fields.append(pa.field(feature.name, kind, metadata={MARK: fingerprints[feature.name].encode()}))
     return pa.schema(fields)
 
 
@@ -165,11 +165,11 @@ def changes(
 
 def _as_read_now(predictor: Predictor, before: pa.Table) -> tuple[pa.Table, np.ndarray[Any, np.dtype[np.bool_]]]:
     """The vectors of then with a column for all that the model reads, and which of them have another definition."""
-    hashes, redefined = definition_hashes(), []
+    fingerprints, redefined = feature_fingerprints(), []
     for column in predictor.columns:
         there = column.name in before.column_names
         mark = (before.schema.field(column.name).metadata or {}).get(MARK, b"") if there else b""
-        redefined.append(mark.decode() != hashes.get(column.name))
+        redefined.append(mark.decode() != fingerprints.get(column.name))
         if not there:
             empty = pa.nulls(len(before), pa.float32() if column.categories is None else pa.string())
             before = before.append_column(column.name, empty)

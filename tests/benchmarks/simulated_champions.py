@@ -1,4 +1,4 @@
-"""A small simulated company, and the champions that `vouch train` makes of it: once per definition of features."""
+"""A small simulated company, and the champions that `vouch train` makes of it, anew where their features changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from measuring import FOLDER, VOUCH, measure, measured_well
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from vouch.features.vectors.build import definition_fingerprint
+from vouch.models.registry.champions import retrains_due
 
 HERE = FOLDER / "simulated champions"
 COMPANY, HOME = HERE / "company", HERE / "home"
@@ -20,8 +20,8 @@ MODELS = ("churn", "advocacy")
 
 def champions() -> Path:
     """The home with the champions; what the gate refuses on so small a company is promoted by hand."""
-    mark = HERE / "definitions"
-    if mark.exists() and mark.read_text() == definition_fingerprint():
+    mark = HERE / "made"
+    if mark.exists() and not retrains_due(HOME):
         return HOME
     shutil.rmtree(HERE, ignore_errors=True)
     log = HERE / "log"
@@ -32,5 +32,5 @@ def champions() -> Path:
         if not (HOME / "champions" / name / "bundle").exists():
             command = [VOUCH, "promote", name, "1", "--reason", "its trees are measured, not its skill"]
             measured_well(command, log, VOUCH_HOME=str(HOME))
-    mark.write_text(definition_fingerprint())
+    mark.touch()
     return HOME

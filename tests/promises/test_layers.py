@@ -34,7 +34,7 @@ FLOORS = {
     "features": (
         {"errors"},
         {"contract", "sentiment", "statistics"},
-        {"asof", "durable", "engines", "instants", "project", "simulation"},
+        {"asof", "durable", "engines", "expressions", "instants", "project", "simulation"},
         {"facts"},
         {"vectors"},
         {"families", "health"},

@@ -6,9 +6,9 @@ import narwhals as nw
 import pytest
 
 from vouch.features.errors import DefinitionError
-from vouch.features.vectors.aggregates import PREVIOUS, count, distinct, growth, largest
-from vouch.features.vectors.build import definition_fingerprint, definition_lines, describe, feature_names
-from vouch.features.vectors.declare import COLUMNS, FEATURES, column, derived, feature, load_families
+from vouch.features.vectors.aggregates import PREVIOUS, count, growth, largest
+from vouch.features.vectors.build import definition_lines, describe, feature_names
+from vouch.features.vectors.declare import FEATURES, column, derived, feature, load_families
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "definitions.txt"
 FAMILIES = {
@@ -18,19 +18,6 @@ RELIED_ON = (
     "is_subscribed", "has_ever_subscribed", "is_leaving", "announced_end_days", "days_since_activity",
     "has_ever_bought", "tenure_days",
 )  # fmt: skip
-
-
-@pytest.fixture
-def register():
-    """The register, empty while a test runs."""
-    load_families()
-    kept = [(there, dict(there)) for there in (FEATURES, COLUMNS)]
-    for there, _ in kept:
-        there.clear()
-    yield FEATURES
-    for there, before in kept:
-        there.clear()
-        there.update(before)
 
 
 def test_one_definition_gives_one_feature_per_window(register):
@@ -205,42 +192,7 @@ def test_derived_features_do_not_go_in_circles(register):
         return vector.chicken
 
     with pytest.raises(DefinitionError, match="circle: chicken, egg"):
-        definition_fingerprint()
-
-
-def test_wording_leaves_the_fingerprint_alone_and_a_window_moves_it(register):
-    def fingerprint_with(text, days):
-        register.clear()
-
-        def tickets(rows):
-            return distinct(rows.day)
-
-        tickets.__doc__ = text
-        feature("tickets", days=(days,), unit="days")(tickets)
-        return definition_fingerprint()
-
-    first = fingerprint_with("Days in the {days} days before.", 7)
-    assert fingerprint_with("Days with a ticket in the {days} days before.", 7) == first
-    assert fingerprint_with("Days in the {days} days before.", 8) != first
-
-
-def test_a_computed_column_moves_the_fingerprint(register):
-    def fingerprint_with(limit):
-        register.clear()
-        COLUMNS.clear()
-
-        def was_quick(rows):
-            return rows.wait_s < limit
-
-        def quick(rows):
-            return count(rows.was_quick)
-
-        quick.__doc__ = "Quick tickets."
-        column("tickets")(was_quick)
-        feature("tickets", unit="tickets")(quick)
-        return definition_fingerprint()
-
-    assert fingerprint_with(60) != fingerprint_with(61)
+        load_families()
 
 
 def test_the_order_of_the_vector_does_not_depend_on_what_was_imported_first():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 
 from support.small_model import COLUMNS, LOGISTIC, RULES, vectors, written
 from vouch.features.errors import SnapshotError
-from vouch.features.vectors.fingerprints import definition_hashes
+from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.trees import Trees
@@ -41,7 +40,7 @@ def predictor(request, tmp_path, text):
 
 def marked(frame, other=()):
     """Vectors as a snapshot keeps them; features in `other` had another definition then."""
-    hashes = definition_hashes()
+    hashes = feature_fingerprints()
     table = pa.Table.from_pandas(frame[["customer_id", *NAMES]], preserve_index=False)
     fields = [pa.field("customer_id", pa.string())]
     for column in COLUMNS:
@@ -144,23 +143,9 @@ def test_vectors_that_do_not_give_the_scores_of_their_snapshot_are_refused(predi
 
 
 def test_a_snapshot_keeps_what_models_may_read_and_nothing_sensitive():
-    schema, hashes = kept_schema(), definition_hashes()
+    schema, hashes = kept_schema(), feature_fingerprints()
     assert {"tenure_days", "segment", "tickets_28d"} <= set(schema.names)
     assert not {"birth_year", "gender"} & set(schema.names)
     assert all(schema.field(name).metadata[MARK].decode() == hashes[name] for name in schema.names[1:])
     row = pa.table({field.name: ["a"] if field.type == pa.string() else [1.0] for field in schema})
     assert kept(row, schema).schema.equals(schema)
-
-
-def test_the_hash_of_a_feature_moves_with_what_it_rests_on(monkeypatch):
-    import narwhals as nw
-
-    from vouch.features.vectors import declare
-
-    before = definition_hashes()
-    column = declare.COLUMNS["tickets"]["is_open"]
-    monkeypatch.setitem(declare.COLUMNS["tickets"], "is_open", replace(column, expression=nw.lit(True)))
-    after = definition_hashes()
-    moved = {name for name in before if before[name] != after[name]}
-    assert {"tickets_open", "oldest_open_ticket_days", "resolution_hours_365d"} <= moved
-    assert "tickets_28d" not in moved
