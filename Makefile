@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 BESIDE = --constraint requirements.lock $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools spark demo test nightly lint lock bench clean
+.PHONY: help setup tools spark demo test nightly lint golden wordings lock bench clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -37,6 +37,12 @@ lint: tools ## ruff, mypy, and the layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/promises/test_layers.py
+
+golden: tools ## write the texts that definitions are reviewed by, and say what differs: read it before a commit
+	$(BIN)/python tests/golden_files.py
+
+wordings: tools ## what has no words in a language yet, and is told in English
+	$(BIN)/python tests/wordings.py
 
 lock: tools ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
 	$(COMPILE) --group build --output-file requirements.lock

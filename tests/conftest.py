@@ -173,11 +173,6 @@ def vouch(tmp_path, monkeypatch, capsys):
     return run
 
 
-def pytest_addoption(parser):
-    """`--rewrite-golden` writes what the tests would otherwise compare with: read the difference before a commit."""
-    parser.addoption("--rewrite-golden", action="store_true", help="write golden files instead of comparing with them")
-
-
 def pytest_configure(config):
     """Refuse a misspelt VOUCH_REQUIRE before any test runs."""
     capabilities.required()
@@ -201,7 +196,13 @@ def pytest_runtest_setup(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """List what was skipped, and why."""
+    """List what was skipped, and why, and what was added to definitions and is not reviewed yet."""
+    passed = terminalreporter.stats.get("passed", [])
+    added = [line for report in passed for name, line in report.user_properties if name == "added"]
+    if added:
+        terminalreporter.section("added, and not in the reviewed texts yet: make golden")
+    for line in added:
+        terminalreporter.line(line)
     skipped = terminalreporter.stats.get("skipped", [])
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     if reasons:

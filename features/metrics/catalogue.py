@@ -115,7 +115,8 @@ class Metric:
     @property
     def definition(self) -> str:
         """What the metric computes, as text for review; wording is left out of it."""
-        parts = ", ".join(f"{name}={as_text(expression)}" for name, expression in self.parts.items())
+        named = ", ".join(f"{name}={as_text(expression)}" for name, expression in self.parts.items())
+        parts = str(self.parts) if isinstance(self.parts, Each) else named
         items = self.items.name if self.items else self.unavailable
         return f"{self.id} | {self.code} v{self.version} | {items} {self.window_days} | {self.kind} | {parts}"
 
@@ -124,6 +125,17 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {}
+
+
+class Each(dict[str, nw.Expr]):
+    """Parts that are made alike, one for each of what there is: with more of it, the definition stays the same."""
+
+    def __init__(self, what: str, parts: Mapping[str, nw.Expr]) -> None:
+        super().__init__(parts)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"one per {self.what}"
 
 
 class Row:
@@ -186,7 +198,7 @@ def metric(
     """
 
     def declare(function: Callable[..., Mapping[str, nw.Expr]]) -> Callable[..., Mapping[str, nw.Expr]]:
-        parts = {} if unavailable else dict(function(Row()))
+        parts = {} if unavailable else function(Row())
         _register(
             Metric(
                 id=function.__name__,

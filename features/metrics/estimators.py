@@ -368,7 +368,7 @@ class Figure(_Shown):
 
 @dataclass(frozen=True)
 class Custom(_Shown):
-    """A figure with arithmetic of its own: two functions over the parts `of`."""
+    """A figure with arithmetic of its own: two functions over the parts `of`, over all where it names none."""
 
     of: tuple[str, ...]
     value: Callable[[Parts], Estimate]

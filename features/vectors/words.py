@@ -1,7 +1,8 @@
 """A feature and its value as people read them, in English, Korean and Romanian, with what moved.
 
 English is the docstring of the definition; the other languages stand in `words.toml` under that same docstring, so that
-a definition that is worded anew asks for its translations anew.
+a definition that is worded anew asks for its translations anew. A feature that a language has no words for is told in
+English, whole: half a sentence in each language is none. `make wordings` lists what is missing.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ def words(feature: str, value: float | str | None, language: str = "en", previou
     >>> words("tickets_28d", "3", "ko", "0"), words("active_days_7d", "unknown", "ro")
     ('최근 28일간 접수한 문의: 3건, 이전 0건에서 증가', 'zile cu utilizare în ultimele 7 zile: necunoscut')
     """
-    said, of = spoken(language), meaning(feature)
+    of, language = meaning(feature), told_in(feature, language)
     if of is None:
         return f"{feature}: {UNKNOWN if value is None else value}"
+    said = spoken(language)
     text = _stated(of, value, language, said)
     return text if previous is None else f"{text}, {_moved(of, value, previous, language, said)}"
 
@@ -100,6 +102,13 @@ def spoken(language: str) -> Mapping[str, str]:
     return found
 
 
+def told_in(feature: str, language: str) -> str:
+    """Return the language that a feature is told in: the one asked for, or English where it has no words for it."""
+    spoken(language)
+    of = meaning(feature)
+    return language if language == "en" or of is None or language in table()["meanings"].get(of.key, {}) else "en"
+
+
 def _stated(of: Meaning, value: float | str | None, language: str, said: Mapping[str, str]) -> str:
     label, shown = _label(of, language, said), _shown(value, of.unit, language, said)
     if language != "en" or not of.is_count or shown in {"1", said["unknown"]}:
@@ -111,10 +120,7 @@ def _stated(of: Meaning, value: float | str | None, language: str, said: Mapping
 
 def _label(of: Meaning, language: str, said: Mapping[str, str]) -> str:
     span = said["lifetime"] if of.window_days is None else said["span"].format(days=_days(of.window_days, language))
-    if language == "en":
-        text = of.key[:1].lower() + of.key[1:]
-    else:
-        text = table()["meanings"].get(of.key, {}).get(language, of.key)
+    text = of.key[:1].lower() + of.key[1:] if language == "en" else table()["meanings"][of.key][language]
     return str(text).replace("{span}", span)
 
 
@@ -160,11 +166,12 @@ def _moved(
 
 def told(entry: Mapping[str, Any], language: str = "en") -> str:
     """Return an entry of reasons (`feature`, `value`) or of changes (with `cause` and `before`) as people read it."""
-    said, cause = spoken(language), entry.get("cause")
-    if cause == "model":
-        return said["model"]
+    if entry.get("cause") == "model":
+        return spoken(language)["model"]
     text = words(entry["feature"], entry["value"], language, entry.get("before"))
-    return said["definition"].format(words=text) if cause == "definition" else text
+    if entry.get("cause") != "definition":
+        return text
+    return spoken(told_in(entry["feature"], language))["definition"].format(words=text)
 
 
 def signed(entry: Mapping[str, Any], language: str = "en") -> str:
@@ -174,7 +181,8 @@ def signed(entry: Mapping[str, Any], language: str = "en") -> str:
     'îl crește: zile cu utilizare în ultimele 28 de zile: 3'
     """
     way = "raises" if entry["contribution"] > 0 else "lowers"
-    return spoken(language)[way].format(words=told(entry, language))
+    spoken_in = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
+    return spoken(spoken_in)[way].format(words=told(entry, language))
 
 
 def family(name: str, language: str = "en") -> str:

@@ -59,10 +59,9 @@ def catalogue_page() -> str:
 
 
 def _overview(metrics: list[Metric]) -> Iterator[str]:
-    yield "| code | metrics |"
-    yield "| --- | --- |"
-    for code, members in groupby(metrics, lambda one: one.code):
-        yield f"| {code} | {', '.join(f'[`{metric.id}`](#{metric.id})' for metric in members)} |"
+    yield "| code | metric | name |"
+    yield "| --- | --- | --- |"
+    yield from (f"| {metric.code} | [`{metric.id}`](#{metric.id}) | {metric.name} |" for metric in metrics)
     yield ""
 
 

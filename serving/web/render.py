@@ -92,6 +92,7 @@ def templates() -> jinja2.Environment:
         metric_name=metric_name,
         metric_lang=_metric_lang,
         model_name=_model_name,
+        chapter_name=_chapter_name,
     )
     return environment
 
@@ -136,6 +137,11 @@ def metric_name(t: Speech, metric_id: str) -> str:
 def _model_name(t: Speech, name: str) -> str:
     """Return the name of a model in a language; a company's own model has none but its own."""
     return t.get(f"models.{name}", name.replace("_", " "))
+
+
+def _chapter_name(t: Speech, name: str) -> str:
+    """Return the name of a chapter of metrics in a language, or as its file is called."""
+    return t.get(f"chapter.{name}", name.replace("_", " ").capitalize())
 
 
 def _metric_lang(t: Speech, metric_id: str) -> Markup:

@@ -1,7 +1,7 @@
 """How the page speaks: its texts in three languages, and numbers and dates as each of them writes these.
 
-A text is looked up by a key (`translations/en.toml` has them all); a key that a language lacks is an error, which the
-tests find before anybody reads it.
+A text is looked up by a key (`translations/en.toml` has them all). What a language lacks is told in English, the whole
+text, and `make wordings` lists it; a key that English lacks is an error, which the tests find before anybody reads it.
 """
 
 from __future__ import annotations
@@ -108,8 +108,14 @@ class Speech:
 @cache
 def speech(language: str) -> Speech:
     """Return one of LANGUAGES."""
+    return Speech(language, {**texts("en"), **texts(language)})
+
+
+@cache
+def texts(language: str) -> Mapping[str, str]:
+    """Return the texts that a language has of its own, by key."""
     with (resources.files("vouch.serving.web") / "locales" / f"{language}.toml").open("rb") as file:
-        return Speech(language, dict(_flat(tomllib.load(file))))
+        return dict(_flat(tomllib.load(file)))
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

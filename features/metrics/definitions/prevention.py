@@ -10,7 +10,7 @@ import numpy as np
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import ran
 from vouch.features.facts.subscriptions import revenue
-from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.populations.customers import stays, subscriptions
 from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
@@ -254,7 +254,7 @@ def stability_ends(parts: Parts) -> Interval:
 
 @metric(
     "M26", "Churn drivers: stability", items=driven, unit="ratio", better="higher", published=False,
-    kind=Custom(family_names(), stability, stability_ends, "bootstrap"),
+    kind=Custom((), stability, stability_ends, "bootstrap"),
     source="Our definition; order of families by their share in the scores, Kendall 1938, Biometrika 30:81-93",
     formula="mean Kendall's tau between the order of the families by mean size of their contribution to the log-odds "
     "and the same order in 200 draws of customers; the contributions themselves are per customer, and listed",
@@ -262,4 +262,4 @@ def stability_ends(parts: Parts) -> Interval:
 )  # fmt: skip
 def churn_drivers(customer: Row) -> Mapping[str, nw.Expr]:
     """Whether what drives customers away can be told in an order that holds."""
-    return {name: getattr(customer, name) for name in family_names()}
+    return Each("family of features", {name: getattr(customer, name) for name in family_names()})

@@ -1,0 +1,48 @@
+"""What has no wording of its own in a language, and wordings of what is gone: `make wordings` lists both.
+
+No test fails for it: who adds a feature need not speak Korean, and it is told in English until somebody words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vouch import models
+from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.vectors import words
+from vouch.features.vectors.declare import load_families
+from vouch.serving.web import translations
+
+
+def wanted(language: str) -> set[str]:
+    """All that is told in a language, except where English has its words from the definition itself."""
+    metrics, features = load_metrics().values(), load_families().values()
+    page = {*translations.texts("en"), *(f"chapter.{metric.chapter}" for metric in metrics)}
+    page |= {f"models.{name}" for name in models.names()}
+    found = {f"family {feature.family}" for feature in features}
+    if language != "en":
+        page |= {f"metric.{metric.id}" for metric in metrics}
+        found |= {f"feature {words.meaning(feature.name).key!r}" for feature in features}
+    return found | {f"text {key}" for key in page}
+
+
+def there(language: str) -> set[str]:
+    """All that has words in a language."""
+    table = words.table()
+    return {
+        *(f"text {key}" for key in translations.texts(language)),
+        *(f"family {name}" for name, told in table["families"].items() if language in told),
+        *(f"feature {key!r}" for key, told in table["meanings"].items() if language in told),
+    }
+
+
+def listed() -> Iterator[str]:
+    """One line per wording that is missing, or of what is not there."""
+    for language in translations.LANGUAGES:
+        yield from (f"{language}: no words yet for {of}" for of in sorted(wanted(language) - there(language)))
+        yield from (f"{language}: words for what is gone: {of}" for of in sorted(there(language) - wanted(language)))
+
+
+if __name__ == "__main__":
+    for line in listed():
+        print(f"warning: {line}")
