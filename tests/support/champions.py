@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from vouch.features.vectors.declare import load_families
+from vouch.models import load, names
 from vouch.models.predictor import Predictor, champion_folder, write_bundle
 from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import Calibrator
@@ -21,7 +22,7 @@ TARGETS = {"churn": ("contract", -3.0, CHURN), "advocacy": ("organic", -1.5, ADV
 
 def write_champion(home: Path, name: str, base: float | None = None) -> Predictor:
     """A champion in the place where promotion puts it; another `base` makes another model."""
-    target, usual, weights = TARGETS[name]
+    target, usual, weights = TARGETS.get(name) or (load(name).targets[0].name, -2.0, ADVOCACY)
     families = load_families()
     terms = [
         {"fill": 0.0, "centre": centre, "scale": 1.0, "weight": weight, "missing_weight": 0.1, "mean": 0.0}
@@ -42,5 +43,6 @@ def write_champion(home: Path, name: str, base: float | None = None) -> Predicto
 
 
 def write_champions(home: Path) -> dict[str, Predictor]:
-    """Both champions."""
-    return {name: write_champion(home, name) for name in TARGETS}
+    """Champions of all models that a company is missing something without."""
+    others = [name for name in names() if name not in TARGETS and not load(name).is_optional]
+    return {name: write_champion(home, name) for name in [*TARGETS, *others]}
