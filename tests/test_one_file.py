@@ -121,83 +121,6 @@ MODEL = Model(
     ),
 )
 '''
-CHECKS = """
-import json
-import os
-from pathlib import Path
-
-import pytest
-from contract_rows import day, make_tables
-from hand_model import vectors as hand_vectors
-from hand_page import write_home
-from hand_published import MONDAY, metric, publish
-from metric_examples import one
-from starlette.testclient import TestClient
-
-import models
-from vouch.features.metrics.catalogue import METRICS, load_metrics
-from vouch.serving.docs.metric_catalogue import catalogue_page
-from vouch.features.vectors.build import collect, vectors
-from vouch.models.registry.champions import retrains_due
-from vouch.models.predictor import load_champion
-from vouch.serving.api.application import DOORS, open_site
-from vouch.serving.api.openapi import document
-from vouch.serving.api.problems import Front, Site
-from vouch.serving.api.state import Store
-from vouch.serving.batch import columns
-
-FEATURES = ["tickets_praised_90d", "tickets_praised_lifetime", "service_contacts_28d", "service_contacts_lifetime",
-            "service_contacts_per_ticket"]
-HOME = Path(os.environ["HOME_BEFORE"])
-
-
-def test_features_are_computed_and_listed(vouch):
-    rows = json.loads(vouch("features", "--describe", "--format", "json")[1])
-    assert set(FEATURES) <= {row["name"] for row in rows}
-    tables = make_tables(
-        customers=[{"customer_id": "a", "created_at": 1}],
-        tickets=[{"ticket_id": str(n), "customer_id": "a", "opened_at": 95, "csat": n} for n in (4, 5)],
-        touches=[{"touch_id": str(n), "customer_id": "a", "occurred_at": at, "kind": "service"}
-                 for n, at in enumerate((5, 95, 96))],
-    )
-    found = collect(vectors(tables, day(100))).iloc[0]
-    assert [found[name] for name in FEATURES] == [1.0, 1.0, 2.0, 3.0, 1.0]
-
-
-@pytest.mark.parametrize("metric_id", ["service_share", "service_share_month"])
-def test_metrics_are_computed_and_listed(vouch, metric_id):
-    example = load_metrics()[metric_id].example
-    assert one(example.tables, metric_id).value == example.value
-    assert METRICS[metric_id].formula in catalogue_page()
-    assert metric_id in vouch("metrics", "--describe")[1]
-
-
-def test_the_model_is_found_by_all_that_asks_for_models(vouch):
-    assert "speaking" in models.names()
-    assert {"speaking_probability", "upgrade_probability"} <= set(columns.scores(0).names)
-    named = json.dumps(document(DOORS)["components"]["schemas"])
-    assert '"speaking"' in named
-
-
-@pytest.mark.parametrize("language", ["en", "ko", "ro"])
-def test_the_page_shows_all_of_them(tmp_path, language):
-    write_home(tmp_path)
-    publish(tmp_path, MONDAY, metrics=[metric("service_share", 50.0, unit="percent")])
-    store = Store(tmp_path)
-    store.refresh()
-    site = open_site(Site(), store, is_local=True)
-    client = TestClient(Front(site, site), base_url="http://127.0.0.1")
-    shown = client.get("/app/metrics", params={"lang": language})
-    assert (shown.status_code, "Share of contacts for service" in shown.text, "Contacted" in shown.text) == (200, 1, 1)
-    assert "speaking" in client.get("/app/models", params={"lang": language}).text
-
-
-def test_champions_of_before_are_in_service_and_say_the_same():
-    assert retrains_due(HOME) == []
-    for name, told in json.loads((HOME / "told.json").read_text()).items():
-        frame = hand_vectors(50).assign(days_since_activity=3.0, tenure_days=400.0, tickets_open=1.0)
-        assert load_champion(HOME, name).score(frame).probability.tolist() == told
-"""
 TESTS = ("added", "golden_files", "words", "speech", "define", "models", "guards", "snapshot")
 """What looks at all definitions and takes seconds."""
 MORE = (
@@ -222,7 +145,7 @@ def added(tmp_path) -> Path:
     (tree / "features/families/contacts.py").write_text(A_FAMILY, encoding="utf-8")
     (tree / "features/metrics/contacted.py").write_text(A_CHAPTER, encoding="utf-8")
     (tree / "models/speaking.py").write_text(A_MODEL, encoding="utf-8")
-    (tree / "tests/test_added.py").write_text(CHECKS, encoding="utf-8")
+    shutil.copy(tree / "tests/checks_of_added.py", tree / "tests/test_added.py")
     return tree
 
 

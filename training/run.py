@@ -173,10 +173,8 @@ def fit_and_judge(
 
     Where nothing is judged, only the preferred candidate is fitted: the tuned trees, else the first of the definition.
     """
-    definitions = feature_fingerprints()
     facts = {
         "data_fingerprint": data_fingerprint,
-        "definition_fingerprint": combined({column.name: definitions[column.name] for column in data.columns}),
         "model_fingerprint": data.model.fingerprint,
         "code_fingerprint": code_fingerprint(),
         "as_of": date(as_of_us),
@@ -235,7 +233,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
             trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
-            facts=trained.facts,
+            facts={**trained.facts, "definition_fingerprint": _definitions(predictor)},
             content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
@@ -251,6 +249,12 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         else:
             versions.refuse(project.home, trained.name, registered.version, entry)
     return report
+
+
+def _definitions(predictor: Predictor) -> str:
+    """One fingerprint of all features that a model reads."""
+    today = feature_fingerprints()
+    return combined({name: today[name] for name in predictor.names})
 
 
 def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
