@@ -125,7 +125,7 @@ TESTS = ("added", "golden_files", "words", "speech", "define", "models", "guards
 """What looks at all definitions and takes seconds."""
 MORE = (
     "metric_catalogue", "sensitivity", "vectors", "oracles", "no_leak", "parity", "cli", "service", "pages", "examples",
-    "weekly", "movers", "report",
+    "weekly", "movers", "report", "telemetry", "training",
 )  # fmt: skip
 """What looks at them too, and takes minutes."""
 
