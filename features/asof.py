@@ -89,10 +89,10 @@ def views(tables: Tables, name: str, instants: Sequence[int], days: int | None =
         rows = rows.filter(nw.col("own_us") >= min(instants) - days * DAY_US)
     if len(instants) == 1:
         rows = rows.with_columns(nw.lit(instants[0], nw.Int64).alias("as_of_us"))
-        return _facts(rows, name, nw.lit(instants[0], nw.Int64))
+        return _facts(tables, rows, name, nw.lit(instants[0], nw.Int64))
     one = tables.frames["customers"].head(1)
     spine = nw.concat([one.select(nw.lit(instant, nw.Int64).alias("as_of_us")) for instant in instants])
-    found = _facts(rows.join(spine, how="cross"), name, nw.col("as_of_us"))
+    found = _facts(tables, rows.join(spine, how="cross"), name, nw.col("as_of_us"))
     return found if days is None else found.filter(nw.col("own_us") >= nw.col("as_of_us") - days * DAY_US)
 
 
@@ -102,14 +102,15 @@ def _frame(tables: Tables, name: str) -> Frame:
     return tables.frames[name]
 
 
-def _facts(rows: Frame, name: str, as_of: nw.Expr) -> Frame:
+def _facts(tables: Tables, rows: Frame, name: str, as_of: nw.Expr) -> Frame:
     known = rows.filter(
         nw.col("own_us") < as_of,
         nw.col("ingested_us") < as_of,
         nw.col("superseded_us").is_null() | (nw.col("superseded_us") >= as_of),
         ~nw.col("is_deleted"),
     )
-    masks = _masks(name, as_of)
+    running = TABLES[name].running
+    masks = _masks(name, as_of, running if running and tables.has(name, running) else None)
     return known.with_columns(*masks) if masks else known
 
 
@@ -135,13 +136,17 @@ def position(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
     return nw.sum_horizontal(*((moment >= instant).cast(nw.Int64) for instant in instants))
 
 
-def _masks(name: str, as_of: nw.Expr) -> list[nw.Expr]:
-    """Null what a row says of a date that had not come, and that nobody had stated."""
+def _masks(name: str, as_of: nw.Expr, running: str | None) -> list[nw.Expr]:
+    """Null what a row says of a date that had not come, and that nobody had stated.
+
+    Without the date that is called `running` a row goes on, and what comes with that date has not come either.
+    """
     table = TABLES[name]
     masks = []
     for date, facts in table.later.items():
         when_us = nw.col(table.columns[date].staged)
-        is_known = when_us.is_null() | (when_us < as_of) | nw.col("is_stated")
+        has_come = (when_us < as_of).fill_null(False) if date == running else when_us.is_null() | (when_us < as_of)
+        is_known = has_come | nw.col("is_stated")
         masked = [table.columns[date].staged, *facts, *(["polarity"] if "verbatim" in facts else [])]
         masks += [_masked(column, is_known).alias(column) for column in masked]
     return masks
