@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from vouch.features.contract.tables import NA_IS_A_NAME
+
 if TYPE_CHECKING:
     from vouch.features.contract.tables import Column
 
@@ -19,8 +21,19 @@ NULL_WORDS = ("na", "n/a", "null", "none", "nan")
 """What means null in a text file, besides nothing at all, in any case."""
 TRUE_WORDS = ("true", "t", "yes", "1")
 FALSE_WORDS = ("false", "f", "no", "0")
-EPOCH_FACTORS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+EPOCH_FACTORS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 """Microseconds in a unit of epoch numbers."""
+EPOCH_RANGES = {"s": ("1e8", "1e10"), "ms": ("1e11", "1e13"), "us": ("1e14", "1e16"), "ns": ("1e17", "1e19")}
+"""Numbers that stand for the years 1973 to 2286 in a unit: no number does so in two units."""
+_WITHOUT_LETTERS = "[A-Za-z]{2}"
+_ZONE = r"\d ?(?i:utc|gmt)([+-]\d{1,2}(:?\d{2})?)?$|\d [A-Za-z]+(/[A-Za-z0-9_+-]+)+$"
+"""Letters that say what the clock shows: UTC, GMT, or a place of the zone database. Others mean several zones each."""
+_LETTERS_LAST = r" ?[A-Za-z][A-Za-z0-9+:-]*$"
+_ONE_NUMBER = r"^\D*\d+([.,]\d+)?\D*$"
+_NUMBER_FIRST = r"^\s*([-+]?\d+(?:[.,]\d+)?)(?:[\s=:.,)(\]–—-]|[^\x00-\x7F]).*[\pL\p{So}]"
+_NUMBER_LAST = r"[\pL\p{So}].*[\s=:(\[–—-](\d+(?:[.,]\d+)?)\s*[)\].]?\s*$"
+LABELLED = frozenset({("surveys", "score"), ("tickets", "csat"), ("feedback", "rating")})
+"""Answers on a scale, whose ends survey tools export with their label: "10 - Extremely likely"."""
 YEAR_1_US, YEAR_10000_US = -62_135_596_800_000_000, 253_402_300_800_000_000
 """A time beyond the calendar that everybody can write is none."""
 STAGED_TYPES = {
@@ -77,22 +90,43 @@ def words(values: tuple[str, ...]) -> str:
     return ", ".join(map(literal, values))
 
 
-def raw(expression: str, family: Family, *, is_csv: bool) -> str:
-    """The value as it was handed over, null where nothing is there: blank text, and in CSV the words for null."""
+def raw(expression: str, family: Family, *, is_csv: bool, name: str) -> str:
+    """The value of a column as it was handed over, null where nothing is there: blank, and in CSV a word for null."""
     if family == "null":
         return "CAST(NULL AS VARCHAR)"
+    if family not in {"text", "bytes"}:
+        return expression
+    text = _trimmed(expression, family)
+    return f"CASE WHEN NOT coalesce({_is_word(text, name)}, true) THEN {text} END" if is_csv else text
+
+
+def null_word(expression: str, family: Family, *, is_csv: bool, name: str) -> str | None:
+    """SQL for the word that a cell of CSV was read as nothing by, null where it was not; None where no word is one."""
+    if not is_csv or family != "text":
+        return None
+    text = _trimmed(expression, family)
+    return f"CASE WHEN {_is_word(text, name)} THEN {text} END"
+
+
+def _trimmed(expression: str, family: Family) -> str:
     if family == "bytes":
         expression = f"coalesce(TRY(decode({expression})), CAST({expression} AS VARCHAR))"
-    elif family != "text":
-        return expression
-    text = f"nullif(trim(CAST({expression} AS VARCHAR)), '')"
-    if not is_csv:
-        return text
-    return f"CASE WHEN length({text}) > 4 OR lower({text}) NOT IN ({words(NULL_WORDS)}) THEN {text} END"
+    return f"nullif(trim(CAST({expression} AS VARCHAR)), '')"
 
 
-def value(column: Column, name: str, family: Family, epoch: str | None) -> str:
-    """The value of a raw column `name` in contract form, null where it cannot be read as the column's kind."""
+def _is_word(text: str, name: str) -> str:
+    """Whether a text is a word for nothing in a column of this name."""
+    meant = tuple(word for word in NULL_WORDS if word != "na" or name.strip().lower() not in NA_IS_A_NAME)
+    return f"(length({text}) <= 4 AND lower({text}) IN ({words(meant)}))"
+
+
+def value(column: Column, name: str, family: Family, epoch: str | None, *, is_labelled: bool = False) -> str:
+    """The value of a raw column `name` in contract form, null where it cannot be read as the column's kind.
+
+    `is_labelled` takes the number of a text that holds one number and its label.
+    """
+    if is_labelled and family in {"text", "bytes"}:
+        name = f"coalesce(CASE WHEN TRY_CAST({name} AS DOUBLE) IS NULL THEN {labelled(name)} END, {name})"
     if family == "bytes":
         family = "text"
     if family in {"null", "other"}:
@@ -148,14 +182,43 @@ def _time(name: str, family: Family, epoch: str | None) -> str:
     return f"CASE WHEN {moment} BETWEEN {YEAR_1_US} AND {YEAR_10000_US} - 1 THEN {moment} END"
 
 
+def labelled(name: str) -> str:
+    """SQL for the number of a text that holds one number, and words before or after it; null for any other."""
+    first, last = (f"nullif(regexp_extract({name}, {literal(form)}, 1), '')" for form in (_NUMBER_FIRST, _NUMBER_LAST))
+    is_one = f"regexp_matches({name}, {literal(_ONE_NUMBER)})"
+    return f"CASE WHEN {is_one} THEN replace(coalesce({first}, {last}), ',', '.') END"
+
+
 def _moment(name: str, family: Family, epoch: str | None) -> str:
     if epoch and family in _NUMERIC:
-        return f"TRY_CAST(TRY_CAST({_decimal_text(name, family)} AS DECIMAL(24,6)) * {EPOCH_FACTORS[epoch]} AS BIGINT)"
-    if family in {"text", "zoned"}:
+        return _epoch_moment(name, family, epoch)
+    if family == "text":
+        is_told = f"NOT regexp_matches({name}, {literal(_WITHOUT_LETTERS)}) OR regexp_matches({name}, {literal(_ZONE)})"
+        return f"CASE WHEN {is_told} THEN epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) END"
+    if family == "zoned":
         return f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ))"
     if family in {"date", "timestamp"}:
         return f"epoch_us(TRY_CAST({name} AS TIMESTAMP))"
     return "CAST(NULL AS BIGINT)"
+
+
+def _epoch_moment(name: str, family: Family, epoch: str) -> str:
+    """A number in the unit that it is given in, but where only another unit makes it a year from 1973 to 2286."""
+    number = f"TRY_CAST({_decimal_text(name, family)} AS DECIMAL(26,6))"
+    cases = [
+        f"WHEN {other_unit(name, family, epoch, unit)} THEN TRY_CAST(trunc({number} * {EPOCH_FACTORS[unit]}) AS BIGINT)"
+        for unit in EPOCH_RANGES
+        if unit != epoch
+    ]
+    return f"CASE {' '.join(cases)} ELSE TRY_CAST({number} * {EPOCH_FACTORS[epoch]} AS BIGINT) END"
+
+
+def other_unit(name: str, family: Family, epoch: str, unit: str | None = None) -> str:
+    """SQL that says whether an epoch number stands in another unit than `epoch`: in `unit`, or in any."""
+    number = f"TRY_CAST({_decimal_text(name, family)} AS DOUBLE)"
+    units = [unit] if unit else [other for other in EPOCH_RANGES if other != epoch]
+    ranges = [f"({number} >= {low} AND {number} < {high})" for low, high in map(EPOCH_RANGES.__getitem__, units)]
+    return f"({' OR '.join(ranges)})"
 
 
 def _number(name: str, family: Family) -> str:
@@ -184,7 +247,7 @@ def why_unreadable(column: Column, name: str, family: Family) -> str:
         case "text":
             return "'not_text'"
         case "time":
-            return "'not_a_time'"
+            return _why_no_time(name) if family == "text" else "'not_a_time'"
         case "boolean":
             return "'not_a_boolean'"
     if family not in _NUMERIC:
@@ -196,3 +259,9 @@ def why_unreadable(column: Column, name: str, family: Family) -> str:
         f"CASE WHEN {number} IS NULL THEN 'not_a_number' WHEN NOT isfinite({number}) THEN 'not_finite' "
         f"{beyond}ELSE {fraction} END"
     )
+
+
+def _why_no_time(name: str) -> str:
+    clock = f"regexp_replace({name}, {literal(_LETTERS_LAST)}, '')"
+    is_zoned = f"regexp_matches({name}, '[A-Za-z]{{2}}') AND TRY_CAST({clock} AS TIMESTAMP) IS NOT NULL"
+    return f"CASE WHEN {is_zoned} THEN 'zone_in_letters' ELSE 'not_a_time' END"

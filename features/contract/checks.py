@@ -8,61 +8,31 @@ who reads the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from vouch.features.contract.casts import STAGED_TYPES, family_of, literal, quoted, raw, value, why_unreadable, words
-from vouch.features.contract.tables import DAY_US
+from vouch.features.contract.casts import (
+    LABELLED,
+    STAGED_TYPES,
+    family_of,
+    literal,
+    null_word,
+    other_unit,
+    quoted,
+    raw,
+    value,
+    why_unreadable,
+    words,
+)
+from vouch.features.contract.tables import DAY_US, NO_END_US
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vouch.features.contract.casts import Family
     from vouch.features.contract.tables import Column, Table
-
-Scope = Literal["row", "cell", "repair", "count"]
-LARGEST = "100000000000000"
-"""Money and numbers are below this: they stand as DECIMAL(18,4)."""
+    from vouch.features.counts import Scope
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why a row was refused or a cell nulled, or what was repaired or merely counted.
-
-    The scope of an unreadable cell is `cell` where the column is optional, and `row` where it is required.
-    """
-
-    code: str
-    scope: Scope
-    message: str
-
-
-_REASONS = [
-    Reason("missing", "row", "A required value, or the key, is missing"),
-    Reason("missing_time", "row", "None of the columns that give the own time holds a time"),
-    Reason("before_1970", "row", "The own time lies before 1970"),
-    Reason("after_ingestion", "row", "The own time lies more than a day after ingested_at"),
-    Reason("in_the_future", "row", "The own time lies more than a day after the run's now"),
-    Reason("time_runs_backwards", "row", "A later date lies before the own time"),
-    Reason("scale_empty", "row", "scale_min is not below scale_max"),
-    Reason("outside_scale", "row", "The value lies outside its scale"),
-    Reason("answered_without_score", "row", "The status is answered, and there is no score"),
-    Reason("not_text", "cell", "Cannot be read as text"),
-    Reason("not_a_time", "cell", "Cannot be read as a time"),
-    Reason("not_a_number", "cell", "Cannot be read as a number"),
-    Reason("not_a_whole_number", "cell", "Is not a whole number"),
-    Reason("not_a_boolean", "cell", "Is not one of true/false, t/f, yes/no, 1/0"),
-    Reason("not_finite", "cell", "Is not a finite number"),
-    Reason("too_large", "cell", f"Is not below {LARGEST} in size"),
-    Reason("nul_character", "cell", "Holds a NUL character"),
-    Reason("unknown_value", "cell", "Is not one of the values that the contract knows"),
-    Reason("out_of_range", "cell", "Lies outside what is possible"),
-    Reason("refund_negated", "repair", "A refund with a positive amount was negated"),
-    Reason("dangling_reference", "count", "Points to nothing, and was nulled"),
-    Reason("tied_versions", "count", "Another version of the key has the same ingested_at; ordered by content"),
-    Reason("before_created_at", "count", "Lies before the customer was created"),
-    Reason("other_scale", "count", "An nps answer on another scale than 0 to 10; stays out of NPS"),
-]
-REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _REASONS}
 UNREADABLE = ("not_text", "not_a_time", "not_a_number", "not_a_boolean", "unknown_value")
 """Reasons that tell of a wrong type when no value of a column can be read."""
 
@@ -84,11 +54,15 @@ class Input:
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a whole row, over columns in contract form, that makes it refused."""
+    """A condition on a whole row: over columns in contract form where it refuses the row, over values where it mends.
+
+    `repair` is the value that a mended column takes.
+    """
 
     column: str
     reason: str
     condition: str
+    repair: str = ""
 
 
 def rules(table: Table, now_us: str) -> list[Rule]:
@@ -133,6 +107,36 @@ def _column_problem(table: Table, column: Column, family: Family) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
+def repairs(table: Table, inputs: Mapping[str, Input]) -> list[Rule]:
+    """What is mended in a table's rows, where the value that is meant is certain. Conditions never are null."""
+    found = [
+        Rule(c.name, "no_end", f"{_value(c)} >= {NO_END_US}", f"CAST(NULL AS {STAGED_TYPES['time']})")
+        for c in table.open_dates()
+        if c.name in inputs
+    ]
+    for name, given in inputs.items():
+        column, cell = table.columns[name], quoted(f"raw {name}")
+        if column.kind == "time" and given.epoch:
+            is_other = f"{_value(column)} IS NOT NULL AND {other_unit(cell, given.family, given.epoch)}"
+            found.append(Rule(name, "epoch_unit", is_other, _value(column)))
+        if (table.name, name) in LABELLED and given.family in {"text", "bytes"}:
+            is_read = f"{_value(column)} IS NOT NULL AND TRY_CAST({cell} AS DOUBLE) IS NULL"
+            found.append(Rule(name, "label_read", is_read, _value(column)))
+    if table.name == "transactions":
+        margin = '"value gross_margin"'
+        refunded = """"value kind" = 'refund' AND "value amount" > 0"""
+        found += [
+            Rule("amount", "refund_negated", refunded, '-abs("value amount")'),
+            Rule("gross_margin", "", refunded, f"-abs({margin})"),
+            Rule("kind", "credit_note", """"value kind" = 'purchase' AND "value amount" < 0""", "'refund'"),
+        ]
+    return found
+
+
+def _value(column: Column) -> str:
+    return quoted(f"value {column.name}")
+
+
 def staged_columns(table: Table) -> list[str]:
     """Names of a table's own columns in contract form."""
     return [column.staged for column in table.columns.values() if column.name not in {"ingested_at", "is_deleted"}]
@@ -145,18 +149,18 @@ def checked_columns(table: Table) -> str:
         *[("own_us", "BIGINT"), ("ingested_us", "BIGINT")],
         *[(name, "BOOLEAN") for name in ("is_stated", "is_deleted", "is_repaired", "is_refused")],
         *[("problems", 'STRUCT(scope VARCHAR, "column" VARCHAR, reason VARCHAR)[]'), ("raw", "VARCHAR")],
+        ("notes", 'STRUCT("column" VARCHAR, reason VARCHAR, "value" VARCHAR)[]'),
     ]
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in [("row", "BIGINT"), *staged, *added])
 
 
-def _staged_value(table: Table, column: Column) -> str:
-    kept = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {quoted(f'value {column.name}')} END"
-    if table.name == "transactions" and column.name in {"amount", "gross_margin"}:
-        kept = f"CASE WHEN {_POSITIVE_REFUND} THEN -abs({kept}) ELSE {kept} END"
-    return f"{kept} AS {quoted(column.staged)}"
-
-
-_POSITIVE_REFUND = """"value kind" = 'refund' AND "value amount" > 0"""
+def _staged_value(table: Table, column: Column, mended: Sequence[Rule]) -> str:
+    """A cell as it is staged: nulled where it is broken, mended where what is meant is certain, else as it was read."""
+    kept = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {_value(column)} END"
+    if (table.name, column.name) == ("surveys", "item"):
+        kept = f"regexp_replace(lower({kept}), '[\\s_-]+', '_', 'g')"
+    cases = " ".join(f"WHEN {rule.condition} THEN {rule.repair}" for rule in mended if rule.column == column.name)
+    return f"{f'CASE {cases} ELSE {kept} END' if cases else kept} AS {quoted(column.staged)}"
 
 
 def check_sql(table: Table, inputs: Mapping[str, Input], source: str, row: str, now_us: str) -> str:
@@ -171,32 +175,33 @@ def check_sql(table: Table, inputs: Mapping[str, Input], source: str, row: str, 
 
     Returns:
         A SELECT of `row`, the columns in contract form, `own_us`, `ingested_us`, `is_stated`, `is_deleted`,
-        `is_repaired`, `is_refused`, `problems` (a list of scope, column, reason; null without any) and `raw` (JSON).
+        `is_repaired`, `is_refused`, `problems` (a list of scope, column, reason; null without any), `raw` (JSON) and
+        `notes` (a list of column, reason, value: what was mended, and words that were read as nothing).
     """
     columns = list(table.columns.values())
     absent = Input("NULL", '"NULL"')
     given = {c.name: inputs.get(c.name, absent) for c in columns}
-    raws = [f"{raw(i.expression, i.family, is_csv=i.is_csv)} AS {quoted(f'raw {n}')}" for n, i in given.items()]
-    values = [
-        f"{value(c, quoted(f'raw {c.name}'), given[c.name].family, given[c.name].epoch)} AS {quoted(f'value {c.name}')}"
-        for c in columns
-    ]
+    raws = [f"{raw(i.expression, i.family, is_csv=i.is_csv, name=n)} AS {quoted(f'raw {n}')}" for n, i in given.items()]
+    worded = {n: null_word(i.expression, i.family, is_csv=i.is_csv, name=n) for n, i in given.items()}
+    raws += [f"{word} AS {quoted(f'word {name}')}" for name, word in worded.items() if word]
+    values = [f"{_read(table, c, given[c.name])} AS {_value(c)}" for c in columns]
+    mended = repairs(table, inputs)
     problems = [
         f"{_column_problem(table, c, given[c.name].family)} AS {quoted(f'problem {c.name}')}"
         for c in columns
         if c.name in inputs
     ]
     problems += [f"CAST(NULL AS VARCHAR) AS {quoted(f'problem {c.name}')}" for c in columns if c.name not in inputs]
-    staged = [_staged_value(table, c) for c in columns]
+    staged = [_staged_value(table, c, mended) for c in columns]
     clock = ", ".join(quoted(table.columns[name].staged) for name in table.clock)
     layers = [
         f"SELECT {row} AS row, {', '.join(raws)} FROM {source}",
         f"SELECT *, {', '.join(values)} FROM (@)",
         f"SELECT *, {', '.join(problems)} FROM (@)",
-        f"SELECT *, {', '.join(staged)}, {_repaired(table)} AS is_repaired FROM (@)",
+        f"SELECT *, {', '.join(staged)}, {_any(rule.condition for rule in mended)} AS is_repaired FROM (@)",
         f"SELECT * REPLACE (coalesce(is_deleted, false) AS is_deleted), coalesce({clock}) AS own_us FROM (@)",
         f"SELECT *, {_judgement(table, now_us)} FROM (@)",
-        _answer(table, inputs, now_us),
+        _answer(table, inputs, now_us, _notes(mended, [name for name, word in worded.items() if word])),
     ]
     query = layers[0]
     for layer in layers[1:]:
@@ -204,8 +209,29 @@ def check_sql(table: Table, inputs: Mapping[str, Input], source: str, row: str, 
     return query
 
 
-def _repaired(table: Table) -> str:
-    return f"coalesce({_POSITIVE_REFUND}, false)" if table.name == "transactions" else "false"
+def _read(table: Table, column: Column, given: Input) -> str:
+    is_labelled = (table.name, column.name) in LABELLED
+    return value(column, quoted(f"raw {column.name}"), given.family, given.epoch, is_labelled=is_labelled)
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return " OR ".join(f"({condition}) IS TRUE" for condition in conditions) or "false"
+
+
+def _notes(mended: Sequence[Rule], worded: Sequence[str]) -> str:
+    """The list of what was mended and of words that were read as nothing, null without any."""
+    told = [(rule.condition, rule.column, rule.reason, quoted(f"raw {rule.column}")) for rule in mended if rule.reason]
+    words_of = {name: quoted(f"word {name}") for name in worded}
+    told += [(f"{word} IS NOT NULL", name, "null_word", word) for name, word in words_of.items()]
+    if not told:
+        return "NULL"
+    listed = ", ".join(
+        f"CASE WHEN ({condition}) IS TRUE THEN "
+        f"{{'column': {literal(name)}, 'reason': {literal(reason)}, 'value': CAST({cell} AS VARCHAR)}} END"
+        for condition, name, reason, cell in told
+    )
+    listed = f"list_filter([{listed}], lambda note: note IS NOT NULL)"
+    return f"CASE WHEN {_any(condition for condition, *_ in told)} THEN {listed} END"
 
 
 def _judgement(table: Table, now_us: str) -> str:
@@ -217,7 +243,7 @@ def _judgement(table: Table, now_us: str) -> str:
     return f"({refused}) AS is_refused, ({' OR '.join(optional)}) AS is_nulled"
 
 
-def _answer(table: Table, inputs: Mapping[str, Input], now_us: str) -> str:
+def _answer(table: Table, inputs: Mapping[str, Input], now_us: str, notes: str) -> str:
     found = [
         f"CASE WHEN {quoted(f'problem {c.name}')} IS NOT NULL THEN "
         f"{_problem('row' if c.is_required else 'cell', c.name, quoted(f'problem {c.name}'))} END"
@@ -234,8 +260,8 @@ def _answer(table: Table, inputs: Mapping[str, Input], now_us: str) -> str:
         f"SELECT row, {columns}, own_us, coalesce(ingested_us, own_us) AS ingested_us, "
         "ingested_us IS NOT NULL AS is_stated, is_deleted, is_repaired, is_refused, "
         f"CASE WHEN is_refused OR is_nulled THEN {listed} END AS problems, "
-        f"CASE WHEN is_refused OR is_nulled THEN CAST(to_json(struct_pack({as_handed_over})) AS VARCHAR) END AS raw "
-        "FROM (@)"
+        f"CASE WHEN is_refused OR is_nulled THEN CAST(to_json(struct_pack({as_handed_over})) AS VARCHAR) END AS raw, "
+        f"{notes} AS notes FROM (@)"
     )
 
 

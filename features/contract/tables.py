@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 Kind = Literal["text", "time", "money", "number", "integer", "boolean", "probability"]
 KINDS: frozenset[str] = frozenset({"text", "time", "money", "number", "integer", "boolean", "probability"})
 
-CONTRACT_VERSION = "1"
+CONTRACT_VERSION = "2"
 """Moves when a rule or column of the contract changes; staged tables of another version are not used."""
 DAY_US = 86_400_000_000
 """Microseconds in a day of 24 hours (all days are UTC)."""
+NO_END_US = 4_102_444_800_000_000
+"""From 2100-01-01 on a later date says that nobody knows it: it is no date."""
+NA_IS_A_NAME = frozenset({"region", "country", "segment", "plan", "language"})
+"""Columns in which "NA" is a value (North America, Namibia), and not a word for nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Table:
     `clock` names the columns that give the own time, the first that is there wins. `later` maps a later-dated column
     to the columns whose facts come with it: they are unknown before that date. `undated` names facts that may change
     and carry no time of their own: without `ingested_at` they are today's values. `references` maps a column to the
-    table and column that it points to; a reference to nothing becomes null.
+    table and column that it points to; a reference to nothing becomes null. `running` is a later date whose absence
+    says that the row still goes on, so that what comes with it is not known yet.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Table:
     meaning: str = ""
     undated: tuple[str, ...] = ()
     references: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    running: str | None = None
 
     @property
     def is_period(self) -> bool:
@@ -80,6 +86,46 @@ class Table:
         apart = {*self.clock[:1], "ingested_at"}
         return [column for column in self.columns.values() if column.kind == "time" and column.name not in apart]
 
+    def open_dates(self) -> list[Column]:
+        """Later dates that may be missing, because what they tell has not happened."""
+        return [column for column in self.dates() if not column.is_required]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a survey instrument that metrics know by its name, and the metrics that it feeds.
+
+    With `is_prefix` every name that begins like this is meant.
+    """
+
+    name: str
+    feeds: tuple[str, ...]
+    is_prefix: bool = False
+
+
+EXPERIENCE = ("cxi_four_component", "cxi_forrester3")
+ITEMS: Mapping[str, tuple[Item, ...]] = {
+    "cxi": (
+        Item("ease", EXPERIENCE),
+        Item("effort", EXPERIENCE),
+        Item("empathy", EXPERIENCE[:1]),
+        Item("understanding", EXPERIENCE[:1]),
+        Item("effectiveness", EXPERIENCE),
+        Item("emotion", EXPERIENCE[1:]),
+    ),
+    "emotional_loyalty": tuple(
+        Item(facet, ("emotional_loyalty",), is_prefix=True) for facet in ("affinity", "attachment", "trust")
+    ),
+    "perception": (Item("repurchase_intent", ("repurchase_intent",)), Item("better_value", ("better_value",))),
+    "expectation": (),
+}
+"""Items by instrument; other instruments ask one question, or take every item alike.
+
+An item that `expectation` and `perception` both ask, whatever its name, feeds `expectation_gap`. Names are read without
+regard to case, and blanks and hyphens are underscores.
+"""
+PAIRED = ("expectation", "perception")
+"""Instruments whose items of one name are held against each other."""
 
 ACT_KINDS = (
     "referral", "review", "reference_call", "case_study", "testimonial",
@@ -139,6 +185,7 @@ def _table(
     meaning: str,
     undated: str = "",
     references: Mapping[str, tuple[str, str]] | None = None,
+    running: str | None = None,
 ) -> Table:
     parsed = [_column(line) for line in f"{columns}; {_EVERYWHERE}".split(";")]
     return Table(
@@ -151,6 +198,7 @@ def _table(
         meaning=meaning,
         undated=tuple(undated.split()),
         references=references or {},
+        running=running,
     )
 
 
@@ -186,9 +234,10 @@ _ALL = [
     ),
     _table(
         "sessions", "session_id", "started_at",
-        "session_id text; customer_id? text; visitor_id? text; started_at time; ended_at time; "
+        "session_id text; customer_id? text; visitor_id? text; started_at time; ended_at? time; "
         "engaged_s? number 0..; channel? text; is_bot? boolean",
-        later={"ended_at": "engaged_s"}, meaning="Visits to the site or the app.",
+        later={"ended_at": "engaged_s"}, meaning="Visits to the site or the app; no end means still there.",
+        running="ended_at",
     ),
     _table(
         "surveys", "response_id", "invited_at responded_at",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.mapping import Plan
     from vouch.features.project import Project
 
-FORM = 3
+FORM = 4
 """Moves when what is staged is laid out in another way; what stands in the old one is not used."""
 LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""
@@ -129,7 +129,7 @@ def _show(connection: Connection, name: str, relation: Relation) -> None:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     view = f"{quoted(schema)}.{quoted(table)}" if schema else quoted(table)
     columns = ", ".join(
-        f"{raw(quoted(column), family_of(physical), is_csv=True)} AS {quoted(column)}"
+        f"{raw(quoted(column), family_of(physical), is_csv=True, name=column)} AS {quoted(column)}"
         if relation.is_csv
         else quoted(column)
         for column, physical in relation.columns.items()
