@@ -56,8 +56,7 @@ def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any])
         found.append(
             f"{table.name}: without ingested_at these are today's values, at earlier instants too: {', '.join(undated)}"
         )
-    if other := figures["reasons"].get("other_scale"):
-        found.append(f"{table.name}: {other} answers to nps on another scale than 0 to 10 stay out of NPS")
+    found += [count["told"] for count in figures["counts"]]
     return found
 
 

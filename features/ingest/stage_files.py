@@ -14,32 +14,31 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import literal, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
+from vouch.features.counts import Tally, added
 from vouch.features.durable import as_written, file_digest, flush, sealed
 from vouch.features.engines import OWN
 from vouch.features.errors import Damaged
 from vouch.features.feeds import warnings
+from vouch.features.figures import ADDED, FIGURES, figures, full_figures, row_tallies
 from vouch.features.ingest.duplicate_keys import find_repeated, rows_of
 from vouch.features.ingest.inputs import FORM
 from vouch.features.ingest.stage_table import (
-    ADDED,
     REFERRED,
     TEXTS,
     Outcome,
     accepted,
     broken_columns,
     contract_form,
-    figures,
     judge_texts,
     left_out,
     parse,
     parsed,
-    problem_counts,
     row_order,
     tie_order,
     unusable_columns,
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.mapping import Plan
     from vouch.features.ingest.stage_table import Bench
 
-FORMAT = 2
+FORMAT = 3
 """Moves when what is kept of a part changes."""
 WEEK_US = 7 * DAY_US
 FIRST_MONDAY_US = 4 * DAY_US
@@ -95,7 +94,12 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     empty = unusable_columns(table, told, readable)
     _join_quarantine(bench, table.name, kept)
     (written,) = bench.row(f"SELECT count(*) FROM {rows_of(versions.out / name for name in files)}")
-    report = _report(bench, plan, kept, written, versions.tied)
+    found = {**dict.fromkeys(FIGURES, 0), **_summed(kept, "figures"), "written": written}
+    tallies = added(Tally(*one) for part in kept for one in part.facts["tallies"])
+    across = _across(bench, table, kept) | {"tied_versions": versions.tied}
+    rows = rows_of(versions.out / name for name in files)
+    named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in kept)}"
+    report = full_figures(bench, plan, found, tallies, across, rows, rows, named)
     columns = tuple(column for column in plan.inputs if column not in empty)
     said = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
     ends = [part.facts["accepted_until_us"] for part in kept if part.facts["accepted_until_us"] is not None]
@@ -203,8 +207,8 @@ def _facts(bench: Bench, plan: Plan) -> dict[str, Any]:
     return {
         "accepted_until_us": until_us,
         "future_from_us": future_us,
-        "figures": figures(bench, name),
-        "reasons": problem_counts(bench, plan.table),
+        "figures": figures(bench, parsed(name)),
+        "tallies": [astuple(tally) for tally in row_tallies(bench, plan.table, parsed(name))],
         "broken": {column: times for column, _, times in broken},
         "examples": {column: raw for column, raw, _ in broken},
         "readable": dict(zip(columns, readable, strict=True)),
@@ -218,37 +222,27 @@ def _summed(kept: Sequence[Kept], fact: str) -> dict[str, int]:
     return dict(found)
 
 
-def _report(bench: Bench, plan: Plan, kept: Sequence[Kept], written: int, tied: int) -> dict[str, Any]:
-    """The figures of a table from those of its parts."""
-    found, table = _summed(kept, "figures"), plan.table
-    reasons = Counter(_summed(kept, "reasons")) + Counter({"tied_versions": tied})
-    orphans = 0
-    if table.customer and table.name != "customers":
-        people = rows_of(part.folder / PEOPLE for part in kept)
-        known = f"{OWN}.known"
-        (orphans,) = bench.row(
-            f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
+def _across(bench: Bench, table: Table, kept: Sequence[Kept]) -> dict[str, int]:
+    """Counts of what takes the customers to tell, by code."""
+    if not table.customer:
+        return {}
+    people, known = rows_of(part.folder / PEOPLE for part in kept), f"{OWN}.known"
+    (orphans,) = bench.row(
+        f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
+    )
+    early = bench.rows(
+        f"SELECT DISTINCT filename FROM {people} people JOIN {known} known USING (key) WHERE first_us < created_us"
+    )
+    of, before = (
+        [part.folder / week for part in kept for week in part.weeks if (str(part.folder / PEOPLE),) in early],
+        0,
+    )
+    if of:
+        (before,) = bench.row(
+            f"SELECT count(*) FROM {rows_of(of)} JOIN {known} ON key = {quoted(table.customer)} "
+            "WHERE own_us < created_us"
         )
-        early = bench.rows(
-            f"SELECT DISTINCT filename FROM {people} people JOIN {known} known USING (key) WHERE first_us < created_us"
-        )
-        of = [part.folder / week for part in kept for week in part.weeks if (str(part.folder / PEOPLE),) in early]
-        if of:
-            (before,) = bench.row(
-                f"SELECT count(*) FROM {rows_of(of)} JOIN {known} ON key = {quoted(table.customer)} "
-                "WHERE own_us < created_us"
-            )
-            reasons["before_created_at"] += before
-    rows, refused = found.get("rows", 0), found.get("quarantined", 0)
-    return {
-        "rows": rows,
-        "quarantined": refused,
-        "cells": found.get("cells", 0),
-        "repaired": found.get("repaired", 0),
-        "duplicates": rows - refused - written,
-        "orphans": orphans,
-        "reasons": {code: count for code, count in sorted(reasons.items()) if count},
-    }
+    return {"orphans": orphans, "before_created_at": before}
 
 
 def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:

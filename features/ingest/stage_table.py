@@ -15,12 +15,13 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import OWN, first_line, unreadable
 from vouch.features.errors import DataError, WrongType
 from vouch.features.feeds import warnings
+from vouch.features.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.files import ROW
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
 """Tables whose rows carry a text, and so a polarity."""
-ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
 FEW = 2
 """So many unreadable values, and no readable one, tell of a wrong type and not of a broken row."""
 _TEXTS_AT_ONCE = 100_000
@@ -212,7 +212,12 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
     ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
     (written,) = bench.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
     write_quarantine(bench, name, bench.folder / "quarantine" / f"{name}.parquet")
-    report = _report(bench, table, written) | {"reasons": _reasons(bench, table, repeated, targets)}
+    found = figures(bench, parsed(name)) | {"written": written}
+    tallies = row_tallies(bench, table, parsed(name))
+    across = counted_across(bench, table, accepted(name), repeated, targets)
+    people = f"(SELECT * FROM {accepted(name)})"
+    named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
+    report = full_figures(bench, plan, found, tallies, across, f"read_parquet({path})", people, named)
     accepted_until_us, future_from_us = bench.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
         f"FROM {parsed(name)}"
@@ -318,70 +323,3 @@ def write_quarantine(bench: Bench, name: str, path: Path) -> None:
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
         f'ORDER BY row, scope DESC, "column", reason) TO {literal(str(path))} (FORMAT parquet)'
     )
-
-
-def figures(bench: Bench, name: str) -> dict[str, int]:
-    """Counts of the rows of a parsed table: as handed over, refused, repaired; and of broken cells."""
-    rows, refused, repaired, cells = bench.row(
-        "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
-        "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
-        f"FROM {parsed(name)}"
-    )
-    return {"rows": rows, "quarantined": refused, "cells": cells, "repaired": repaired}
-
-
-def _report(bench: Bench, table: Table, written: int) -> dict[str, int]:
-    """The figures of a table, with the rows that collapsed and those of unknown customers."""
-    found, orphans = figures(bench, table.name), 0
-    if table.customer and table.name != "customers":
-        customer = quoted(table.customer)
-        (orphans,) = bench.row(
-            f"SELECT count(*) FROM {accepted(table.name)} AND {customer} IS NOT NULL "
-            f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
-        )
-    return {**found, "duplicates": found["rows"] - found["quarantined"] - written, "orphans": orphans}
-
-
-def _reasons(bench: Bench, table: Table, repeated: str | None, targets: Mapping[str, str]) -> dict[str, int]:
-    """How often each reason was met, by code; what is merely counted among them."""
-    found = problem_counts(bench, table)
-    for code, sql in _counted_across(table, repeated, targets):
-        found[code] = found.get(code, 0) + bench.row(sql)[0]
-    return {code: count for code, count in sorted(found.items()) if count}
-
-
-def problem_counts(bench: Bench, table: Table) -> dict[str, int]:
-    """How often each reason was met that a row gives by itself."""
-    problems = f"SELECT unnest(problems) AS problem FROM {parsed(table.name)} WHERE problems IS NOT NULL"
-    found = dict(bench.rows(f"SELECT problem.reason, count(*) FROM ({problems}) GROUP BY ALL"))
-    rows = accepted(table.name)
-    (found["refund_negated"],) = bench.row(f"SELECT count(*) FROM {rows} AND is_repaired")
-    if table.name == "surveys":
-        is_other = "instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)"
-        (found["other_scale"],) = bench.row(f"SELECT count(*) FROM {rows} AND {is_other}")
-    return found
-
-
-def _counted_across(table: Table, repeated: str | None, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Queries for what stays and is counted, where it takes other rows to tell."""
-    rows = accepted(table.name)
-    for column, target in targets.items():
-        name = quoted(column)
-        yield (
-            "dangling_reference",
-            f"SELECT count(*) FROM {rows} AND {name} IS NOT NULL AND {name} NOT IN (SELECT key FROM {target})",
-        )
-    if table.customer and table.name != "customers":
-        yield (
-            "before_created_at",
-            f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {quoted(table.customer)} "
-            "WHERE own_us < created_us",
-        )
-    if repeated and table.key:
-        content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
-        versions = f"SELECT DISTINCT {content} FROM {rows} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
-        yield (
-            "tied_versions",
-            f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
-            f"GROUP BY {quoted(table.key)}, ingested_us)",
-        )

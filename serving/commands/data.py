@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vouch.features.errors import UsageError
+from vouch.features.errors import Refused, UsageError
 from vouch.serving.commands.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
@@ -44,12 +44,14 @@ def check(
     """Check a company's tables against the contract: what is there, what it feeds, what is in quarantine and why.
 
     It warns of a champion that reads a feature which is defined otherwise by now, before the week cannot be scored.
+    Exits with 4 where a guard would not let a week of these tables be published.
 
     Example: vouch check ./company
     """
     from vouch.features.feeds import contract_rows
     from vouch.features.ingest.stage import stage
     from vouch.models.registry.champions import retrains_due
+    from vouch.serving.monitoring.guards import contract_figures, judge, load_guards
 
     if describe:
         show(contract_rows(), form)
@@ -63,6 +65,9 @@ def check(
     show(_checked(report, form), form, document=report)
     if form is Format.TABLE:
         _tell(report, where.home)
+    found = judge(load_guards(where.home), contract_figures(staged.report))
+    if hard := [f"{finding.guard} of {finding.thing}" for finding in found if finding.level == "hard"]:
+        raise Refused(f"No week of these tables would be published: {', '.join(hard)} above the hard limit")
 
 
 def _checked(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:

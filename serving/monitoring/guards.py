@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.counts import MERGED
 from vouch.features.errors import ConfigurationError, did_you_mean
 from vouch.features.instants import parse_instant
 
@@ -55,6 +56,8 @@ class Figure:
     rests_on: float = float("inf")
     before: float | None = None
     current: float | None = None
+    detail: str = ""
+    """More that is to be said where it is above a limit: reasons, values, the mend."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Finding:
     meaning: str
     current: float | None = None
     before: float | None = None
+    detail: str = ""
 
     def __str__(self) -> str:
         against = (
@@ -76,7 +80,7 @@ class Finding:
         )
         return (
             f"{self.guard} of {self.thing} is {self.value:.4g}, above its {self.level} limit of {self.limit:g} "
-            f"({self.meaning}{against})"
+            f"({self.meaning}{against}){f': {self.detail}' if self.detail else ''}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,15 +172,20 @@ def _judged(guard: Guard, figure: Figure) -> Finding | None:
         guard.meaning,
         current=figure.current,
         before=figure.before,
+        detail=figure.detail,
     )
 
 
 def contract_figures(report: Mapping[str, Any]) -> Iterator[Figure]:
-    """What the contract check says, by table."""
+    """What the contract check says, by table: rows, cells and repairs in all, and each other count by its guard."""
     for name, table in report["tables"].items():
-        if rows := table["rows"]:
-            yield Figure("quarantined_share", name, table["quarantined"] / rows, rows)
-            yield Figure("broken_cells", name, table["cells"] / rows, rows)
+        rows, counts = table["rows"], table.get("counts", ())
+        for guard, of in MERGED.items() if rows else ():
+            told = ", ".join(f"{c['column']} {c['code']} {c['count']:,}" for c in counts if c["guard"] == guard)
+            yield Figure(guard, name, table.get(of, 0) / rows, rows, detail=told)
+        for count in counts:
+            if count["guard"] not in MERGED and count["of"]:
+                yield Figure(count["guard"], name, count["count"] / count["of"], count["of"], detail=count["detail"])
 
 
 def table_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:

@@ -1,0 +1,175 @@
+"""What only a whole table tells: faults that no row shows by itself, and that are commonest when a company begins.
+
+Ids of another form than those of `customers`, one load stamp for all history, last days in place of ends, items that no
+metric knows. Each is counted over the rows as they were staged; what would mend it is tried, and proposed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.casts import quoted, words
+from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
+from vouch.features.counts import Count
+from vouch.features.engines import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.ingest.stage_table import Bench
+
+FEWEST = 5
+"""So many of a kind tell of a habit; fewer may be chance."""
+FEWEST_STAMPED = 20
+LOAD_DAYS = 7
+"""A row that became known so many days after its own time did not become known when it happened."""
+RESUMED_DAYS = 14
+YEARS_AHEAD = 2
+STRANGERS_AT_ONCE = 20_000
+LEAST_JOINED = 10
+"""A form that joins fewer than one in so many says nothing."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HIDDEN = r"[\p{Cf}\p{Cc}\p{Z}\s]+"
+_SIGNS = r"[^\pL\pN]+"
+FORMS = (
+    ("a decimal ending", r"regexp_replace(@, '[.,]0+$', '')"),
+    ("the case of letters", "lower(@)"),
+    ("invisible characters", f"regexp_replace(@, '{_HIDDEN}', '', 'g')"),
+    ("the last 3 of 18 characters", "CASE WHEN length(@) IN (15, 18) THEN left(@, 15) END"),
+    ("leading zeros", "ltrim(@, '0')"),
+    ("the way of writing a number", "CAST(TRY_CAST(TRY_CAST(@ AS DOUBLE) AS BIGINT) AS VARCHAR)"),
+    ("signs in it or around it", f"regexp_replace(@, '{_SIGNS}', '', 'g')"),
+    ("what stands before the last sign", r"regexp_extract(@, '[^:/|_#-]+$')"),
+    ("case and signs", f"lower(regexp_replace(@, '{_SIGNS}', '', 'g'))"),
+    ("letters before the number", r"nullif(regexp_extract(@, '^[^0-9]*([0-9]{3,})$', 1), '')"),
+)
+"""What may set two forms of one id apart, and the SQL that makes them one; @ stands for the id."""
+
+
+def strangers(bench: Bench, table: Table, rows: str, count: int, of: int) -> Count:
+    """The count of rows whose customer is not known, with an example, and the normalisation that would join most."""
+    customer = table.customer
+    assert customer is not None
+    relation, known = f"{OWN}.strangers", f"{OWN}.known"
+    bench.rows(
+        f"CREATE OR REPLACE TABLE {relation} AS SELECT {quoted(customer)} AS id, count(*) AS n FROM {rows} "
+        f"WHERE {quoted(customer)} IS NOT NULL AND {quoted(customer)} NOT IN (SELECT key FROM {known}) "
+        f"GROUP BY ALL ORDER BY n DESC, id LIMIT {STRANGERS_AT_ONCE}"
+    )
+    tried = []
+    for place, (what, form) in enumerate(FORMS):
+        keys = (
+            f"SELECT {form.replace('@', 'key')} AS form, min(key) AS key FROM {known} GROUP BY ALL HAVING count(*) = 1"
+        )
+        joined, example, meant, is_theirs = bench.row(
+            f"SELECT coalesce(sum(n), 0)::BIGINT, min(id), min_by(key, id), bool_and(form = key) "
+            f"FROM {relation} JOIN ({keys}) ON form = {form.replace('@', 'id')}"
+        )
+        tried.append((joined, -place, what, form, example, meant, is_theirs))
+    joined, _, what, form, example, meant, is_theirs = max(tried)
+    if joined * LEAST_JOINED < bench.row(f"SELECT sum(n)::BIGINT FROM {relation}")[0]:
+        (example,) = bench.row(f"SELECT min(id) FROM {relation}")
+        return Count("orphans", customer, count, of, "count", example)
+    where = table.name if is_theirs else f"{table.name} and in customers, both"
+    mend = (
+        f"They differ by {what}: {joined:,} would join by {form.replace('@', customer)}; map it by a query in {where}"
+    )
+    return Count("orphans", customer, count, of, "count", example, f" where `customers` has {meant!r}", mend)
+
+
+def whole_counts(bench: Bench, table: Table, columns: Collection[str], rows: str) -> list[Count]:
+    """What is counted over a whole table in contract form; `columns` were handed over, `rows` stands behind FROM."""
+    found = list(_versions(bench, table, columns, rows))
+    if "ingested_at" in columns:
+        found += _stamps(bench, rows)
+    if table.name == "subscriptions" and "ended_at" in columns:
+        found += [*_ends(bench, rows), *_one_end(bench, rows)]
+    if table.name == "surveys":
+        found += _items(bench, rows)
+    return found
+
+
+def _versions(bench: Bench, table: Table, columns: Collection[str], rows: str) -> Iterator[Count]:
+    if not table.key or "ingested_at" in columns:
+        return
+    replaced, of = bench.row(f"SELECT count(superseded_us), count(*) FROM {rows}")
+    if replaced:
+        yield Count("superseded", table.key, replaced, of, "count")
+
+
+def _stamps(bench: Bench, rows: str) -> Iterator[Count]:
+    """Rows that became known together, where they are most rows of the table."""
+    (middle,) = bench.row(f"SELECT quantile_disc(ingested_us, 0.5) FROM {rows} WHERE is_stated AND NOT is_deleted")
+    if middle is None:
+        return
+    together = f"is_stated AND abs(ingested_us - {middle}) <= {DAY_US} AND ingested_us - own_us > {LOAD_DAYS * DAY_US}"
+    count, first, of = bench.row(
+        f"SELECT count(*) FILTER ({together}), min(ingested_us) FILTER ({together}), count(*) FROM {rows}"
+    )
+    if count >= FEWEST_STAMPED and 2 * count > of:
+        yield Count("one_load_stamp", "ingested_at", count, of, "count", more=f" {_spoken(first)}")
+
+
+def _ends(bench: Bench, rows: str) -> Iterator[Count]:
+    """Subscriptions that never ran, and ends that look like last days."""
+    facts = f"SELECT * FROM {rows} WHERE superseded_us IS NULL AND NOT is_deleted"
+    failed, of = bench.row(f"SELECT count(*) FILTER (ended_us = own_us), count(*) FROM ({facts})")
+    if failed:
+        yield Count("failed", "ended_at", failed, of, "count")
+    after = "lead(own_us) OVER (PARTITION BY customer_id ORDER BY own_us, ended_us, subscription_id) - ended_us"
+    gaps = f"SELECT {after} AS gap FROM ({facts}) QUALIFY gap BETWEEN 0 AND {RESUMED_DAYS * DAY_US}"
+    hour = DAY_US // 24
+    is_last = f"(gap BETWEEN 1 AND {hour // 60} OR gap IN ({23 * hour}, {DAY_US}, {25 * hour}))"
+    count, usual, of = bench.row(
+        f"SELECT count(*) FILTER ({is_last}), mode(gap) FILTER ({is_last}), count(*) FROM ({gaps})"
+    )
+    if count >= FEWEST and 2 * count > of:
+        step = "1 day" if usual > hour else "1 second" if usual % 1_000_000 == 0 else f"{usual} microseconds"
+        query = f"select * replace (ended_at + interval {step} as ended_at) from subscriptions"
+        mend = f'An end is the first instant after: [tables.subscriptions] query = "{query}"'
+        yield Count("last_days", "ended_at", count, of, "count", mend=mend)
+
+
+def _one_end(bench: Bench, rows: str) -> Iterator[Count]:
+    """One end that most of those who run now share, years ahead."""
+    runs = f"superseded_us IS NULL AND NOT is_deleted AND (ended_us IS NULL OR ended_us > {bench.now_us})"
+    ahead = bench.now_us + YEARS_AHEAD * 365 * DAY_US
+    usual, of = bench.row(f"SELECT mode(ended_us) FILTER (ended_us > {ahead}), count(*) FROM {rows} WHERE {runs}")
+    if usual is None:
+        return
+    (count,) = bench.row(f"SELECT count(*) FROM {rows} WHERE {runs} AND ended_us = {usual}")
+    if count >= FEWEST and 2 * count > of:
+        yield Count("one_end", "ended_at", count, of, "count", _spoken(usual))
+
+
+def _items(bench: Bench, rows: str) -> Iterator[Count]:
+    """Answers to items that no metric knows, by instrument and name."""
+    asked = bench.rows(
+        f"SELECT instrument, coalesce(item, ''), count(*) FROM {rows} WHERE status = 'answered' "
+        f"AND superseded_us IS NULL AND NOT is_deleted AND instrument IN ({words(tuple(ITEMS))}) "
+        "GROUP BY ALL ORDER BY ALL"
+    )
+    named = {instrument: {item for of, item, _ in asked if of == instrument} for instrument in PAIRED}
+    unknown = [(of, item, count) for of, item, count in asked if not _is_known(of, item, named)]
+    if unknown:
+        listed = ", ".join(f"{instrument} {item!r} {count:,} times" for instrument, item, count in unknown)
+        total, of = sum(count for *_, count in unknown), sum(count for *_, count in asked)
+        yield Count("unknown_item", "item", total, of, "count", more=f" ({listed})")
+
+
+def _is_known(instrument: str, item: str, named: Any) -> bool:
+    if any(item.startswith(of.name) if of.is_prefix else item == of.name for of in ITEMS[instrument]):
+        return True
+    return bool(item) and instrument in PAIRED and all(item in names for names in named.values())
+
+
+def _spoken(instant_us: int) -> str:
+    """An instant as text.
+
+    >>> _spoken(0)
+    '1970-01-01'
+    """
+    moment = _EPOCH + timedelta(microseconds=instant_us)
+    return str(moment.date()) if instant_us % DAY_US == 0 else moment.isoformat().replace("+00:00", "Z")
