@@ -15,7 +15,7 @@ import narwhals as nw
 import polars as pl
 import polars.exceptions
 
-from vouch.features.contract.casts import literal, quoted
+from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.errors import SourceUnreadable
 
 if TYPE_CHECKING:
@@ -54,23 +54,28 @@ def connect(project: Project, folder: Path) -> Connection:
 
 def close_off(connection: Connection, files: Iterable[Path], folders: Iterable[Path]) -> None:
     """Take from the connection everything but these files and folders, for good."""
-    connection.execute(f"SET allowed_paths = [{', '.join(literal(str(file)) for file in files)}]")
-    connection.execute(f"SET allowed_directories = [{', '.join(literal(str(folder)) for folder in folders)}]")
+    connection.execute(f"SET allowed_paths = [{_both_forms(files)}]")
+    connection.execute(f"SET allowed_directories = [{_both_forms(folders)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
-def unreadable(place: str, error: duckdb.Error) -> SourceUnreadable:
+def _both_forms(paths: Iterable[Path]) -> str:
+    """Paths as they are, and as they are read: the engine holds both against what is allowed."""
+    return ", ".join(form for path in paths for form in dict.fromkeys((literal(str(path)), place(path))))
+
+
+def unreadable(where: str, error: duckdb.Error) -> SourceUnreadable:
     """What an error of the engine says of a source: the place, the line of a text file, and the mend."""
     said = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", said)
     if line:
         found = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
         why = f"{found[2]} fields instead of {found[1]}" if found else "a quote that is not closed, or stands alone"
-        return SourceUnreadable(f"{place}: line {line[1]}: {why}. Mend the line, or write the file again.")
+        return SourceUnreadable(f"{where}: line {line[1]}: {why}. Mend the line, or write the file again.")
     if "RFC 4180" in said:
-        return SourceUnreadable(f"{place}: line ends of two sorts, or a quote that is not closed. Write it again.")
-    return SourceUnreadable(f"{place}: cannot be read: {first_line(error)}. Write it again.")
+        return SourceUnreadable(f"{where}: line ends of two sorts, or a quote that is not closed. Write it again.")
+    return SourceUnreadable(f"{where}: cannot be read: {first_line(error)}. Write it again.")
 
 
 def first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.vectors.declare import load_families
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from vouch.features.contract.tables import Column, Table
 
@@ -36,12 +36,20 @@ def _metrics() -> dict[str, list[str]]:
     return found
 
 
-def full_report(counted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed."""
+def full_report(
+    counted: Mapping[str, Any], places: Mapping[str, str] | None = None, unread: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed.
+
+    `places` says where each table was read from, `unread` what lies beside the tables and is not read.
+    """
     fed = feeds()
-    tables = {name: {**figures, "feeds": fed[name]} for name, figures in counted["tables"].items()}
+    tables = {
+        name: {**figures, "from": (places or {}).get(name), "feeds": fed[name]}
+        for name, figures in counted["tables"].items()
+    }
     absent = {name: fed[name] for name in TABLES if name not in tables}
-    return {"tables": tables, "absent": absent, "warnings": list(counted["warnings"])}
+    return {"tables": tables, "absent": absent, "warnings": [*unread, *counted["warnings"]]}
 
 
 def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ gives the same decimals from CSV, Parquet, DuckDB and PostgreSQL. A cast that fa
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from vouch.features.contract.tables import NA_IS_A_NAME
@@ -83,6 +84,20 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text, quoted for SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def place(path: object) -> str:
+    """A path, quoted for SQL, as that of one file: no sign in its name, or in that of a folder, is a pattern.
+
+    >>> place("/data/eu[1]/a*.csv")
+    "'/data/eu[[]1]/a[*].csv'"
+    """
+    return literal(as_is(path))
+
+
+def as_is(path: object) -> str:
+    """A path in which the engine, that takes every path for a pattern, finds what is so called and nothing else."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def words(values: tuple[str, ...]) -> str:

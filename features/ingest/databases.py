@@ -110,8 +110,12 @@ class Schema:
         return f"Schema({redacted(self.url)!r}, {self.name!r})"
 
 
-def copy_schema(schema: Schema, is_wanted: Callable[[str], bool], folder: Path) -> dict[str, FileSource]:
+def copy_schema(
+    schema: Schema, is_wanted: Callable[[str], bool], folder: Path
+) -> tuple[dict[str, FileSource], list[str]]:
     """Copy those tables and views of a PostgreSQL schema that are wanted into Parquet files under a new folder.
+
+    Returns their sources, and the names of the others.
 
     Raises MissingExtra where the driver is not installed, SourceUnreadable where the server says no.
     """
@@ -131,11 +135,12 @@ def copy_schema(schema: Schema, is_wanted: Callable[[str], bool], folder: Path) 
                 tables.setdefault(table, []).append(_as_read(column, kind))
             if not tables:
                 raise SourceUnreadable(f"{place}: the schema {name!r} is not there, or holds no tables")
-            return {
+            copies = {
                 table: _copy(cursor, f"{quoted(name)}.{quoted(table)}", columns, table, folder)
                 for table, columns in tables.items()
                 if is_wanted(table)
             }
+            return copies, [table for table in tables if table not in copies]
     except Error as error:
         raise SourceUnreadable(f"{place}: cannot be read: {str(error).strip().splitlines()[0]}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.casts import literal
+from vouch.features.contract.casts import place
 from vouch.features.engines import OWN
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ KEYS_AT_ONCE = 8_000_000
 
 def rows_of(paths: Iterable[Any]) -> str:
     """The rows of some Parquet files as what stands behind FROM, each with the name of its file."""
-    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}], filename = true)"
+    return f"read_parquet([{', '.join(map(place, paths))}], filename = true, hive_partitioning = false)"
 
 
 def find_repeated(bench: Bench, key: str, old: Sequence[str], new: Sequence[str]) -> None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import hashlib
 import io
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
-from vouch.features.contract.casts import literal, quoted
-from vouch.features.errors import ConfigurationError, SourceUnreadable
+from vouch.features.contract.casts import literal, place, quoted
+from vouch.features.contract.tables import TABLES
+from vouch.features.errors import ConfigurationError, SourceUnreadable, did_you_mean
+from vouch.features.project import FILE_ENDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 SEPARATORS = ",;\t"
 ROW = "vouch row"
@@ -81,10 +86,10 @@ class FileSource:
         if self.is_csv:
             scan = _csv_scan(self)
         elif len(self.parts) == 1:
-            scan = f"read_parquet({literal(str(self.parts[0]))}, file_row_number = true)"
+            scan = f"read_parquet({place(self.parts[0])}, file_row_number = true, hive_partitioning = false)"
             return f"(SELECT * EXCLUDE (file_row_number), file_row_number AS {quoted(ROW)} FROM {scan})"
         else:
-            scan = f"read_parquet([{', '.join(literal(str(part)) for part in self.parts)}])"
+            scan = f"read_parquet([{', '.join(map(place, self.parts))}], hive_partitioning = false)"
         return numbered(scan)
 
 
@@ -95,49 +100,80 @@ def numbered(scan: str) -> str:
 
 def _csv_scan(source: FileSource) -> str:
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in source.header)
-    paths = ", ".join(literal(str(part)) for part in source.parts)
+    paths = ", ".join(map(place, source.parts))
+    packed = "gzip" if kind(source.parts[0]) == "packed" else "none"
     return (
         f"read_csv([{paths}], auto_detect = false, header = true, delim = {literal(source.separator)}, quote = '\"', "
         f"escape = '\"', strict_mode = true, null_padding = false, max_line_size = {LONGEST_LINE}, "
-        f"columns = {{{columns}}})"
+        f"columns = {{{columns}}}, compression = '{packed}', hive_partitioning = false)"
     )
 
 
-def file_sources(location: Path | None, named: Mapping[str, str]) -> dict[str, FileSource]:
-    """Sources by name: what lies in the folder, under its own name without the ending, and what is named singly.
+def folder_sources(folder: Path, wanted: Container[str]) -> tuple[dict[str, FileSource], list[str]]:
+    """Sources that lie in a folder, each under its own name without the ending, and what is said of the others.
 
-    Raises SourceUnreadable where a named file is missing or two files of the folder have one name.
+    The name of a table is known in any case of letters. Raises SourceUnreadable where two wanted ones have one name.
     """
     found: dict[str, FileSource] = {}
-    for path in sorted(location.iterdir()) if location else []:
-        source = _source(path.name.split(".")[0], path)
+    unread = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "_")):
+            continue
+        name = path.name.split(".")[0].strip()
+        name = name.lower() if name.lower() in TABLES else name
+        source, left = _source(name, path)
+        unread += [f"{one} is not read: {', '.join(FILE_ENDINGS)} are, and parts of one kind" for one in left]
         if source is None:
             continue
-        if source.name in found:
-            raise SourceUnreadable(f"{path} and {found[source.name].place} are both {source.name!r}: keep one of them")
-        found[source.name] = source
-    for name, place in named.items():
-        if not Path(place).exists():
-            raise SourceUnreadable(f"[source] {name}: there is no file {place}")
-        single = _source(name, Path(place))
+        if name not in wanted:
+            unread.append(f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}")
+            continue
+        twin = next((other for other in found if other.lower() == name.lower()), None)
+        if twin is not None:
+            raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
+        found[name] = source
+    return found, unread
+
+
+def named_sources(named: Mapping[str, str]) -> dict[str, FileSource]:
+    """Sources that are named singly.
+
+    Raises SourceUnreadable where one is missing, ConfigurationError where it is of a kind that is not read.
+    """
+    found = {}
+    for name, at in named.items():
+        if not Path(at).exists():
+            raise SourceUnreadable(f"[source] {name}: there is no file {at}")
+        single, _ = _source(name, Path(at))
         if single is None:
-            raise ConfigurationError(f"[source] {name}: {place} is neither a .parquet nor a .csv file")
+            raise ConfigurationError(f"[source] {name}: {at} is none of {', '.join(FILE_ENDINGS)}")
         found[name] = single
     return found
 
 
-def _source(name: str, path: Path) -> FileSource | None:
-    """A file, or a folder of parts as Spark writes it; None for anything else."""
-    if path.name.startswith((".", "_")):
-        return None
-    parts = [path]
-    if path.is_dir():
-        parts = sorted(part for part in path.iterdir() if part.is_file() and not part.name.startswith((".", "_")))
-    for ending in (".parquet", ".csv"):
-        fitting = tuple(part for part in parts if part.name.lower().endswith(ending))
+def _source(name: str, path: Path) -> tuple[FileSource | None, list[Path]]:
+    """A file, or a folder of parts as Spark writes it, None for anything else; and what of it is not read."""
+    parts, is_folder = [path], path.is_dir()
+    if is_folder:
+        parts = sorted(part for part in path.iterdir() if not part.name.startswith((".", "_")))
+    there = [part for part in parts if part.is_file() and part.name.lower().endswith(FILE_ENDINGS)]
+    for fitting in (tuple(part for part in there if kind(part) == of) for of in ("parquet", "text", "packed")):
         if fitting:
-            return FileSource(name, path, fitting, is_csv=ending == ".csv")
-    return None
+            left = [part for part in parts if part not in fitting]
+            return FileSource(name, path, fitting, is_csv=kind(fitting[0]) != "parquet"), left
+    return None, [path]
+
+
+def kind(path: Path) -> Literal["parquet", "text", "packed"]:
+    """Whether a file is Parquet, a text with separators, or such a text compressed."""
+    if path.name.lower().endswith(".parquet"):
+        return "parquet"
+    return "packed" if path.name.lower().endswith(".gz") else "text"
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The bytes of a text, whether it is compressed or not."""
+    return gzip.open(path, "rb") if kind(path) == "packed" else path.open("rb")  # type: ignore[return-value]
 
 
 def inspected(source: FileSource) -> tuple[FileSource, str]:
@@ -184,7 +220,7 @@ def _parquet_digest(path: Path) -> str:
 
 def _text_digest(path: Path) -> str:
     digest, decoder, read = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 0
-    with path.open("rb") as file:
+    with _unpacking(path), _opened(path) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             pending = len(decoder.getstate()[0])
@@ -202,13 +238,21 @@ def _text_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SourceUnreadable(f"{path}: not a whole gzip file: {error}. Write it again.") from error
+
+
 def _not_utf8(path: Path, byte: int) -> SourceUnreadable:
     return SourceUnreadable(f"{path}: not UTF-8 at byte {byte} (counted from 0). Save the file as UTF-8.")
 
 
 def _header(path: Path) -> tuple[str, list[str]]:
     """Separator and column names of a CSV file: of comma, semicolon and tab the one that parts the header most."""
-    with path.open("rb") as file:
+    with _unpacking(path), _opened(path) as file:
         start = codecs.getincrementaldecoder("utf-8-sig")().decode(file.read(_HEADER))
     fields: dict[str, list[str]] = {}
     for separator in SEPARATORS:

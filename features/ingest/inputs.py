@@ -15,9 +15,9 @@ from vouch.features.contract.tables import CONTRACT_VERSION, TABLES
 from vouch.features.engines import OWN, Connection, close_off, first_line, unreadable
 from vouch.features.errors import ConfigurationError, SourceUnreadable
 from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
-from vouch.features.ingest.files import ROW, Relation, file_sources, inspected, numbered
+from vouch.features.ingest.files import ROW, Relation, folder_sources, inspected, named_sources, numbered
 from vouch.features.ingest.mapping import plans, with_recorded
-from vouch.features.project import POSTGRES
+from vouch.features.project import POSTGRES, redacted
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 
 if TYPE_CHECKING:
@@ -33,26 +33,31 @@ LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""
 
 
-def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -> tuple[dict[str, Plan], str]:
+def prepare(
+    connection: Connection, project: Project, folders: Sequence[Path]
+) -> tuple[dict[str, Plan], str, tuple[str, ...]]:
     """Make the company's relations, close the connection to everything else, say how each table is read.
 
     `folders` are our own: the first is that of the run.
-    Returns the plans, and the digest of all that they read and of how they read it.
+    Returns the plans, the digest of all that they read and of how they read it, and what lies there and is not read.
     """
     wanted = _Wanted(project)
     tables: dict[str, str] = {}
     copies: dict[str, FileSource] = {}
-    files = file_sources(None, project.sources)
+    files, unread, left = named_sources(project.sources), [], []
     if project.location and project.location.startswith(POSTGRES):
-        copies = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
+        copies, left = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
     elif project.location and Path(project.location).is_dir():
-        files = file_sources(Path(project.location), project.sources)
+        there, unread = folder_sources(Path(project.location), wanted)
+        named = {name.lower() for name in files}
+        files |= {name: source for name, source in there.items() if name.lower() not in named}
     elif project.location:
         tables = _duckdb_tables(connection, Path(project.location))
+        left = [name for name in tables if name not in wanted]
     read, digests = {}, {}
     for name in sorted(filter(wanted.__contains__, files)):
         read[name], digests[name] = inspected(files[name])
-    recorded = {name: inspected(source) for name, source in file_sources(None, project.recorded).items()}
+    recorded = {name: inspected(source) for name, source in named_sources(project.recorded).items()}
     digests |= {f"recorded {name}": digest for name, (_, digest) in recorded.items()}
     sources = [*read.values(), *copies.values(), *(source for source, _ in recorded.values())]
     parts = [part for source in sources for part in source.parts]
@@ -60,14 +65,20 @@ def prepare(connection: Connection, project: Project, folders: Sequence[Path]) -
     relations = {
         name: _table_relation(connection, project, name, sql) for name, sql in tables.items() if name in wanted
     }
-    relations |= {name: _file_relation(connection, source) for name, source in copies.items()}
+    relations |= {
+        name: replace(_file_relation(connection, source), place=f"{redacted(str(project.location))}, table {name!r}")
+        for name, source in copies.items()
+    }
     digests |= {name: _digest(connection, relation) for name, relation in relations.items() if name not in read}
     relations |= {name: _file_relation(connection, source) for name, source in read.items()}
     for name, relation in relations.items():
         _show(connection, name, relation)
     planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
     here = {name: _file_relation(connection, source) for name, (source, _) in recorded.items()}
-    return with_recorded(planned, here), _base(project, digests)
+    if left:
+        place = redacted(str(project.location))
+        unread.append(f"{place}: not read, because no table is made of them: {', '.join(sorted(left))}")
+    return with_recorded(planned, here), _base(project, digests), tuple(unread)
 
 
 class _Wanted:
@@ -75,11 +86,11 @@ class _Wanted:
 
     def __init__(self, project: Project) -> None:
         self.names = {name for name in TABLES if name not in project.tables}
-        self.names |= {mapping.source for mapping in project.tables.values() if mapping.source}
+        self.names |= {mapping.source.lower() for mapping in project.tables.values() if mapping.source}
         self.queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names or name.lower().rpartition(".")[2] in self.queries
+        return name.lower() in self.names or name.lower().rpartition(".")[2] in self.queries
 
 
 def _duckdb_tables(connection: Connection, path: Path) -> dict[str, str]:

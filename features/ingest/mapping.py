@@ -76,13 +76,22 @@ def _relation(
     name: str, mapping: TableMapping | None, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
 ) -> Relation | None:
     if mapping is None:
-        return relations.get(name)
+        return _named(name, relations)
     if mapping.query is not None:
         return ask(name, mapping.query)
     source = mapping.source or name
-    if source not in relations:
+    found = _named(source, relations)
+    if found is None:
         raise ConfigurationError(f"[tables.{name}] from = {source!r}: no such source{did_you_mean(source, relations)}")
-    return relations[source]
+    return found
+
+
+def _named(name: str, relations: Mapping[str, Relation]) -> Relation | None:
+    """The relation of that name, else the one whose name differs by the case of letters alone."""
+    if name in relations:
+        return relations[name]
+    alike = [relation for other, relation in relations.items() if other.lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _plan(table: Table, mapping: TableMapping, relation: Relation) -> Plan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ import duckdb
 import narwhals as nw
 
 from vouch.features.asof import Partition, Tables
+from vouch.features.contract.casts import as_is
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.durable import as_written, file_digest, first_changed, flush, sealed, unsealed
 from vouch.features.engines import connect, first_line
@@ -39,12 +41,17 @@ if TYPE_CHECKING:
     from vouch.features.ingest.stage_table import Outcome
     from vouch.features.project import Project
 
+    Found = tuple[Path, Mapping[str, Plan], tuple[str, ...]]
+    """A staged folder, how its tables were read, and what was not."""
+
 _log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 MANIFEST, REPORT = "manifest.json", "report.json"
 SHELF, KEPT = "parts", "rollups"
+_PATTERNS = re.compile(r"[\\*?\[\]{}]")
+"""Signs of a path that Spark takes for patterns."""
 WEEK_US = 7 * DAY_US
 FIRST_MONDAY_US = 4 * DAY_US
 
@@ -62,13 +69,17 @@ class Staged:
     counted: Mapping[str, Any]
     columns: Mapping[str, frozenset[str]]
     data_through_us: int | None
+    unread: tuple[str, ...] = ()
+    """What lies where the data are and is not read, as warnings: no part of what was staged, but of where it lay."""
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each table was read from."""
     again: Callable[[], Staged] | None = field(default=None, compare=False, repr=False)
     """Stages the same once more, where what lies on disk has been damaged since."""
 
     @cached_property
     def report(self) -> dict[str, Any]:
         """What `vouch check --format json` prints; for what is fed, all features and metrics are loaded."""
-        return full_report(self.counted)
+        return full_report(self.counted, self.places, self.unread)
 
     def default_as_of_us(self, now_us: int) -> int:
         """Newest Monday 00:00 UTC at most 24 hours after the data end, and not after now.
@@ -89,17 +100,27 @@ def stage(project: Project, now_us: int) -> Staged:
     home = project.home / "staged"
     mend = "Free disk space or memory, mind the rights of the folder, or raise memory_limit under [engine]."
     try:
-        found = _sound(project, home, now_us)
+        found, planned, unread = _sound(project, home, now_us)
         _show_quarantine(project.home, found)
     except duckdb.Error as error:
         raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
     except OSError as error:
         raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
-    return replace(_opened(found), again=partial(stage, project, now_us))
+    places = {name: _shown(plan.relation.place) for name, plan in planned.items()}
+    return replace(_opened(found), unread=unread, places=places, again=partial(stage, project, now_us))
 
 
-def _sound(project: Project, home: Path, now_us: int) -> Path:
-    """The staged folder; what was staged or kept before, and turns out to be damaged, is made again."""
+def _shown(place: str) -> str:
+    """Where a table was read from, as people call it: a file by its name.
+
+    >>> _shown("/data/shop/orders.csv.gz")
+    'orders.csv.gz'
+    """
+    return Path(place).name
+
+
+def _sound(project: Project, home: Path, now_us: int) -> Found:
+    """The staged folder and where it came from; what was staged or kept before, and is damaged, is made again."""
     while True:
         try:
             return _found_or_made(project, home, now_us)
@@ -112,7 +133,7 @@ def _sound(project: Project, home: Path, now_us: int) -> Path:
             shutil.rmtree(kept)
 
 
-def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
+def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
     home.mkdir(parents=True, exist_ok=True)
     for place in (home, project.home / SHELF, project.home / KEPT):
         sweep_unfinished(place)
@@ -122,19 +143,19 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Path:
         connection = connect(project, Path(building))
         try:
             shelf = project.home / SHELF
-            planned, base = prepare(connection, project, [Path(building), home, shelf])
+            planned, base, unread = prepare(connection, project, [Path(building), home, shelf])
             erased = tombstones.load(project.home)
             if erased is not None:
                 base = hashlib.sha256(f"{base} {erased.digest}".encode()).hexdigest()
                 tombstones.prepare(connection, erased)
             found = _reusable(home, base, now_us)
             if found is not None:
-                return found
+                return found, planned, unread
             bench = Bench(connection, folder, now_us, home, shelf, erased.digest if erased else None)
             outcomes = _staged(bench, planned)
         finally:
             connection.close()
-        return _publish(home, folder, base, outcomes)
+        return _publish(home, folder, base, outcomes), planned, unread
 
 
 def _staged(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
@@ -342,14 +363,14 @@ def _scanner(
         if threads:
             connection.execute(f"SET threads = {threads}")
         connection.execute("SET TimeZone = 'UTC'")
-        return lambda paths: nw.from_native(connection.read_parquet([str(path) for path in paths]))
+        return lambda paths: nw.from_native(connection.read_parquet([*map(as_is, paths)], hive_partitioning=False))
     if engine == "polars":
         import polars as pl
 
-        return lambda paths: nw.from_native(pl.scan_parquet(list(paths)))
+        return lambda paths: nw.from_native(pl.scan_parquet(list(paths), glob=False, hive_partitioning=False))
     if engine == "spark":
         session = _spark(spark_master)
-        return lambda paths: nw.from_native(session.read.parquet(*map(str, paths)))
+        return lambda paths: nw.from_native(session.read.parquet(*(_PATTERNS.sub(r"\\\g<0>", f"{at}") for at in paths)))
     raise UsageError(f"There is no engine {engine!r}{did_you_mean(engine, ENGINES)}: {', '.join(ENGINES)}")
 
 

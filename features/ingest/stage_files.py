@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.casts import literal, quoted
+from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
 from vouch.features.counts import Tally, added
@@ -250,8 +250,8 @@ def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:
     selects, start = [], 0
     for part in kept:
         if (part.folder / BROKEN).exists():
-            path = literal(str(part.folder / BROKEN))
-            selects.append(f"SELECT * REPLACE (row + {start} AS row) FROM read_parquet({path})")
+            rows = f"read_parquet({place(part.folder / BROKEN)}, hive_partitioning = false)"
+            selects.append(f"SELECT * REPLACE (row + {start} AS row) FROM {rows}")
         start += part.facts["figures"]["rows"] + part.facts["erased"]
     if selects:
         ordered = f'{" UNION ALL ".join(selects)} ORDER BY row, scope DESC, "column", reason'

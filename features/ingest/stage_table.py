@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from vouch.features.contract.casts import WANTED, literal, quoted
+from vouch.features.contract.casts import WANTED, literal, place, quoted
 from vouch.features.contract.checks import UNREADABLE, check_sql, staged_columns
 from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import OWN, first_line, unreadable
@@ -217,7 +217,8 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
     across = counted_across(bench, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
     named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
-    report = full_figures(bench, plan, found, tallies, across, f"read_parquet({path})", people, named)
+    rows = f"read_parquet({place(bench.folder / f'{name}.parquet')}, hive_partitioning = false)"
+    report = full_figures(bench, plan, found, tallies, across, rows, people, named)
     accepted_until_us, future_from_us = bench.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
         f"FROM {parsed(name)}"

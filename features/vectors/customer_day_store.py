@@ -120,7 +120,7 @@ class KeptDays:
         for path, facts in files:
             taken = [nw.col(kept).alias(waiting.pop(kept)) for kept in facts["names"] if kept in waiting]
             keys = [] if frames else self.keys
-            frames.append(nw.scan_parquet(str(path), backend="polars").select(*keys, *taken))
+            frames.append(nw.scan_parquet(str(path), backend="polars", glob=False).select(*keys, *taken))
         if len(frames) == 1:
             return frames[0]
         return nw.concat([frame.collect() for frame in frames], how="horizontal").lazy()

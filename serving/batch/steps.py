@@ -124,8 +124,8 @@ class Work:
             writer.write_table(found)
 
     def _metrics(self) -> None:
-        scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars")
-        vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars")
+        scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars", glob=False)
+        vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars", glob=False)
         bounds = vectors.select("customer_id", "health_low", "health_high")
         scores = scores.join(bounds, on="customer_id", how="left")
         envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings)

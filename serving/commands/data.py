@@ -77,6 +77,7 @@ def _checked(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:
         {
             "table": name,
             **{count: table[count] for count in counts},
+            "from": table["from"],
             "reasons": [f"{code} {times}" for code, times in table["reasons"].items()],
             "feeds": _counted(table["feeds"]) if form is Format.TABLE else table["feeds"],
         }

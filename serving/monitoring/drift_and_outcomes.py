@@ -45,8 +45,10 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
     if not champion.predictor.reference:
         return {"reason": "no_reference"}
     column = f"{champion.name}_probability"
-    said = nw.scan_parquet(str(scores), backend="polars").select("customer_id", nw.col(column).alias("probability"))
-    rows = nw.scan_parquet(str(vectors), backend="polars").drop("probability", strict=False)
+    said = nw.scan_parquet(str(scores), backend="polars", glob=False).select(
+        "customer_id", nw.col(column).alias("probability")
+    )
+    rows = nw.scan_parquet(str(vectors), backend="polars", glob=False).drop("probability", strict=False)
     scored = rows.join(said.filter(~nw.col("probability").is_null()), on="customer_id", how="inner")
     return {"reason": None, **drift(champion.predictor.reference, scored)}
 

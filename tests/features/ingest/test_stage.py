@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from datetime import UTC, date, datetime
@@ -817,3 +818,118 @@ def test_the_report_says_what_is_fed_and_what_is_absent(tmp_path):
         "customers: without ingested_at these are today's values, at earlier instants too: plan",
     ]
     json.dumps(found.report, allow_nan=False)
+
+
+# --- what files are called -------------------------------------------------------------------------------------------
+
+FOLDERS = ("a[1]*?b", "region=EMEA", "50%", "feature%2Flogin", "p#q", "two words", "o'clock", "{x,y}", "back\\slash")
+"""Names of folders that an engine could take for a pattern, an address, or a column."""
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_the_name_of_a_folder_is_never_a_pattern_nor_a_column(tmp_path, name, engine):
+    other = tmp_path / "a1xyb"  # what the first name means, read as a pattern
+    for folder, customer in ((tmp_path / name, "c1"), (other, "another")):
+        people = [row("customers", customer_id=customer)]
+        events = [row("usage_events", customer_id=customer)]
+        write_parquet(folder / "tables", {"customers": people})
+        write_csv(folder / "tables", {"usage_events": events})
+    homes = [tmp_path / folder / "home" for folder in (name, other.name)]
+    found, _ = (staged(home.parent / "tables", home) for home in homes)
+    tables = open_tables(found, engine)
+    assert found.columns["customers"] == {"customer_id", "created_at"}
+    for table in ("customers", "usage_events"):
+        rows = view(tables, table, NOW_US).collect("polars").to_native()
+        assert rows["customer_id"].to_list() == ["c1"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_large_file_in_a_folder_of_any_name_is_read_by_part(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("vouch.features.ingest.inputs.LARGE_BYTES", 0)
+    rows = [row("usage_events", event_id="e1"), row("usage_events", event_id="e1", event="mended"), row("usage_events")]
+    folder = write_csv(tmp_path / name / "tables", company(usage_events=rows))
+    found = staged(folder, tmp_path / name / "home")
+    kept = view(open_tables(found, "polars"), "usage_events", NOW_US).collect().to_native()
+    assert sorted(kept["event"].to_list()) == ["login", "mended"]
+
+
+NAMES = ["Usage_Events.csv", "USAGE_EVENTS.CSV", "usage_events.tsv", "usage_events.txt", "usage_events.csv.gz"]
+NAMES += ["usage_events.TSV.GZ", "usage_events.Txt.gz", " usage_events .csv", "usage_events.2026-01.csv"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_is_found_whatever_its_file_is_called(tmp_path, name):
+    folder = write_csv(tmp_path / "tables", company(), separator="\t")
+    text = (folder / "usage_events.csv").read_bytes()
+    (folder / "usage_events.csv").unlink()
+    (folder / name).write_bytes(gzip.compress(text) if name.lower().endswith(".gz") else text)
+    found = staged(folder)
+    assert read(found, "usage_events")["event"].to_list() == ["login"]
+    assert found.report["tables"]["usage_events"]["from"] == name
+    assert found.unread == ()
+
+
+def test_the_parts_of_a_table_may_be_compressed(tmp_path):
+    folder = write_csv(tmp_path / "tables", company())
+    (folder / "usage_events.csv").unlink()
+    (folder / "Usage_Events").mkdir()
+    for number in range(2):
+        text = f"customer_id,occurred_at,event\nc1,2025-02-0{number + 1},e{number}\n"
+        (folder / "Usage_Events" / f"part-{number}.csv.gz").write_bytes(gzip.compress(text.encode()))
+    found = staged(folder)
+    kept = view(open_tables(found, "polars"), "usage_events", NOW_US).collect().to_native()
+    assert sorted(kept["event"].to_list()) == ["e0", "e1"]
+
+
+@pytest.mark.parametrize("cut", [lambda packed: packed[:-9], lambda _: b"no gzip at all", lambda packed: packed[:5]])
+def test_a_compressed_file_that_is_not_whole_is_named(tmp_path, cut):
+    folder = write_csv(tmp_path / "tables", company())
+    text = (folder / "usage_events.csv").read_bytes()
+    (folder / "usage_events.csv").unlink()
+    (folder / "usage_events.csv.gz").write_bytes(cut(gzip.compress(text)))
+    with pytest.raises(SourceUnreadable, match=r"usage_events\.csv\.gz: not a whole gzip file"):
+        staged(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["surveys.csv.zst", "surveys.xlsx", "surveys.json", "survey.csv", "notes", "surveys (1).csv"]
+)
+def test_what_lies_there_and_is_not_read_is_named(tmp_path, name):
+    folder = write_csv(tmp_path / "tables", company())
+    (folder / name).write_text("a,b\n1,2\n")
+    found = staged(folder)
+    assert "surveys" not in found.columns
+    (said,) = found.unread
+    assert f"{name} is not read" in said
+    assert said in found.report["warnings"]
+    assert "surveys" in said or not name.startswith("survey.")
+
+
+def test_what_is_not_read_of_a_folder_of_parts_is_named(tmp_path):
+    folder = write_csv(tmp_path / "tables", company())
+    (folder / "usage_events.csv").rename(folder / "part.csv")
+    (folder / "usage_events" / "2025").mkdir(parents=True)
+    (folder / "part.csv").rename(folder / "usage_events" / "part.csv")
+    (folder / "usage_events" / "more.xml").write_text("<a/>")
+    found = staged(folder)
+    assert sorted(said.split(" is not read")[0].rpartition("/")[2] for said in found.unread) == ["2025", "more.xml"]
+
+
+def test_two_files_of_one_table_are_refused_whatever_the_case_of_their_names(tmp_path):
+    folder = write_csv(tmp_path / "tables", company())
+    (folder / "Customers.tsv").write_text("customer_id\tcreated_at\nc9\t2025-01-01\n")
+    with pytest.raises(SourceUnreadable, match="keep one"):
+        staged(folder)
+
+
+def test_tables_of_a_duckdb_file_are_found_in_any_case_and_the_others_named(tmp_path):
+    path = tmp_path / "shop#1?.duckdb"
+    with duckdb.connect(str(tmp_path / "made.duckdb")) as database:
+        database.execute("CREATE TABLE \"Customers\" AS SELECT 'c1' AS customer_id, DATE '2025-01-01' AS created_at")
+        database.execute("CREATE TABLE USAGE_EVENTS AS SELECT 'c1' AS customer_id, now() AS occurred_at, 'a' AS event")
+        database.execute("CREATE TABLE invoices AS SELECT 1 AS a")
+    (tmp_path / "made.duckdb").rename(path)
+    found = staged(path, tmp_path / "home", now_us=SIMULATED_NOW_US)
+    assert set(found.columns) == {"customers", "usage_events"}
+    assert any("invoices" in said for said in found.unread)
