@@ -26,6 +26,8 @@ ENGINES = ("duckdb", "polars", "spark")
 
 
 POSTGRES = "postgresql://"
+FILE_ENDINGS = (".parquet", *(f"{text}{packed}" for text in (".csv", ".tsv", ".txt") for packed in ("", ".gz")))
+"""Endings of files that hold one table, in any case of letters."""
 EPOCH_UNITS = ("s", "ms", "us")
 ATTRIBUTIONS = ("first", "last", "linear")
 """Which of several advocates a customer's revenue may go to."""
@@ -46,6 +48,16 @@ def redacted(location: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     name = f"{user}{':***' if colon else ''}@{host}" if user else host
     return parts._replace(netloc=name, query="").geturl()
+
+
+def sqlite_url(path: Path, **settings: str) -> str:
+    """The address of an SQLite file for SQLAlchemy, whatever signs its folders have in their names.
+
+    The driver is named because MLflow makes the folders of what follows `sqlite:///`, its signs still encoded.
+    """
+    from sqlalchemy import URL
+
+    return URL.create("sqlite+pysqlite", database=str(path), query=settings).render_as_string(hide_password=False)
 
 
 @dataclass(frozen=True)
@@ -301,6 +313,15 @@ def kept(*names: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def aside(*names: str) -> Iterator[None]:
+    """Set these settings aside for as long as it takes: they are meant for whoever set them, and not for us."""
+    with kept(*names):
+        for name in names:
+            os.environ.pop(name, None)
+        yield
+
+
 def load_project(data: str | None = None) -> Project:
     """Read where a company's data are.
 
@@ -321,6 +342,6 @@ def _location(data: str) -> str:
     path = Path(data)
     if not path.exists():
         raise UsageError(f"There is no file or folder {data!r}")
-    if path.is_file() and path.suffix.lower() in {".csv", ".parquet"}:
+    if path.is_file() and path.name.lower().endswith(FILE_ENDINGS):
         raise UsageError(f"{data!r} is a single table: give the folder that it lies in, or name it in a {PROJECT_FILE}")
     return str(path.resolve())

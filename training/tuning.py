@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.project import sqlite_url
 from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.learners import (
     PATIENCE,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
 
     from vouch.training.dataset import Dataset
-    from vouch.training.learners import Fitted
+from vouch.training.learners import Fitted
 
 NAME = "lightgbm_tuned"
 REPORT_EVERY = 10
@@ -92,7 +93,7 @@ def _study(home: Path, name: str, facts: Mapping[str, Any]) -> optuna.Study:
     home.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return optuna.create_study(
-        storage=f"sqlite:///{home / 'tuning.db'}",
+        storage=sqlite_url(home / "tuning.db"),
         study_name=f"{name}-{mark}",
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=2 * REPORT_EVERY),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import sqlite3
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import numpy as np
 from filelock import FileLock
 
 from vouch.features.errors import Refused, TrackingError, UsageError
-from vouch.features.project import kept, redacted, settle, suggest
+from vouch.features.project import aside, kept, redacted, settle, sqlite_url, suggest
 from vouch.models.predictor import Predictor, champion_folder
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 
@@ -47,6 +48,16 @@ SWITCHES = {
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """Seconds for a server to say something, unless somebody wants another number: by default it is two minutes, three
 times."""
+SURROUNDING = (
+    "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_CONTEXT", "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
+)  # fmt: skip
+"""What a job around us tells MLflow of its own run: ours are our own."""
+PLACES = {
+    "experiments": ("artifact_location",), "runs": ("artifact_uri",), "logged_models": ("artifact_location",),
+    "model_versions": ("source", "storage_location"),
+}  # fmt: skip
+"""Columns in which MLflow's database keeps whole paths of files."""
 WAIT_SECONDS = 60
 """How long a statement waits for another process that has locked the database."""
 REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
@@ -87,7 +98,8 @@ def answering(home: Path, tracking: str | None) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        with aside(*SURROUNDING):
+            yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         place = redacted(tracking) if tracking else str(home / "mlflow")
         cause = getattr(error, "orig", None) or error
@@ -107,7 +119,7 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     folder = home / "mlflow"
-    uri = tracking or f"sqlite:///{folder / 'mlflow.db'}?timeout={WAIT_SECONDS}"
+    uri = tracking or sqlite_url(folder / "mlflow.db", timeout=f"{WAIT_SECONDS}")
     with kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # it would tell the next project where this one logs
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -115,7 +127,24 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
         return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), None)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # a client makes the tables of a database that is new
-        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
+        client = _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
+        _move_in(client, folder)
+        return mlflow, client
+
+
+def _move_in(client: MlflowClient, folder: Path) -> None:
+    """Where the home has another place or name than before, have the database speak of files where they are now."""
+    here, before = (folder / "artifacts").as_uri(), client.get_experiment_by_name(EXPERIMENT).artifact_location
+    if before == here:
+        return
+    with closing(sqlite3.connect(folder / "mlflow.db", timeout=WAIT_SECONDS)) as database, database:
+        for table, columns in PLACES.items():
+            for column in columns:
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    [here, len(before) + 1, before, len(before) + 1, f"{before}/"],
+                )
 
 
 def _with_experiments(client: MlflowClient, artifacts: str | None) -> MlflowClient:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, event, insert, inspect, make_u
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from vouch.features.errors import ConfigurationError, MissingExtra, StoreError
-from vouch.features.project import redacted
+from vouch.features.project import redacted, sqlite_url
 from vouch.serving.store.tables import HEAD, MARKS, marks
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Database:
 
 
 def _sqlite(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_SECONDS}, pool_size=5, max_overflow=20)
+    engine = create_engine(sqlite_url(path), connect_args={"timeout": WAIT_SECONDS}, pool_size=5, max_overflow=20)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ from vouch.models.predictor import champion_folder, load_champion
 from vouch.models.registry import versions
 from vouch.models.registry.champions import UNFINISHED, history
 from vouch.models.registry.recovery import mark_interrupted
+from vouch.serving.store.connection import Database
+from vouch.serving.store.keys import create, everyone
 
 ROOT = Path(__file__).parents[3]
 
@@ -237,3 +241,48 @@ def test_where_one_project_logs_says_nothing_of_the_next(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     versions.connect(tmp_path / "other")
     assert tracking() == "http://127.0.0.1:9"
+
+
+SIGNS = """a?b%2Flogin#c d'e"f[a-z]*g=h+i&j;k 가:@"""
+"""A name of a folder that addresses, patterns and queries read otherwise than a file system does."""
+
+
+def test_homes_whose_names_differ_after_a_sign_share_nothing(tmp_path):
+    for name in ("a?b", "a?c"):
+        Database(tmp_path / name).check()
+    create(Database(tmp_path / "a?b"), "crm", "read", 0)
+    for name, known in (("a?b", ["crm"]), ("a?c", [])):
+        with Database(tmp_path / name).reading() as connection:
+            assert [key.name for key in everyone(connection).values()] == known
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a?b", "a?c"]
+
+
+def test_a_home_in_a_folder_of_any_name_works_and_goes_on_where_it_is_moved_to(tmp_path):
+    before, after = tmp_path / "around" / SIGNS / ".vouch", tmp_path / "other place" / "after"
+    first, _ = crown(before, tmp_path, -1.5)
+    second, predictor = crown(before, tmp_path, -2.5)
+    assert load_champion(before, "churn").content_hash == predictor.content_hash
+    assert (before / "mlflow" / "mlflow.db").exists()
+    assert [path.name for path in (tmp_path / "around").iterdir()] == [SIGNS]
+    after.parent.mkdir()
+    before.rename(after)
+    assert [row["version"] for row in versions.list_models(after)] == [second, first]
+    assert versions.rollback(after, "churn", "moved", 7) == first
+    third, predictor = crown(after, tmp_path, -3.5, at_us=9)
+    assert (third, load_champion(after, "churn").content_hash) == (3, predictor.content_hash)
+    assert not before.exists()
+    with closing(sqlite3.connect(after / "mlflow" / "mlflow.db")) as database:
+        for table, columns in versions.PLACES.items():
+            for column in columns:
+                places = database.execute(f"SELECT {column} FROM {table} WHERE {column} LIKE '%/around/%'")
+                assert places.fetchall() == []
+
+
+def test_what_a_job_around_us_says_of_its_run_is_not_ours(tmp_path, monkeypatch):
+    theirs = "0123456789abcdef0123456789abcdef"
+    for name in versions.SURROUNDING:
+        monkeypatch.setenv(name, theirs)
+    version, _ = crown(tmp_path / "home", tmp_path, -1.5)
+    assert version == 1
+    assert {os.environ[name] for name in versions.SURROUNDING} == {theirs}
+    assert versions.list_models(tmp_path / "home")[0]["run_id"] != theirs
