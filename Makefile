@@ -35,14 +35,16 @@ test: tools $(if $(shell command -v java),spark) ## every test, with coverage, a
 lint: tools ## ruff, mypy, and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@mkdir -p .build/vouch && ln -sfn ../../serving/python/__init__.py .build/vouch/__init__.py && \
+		for folder in features models training serving; do ln -sfn ../../$$folder .build/vouch/$$folder; done
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/promises/test_layers.py
 
 golden: tools ## write the texts that definitions are reviewed by, and say what differs: read it before a commit
-	$(BIN)/python tests/golden_files.py
+	$(BIN)/python tests/support/golden_files.py
 
 wordings: tools ## what has no words in a language yet, and is told in English
-	$(BIN)/python tests/wordings.py
+	$(BIN)/python tests/support/wordings.py
 
 lock: tools ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
 	$(COMPILE) --group build --output-file requirements.lock

@@ -62,8 +62,8 @@ def churn_moments(tables: Tables, known_us: int, target: Target) -> pd.DataFrame
 def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     """Return every moment at which a customer spoke up unasked and unrewarded: `customer_id`, `occurred_us`.
 
-    Acts as `vouch.features.facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no
-    second one.
+    Acts as `facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no second
+    one.
     """
     there = listed(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
     pairs = valid_referrals(tables, known_us) if "referrals" in tables else None

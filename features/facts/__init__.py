@@ -9,5 +9,6 @@
 
 Most are predicates over the columns of a row (narwhals expressions), so that the definition of a feature, a frame of a
 metric and a label share them; some take frames that are cut at an instant already. They stand on the point-in-time
-view and the contract, and know nothing of features, metrics and models. Their bounds are held by `tests/features/test_facts.py`.
+view and the contract, and know nothing of features, metrics and models. `tests/features/test_facts.py` holds their
+bounds.
 """

@@ -24,7 +24,7 @@ def is_recent(last_us: nw.Expr, at_us: int) -> nw.Expr:
 def active(at_us: int, used: Frame | None, stays: Frame | None) -> Frame:
     """The active customers: `customer_id`, each once.
 
-    `used` holds `last_us` by customer, `stays` is as `vouch.features.facts.stays` gives it; None where the company has no
+    `used` holds `last_us` by customer, `stays` is as `facts.stays` gives it; None where the company has no
     such tables, but not both.
     """
     found = []

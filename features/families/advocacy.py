@@ -1,7 +1,7 @@
 """Advocacy: what a customer did for the company, asked or not, and how the company asked, treated and thanked.
 
-What is an organic act, and which referrals are valid, stands in `vouch.features.facts`; of several to one prospect the first
-is the referral, and a conversion on any of them counts.
+What is an organic act, and which referrals are valid, stands in `facts`; of several to one prospect the first is the
+referral, and a conversion on any of them counts.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vouch.models.registry.versions import EXPERIMENT, answering, connect, finish_promotions
+from vouch.models.registry.connection import EXPERIMENT, answering, connect
+from vouch.models.registry.versions import finish_promotions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -117,7 +117,7 @@ def _kept_fingerprints(manifest: Mapping[str, Any], listed: list[dict[str, Any]]
     """The fingerprints of the features that a bundle reads, None where it kept none that can be told."""
     if manifest["format"] == FORMAT:
         return {entry["name"]: entry.get("fingerprint") for entry in listed}
-    last = json.loads(resources.files("models").joinpath("format_1.json").read_text(encoding="utf-8"))
+    last = json.loads(resources.files("vouch.models.scoring").joinpath("format_1.json").read_text(encoding="utf-8"))
     if manifest.get("definition_fingerprint") != last["definition_fingerprint"]:
         return None
     return {entry["name"]: last["features"].get(entry["name"]) for entry in listed}

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Settings
 
 
-
 def tiers(tables: Tables, as_of_us: int, settings: Settings = NO_SETTINGS) -> dict[str, str]:
     """Return the tier of every customer who has one other than `none`."""
     rows = collected(ranked(Moment(tables, as_of_us, settings=settings)).select("customer_id", "rank")).to_pylist()

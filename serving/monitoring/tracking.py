@@ -25,9 +25,10 @@ SHOWN = ("calibration_error", "calibration_slope", "brier_skill", "log_loss", "r
 def log_weeks(project: Project, weeks: Sequence[Week]) -> list[str]:
     """Log the weeks that a run published, where models are tracked; returns why some were not."""
     from vouch.models.registry import versions
+    from vouch.models.registry.connection import is_tracked
 
     published = [week for week in weeks if week.outcome == "published" and week.folder is not None]
-    if not versions.is_tracked(project.home, project.tracking):
+    if not is_tracked(project.home, project.tracking):
         return []
     try:
         for week in published:

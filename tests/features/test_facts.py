@@ -18,9 +18,9 @@ from vouch.features.metrics.definitions.retention import revenue_starters, start
 from vouch.features.metrics.populations.advocacy import acts, valid_referrals
 from vouch.features.metrics.populations.customers import active
 from vouch.features.metrics.populations.customers import stays as stays_of
-from vouch.features.vectors.build import collect, definition_fingerprint, narrow_vectors, panel
+from vouch.features.vectors.build import collect, narrow_vectors, panel
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.fingerprints import definition_hashes
+from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import churn_events, organic_acts
 from vouch.serving.asking.ranking import exclusions
@@ -125,10 +125,9 @@ def test_a_subscription_that_ends_as_it_starts_never_ran(engine):
 
 
 def test_which_rows_count_is_part_of_the_definition_of_a_feature(monkeypatch):
-    held = definition_fingerprint(), definition_hashes()
+    held = feature_fingerprints()
     monkeypatch.setattr("vouch.features.facts.rows.WHERE", {})
-    assert definition_fingerprint() != held[0]
-    moved = {name for name, text in definition_hashes().items() if text != held[1][name]}
+    moved = {name for name, text in feature_fingerprints().items() if text != held[name]}
     tables = {name: declared.table for name, declared in load_families().items()}
     assert {name for name, table in tables.items() if table == "subscriptions"} <= moved
     assert {tables[name] for name in moved} <= {"subscriptions", None}

@@ -94,7 +94,7 @@ ENGINES = {
     "features/ingest/stage_table.py",
 }
 HOMES = {
-    "mlflow": {"models/registry/versions.py"},
+    "mlflow": {"models/registry/connection.py", "models/registry/versions.py"},
     "bentoml": {"serving/service.py"},
     "duckdb": ENGINES,
     "polars": ENGINES,

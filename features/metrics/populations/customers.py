@@ -40,7 +40,7 @@ def subscriptions(moment: Moment) -> Frame:
 
 
 def stays(moment: Moment) -> Frame:
-    """Stays of external customers, a pause closed where the resumption is known; as `vouch.features.facts.stays` has them."""
+    """Stays of external customers, a pause closed where the resumption is known; as `facts.stays` has them."""
     return chained(moment.keep(subscriptions))
 
 

@@ -15,11 +15,11 @@ from vouch.features.metrics import catalogue
 from vouch.features.vectors import build
 from vouch.serving.docs.metric_catalogue import catalogue_page
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = {
     ROOT / "tests" / "golden" / "definitions.txt": lambda: "\n".join(build.definition_lines()) + "\n",
     ROOT / "tests" / "golden" / "metrics.txt": lambda: "\n".join(catalogue.definition_lines()) + "\n",
-    ROOT / "features" / "metrics" / "CATALOGUE.md": catalogue_page,
+    ROOT / "features" / "metrics" / "definitions" / "CATALOGUE.md": catalogue_page,
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from vouch.features.errors import MissingExtra
 from vouch.models.scoring.trees import load_lightgbm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

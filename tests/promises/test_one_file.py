@@ -17,8 +17,9 @@ import pytest
 from support.champions import write_champions
 from support.small_model import vectors
 
-ROOT = Path(__file__).parents[1]
-COPIED = ("features", "models", "training", "serving", "tests", "pyproject.toml", "README.md")
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("features", "models", "training", "serving")
+COPIED = (*FOLDERS, "tests", "pyproject.toml", "README.md")
 IN_A_FAMILY = '''
 
 @feature("tickets", days=(90, None), unit="callbacks")
@@ -121,12 +122,34 @@ MODEL = Model(
     ),
 )
 '''
-TESTS = ("added", "golden_files", "words", "speech", "define", "models", "guards", "snapshot")
+TESTS = (
+    "test_added.py",
+    "promises/test_golden_files.py",
+    "features/vectors/test_words.py",
+    "features/vectors/test_declare.py",
+    "serving/web/test_translations.py",
+    "models/test_definition.py",
+    "serving/monitoring/test_guards.py",
+    "serving/snapshots/test_files.py",
+)
 """What looks at all definitions and takes seconds."""
 MORE = (
-    "metric_catalogue", "sensitivity", "vectors", "oracles", "no_leak", "parity", "cli", "service", "pages", "examples",
-    "weekly", "movers", "report", "telemetry", "training",
-)  # fmt: skip
+    "features/families",
+    "features/metrics/test_catalogue.py",
+    "features/metrics/test_readings.py",
+    "features/vectors/test_build.py",
+    "promises/test_no_leak.py",
+    "promises/test_parity.py",
+    "serving/api/test_examples.py",
+    "serving/api/test_service.py",
+    "serving/api/test_telemetry.py",
+    "serving/batch/test_run.py",
+    "serving/commands",
+    "serving/reports",
+    "serving/snapshots/test_movers.py",
+    "serving/web/test_pages.py",
+    "training/test_run.py",
+)
 """What looks at them too, and takes minutes."""
 
 
@@ -143,17 +166,26 @@ def added(tmp_path) -> Path:
     with (tree / "features/families/support.py").open("a", encoding="utf-8") as family:
         family.write(IN_A_FAMILY)
     (tree / "features/families/contacts.py").write_text(A_FAMILY, encoding="utf-8")
-    (tree / "features/metrics/contacted.py").write_text(A_CHAPTER, encoding="utf-8")
+    (tree / "features/metrics/definitions/contacted.py").write_text(A_CHAPTER, encoding="utf-8")
     (tree / "models/speaking.py").write_text(A_MODEL, encoding="utf-8")
-    shutil.copy(tree / "tests/checks_of_added.py", tree / "tests/test_added.py")
+    shutil.copy(tree / "tests/support/checks_of_added.py", tree / "tests/test_added.py")
+    names = tree / "names" / "vouch"
+    names.mkdir(parents=True)
+    for name in FOLDERS:
+        (names / name).symlink_to(tree / name)
+    (names / "__init__.py").symlink_to(tree / "serving/python/__init__.py")
     return tree
 
 
 def ran(tree: Path, *words: object, **more: object) -> str:
     """What a command in the copy says, which must end well."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), **{name: str(value) for name, value in more.items()}}
+    names = {
+        **os.environ,
+        "PYTHONPATH": str(tree / "names"),
+        **{name: str(value) for name, value in more.items()},
+    }
     command = [sys.executable, *map(str, words)]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tree, env=names, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
 
@@ -168,22 +200,22 @@ def before(home: Path) -> Path:
 
 @pytest.mark.slow
 def test_one_file_each_passes_all_that_looks_at_definitions(added, tmp_path):
-    files = [f"tests/test_{name}.py" for name in TESTS]
+    files = [f"tests/{name}" for name in TESTS]
     said = ran(added, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, HOME_BEFORE=before(tmp_path / "home"))
     section = said[said.index("added, and not in the reviewed texts yet: make golden") :]
     for name in ("tickets_praised_90d", "touches.is_service", "service_contacts_28d", "service_share", "M91"):
         assert name in section
-    missing = ran(added, "tests/wordings.py").splitlines()
+    missing = ran(added, "tests/support/wordings.py").splitlines()
     assert "warning: ko: no words yet for feature 'Contacts that were for service {span}'" in missing
     assert "warning: ro: no words yet for text metric.service_share" in missing
     assert "warning: en: no words yet for text models.speaking" in missing
     assert "definitions.txt: added: touches.is_service | col(kind).__eq__(service)" in ran(
-        added, "tests/golden_files.py"
+        added, "tests/support/golden_files.py"
     )
-    assert ran(added, "tests/golden_files.py") == "", "what is written once is reviewed from then on"
+    assert ran(added, "tests/support/golden_files.py") == "", "what is written once is reviewed from then on"
 
 
 @pytest.mark.nightly
 def test_one_file_each_passes_what_takes_minutes_too(added, tmp_path):
-    files = [f"tests/test_{name}.py" for name in MORE]
+    files = [f"tests/{name}" for name in MORE]
     ran(added, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from golden_files import FILES, difference
+
+from support.golden_files import FILES, difference
 
 KEPT = "# One\n\nfirst\nalike\n\n# Two\n\nsecond\nalike\n"
 
