@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -29,10 +28,6 @@ def test_the_readme_names_every_command():
     for group in app.registered_groups:
         commands |= {command.name or command.callback.__name__ for command in group.typer_instance.registered_commands}
     assert {name for name in commands if f"vouch {name}" not in README and f"make {name}" not in README} == set()
-
-
-def test_curl_is_what_the_readme_calls():
-    assert shutil.which("curl"), "the README calls the service with curl"
 
 
 def test_the_readme_shows_what_the_demo_printed():

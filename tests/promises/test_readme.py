@@ -22,7 +22,7 @@ VOUCH = Path(sys.executable).with_name("vouch")
 SERVE = "vouch serve --port 3000"
 PORT = "3000"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.curl]
 
 
 def lines() -> list[str]:

@@ -66,6 +66,7 @@ def test_modules_and_functions_stay_short(path):
     assert {name: lines for name, lines in functions(ast.parse(source)) if lines > LONGEST_FUNCTION} == {}
 
 
+@pytest.mark.git
 def test_no_file_names_a_package_index_or_a_home_folder():
     lines = (
         (path, number, line)

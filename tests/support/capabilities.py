@@ -1,7 +1,8 @@
-"""What a machine may lack: PostgreSQL, Spark, a browser, the public data sets.
+"""What a machine may lack: PostgreSQL, Spark, a browser, the public data sets, curl, and git with a checkout.
 
 A test that needs one of them takes the fixture or carries the mark of that name. Where it is missing, the test is
-skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets`), the test fails instead.
+skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git`), the test fails
+instead.
 """
 
 from __future__ import annotations
@@ -62,7 +63,24 @@ def _no_datasets() -> str | None:
     return None if Path(folder).is_dir() else f"VOUCH_DATASETS names {folder}, which is no folder"
 
 
-WHY_MISSING = {"postgres": _no_postgres, "spark": _no_spark, "browser": _no_browser, "datasets": _no_datasets}
+def _no_curl() -> str | None:
+    return None if shutil.which("curl") else "no curl on the path"
+
+
+def _no_git() -> str | None:
+    if not shutil.which("git"):
+        return "no git on the path"
+    return None if (Path(__file__).parents[2] / ".git").exists() else "this is no checkout of git"
+
+
+WHY_MISSING = {
+    "postgres": _no_postgres,
+    "spark": _no_spark,
+    "browser": _no_browser,
+    "datasets": _no_datasets,
+    "curl": _no_curl,
+    "git": _no_git,
+}
 
 
 @cache
