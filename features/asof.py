@@ -56,6 +56,8 @@ class Tables:
     """Opens some of these files on the engine."""
     kept: Path | None = None
     """Where customer-days are kept from run to run."""
+    refused: Mapping[str, Frame] = field(default_factory=dict)
+    """Rows that were refused for a value alone, by table: they feed nothing, and count as missing."""
 
     def __contains__(self, table: str) -> bool:
         return table in self.frames

@@ -102,13 +102,22 @@ def train(
     refusals = [outcome for outcome in found.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(found):
         kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
-        raise kind(" ".join(map(str, refusals)))
+        raise kind(" ".join([*map(str, refusals), *_loads(staged)]))
     return [
         _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)
         else store(project, outcome, staged.report, now_us)
         for model, outcome in found.items()
     ]
+
+
+def _loads(staged: Staged) -> list[str]:
+    """What is to be known of tables that became known all at once: nothing can be learnt from before."""
+    tables = {name: table["counts"] for name, table in staged.counted["tables"].items()}
+    loaded = [name for name, counts in tables.items() if any(count["code"] == "one_load_stamp" for count in counts)]
+    if not loaded:
+        return []
+    return [f"Most rows of {', '.join(loaded)} have one ingested_at, long after their own time: see `vouch check`."]
 
 
 def _opened(project: Project, staged: Staged) -> Tables:

@@ -109,7 +109,7 @@ def _csv_scan(source: FileSource) -> str:
     )
 
 
-def folder_sources(folder: Path, wanted: Container[str]) -> tuple[dict[str, FileSource], list[str]]:
+def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, FileSource], list[str]]:
     """Sources that lie in a folder, each under its own name without the ending, and what is said of the others.
 
     The name of a table is known in any case of letters. Raises SourceUnreadable where two wanted ones have one name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +45,9 @@ def prepare(
     wanted = _Wanted(project)
     tables: dict[str, str] = {}
     copies: dict[str, FileSource] = {}
-    files, unread, left = named_sources(project.sources), [], []
+    files = named_sources(project.sources)
+    unread: list[str] = []
+    left: list[str] = []
     if project.location and project.location.startswith(POSTGRES):
         copies, left = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
     elif project.location and Path(project.location).is_dir():
@@ -81,7 +84,7 @@ def prepare(
     return with_recorded(planned, here), _base(project, digests), tuple(unread)
 
 
-class _Wanted:
+class _Wanted(Container[object]):
     """Names of relations that feed a table: by its own name, by the mapping, or by a query that speaks of them."""
 
     def __init__(self, project: Project) -> None:
@@ -89,7 +92,8 @@ class _Wanted:
         self.names |= {mapping.source.lower() for mapping in project.tables.values() if mapping.source}
         self.queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, relation: object) -> bool:
+        name = str(relation)
         return name.lower() in self.names or name.lower().rpartition(".")[2] in self.queries
 
 

@@ -33,6 +33,7 @@ from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, Bench, finish, parse, parsed, remember
 from vouch.features.project import ENGINES
+from vouch.features.refused import FILE as REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -266,6 +267,9 @@ def _files(folder: Path, name: str, outcome: Outcome) -> Iterator[tuple[str, dic
         yield f"{name}.parquet", {"table": name, "digest": file_digest(folder / f"{name}.parquet")}
     for file, facts in outcome.files.items():
         yield f"{name}.parquet/{file}", {"table": name, **facts}
+    if (folder / REFUSED / f"{name}.parquet").exists():
+        digest = file_digest(folder / REFUSED / f"{name}.parquet")
+        yield f"{REFUSED}/{name}.parquet", {"table": name, "digest": digest, "is_refused": True}
 
 
 def _show_quarantine(home: Path, staged: Path) -> None:
@@ -319,9 +323,13 @@ def open_tables(
     is of no use, MissingExtra where the engine is not installed, UsageError where it is none of ours.
     """
     paths: dict[str, list[Path]] = {}
+    refused: dict[str, Path] = {}
     partitions: dict[str, list[Partition]] = {}
     for place, facts in _files_of(staged).items():
         path = staged.folder / place
+        if facts.get("is_refused"):
+            refused[facts["table"]] = path
+            continue
         paths.setdefault(facts["table"], []).append(path)
         if "known_from_us" in facts:
             found = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
@@ -329,7 +337,8 @@ def open_tables(
     scan = _scanner(engine, memory_limit, threads, spark_master)
     frames = {name: scan(of) for name, of in paths.items()}
     kept = staged.folder.parent.parent / KEPT
-    return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept)
+    apart = {name: scan([path]) for name, path in refused.items()}
+    return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept, apart)
 
 
 def _files_of(staged: Staged) -> dict[str, dict[str, Any]]:

@@ -44,6 +44,9 @@ from vouch.features.ingest.stage_table import (
     unusable_columns,
     write_quarantine,
 )
+from vouch.features.refused import FILE as REFUSED
+from vouch.features.refused import file_of as refused_of
+from vouch.features.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 
 if TYPE_CHECKING:
@@ -93,11 +96,13 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     told = [(column, examples[column], times) for column, times in sorted(broken.items())]
     empty = unusable_columns(table, told, readable)
     _join_quarantine(bench, table.name, kept)
-    (written,) = bench.row(f"SELECT count(*) FROM {rows_of(versions.out / name for name in files)}")
+    rows = rows_of(versions.out / name for name in files)
+    refused = [refused_of(part.folder) for part in kept if f"{REFUSED}.parquet" in part.facts["files"]]
+    join_refused(bench, table, refused, rows, bench.folder / REFUSED / f"{table.name}.parquet")
+    (written,) = bench.row(f"SELECT count(*) FROM {rows}")
     found = {**dict.fromkeys(FIGURES, 0), **_summed(kept, "figures"), "written": written}
     tallies = added(Tally(*one) for part in kept for one in part.facts["tallies"])
     across = _across(bench, table, kept) | {"tied_versions": versions.tied}
-    rows = rows_of(versions.out / name for name in files)
     named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in kept)}"
     report = full_figures(bench, plan, found, tallies, across, rows, rows, named)
     columns = tuple(column for column in plan.inputs if column not in empty)
@@ -134,7 +139,7 @@ def _found(bench: Bench, plan: Plan, part: Part) -> Kept | None:
 
 def _is_whole(folder: Path, facts: Mapping[str, Any]) -> bool:
     """Whether the figures are as they were written; rows are compared where they are used."""
-    apart = [name for name in facts["files"] if name in {PEOPLE, BROKEN}]
+    apart = [name for name in facts["files"] if name in {PEOPLE, BROKEN, f"{REFUSED}.parquet"}]
     is_there = all((folder / name).exists() for name in facts["files"])
     return is_there and all(file_digest(folder / name) == facts["files"][name] for name in apart)
 
@@ -162,6 +167,8 @@ def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
             people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
             _copy(bench, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
         write_quarantine(bench, table.name, folder / BROKEN)
+        of_part = f"({refused_sql(table, parsed(table.name), has_polarity=table.name in TEXTS)})"
+        join_refused(bench, table, [of_part], f"{OWN}.formed", folder / f"{REFUSED}.parquet")
         bench.rows(f"DROP TABLE {parsed(table.name)}")
         bench.rows(f"DROP TABLE {OWN}.formed")
         facts["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}

@@ -18,6 +18,8 @@ from vouch.features.feeds import warnings
 from vouch.features.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.files import ROW
+from vouch.features.refused import FILE as REFUSED
+from vouch.features.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
 
 if TYPE_CHECKING:
@@ -212,12 +214,14 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
     ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
     (written,) = bench.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
     write_quarantine(bench, name, bench.folder / "quarantine" / f"{name}.parquet")
+    rows = f"read_parquet({place(bench.folder / f'{name}.parquet')}, hive_partitioning = false)"
+    refused = f"({refused_sql(table, parsed(name), has_polarity=name in TEXTS)})"
+    join_refused(bench, table, [refused], rows, bench.folder / REFUSED / f"{name}.parquet")
     found = figures(bench, parsed(name)) | {"written": written}
     tallies = row_tallies(bench, table, parsed(name))
     across = counted_across(bench, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
     named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
-    rows = f"read_parquet({place(bench.folder / f'{name}.parquet')}, hive_partitioning = false)"
     report = full_figures(bench, plan, found, tallies, across, rows, people, named)
     accepted_until_us, future_from_us = bench.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "

@@ -6,7 +6,7 @@ metrics of one table are one pass over it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,6 +75,7 @@ class Moment:
         self.scores = scores
         self.settings = settings
         self._kept: dict[Hashable, Frame] = {}
+        self._unknown: dict[str, int | None] = {}
 
     def before(self, days: float) -> int:
         """The instant so many days before."""
@@ -107,6 +108,34 @@ class Moment:
         first = collected(view(self.tables, table, self.as_of_us).select(nw.col("own_us").min()))["own_us"][0]
         earliest: int | None = first.as_py()
         return earliest
+
+    def unknown_until_us(self, table: str) -> int | None:
+        """When the first row of a table became known, where rows lie before the instant and none was known then."""
+        if table not in self._unknown:
+            self._unknown[table] = self._unknown_until_us(table)
+        return self._unknown[table]
+
+    def _unknown_until_us(self, table: str) -> int | None:
+        if table not in self.tables:
+            return None
+        rows = self.tables.frames[table].filter(nw.col("own_us") < self.as_of_us)
+        first: int | None = collected(rows.select(nw.col("ingested_us").min()))["ingested_us"][0].as_py()
+        return first if first is not None and first >= self.as_of_us else None
+
+    @cached_property
+    def with_refused(self) -> Moment:
+        """The same with the rows that were refused for a value alone, as if they could be read: only to be compared."""
+        frames = {name: nw.concat([self.tables.frames[name], rows]) for name, rows in self.tables.refused.items()}
+        tables = replace(self.tables, frames={**self.tables.frames, **frames}, refused={})
+        return Moment(tables, self.as_of_us, self.scores, self.settings)
+
+    def refused(self, table: str, days: float | None) -> int:
+        """How many rows of a table were refused for a value alone, of those that would be facts in the window."""
+        if table not in self.tables.refused:
+            return 0
+        alone = replace(self.tables, frames={**self.tables.frames, table: self.tables.refused[table]})
+        rows = Moment(alone, self.as_of_us).rows(table, days)
+        return int(collected(rows.select(nw.len().alias("rows")))["rows"][0].as_py())
 
     @cached_property
     def people(self) -> pa.Table:

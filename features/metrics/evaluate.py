@@ -157,14 +157,24 @@ class Measurer:
         if self.by is not None and counted.customers is None:
             company = Estimate(None, 0, status="not_applicable", reason="company_level: cannot be split by customers")
             return [self._enveloped(metric, None, company)]
-        found = [self.measured(metric, segment, counted) for segment in self.splitter.segments(counted)]
+        lost = self._lost(metric, counted)
+        found = [
+            self.measured(metric, segment, counted, lost.get(segment.name, 0))
+            for segment in self.splitter.segments(counted)
+        ]
         return [envelope for envelope, _ in found] if self.by is None else _with_shrunk(found)
 
-    def measured(self, metric: Metric, segment: Segment, counted: Counted) -> tuple[Envelope, Estimate]:
-        """The envelope of one segment, and the estimate behind it."""
+    def _lost(self, metric: Metric, counted: Counted) -> dict[str | None, int]:
+        """By segment, how many units rows would have fed that were refused for a value."""
+        if counted.with_refused is None:
+            return {}
+        return {of.name: counted.lost(metric, of) for of in self.splitter.segments(counted.with_refused)}
+
+    def measured(self, metric: Metric, segment: Segment, counted: Counted, lost: int = 0) -> tuple[Envelope, Estimate]:
+        """The envelope of one segment, and the estimate behind it; `lost` units could not be measured, besides."""
         assert metric.kind is not None
         chosen = counted.of(metric, segment)
-        estimate = self._with_status(metric, metric.kind.estimate(chosen))
+        estimate = self._with_status(metric, _short_of(metric.kind.estimate(chosen), lost))
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate
@@ -181,7 +191,8 @@ class Measurer:
         assert metric.kind is not None
         if estimate.value is None or not math.isfinite(estimate.value):
             status = estimate.status or metric.when_zero
-            reason = estimate.reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
+            reason = estimate.reason or self._unknown(metric)
+            reason = reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
             return replace(estimate, value=None, status=status, reason=reason)
         if metric.kind.is_amount or estimate.status:
             return estimate
@@ -192,6 +203,13 @@ class Measurer:
             known = f"; {estimate.reason}" if estimate.reason else ""
             return replace(estimate, status="low_n", reason=f"n is below {FEW}{known}")
         return estimate
+
+    def _unknown(self, metric: Metric) -> str | None:
+        """That a table which the metric reads has rows, and that the company knew none of them at the instant."""
+        for table in dict.fromkeys(way.split(".")[0] for need in metric.inputs for way in need.split("|")):
+            if (first_us := self.moment.unknown_until_us(table)) is not None:
+                return f"nothing of {table} is known before {spoken(first_us)}"
+        return None
 
     def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
         status = estimate.status or "ok"
@@ -231,6 +249,15 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     what is published must be the same bytes for the same inputs.
     """
     return {name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _short_of(estimate: Estimate, lost: int) -> Estimate:
+    """The estimate where so many units more are missing."""
+    if not lost:
+        return estimate
+    share = estimate.n / (estimate.n + lost) if estimate.n else 0.0
+    coverage = None if estimate.coverage is None else estimate.coverage * share
+    return replace(estimate, n_missing=estimate.n_missing + lost, coverage=coverage)
 
 
 def _coverage(estimate: Estimate) -> float | None:

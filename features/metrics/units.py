@@ -6,7 +6,7 @@ Metrics over the same items are one pass; what a metric needs and the company do
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,23 @@ class Counted:
     units: pa.ChunkedArray
     customers: pa.ChunkedArray | None
     moment: Moment
+    refused: int = 0
+    """How many rows were refused for a value alone that these units would have been made from, too."""
+    with_refused: Counted | None = None
+    """The same with such rows, as if they could be read; None where there are none."""
+
+    def lost(self, metric: Metric, segment: Segment) -> int:
+        """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed."""
+        assert self.with_refused is not None
+        at = pa.compute.index_in(self.with_refused.units, value_set=self.units)
+        there = np.asarray(at.fill_null(-1).to_numpy(), np.int64)
+        is_other = there < 0
+        for name in metric.parts:
+            ours, theirs = (of.parts[_column(metric, name)] for of in (self, self.with_refused))
+            if len(ours):
+                is_other |= ~((ours[there] == theirs) | (np.isnan(ours[there]) & np.isnan(theirs)))
+        chosen = is_other if segment.rows is None else is_other[segment.rows]
+        return min(int(np.count_nonzero(chosen)), self.refused)
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -87,7 +104,7 @@ def counted_together(moment: Moment, metrics: Sequence[Metric]) -> Iterator[tupl
             together[metric.items.name, metric.window_days].append(metric)
     for (_, days), members in together.items():
         assert members[0].items is not None
-        yield members, _counted(moment, members[0].items, days, members)
+        yield members, _with_refused(moment, members[0].items, days, members)
 
 
 def _absent(moment: Moment, metric: Metric) -> Absent | None:
@@ -102,6 +119,17 @@ def _absent(moment: Moment, metric: Metric) -> Absent | None:
         names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
         return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
     return None
+
+
+def _with_refused(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
+    """The units, and where rows were refused that would have fed them, the units with these as well."""
+    found = _counted(moment, items, days, metrics)
+    tables = dict.fromkeys(way.partition(".")[0] for need in items.needs for way in need.split("|"))
+    refused = sum(moment.refused(table, days) for table in tables)
+    if isinstance(found, Absent) or not refused:
+        return found
+    other = _counted(moment.with_refused, items, days, metrics)
+    return found if isinstance(other, Absent) else replace(found, refused=refused, with_refused=other)
 
 
 def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:

@@ -33,6 +33,14 @@ def test_nothing_is_null_with_a_reason_and_never_zero():
     assert (found.status, found.reason) == ("empty", "nothing_to_measure")
 
 
+@pytest.mark.parametrize(("known", "reason"), [(1, "nothing of surveys is known before"), (-2, None)])
+def test_an_empty_metric_says_where_its_table_was_not_known_yet(known, reason):
+    rows = [{**answer, "ingested_at": known} for answer in answers("nps", [9] * 30, 0, 10)]
+    found = one({"surveys": rows}, "nps")
+    assert (found.reason or "").startswith(reason or "")
+    assert found.status == ("empty" if reason else "ok")
+
+
 def test_below_five_the_value_is_hidden_and_the_counts_stay():
     found = nps([10, 10, 10, 0])
     assert (found.value, found.ci_low, found.ci_high, found.n) == (None, None, None, 4)

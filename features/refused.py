@@ -1,0 +1,83 @@
+"""Rows that were refused for a value alone: kept apart in contract form, so that metrics can count them as missing.
+
+Of such a row it is known whose it is and when it was, but not what it says. It feeds nothing; but a metric that it
+would have fed must not look as if it rested on everything (labels at the ends of a scale refuse the extremes alone).
+What a broken value would have changed is found by a number that stands in its place: see `vouch.features.metrics.units`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import STAGED_TYPES, literal, place, quoted
+from vouch.features.contract.checks import staged_columns
+from vouch.features.contract.tables import DAY_US
+from vouch.features.engines import OWN
+from vouch.features.figures import ADDED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vouch.features.contract.tables import Table
+    from vouch.features.ingest.stage_table import Bench
+
+FILE = "refused"
+"""Folder of such rows among staged tables, and name of the file of one part."""
+STAND_IN = 1_000_000_007
+"""Stands for a number that could not be read: no metric may be what it is with another one."""
+OF_TIME = ("missing_time", "before_1970", "after_ingestion", "in_the_future", "time_runs_backwards")
+"""Reasons by which it is not known when a row was."""
+_STAND_INS = {"money": f"{STAND_IN}", "number": f"{STAND_IN}", "integer": f"{STAND_IN}", "probability": "0.9999"}
+
+
+def refused_sql(table: Table, rows: str, *, has_polarity: bool) -> str:
+    """SQL for those judged rows (behind FROM) that were refused for a value alone, in contract form."""
+    whose = [name for name in (table.key, table.customer) if name and table.columns[name].is_required]
+    apart = ", ".join(map(literal, dict.fromkeys([*whose, *table.clock, "ingested_at", "is_deleted"])))
+    reasons = ", ".join(map(literal, OF_TIME))
+    is_told = " AND ".join([*(f"{quoted(name)} IS NOT NULL" for name in whose), "own_us IS NOT NULL"])
+    unplaced = (
+        f"list_filter(problems, lambda p: p.scope = 'row' AND (p.reason IN ({reasons}) OR p.column IN ({apart})))"
+    )
+    broken = "list_transform(list_filter(problems, lambda p: p.scope = 'row'), lambda p: p.column)"
+    cells = []
+    for column in table.columns.values():
+        if column.staged in staged_columns(table):
+            nothing = f"CAST({_STAND_INS.get(column.kind, 'NULL')} AS {STAGED_TYPES[column.kind]})"
+            name = quoted(column.staged)
+            cells.append(
+                f"CASE WHEN list_contains({broken}, {literal(column.name)}) THEN {nothing} ELSE {name} END AS {name}"
+            )
+    latest = ""
+    if table.key:
+        latest = f" QUALIFY row_number() OVER (PARTITION BY {quoted(table.key)} ORDER BY ingested_us DESC, row) = 1"
+    added = ", ".join([*ADDED, "CAST(NULL AS BIGINT) AS superseded_us", f"own_us // {DAY_US} AS day"])
+    return (
+        f"SELECT {', '.join(cells)}, {added}{', CAST(NULL AS BIGINT) AS polarity' if has_polarity else ''} FROM {rows} "
+        f"WHERE is_refused AND NOT is_deleted AND {is_told} AND len({unplaced}) = 0{latest}"
+    )
+
+
+def join_refused(bench: Bench, table: Table, sources: Sequence[str], staged: str, path: Path) -> None:
+    """Write such rows of all sources (behind FROM), but for those whose key was accepted in another row; else nothing.
+
+    `staged` is what stands behind FROM for the accepted rows.
+    """
+    rows, relation = " UNION ALL ".join(f"SELECT * FROM {source}" for source in sources), f"{OWN}.refused"
+    if not rows:
+        return
+    bench.rows(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
+    if table.key:
+        key = quoted(table.key)
+        mended = f"SELECT {key} FROM {staged} WHERE {key} IN (SELECT {key} FROM {relation})"
+        bench.rows(f"DELETE FROM {relation} WHERE {key} IN ({mended})")
+    if bench.row(f"SELECT count(*) FROM {relation}")[0]:
+        path.parent.mkdir(exist_ok=True)
+        order = ", ".join(["own_us", *([quoted(table.key)] if table.key else []), "hash(refused)"])
+        bench.rows(f"COPY (SELECT * FROM {relation} refused ORDER BY {order}) TO {literal(str(path))} (FORMAT parquet)")
+
+
+def file_of(folder: Path) -> str:
+    """What stands behind FROM for the file of one part."""
+    return f"read_parquet({place(folder / f'{FILE}.parquet')}, hive_partitioning = false)"

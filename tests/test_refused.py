@@ -1,0 +1,133 @@
+"""What was refused for its value is missing, not gone: values stand, and what they rest on is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import narwhals as nw
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.table_files import DAY_US, NOW_US, company, row, write_csv
+from support.table_files import staged as made
+from vouch.features.ingest.stage import open_tables
+from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.evaluate import measure
+
+AS_OF_US = NOW_US
+RECENT = "2025-12-20"
+
+
+def measured(tmp_path, ids, name="tables", by=None, engine="polars", **tables):
+    found = made(write_csv(tmp_path / name, company(**tables)), tmp_path / f"home {name}")
+    return {envelope.metric_id: envelope for envelope in measure(open_tables(found, engine), AS_OF_US, ids, by)}
+
+
+def answer(number, score, **changes):
+    named = {"response_id": f"r{number}", "customer_id": f"c{number}", "invited_at": RECENT, "responded_at": RECENT}
+    return row("surveys", **{**named, "score": score, **changes})
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+@pytest.mark.parametrize("broken", ["top", "11", "-1", "NaN", "", "1e15"])
+def test_refused_answers_count_as_missing_and_change_no_value(tmp_path, broken, engine):
+    read = [answer(number, number % 11) for number in range(40)]
+    lost = [answer(number, broken) for number in range(40, 50)]
+    people = [row("customers", customer_id=f"c{number}") for number in range(50)]
+    whole = measured(tmp_path, ["nps"], "whole", customers=people, surveys=read, engine=engine)["nps"]
+    found = measured(tmp_path, ["nps"], "short", customers=people, surveys=[*read, *lost], engine=engine)["nps"]
+    assert (found.value, found.n, found.ci_low) == (whole.value, whole.n, whole.ci_low)
+    assert (whole.n_missing, whole.coverage) == (0, 1.0)
+    assert (found.n_missing, found.coverage) == (10, 0.8)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10) | st.just(99), st.sampled_from(["eu", "us", ""])), min_size=5, max_size=25)
+)
+@settings(max_examples=8)
+def test_read_and_refused_answers_add_up_to_those_given_in_every_segment(tmp_path_factory, given_answers):
+    people = [
+        row("customers", customer_id=f"c{number}", region=region) for number, (_, region) in enumerate(given_answers)
+    ]
+    answers = [answer(number, score) for number, (score, _) in enumerate(given_answers)]
+    folder = tmp_path_factory.mktemp("answers")
+    found = made(write_csv(folder / "tables", company(customers=people, surveys=answers)))
+    for envelope in measure(open_tables(found, "polars"), AS_OF_US, ["nps"], "region"):
+        region = "" if envelope.segment == "unknown" else envelope.segment
+        assert envelope.n + envelope.n_missing == sum(of == region for _, of in given_answers)
+
+
+def test_answers_of_another_question_or_time_are_not_missed(tmp_path):
+    read = [answer(number, 9) for number in range(30)]
+    others = [
+        answer(90, "top", instrument="csat", scale_min=1, scale_max=5),
+        answer(91, "top", invited_at="2025-03-01", responded_at="2025-03-01"),
+        answer(92, "top", customer_id=""),
+        answer(93, "top", invited_at="soon", responded_at=""),
+    ]
+    assert measured(tmp_path, ["nps"], surveys=[*read, *others])["nps"].n_missing == 0
+
+
+def test_a_refused_answer_that_was_mended_since_is_not_missed(tmp_path):
+    read = [answer(number, 9) for number in range(30)]
+    mended = [answer(29, "top", ingested_at="2025-12-21"), answer(30, "top"), answer(30, 8, ingested_at="2025-12-22")]
+    found = measured(tmp_path, ["nps"], surveys=[*read, *mended])["nps"]
+    assert (found.n, found.n_missing) == (31, 0)
+
+
+def test_money_that_cannot_be_read_is_missed_by_what_it_would_have_fed(tmp_path):
+    people = [row("customers", customer_id=f"c{number}") for number in range(40)]
+    orders = [
+        row("transactions", transaction_id=f"t{number}", customer_id=f"c{number}", occurred_at=RECENT,
+            amount="12,50 EUR" if number < 4 else "10")
+        for number in range(40)
+    ]  # fmt: skip
+    found = measured(tmp_path, ["order_value", "order_frequency", "nps"], customers=people, transactions=orders)
+    assert (found["order_value"].value, found["order_value"].n_missing) == (10, 4)
+    assert found["order_frequency"].coverage == pytest.approx(0.9)
+    assert found["nps"].n_missing == 0
+
+
+def test_parts_of_a_table_keep_what_was_refused_as_one_file_does(tmp_path, monkeypatch):
+    rows = [answer(number, 9 if number % 4 else "top") for number in range(40)]
+    small = measured(tmp_path, ["nps"], "small", surveys=rows)["nps"]
+    monkeypatch.setattr("vouch.features.ingest.inputs.LARGE_BYTES", 0)
+    large = measured(tmp_path, ["nps"], "large", surveys=rows)["nps"]
+    assert small == large
+    assert large.n_missing == 10
+
+
+def test_no_value_of_the_catalogue_hangs_on_a_row_that_was_refused(staged_company):
+    tables, as_of_us = staged_company
+    apart = {
+        name: nw.from_native(_as_if_refused(tables.frames[name].collect("polars").to_native(), column).lazy())
+        for name, column in (("surveys", "score"), ("transactions", "amount"), ("loyalty_ledger", "points"))
+    }
+    asked = [name for name, metric in load_metrics().items() if metric.kind is not None]
+    whole = measure(tables, as_of_us, asked, bootstraps=False)
+    short = measure(replace(tables, refused=apart), as_of_us, asked, bootstraps=False)
+    for one, other in zip(whole, short, strict=True):
+        assert replace(other, n_missing=one.n_missing, coverage=one.coverage) == one
+        assert other.n_missing >= one.n_missing
+        assert one.coverage is None or other.coverage <= one.coverage
+    missed = {other.metric_id for one, other in zip(whole, short, strict=True) if other.n_missing > one.n_missing}
+    assert {"nps", "csat", "order_value", "repeat_purchase_rate", "redemption_rate"} <= missed
+    assert not {"ces_operational", "dau_mau", "share_of_voice"} & missed
+
+
+def _as_if_refused(frame, column):
+    """Every twentieth row once more under another key, its value not to be read."""
+    key = next(name for name in ("response_id", "transaction_id", "entry_id") if name in frame.columns)
+    rows = frame.filter(pl.int_range(pl.len()) % 20 == 0)
+    stand_in = pl.lit(1_000_000_007).cast(frame.schema[column])
+    return rows.with_columns(pl.format("refused {}", key).alias(key), stand_in.alias(column))
+
+
+@pytest.fixture(scope="module")
+def staged_company(staged):
+    """The simulated company on Polars, and its last instant."""
+    from vouch.features.simulation.parameters import LAST_INSTANT_US
+
+    return open_tables(staged, "polars"), LAST_INSTANT_US - 7 * DAY_US
