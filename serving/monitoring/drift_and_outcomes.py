@@ -16,6 +16,7 @@ from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US, spoken
 from vouch.models.quality.drift import drift
 from vouch.models.quality.monitoring import LOOK_BACK_WEEKS, CameTrue, came_true
+from vouch.models.unmet import alike, gone, unmet
 from vouch.serving.snapshots.files import published, read_snapshot
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
     )
     rows = nw.scan_parquet(str(vectors), backend="polars", glob=False).drop("probability", strict=False)
     scored = rows.join(said.filter(~nw.col("probability").is_null()), on="customer_id", how="inner")
-    return {"reason": None, **drift(champion.predictor.reference, scored)}
+    reference = champion.predictor.reference
+    strange = {"unmet": unmet(reference, scored), "gone": gone(reference, scored), "alike": alike(scored)}
+    return {"reason": None, **drift(reference, scored), **strange}
 
 
 def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, list[dict[str, Any]]]:

@@ -231,3 +231,16 @@ def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
             yield Figure("score_drift", model, 0.0 if score["level"] == "none" else score["index"], of["rows"])
         if features := of["features"]:
             yield Figure("feature_drift", model, of["major"] / features, of["rows"])
+        yield from _strange_figures(model, of)
+
+
+def _strange_figures(model: str, of: Mapping[str, Any]) -> Iterator[Figure]:
+    """What a model has never met, by column, and whether it says the same of everybody."""
+    for found in of["unmet"]:
+        named = f"the model has never met {', '.join(map(repr, found['values']))}: map them, or train again"
+        yield Figure("unmet_categories", f"{model} {found['name']}", found["share"], of["rows"], detail=named)
+    for found in of["gone"]:
+        value = "unknown for everybody" if found["value"] is None else f"{found['value']!r} for everybody"
+        detail = f"it is {value} now, and was not: see to the table that it is made of"
+        yield Figure("lost_columns", f"{model} {found['name']}", found["share"], of["rows"], detail=detail)
+    yield Figure("equal_scores", model, of["alike"], of["rows"])
