@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.tables import TABLES
+from vouch.features.contract.tables import ITEMS, PAIRED, TABLES
 from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.vectors.declare import load_families
 
@@ -102,6 +102,19 @@ def _role(table: Table, column: Column) -> str | None:
         roles.append("own time")
     if facts := table.later.get(column.name):
         roles.append(f"unknown before it: {', '.join(facts)}")
+    if (table.name, column.name) == ("surveys", "item"):
+        roles += [_items(instrument) for instrument in ITEMS]
     if reference := table.references.get(column.name):
         roles.append(f"points to {'.'.join(reference)}")
     return "; ".join(roles) or None
+
+
+def _items(instrument: str) -> str:
+    """The items of an instrument, and what each feeds.
+
+    >>> _items("perception")
+    'perception: repurchase_intent (repurchase_intent), better_value (better_value), any pair (expectation_gap)'
+    """
+    told = [f"{item.name}{'...' * item.is_prefix} ({', '.join(item.feeds)})" for item in ITEMS[instrument]]
+    told += ["any pair (expectation_gap)"] if instrument in PAIRED else []
+    return f"{instrument}: {', '.join(told)}"

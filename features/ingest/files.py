@@ -122,11 +122,11 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
         name = path.name.split(".")[0].strip()
         name = name.lower() if name.lower() in TABLES else name
         source, left = _source(name, path)
+        if source is not None and name not in wanted:
+            unread.append(f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}")
+            continue
         unread += [f"{one} is not read: {', '.join(FILE_ENDINGS)} are, and parts of one kind" for one in left]
         if source is None:
-            continue
-        if name not in wanted:
-            unread.append(f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}")
             continue
         twin = next((other for other in found if other.lower() == name.lower()), None)
         if twin is not None:

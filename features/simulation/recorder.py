@@ -34,18 +34,24 @@ LATEST_DAYS = 45.0
 
 
 class Recorder:
-    """Takes frames of what happened, and writes what the company knows of it by the last instant."""
+    """Takes frames of what happened, and writes what the company knows of it by the last instant.
 
-    def __init__(self, files: Files, blemishes: Blemishes, end_us: int, random: np.random.Generator) -> None:
+    Keys are numbered from `first` on, so that two recorders may write into one table.
+    """
+
+    def __init__(
+        self, files: Files, blemishes: Blemishes, end_us: int, random: np.random.Generator, first: int = 1
+    ) -> None:
         self._files = files
         self._shares = blemishes
         self._end_us = end_us
         self._random = random
+        self._first = first
         self._next: dict[str, int] = {}
 
     def numbers(self, table: str, rows: int) -> Numbers:
         """Fresh key numbers of a table, for rows that others refer to."""
-        first = self._next.get(table, 1)
+        first = self._next.get(table, self._first)
         self._next[table] = first + rows
         return np.arange(first, first + rows, dtype=np.int64)
 

@@ -21,6 +21,7 @@ STATUSES = ("answered", "partial", "dismissed", "delivered")
 TAG_WORDS = tuple(tag for language in TAGS for tag in language)
 TOPICS = ("speed", "price", "support", "reports", "usability", "billing")
 CXI_ITEMS = ("ease", "empathy", "understanding", "effectiveness", "emotion")
+VIEWS = ("repurchase_intent", "better_value")
 SOURCES = ("google", "trustpilot", "app_store", "own_site", "support", "amazon", "tripadvisor", "social", "other")
 SOURCE_SHARES = (0.22, 0.2, 0.18, 0.15, 0.15, 0.04, 0.02, 0.03, 0.01)
 PLATFORMS = ("x", "facebook", "instagram", "linkedin", "naver", "reddit")
@@ -118,6 +119,19 @@ class Voice:
         self._survey("culture", few, self._when(len(few), from_us), "relational", "fits_my_values")
         few = np.flatnonzero(runs & (random.random(people.size) < 0.003))
         self._survey("ces1", few, self._when(len(few), from_us), "onboarding")
+
+    def batteries(self, week: int, from_us: int) -> None:
+        """Twice a year, a quarter after the other batteries: how the company is seen, and whether it fits the customer.
+
+        Drawn by a voice of its own, so that nothing else that happens hangs on it.
+        """
+        people = self.people
+        runs = (people.status == RUNNING) & (people.started_us < from_us - WEEK_US) & people.contact_consent
+        due = np.flatnonzero(runs & ((week + self._yearly) % 26 == 13))
+        at = self._when(len(due), from_us)
+        for item in VIEWS:
+            self._survey("perception", due, at, "relational", item)
+        self._survey("culture", due, at, "relational", "fits_my_values")
 
     def _survey(
         self,
@@ -236,7 +250,7 @@ SCALES = {
 """Lowest and highest score, the score at satisfaction 0, and points per unit of it."""
 INSTRUMENTS = tuple(SCALES)
 TOUCHPOINTS = ("relational", "support", "product", "onboarding")
-ITEMS = (*CXI_ITEMS, "affinity", "attachment", "trust", "best_for_customers", "service", "fits_my_values")
+ITEMS = (*CXI_ITEMS, *VIEWS, "affinity", "attachment", "trust", "best_for_customers", "service", "fits_my_values")
 
 
 def _word(word: str | None, words: tuple[str, ...], rows: int) -> Text:

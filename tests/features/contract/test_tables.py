@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from support.table_files import REQUIRED
-from vouch.features.contract.tables import ACTIVITY_TABLES, KINDS, TABLES, _column
+from vouch.features.contract.tables import ACTIVITY_TABLES, ITEMS, KINDS, TABLES, _column
 from vouch.features.errors import DefinitionError
 from vouch.features.feeds import contract_rows
+from vouch.features.metrics.catalogue import load_metrics
 
 TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 
@@ -73,3 +74,13 @@ def test_a_column_line_says_kind_need_and_limits():
     column = _column("counterfactual? number -1.5..2")
     assert (column.kind, column.is_required, column.minimum, column.maximum) == ("number", False, -1.5, 2.0)
     assert _column("opened_at time").staged == "opened_us"
+
+
+def test_the_documentation_names_every_item_with_what_it_feeds():
+    (told,) = [row["role"] for row in contract_rows() if (row["table"], row["column"]) == ("surveys", "item")]
+    known = set(load_metrics())
+    for instrument, items in ITEMS.items():
+        assert f"{instrument}: " in told
+        for item in items:
+            assert f"{item.name}{'...' * item.is_prefix} ({', '.join(item.feeds)})" in told
+            assert set(item.feeds) <= known

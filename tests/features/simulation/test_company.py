@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vouch.features.contract.tables import ACT_KINDS, TABLES
+from vouch.features.contract.tables import ACT_KINDS, ITEMS, TABLES
 from vouch.features.errors import UsageError
+from vouch.features.ingest.stage import open_tables
+from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.evaluate import measure
 from vouch.features.simulation.company import PARAMETERS, VERSION, simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US, WEEK_US
 from vouch.features.simulation.texts import WORDS
@@ -280,6 +283,19 @@ def test_every_instrument_and_every_kind_of_act_occurs(query):
     )
     assert set(query("select distinct status s from surveys")["s"]) == set(TABLES["surveys"].columns["status"].values)
     assert set(query("select distinct kind k from advocacy_acts")["k"]) == set(ACT_KINDS)
+
+
+def test_every_metric_of_surveys_has_a_value(staged):
+    asked = [name for name, metric in load_metrics().items() if any("surveys" in need for need in metric.inputs)]
+    found = measure(open_tables(staged, "polars"), LAST_INSTANT_US, asked, bootstraps=False)
+    assert [envelope.metric_id for envelope in found if envelope.value is None] == []
+
+
+def test_every_item_that_metrics_know_is_asked(query):
+    asked = set(query("select distinct instrument i, item t from surveys").itertuples(index=False, name=None))
+    for instrument, items in ITEMS.items():
+        named = {name for of, name in asked if of == instrument}
+        assert all(any(name.startswith(item.name) for name in named) for item in items if item.name != "effort")
 
 
 def test_verbatims_are_written_in_three_languages_and_follow_the_score(query):
