@@ -2,7 +2,7 @@
 
 Of such a row it is known whose it is and when it was, but not what it says. It feeds nothing; but a metric that it
 would have fed must not look as if it rested on everything (labels at the ends of a scale refuse the extremes alone).
-What a broken value would have changed is found by a number that stands in its place: see `vouch.features.metrics.units`.
+What a broken value would have changed is found by a number that stands in its place: see `metrics.units`.
 """
 
 from __future__ import annotations
