@@ -1,7 +1,8 @@
 """Who may: a caller is known by a bearer key or by a session of the page, and may what the scope of the key says.
 
-Nothing is open but the probes and the page's way in. Where no key was ever made the service is open to its own machine,
-if it listens there alone. Wrong keys are counted by address, right ones by key; both counts are of one process.
+Each route says what it needs; nothing is open but the probes and the page's way in. Where no key was ever made the
+service is open to its own machine, if it listens there alone. Wrong keys are counted by address, right ones by key;
+both counts are of one process.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import Store
     from vouch.serving.store.keys import Key
 
-OPEN = frozenset({"/livez", "/readyz", "/healthz"})
-PAGE, LOGIN, STYLE = "/app", "/app/login", "/app/static/"
-"""The page, its way in, and what that way in is drawn with."""
+NOTHING = "nothing"
+"""What a route needs that is open to all."""
+PAGE, LOGIN = "/app", "/app/login"
+"""The page, and its way in."""
 COOKIE = "vouch_session"
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WRONG_KEYS = "100/minute"
@@ -59,53 +61,51 @@ def caller_of(scope: Scope) -> Caller:
 
 
 class Gate:
-    """Lets requests through, or says why not. `needs` is the scope of a route by its path; all others need `read`."""
+    """Lets requests through to a route, or says why not."""
 
-    def __init__(
-        self, store: Store, needs: Mapping[str, str], is_local: bool, rate: str, now: Callable[[], int]
-    ) -> None:
-        self._store, self._needs, self._is_local, self._now = store, needs, is_local, now
+    def __init__(self, store: Store, is_local: bool, rate: str, now: Callable[[], int]) -> None:
+        self._store, self._is_local, self._now = store, is_local, now
         self._rate, self._wrong = parse(rate), parse(WRONG_KEYS)
         self._counts = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self.refused: dict[str, int] = {}
-        """How many requests were refused, by the code of the problem."""
 
-    def admit(self, scope: Scope) -> Caller | None:
-        """Return who calls, None for what is open to all; raises a Problem for who may not."""
-        path = scope["path"]
-        if path in OPEN or path == LOGIN or path.startswith(STYLE):
+    def admit(self, scope: Scope, needs: str, *, is_page: bool) -> Caller | None:
+        """Return who calls a route that needs a scope, None where it needs nothing; raises a Problem for who may not.
+
+        Who opens a page without a session is sent to its way in, and from there back.
+        """
+        if needs == NOTHING:
             return None
         try:
-            caller = self._known(scope)
-            if not caller.may(self._needs.get(path, SCOPES[0])):
-                raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
+            caller = self._known(scope, is_page)
         except Problem as problem:
-            self.refused[problem.code] = self.refused.get(problem.code, 0) + 1
-            if problem.code == "unauthorised" and _is_page(path) and scope["method"] == "GET":
-                problem.goes_to = f"{LOGIN}?{urlencode({'next': _address(scope)})}" if path != PAGE else LOGIN
+            if problem.code == "unauthorised" and is_page and scope["method"] == "GET":
+                address = _address(scope)
+                problem.goes_to = LOGIN if address == PAGE else f"{LOGIN}?{urlencode({'next': address})}"
             raise
+        if not caller.may(needs):
+            raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
         return caller
 
-    def _known(self, scope: Scope) -> Caller:
+    def _known(self, scope: Scope, is_page: bool) -> Caller:
         keys = self._store.keys
         if keys is None:
             raise Problem("store_unavailable")
         headers = dict(scope["headers"])
         if not keys and self._is_local:
             return _everybody(headers)
-        key = self._key(scope, headers, keys)
+        key = self._key(headers, keys, is_page)
         if key is None:
             self._count(self._wrong, "address", str((scope.get("client") or ("nobody",))[0]))
             raise Problem("unauthorised")
         self._count(self._rate, "key", key.key_id)
         return Caller(key.key_id, key.name, key.scope)
 
-    def _key(self, scope: Scope, headers: Mapping[bytes, bytes], keys: Mapping[str, Key]) -> Key | None:
+    def _key(self, headers: Mapping[bytes, bytes], keys: Mapping[str, Key], is_page: bool) -> Key | None:
         """The key that a request carries, or that its session was opened with; a session counts on the page alone."""
         kind, _, text = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if kind.lower() == "bearer":
             return verified(text.strip(), keys)
-        token = session_token(headers) if _is_page(scope["path"]) else None
+        token = session_token(headers) if is_page else None
         key = keys.get(signed_in(self._store.database, token, self._now()) or "") if token else None
         return key if key and key.revoked_us is None else None
 
@@ -129,10 +129,6 @@ class Gate:
         wait_s = self._counts.get_window_stats(limit, *who).reset_time - self._now() / 1e6
         problem.headers["retry-after"] = str(max(1, round(wait_s)))
         raise problem
-
-
-def _is_page(path: str) -> bool:
-    return path == PAGE or path.startswith(f"{PAGE}/")
 
 
 def _address(scope: Scope) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
-from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import Route
 
-from vouch.features.errors import StoreError
 from vouch.serving.api import (
     answer_types,
     routes_asks,
@@ -23,9 +19,10 @@ from vouch.serving.api import (
     routes_score,
     schemas,
 )
-from vouch.serving.api.access import Gate, caller_of
+from vouch.serving.api.access import NOTHING, Gate, caller_of
 from vouch.serving.api.openapi import document, for_bentoml
-from vouch.serving.api.problems import Problem, answer_of, from_validation
+from vouch.serving.api.problems import Problem, from_validation
+from vouch.serving.api.routes import GuardedRoute, GuardedRouter
 from vouch.serving.api.state import now_us
 from vouch.serving.api.telemetry import Telemetry
 from vouch.serving.store.audit import entry
@@ -56,32 +53,32 @@ class Door:
     answer: Callable[..., Mapping[str, Any] | bytes]
     problems: tuple[str, ...]
     example: Mapping[str, Any]
-    scope: str = "read"
+    scope: str
     action: str | None = None
     is_heavy: bool | Callable[[Any], bool] = False
 
 
-_log = logging.getLogger("vouch.serving")
-DOCUMENT, READY, FIGURES = "/openapi.json", "/readyz", "/metrics"
+DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
+LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = ("no_snapshot",)
 DOORS = (
     Door(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, answer_types.Candidates, routes_lists.advocates, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
-        action="listed",
+        scope="read", action="listed",
     ),
     Door(
         "/v1/customers/get", "Everything on one customer",
         schemas.CustomerGet, answer_types.CustomerAnswer, routes_read.get_customer, ("unknown_customer", *SNAPSHOT),
         {"customer_id": "C000001"},
-        action="looked",
+        scope="read", action="looked",
     ),
     Door(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
         schemas.AtRiskSearch, answer_types.AtRiskPage, routes_lists.at_risk, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
-        action="listed",
+        scope="read", action="listed",
     ),
     Door(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
@@ -107,38 +104,36 @@ DOORS = (
         "/v1/score", "Scores for vectors or raw rows given in the request",
         schemas.ScoreRequest, answer_types.ScoreAnswer, routes_score.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
-        is_heavy=routes_score.is_heavy,
+        scope="read", is_heavy=routes_score.is_heavy,
     ),
     Door(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
         schemas.MetricsQuery, answer_types.MetricsAnswer, routes_read.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
-        is_heavy=True,
+        scope="read", is_heavy=True,
     ),
     Door(
         "/v1/metrics/catalogue", "What each metric means",
         schemas.MetricsCatalogue, answer_types.CatalogueAnswer, routes_read.metrics_catalogue, ("unknown_metric",),
         {},
+        scope="read",
     ),
 )  # fmt: skip
-
-
-NEEDS: Mapping[str, str] = {door.path: door.scope for door in DOORS}
 
 
 def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
     rate = f"{store.policy.limits.requests_per_minute}/minute"
-    site.gate = Gate(store, NEEDS, is_local, rate, now_us)
+    site.gate = Gate(store, is_local, rate, now_us)
     pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us)
     app = make_app(store, pages, telemetry)
-    telemetry.learn(route.path for route in app.routes if isinstance(route, Route))
+    telemetry.learn(route.path for route in app.routes)
     site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
     return site
 
 
-def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
-    """Return the application that answers from a store, without the gate."""
+def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> GuardedRouter:
+    """Return the application that answers from a store: every route there is, each with what a key needs for it."""
     described, for_client = to_json(document(DOORS)), to_json(for_bentoml(DOORS))
 
     async def openapi(_: Request) -> Response:
@@ -155,30 +150,17 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> Starlette:
             to_json({**store.portfolio.freshness(now_us()), **store.state()}), media_type="application/json"
         )
 
-    routes = [Route(door.path, _endpoint(store, door), methods=["POST"]) for door in DOORS]
-    return Starlette(
-        routes=[
-            *routes,
-            Route(DOCUMENT, openapi, methods=["GET"]),
-            Route("/schema.json", client, methods=["GET"]),
-            Route("/livez", alive, methods=["GET"]),
-            Route(READY, ready, methods=["GET"]),
-            Route(FIGURES, telemetry.answer, methods=["GET"]),
+    return GuardedRouter(
+        [
+            *(GuardedRoute(door.path, _endpoint(store, door), needs=door.scope, methods=["POST"]) for door in DOORS),
+            GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
+            GuardedRoute(CLIENT, client, needs="read", methods=["GET"]),
+            GuardedRoute(FIGURES, telemetry.answer, needs="read", methods=["GET"]),
+            *(GuardedRoute(path, alive, needs=NOTHING, methods=["GET"]) for path in LIVE),
+            GuardedRoute(READY, ready, needs=NOTHING, methods=["GET"]),
             *pages.routes(),
-        ],
-        exception_handlers={Problem: _answer_problem, StoreError: _answer_store},
+        ]
     )
-
-
-async def _answer_problem(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
-    request.state.problem = problem.code
-    return answer_of(problem)
-
-
-async def _answer_store(_: Request, error: Exception) -> Response:
-    _log.error("%s", error)
-    return answer_of(Problem("store_unavailable"))
 
 
 def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vouch.features.errors import StoreError
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from vouch.serving.api.access import Gate
+    from vouch.serving.api.routes import GuardedRoute
 
 MEDIA_TYPE = "application/problem+json"
-PAGES = "/app/"
 MAX_BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 20.0
 """How long the body of a request may take to arrive."""
+STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
+"""What no path of ours holds: control characters, and (as it is decoded) what is no UTF-8."""
 _log = logging.getLogger("vouch.serving")
 
 
@@ -45,6 +49,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "malformed": Kind(400, "The body is not JSON"),
+    "malformed_path": Kind(400, "The path holds what no path may"),
     "unauthorised": Kind(401, "A key is needed"),
     "forbidden": Kind(403, "The key may not do this"),
     "unknown_customer": Kind(404, "No such customer"),
@@ -73,8 +78,6 @@ _BY_STATUS = {
     429: "too_many_requests",
     503: "unavailable",
 }
-OF_BENTOML = frozenset({"/healthz"})
-"""What BentoML answers itself; all else goes to our routes at once, which is the shorter way."""
 RETRY_SECONDS = {"store_unavailable": "5", "unavailable": "5", "no_snapshot": "30", "too_many_requests": "1"}
 """How long to wait at least before the same is worth another try."""
 HEADERS = {
@@ -160,7 +163,10 @@ class Site:
 
 
 class Front:
-    """The ASGI wrapper around everything: the gate, limited bodies, one form of error."""
+    """The ASGI wrapper around everything: our routes alone answer, with one form of error.
+
+    BentoML's own application, which it stands in, is started and ended, and never asked.
+    """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app, self._site = app, site
@@ -176,16 +182,19 @@ class Front:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        answer = _Answer(scope, receive, send, self._site.tell if _is_page(scope) else None)
+        answer = _Answer(scope, receive, send, self._site.tell)
         try:
             if self._site.gate is None:
                 raise Problem("unavailable")
-            scope.setdefault("state", {})["caller"] = self._site.gate.admit(scope)
-            body = await _whole_body(scope, receive)
-            app = self._app if scope["path"] in OF_BENTOML else self._site
-            await app(scope, _replay(body, receive), answer.send)
+            if STRANGE.search(scope["path"]):
+                raise Problem("malformed_path")
+            scope.setdefault("state", {})["gate"] = self._site.gate
+            scope["app"] = self._site  # so that Starlette raises what it would answer itself
+            await self._site(scope, receive, answer.send)
         except Problem as problem:
             await answer.fail(problem)
+        except HTTPException as error:
+            await answer.fail(_of_status(error.status_code, error.headers or {}))
         except StoreError as error:
             _log.error("%s", error)
             await answer.fail(Problem("store_unavailable"))
@@ -216,7 +225,7 @@ class _Answer:
             headers = dict(message["headers"])
             message["headers"] = [*message["headers"], *(pair for pair in HEADERS.items() if pair[0] not in headers)]
             if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
-                await self._replace(_of_status(message["status"], headers))
+                await self._replace(_of_status(message["status"], {}))
                 return
             self.status = message["status"]
         await self._send(message)
@@ -232,7 +241,7 @@ class _Answer:
     async def _replace(self, problem: Problem) -> None:
         self._is_replaced = True
         self._scope.setdefault("state", {})["problem"] = problem.code
-        tell = self._tell if problem.goes_to is None else None
+        tell = self._tell if problem.goes_to is None and _is_page(self._scope) else None
         answer = tell(self._scope, problem) if tell else answer_of(problem)
         self.status = answer.status_code
         answer.raw_headers.extend(pair for pair in HEADERS.items() if pair[0] not in dict(answer.raw_headers))
@@ -240,18 +249,28 @@ class _Answer:
 
 
 def _is_page(scope: Scope) -> bool:
-    return f"{scope['path']}/".startswith(PAGES)
+    """Whether the route that was matched is one that people see in a browser."""
+    route: GuardedRoute | None = scope.get("route")
+    return route is not None and route.is_page
 
 
-def _of_status(status: int, headers: Mapping[bytes, bytes]) -> Problem:
+def _of_status(status: int, headers: Mapping[str, str]) -> Problem:
     problem = Problem(_BY_STATUS.get(status, "internal" if status >= 500 else "malformed"))
-    if b"allow" in headers:
-        problem.headers["allow"] = headers[b"allow"].decode("latin-1")
+    problem.headers.update({name.lower(): value for name, value in headers.items() if name.lower() == "allow"})
     return problem
 
 
+async def bounded(scope: Scope, receive: Receive) -> Receive:
+    """Read the whole body, as far as it may be read, and return what gives it and then the end of the connection."""
+    waiting: list[Message] = [{"type": "http.request", "body": await _whole_body(scope, receive), "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
 async def _whole_body(scope: Scope, receive: Receive) -> bytes:
-    """Read the body, as far as it may be read."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
         raise Problem("too_large", f"A body holds at most {MAX_BODY_BYTES} bytes")
@@ -268,16 +287,6 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes:
                     return b"".join(chunks)
     except TimeoutError as error:
         raise Problem("too_slow", f"A body has {BODY_SECONDS:.0f} s to arrive") from error
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives the body that was read already, and then waits for the end of the connection."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replayed
 
 
 def where(error: BaseException) -> str:

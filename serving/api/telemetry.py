@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from vouch.features.instants import parse_instant
-from vouch.serving.api.access import OPEN
 from vouch.serving.api.logs import request_told
 
 if TYPE_CHECKING:
@@ -49,27 +48,19 @@ class Telemetry:
 
     def __init__(self, store: Store, now: Callable[[], int]) -> None:
         self._store, self._now = store, now
-        self._exact: frozenset[str] = frozenset()
-        self._families: dict[str, str] = {}
+        self._routes: frozenset[str] = frozenset()
         self._latency: dict[tuple[str, str], Latency] = {}
         self._problems: Counter[str] = Counter()
 
     def learn(self, routes: Iterable[str]) -> None:
-        """Take the routes that there are: their names are the only ones that are told."""
-        known = list(routes)
-        self._exact = frozenset(route for route in known if "{" not in route)
-        self._families = {route[: route.index("{")]: route for route in known if "{" in route}
-
-    def route(self, path: str) -> str:
-        """Return which of our routes a path is."""
-        if path in self._exact or path in OPEN:
-            return path
-        return next((route for start, route in self._families.items() if path.startswith(start)), OTHER)
+        """Take the paths of the routes that there are: they are the only ones that are told."""
+        self._routes = frozenset(routes)
 
     def watch(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answer, and write its line where that is wanted."""
-        state = scope.get("state", {})
-        route, code, caller = self.route(scope["path"]), state.get("problem"), state.get("caller")
+        state, matched = scope.get("state", {}), scope.get("route")
+        route = matched.path if matched is not None and matched.path in self._routes else OTHER
+        code, caller = state.get("problem"), state.get("caller")
         key = (route, STATUSES[status // 100])
         found = self._latency.get(key)
         if found is None:

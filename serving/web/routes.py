@@ -6,6 +6,7 @@ Views run on threads, so that a page that takes a while does not keep the API wa
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -13,10 +14,10 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
 
-from vouch.serving.api.access import LOGIN, PAGE, caller_of, session_token
+from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, session_token
 from vouch.serving.api.problems import Problem, where
+from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.routes_asks import record_ask, record_outcome
 from vouch.serving.api.schemas import AskOutcome, AskRecord
 from vouch.serving.api.state import now_us
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from vouch.serving.api.access import Caller, Gate
+    from vouch.serving.api.access import Gate
     from vouch.serving.api.state import Store
 
     View = Callable[[Request], Response]
@@ -54,8 +55,10 @@ class Pages:
     def __init__(self, store: Store, gate: Gate) -> None:
         self._store, self._home, self._gate = store, store.home, gate
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[GuardedRoute]:
         """Every route under /app."""
+        shown = partial(GuardedRoute, methods=["GET"], is_page=True)
+        taken = partial(GuardedRoute, methods=["POST"], is_page=True)
         views: dict[str, View] = {
             "/app": self.portfolio,
             "/app/candidates": self.candidates,
@@ -67,14 +70,14 @@ class Pages:
             "/app/models/{name}/card": self.card,
         }
         return [
-            Route("/app/static/{name}", static, methods=["GET"]),
-            Route("/app/served", self.served, methods=["GET"]),
-            Route(LOGIN, self._shown(self.login), methods=["GET"]),
-            Route(LOGIN, self._taken(self.sign_in), methods=["POST"]),
-            Route("/app/logout", self._taken(self.sign_out), methods=["POST"]),
-            Route("/app/asks", self._taken(self.record_ask), methods=["POST"]),
-            Route("/app/outcomes", self._taken(self.record_outcome), methods=["POST"]),
-            *(Route(path, self._shown(view), methods=["GET"]) for path, view in views.items()),
+            shown("/app/static/{name}", static, needs=NOTHING),
+            shown("/app/served", self.served, needs="read"),
+            shown(LOGIN, self._shown(self.login), needs=NOTHING),
+            taken(LOGIN, self._taken(self.sign_in), needs=NOTHING),
+            taken("/app/logout", self._taken(self.sign_out), needs="read"),
+            taken("/app/asks", self._taken(self.record_ask), needs="write"),
+            taken("/app/outcomes", self._taken(self.record_outcome), needs="write"),
+            *(shown(path, self._shown(view), needs="read") for path, view in views.items()),
         ]
 
     def _shown(self, view: View) -> Callable[[Request], Any]:
@@ -137,11 +140,10 @@ class Pages:
 
     def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record an ask, and go back to where it was made; who must not be asked is told there."""
-        caller = writer(request)
         given = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
         back = target(sent.get("back") or customer_url(given["customer_id"]))
         try:
-            record_ask(self._store, checked(AskRecord, given), caller)
+            record_ask(self._store, checked(AskRecord, given), caller_of(request.scope))
         except Problem as problem:
             if problem.exclusion is None:
                 raise
@@ -150,9 +152,8 @@ class Pages:
 
     def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record what came of an ask, and go back to the customer."""
-        caller = writer(request)
         given = {name: sent.get(name, "") for name in ("ask_id", "outcome")}
-        record_outcome(self._store, checked(AskOutcome, given), caller)
+        record_outcome(self._store, checked(AskOutcome, given), caller_of(request.scope))
         return RedirectResponse(with_query(target(sent.get("back")), done="outcome"), 303)
 
     async def served(self, _: Request) -> Response:
@@ -170,7 +171,7 @@ class Pages:
         """Tell the audit log who has seen whom."""
         caller = caller_of(request.scope)
         line = entry(
-            now_us(), caller.name, action, key_id=caller.key_id, route=request.scope["path"], status=200, **other
+            now_us(), caller.name, action, key_id=caller.key_id, route=request.scope["route"].path, status=200, **other
         )
         self._store.journal.note(line)
 
@@ -219,14 +220,6 @@ class Pages:
             raise Problem("unknown_route")
         shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
         return self._page(request, "card", card=Markup(shown), name=request.path_params["name"])
-
-
-def writer(request: Request) -> Caller:
-    """Return who sends a form that writes; raises the problem `forbidden` for a key that may only read."""
-    caller = caller_of(request.scope)
-    if not caller.may("write"):
-        raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
-    return caller
 
 
 async def static(request: Request) -> Response:

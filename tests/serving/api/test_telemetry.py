@@ -126,6 +126,21 @@ def test_no_address_that_came_with_a_request_becomes_a_label(client):
     assert labels <= {*routes, OTHER, "/app/customer", "/app/metrics/{metric_id}", "/app/static/{name}", "/metrics"}
 
 
+def test_a_route_is_told_by_its_own_path_however_it_was_spelt(client, caplog):
+    caplog.set_level(logging.INFO, "vouch.requests")
+    for path in ("/v1/%73core", "/v1/score%0a", "/v1/score;x", "//v1/score", "/app/metrics/nps%3Bx", "/livez%00"):
+        client.post(path, json={})
+    lines = [record for record in caplog.records if record.name == "vouch.requests"]
+    assert [(line.route, line.status, line.code) for line in lines] == [
+        ("/v1/score", 422, "invalid_value"),
+        (OTHER, 400, "malformed_path"),
+        (OTHER, 404, "unknown_route"),
+        (OTHER, 404, "unknown_route"),
+        ("/app/metrics/{metric_id}", 405, "method_not_allowed"),
+        (OTHER, 400, "malformed_path"),
+    ]
+
+
 LOGGING = """
 import logging, sys
 logging.getLogger("noisy").addHandler(logging.StreamHandler(sys.stdout))

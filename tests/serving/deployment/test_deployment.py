@@ -24,7 +24,7 @@ from support.capabilities import free_port
 from support.page_home import write_home
 from support.running_service import is_up, wait_for
 from vouch.features.project import environment, version
-from vouch.serving.api.access import OPEN
+from vouch.serving.api.application import LIVE, READY
 from vouch.serving.cli import app
 from vouch.serving.commands.serve import GRACE_SECONDS, SETTINGS
 
@@ -106,7 +106,7 @@ def test_the_example_probes_what_is_open_and_waits_for_whoever_is_in_flight():
     serve = next((pod, found) for pod, found in containers() if found["name"] == "serve")
     pod, container = serve
     probed = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
-    assert probed == {"/livez", "/readyz"} <= OPEN
+    assert probed == {LIVE[0], READY}
     assert {container[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")} == {"http"}
     assert container["ports"] == [{"name": "http", "containerPort": PORT}]
     pause = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
@@ -159,7 +159,7 @@ def test_the_unit_s_command_serves_is_healthy_by_the_recipe_s_check_and_stops(tm
     with httpx.Client(base_url=f"http://127.0.0.1:{PORT}") as client:
         wait_for(lambda: is_up(client), 60)
         assert subprocess.run(check, capture_output=True, check=False).returncode == 0
-        assert {client.get(path).status_code for path in OPEN} == {200}
+        assert {client.get(path).status_code for path in (*LIVE, READY)} == {200}
     process.send_signal(signal.SIGTERM)
     assert process.wait(int(unit("vouch.service")["Service"]["TimeoutStopSec"])) == 0
 

@@ -1,0 +1,72 @@
+"""Routes that say what a key needs for them, and check it themselves, where they are matched.
+
+Who may is never decided by the text of a path: one route can be reached by several spellings (`/v1/%61sks/record`, and
+Starlette's patterns take a line break at the end), and a list of paths beside the routes would miss some of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route, Router
+
+from vouch.serving.api.access import NOTHING, PAGE
+from vouch.serving.api.problems import Problem, bounded
+from vouch.serving.store.keys import SCOPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+
+class GuardedRoute(Route):
+    """A route with the scope that a key needs for it, or NOTHING where it is open to all.
+
+    `is_page`: people see it in a browser, where a session stands for a key and problems are told as pages.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        needs: str,
+        methods: Sequence[str] | None,
+        is_page: bool = False,
+    ) -> None:
+        if needs not in (NOTHING, *SCOPES):
+            raise ValueError(f"A route needs {NOTHING} or one of {', '.join(SCOPES)}, and not {needs!r}")
+        super().__init__(path, endpoint, methods=methods)
+        self.needs, self.is_page = needs, is_page
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer who may, once the body is there; raises the Problem of who may not."""
+        state = scope["state"]
+        state["caller"] = state["gate"].admit(scope, self.needs, is_page=self.is_page)
+        await super().handle(scope, await bounded(scope, receive), send)
+
+
+class GuardedRouter(Router):
+    """Answers by guarded routes alone. What is none of them needs a key all the same, before that is told."""
+
+    def __init__(self, routes: Sequence[GuardedRoute]) -> None:
+        super().__init__(routes, redirect_slashes=False, default=self._elsewhere)
+        if not all(isinstance(route, GuardedRoute) for route in routes):
+            raise TypeError("Each route says what a key needs for it: a GuardedRoute")
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell that there is no such route: under /app as a page. That is all that the path decides."""
+        route = scope["route"] = NO_PAGE if scope["path"].startswith(f"{PAGE}/") else NO_ROUTE
+        await route.handle(scope, receive, send)
+
+
+class _Unknown:
+    """The application of a path that is no route."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise Problem("unknown_route")
+
+
+NO_ROUTE = GuardedRoute("/{path:path}", _Unknown(), needs=SCOPES[0], methods=None)
+NO_PAGE = GuardedRoute(f"{PAGE}/{{path:path}}", _Unknown(), needs=SCOPES[0], methods=None, is_page=True)
