@@ -2,7 +2,7 @@
 
 Each route says what it needs; nothing is open but the probes and the page's way in. Where no key was ever made the
 service is open to its own machine, if it listens there alone. Wrong keys are counted by address, right ones by key;
-both counts are of one process.
+by all workers of the service together.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from limits import parse
-from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from vouch.serving.api.problems import Problem
+from vouch.serving.api.shared import SharedHits, SharedNumbers
 from vouch.serving.store.keys import SCOPES, signed_in, verified
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ def caller_of(scope: Scope) -> Caller:
 class Gate:
     """Lets requests through to a route, or says why not."""
 
-    def __init__(self, store: Store, is_local: bool, rate: str, now: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, is_local: bool, rate: str, now: Callable[[], int], shared: SharedNumbers | None = None
+    ) -> None:
         self._store, self._is_local, self._now = store, is_local, now
         self._rate, self._wrong = parse(rate), parse(WRONG_KEYS)
-        self._counts = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._counts = SlidingWindowCounterRateLimiter(SharedHits(shared or SharedNumbers(), now))
 
     def admit(self, scope: Scope, needs: str, *, is_page: bool) -> Caller | None:
         """Return who calls a route that needs a scope, None where it needs nothing; raises a Problem for who may not.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from vouch.features.errors import StoreError
 from vouch.serving.api import (
     answer_types,
     routes_asks,
@@ -23,6 +26,7 @@ from vouch.serving.api.access import NOTHING, Gate, caller_of
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute, GuardedRouter
+from vouch.serving.api.shared import SharedNumbers
 from vouch.serving.api.state import now_us
 from vouch.serving.api.telemetry import Telemetry
 from vouch.serving.store.audit import entry
@@ -124,12 +128,21 @@ DOORS = (
 def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
     rate = f"{store.policy.limits.requests_per_minute}/minute"
-    site.gate = Gate(store, is_local, rate, now_us)
-    pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us)
+    shared = site.shared = store.shared = site.shared or SharedNumbers()
+    site.gate = Gate(store, is_local, rate, now_us, shared)
+    pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us, shared)
     app = make_app(store, pages, telemetry)
-    telemetry.learn(route.path for route in app.routes)
+    telemetry.learn(app.paths)
     site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
+    site.follow = partial(_follow, store)
     return site
+
+
+async def _follow(store: Store) -> None:
+    """Take what other workers have recorded, so that whoever recorded it finds it, whichever of them answers next."""
+    if store.is_behind:
+        with suppress(StoreError):  # it does not answer: what is in memory still serves
+            await anyio.to_thread.run_sync(store.follow)
 
 
 def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> GuardedRouter:

@@ -22,13 +22,14 @@ from starlette.responses import Response
 from vouch.features.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from vouch.serving.api.access import Gate
     from vouch.serving.api.routes import GuardedRoute
+    from vouch.serving.api.shared import SharedNumbers
 
 MEDIA_TYPE = "application/problem+json"
 MAX_BODY_BYTES = 8 * 2**20
@@ -149,9 +150,13 @@ class Site:
     """What a worker serves: the application, and the gate before it; without them until the worker is ready."""
 
     app: ASGIApp | None = None
+    shared: SharedNumbers | None = None
+    """What is counted together with other workers, where there are others."""
     gate: Gate | None = None
     watch: Callable[[Scope, int, float], None] | None = None
     """What is told of every answer: its status, and the seconds it took."""
+    follow: Callable[[], Awaitable[None]] | None = None
+    """Takes what other workers have recorded, before a request is answered."""
     tell: Callable[[Scope, Problem], Response] | None = None
     """How a problem under /app is told: as a page, in the language of who asked."""
 
@@ -174,7 +179,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _briefly(send))
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
         else:
@@ -184,11 +189,9 @@ class Front:
         started = time.perf_counter()
         answer = _Answer(scope, receive, send, self._site.tell)
         try:
-            if self._site.gate is None:
-                raise Problem("unavailable")
             if STRANGE.search(scope["path"]):
                 raise Problem("malformed_path")
-            scope.setdefault("state", {})["gate"] = self._site.gate
+            scope.setdefault("state", {})["site"] = self._site
             scope["app"] = self._site  # so that Starlette raises what it would answer itself
             await self._site(scope, receive, answer.send)
         except Problem as problem:
@@ -204,6 +207,15 @@ class Front:
         finally:
             if self._site.watch is not None:
                 self._site.watch(scope, answer.status, time.perf_counter() - started)
+
+
+def _briefly(send: Send) -> Send:
+    """Pass on how start and end went, without the traceback of one that failed: the log has said why."""
+
+    async def sent(message: Message) -> None:
+        await send({**message, "message": ""} if "message" in message else message)
+
+    return sent
 
 
 class _Answer:

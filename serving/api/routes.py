@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from vouch.serving.api.problems import Site
+
 
 class GuardedRoute(Route):
     """A route with the scope that a key needs for it, or NOTHING where it is open to all.
@@ -42,9 +44,13 @@ class GuardedRoute(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer who may, once the body is there; raises the Problem of who may not."""
-        state = scope["state"]
-        state["caller"] = state["gate"].admit(scope, self.needs, is_page=self.is_page)
-        await super().handle(scope, await bounded(scope, receive), send)
+        site: Site = scope["state"]["site"]
+        if site.gate is None or site.follow is None:
+            raise Problem("unavailable")
+        scope["state"]["caller"] = site.gate.admit(scope, self.needs, is_page=self.is_page)
+        given = await bounded(scope, receive)
+        await site.follow()
+        await super().handle(scope, given, send)
 
 
 class GuardedRouter(Router):
@@ -54,6 +60,7 @@ class GuardedRouter(Router):
         super().__init__(routes, redirect_slashes=False, default=self._elsewhere)
         if not all(isinstance(route, GuardedRoute) for route in routes):
             raise TypeError("Each route says what a key needs for it: a GuardedRoute")
+        self.paths = [route.path for route in routes]
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell that there is no such route: under /app as a page. That is all that the path decides."""

@@ -47,7 +47,7 @@ def _answer(store: Store, found: Told, field: str) -> dict[str, Any]:
     if found.ask is None:
         raise _problem(found.why, field)
     if found.is_new:
-        store.read_asks()
+        store.recorded()
     return {"ask": told_ask(found.ask), "is_new": found.is_new}
 
 

@@ -48,7 +48,7 @@ def record_override(store: Store, request: OverrideRecord, caller: Caller) -> di
     found, is_new = record(store.database, wanted, caller)
     if found is None:
         raise Problem("conflict", "The id stands already for another override", "override_id")
-    store.read_overrides()
+    store.recorded()
     return {"override": told_override(found), "is_new": is_new}
 
 

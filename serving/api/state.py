@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from vouch.serving.api.shared import SharedNumbers
     from vouch.serving.store.keys import Key
     from vouch.serving.store.overrides import Override
 
@@ -75,6 +76,9 @@ class Store:
         """Models whose bundle on disk is damaged: the one before it scores."""
         self.promoted_us: Mapping[str, int] = {}
         """When each champion that scores was promoted, as this machine has it."""
+        self.shared: SharedNumbers | None = None
+        """What this process shares with other workers."""
+        self._followed = 0
         self._on_disk: object = None
         self._versions: Mapping[str, int] = {}
         self._reading = threading.Lock()
@@ -173,6 +177,26 @@ class Store:
             with self.database.reading() as connection:
                 self.keys = keys.everyone(connection)
         self._versions = versions
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether another worker has recorded something that was not taken here yet."""
+        return self.shared is not None and self.shared.recorded != self._followed
+
+    def recorded(self) -> None:
+        """Take what was just recorded here, and let the other workers take it before they answer again."""
+        if self.shared is not None:
+            self.shared.note_recorded()
+        self.follow()
+
+    def follow(self) -> None:
+        """Take what was recorded by whatever worker."""
+        seen = 0 if self.shared is None else self.shared.recorded
+        try:
+            self.read_asks()
+            self.read_overrides()
+        finally:
+            self._followed = seen  # and where the store does not answer, the watch takes it when it does
 
     def read_asks(self) -> None:
         """Take the asks that were recorded since they were read last, by whatever process."""

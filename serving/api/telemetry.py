@@ -1,24 +1,26 @@
 """What Prometheus reads at /metrics: latency by route, problems by code, age of snapshot and data, drift, the store.
 
-Counts are kept in plain lists of this process (one worker serves a port), which costs less per request than the
-client's own, and are told through the client's collector. A route is one of ours or `other`: no address that came with
-a request becomes a label.
+Counts stand in memory that all workers share, so that whichever is asked tells of all of them (and which costs less per
+request than the client's own); they are told through the client's collector. A route is one of ours or `other`: no
+address that came with a request becomes a label.
 """
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
-from collections import Counter
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
 from vouch.features.instants import parse_instant
 from vouch.serving.api.logs import request_told
+from vouch.serving.api.problems import KINDS
+from vouch.serving.api.shared import SharedNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
     from starlette.requests import Request
@@ -35,42 +37,42 @@ SECOND_US = 1_000_000
 LEVELS = ("moderate", "major")
 
 
-@dataclass
-class Latency:
-    """A histogram of seconds; the last count is of what took longer than all buckets."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
-    total: float = 0.0
+WIDTH = len(BUCKETS) + 2
+"""A histogram of seconds: how many by bucket, how many took longer than all, and their sum."""
 
 
 class Telemetry:
-    """Counts requests of one process, and tells how the store fares when it is asked."""
+    """Counts requests of all workers, and tells how the store fares when it is asked."""
 
-    def __init__(self, store: Store, now: Callable[[], int]) -> None:
-        self._store, self._now = store, now
-        self._routes: frozenset[str] = frozenset()
-        self._latency: dict[tuple[str, str], Latency] = {}
-        self._problems: Counter[str] = Counter()
+    def __init__(self, store: Store, now: Callable[[], int], shared: SharedNumbers | None = None) -> None:
+        self._store, self._now, self._shared = store, now, shared or SharedNumbers()
+        self._problems = self._shared.take(len(KINDS))
+        self._codes = {code: place for place, code in enumerate(KINDS)}
+        self._places: dict[str, int] = {}
+        self._latency: memoryview[float] = self._shared.take(0)
 
     def learn(self, routes: Iterable[str]) -> None:
         """Take the paths of the routes that there are: they are the only ones that are told."""
-        self._routes = frozenset(routes)
+        self._places = {route: place for place, route in enumerate(dict.fromkeys([OTHER, *routes]))}
+        self._latency = self._shared.take(len(self._places) * len(STATUSES) * WIDTH)
 
     def watch(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answer, and write its line where that is wanted."""
         state, matched = scope.get("state", {}), scope.get("route")
-        route = matched.path if matched is not None and matched.path in self._routes else OTHER
+        route = matched.path if matched is not None and matched.path in self._places else OTHER
         code, caller = state.get("problem"), state.get("caller")
-        key = (route, STATUSES[status // 100])
-        found = self._latency.get(key)
-        if found is None:
-            found = self._latency[key] = Latency()
-        found.counts[bisect_left(BUCKETS, seconds)] += 1
-        found.total += seconds
-        if code is not None:
-            self._problems[code] += 1
+        first = self._first(route, status // 100)
+        with self._shared:
+            self._latency[first + bisect_left(BUCKETS, seconds)] += 1
+            self._latency[first + WIDTH - 1] += seconds
+            if code is not None:
+                self._problems[self._codes[code]] += 1
         method = scope["method"] if scope["method"] in METHODS else OTHER
         request_told(route, method, status, seconds, code, caller.key_id if caller else None)
+
+    def _first(self, route: str, status: int) -> int:
+        """Where the histogram of a route and kind of status begins."""
+        return (self._places[route] * len(STATUSES) + status) * WIDTH
 
     async def answer(self, _: Request) -> Response:
         """Everything in the text format of Prometheus."""
@@ -79,11 +81,10 @@ class Telemetry:
     def text(self) -> bytes:
         """Return everything in the text format."""
         from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.process_collector import ProcessCollector
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Told(lambda: [*self._requests(), *_of_store(self._store, self._now())]))
-        ProcessCollector(registry=registry)
+        given = [*self._requests(), *_of_store(self._store, self._now()), *_of_processes(self._shared.pids)]
+        registry.register(_Told(lambda: given))
         return generate_latest(registry)
 
     def _requests(self) -> Iterator[Metric]:
@@ -92,17 +93,20 @@ class Telemetry:
         seconds = HistogramMetricFamily(
             "vouch_request_seconds", "Time to answer, by route and kind of status.", labels=["route", "status"]
         )
-        for (route, status), of in sorted(self._latency.items()):
-            reached, buckets = 0, []
-            for edge, count in zip((*map(str, BUCKETS), "+Inf"), of.counts, strict=True):
-                reached += count
-                buckets.append((edge, reached))
-            seconds.add_metric([route, status], buckets, of.total)
+        for route, status in itertools.product(sorted(self._places), range(len(STATUSES))):
+            first = self._first(route, status)
+            *counts, total = self._latency[first : first + WIDTH]
+            if not any(counts):
+                continue
+            reached = map(int, itertools.accumulate(counts))
+            edges = (*map(str, BUCKETS), "+Inf")
+            seconds.add_metric([route, STATUSES[status]], list(zip(edges, reached, strict=True)), total)
         problems = CounterMetricFamily(
             "vouch_problems", "Requests that were answered with a problem, by its code.", labels=["code"]
         )
-        for code, count in sorted(self._problems.items()):
-            problems.add_metric([code], count)
+        for code, place in sorted(self._codes.items()):
+            if self._problems[place]:
+                problems.add_metric([code], self._problems[place])
         yield seconds
         yield problems
 
@@ -134,6 +138,22 @@ def _of_store(store: Store, now_us: int) -> Iterator[Metric]:
     )
     if store.is_ready:
         yield from _of_week(store, now_us)
+
+
+def _of_processes(pids: Sequence[int]) -> Iterator[Metric]:
+    """The client's own figures of processes, of all workers together: sums, and the latest start."""
+    from prometheus_client.process_collector import ProcessCollector
+
+    together: dict[str, Metric] = {}
+    for pid in pids:
+        for found in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            held = together.setdefault(found.name, found)
+            if held is not found:
+                (one,), (other,) = held.samples, found.samples
+                join = max if found.name.endswith("start_time_seconds") else sum
+                held.samples = [one._replace(value=join((one.value, other.value)))]
+    yield from together.values()
+    yield _gauge("vouch_workers", "Processes that answer.", len(pids))
 
 
 def _of_week(store: Store, now_us: int) -> Iterator[Metric]:
