@@ -1,26 +1,34 @@
 """The BentoML service: the routes mounted, the store watched, the process told how to behave.
 
-The only file that imports BentoML. It reads published snapshots and champions, and never the tracking server. BentoML's
-master loads this file as well as each worker, and serves nothing: what is heavy is imported when a worker starts.
+The only file that imports BentoML. It reads published snapshots and champions, and never the tracking server. `vouch
+serve` runs its application in workers of its own; `bentoml serve` runs a Bento of it, and there BentoML's master loads
+this file as well, and serves nothing: what is heavy is imported when a worker starts.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 
-from vouch.features.errors import Refused
+from vouch.features.errors import Refused, VouchError
 from vouch.features.project import home, listens_here_alone, logs_requests, store_url
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.problems import Front, Site, where
+from vouch.serving.api.shared import SharedNumbers
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 PR_SET_PDEATHSIG = 1
 SWITCH_SECONDS = 0.0005
 """How long threads that watch and write may keep the one that answers waiting; Python's own 5 ms show in the tail."""
+_log = logging.getLogger("vouch.serving")
 
 
 routes = Site()
@@ -45,20 +53,30 @@ class Vouch:
         from vouch.serving.api.application import open_site
         from vouch.serving.api.state import Store
 
-        die_with_parent()
+        die_with(os.getppid())
         logs.configure(with_requests=logs_requests())
-        self._store = Store(home(), store_url())
-        self._store.refresh()
-        is_local = listens_here_alone()
-        if not self._store.keys and not is_local:
-            raise Refused("There is no key yet, and others reach the service: `vouch keys create NAME` makes one.")
-        self._store.watch()
-        open_site(routes, self._store, is_local=is_local)
+        try:
+            self._store = Store(home(), store_url())
+            self._store.refresh()
+            is_local = listens_here_alone()
+            if not self._store.keys and not is_local:
+                raise Refused("There is no key yet, and others reach the service: `vouch keys create NAME` makes one.")
+            self._store.watch()
+            open_site(routes, self._store, is_local=is_local)
+        except Exception as error:
+            _log.critical("a worker cannot start: %s", error if isinstance(error, VouchError) else where(error))
+            raise
         settle()
 
-    async def __is_ready__(self) -> bool:
-        """Whether there is a snapshot to answer from."""
-        return self._store.is_ready
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]  # as below
+    def close_manager() -> None:
+        """Before `bentoml serve` starts its workers: let its process manager take commands from nobody.
+
+        Circus would take them on a loopback port from whoever connects, without asking who that is.
+        """
+        from bentoml._internal.utils.circus import Arbiter
+
+        within(Arbiter)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML does not say its type
     def stop(self) -> None:
@@ -69,11 +87,28 @@ class Vouch:
 Vouch.add_asgi_middleware(Front, site=routes)  # type: ignore[attr-defined]  # the decorator makes a Service of it
 
 
-def die_with_parent() -> None:
+def application(numbers: int, place: int) -> ASGIApp:
+    """Return what a worker serves: its place among the workers, and the descriptor of the numbers that they share."""
+    routes.shared = SharedNumbers(numbers, place)
+    app: ASGIApp = Vouch.to_asgi(is_main=True)  # type: ignore[attr-defined]  # as above
+    return app
+
+
+def within(arbiter: Any) -> None:
+    """Have an arbiter of Circus listen to its own process alone."""
+    start = arbiter.__init__
+
+    def listen_within(self: Any, *given: Any, **settings: Any) -> None:
+        here = {"endpoint": "inproc://vouch-commands", "pubsub_endpoint": "inproc://vouch-events"}
+        start(self, *given, **settings | here)
+
+    arbiter.__init__ = listen_within
+
+
+def die_with(parent: int) -> None:
     """Ask the system to stop this worker when its master dies: else it lives on as an orphan that holds the port."""
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we asked
         os.kill(os.getpid(), signal.SIGTERM)

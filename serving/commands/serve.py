@@ -1,28 +1,32 @@
-"""`vouch serve`: BentoML started the way this service wants it, on loopback unless told otherwise."""
+"""`vouch serve`: the service on one address, on loopback unless told otherwise."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
-import sys
-from pathlib import Path
+import socket
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from vouch.features.errors import Refused
+from vouch.features.errors import ConfigurationError, Refused, VouchError
 from vouch.serving.output import warn
 
 app = typer.Typer()
 
-GRACE_SECONDS = 30
-SERVICE = "vouch.serving.service:Vouch"
-ROOT = Path(__file__).resolve().parents[2]
+BACKLOG, MOST_WORKERS = 2_048, 64
 SETTINGS = {
-    "PYTHONSAFEPATH": "1",  # workers do not import from the current folder either
+    "PYTHONSAFEPATH": "1",  # workers do not import from the current folder
     "BENTOML_DO_NOT_TRACK": "True",  # no telemetry
     "DO_NOT_TRACK": "1",
     "OTEL_SDK_DISABLED": "true",  # a span would be made for every request
+}
+_WRONG = {
+    errno.EADDRINUSE: "is in use: name another with --port",
+    errno.EACCES: "is not for this user to open: name one above 1023 with --port",
+    errno.EADDRNOTAVAIL: "cannot be: the address is none of this machine. Name another with --host",
 }
 
 
@@ -30,6 +34,9 @@ SETTINGS = {
 def serve(
     host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="P", min=1, max=65_535, help="Port to listen on.")] = 3000,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes that answer, each with what it needs.")
+    ] = 1,
     log_requests: Annotated[bool, typer.Option("--log-requests", help="Write a line for every request.")] = False,
 ) -> None:
     """Serve the newest snapshot and the champions over HTTP.
@@ -39,32 +46,42 @@ def serve(
     Example: vouch serve --port 3000
     """
     from vouch.features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
+    from vouch.serving.api.logs import configure
+    from vouch.serving.asking.rules.policy import load_policy
+    from vouch.serving.commands.workers import Workers
     from vouch.serving.store.connection import Database
     from vouch.serving.store.keys import everyone
 
     address = ip_address(host)
-    with Database(home(), store_url()).reading() as connection:
+    load_policy(home())  # what is wrong with it is said here, once, and not by each worker
+    with closing(Database(home(), store_url())) as database, database.reading() as connection:
         known = everyone(connection)
-    shown = f"http://{_in_url(str(address))}:{port}"
     if not known and not address.is_loopback:
         raise Refused(
             f"On {host} others would reach the service, and there is no key yet. Make one with `vouch keys create "
             "NAME`, or serve on 127.0.0.1."
         )
+    listener = listening(address, port)
     who = "Every request needs a key" if known else "Open to everybody on this machine: no keys"
-    warn(f"{who}. {shown}/openapi.json says what it does.")
-    sys.stderr.flush()
+    warn(f"{who}. http://{_in_url(str(address))}:{port}/openapi.json says what it does.")
+    configure()
     chosen = {LOCAL: "1" if address.is_loopback else "0", **({LOG_REQUESTS: "1"} if log_requests else {})}
-    os.execve(sys.executable, command(str(address), port), environment(**SETTINGS, **chosen))
+    if not Workers(listener, workers, environment(**SETTINGS, **chosen)).run():
+        raise VouchError("The service could not start. What is written above says why.")
 
 
-def command(address: str, port: int) -> list[str]:
-    """What is run: BentoML on one address, for it would take all of them; and with an end to waiting at shutdown.
-
-    It works from the folder that holds our packages: from the current one, it would import what lies there.
-    """
-    options = ["--host", address, "--port", str(port), "--timeout-graceful-shutdown", str(GRACE_SECONDS)]
-    return [sys.executable, "-P", "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT), *options]
+def listening(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> socket.socket:
+    """Return a socket that listens; raises ConfigurationError where it cannot."""
+    listener = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((str(address), port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        why = _WRONG.get(error.errno or 0, f"cannot be listened on ({os.strerror(error.errno or 0)})")
+        raise ConfigurationError(f"Port {port} of {address} {why}") from error
+    return listener
 
 
 def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

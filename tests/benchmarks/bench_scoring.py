@@ -21,7 +21,7 @@ from vouch.models.predictor import _load_pyfunc
 from vouch.serving.api.routes_score import score_request
 from vouch.serving.api.schemas import ScoreRequest
 from vouch.serving.api.state import Store
-from vouch.serving.commands.serve import SETTINGS, command
+from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
@@ -47,7 +47,7 @@ def commands(home: Path) -> dict[str, list[str]]:
     plain = [sys.executable, "-m", "uvicorn", "plain_app:app", "--no-access-log", "--log-level", "error", "--port"]
     served = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-p"]
     return {
-        "vouch": command("127.0.0.1", PORTS["vouch"]),
+        "vouch": [str(Path(sys.executable).with_name("vouch")), "serve", "--port", str(PORTS["vouch"])],
         "plain": [*plain, str(PORTS["plain"])],
         "mlflow": [*served, str(PORTS["mlflow"]), "-h", "127.0.0.1"],
     }
@@ -71,7 +71,7 @@ def rows() -> Iterator[Row]:
     database = Database(home)
     key = keys.create(database, "bench", "write", NOW)
     database.close()
-    settings = {**SETTINGS, "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings = {**SETTINGS, "VOUCH_HOME": str(home), "MLFLOW_DISABLE_TELEMETRY": "true"}
     settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # MLflow looks for uvicorn there
     settings["PYTHONPATH"] = f"{ROOT}/tests/benchmarks/peers:{ROOT}"
     names = [column.name for column in hand_scoring.columns()]

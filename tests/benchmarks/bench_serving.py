@@ -18,7 +18,7 @@ from loading import rate, server, waits
 from measuring import FOLDER, Row
 
 from support import published_weeks as hand_company
-from vouch.serving.commands.serve import SETTINGS, command
+from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
@@ -57,11 +57,11 @@ def prepare() -> tuple[Path, str]:
 
 def started(stack: ExitStack, home: Path) -> dict[str, str]:
     """All servers, up."""
-    settings = {**SETTINGS, "VOUCH_HOME": str(home), "VOUCH_LOCAL": "1"}
+    settings = {**SETTINGS, "VOUCH_HOME": str(home)}
     empty = [sys.executable, "-m", "bentoml", "serve", "empty_service:Empty", "--host", "127.0.0.1", "--port"]
     plain = [sys.executable, "-m", "uvicorn", "plain_app:app", "--no-access-log", "--log-level", "error", "--port"]
     commands = {
-        "vouch": command("127.0.0.1", PORTS["vouch"]),
+        "vouch": [str(Path(sys.executable).with_name("vouch")), "serve", "--port", str(PORTS["vouch"])],
         "empty": [*empty, str(PORTS["empty"]), "--working-dir", str(Path(__file__).parent / "peers")],
         "plain": [*plain, str(PORTS["plain"])],
     }

@@ -264,7 +264,7 @@ def worker_of(pid: int) -> int:
     found = [
         one.pid
         for one in psutil.Process(pid).children(recursive=True)
-        if "vouch.serving.service" in " ".join(one.cmdline())
+        if "vouch.serving.worker" in " ".join(one.cmdline())
     ]
     return found[-1]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import is_up, serving, wait_for
+from support.running_service import answers_more, begin, is_up, serving, wait_for, whole
 from vouch.serving.api.access import COOKIE
 from vouch.serving.api.application import DOORS
 from vouch.serving.api.state import now_us
@@ -170,36 +169,6 @@ def test_the_log_is_one_json_document_per_line_once_a_worker_runs(server, place)
     told = [json.loads(line) for line in lines[first:]]
     assert {"event", "level", "logger", "timestamp"} <= set.intersection(*(set(line) for line in told))
     assert any(line.get("route") == "/app" and line["status"] == 200 for line in told)
-
-
-def begin(port: int, key: str) -> tuple[socket.socket, bytes]:
-    """A request that the service has begun to read, of which the last byte is still to come."""
-    body = json.dumps({"limit": 3}).encode()
-    head = (
-        f"POST /v1/advocates/search HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        "connection: close\r\nexpect: 100-continue\r\n\r\n"
-    )
-    connection = socket.create_connection(("127.0.0.1", port), 30)
-    connection.sendall(head.encode())
-    assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it waits for the body
-    connection.sendall(body[:-1])
-    return connection, body[-1:]
-
-
-def whole(connection: socket.socket) -> bytes:
-    chunks = []
-    while chunk := connection.recv(65_536):
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def answers_more(client: httpx.Client) -> bool:
-    """Whether somebody who comes now is answered; the port itself stays with the master until the worker is done."""
-    try:
-        return httpx.get(client.base_url.join("/livez"), timeout=1).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_whoever_is_in_flight_when_the_service_is_asked_to_stop_is_answered(server, issued):

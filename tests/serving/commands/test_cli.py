@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 import typer.testing
 
+from support.capabilities import free_port
 from support.champions import write_champions
 from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError
 from vouch.features.instants import parse_instant
 from vouch.features.vectors.declare import load_families
 from vouch.serving import cli
-from vouch.serving.commands.serve import command, ip_address
+from vouch.serving.commands.serve import ip_address, listening
 from vouch.serving.output import aligned
 from vouch.serving.snapshots.files import lock, read_snapshot
 
@@ -324,8 +325,8 @@ def test_serve_refuses_an_address_that_others_reach(vouch, host):
 @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")])
 def test_serve_takes_an_address_that_only_this_machine_reaches(host, address):
     assert str(ip_address(host)) == address
-    words = command(address, 3000)
-    assert words[words.index("--host") + 1] == address
+    with listening(ip_address(host), free_port()) as listener:
+        assert listener.getsockname()[0] == address
 
 
 def test_a_table_for_machines_is_aligned_and_nothing_is_cut():

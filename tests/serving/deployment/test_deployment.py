@@ -22,16 +22,16 @@ import yaml
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import is_up, wait_for
+from support.running_service import VOUCH, is_up, wait_for
 from vouch.features.project import environment, version
 from vouch.serving.api.application import LIVE, READY
 from vouch.serving.cli import app
-from vouch.serving.commands.serve import GRACE_SECONDS, SETTINGS
+from vouch.serving.commands.serve import SETTINGS
+from vouch.serving.worker import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "serving" / "deployment"
 PORT = 3000
-VOUCH = Path(sys.executable).with_name("vouch")
 
 
 def instructions() -> list[tuple[str, str]]:
