@@ -11,8 +11,10 @@ import ctypes
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -95,12 +97,15 @@ def application(numbers: int, place: int) -> ASGIApp:
 
 
 def within(arbiter: Any) -> None:
-    """Have an arbiter of Circus listen to its own process alone."""
+    """Have an arbiter of Circus listen to its own process alone, or to what `--reload` starts, in a private folder."""
     start = arbiter.__init__
 
     def listen_within(self: Any, *given: Any, **settings: Any) -> None:
-        here = {"endpoint": "inproc://vouch-commands", "pubsub_endpoint": "inproc://vouch-events"}
-        start(self, *given, **settings | here)
+        folder = tempfile.mkdtemp(prefix="vouch-") if settings.get("plugins") else None
+        place = f"ipc://{folder}/" if folder else "inproc://vouch-"
+        start(self, *given, **settings | {"endpoint": f"{place}commands", "pubsub_endpoint": f"{place}events"})
+        if folder:
+            self.exit_stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
     arbiter.__init__ = listen_within
 

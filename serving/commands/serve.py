@@ -47,13 +47,11 @@ def serve(
     """
     from vouch.features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
     from vouch.serving.api.logs import configure
-    from vouch.serving.asking.rules.policy import load_policy
     from vouch.serving.commands.workers import Workers
     from vouch.serving.store.connection import Database
     from vouch.serving.store.keys import everyone
 
     address = ip_address(host)
-    load_policy(home())  # what is wrong with it is said here, once, and not by each worker
     with closing(Database(home(), store_url())) as database, database.reading() as connection:
         known = everyone(connection)
     if not known and not address.is_loopback:

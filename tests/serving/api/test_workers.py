@@ -4,6 +4,7 @@ or all are asked to stop."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -299,13 +300,14 @@ def test_an_address_of_another_machine_is_one_message(home):
     assert re.fullmatch(r"vouch: Port \d+ of 192\.0\.2\.77 cannot be: .+ with --host\n", said)
 
 
-def test_a_policy_that_is_wrong_is_one_message(tmp_path):
+def test_a_policy_that_is_wrong_ends_the_service_and_is_named(tmp_path):
     (tmp_path / "policy.toml").write_text("[limits]\nrequests_a_minute = 1\n")
     code, said = refused(tmp_path, "--port", str(free_port()))
     assert code == 1
-    assert said.startswith("vouch: ")
-    assert said.count("\n") == 1
-    assert "policy.toml" in said
+    assert "Traceback" not in said
+    told = next(json.loads(line) for line in said.splitlines() if '"critical"' in line)
+    assert "policy.toml" in told["event"]
+    assert said.splitlines()[-1] == "vouch: The service could not start. What is written above says why."
 
 
 def test_a_worker_that_cannot_start_ends_the_service_without_a_traceback(home, tmp_path):

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import typer.main
 import yaml
+from listening import listening
 
 from support.capabilities import free_port
 from support.page_home import write_home
@@ -150,7 +151,7 @@ def is_free(port: int) -> bool:
 def test_the_unit_s_command_serves_is_healthy_by_the_recipe_s_check_and_stops(tmp_path):
     if not is_free(PORT):
         pytest.skip(f"another program listens on {PORT}")
-    settings = {**os.environ, "VOUCH_HOME": str(write_home(tmp_path)), "BENTOML_HOME": str(tmp_path / "bento")}
+    settings = {**os.environ, "VOUCH_HOME": str(write_home(tmp_path))}
     check = json.loads(of("HEALTHCHECK")[0].partition(" CMD ")[2])
     assert check[0] == "python"
     check = [sys.executable, *check[1:]]
@@ -185,6 +186,7 @@ def test_bentoml_builds_a_bento_that_runs_by_itself(tmp_path):
             wait_for(lambda: is_up(client), 60)
             assert client.get("/app/static/mark.svg").text.endswith("<!-- of the Bento -->"), "it runs its own files"
             assert client.get("/app/candidates").status_code == 200
+            assert listening(process.pid) == {("tcp", f"127.0.0.1:{port}")}
             assert client.post("/v1/customers/get", json={"customer_id": "c1"}).json()["customer_id"] == "c1"
     finally:
         process.terminate()
