@@ -52,8 +52,8 @@ class Vouch:
 
     def __init__(self) -> None:
         from vouch.serving.api import logs
-        from vouch.serving.api.application import open_site
         from vouch.serving.api.state import Store
+        from vouch.serving.site import open_site
 
         die_with(os.getppid())
         logs.configure(with_requests=logs_requests())

@@ -13,10 +13,11 @@ import httpx
 from starlette.types import ASGIApp
 
 from support.handwritten_weeks import publish
-from vouch.serving.api.application import DOORS, open_site
+from vouch.serving.api.application import DOORS
 from vouch.serving.api.problems import Front, Site
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.state import Store
+from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 

@@ -1,10 +1,8 @@
-"""The routes as one ASGI application: a checked request in, an answer as JSON out, the same for every route."""
+"""The routes of the API as data, and how each answers: a checked request in, JSON out, the same for every route."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -12,7 +10,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from vouch.features.errors import StoreError
 from vouch.serving.api import (
     answer_types,
     routes_asks,
@@ -22,23 +19,20 @@ from vouch.serving.api import (
     routes_score,
     schemas,
 )
-from vouch.serving.api.access import NOTHING, Gate, caller_of
+from vouch.serving.api.access import NOTHING, caller_of
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
-from vouch.serving.api.routes import GuardedRoute, GuardedRouter
-from vouch.serving.api.shared import SharedNumbers
+from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.state import now_us
-from vouch.serving.api.telemetry import Telemetry
 from vouch.serving.store.audit import entry
-from vouch.serving.web.routes import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
-    from vouch.serving.api.problems import Site
     from vouch.serving.api.state import Store
+    from vouch.serving.api.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
@@ -125,28 +119,8 @@ DOORS = (
 )  # fmt: skip
 
 
-def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
-    """Answer from a store from now on. `is_local`: only this machine reaches the service."""
-    rate = f"{store.policy.limits.requests_per_minute}/minute"
-    shared = site.shared = store.shared = site.shared or SharedNumbers()
-    site.gate = Gate(store, is_local, rate, now_us, shared)
-    pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us, shared)
-    app = make_app(store, pages, telemetry)
-    telemetry.learn(app.paths)
-    site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
-    site.follow = partial(_follow, store)
-    return site
-
-
-async def _follow(store: Store) -> None:
-    """Take what other workers have recorded, so that whoever recorded it finds it, whichever of them answers next."""
-    if store.is_behind:
-        with suppress(StoreError):  # it does not answer: what is in memory still serves
-            await anyio.to_thread.run_sync(store.follow)
-
-
-def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> GuardedRouter:
-    """Return the application that answers from a store: every route there is, each with what a key needs for it."""
+def api_routes(store: Store, telemetry: Telemetry) -> list[GuardedRoute]:
+    """Return every route of the API, and what describes and watches it, each with what a key needs for it."""
     described, for_client = to_json(document(DOORS)), to_json(for_bentoml(DOORS))
 
     async def openapi(_: Request) -> Response:
@@ -163,17 +137,14 @@ def make_app(store: Store, pages: Pages, telemetry: Telemetry) -> GuardedRouter:
             to_json({**store.portfolio.freshness(now_us()), **store.state()}), media_type="application/json"
         )
 
-    return GuardedRouter(
-        [
-            *(GuardedRoute(door.path, _endpoint(store, door), needs=door.scope, methods=["POST"]) for door in DOORS),
-            GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
-            GuardedRoute(CLIENT, client, needs="read", methods=["GET"]),
-            GuardedRoute(FIGURES, telemetry.answer, needs="read", methods=["GET"]),
-            *(GuardedRoute(path, alive, needs=NOTHING, methods=["GET"]) for path in LIVE),
-            GuardedRoute(READY, ready, needs=NOTHING, methods=["GET"]),
-            *pages.routes(),
-        ]
-    )
+    return [
+        *(GuardedRoute(door.path, _endpoint(store, door), needs=door.scope, methods=["POST"]) for door in DOORS),
+        GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
+        GuardedRoute(CLIENT, client, needs="read", methods=["GET"]),
+        GuardedRoute(FIGURES, telemetry.answer, needs="read", methods=["GET"]),
+        *(GuardedRoute(path, alive, needs=NOTHING, methods=["GET"]) for path in LIVE),
+        GuardedRoute(READY, ready, needs=NOTHING, methods=["GET"]),
+    ]
 
 
 def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:

@@ -27,7 +27,7 @@ from vouch.features.instants import parse_instant, spoken
 from vouch.features.project import Project, environment
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
-from vouch.serving.api.application import DOORS, open_site
+from vouch.serving.api.application import DOORS
 from vouch.serving.api.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
 from vouch.serving.api.routes_score import block_of
 from vouch.serving.api.schemas import Vector
@@ -37,6 +37,7 @@ from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.reports.report import REASONS, SCALES, TOP, figures
+from vouch.serving.site import open_site
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.read import week_before
 

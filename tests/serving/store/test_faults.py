@@ -10,9 +10,9 @@ import httpx
 import psycopg
 
 from support.handwritten_weeks import MONDAY, customer, publish
-from vouch.serving.api.application import open_site
 from vouch.serving.api.problems import Front, Site
 from vouch.serving.api.state import Store
+from vouch.serving.site import open_site
 
 PEOPLE = [customer(f"c{number}") for number in range(9)]
 ASK = {"ask_id": "1", "customer_id": "c1", "kind": "referral"}

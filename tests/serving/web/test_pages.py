@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
-from vouch.serving.api.application import open_site
 from vouch.serving.api.problems import Front, Site
 from vouch.serving.api.state import Store
+from vouch.serving.site import open_site
 from vouch.serving.web import svg
 from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
 from vouch.serving.web.translations import LANGUAGES, MINUS, preferred, speech
