@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vouch.features.contract.casts import Family
     from vouch.features.contract.tables import Column, Table
-    from vouch.features.counts import Scope
+    from vouch.features.ingest.counts import Scope
 
 
 UNREADABLE = ("not_text", "not_a_time", "not_a_number", "not_a_boolean", "unknown_value")

@@ -10,7 +10,7 @@ from vouch.features.engines import OWN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vouch.features.ingest.stage_table import Bench
+    from vouch.features.ingest.staging_context import Bench
 
 KEYS_AT_ONCE = 8_000_000
 """Keys of new files that are compared with one another at a time: about half a gigabyte."""

@@ -29,11 +29,12 @@ from vouch.features.errors import Damaged, DataError, MissingExtra, UsageError, 
 from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.inputs import FORM, prepare
+from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
-from vouch.features.ingest.stage_table import REFERRED, Bench, finish, parse, parsed, remember
+from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
+from vouch.features.ingest.staging_context import Bench
 from vouch.features.project import ENGINES
-from vouch.features.refused import FILE as REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

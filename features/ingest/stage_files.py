@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
-from vouch.features.counts import Tally, added
 from vouch.features.durable import as_written, file_digest, flush, sealed
 from vouch.features.engines import OWN
 from vouch.features.errors import Damaged
 from vouch.features.feeds import warnings
-from vouch.features.figures import ADDED, FIGURES, figures, full_figures, row_tallies
+from vouch.features.ingest.counts import Tally, added
 from vouch.features.ingest.duplicate_keys import find_repeated, rows_of
+from vouch.features.ingest.figures import ADDED, FIGURES, figures, full_figures, row_tallies
 from vouch.features.ingest.inputs import FORM
+from vouch.features.ingest.refused import FILE as REFUSED
+from vouch.features.ingest.refused import file_of as refused_of
+from vouch.features.ingest.refused import join_refused, refused_sql
 from vouch.features.ingest.stage_table import (
     REFERRED,
     TEXTS,
@@ -44,9 +47,6 @@ from vouch.features.ingest.stage_table import (
     unusable_columns,
     write_quarantine,
 )
-from vouch.features.refused import FILE as REFUSED
-from vouch.features.refused import file_of as refused_of
-from vouch.features.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.files import Part
     from vouch.features.ingest.mapping import Plan
-    from vouch.features.ingest.stage_table import Bench
+    from vouch.features.ingest.staging_context import Bench
 
 FORMAT = 3
 """Moves when what is kept of a part changes."""

@@ -15,11 +15,11 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import OWN, first_line, unreadable
 from vouch.features.errors import DataError, WrongType
 from vouch.features.feeds import warnings
-from vouch.features.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest import erased as tombstones
+from vouch.features.ingest.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest.files import ROW
-from vouch.features.refused import FILE as REFUSED
-from vouch.features.refused import join_refused, refused_sql
+from vouch.features.ingest.refused import FILE as REFUSED
+from vouch.features.ingest.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.mapping import Plan
+    from vouch.features.ingest.staging_context import Bench
 
 TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
 """Tables whose rows carry a text, and so a polarity."""
@@ -38,29 +39,6 @@ FEW = 2
 _TEXTS_AT_ONCE = 100_000
 REFERRED = ("customers", "asks", "loyalty_ledger")
 """Tables that others refer to; they are read first."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where the tables of one run are worked on: the connection, the folder to write into, and now."""
-
-    connection: duckdb.DuckDBPyConnection
-    folder: Path
-    now_us: int
-    published: Path
-    """Where folders of tables that were staged before stand."""
-    shelf: Path
-    """Where parts of tables that were read before are kept."""
-    erased: str | None = None
-    """Digest of the tombstones of erased customers, whose rows are left out."""
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a statement of ours and return what it gives."""
-        return self.connection.execute(sql).fetchall()
-
-    def row(self, sql: str) -> tuple[Any, ...]:
-        """Run a statement of ours that gives one row."""
-        return self.rows(sql)[0]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
-from vouch.features.counts import MERGED
 from vouch.features.errors import ConfigurationError, did_you_mean
+from vouch.features.ingest.counts import MERGED
 from vouch.features.instants import parse_instant
 
 if TYPE_CHECKING:

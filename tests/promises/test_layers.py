@@ -94,6 +94,7 @@ ENGINES = {
     "features/ingest/request_rows.py",
     "features/ingest/stage.py",
     "features/ingest/stage_table.py",
+    "features/ingest/staging_context.py",
 }
 HOMES = {
     "mlflow": {"models/registry/connection.py", "models/registry/versions.py"},

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from support.table_files import DAY_US, NOW_US, company, read, row, staged, write_parquet
 from vouch.features.contract.tables import TABLES
-from vouch.features.counts import REASONS
 from vouch.features.errors import DataError, MissingTable, UsageError
+from vouch.features.ingest.counts import REASONS
 from vouch.features.ingest.stage import tables_from_rows
 
 BROKEN = {

@@ -13,9 +13,9 @@ from support.table_files import NOW_US, company, read, row, staged, write_csv, w
 from vouch.features.asof import view
 from vouch.features.contract.casts import EPOCH_FACTORS
 from vouch.features.contract.tables import ITEMS, NA_IS_A_NAME, NO_END_US, TABLES
-from vouch.features.counts import REASONS
+from vouch.features.ingest.counts import REASONS
 from vouch.features.ingest.stage import open_tables, stage, tables_from_rows
-from vouch.features.onboarding import FORMS
+from vouch.features.ingest.whole_table import FORMS
 from vouch.features.project import Project, TableMapping
 from vouch.serving.monitoring.guards import contract_figures, judge, load_guards
 

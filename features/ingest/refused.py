@@ -13,14 +13,14 @@ from vouch.features.contract.casts import STAGED_TYPES, literal, place, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import OWN
-from vouch.features.figures import ADDED
+from vouch.features.ingest.figures import ADDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.stage_table import Bench
+    from vouch.features.ingest.staging_context import Bench
 
 FILE = "refused"
 """Folder of such rows among staged tables, and name of the file of one part."""

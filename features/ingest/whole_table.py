@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import quoted, words
 from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
-from vouch.features.counts import Count
 from vouch.features.engines import OWN
+from vouch.features.ingest.counts import Count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.stage_table import Bench
+    from vouch.features.ingest.staging_context import Bench
 
 FEWEST = 5
 """So many of a kind tell of a habit; fewer may be chance."""

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import staged_columns
-from vouch.features.counts import Count, Tally, by_code, of_tallies
 from vouch.features.engines import OWN
-from vouch.features.onboarding import strangers, whole_counts
+from vouch.features.ingest.counts import Count, Tally, by_code, of_tallies
+from vouch.features.ingest.whole_table import strangers, whole_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.mapping import Plan
-    from vouch.features.ingest.stage_table import Bench
+    from vouch.features.ingest.staging_context import Bench
 
 ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
 """What each row in contract form has beside the columns of its table."""
