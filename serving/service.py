@@ -21,7 +21,8 @@ import bentoml
 
 from vouch.features.errors import Refused, VouchError
 from vouch.features.project import home, listens_here_alone, logs_requests, store_url
-from vouch.serving.api.problems import Front, Site, where
+from vouch.serving.api.front import Front, Site
+from vouch.serving.api.problems import where
 from vouch.serving.api.shared import SharedNumbers
 
 if TYPE_CHECKING:

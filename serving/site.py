@@ -18,7 +18,7 @@ from vouch.serving.api.telemetry import Telemetry
 from vouch.serving.web.routes import Pages
 
 if TYPE_CHECKING:
-    from vouch.serving.api.problems import Site
+    from vouch.serving.api.front import Site
     from vouch.serving.api.state import Store
 
 

@@ -13,8 +13,8 @@ import httpx
 from starlette.types import ASGIApp
 
 from support.handwritten_weeks import publish
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.state import Store
 from vouch.serving.site import open_site

@@ -7,7 +7,6 @@ by all workers of the service together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -17,7 +16,8 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.shared import SharedHits, SharedNumbers
-from vouch.serving.store.keys import SCOPES, signed_in, verified
+from vouch.serving.store.callers import EVERYBODY, Caller
+from vouch.serving.store.keys import signed_in, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,23 +35,6 @@ PAGE, LOGIN = "/app", "/app/login"
 COOKIE = "vouch_session"
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WRONG_KEYS = "100/minute"
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls: the name and the scope of a key."""
-
-    key_id: str | None
-    name: str
-    scope: str
-
-    def may(self, scope: str) -> bool:
-        """Whether this caller may what needs a scope."""
-        return SCOPES.index(self.scope) >= SCOPES.index(scope)
-
-
-EVERYBODY = Caller(None, "everybody on this machine", "admin")
-"""Who calls where no key was ever made."""
 
 
 def caller_of(scope: Scope) -> Caller:

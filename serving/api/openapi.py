@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from vouch.serving.api.application import Door
+    from vouch.serving.api.doors import Door
 
 REFERENCE = "#/components/schemas/{model}"
 GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route, Router
 
 from vouch.serving.api.access import NOTHING, PAGE
-from vouch.serving.api.problems import Problem, bounded
+from vouch.serving.api.bodies import bounded
+from vouch.serving.api.problems import Problem
 from vouch.serving.store.keys import SCOPES
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from vouch.serving.api.problems import Site
+    from vouch.serving.api.front import Site
 
 
 class GuardedRoute(Route):

@@ -11,10 +11,10 @@ from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.store.asks import CONFLICT, UNKNOWN, Told, Wanted, record, set_outcome
 
 if TYPE_CHECKING:
-    from vouch.serving.api.access import Caller
     from vouch.serving.api.schemas import AskOutcome, AskRecord
     from vouch.serving.api.state import Store
     from vouch.serving.asking.rules.caps import Ask
+    from vouch.serving.store.callers import Caller
 
 
 def record_ask(store: Store, request: AskRecord, caller: Caller) -> dict[str, Any]:

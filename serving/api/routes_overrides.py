@@ -15,8 +15,8 @@ from vouch.serving.api.state import now_us
 from vouch.serving.store.overrides import Override, record
 
 if TYPE_CHECKING:
-    from vouch.serving.api.access import Caller
     from vouch.serving.api.state import Store
+    from vouch.serving.store.callers import Caller
 
 MAX_DAYS = 366
 

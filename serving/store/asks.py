@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from vouch.serving.api.access import Caller
     from vouch.serving.asking.rules.policy import Policy
+    from vouch.serving.store.callers import Caller
     from vouch.serving.store.connection import Database
 
 UNKNOWN, CONFLICT = "unknown_ask", "conflict"

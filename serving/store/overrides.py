@@ -14,7 +14,7 @@ from vouch.serving.store.tables import overrides
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from vouch.serving.api.access import Caller
+    from vouch.serving.store.callers import Caller
     from vouch.serving.store.connection import Database
 
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from vouch.serving.api.access import Caller
     from vouch.serving.api.problems import Problem
     from vouch.serving.api.state import Store
+    from vouch.serving.store.callers import Caller
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")

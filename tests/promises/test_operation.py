@@ -14,7 +14,7 @@ from support.capabilities import free_port
 from support.page_home import write_home
 from support.running_service import answers_more, begin, is_up, serving, wait_for, whole
 from vouch.serving.api.access import COOKIE
-from vouch.serving.api.application import DOORS
+from vouch.serving.api.doors import DOORS
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database

@@ -13,8 +13,8 @@ from answering import NOW, OURS, PLACES, Served
 from support.handwritten_weeks import publish
 from vouch.features.errors import UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, Gate
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import HEADERS
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import HEADERS
 from vouch.serving.api.state import Store, now_us
 from vouch.serving.store import audit, keys
 from vouch.serving.store.connection import Database

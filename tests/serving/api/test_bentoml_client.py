@@ -8,8 +8,8 @@ import pytest
 from support.champions import write_champions
 from support.handwritten_weeks import customer, publish
 from support.page_home import running
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store
 from vouch.serving.site import open_site
 from vouch.serving.store import keys

@@ -11,9 +11,8 @@ from support.champions import write_champions
 from support.handwritten_weeks import BEFORE, EARLIER, METRICS, customer, metric, publish
 from support.page_home import PEOPLE
 from vouch.features.contract.tables import DAY_US
-from vouch.serving.api.access import EVERYBODY
 from vouch.serving.api.answer_types import ProblemDocument
-from vouch.serving.api.application import DOORS
+from vouch.serving.api.doors import DOORS
 from vouch.serving.api.examples import ANSWERS
 from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS, Problem
@@ -21,6 +20,7 @@ from vouch.serving.api.speaking import told
 from vouch.serving.api.state import Store
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA
+from vouch.serving.store.callers import EVERYBODY
 
 WHO = "C000001"
 

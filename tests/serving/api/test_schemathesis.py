@@ -11,7 +11,7 @@ import pytest
 from support.champions import write_champions
 from support.handwritten_weeks import publish
 from support.page_home import running
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store
 from vouch.serving.site import open_site
 from vouch.serving.store import keys

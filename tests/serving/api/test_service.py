@@ -27,8 +27,10 @@ from vouch.features.instants import parse_instant, spoken
 from vouch.features.project import Project, environment
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import KINDS, MAX_BODY_BYTES, Front, Problem, Site
+from vouch.serving.api.bodies import MAX_BODY_BYTES
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import Front, Site
+from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.routes_score import block_of
 from vouch.serving.api.schemas import Vector
 from vouch.serving.api.state import Store, now_us
@@ -495,7 +497,7 @@ def front(home: Path) -> Front:
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("vouch.serving.api.problems.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("vouch.serving.api.bodies.BODY_SECONDS", 0.05)
     sent = []
 
     async def receive():

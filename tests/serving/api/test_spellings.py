@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 from support.champions import write_champions
 from support.running_service import serving
 from vouch.serving.api.access import LOGIN, NOTHING, Gate
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import STRANGE
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import STRANGE
 from vouch.serving.api.routes import GuardedRoute, GuardedRouter
 from vouch.serving.site import open_site
 from vouch.serving.store import keys

@@ -16,8 +16,8 @@ from support.handwritten_weeks import MONDAY
 from support.page_home import write_home
 from vouch.features.contract.tables import DAY_US
 from vouch.models.predictor import champion_folder
-from vouch.serving.api.application import DOORS
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.doors import DOORS
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store, now_us
 from vouch.serving.api.telemetry import BUCKETS, OTHER, Telemetry
 from vouch.serving.site import open_site

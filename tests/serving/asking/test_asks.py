@@ -18,7 +18,6 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
 from vouch.serving.api import routes_asks, routes_read
 from vouch.serving.api import state as stores
-from vouch.serving.api.access import EVERYBODY
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
 from vouch.serving.api.state import Store
@@ -27,6 +26,7 @@ from vouch.serving.asking.rules.caps import ASKED, OPEN, QUOTA, REFUSED, Ask, re
 from vouch.serving.asking.rules.policy import Policy, load_policy
 from vouch.serving.store import audit, weeks
 from vouch.serving.store.asks import Wanted, of_customer, record, set_outcome
+from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
 from vouch.serving.store.tables import asks
 
@@ -282,7 +282,7 @@ RACE = """
 import sys, pathlib
 from vouch.serving.store.connection import Database
 from vouch.serving.store.asks import Wanted, record
-from vouch.serving.api.access import EVERYBODY
+from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.asking.rules.policy import load_policy
 home, url, name, now = pathlib.Path(sys.argv[1]), sys.argv[2] or None, sys.argv[3], int(sys.argv[4])
 database, policy = Database(home, url), load_policy()

@@ -25,7 +25,7 @@ from support.capabilities import free_port
 from support.page_home import write_home
 from support.running_service import VOUCH, is_up, wait_for
 from vouch.features.project import environment, version
-from vouch.serving.api.application import LIVE, READY
+from vouch.serving.api.doors import LIVE, READY
 from vouch.serving.cli import app
 from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.worker import GRACE_SECONDS

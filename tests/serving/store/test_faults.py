@@ -10,7 +10,7 @@ import httpx
 import psycopg
 
 from support.handwritten_weeks import MONDAY, customer, publish
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store
 from vouch.serving.site import open_site
 

@@ -14,7 +14,6 @@ from vouch.features.metrics.lists.health_history import overrides as standing
 from vouch.features.project import Project
 from vouch.serving.api import routes_overrides
 from vouch.serving.api import state as stores
-from vouch.serving.api.access import EVERYBODY
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.routes_overrides import OverrideRecord, record_override
 from vouch.serving.api.routes_read import get_customer
@@ -23,6 +22,7 @@ from vouch.serving.api.state import Store
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.store.asks import Wanted, record, set_outcome
 from vouch.serving.store.audit import entries
+from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
 from vouch.serving.store.recorded import with_recorded
 from vouch.serving.store.tables import overrides

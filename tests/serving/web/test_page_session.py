@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from support.page_home import write_home
 from vouch.serving.api.access import COOKIE
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Front, Site
 from vouch.serving.api.state import Store
 from vouch.serving.site import open_site
 from vouch.serving.web import svg

@@ -1,0 +1,105 @@
+"""The routes of the API as data: what each takes, gives and needs, and who makes its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vouch.serving.api import (
+    answer_types,
+    routes_asks,
+    routes_lists,
+    routes_overrides,
+    routes_read,
+    routes_score,
+    schemas,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Door:
+    """One route: what it takes, what it answers, and who makes the answer.
+
+    Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
+    `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
+    is about customers.
+    """
+
+    path: str
+    summary: str
+    takes: type[BaseModel]
+    gives: type[BaseModel]
+    answer: Callable[..., Mapping[str, Any] | bytes]
+    problems: tuple[str, ...]
+    example: Mapping[str, Any]
+    scope: str
+    action: str | None = None
+    is_heavy: bool | Callable[[Any], bool] = False
+
+
+DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
+LIVE, READY = ("/livez", "/healthz"), "/readyz"
+SNAPSHOT = ("no_snapshot",)
+DOORS = (
+    Door(
+        "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
+        schemas.AdvocatesSearch, answer_types.Candidates, routes_lists.advocates, ("unknown_cursor", *SNAPSHOT),
+        {"segment": ["smb"], "minimum_score": 20, "limit": 10},
+        scope="read", action="listed",
+    ),
+    Door(
+        "/v1/customers/get", "Everything on one customer",
+        schemas.CustomerGet, answer_types.CustomerAnswer, routes_read.get_customer, ("unknown_customer", *SNAPSHOT),
+        {"customer_id": "C000001"},
+        scope="read", action="looked",
+    ),
+    Door(
+        "/v1/customers/at_risk", "Customers ranked by revenue at risk",
+        schemas.AtRiskSearch, answer_types.AtRiskPage, routes_lists.at_risk, ("unknown_cursor", *SNAPSHOT),
+        {"band": ["high"], "limit": 10},
+        scope="read", action="listed",
+    ),
+    Door(
+        "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
+        schemas.AskRecord, answer_types.AskAnswer, routes_asks.record_ask,
+        ("unknown_customer", "not_to_be_asked", "conflict", *SNAPSHOT),
+        {"ask_id": "crm-2026-000123", "customer_id": "C000001", "kind": "referral"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
+        schemas.AskOutcome, answer_types.AskAnswer, routes_asks.record_outcome, ("unknown_ask", "conflict"),
+        {"ask_id": "crm-2026-000123", "outcome": "accepted"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/overrides/record", "Record a health score that was set by hand; idempotent by `override_id`",
+        routes_overrides.OverrideRecord, routes_overrides.OverrideAnswer, routes_overrides.record_override,
+        ("unknown_customer", "conflict", *SNAPSHOT),
+        {"override_id": "crm-2026-000007", "customer_id": "C000001", "score": 35, "reason": "their sponsor left"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
+        "/v1/score", "Scores for vectors or raw rows given in the request",
+        schemas.ScoreRequest, answer_types.ScoreAnswer, routes_score.score_request, (),
+        {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
+        scope="read", is_heavy=routes_score.is_heavy,
+    ),
+    Door(
+        "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
+        schemas.MetricsQuery, answer_types.MetricsAnswer, routes_read.query_metrics, ("unknown_metric", *SNAPSHOT),
+        {"metric_ids": ["nps"], "by": "segment"},
+        scope="read", is_heavy=True,
+    ),
+    Door(
+        "/v1/metrics/catalogue", "What each metric means",
+        schemas.MetricsCatalogue, answer_types.CatalogueAnswer, routes_read.metrics_catalogue, ("unknown_metric",),
+        {},
+        scope="read",
+    ),
+)  # fmt: skip
