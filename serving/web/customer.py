@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.api import routes_read
+from vouch.serving.api.handlers import read
 from vouch.serving.api.schemas import CustomerGet
 from vouch.serving.snapshots.schema import EXTRA, MODELS, NO_MODEL
 from vouch.serving.web import svg
@@ -49,7 +49,7 @@ class Profile:
 
 def profile(store: Store, customer_id: str) -> Profile:
     """Return one customer; raises the problems `unknown_customer` and `no_snapshot`."""
-    answer = routes_read.get_customer(store, CustomerGet(customer_id=customer_id))
+    answer = read.get_customer(store, CustomerGet(customer_id=customer_id))
     weeks = history(store, customer_id)
     return Profile(
         answer=answer,

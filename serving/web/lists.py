@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ValidationError
 
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.serving.api import routes_read
+from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
 from vouch.serving.snapshots.schema import TIERS
@@ -64,7 +64,7 @@ def candidates(store: Store, query: QueryParams) -> Listing:
         asked["minimum_score"] = _number(minimum)
     request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
     kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
-    return _listing(routes_read.search_advocates(store, request), choices, kept, query)
+    return _listing(read.search_advocates(store, request), choices, kept, query)
 
 
 def at_risk(store: Store, query: QueryParams) -> Listing:
@@ -72,7 +72,7 @@ def at_risk(store: Store, query: QueryParams) -> Listing:
     choices = [*_profile_choices(store, query), Choice("band", BANDS, query.get("band", ""))]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     request = checked(AtRiskSearch, {**asked, **_place(query)})
-    return _listing(routes_read.search_at_risk(store, request), choices, {}, query)
+    return _listing(read.search_at_risk(store, request), choices, {}, query)
 
 
 def _listing(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from vouch.serving.api import routes_read
+from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import MetricsQuery
 from vouch.serving.metric_queries import catalogue
@@ -72,7 +72,7 @@ def measured(store: Store, metric_id: str, by: str) -> Measured:
     if metric_id not in found:
         raise Problem("unknown_route")
     split = next((known for known in SPLITS if known == by), SPLITS[0])
-    rows = routes_read.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
+    rows = read.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
     return Measured(
         entry=entries()[metric_id],
         series=found[metric_id],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.serving.api import routes_read
+from vouch.serving.api.handlers import read
 from vouch.serving.api.schemas import MetricsQuery
 from vouch.serving.web import svg
 from vouch.serving.web.weeks import SHOWN, weeks
@@ -104,7 +104,7 @@ def series_of(store: Store, wanted: Sequence[str]) -> dict[str, Series]:
     ids = [name for name in dict.fromkeys(wanted) if name in there]
     if not ids:
         return {}
-    answer = routes_read.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN))
+    answer = read.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN))
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in answer["metrics"]:
         rows.setdefault(row["metric_id"], []).append(row)

@@ -18,7 +18,7 @@ from measuring import FOLDER, ROOT, Row
 
 from support import published_weeks as hand_company
 from vouch.models.predictor import _load_pyfunc
-from vouch.serving.api.routes_score import score_request
+from vouch.serving.api.handlers.score import score_request
 from vouch.serving.api.schemas import ScoreRequest
 from vouch.serving.api.state import Store
 from vouch.serving.commands.serve import SETTINGS

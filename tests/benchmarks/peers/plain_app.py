@@ -8,7 +8,8 @@ from fastapi import FastAPI, Response
 from pydantic_core import to_json
 
 from vouch.features.project import home
-from vouch.serving.api import routes_lists, routes_read, routes_score
+from vouch.serving.api.handlers import lists, read
+from vouch.serving.api.handlers.score import score_request
 from vouch.serving.api.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
 from vouch.serving.api.state import Store
 
@@ -27,14 +28,14 @@ async def livez() -> dict[str, int]:
 
 @app.post("/v1/advocates/search")
 async def search(request: AdvocatesSearch) -> Response:
-    return Response(routes_lists.advocates(store, request), media_type="application/json")
+    return Response(lists.advocates(store, request), media_type="application/json")
 
 
 @app.post("/v1/customers/get")
 async def get(request: CustomerGet) -> Response:
-    return Response(to_json(routes_read.get_customer(store, request)), media_type="application/json")
+    return Response(to_json(read.get_customer(store, request)), media_type="application/json")
 
 
 @app.post("/v1/score")
 def score(request: ScoreRequest) -> Response:
-    return Response(to_json(routes_score.score_request(store, request)), media_type="application/json")
+    return Response(to_json(score_request(store, request)), media_type="application/json")

@@ -30,8 +30,8 @@ from vouch.features.vectors.declare import load_families
 from vouch.serving.api.bodies import MAX_BODY_BYTES
 from vouch.serving.api.doors import DOORS
 from vouch.serving.api.front import Front, Site
+from vouch.serving.api.handlers.score import block_of
 from vouch.serving.api.problems import KINDS, Problem
-from vouch.serving.api.routes_score import block_of
 from vouch.serving.api.schemas import Vector
 from vouch.serving.api.state import Store, now_us
 from vouch.serving.asking.candidates import askable_now

@@ -16,8 +16,8 @@ from support.capabilities import why_missing
 from support.handwritten_weeks import MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
-from vouch.serving.api import routes_asks, routes_read
 from vouch.serving.api import state as stores
+from vouch.serving.api.handlers import asks, read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
 from vouch.serving.api.state import Store
@@ -28,7 +28,7 @@ from vouch.serving.store import audit, weeks
 from vouch.serving.store.asks import Wanted, of_customer, record, set_outcome
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
-from vouch.serving.store.tables import asks
+from vouch.serving.store.tables import asks as routes_asks
 
 NOW = MONDAY + 6 * 3_600_000_000
 POLICY = load_policy()
@@ -72,7 +72,7 @@ def store(url, tmp_path, monkeypatch):
 
 
 def listed(store: Store, **request) -> list[str]:
-    return [row["customer_id"] for row in routes_read.search_advocates(store, AdvocatesSearch(**request))["candidates"]]
+    return [row["customer_id"] for row in read.search_advocates(store, AdvocatesSearch(**request))["candidates"]]
 
 
 def ask(store: Store, customer_id: str, ask_id: str, kind: str = "referral") -> dict:
@@ -86,7 +86,7 @@ def refused(store: Store, *given) -> tuple[str, str | None]:
 
 
 def test_the_caps_read_what_the_companys_own_data_know(store):
-    found = routes_read.search_advocates(store, AdvocatesSearch(include_ineligible=True))["candidates"]
+    found = read.search_advocates(store, AdvocatesSearch(include_ineligible=True))["candidates"]
     assert {row["customer_id"]: row["exclusion"] for row in found} == WAITS
     assert sorted(listed(store)) == [name for name, why in WAITS.items() if why is None]
     for name, why in WAITS.items():
@@ -104,7 +104,7 @@ def test_an_ask_is_recorded_once_and_told_at_once(store):
         ask(store, "f", "crm 1")
     assert refused(store, "a", "crm 2") == ("not_to_be_asked", OPEN)
     assert listed(store) == ["f"]
-    told = routes_read.get_customer(store, CustomerGet(customer_id="a"))
+    told = read.get_customer(store, CustomerGet(customer_id="a"))
     assert (told["exclusion"], [row["ask_id"] for row in told["asks"]]) == (OPEN, ["crm 1"])
     with store.database.reading() as connection:
         line = audit.entries(connection)[0]
@@ -129,7 +129,7 @@ def test_the_outcome_of_an_ask_that_only_the_data_know_is_recorded_too(store):
     told = routes_asks.record_outcome(store, AskOutcome(ask_id="k5", outcome="accepted"), EVERYBODY)
     assert told["ask"]["outcome"] == "accepted"
     assert refused(store, "e", "crm 3") == ("not_to_be_asked", ASKED)
-    (only,) = routes_read.get_customer(store, CustomerGet(customer_id="e"))["asks"]
+    (only,) = read.get_customer(store, CustomerGet(customer_id="e"))["asks"]
     assert (only["ask_id"], only["outcome"]) == ("k5", "accepted")
 
 
@@ -139,7 +139,7 @@ def test_an_ask_that_both_know_counts_once(store):
     both = [*PEOPLE[1:], customer("a", segment="smb", region="EMEA", asks=[known("crm 1", -0.25)])]
     publish(store.home, MONDAY, sorted(both, key=lambda row: row["customer_id"]))
     store.refresh()
-    told = routes_read.get_customer(store, CustomerGet(customer_id="a"))
+    told = read.get_customer(store, CustomerGet(customer_id="a"))
     assert [(row["ask_id"], row["outcome"]) for row in told["asks"]] == [("crm 1", "accepted")]
     store.clock["us"] = NOW + 31 * DAY_US
     assert ask(store, "a", "crm 2")["is_new"], "two in 90 days, one of them told twice"
@@ -176,7 +176,7 @@ def test_a_group_that_was_asked_enough_waits_for_the_others(url, tmp_path):
         ask(store, f"x{n}", f"ask {n}")
     assert refused(store, "x4", "ask x4") == ("not_to_be_asked", QUOTA)
     assert all(name.startswith("y") for name in listed(store))
-    found = routes_read.search_advocates(store, AdvocatesSearch(include_ineligible=True))["candidates"]
+    found = read.search_advocates(store, AdvocatesSearch(include_ineligible=True))["candidates"]
     assert {row["exclusion"] for row in found if row["customer_id"] > "x3" and row["segment"] == "x"} == {QUOTA}
     for n in range(5):
         ask(store, f"y{n}", f"ask y{n}")

@@ -12,11 +12,11 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.metrics.lists.health_history import overrides as standing
 from vouch.features.project import Project
-from vouch.serving.api import routes_overrides
 from vouch.serving.api import state as stores
+from vouch.serving.api.handlers import overrides as routes_overrides
+from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
+from vouch.serving.api.handlers.read import get_customer
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.routes_overrides import OverrideRecord, record_override
-from vouch.serving.api.routes_read import get_customer
 from vouch.serving.api.schemas import CustomerGet
 from vouch.serving.api.state import Store
 from vouch.serving.asking.rules.policy import load_policy

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from support.handwritten_weeks import MONDAY, publish
 from support.page_home import running, write_home
 from vouch.serving.api.front import Front, Site
-from vouch.serving.api.routes_overrides import OverrideRecord, record_override
+from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
 from vouch.serving.api.state import Store, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import keys

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vouch.serving.api.handlers.asks import told_ask
+from vouch.serving.api.handlers.lists import excluded, exclusion, search_advocates, search_at_risk, to_do
+from vouch.serving.api.handlers.overrides import told_override
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.routes_asks import told_ask
-from vouch.serving.api.routes_lists import excluded, exclusion, search_advocates, search_at_risk, to_do
-from vouch.serving.api.routes_overrides import told_override
 from vouch.serving.api.speaking import instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
