@@ -121,7 +121,7 @@ def _featuretools(folder: Path, one: dict[str, Took], many: Took) -> Iterator[Ro
     if not python.exists():
         return
     for instants, of in ((1, one), (INSTANTS, {PANEL: many})):
-        command = [python, Path(__file__).with_name("by_featuretools.py"), folder, NOW_US, SAMPLE, instants]
+        command = [python, Path(__file__).with_name("peers") / "by_featuretools.py", folder, NOW_US, SAMPLE, instants]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
         found = json.loads(done.stdout.strip().splitlines()[-1])
         rate = found["events"] / found["seconds"]

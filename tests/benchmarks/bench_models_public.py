@@ -98,7 +98,11 @@ def seconds(name: str) -> float:
 
 def peers(name: str, frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> pd.DataFrame:
     """Probabilities of the peers on the same folds; those that an earlier run computed on the same rows stand."""
-    script, here, whole = Path(__file__).with_name("peers.py"), FOLDER / "public", frame.assign(label=label, fold=fold)
+    script, here, whole = (
+        Path(__file__).with_name("peers") / "on_a_table.py",
+        FOLDER / "public",
+        frame.assign(label=label, fold=fold),
+    )
     rows = pd.util.hash_pandas_object(whole).to_numpy().tobytes()
     digest = hashlib.sha256(script.read_bytes() + rows + str((list(frame), seconds(name))).encode()).hexdigest()[:12]
     here.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ def vectors(source: str, home: str, now_us: str, engine: str, mode: str, out: st
 
 def hand(peer: str, folder: str, as_of_us: str, out: str) -> Work:
     """The same features, written by hand."""
-    import by_hand
+    from peers import by_hand
 
     __import__(peer)
     return lambda: getattr(by_hand, f"with_{peer}")(Path(folder), int(as_of_us), Path(out))

@@ -8,8 +8,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from answering import NOW, OURS, PLACES, Served
 
+from support.answering import NOW, OURS, PLACES, Served
 from support.handwritten_weeks import publish
 from vouch.features.errors import UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, Gate

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 import pytest
-from answering import PLACES, Served, sent_to
 from sqlalchemy import func, select
 from starlette.routing import Mount, Route
 
+from support.answering import PLACES, Served, sent_to
 from support.champions import write_champions
 from support.running_service import serving
 from vouch.serving.api.access import LOGIN, NOTHING, Gate

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from listening import holder, listening, tree
 
 from support.capabilities import free_port
+from support.listening import holder, listening, tree
 from support.page_home import write_home
 from support.running_service import VOUCH, begin, is_up, serving, wait_for, whole
 from vouch.features.project import environment

@@ -19,9 +19,9 @@ import httpx
 import pytest
 import typer.main
 import yaml
-from listening import listening
 
 from support.capabilities import free_port
+from support.listening import listening
 from support.page_home import write_home
 from support.running_service import VOUCH, is_up, wait_for
 from vouch.features.project import environment, version

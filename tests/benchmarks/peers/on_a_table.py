@@ -1,6 +1,6 @@
 """Peers on one table, run by an interpreter of their own (they are no dependencies): probabilities out of fold.
 
-    .bench/peers/bin/python tests/benchmarks/peers.py TABLE.parquet OUT.parquet SECONDS
+    .bench/peers/bin/python tests/benchmarks/peers/on_a_table.py TABLE.parquet OUT.parquet SECONDS
 
 TABLE holds the features, `label` and `fold`. OUT holds one column of probabilities per peer. SECONDS is what FLAML gets
 for each fold. OUT is written after each fold, and what stands in it is not done again.
