@@ -9,7 +9,7 @@ import narwhals as nw
 from vouch.features.asof import view, views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vouch.features.asof import Frame, Tables
 
@@ -29,27 +29,28 @@ def without_internal(tables: Tables, instants: Sequence[int], rows: Frame, *colu
 
     Rows that belong to nobody, or to somebody whom the company does not list, stay.
     """
-    if columns and tables.has("customers", "is_internal"):
-        for column in columns:
-            internal = _internal(tables, instants, column)
-            rows = rows.join(internal, on=internal.collect_schema().names(), how="anti")
+    for column, internal in _internal(tables, instants, columns):
+        rows = rows.join(internal, on=[column, *_at(instants)], how="anti")
     return rows
 
 
 def not_naming_internal(tables: Tables, instants: Sequence[int], rows: Frame, *columns: str) -> Frame:
     """The rows of a view, null in a column instead of an internal customer."""
-    if columns and tables.has("customers", "is_internal"):
-        for column in columns:
-            internal = _internal(tables, instants, column)
-            marked = internal.with_columns(names_internal=nw.lit(1, nw.Int64))
-            rows = rows.join(marked, on=internal.collect_schema().names(), how="left")
-            named = nw.when(nw.col("names_internal").is_null()).then(nw.col(column))
-            rows = rows.with_columns(named.alias(column)).drop("names_internal")
+    for column, internal in _internal(tables, instants, columns):
+        marked = internal.with_columns(names_internal=nw.lit(1, nw.Int64))
+        rows = rows.join(marked, on=[column, *_at(instants)], how="left")
+        named = nw.when(nw.col("names_internal").is_null()).then(nw.col(column))
+        rows = rows.with_columns(named.alias(column)).drop("names_internal")
     return rows
 
 
-def _internal(tables: Tables, instants: Sequence[int], column: str) -> Frame:
-    """Internal customers under the name of a column, with the instant where there are several."""
-    rows = views(tables, "customers", instants).filter(~is_external(nw.col("is_internal")))
-    at = [] if len(instants) == 1 else ["as_of_us"]
-    return rows.select(nw.col("customer_id").alias(column), *at)
+def _internal(tables: Tables, instants: Sequence[int], columns: Sequence[str]) -> Iterator[tuple[str, Frame]]:
+    """Internal customers under the name of each column, with the instant where there are several."""
+    if columns and tables.has("customers", "is_internal"):
+        rows = views(tables, "customers", instants).filter(~is_external(nw.col("is_internal")))
+        for column in columns:
+            yield column, rows.select(nw.col("customer_id").alias(column), *_at(instants))
+
+
+def _at(instants: Sequence[int]) -> list[str]:
+    return [] if len(instants) == 1 else ["as_of_us"]

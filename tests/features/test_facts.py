@@ -13,6 +13,7 @@ from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
 from vouch.features.metrics.context import Moment
 from vouch.features.metrics.definitions.contacts import contacts
+from vouch.features.metrics.definitions.purchases import orders
 from vouch.features.metrics.definitions.referral import recent_referrals, referrers
 from vouch.features.metrics.definitions.retention import revenue_starters, starters
 from vouch.features.metrics.populations.advocacy import acts, valid_referrals
@@ -21,7 +22,7 @@ from vouch.features.metrics.populations.customers import stays as stays_of
 from vouch.features.vectors.build import collect, narrow_vectors, panel
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.fingerprints import feature_fingerprints
-from vouch.models.eligibility import subscriber_status
+from vouch.models.eligibility import is_active, subscriber_status
 from vouch.models.outcomes import churn_events, organic_acts
 from vouch.serving.asking.ranking import exclusions
 from vouch.serving.asking.rules.policy import load_policy
@@ -272,6 +273,27 @@ def test_somebody_is_internal_from_the_moment_at_which_that_is_known():
     found = panel(tables, [before(2), T]).set_index(["as_of_us", "customer_id"])["referrals_lifetime"]
     assert (found[before(2), "a"], found[T, "a"]) == (1, 0)
     assert [len(kept(Moment(tables, at).keep(valid_referrals), "sender")) for at in (before(2), T)] == [1, 0]
+
+
+@on_each_engine
+@pytest.mark.parametrize(("at", "is_recent"), [(before(90) - 1, False), (before(90), True), (T - 1, True), (T, False)])
+def test_usage_or_a_transaction_of_90_days_makes_active_to_metrics_and_to_eligibility(engine, at, is_recent):
+    used = {"customer_id": "a", "occurred_at": at, "event": "open"}
+    paid = {"transaction_id": "1", "customer_id": "b", "occurred_at": at, "amount": 1, "kind": "renewal"}
+    tables = company(engine, usage_events=[used], transactions=[paid])
+    assert kept(active(Moment(tables, T)), "customer_id") == ([("a",), ("b",)] if is_recent else [])
+    assert is_active(vectors_of(tables, "days_since_activity")).tolist() == [is_recent, is_recent]
+
+
+@on_each_engine
+def test_an_order_is_a_purchase_and_its_lines_are_one(engine):
+    lines = [("1", "o", "purchase"), ("2", "o", "purchase"), ("3", None, "purchase"), ("4", "p", "renewal"),
+             ("5", "o", "refund")]  # fmt: skip
+    rows = [{"transaction_id": n, "customer_id": "a", "order_id": key, "kind": kind, "amount": 1, "occurred_at": T - 1}
+            for n, key, kind in lines]  # fmt: skip
+    tables = company(engine, transactions=rows)
+    assert vectors_of(tables, "orders_lifetime").loc["a", "orders_lifetime"] == 2
+    assert kept(orders(Moment(tables, T)), "order") == [("3",), ("o",)]
 
 
 @on_each_engine
