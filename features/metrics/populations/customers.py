@@ -73,9 +73,15 @@ def active(moment: Moment) -> Frame:
     spans = moment.keep(stays) if moment.has("subscriptions") else None
     everybody = active_customers(moment.as_of_us, moment.keep(activity) if is_used else None, spans)
     if not is_used:
-        return everybody.with_columns(nw.lit(0, nw.Int64).alias("active_days"))
+        return _listed(moment, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
     days = moment.keep(activity).select("customer_id", "active_days")
-    return everybody.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
+    found = _listed(moment, everybody).join(days, on="customer_id", how="left")
+    return found.with_columns(nw.col("active_days").fill_null(0))
+
+
+def _listed(moment: Moment, people: Frame) -> Frame:
+    """Those whom the company lists as customers: rows of others are in no count of customers."""
+    return people.join(moment.customers().select("customer_id"), on="customer_id", how="semi")
 
 
 def purchases(moment: Moment) -> Frame:

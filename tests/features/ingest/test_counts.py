@@ -16,6 +16,7 @@ from vouch.features.contract.tables import ITEMS, NA_IS_A_NAME, NO_END_US, TABLE
 from vouch.features.ingest.counts import REASONS
 from vouch.features.ingest.stage import open_tables, stage, tables_from_rows
 from vouch.features.ingest.whole_table import FORMS
+from vouch.features.metrics.evaluate import measure
 from vouch.features.project import Project, TableMapping
 from vouch.serving.monitoring.guards import contract_figures, judge, load_guards
 
@@ -258,6 +259,15 @@ def test_a_table_of_nobody_is_told_with_the_normalisation_that_would_join_it(tmp
     assert repr(min(ours)) in said
     assert ("orphaned_share", "usage_events") in hard(found, tmp_path)
     assert set(WAYS) == {what for what, _ in FORMS}
+
+
+def test_ids_that_no_customer_has_are_in_no_count_of_customers(tmp_path):
+    people = [row("customers", customer_id=str(number)) for number in range(PEOPLE)]
+    events = [row("usage_events", customer_id=f"{number}{end}", occurred_at="2025-12-30")
+              for number in range(PEOPLE) for end in ("", ".0")]  # fmt: skip
+    found = staged(write_csv(tmp_path / "tables", company(customers=people, usage_events=events)))
+    (share,) = measure(open_tables(found, "polars"), NOW_US, ["activity_share"])
+    assert (share.n, share.value) == (PEOPLE, pytest.approx(1 / 28))
 
 
 def test_a_table_of_strangers_is_told_without_a_guess(tmp_path):
