@@ -32,14 +32,11 @@ PR_SET_PDEATHSIG = 1
 SWITCH_SECONDS = 0.0005
 """How long threads that watch and write may keep the one that answers waiting; Python's own 5 ms show in the tail."""
 _log = logging.getLogger("vouch.serving")
-
-
 routes = Site()
-"""Stands for the application until a worker has made it. It takes every path but the few that BentoML answers better,
-so that BentoML's own pages, which load scripts from other hosts, are not served."""
+"""Stands for the application until a worker has made it. It takes every path, so that BentoML's own pages, which load
+scripts from other hosts, are not served."""
 
 
-@bentoml.asgi_app(routes)
 @bentoml.service(
     name="vouch",
     workers=1,

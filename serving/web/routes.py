@@ -61,6 +61,7 @@ class Pages:
         taken = partial(GuardedRoute, methods=["POST"], is_page=True)
         views: dict[str, View] = {
             "/app": self.portfolio,
+            "/app/": self.portfolio,
             "/app/candidates": self.candidates,
             "/app/at-risk": self.at_risk,
             "/app/customer": self.customer,

@@ -40,6 +40,7 @@ ROUTES = {
     ("GET", "/metrics"): "read",
     ("GET", "/app/static/{name}"): "nothing",
     ("GET", "/app"): "read",
+    ("GET", "/app/"): "read",
     ("GET", "/app/served"): "read",
     ("GET", "/app/login"): "nothing",
     ("POST", "/app/login"): "nothing",

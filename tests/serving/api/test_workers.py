@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,22 @@ class Two:
     def workers(self) -> list[int]:
         return [one.pid for one in tree(self.process.pid)[1:] if one.status() != psutil.STATUS_ZOMBIE]
 
-    def ask(self, method: str, path: str, of: int | None = None, **other: Any) -> tuple[int | None, httpx.Response]:
-        """Ask over a connection of its own, and again until one worker has answered, where that is wanted."""
+    @contextmanager
+    def asking(self, of: int | None = None):
+        """A client over one connection, to one worker where that is wanted; gives it and the worker that answers."""
         for _ in range(300):
-            with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
-                answer = client.request(method, path, **{"headers": self.headers, **other})
-                local = answer.extensions["network_stream"].get_extra_info("client_addr")[1]
-                answered = holder(self.process.pid, self.port, local)
-            if of is None or answered == of:
-                return answered, answer
+            with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=self.headers, timeout=30) as client:
+                local = client.get("/livez").extensions["network_stream"].get_extra_info("client_addr")[1]
+                pid = holder(self.process.pid, self.port, local)
+                if of in {None, pid}:
+                    yield client, pid
+                    return
         raise AssertionError("the other worker has answered 300 times")
+
+    def ask(self, method: str, path: str, of: int | None = None, **other: Any) -> tuple[int | None, httpx.Response]:
+        """Ask over a connection of its own, one worker where that is wanted; return which has answered."""
+        with self.asking(of) as (client, pid):
+            return pid, client.request(method, path, **other)
 
 
 def figures(answer: httpx.Response) -> dict[str, float]:
@@ -143,13 +150,13 @@ def test_as_bentoml_serves_it_nobody_is_listened_to_either(home, tmp_path):
 
 def test_whichever_worker_is_asked_tells_the_figures_of_all(two):
     told = 'vouch_request_seconds_count{route="/openapi.json",status="2xx"}'
-    before, number = figures(two.ask("GET", "/metrics")[1]).get(told, 0), 10
-    answered = {two.ask("GET", "/openapi.json")[0] for _ in range(number)}
-    answered |= {two.ask("GET", "/livez", of=pid)[0] for pid in two.workers}
-    assert answered == set(two.workers)
+    before = figures(two.ask("GET", "/metrics")[1]).get(told, 0)
+    for pid in two.workers:
+        for _ in range(5):
+            two.ask("GET", "/openapi.json", of=pid)
     for pid in two.workers:
         found = figures(two.ask("GET", "/metrics", of=pid)[1])
-        assert found[told] == before + number
+        assert found[told] == before + 10
         assert found["vouch_workers"] == 2
         assert found["process_resident_memory_bytes"] > 1.2 * psutil.Process(pid).memory_info().rss
 
@@ -158,9 +165,12 @@ def test_a_key_has_one_limit_with_all_workers(two, home):
     headers = make_key(home, "limited")
     for pid in two.workers:  # each looks for new keys every second
         wait_for(lambda pid=pid: two.ask("GET", "/openapi.json", of=pid, headers=headers)[1].status_code == 200, 10)
-    found = [two.ask("GET", "/openapi.json", headers=headers) for _ in range(LIMIT + 40)]
-    assert sum(answer.status_code == 200 for _, answer in found) < LIMIT + 20, "each alone would let all of them pass"
-    assert {pid for pid, answer in found if answer.status_code == 429} == set(two.workers)
+    codes = []
+    for pid in two.workers:
+        with two.asking(pid) as (client, _):
+            codes.append([client.get("/schema.json", headers=headers).status_code for _ in range(LIMIT)])
+    assert all(set(of) <= {200, 429} and 429 in of for of in codes)
+    assert sum(of.count(200) for of in codes) < 1.5 * LIMIT, "each alone would let all of them pass"
 
 
 def test_what_one_worker_has_recorded_the_other_knows_at_once(two):
@@ -280,7 +290,7 @@ def refused(home: Path, *words: str, **settings: str) -> tuple[int, str]:
     """How `vouch serve` ends, and what it says."""
     done = subprocess.run(
         [VOUCH, "serve", *words], env=environment(**{**settings, "VOUCH_HOME": str(home)}),
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.stdout == ""
     return done.returncode, done.stderr
