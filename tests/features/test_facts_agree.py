@@ -8,7 +8,8 @@ from collections import Counter
 import narwhals as nw
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_facts import (
+
+from support.facts_rows import (
     DAYS,
     GAP_US,
     T,
@@ -21,7 +22,6 @@ from test_facts import (
     ticket,
     vectors_of,
 )
-
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.acts import ORGANIC
 from vouch.features.metrics.context import Moment

@@ -16,40 +16,18 @@ import pytest
 
 from support.champions import write_champions
 from support.contract_rows import day, make_tables
+from support.drifted_frames import TARGET, histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
-from vouch.models.definition import Target
-from vouch.models.outcomes import label_churn
-from vouch.models.predictor import Predictor, encode, write_bundle
-from vouch.models.quality.drift import MODERATE, SCORE, counted, drift, histogram_from_json, reference, shifts
+from vouch.models.predictor import Predictor, write_bundle
+from vouch.models.quality.drift import MODERATE, SCORE, counted, drift, histogram_from_json, shifts
 from vouch.models.quality.monitoring import came_true
 from vouch.models.scoring.calibration import Calibrator
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.monitoring.drift_and_outcomes import came_true_by_week, drift_of_week
 from vouch.serving.scoring.score import Champion
-
-TARGET = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)
-
-
-def made(rows, seed):
-    frame = vectors(rows, seed=seed)
-    return frame, np.random.default_rng(seed).beta(1, 9, rows)
-
-
-def histograms(rows=4000, seed=0):
-    frame, probability = made(rows, seed)
-    return reference(COLUMNS, encode(frame, COLUMNS), probability)
-
-
-def lazy(frame, probability, engine="polars"):
-    table = frame.assign(probability=probability)
-    if engine == "polars":
-        return nw.from_native(pl.from_pandas(table).lazy())
-    import duckdb
-
-    return nw.from_native(duckdb.connect().from_arrow(pl.from_pandas(table).to_arrow()))
 
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
