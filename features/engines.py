@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,8 +17,10 @@ import narwhals as nw
 import polars as pl
 import polars.exceptions
 
-from vouch.features.contract.casts import literal, place, quoted
-from vouch.features.errors import SourceUnreadable
+from vouch.features.contract.casts import literal, place, quoted, raw, value
+from vouch.features.contract.tables import TABLES
+from vouch.features.errors import SourceUnreadable, UsageError
+from vouch.features.shown import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +33,45 @@ FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsE
 """What engines raise while a lazy frame is computed: a full disk, too little memory, a file that went away."""
 OWN = "vouch_staging"
 """Schema of what staging makes for itself; the company's relations stand in the default one."""
+_OF_VALUES: tuple[type[Exception], ...] = (
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    duckdb.ConstraintException,
+    polars.exceptions.PolarsError,
+)
+"""Errors of engines that quote a value of the data; the others quote names."""
+
+
+def id_form(name: str) -> str:
+    """SQL for a text as ids stand in contract form: what staging makes of a `customer_id`."""
+    return value(TABLES["customers"].columns["customer_id"], f"({raw(name, 'text', is_csv=False)})", "text", None)
+
+
+_AS_STAGED = f"SELECT coalesce({id_form('CAST(? AS VARCHAR)')}, '')"
+
+
+@cache
+def _speller() -> Connection:
+    return duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "64MB"})
+
+
+def as_staged(text: str) -> str:
+    """A text as it stands in contract form, by the SQL that staging uses; empty where nothing stands there then.
+
+    Whoever is named in a command or a request is looked up by this. Raises UsageError for what is no text.
+
+    >>> as_staged(" Jose\u0301\u00a0"), as_staged("c1 ")
+    ('José', 'c1')
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("What was given is not Unicode text") from error
+    if text == text.strip() and unicodedata.is_normalized("NFC", text):  # nothing to do, and most are so
+        return text
+    found: str = _speller().cursor().execute(_AS_STAGED, [text]).fetchall()[0][0]
+    return found
 
 
 _INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
@@ -79,7 +122,7 @@ def unreadable(where: str, error: duckdb.Error) -> SourceUnreadable:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what the engine says, without its own name for the sort of error, and printable.
+    """The first line of what the engine says, without its own name for the sort of error, printable, without values.
 
     >>> first_line(OSError('Async write failed: {"exception_type":"IO","exception_message":"No space left"}'))
     'No space left'
@@ -88,6 +131,10 @@ def first_line(error: Exception) -> str:
     if inner := _INNER.search(line):  # an error of a thread, told as JSON
         line = json.loads(f'"{inner[1]}"')
     said = line.partition("Error: ")[2] or line
+    if isinstance(error, duckdb.InvalidInputException) and not set("'\"") & set(said):
+        said = "a function of the query refuses a value"  # in words that the query may have made of it
+    if isinstance(error, _OF_VALUES):
+        said = without_values(said)
     return "".join(character for character in said if character.isprintable()).strip(" :.")
 
 

@@ -98,8 +98,9 @@ class WrongType(DataError):
     code = "wrong_type"
 
     def __init__(self, table: str, column: str, wanted: str, example: str) -> None:
+        """`example` says where a value stands and what it looks like, never the value: it is a customer's."""
         super().__init__(
-            f"Table {table!r}, column {column!r}: no value can be read as {wanted} (for example {example!r}). "
+            f"Table {table!r}, column {column!r}: no value can be read as {wanted} (for example {example}). "
             f"Map another column in vouch.toml, or convert this one with a query under [tables.{table}]."
         )
 

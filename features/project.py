@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
+from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,21 +33,6 @@ ATTRIBUTIONS = ("first", "last", "linear")
 """Which of several advocates a customer's revenue may go to."""
 HEAVIEST = 1000
 """More than this no act may weigh."""
-
-
-def redacted(location: str) -> str:
-    """A location as it may be printed: without the password and the parameters of a URL.
-
-    >>> redacted("postgresql://ada:secret@db.example/shop?schema=crm")
-    'postgresql://ada:***@db.example/shop'
-    """
-    if not location.startswith(POSTGRES):
-        return location
-    parts = urlsplit(location)
-    user, colon, _ = parts.netloc.rpartition("@")[0].partition(":")
-    host = parts.netloc.rpartition("@")[2]
-    name = f"{user}{':***' if colon else ''}@{host}" if user else host
-    return parts._replace(netloc=name, query="").geturl()
 
 
 def sqlite_url(path: Path, **settings: str) -> str:
@@ -82,7 +67,7 @@ class Project:
 
     home: Path
     location: str | None = field(repr=False)
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
@@ -187,10 +172,16 @@ def _anchored(path: Path, name: str) -> str:
         return expanded
     if "$" in expanded:
         raise ConfigurationError(f"{path}: the variable in {name!r} is not set")
+    if "://" in expanded:
+        raise ConfigurationError(f"{path}: {_no_other_url(expanded)}")
     location = (path.parent / expanded).resolve()
     if not location.exists():
         raise ConfigurationError(f"{path}: there is no file or folder {location}")
     return str(location)
+
+
+def _no_other_url(location: str) -> str:
+    return f"{redacted(location)} is no place to read from: a {POSTGRES} URL, a folder or a file is"
 
 
 def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -339,6 +330,8 @@ def load_project(data: str | None = None) -> Project:
 def _location(data: str) -> str:
     if data.startswith(POSTGRES):
         return data
+    if "://" in data:
+        raise UsageError(_no_other_url(data))
     path = Path(data)
     if not path.exists():
         raise UsageError(f"There is no file or folder {data!r}")

@@ -5,7 +5,9 @@ Heavy libraries are imported inside the commands that need them, so that `vouch 
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +50,7 @@ def main() -> None:
     """Run the command line; the entry point of the distribution."""
     is_debug = DEBUG in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
+    logging.lastResort = _Warned()
     try:
         app(arguments)
     except VouchError as error:
@@ -56,10 +59,28 @@ def main() -> None:
         warn(f"vouch: {error}")
         sys.exit(error.exit_code)
     finally:
-        if not is_debug:
-            sys.excepthook = _brief  # afterwards, because Typer sets one of its own
+        sys.excepthook = _whole if is_debug else _brief  # afterwards, because Typer sets one of its own
+
+
+class _Warned(logging.Handler):
+    """Where nobody has said how to log, warnings go where those of commands go."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message."""
+        warn(record.getMessage())
 
 
 def _brief(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
     """One line for an error that nobody foresaw."""
-    warn(f"vouch: {kind.__name__}: {error} ({DEBUG} shows where)")
+    if isinstance(error, MemoryError):
+        warn("vouch: there is too little memory. Free some, or lower memory_limit under [engine] of vouch.toml.")
+    else:
+        warn(f"vouch: {kind.__name__}: {error} ({DEBUG} shows where)")
+
+
+def _whole(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """The whole traceback, by the same door."""
+    warn("".join(traceback.format_exception(kind, error, where)).rstrip())

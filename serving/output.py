@@ -1,16 +1,21 @@
-"""How commands show what they have: tables for people, JSON and CSV for machines, progress where somebody watches."""
+"""How commands show what they have: tables for people, JSON and CSV for machines, progress where somebody watches.
+
+The only door from a command to a terminal, so that no password, no control character and no formula passes.
+"""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
+import re
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vouch.features.shown import csv_line, plain_text, printable, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,33 +29,49 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
 FormatOption = Annotated[Format, typer.Option("--format", help="json is one document and nothing else.")]
 
 
 def show(rows: Sequence[Mapping[str, Any]], form: Format, document: Any = None, title: str = "") -> None:
     """Print rows as asked for; `document` is what JSON holds instead of the rows."""
     if form is Format.JSON:
-        sys.stdout.write(json.dumps(rows if document is None else document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(as_json(rows if document is None else document) + "\n")
     elif form is Format.CSV:
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
+        sys.stdout.writelines(csv_line(_csv_cell(value) for value in line) for line in lines)
     else:
         print_table(rows, title)
+
+
+def as_json(document: Any) -> str:
+    """A document as JSON text, without passwords, and with what would steer a terminal as escapes."""
+    text = json.dumps(without_secrets(document), indent=2, ensure_ascii=False)
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def without_secrets(document: Any) -> Any:
+    """A document of plain values, with the texts in it as they may be shown and kept."""
+    if isinstance(document, str):
+        return redacted(document)
+    if isinstance(document, dict):
+        return {name: without_secrets(value) for name, value in document.items()}
+    return [without_secrets(value) for value in document] if isinstance(document, list | tuple) else document
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """Print rows as a table with a line of titles; plain text, nothing cut, where it is not read on a terminal."""
     if not sys.stdout.isatty():
-        sys.stdout.write("\n".join([*([title] if title else []), *aligned(rows)]) + "\n")
+        sys.stdout.write("\n".join([*([printable(title)] if title else []), *aligned(rows)]) + "\n")
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=printable(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0] if rows else ():
-        table.add_column(name, justify="right" if _is_number(rows, name) else "left", overflow="fold")
+        table.add_column(printable(name), justify="right" if _is_number(rows, name) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(highlight=False, markup=False).print(table)
@@ -66,7 +87,8 @@ def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     names = list(rows[0])
     right = [_is_number(rows, name) for name in names]
-    cells = [[[name] for name in names], *([_cell(row[name]).split("\n") for name in names] for row in rows)]
+    shown = [[printable(name)] for name in names]
+    cells = [shown, *([_cell(row[name]).split("\n") for name in names] for row in rows)]
     widths = [max(len(part) for row in cells for part in row[place]) for place in range(len(names))]
     return [
         "  ".join(
@@ -84,12 +106,12 @@ def _is_number(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 def say(text: str = "") -> None:
     """Print text for people."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(redacted(text))}\n")
 
 
 def warn(text: str) -> None:
     """Print a line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(redacted(text))}\n")
 
 
 @contextmanager
@@ -99,13 +121,24 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     from rich.console import Console
+    from rich.text import Text
 
     with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(text)
+        yield lambda text: status.update(Text(printable(redacted(text))))
 
 
 def _cell(value: Any) -> str:
-    """A value as text: six significant digits, lists joined, nothing for null."""
+    """A value as text for people: six significant digits, lists joined, nothing for null; printable."""
+    return printable(redacted(_text(value)))
+
+
+def _csv_cell(value: Any) -> str:
+    """A value as one cell of CSV: a number as it is, a text so that no spreadsheet computes it."""
+    is_text = not isinstance(value, int | float | None)
+    return plain_text(redacted(_text(value))) if is_text else _text(value)
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -19,7 +19,7 @@ from vouch.features.contract.casts import literal, quoted
 from vouch.features.engines import Connection, first_line
 from vouch.features.errors import MissingExtra, SourceUnreadable
 from vouch.features.ingest.files import FileSource
-from vouch.features.project import redacted
+from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

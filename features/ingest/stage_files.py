@@ -92,7 +92,7 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     versions = _Versions(bench, table, kept)
     files = versions.write()
     broken, readable = _summed(kept, "broken"), _summed(kept, "readable")
-    examples = {column: raw for part in kept for column, raw in part.facts["examples"].items()}
+    examples = {column: example for part in reversed(kept) for column, example in part.facts["examples"].items()}
     told = [(column, examples[column], times) for column, times in sorted(broken.items())]
     empty = unusable_columns(table, told, readable)
     _join_quarantine(bench, table.name, kept)
@@ -217,7 +217,7 @@ def _facts(bench: Bench, plan: Plan) -> dict[str, Any]:
         "figures": figures(bench, parsed(name)),
         "tallies": [astuple(tally) for tally in row_tallies(bench, plan.table, parsed(name))],
         "broken": {column: times for column, _, times in broken},
-        "examples": {column: raw for column, raw, _ in broken},
+        "examples": {column: example for column, example, _ in broken},
         "readable": dict(zip(columns, readable, strict=True)),
     }
 

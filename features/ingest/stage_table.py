@@ -21,6 +21,7 @@ from vouch.features.ingest.files import ROW
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
+from vouch.features.shown import shape
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -232,24 +233,25 @@ def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
 
 
 def broken_columns(bench: Bench, name: str) -> list[tuple[str, str, int]]:
-    """Columns of a parsed table with values that cannot be read: the name, one raw row, and how many there are."""
-    return bench.rows(
-        "SELECT problem.column, any_value(raw), count(*) "
-        f"FROM (SELECT raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
+    """Columns of a parsed table with values that cannot be read: the name, what the first looks like, how many."""
+    found = bench.rows(
+        "SELECT problem.column, min(row), min_by(raw, row), count(*) "
+        f"FROM (SELECT row, raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
         f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
     )
+    return [(name, f"row {row}: {shape(json.loads(raw)[name])}", times) for name, row, raw, times in found]
 
 
 def unusable_columns(table: Table, broken: Iterable[tuple[str, str, int]], readable: Mapping[str, int]) -> list[str]:
     """Optional columns of which no value can be read. Raises WrongType for a required one."""
     empty = []
-    for column, raw_row, times in broken:
+    for column, example, times in broken:
         declared = table.columns[column]
         if readable[column] or times < FEW:
             continue
         if declared.is_required:
             wanted = f"one of {', '.join(declared.values)}" if declared.values else WANTED[declared.kind]
-            raise WrongType(table.name, column, wanted, str(json.loads(raw_row)[column]))
+            raise WrongType(table.name, column, wanted, example)
         empty.append(column)
     return empty
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from vouch.features.errors import TrackingError
-from vouch.features.project import aside, kept, redacted, settle, sqlite_url, suggest
+from vouch.features.project import aside, kept, settle, sqlite_url, suggest
+from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,10 +64,10 @@ def answering(home: Path, tracking: str | None) -> Iterator[None]:
     try:
         with aside(*SURROUNDING):
             yield
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, OSError, ImportError) as error:
         place = redacted(tracking) if tracking else str(home / "mlflow")
         cause = getattr(error, "orig", None) or error
-        said = str(cause).strip().split("\n")[0][:200]
+        said = redacted(str(cause).strip().split("\n")[0])[:200]
         raise TrackingError(
             f"The tracking server {place} does not answer: {type(cause).__name__}: {said}. See that it is up, not "
             "locked by another program, and has room; then run again. The champion is as it was."

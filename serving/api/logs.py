@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from vouch.features.shown import STRUCK, redacted
 from vouch.serving.api.problems import where
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 OURS = "vouch"
 SLOW_SECONDS = 1.0
-STRUCK = "***"
 _PERSONAL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.\w+|(?<![\w.:-])(?:\+|0)\d[\d ()/-]{6,}\d(?![\w.:-])")
 _log = logging.getLogger(f"{OURS}.requests")
 
@@ -55,6 +55,7 @@ def _formatter() -> structlog.stdlib.ProcessorFormatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             without_error_text,
+            without_secrets,
             without_personal_data,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
@@ -71,6 +72,11 @@ def without_error_text(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     line.pop("exception", None)
     line.pop("stack_info", None)
     return line
+
+
+def without_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Strike out passwords of URLs and parameters that are secret."""
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def without_personal_data(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

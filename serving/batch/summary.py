@@ -6,7 +6,6 @@ The document says how the run ended even where it failed, so that a scheduler ne
 from __future__ import annotations
 
 import contextlib
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import Refused, VouchError
 from vouch.features.instants import as_datetime, spoken
 from vouch.features.project import home
-from vouch.serving.output import Format, say, show, warn
+from vouch.serving.output import Format, as_json, say, show, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,5 +127,5 @@ def _keep(where: Path, now_us: int, document: dict[str, Any]) -> None:
         moment = as_datetime(now_us).strftime("%Y-%m-%dT%H%M%S.%fZ")
         path = folder / f"{document['command']}-{moment}.json"
         beside = path.with_suffix(".next")
-        beside.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.write_text(as_json(document) + "\n", encoding="utf-8")
         beside.replace(path)

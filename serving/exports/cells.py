@@ -14,15 +14,14 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from vouch.features.shown import is_computed, plain_text, visible
 from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Rules, Target
-from vouch.serving.snapshots.read import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _DECIMALS = 6
-_FORMULA = re.compile(r"\s*[=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")  # the last four: the same signs at full width
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SHOWN_FAULTS = 20
 
@@ -31,16 +30,6 @@ def schema(as_of: pa.DataType) -> pa.Schema:
     """Columns of an export as Parquet; `as_of` is a date, or a timestamp where the instant is no midnight."""
     types = {"key": pa.string(), "text": pa.string(), "number": pa.float64(), "flag": pa.bool_(), "instant": as_of}
     return pa.schema([(field.column, types[field.kind]) for field in FIELDS])
-
-
-def plain_text(text: str, null: str = "") -> str:
-    """Return a text that no spreadsheet computes and no CRM takes for null.
-
-    >>> plain_text("=1+1"), plain_text("\\t@x"), plain_text("a\\nb"), plain_text("#N/A", "#N/A")
-    ("'=1+1", "' @x", 'a b', "'#N/A")
-    """
-    shown = visible(text)
-    return f"'{shown}" if _FORMULA.match(text) or _FORMULA.match(shown) or (null and shown == null) else shown
 
 
 def cell(field: Field, value: Any, rules: Rules) -> str:
@@ -56,6 +45,13 @@ def cell(field: Field, value: Any, rules: Rules) -> str:
     text = plain_text(value, rules.null)
     is_long = field.kind == "text" and len(text) > rules.text_characters
     return f"{text[: rules.text_characters - 1]}…" if is_long else text
+
+
+def key_fault(key: str, written: Collection[str], rules: Rules) -> str | None:
+    """Why a target cannot take an id as it would be written, beside those that were; None where it can."""
+    if key in written:
+        return "is that of another one, once it is written without control characters"
+    return _cell_fault(FIELDS[0], key, rules)
 
 
 def _decimal(number: float) -> str:
@@ -162,7 +158,7 @@ def _cell_fault(field: Field, value: str, rules: Rules) -> str | None:
         return None if value in ("true", "false") else "is neither true nor false"
     if field.kind == "instant":
         return None if _is_instant(value) else "is no ISO date or instant"
-    if _FORMULA.match(value):
+    if is_computed(value):
         return "would be computed by a spreadsheet"
     if visible(value) != value:
         return "has control characters"

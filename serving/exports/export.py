@@ -8,9 +8,7 @@ written, the date apart, so that noise far behind the point causes no writes.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -27,7 +25,8 @@ import pyarrow.parquet as pq
 
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import folder_name, spoken
-from vouch.serving.exports.cells import cell, check_file, plain_text, schema
+from vouch.features.shown import csv_line, plain_text
+from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Rules, Target
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.files import file_digest
@@ -61,6 +60,8 @@ class Exported:
     without_contact_consent: int = 0
     altered_ids: int = 0
     alike_ids: int = 0
+    refused: dict[str, list[int]] = field(default_factory=dict)
+    """Rows of the snapshot, counted from 0, that no file of the target can hold, by the reason."""
     job: Mapping[str, str] | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     listing: str = ""
@@ -80,6 +81,11 @@ class Exported:
     def warnings(self) -> list[str]:
         """What somebody should look at."""
         found = []
+        for why, of in self.refused.items():
+            named = ", ".join(map(str, of[:SHOWN_FAULTS])) + (", ..." if len(of) > SHOWN_FAULTS else "")
+            found.append(
+                f"{len(of):,} customers are left out, their id {why}: rows {named} of the week's scores.parquet"
+            )
         if self.altered_ids:
             found.append(
                 f"{self.altered_ids:,} customer ids look like formulas or hold control characters: as they are "
@@ -105,7 +111,8 @@ def export(
 
     `rules` replaces the published limits of the target. The same snapshot gives the same bytes. Raises UsageError where
     the folder cannot be written to or `earlier` is not earlier, Refused where a row does not fit into the limits of the
-    target, and SnapshotError where the snapshot is damaged. Nothing is replaced unless all went well.
+    target, and SnapshotError where the snapshot is damaged. Nothing is replaced unless all went well. A customer whose
+    id the target cannot hold is left out, and told.
     """
     if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
         raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
@@ -145,8 +152,16 @@ def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: Rules, done: Ex
     """The rows to write, counted as they pass."""
     before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in rows(earlier)}
     folded: set[str] = set()
-    for row in rows(snapshot):
+    written: set[str] = set()
+    for place, row in enumerate(rows(snapshot)):
         done.customers += 1
+        key = cell(FIELDS[0], row["customer_id"], rules)
+        if done.target is not Target.PARQUET and (why := key_fault(key, written, rules)):
+            done.refused.setdefault(why, []).append(place)
+            if before is not None:
+                before.pop(row["customer_id"], None)
+            continue
+        written.add(key)
         done.alike_ids += (key := row["customer_id"].casefold()) in folded
         folded.add(key)
         if before is not None and before.pop(row["customer_id"], None) == _mark(row, rules):
@@ -227,9 +242,7 @@ def _parts(titles: bytes, lines: Iterator[bytes], rules: Rules) -> Iterator[Iter
 
 
 def _line(cells: Iterable[str]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(list(cells))
-    return text.getvalue().encode()
+    return csv_line(cells).encode()
 
 
 @contextmanager

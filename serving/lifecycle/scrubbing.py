@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from vouch.serving.exports.cells import plain_text
+from vouch.features.shown import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import UsageError
+from vouch.features.shown import visible
 from vouch.serving.output import aligned
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
-from vouch.serving.snapshots.read import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, spoken
 from vouch.features.metrics.catalogue import catalogue_rows
+from vouch.features.shown import visible
 from vouch.serving.asking.candidates import Askable, searchable
 from vouch.serving.asking.ranked_list import Ranked
 from vouch.serving.asking.ranking import Filters, at_risk
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
-from vouch.serving.snapshots.read import in_words, reasons_of, visible
+from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS
 
 if TYPE_CHECKING:

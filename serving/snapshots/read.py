@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US
+from vouch.features.shown import visible
 from vouch.features.vectors.words import signed
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
 from vouch.serving.snapshots.files import published, read_snapshot
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.serving.snapshots.files import Snapshot
-
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFFFE, 0xFFFF), " ")
-_DIRECTION = dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF))
-
-
-def visible(text: str) -> str:
-    """Return a text without what hides or moves its neighbours: control characters, line ends, marks of direction.
-
-    >>> visible("c\\x1b[31m\\n\\u202e7")
-    'c [31m 7'
-    """
-    return text.translate(_CONTROLS | _DIRECTION)
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, create_engine, event, insert, inspect, make_u
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from vouch.features.errors import ConfigurationError, MissingExtra, StoreError
-from vouch.features.project import redacted, sqlite_url
+from vouch.features.project import sqlite_url
+from vouch.features.shown import redacted
 from vouch.serving.store.tables import HEAD, MARKS, marks
 
 if TYPE_CHECKING:

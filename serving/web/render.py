@@ -18,9 +18,9 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.shown import visible
 from vouch.features.vectors.words import family, told
 from vouch.serving.api.state import now_us
-from vouch.serving.snapshots.read import visible
 from vouch.serving.web.metrics import entries
 from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
 

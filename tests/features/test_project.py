@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vouch.features.errors import ConfigurationError, UsageError
-from vouch.features.project import Project, load_project, redacted
+from vouch.features.errors import ConfigurationError, UsageError, VouchError
+from vouch.features.project import Project, load_project
+from vouch.features.shown import redacted
 
 WHOLE = """
 data = "tables"
@@ -161,3 +162,19 @@ def test_settings_of_metrics_are_read(tmp_path):
     assert (found.population, found.hidden_below, found.attribution, found.counts_voices) == (90, None, "last", False)
     path.write_text(f'data = "{tmp_path}"\n[metrics.act_weights]\ncase_study = 5\n', encoding="utf-8")
     assert load_project(str(path)).act_weights == {"case_study": 5.0}
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg", "mysql", "https"])
+def test_a_url_that_is_none_of_ours_is_refused_without_its_password(folder, scheme):
+    url = f"{scheme}://ann:s3cr3tPGpw@db.example/shop"
+    (folder / "vouch.toml").write_text(f'data = "{url}"')
+    for data in (url, str(folder / "vouch.toml")):
+        with pytest.raises(VouchError, match=r"db\.example/shop") as raised:
+            load_project(data)
+        assert "s3cr3t" not in str(raised.value)
+
+
+def test_no_location_stands_in_the_repr_of_a_project(folder):
+    url = "postgresql://ann:s3cr3tPGpw@db.example/shop"
+    project = Project(home=folder, location=url, sources={"orders": url}, store=url, tracking=url)
+    assert "s3cr3t" not in repr(project)

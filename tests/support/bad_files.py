@@ -58,7 +58,17 @@ TYPES = {
     "a required number that is a date": ("transactions", {"amount": [date(2025, 1, 1)] * 2}, "amount", "DATE"),
     "a required number that is a list": ("transactions", {"amount": [[1.0], [2.0]]}, "amount", "DOUBLE[]"),
     "a required text that is a struct": ("usage_events", {"event": [{"a": 1}, {"a": 2}]}, "event", "STRUCT"),
-    "a required time of words": ("usage_events", {"occurred_at": ["soon", "later"]}, "occurred_at", "soon"),
-    "a required number of words": ("transactions", {"amount": ["ten", "two"]}, "amount", "ten"),
+    "a required time of words": (
+        "usage_events",
+        {"occurred_at": ["soon", "later"]},
+        "occurred_at",
+        "row 0: 4 characters like aaaa",
+    ),
+    "a required number of words": (
+        "transactions",
+        {"amount": ["ten", "two"]},
+        "amount",
+        "row 0: 3 characters like aaa",
+    ),
     "a required kind that nobody knows": ("transactions", {"kind": ["sale", "sold"]}, "kind", "purchase"),
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import polars as pl
 import pytest
 
 from support.bad_files import TYPES, UNREADABLE
-from support.table_files import company, row, staged, write_csv, write_parquet
+from support.table_files import NOW_US, company, row, staged, write_csv, write_parquet
 from vouch.features.errors import DataError, MissingColumn, MissingTable, SourceUnreadable, VouchError, WrongType
 from vouch.features.ingest.stage import stage
-from vouch.features.project import Project
+from vouch.features.project import Project, TableMapping
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -40,6 +42,30 @@ def test_a_column_of_the_wrong_type_throughout_stops_with_its_name(tmp_path, nam
     assert repr(column) in str(told.value)
     assert repr(table) in str(told.value)
     assert said in str(told.value)
+    texts = [value for value in next(iter(changes.values())) if isinstance(value, str)]
+    assert not [text for text in texts if repr(text) in str(told.value)]
+
+
+PLANTED = "ana.planted@mail7.example"
+
+
+@pytest.mark.parametrize("form", ["wrong type", "cast in a query", "several files"])
+def test_no_value_of_a_customer_stands_in_an_error(tmp_path, form):
+    tables = company(customers=[row("customers", customer_id=f"c{n}", created_at=PLANTED) for n in range(3)])
+    folder = write_csv(tmp_path / "tables", tables)
+    project = Project(home=tmp_path / "home", location=str(folder))
+    if form == "cast in a query":
+        query = "SELECT customer_id, created_at::TIMESTAMP AS created_at FROM customers"
+        project = replace(project, tables={"customers": TableMapping(query=query)})
+    if form == "several files":
+        broken = [row("usage_events", occurred_at=PLANTED)] * 3
+        write_csv(folder, company())
+        (folder / "usage_events.csv").unlink()
+        write_csv(folder / "usage_events", {"1": broken, "2": broken})
+    with pytest.raises(DataError) as told:
+        stage(project, NOW_US)
+    assert "planted" not in str(told.value)
+    assert "mail7" not in str(told.value)
 
 
 def test_one_broken_row_alone_is_a_broken_row_and_not_a_wrong_type(tmp_path):

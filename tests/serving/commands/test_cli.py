@@ -16,7 +16,10 @@ import typer.testing
 
 from support.capabilities import free_port
 from support.champions import write_champions
-from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError
+from support.table_files import company as made_of
+from support.table_files import row as one
+from support.table_files import write_csv
+from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError, VouchError
 from vouch.features.instants import parse_instant
 from vouch.features.vectors.declare import load_families
 from vouch.serving import cli
@@ -91,8 +94,8 @@ def test_an_error_is_one_line_on_standard_error_and_an_exit_code(vouch, monkeypa
 
 def test_an_error_that_nobody_foresaw_is_one_line_unless_debug(tmp_path):
     code = (
-        "import vouch.features.ingest.stage\nfrom vouch.serving import cli\n"
-        "def fail(*_): raise KeyError('what')\nvouch.features.ingest.stage.stage = fail\ncli.main()"
+        "from vouch.features.ingest import stage\nfrom vouch.serving import cli\n"
+        "def fail(*_): raise KeyError('what')\nstage.stage = fail\ncli.main()"
     )
     settings = {**os.environ, "VOUCH_HOME": str(tmp_path)}
 
@@ -336,3 +339,72 @@ def test_a_table_for_machines_is_aligned_and_nothing_is_cut():
     assert line.split()[1:] == ["1", "yes", "a,", "b"]
     assert title.split() == ["name", "n", "is", "none", "of"]
     assert aligned([]) == []
+
+
+SECRET = "s3cr3tPGpw"
+
+
+@pytest.mark.parametrize(
+    ("setting", "arguments", "scheme"),
+    [
+        *(("VOUCH_STORE_URL", ["keys", "list"], f"postgres{of}") for of in ("", "ql", "ql+psycopg")),
+        *(("MLFLOW_TRACKING_URI", ["models"], scheme) for scheme in ("postgres", "mysql", "http")),
+        *((None, ["check"], scheme) for scheme in ("postgres", "postgresql", "mysql", "http")),
+    ],
+)
+def test_no_password_is_printed_whatever_goes_wrong(vouch, monkeypatch, setting, arguments, scheme):
+    url = f"{scheme}://ann:{SECRET}@127.0.0.1:9/shop?password={SECRET}"
+    if setting:
+        monkeypatch.setenv(setting, url)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    else:
+        arguments = [*arguments, url]
+    code, out, err = vouch(*arguments)
+    assert code != 0
+    assert "127.0.0.1:9" in err
+    assert SECRET not in out + err
+
+
+def test_control_characters_are_shown_and_not_sent_in_any_format(tmp_path, vouch):
+    segment, column = "\x1b[31mred\x9b2J\u202e", "odd\x1b]0;pwn\x07"
+    people = [one("customers", customer_id=f"c{n}", segment=segment, **{column: "x"}) for n in range(9)]
+    events = [one("usage_events", customer_id=f"c{n}") for n in range(9)]
+    folder = write_csv(tmp_path / "tables", made_of(customers=people, usage_events=events))
+    for arguments in (["check", folder], ["metrics", folder, "retention_rate", "--by", "segment"]):
+        for form in ("table", "json", "csv"):
+            code, out, err = vouch(*arguments, "--format", form)
+            assert not set(out + err) & set("\x1b\x07\x9b\u202e"), (arguments, form)
+            assert code == 0
+
+
+def test_csv_holds_no_formula_in_any_locale(tmp_path, vouch):
+    segment = "x;=cmd|' /C calc'!A0"
+    people = [one("customers", customer_id=f"c{n}", segment=("=1+1", segment)[n % 2]) for n in range(20)]
+    events = [one("usage_events", customer_id=f"c{n}") for n in range(20)]
+    folder = write_csv(tmp_path / "tables", made_of(customers=people, usage_events=events))
+    code, out, _ = vouch("metrics", folder, "retention_rate", "--by", "segment", "--format", "csv")
+    assert code == 0
+    assert "=1+1" in out
+    assert "=cmd" in out
+    for line in out.splitlines():
+        for separator in ",;\t":
+            cells = next(csv.reader([line], delimiter=separator))
+            assert not [cell for cell in cells if cell.lstrip(' "').startswith(tuple("=+-@"))]
+
+
+def test_the_traceback_of_a_debugged_error_holds_no_password_either(vouch, monkeypatch, capsys):
+    monkeypatch.setenv("VOUCH_STORE_URL", f"mysql://ann:{SECRET}@db.example/shop")
+    monkeypatch.setattr(sys, "argv", ["vouch", "--debug", "keys", "list"])
+    with pytest.raises(VouchError) as raised:
+        cli.main()
+    sys.excepthook(raised.type, raised.value, raised.tb)
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "db.example" in err
+    assert SECRET not in err
+
+
+def test_too_little_memory_is_told_with_the_mend(vouch, capsys):
+    assert vouch("keys", "list")[0] == 0
+    sys.excepthook(MemoryError, MemoryError(), None)
+    assert "too little memory" in capsys.readouterr().err

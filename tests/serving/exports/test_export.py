@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, MONDAY, WEEK, customer, publish
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import parse_instant
-from vouch.serving.exports.cells import cell, check_file, plain_text
+from vouch.features.shown import plain_text, visible
+from vouch.serving.exports.cells import cell, check_file
 from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import FIELDS, RULES, Target
-from vouch.serving.snapshots.read import at_or_before, visible
+from vouch.serving.snapshots.read import at_or_before
 
 TEXTS = [field for field in FIELDS if field.kind in ("key", "text")]
 CRMS = [Target.CSV, Target.SALESFORCE, Target.HUBSPOT]
@@ -48,7 +50,7 @@ def test_every_target_takes_what_is_written(week, tmp_path, target):
 def test_salesforce_sees_its_own_names_and_null(week, tmp_path):
     export(week, Target.SALESFORCE, tmp_path)
     raw = (tmp_path / "vouch-salesforce-2026-11-16-001.csv").read_bytes()
-    assert raw.startswith(b"External_Id__c,Vouch_As_Of__c,Vouch_Contact_Consent__c,")
+    assert raw.startswith(b'"External_Id__c","Vouch_As_Of__c","Vouch_Contact_Consent__c",')
     assert b"\r" not in raw
     found = {row["External_Id__c"]: row for row in table(tmp_path / "vouch-salesforce-2026-11-16-001.csv")}
     first, gone = found["c1"], found["c5"]
@@ -70,7 +72,7 @@ def test_the_list_of_files_says_what_the_job_that_uploads_them_declares(week, tm
         "lineEnding": "LF",
     }
     raw = (tmp_path / told["files"][0]["name"]).read_bytes()
-    assert raw.split(b"\n", 1)[0].split(b",")[0].decode() == told["job"]["externalIdFieldName"]
+    assert raw.split(b"\n", 1)[0].split(b",")[0].decode() == f'"{told["job"]["externalIdFieldName"]}"'
     assert (raw.count(b"\n"), raw.count(b"\r")) == (len(WEEK) + 1, 0)
     assert json.loads((tmp_path / "vouch-hubspot-2026-11-16.json").read_text())["job"] is None
 
@@ -218,15 +220,45 @@ def test_an_instant_that_is_no_midnight_is_written_in_utc(tmp_path):
     assert rows[0]["as_of"] == "2026-11-16T06:30:00Z"
 
 
-def test_long_reasons_are_cut_and_long_keys_are_refused(tmp_path):
+def test_long_reasons_are_cut(tmp_path):
     reason = {"family": "usage", "feature": "x" * 400, "value": "1", "contribution": 0.5}
     week = publish(tmp_path, people=[customer("c1", churn_reasons=[reason])])
     export(week, Target.SALESFORCE, tmp_path / "out")
     shown = table(tmp_path / "out" / "vouch-salesforce-2026-11-16-001.csv")[0]["Vouch_Churn_Reason__c"]
     assert len(shown) == 255
     assert shown.endswith("…")
-    with pytest.raises(Refused, match="External_Id__c has more than 255"):
-        export(publish(tmp_path, people=[customer("c" * 256)]), Target.SALESFORCE, tmp_path / "out")
+
+
+ODD = ["\u202e", "c" * 256, "cx\x07", "cx\x1b"]
+"""Ids that no CRM can hold: hidden altogether, too long, and alike once nothing in them is hidden."""
+
+
+@pytest.mark.parametrize("target", CRMS)
+def test_an_odd_id_is_left_out_and_told_by_its_row_and_everybody_else_is_exported(tmp_path, target):
+    people = [customer(who) for who in sorted([*ODD, "c1", "c9"])]
+    earlier = publish(tmp_path / "home", BEFORE, people=people)
+    done = export(publish(tmp_path / "home", people=people), target, tmp_path, earlier=None)
+    places = {one["customer_id"]: place for place, one in enumerate(people)}
+    keys = [row[FIELDS[0].name(target)] for row in table(tmp_path / f"vouch-{target}-2026-11-16-001.csv")]
+    limit = RULES[target].text_characters
+    assert keys == ["c1", "c9", *(["c" * 256] if limit > 256 else []), "cx "]
+    left_out = [places["\u202e"], places["cx\x1b"], *([places["c" * 256]] if limit < 256 else [])]
+    assert sorted(place for of in done.refused.values() for place in of) == sorted(left_out)
+    told = " ".join(done.warnings())
+    assert all(f"{place}" in told for place in left_out)
+    assert "ccc" not in told
+    assert done.rows == len(keys)
+    again = export(publish(tmp_path / "home", people=people), target, tmp_path / "since", earlier=earlier)
+    assert (again.rows, again.gone) == (0, 0)
+
+
+def test_every_cell_is_quoted_so_that_no_locale_cuts_it_in_two(tmp_path):
+    week = publish(tmp_path / "home", people=[customer("x;=cmd|' /C calc'!A0;y"), customer("c1;-2")])
+    for target in CRMS:
+        export(week, target, tmp_path)
+        text = (tmp_path / f"vouch-{target}-2026-11-16-001.csv").read_text(encoding="utf-8")
+        for cells in csv.reader(io.StringIO(text), delimiter=";"):
+            assert not [cell for cell in cells if cell.lstrip('" ').startswith(tuple("=+-@"))]
 
 
 FAULTS = {
@@ -235,14 +267,14 @@ FAULTS = {
     "no last line end": (lambda raw: raw[:-1], "LF alone"),
     "another encoding": (lambda raw: raw + "c9é".encode("latin-1") + raw[-200:], "UTF-8"),
     "a cell too few": (lambda raw: raw + b"c9,2026-11-16\n", "2 cells under 18 names"),
-    "a formula": (lambda raw: raw.replace(b"\nc1,", b"\n=c1,"), "computed by a spreadsheet"),
-    "no key": (lambda raw: raw.replace(b"\nc1,", b"\n,"), "External_Id__c is empty"),
-    "a key that is null": (lambda raw: raw.replace(b"\nc1,", b"\n#N/A,"), "External_Id__c is empty"),
-    "a key twice": (lambda raw: raw.replace(b"\nc1,", b"\nc2,"), "stands there twice"),
+    "a formula": (lambda raw: raw.replace(b'\n"c1",', b'\n"=c1",'), "computed by a spreadsheet"),
+    "no key": (lambda raw: raw.replace(b'\n"c1",', b'\n"",'), "External_Id__c is empty"),
+    "a key that is null": (lambda raw: raw.replace(b'\n"c1",', b'\n"#N/A",'), "External_Id__c is empty"),
+    "a key twice": (lambda raw: raw.replace(b'\n"c1",', b'\n"c2",'), "stands there twice"),
     "a day as people write it": (lambda raw: raw.replace(b"2026-11-16", b"16/11/2026", 1), "no ISO date"),
-    "a decimal comma": (lambda raw: raw.replace(b",0.6,", b',"0,6",'), "is no number"),
-    "another word for true": (lambda raw: raw.replace(b",true,", b",yes,", 1), "neither true nor false"),
-    "an empty cell": (lambda raw: raw.replace(b",#N/A,", b",,", 1), "is empty"),
+    "a decimal comma": (lambda raw: raw.replace(b',"0.6",', b',"0,6",'), "is no number"),
+    "another word for true": (lambda raw: raw.replace(b',"true",', b',"yes",', 1), "neither true nor false"),
+    "an empty cell": (lambda raw: raw.replace(b',"#N/A",', b',"",', 1), "is empty"),
     "a name of no field": (lambda raw: raw.replace(b"External_Id__c", b"Other__c"), "unknown fields"),
     "a name that cannot be": (lambda raw: raw.replace(b"External_Id__c", b"External__Id__c"), "cannot be the name"),
     "a name twice": (lambda raw: raw.replace(b"Vouch_As_Of__c", b"External_Id__c"), "or one twice"),

@@ -1,0 +1,136 @@
+"""How what others wrote is shown: without secrets, without what a terminal, a spreadsheet or Markdown would act on.
+
+Every door to the outside (terminal, logs, run summaries, receipts, exports, cards) takes its texts from here, so that
+what is safe to show is decided once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STRUCK = "***"
+SECRET_NAMES = (
+    "password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|credential"
+)
+"""A parameter or a setting whose name holds one of these holds a secret; so does one that is called `key` alone."""
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_IN_TEXT, _ALONE = r"\S", "."  # a location that stands alone may hold blanks
+_USERS = {
+    within: re.compile(rf"({_SCHEME}[^\s:/?#@]*:)(?!\d{{1,5}}(?:[/?#\s]|$)){within}*@") for within in (_IN_TEXT, _ALONE)
+}
+_TOKEN = re.compile(r"(https?://)[^\s:/?#@]+@", re.IGNORECASE)
+_PUBLIC = r"(?!https?:|wss?:|file:|s3:|gs:)"
+_DATABASE = re.compile(rf"\b({_PUBLIC}{_SCHEME}[^\s?]*)\?[^\s'\"]*[^\s'\":,.;)]", re.IGNORECASE)
+_NAME = rf"(?:[\w.-]*(?:{SECRET_NAMES})[\w.-]*|pass|key|sig|auth)"
+_PARAMETER = re.compile(rf"(?<![^\s?&;'\"(,{{])({_NAME}=)('[^']*'|\"[^\"]*\"|[^\s&#'\"]+)", re.IGNORECASE)
+
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFFFE, 0xFFFF)
+_DIRECTION = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_HIDDEN = dict.fromkeys(_CONTROLS, " ") | dict.fromkeys(_DIRECTION)
+_NAMED = {code: rf"\x{code:02x}" if code < 0x100 else rf"\u{code:04x}" for code in (*_CONTROLS, *_DIRECTION)}
+_SIGNS = r"=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20"  # the last four: the same signs at full width
+_FORMULA = re.compile(rf"\s*[{_SIGNS}]")
+_SECOND = re.compile(rf"([;|])(?=[\s\"]*[{_SIGNS}])")
+"""Where another cell begins for a spreadsheet whose locale parts cells in another way, and that cell is a formula."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@-])")
+_QUOTED = re.compile(r"'.*'|\".*\"", re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w(,.])\d[\d.,]*|(?<=\()-?\d[\d.]*(?= [*/+-])|(?<=[*/+-] )-?\d[\d.]*")
+_LONGEST_SHAPE = 40
+
+
+def redacted(text: str) -> str:
+    """A text as it may be shown: without the passwords of URLs of any scheme, and without parameters that are secret.
+
+    >>> redacted("postgres://ada:secret@db.example/shop?schema=crm does not answer")
+    'postgres://ada:***@db.example/shop does not answer'
+    >>> redacted("https://host:8080/a?token=t&page=2, PGPASSWORD=p")
+    'https://host:8080/a?token=***&page=2, PGPASSWORD=***'
+    """
+    if "://" in text:
+        within = _ALONE if re.match(_SCHEME, text) else _IN_TEXT
+        text = _USERS[within].sub(rf"\1{STRUCK}@", text)
+        text = _DATABASE.sub(r"\1", _TOKEN.sub(rf"\1{STRUCK}@", text))
+    return _PARAMETER.sub(rf"\1{STRUCK}", text) if "=" in text else text
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: what would steer it is shown as an escape and not sent; line ends and tabs stay.
+
+    >>> print(printable("c\\x1b[31m\\u202e7\\r"))
+    c\\x1b[31m\\u202e7\\x0d
+    """
+    if text.isprintable():
+        return text
+    return text.translate({code: name for code, name in _NAMED.items() if chr(code) not in "\n\t"})
+
+
+def visible(text: str) -> str:
+    """Return a text without what hides or moves its neighbours: control characters, line ends, marks of direction.
+
+    >>> visible("c\\x1b[31m\\n\\u202e7")
+    'c [31m 7'
+    """
+    return text.translate(_HIDDEN)
+
+
+def plain_text(text: str, null: str = "") -> str:
+    """Return a text that no spreadsheet computes and no CRM takes for null.
+
+    >>> plain_text("=1+1"), plain_text("\\t@x"), plain_text("a\\nb"), plain_text("#N/A", "#N/A")
+    ("'=1+1", "' @x", 'a b', "'#N/A")
+    >>> print(plain_text("a;=1+1"))
+    a;'=1+1
+    """
+    shown = _SECOND.sub(r"\1'", visible(text))
+    return f"'{shown}" if _FORMULA.match(text) or _FORMULA.match(shown) or (null and shown == null) else shown
+
+
+def is_computed(text: str) -> bool:
+    """Whether a spreadsheet would compute a text that stands in a cell."""
+    return _FORMULA.match(text) is not None or _SECOND.search(text) is not None
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """One line of a CSV file, every cell quoted: else another separator than ours would cut a text into cells.
+
+    >>> csv_line(["x;=1+1", "7"])
+    '"x;=1+1","7"\\n'
+    """
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(list(cells))
+    return line.getvalue()
+
+
+def markdown(text: str) -> str:
+    """A text that stands in Markdown as it is: no table, link, heading or tag comes of it.
+
+    >>> print(markdown("a|b <img>\\n# [x](y)"))
+    a\\|b \\<img\\> \\# \\[x\\]\\(y\\)
+    """
+    return _MARKDOWN.sub(r"\\\1", visible(text))
+
+
+def shape(value: Any) -> str:
+    """What a value looks like, without saying it: letters as `a`, digits as `9`, and its length.
+
+    >>> shape("Ana Ionescu, 0721")
+    '17 characters like aaa aaaaaaa, 9999'
+    """
+    text = visible(str(value))
+    like = "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in text[:_LONGEST_SHAPE])
+    return f"{len(text)} characters like {like}{'…' if len(text) > _LONGEST_SHAPE else ''}"
+
+
+def without_values(text: str) -> str:
+    """What an engine says of a value that it cannot read, without the value: all that it quotes, and its numbers.
+
+    >>> without_values("Could not convert string 'O'Brien' to DECIMAL(3,1), nor 42")
+    "Could not convert string '…' to DECIMAL(3,1), nor …"
+    """
+    return _NUMBER.sub("…", _QUOTED.sub(lambda found: f"{found[0][0]}…{found[0][0]}", text))
