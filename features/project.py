@@ -271,6 +271,11 @@ def listens_here_alone() -> bool:
     return os.environ.get(LOCAL) == "1"
 
 
+def is_shared_home() -> bool:
+    """Whether several users share the home, who are of one group: `VOUCH_HOME_SHARED=1`."""
+    return os.environ.get("VOUCH_HOME_SHARED") == "1"
+
+
 LOG_REQUESTS = "VOUCH_LOG_REQUESTS"
 """Set for the service by `vouch serve --log-requests`."""
 

@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands that need them, so that `vouch 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ import typer
 
 from vouch.features.errors import VouchError
 from vouch.features.instants import microseconds
+from vouch.features.private import keep_private
+from vouch.features.project import home, is_shared_home
 from vouch.serving.commands import data, demo, keeping, keys, metrics, models, publishing, score, serve, train
 from vouch.serving.commands.options import Run
 from vouch.serving.output import warn
@@ -39,6 +42,8 @@ def begin(
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the whole traceback of an error.")] = False,
 ) -> None:
     """Which customers are about to leave, which would speak up for you, and why."""
+    before = keep_private(home(), is_shared_home())
+    ctx.call_on_close(lambda: os.umask(before))
     ctx.obj = Run(microseconds(datetime.now(UTC)))
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 
 from vouch.features.errors import Refused, VouchError
-from vouch.features.project import home, listens_here_alone, logs_requests, store_url
+from vouch.features.private import keep_private
+from vouch.features.project import home, is_shared_home, listens_here_alone, logs_requests, store_url
 from vouch.serving.api.front import Front, Site
 from vouch.serving.api.problems import where
 from vouch.serving.api.shared import SharedNumbers
@@ -54,6 +55,7 @@ class Vouch:
         from vouch.serving.site import open_site
 
         die_with(os.getppid())
+        keep_private(home(), is_shared_home())
         logs.configure(with_requests=logs_requests())
         try:
             self._store = Store(home(), store_url())

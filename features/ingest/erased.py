@@ -82,7 +82,7 @@ def bury(home: Path, customer_ids: Iterable[str]) -> Tombstones:
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.next")
     with beside.open("w", encoding="utf-8") as file:
-        beside.chmod(0o600)
+        beside.chmod(beside.stat().st_mode & 0o660)  # whoever calls, nobody reads the key but those of the home
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from vouch.features.errors import TrackingError
+from vouch.features.private import open_as_usual
 from vouch.features.project import aside, kept, settle, sqlite_url, suggest
 from vouch.features.shown import redacted
 
@@ -93,6 +94,7 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     with FileLock(folder / ".lock"):  # a client makes the tables of a database that is new
         client = _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
         _move_in(client, folder)
+        open_as_usual(folder / "mlflow.db")
         return mlflow, client
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import BundleError
+from vouch.features.private import open_as_usual
 from vouch.features.vectors.fingerprints import feature_fingerprints
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_files(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, b
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        draft.chmod(0o755)
+        open_as_usual(draft)
         if folder.exists():
             shutil.rmtree(folder)
         draft.replace(folder)

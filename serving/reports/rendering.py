@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import UsageError
+from vouch.features.private import open_as_usual
 from vouch.features.shown import visible
 from vouch.serving.output import aligned
 from vouch.serving.reports import charts
@@ -245,7 +246,7 @@ def write_whole(path: Path, text: str) -> None:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
-                beside.chmod(0o644)
+                open_as_usual(beside)
                 beside.replace(path)
             except OSError:
                 beside.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, event, insert, inspect, make_u
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from vouch.features.errors import ConfigurationError, MissingExtra, StoreError
+from vouch.features.private import open_as_usual
 from vouch.features.project import sqlite_url
 from vouch.features.shown import redacted
 from vouch.serving.store.tables import HEAD, MARKS, marks
@@ -139,6 +140,7 @@ class Database:
             with self.alone("schema"):
                 if not self.is_shared:
                     self._write_ahead()
+                    open_as_usual(self._place)
                 self._upgrade()
         self._is_migrated = True
 
