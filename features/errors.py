@@ -15,6 +15,7 @@ VouchError
 ├── SnapshotError         a snapshot is missing, damaged or cannot be written      exit 1
 ├── StoreError            the serving store cannot be reached or read              exit 1
 ├── TrackingError         the tracking server or its database does not answer      exit 1
+├── UnknownCustomer       nothing is held on a customer who was named             exit 1
 ├── Locked                another run holds the lock                               exit 3
 └── Refused               a guard or a gate said no                                exit 4
     └── NoOutcome             the company has no table that a model could learn from
@@ -28,7 +29,7 @@ import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -145,6 +146,18 @@ class TrackingError(VouchError):
     """The tracking server, or the database in its place, does not answer."""
 
     code = "tracking"
+
+
+class UnknownCustomer(VouchError):
+    """Nothing is held on customers who were named by their ids, which are not repeated."""
+
+    code = "unknown_customer"
+
+    def __init__(self, given: int, places: Sequence[int], mend: str) -> None:
+        """`places` tells which of so many ids they are, counted from 1."""
+        which = "" if given == 1 else f" (number {', '.join(map(str, places))} of {given})"
+        what = "The id was" if len(places) == 1 else f"{len(places):,} ids were"
+        super().__init__(f"{what} found nowhere{which}, and nothing was done about it. {mend}")
 
 
 class Locked(VouchError):

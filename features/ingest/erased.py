@@ -14,8 +14,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vouch.features.contract.casts import quoted
-from vouch.features.engines import OWN
+from vouch.features.contract.casts import literal, quoted
+from vouch.features.engines import OWN, as_staged, id_form
 from vouch.features.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from vouch.features.engines import Connection
 
 FOLDER, KEY, LIST = "erasure", "key", "tombstones.json"
-NAMES_OF_PEOPLE = ("referred_by", "author")
-"""Columns that may name a customer and do not say so by their ending."""
+PEOPLE = (
+    "customer_id", "advocate_id", "prospect_id", "referred_by", "author", "user_id", "visitor_id", "account_id",
+)  # fmt: skip
+"""Columns that may name a customer. Other ids are of orders, products, asks: a number among them is nobody."""
 _BLOCK = 64
 
 
@@ -39,8 +41,8 @@ class Tombstones:
     hashes: frozenset[str] = frozenset()
 
     def hash_of(self, customer_id: str) -> str:
-        """The keyed hash of a customer."""
-        return hmac.new(self.key, customer_id.encode(), hashlib.sha256).hexdigest()
+        """The keyed hash of a customer, by the id as it stands in contract form."""
+        return hmac.new(self.key, as_staged(customer_id).encode(), hashlib.sha256).hexdigest()
 
     def __contains__(self, customer_id: str) -> bool:
         return self.hash_of(customer_id) in self.hashes
@@ -66,20 +68,28 @@ def load(home: Path) -> Tombstones | None:
         ) from error
 
 
-def bury(home: Path, customer_ids: Iterable[str]) -> Tombstones:
-    """Keep the hashes of customers for good, from before anything else is erased; return all tombstones."""
+def known(home: Path) -> Tombstones:
+    """Return the tombstones of a home, with a key that is drawn where there is none yet."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     found = load(home)
     if found is None:
         found = Tombstones(secrets.token_bytes(32))
-        _write(folder / KEY, found.key.hex() + "\n")
-    found = Tombstones(found.key, found.hashes | {found.hash_of(customer) for customer in customer_ids})
-    _write(folder / LIST, json.dumps({"hashes": sorted(found.hashes)}, indent=1) + "\n")
+        write_durably(folder / KEY, found.key.hex() + "\n")
+        write_durably(folder / LIST, json.dumps({"hashes": []}) + "\n")
     return found
 
 
-def _write(path: Path, text: str) -> None:
+def bury(home: Path, customer_ids: Iterable[str]) -> Tombstones:
+    """Keep the hashes of customers for good, from before anything else is erased; return all tombstones."""
+    found = known(home)
+    found = Tombstones(found.key, found.hashes | {found.hash_of(customer) for customer in customer_ids})
+    write_durably(home / FOLDER / LIST, json.dumps({"hashes": sorted(found.hashes)}, indent=1) + "\n")
+    return found
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a file of this folder, whole or not at all."""
     beside = path.with_name(f".{path.name}.next")
     with beside.open("w", encoding="utf-8") as file:
         beside.chmod(beside.stat().st_mode & 0o660)  # whoever calls, nobody reads the key but those of the home
@@ -94,9 +104,7 @@ def columns_of_people(table: Table) -> list[str]:
     return [
         column.name
         for column in table.columns.values()
-        if column.kind == "text"
-        and (column.name in (table.customer, *NAMES_OF_PEOPLE) or column.name.endswith("_id"))
-        and (column.name != table.key or column.name == table.customer)
+        if column.kind == "text" and column.name in PEOPLE and (column.name != table.key or table.customer == table.key)
     ]
 
 
@@ -113,7 +121,7 @@ def leave_out(connection: Connection, table: Table, parsed: str) -> int:
     """Take erased customers out of parsed rows; return how many rows went.
 
     A row of theirs goes, and so does one that names them where a name must stand, and one that is broken and names
-    them anywhere; where a name may be missing it is nulled.
+    them in any text; where a name may be missing it is nulled.
     """
     gone = 0
     for name in columns_of_people(table):
@@ -123,7 +131,9 @@ def leave_out(connection: Connection, table: Table, parsed: str) -> int:
             gone += _count(connection.execute(f"DELETE FROM {parsed} WHERE {named}").fetchall())
         else:
             connection.execute(f"UPDATE {parsed} SET {column} = NULL WHERE {named}")
-    values = f"SELECT row, unnest(json_extract_string(raw, '$.*')) AS name FROM {parsed} WHERE raw IS NOT NULL"
+    texts = [name for name, column in table.columns.items() if column.kind == "text" and not column.values]
+    each = ", ".join(id_form(f"json_extract_string(raw, {literal(f'$.{quoted(name)}')})") for name in texts)
+    values = f"SELECT row, unnest([{each}]) AS name FROM {parsed} WHERE raw IS NOT NULL"
     told = f"SELECT row FROM ({values}) WHERE name IN ({_erased(f'SELECT DISTINCT name FROM ({values})')})"
     return gone + _count(connection.execute(f"DELETE FROM {parsed} WHERE row IN ({told})").fetchall())
 

@@ -1,61 +1,131 @@
-"""What lies under `VOUCH_HOME`: each entry once, whether it may hold customers, what erasing and cleaning do to it.
+"""What lies under `VOUCH_HOME`: each entry once, how it is searched for a customer, scrubbed, and cleaned.
 
-A part that keeps something new under the home adds one line here; a test holds that nothing lies there unlisted.
+Erasing, the answer to who asks what is held, and cleaning all go by this list. A part that keeps something new under
+the home adds one entry here; a test holds that nothing lies there unlisted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-OnErase = Literal["rebuilt", "snapshots", "store", "scrubbed", "outputs", "nothing"]
+from vouch.serving.lifecycle import marks, outdated, outputs, served, tables, texts, weeks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vouch.serving.lifecycle.outdated import Cleaning, Outdated
+    from vouch.serving.lifecycle.subject import Held, Subject
+
+
+def _nothing(_: Subject, __: str) -> Iterator[Held]:
+    yield from ()
+
+
+def _leave(_: Subject, __: str) -> None:
+    return
+
+
+def _all_stays(_: Cleaning, __: str) -> Iterator[Outdated]:
+    yield from ()
 
 
 @dataclass(frozen=True)
 class Holding:
-    """One entry of the home.
+    """One entry of the home: what it is, how long it stays, and what is done to it.
 
-    `on_erase`: `rebuilt` is deleted whole, since the next run makes it again from the company's tables; `snapshots`
-    and `store` are written anew without the customer's rows; `scrubbed` are texts in which the name is struck out;
-    `outputs` names files elsewhere, which are written anew too; `nothing` holds no customer.
+    `read` gives what it holds on customers, `erase` takes them out, `lets_go` gives what the policy lets go. Where
+    `nobody` is set, it says why no customer stands there, and nothing is read or erased.
     """
 
     name: str
     meaning: str
-    on_erase: OnErase
     kept: str
+    read: Callable[[Subject, str], Iterator[Held]] = _nothing
+    erase: Callable[[Subject, str], None] = _leave
+    lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
+    nobody: str | None = None
 
 
+def _made_again(
+    name: str, meaning: str, kept: str, lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
+) -> Holding:
+    """What the next run makes again from the company's tables, and is deleted whole."""
+    return Holding(name, meaning, kept, tables.read, tables.erase, lets_go)
+
+
+_SETTINGS = "settings of the company"
 HOLDINGS = (
-    Holding("snapshots", "published weeks", "snapshots", "every week, then one a month: retention.toml"),
-    Holding("staged", "tables in contract form", "rebuilt", "the newest few: retention.toml"),
-    Holding("parts", "single files of tables in contract form", "rebuilt", "as long as anything is staged from them"),
-    Holding("rollups", "customer-days summed up for vectors", "rebuilt", "as long as their rows are staged"),
-    Holding("quarantine", "rows that broke the contract at the last reading", "rebuilt", "until the next reading"),
-    Holding("scratch", "work of a run", "rebuilt", "until the run ends"),
+    Holding(
+        "snapshots",
+        "published weeks",
+        "every week, then one a month: retention.toml",
+        weeks.read,
+        weeks.erase,
+        outdated.old_weeks,
+    ),
+    _made_again("staged", "tables in contract form", "the newest few: retention.toml", outdated.old_tables),
+    _made_again(
+        "parts",
+        "single files of tables in contract form",
+        "as long as anything is staged from them",
+        outdated.unused_parts,
+    ),
+    _made_again(
+        "rollups",
+        "customer-days summed up for vectors",
+        "as long as their rows are staged",
+        outdated.unused_rollups,
+    ),
+    _made_again("quarantine", "rows that broke the contract at the last reading", "until the next reading"),
+    _made_again("scratch", "work of a run", "until the run ends"),
     Holding(
         "serving",
         "the serving store, and what a service maps into memory",
-        "store",
         "two weeks of customers, a quarter of where they stood",
+        served.read,
+        served.erase,
     ),
-    Holding("recorded", "asks and overrides of the store as the batch reads them", "rebuilt", "until the next run"),
-    Holding("runs", "what each run of the batch told", "scrubbed", "so many days: retention.toml"),
-    Holding("logs", "log files", "scrubbed", "so many days: retention.toml"),
+    _made_again("recorded", "asks and overrides of the store as the batch reads them", "until the next run"),
     Holding(
-        "outputs.json", "where reports, exports and vectors were written to", "outputs", "while the files are there"
+        "runs",
+        "what each run of the batch told",
+        "so many days: retention.toml",
+        texts.read,
+        texts.erase,
+        outdated.old_files,
     ),
-    Holding("erasure", "hashes of erased customers, their key, receipts", "nothing", "for good"),
-    Holding("champions", "bundles of the champions, cards, the gate's history", "nothing", "the newest few of each"),
-    Holding("mlflow", "the tracking database, and artifacts without rows of customers", "nothing", "for good"),
-    Holding("locks", "locks", "nothing", "empty files"),
-    Holding("guards.toml", "the company's own limits", "nothing", "for good"),
-    Holding("policy.toml", "the company's own policy of asking", "nothing", "for good"),
-    Holding("demo", "the made-up company of the demo", "nothing", "until the next demo"),
-    Holding("retention.toml", "the company's own policy", "nothing", "for good"),
+    Holding("logs", "log files", "so many days: retention.toml", texts.read, texts.erase, outdated.old_files),
+    Holding(
+        "outputs.json",
+        "where reports, exports and vectors were written to",
+        "while the files are there",
+        outputs.read,
+        outputs.erase,
+    ),
+    Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read),
+    Holding(
+        "champions",
+        "bundles of the champions, cards, the gate's history",
+        "the newest few of each",
+        nobody="numbers of a model, and categories that at least five customers have in common",
+    ),
+    Holding(
+        "mlflow",
+        "the tracking database and its artifacts",
+        "for good",
+        nobody="figures and bundles of models, without rows of customers",
+    ),
+    Holding("locks", "locks", "empty files", nobody="empty files"),
+    Holding("guards.toml", "the company's own limits", "for good", nobody=_SETTINGS),
+    Holding("policy.toml", "the company's own policy of asking", "for good", nobody=_SETTINGS),
+    Holding("retention.toml", "the company's own policy", "for good", nobody=_SETTINGS),
+    Holding("demo", "the made-up company of the demo", "until the next demo", nobody="nobody in it exists"),
 )
 
 
-def named(on_erase: OnErase) -> list[Holding]:
-    """Entries that erasing treats alike."""
-    return [holding for holding in HOLDINGS if holding.on_erase == on_erase]
+def unlisted(subject: Subject) -> list[str]:
+    """What lies under the home and is no part of vouch: nobody knows whether it holds customers."""
+    known = {holding.name for holding in HOLDINGS}
+    there = subject.home.iterdir() if subject.home.is_dir() else ()
+    return sorted(path.name for path in there if path.name not in known)

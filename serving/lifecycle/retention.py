@@ -1,6 +1,6 @@
-"""How long things stay, by a stated policy: old weeks thinned, replaced revisions and what killed runs left removed.
+"""How long things stay, by a stated policy: what it lets go is removed, and what killed runs left.
 
-The newest week is never removed, whatever the policy says. What was interrupted on the tracking server is marked.
+What was interrupted on the tracking server is marked by who calls this.
 """
 
 from __future__ import annotations
@@ -11,32 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError, did_you_mean
-from vouch.features.ingest.stage import KEPT, MANIFEST, SHELF, described, sweep_unfinished
-from vouch.features.instants import as_datetime, spoken
+from vouch.features.ingest.stage import KEPT, SHELF, sweep_unfinished
+from vouch.features.private import close_all
 from vouch.serving.exports import written_files
+from vouch.serving.lifecycle.inventory import HOLDINGS
+from vouch.serving.lifecycle.outdated import Cleaning
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.arrow_streams import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from vouch.serving.lifecycle.outdated import Policy
 
 SHIPPED = Path(__file__).with_name("retention.toml")
 OWN = "retention.toml"
-Policy = dict[str, dict[str, int]]
-
-
-@dataclass
-class Cleaned:
-    """What was removed, or would be, and why."""
-
-    removed: list[dict[str, str]] = field(default_factory=list)
-    marked: dict[str, int] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a scheduler to read."""
-        return {"removed": self.removed, "marked": self.marked}
 
 
 def load_policy(home: Path) -> Policy:
@@ -63,80 +51,23 @@ def load_policy(home: Path) -> Policy:
     return policy
 
 
-def kept_weeks(instants: list[int], policy: Mapping[str, int]) -> set[int]:
-    """Return which of the published instants stay: the newest weeks, and before them the first of each month.
+@dataclass
+class Cleaned:
+    """What was removed, or would be, and why; how many files were closed to other users."""
 
-    >>> days = [day * DAY_US for day in range(0, 140, 7)]
-    >>> sorted(day // DAY_US for day in kept_weeks(days, {"weeks": 3, "months": 2}))
-    [63, 91, 119, 126, 133]
-    """
-    newest = sorted(instants)[-policy["weeks"] :]
-    older = [instant for instant in sorted(instants) if instant not in newest]
-    first_of_month: dict[tuple[int, int], int] = {}
-    for instant in older:
-        moment = as_datetime(instant)
-        first_of_month.setdefault((moment.year, moment.month), instant)
-    return {*newest, *list(first_of_month.values())[-policy["months"] :]}
+    removed: list[dict[str, str]] = field(default_factory=list)
+    marked: dict[str, int] = field(default_factory=dict)
+    closed: int = 0
 
-
-def to_remove(home: Path, now_us: int, policy: Policy) -> Iterator[tuple[Path, str]]:
-    """Give what the policy lets go, and why; call it with the locks of what is looked at."""
-    instants = files.published(home)
-    kept = kept_weeks(instants, policy["snapshots"])
-    for as_of_us in instants:
-        parent = files.pointer(home, as_of_us).parent
-        if as_of_us not in kept:
-            yield parent, "an old week, beside the one that stays of its month"
-        else:
-            yield from _replaced(parent, as_of_us, now_us, policy["revisions"]["days"])
-    for draft in sorted((home / files.FOLDER).glob("as_of=*/draft-*")):
-        yield draft, "work of an interrupted run"
-    staged = sorted((home / "staged").glob(f"[!.]*/{MANIFEST}"), key=lambda path: -path.stat().st_mtime_ns)
-    usable = [(path.parent, manifest) for path in staged if (manifest := described(path.parent)) is not None]
-    for path in staged:
-        if path.parent not in dict(usable):
-            yield path.parent, "tables that were staged by another version, or are damaged"
-    for old, _ in usable[policy["staged"]["newest"] :]:
-        yield old, "tables that were staged before newer ones"
-    newest = [manifest for _, manifest in usable[: policy["staged"]["newest"]]]
-    yield from _unused_parts(home, newest, now_us)
-    yield from _unused_rollups(home, newest, now_us)
-    for folder in ("runs", "logs"):
-        for path in sorted((home / folder).glob("*")):
-            if now_us - path.stat().st_mtime_ns // 1000 > policy[folder]["days"] * DAY_US:
-                yield path, f"older than {policy[folder]['days']} days"
-
-
-def _unused_parts(home: Path, staged: list[dict[str, Any]], now_us: int) -> Iterator[tuple[Path, str]]:
-    """Parts of tables that nothing staged is put together from, unless they were made within a day."""
-    used = {name for manifest in staged for names in manifest["parts"].values() for name in names}
-    for path in sorted((home / SHELF).glob("*/*")):
-        if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
-            yield path, "part of no table that is kept"
-
-
-def _unused_rollups(home: Path, staged: list[dict[str, Any]], now_us: int) -> Iterator[tuple[Path, str]]:
-    """Customer-days of files of rows that are staged no more, unless they were made within a day."""
-    used = {facts["digest"] for manifest in staged for facts in manifest["files"].values()}
-    for path in sorted((home / KEPT).glob("*/*")):
-        if path.name not in used and now_us - path.stat().st_mtime_ns // 1000 > DAY_US:
-            yield path, "sums of rows that are not kept"
-
-
-def _replaced(parent: Path, as_of_us: int, now_us: int, days: int) -> Iterator[tuple[Path, str]]:
-    """Revisions of a week that are not the published one, once the week is old enough."""
-    if now_us - as_of_us <= days * DAY_US:
-        return
-    current = (parent / files.POINTER).read_text(encoding="utf-8").strip()
-    for _, path in sorted(files.revisions(parent).items()):
-        if path.name != current:
-            yield path, f"a replaced revision of {spoken(as_of_us)}"
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler to read."""
+        return {"removed": self.removed, "marked": self.marked, "closed": self.closed}
 
 
 def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     """Remove what the policy lets go; a rehearsal only says what that is. Call it with the lock of scoring."""
-    done = Cleaned()
-    for path, why in list(to_remove(home, now_us, load_policy(home))):
+    done, of = Cleaned(), Cleaning(home, now_us, load_policy(home))
+    for path, why in [found for holding in HOLDINGS for found in holding.lets_go(of, holding.name)]:
         done.removed.append({"path": str(path.relative_to(home)), "why": why})
         if not is_rehearsal:
             _remove(path)
@@ -147,6 +78,7 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
         for path in sweep_unfinished(home / place):
             done.removed.append({"path": str(path.relative_to(home)), "why": "reading of an interrupted run"})
     written_files.save(home, [output for output in written_files.load(home) if Path(output.path).exists()])
+    done.closed = close_all(home)
     return done
 
 

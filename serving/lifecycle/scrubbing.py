@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
+import io
 import json
+import lzma
 import os
-import re
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from vouch.features.shown import plain_text
+from vouch.features.shown import csv_line, plain_text
+from vouch.serving.exports.targets import FIELDS, RULES, Target
+from vouch.serving.lifecycle.spelling import ERASED, Spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-ERASED = "[erased]"
+__all__ = ["ERASED", "KEY", "mentions", "scrub_csv", "scrub_parquet", "scrub_text", "searchable"]
 KEY = "customer_id"
+KEYS_OF_FILES = frozenset(FIELDS[0].name(target) for target in Target)
+"""What the column of ids is called in files for others."""
 _OPTIONS = {"compression": "zstd", "write_page_checksum": True, "version": "2.6"}
+_PACKED: dict[bytes, Callable[..., IO[bytes]]] = {
+    b"\x1f\x8b": cast("Callable[..., IO[bytes]]", gzip.open),
+    b"BZh": cast("Callable[..., IO[bytes]]", bz2.open),
+    b"\xfd7zXZ\0": cast("Callable[..., IO[bytes]]", lzma.open),
+}
+_LOOKED_AT = 4096
+_BROKEN = (OSError, EOFError, lzma.LZMAError)
 
 
 def scrub_parquet(path: Path, customer_ids: Collection[str], column: str = KEY) -> int:
@@ -43,33 +58,94 @@ def scrub_parquet(path: Path, customer_ids: Collection[str], column: str = KEY) 
     return gone
 
 
+def as_exported(customer_ids: Collection[str]) -> dict[str, str]:
+    """The customers by how their ids stand in a CSV file of ours."""
+    nulls = {rules.null for rules in RULES.values()}
+    return {spelt: one for one in customer_ids for spelt in (one, *(plain_text(one, null) for null in nulls))}
+
+
+def rows_of_csv(path: Path, customer_ids: Collection[str]) -> Iterator[tuple[str | None, list[str]]]:
+    """Give the rows of a CSV file of ours, the titles first, each with the customer it is of, where it is of one."""
+    known = as_exported(customer_ids)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        titles = next(rows, [])
+        yield None, titles
+        places = [place for place, title in enumerate(titles) if title in KEYS_OF_FILES]
+        for row in rows:
+            yield next((known[row[place]] for place in places if row[place] in known), None), row
+
+
 def scrub_csv(path: Path, customer_ids: Collection[str]) -> int:
     """Write a CSV file of ours anew without the rows of customers; return how many went."""
-    names = {*customer_ids, *map(plain_text, customer_ids), *(plain_text(name, "#N/A") for name in customer_ids)}
     beside, gone = path.with_name(f".{path.name}.next"), 0
-    with path.open(encoding="utf-8", newline="") as file, beside.open("w", encoding="utf-8", newline="") as kept:
-        writer = csv.writer(kept, lineterminator="\n")
-        for row in csv.reader(file):
-            if names.intersection(row):
-                gone += 1
-            else:
-                writer.writerow(row)
+    with beside.open("w", encoding="utf-8", newline="") as kept:
+        for customer, row in rows_of_csv(path, customer_ids):
+            gone += customer is not None
+            if customer is None:
+                kept.write(csv_line(row))
     return _kept_if(gone, beside, path)
 
 
-def scrub_text(path: Path, customer_ids: Collection[str]) -> int:
-    """Strike the names of customers out of a text, a log or a JSON file; return how often they stood there.
+def scrub_text(path: Path, customer_ids: Collection[str], is_json: bool = False) -> int:
+    """Strike the names of customers out of a text, packed or not; return how often they stood there.
 
-    A name counts where it stands by itself, not as a part of a longer word.
+    What was JSON is JSON afterwards.
     """
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    spelt = {name for customer in customer_ids for name in (customer, json.dumps(customer)[1:-1], plain_text(customer))}
-    longest_first = sorted(filter(None, spelt), key=len, reverse=True)
-    pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in longest_first))
-    scrubbed, times = pattern.subn(ERASED, text)
-    beside = path.with_name(f".{path.name}.next")
-    beside.write_text(scrubbed, encoding="utf-8", errors="surrogateescape")
+    spelling, beside, times = Spelling(customer_ids), path.with_name(f".{path.name}.next"), 0
+    with _opened(path) as file, _opened(beside, like=path) as kept:
+        for line, is_part in _lines(file, is_json or ".json" in path.suffixes):
+            struck, names = spelling.struck(line, is_part)
+            kept.write(struck.encode("utf-8", "surrogateescape"))
+            times += len(names)
     return _kept_if(times, beside, path)
+
+
+def mentions(path: Path, spelling: Spelling, is_json: bool = False) -> Iterator[tuple[str, str]]:
+    """Give each customer whom a line of a text names, with the line."""
+    with _opened(path) as file:
+        for line, is_part in _lines(file, is_json or ".json" in path.suffixes):
+            for name in spelling.struck(line, is_part)[1]:
+                yield name, line.strip()
+
+
+def searchable(path: Path) -> bool:
+    """Whether a file is a text that can be read, packed or not: no archive, no picture, nothing cut off."""
+    try:
+        with _opened(path) as file:
+            start = file.read(_LOOKED_AT)
+            while file.read(1 << 20):
+                pass
+    except _BROKEN:
+        return False
+    return b"\0" not in start
+
+
+@contextmanager
+def _opened(path: Path, like: Path | None = None) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked; to be written where it is to be like another one."""
+    with (like or path).open("rb") as raw:
+        start = raw.read(8)
+    opener = next((opener for magic, opener in _PACKED.items() if start.startswith(magic)), io.open)
+    with opener(path, "rb" if like is None else "wb") as file:
+        yield file
+
+
+def _lines(file: IO[bytes], is_json: bool) -> Iterator[tuple[str, bool]]:
+    """The lines of a text, and whether each is JSON or a part of it."""
+    for raw in file:
+        line = raw.decode("utf-8", "surrogateescape")
+        yield line, is_json or _is_json(line)
+
+
+def _is_json(line: str) -> bool:
+    if not line.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _kept_if(gone: int, beside: Path, path: Path) -> int:
@@ -81,7 +157,10 @@ def _kept_if(gone: int, beside: Path, path: Path) -> int:
 
 
 def _place(beside: Path, path: Path) -> None:
-    beside.chmod(path.stat().st_mode)
+    """Put a file in the place of another one, as old as that is: how long it stays hangs on that."""
+    before = path.stat()
+    beside.chmod(before.st_mode)
+    os.utime(beside, ns=(before.st_atime_ns, before.st_mtime_ns))
     descriptor = os.open(beside, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,18 +14,12 @@ from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.snapshots.read import week_before
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from vouch.serving.exports.written_files import Output
 
 
-def reprinted(
-    home: Path, store: str | None, output: Output, customer_ids: Collection[str], now_us: int
-) -> tuple[int, str]:
-    """Write a page or a text that names customers again, or delete it where its week is gone; how often, and how."""
+def reprinted(home: Path, store: str | None, output: Output, now_us: int) -> None:
+    """Write a page or a text that may name customers again, or delete it where its week is gone."""
     path = Path(output.path)
-    text = path.read_text(encoding="utf-8")
-    times = sum(text.count(customer) for customer in customer_ids)
     as_of_us = parse_instant(output.as_of)
     try:
         snapshot = read_snapshot(home, as_of_us)
@@ -33,6 +27,5 @@ def reprinted(
         found = figures(snapshot, people, week_before(home, as_of_us))
     except SnapshotError:
         path.unlink()
-        return max(times, 1), "deleted, for its week is gone"
+        return
     write_whole(path, as_page(found) if output.kind == "page" else as_text(found))
-    return times, "written again from the week as it is now"

@@ -276,22 +276,37 @@ def _unpacked(digest: str, body: bytes, name: str) -> pa.Table:
     return pa.ipc.open_stream(body).read_all()
 
 
-def without_customer(connection: Connection, customer_id: str) -> int:
-    """Write the batches that hold a customer anew without those rows; return how many rows went."""
+def _with_customer(connection: Connection, customer_id: str) -> Iterator[tuple[Row[Any], pa.Table]]:
+    """Give the batches that hold a customer, each with the table that it is."""
     key = (batches.c.snapshot_id, batches.c.name, batches.c.place)
     ends = select(*key, batches.c.first_customer, batches.c.last_customer).where(batches.c.first_customer.is_not(None))
-    gone, touched = 0, set()
     for *place, first, last in connection.execute(ends).all():
         if not first <= customer_id <= last:  # compared here: databases order texts in their own ways
             continue
         at = and_(*(column == value for column, value in zip(key, place, strict=True)))
         row = connection.execute(select(batches).where(at)).one()
         table = _unpacked(row.digest, row.body, row.name)
+        if pa.compute.any(pa.compute.equal(table["customer_id"], customer_id)).as_py():
+            yield row, table
+
+
+def rows_of_customer(connection: Connection, customer_id: str) -> Iterator[dict[str, Any]]:
+    """Give all that the weeks of the store hold on a customer, with the table and the instant of each row."""
+    as_of_us = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.as_of_us))}
+    for row, table in _with_customer(connection, customer_id):
+        kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
+        yield from ({"table": row.name, "as_of": spoken(as_of_us[row.snapshot_id]), **one} for one in kept.to_pylist())
+
+
+def without_customer(connection: Connection, customer_id: str) -> int:
+    """Write the batches that hold a customer anew without those rows; return how many rows went."""
+    gone, touched = 0, set()
+    for row, table in _with_customer(connection, customer_id):
+        at = and_(*(batches.c[name] == getattr(row, name) for name in ("snapshot_id", "name", "place")))
         kept = table.filter(pa.compute.not_equal(table["customer_id"], customer_id))
-        if len(kept) < len(table):
-            gone += len(table) - len(kept)
-            touched.add(row.snapshot_id)
-            connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, kept)))
+        gone += len(table) - len(kept)
+        touched.add(row.snapshot_id)
+        connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, kept)))
     moved = {"version": snapshots.c.version + 1}
     connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(touched)).values(moved))
     for snapshot_id in touched:

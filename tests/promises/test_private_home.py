@@ -40,9 +40,7 @@ def written(vouch, home: Path, company: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(("shared", "file", "folder"), [(False, "0o600", "0o700"), (True, "0o660", "0o2770")])
-def test_what_is_written_is_closed_to_others(
-    vouch, mask, tmp_path, small_company, monkeypatch, shared, file, folder
-):
+def test_what_is_written_is_closed_to_others(vouch, mask, tmp_path, small_company, monkeypatch, shared, file, folder):
     home, out = tmp_path / "home", tmp_path / "out"
     monkeypatch.setenv("VOUCH_HOME_SHARED", "1" if shared else "0")
     out.mkdir()

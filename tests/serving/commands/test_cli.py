@@ -30,7 +30,7 @@ from vouch.serving.snapshots.files import lock, read_snapshot
 NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
     *("demo", "simulate", "check", "features", "train", "models"),
-    *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase"),
+    *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase", "about"),
 )
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
 

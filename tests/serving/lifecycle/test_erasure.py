@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import html
 import json
+import lzma
+import os
 import re
 import shutil
 import sqlite3
 import sys
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import duckdb
 import pyarrow as pa
@@ -34,6 +42,7 @@ from vouch.serving.store.tables import asks, audit, overrides
 from vouch.serving.store.weeks import bring
 
 WHO, STAYS = "planted-4711", "c1"
+DAY = "2025-02-01"
 NOW = parse_instant("2026-11-17T06:00:00Z")
 
 
@@ -145,6 +154,11 @@ def lived_in(tmp_path, tables, vouch) -> Path:
     return home
 
 
+def rows_of(folder: Path, who: str = STAYS) -> dict[str, int]:
+    """Where somebody else stands; lists of files hold digests, in which an id may stand by chance."""
+    return {path: times for path, times in found_in(folder, who=who).items() if not path.endswith(".json")}
+
+
 PLANTED = (
     r"snapshots/as_of=2026-11-09/revision-1/scores\.parquet",
     r"snapshots/as_of=2026-11-16/revision-1/customers\.parquet",
@@ -175,7 +189,7 @@ def test_a_customer_leaves_every_file_and_does_not_come_back(lived_in, tables, t
     planted = found_in(home, out)
     missing = [place for place in PLANTED if not any(re.search(place + "$", path) for path in planted)]
     assert not missing, "the test would not see what it is to see"
-    others = found_in(out, who=STAYS)
+    others = rows_of(out)
     code, printed, err = vouch("erase", WHO, "--now", "2026-11-17T06:00:00Z", "--format", "json")
     assert (code, err) == (0, "")
     assert found_in(home, out) == {f"{home}/logs/serve.log": 1}, "only the longer name of somebody else is left"
@@ -187,7 +201,7 @@ def test_a_customer_leaves_every_file_and_does_not_come_back(lived_in, tables, t
     assert json.loads(Path(receipt["path"]).read_text()) == receipt
     places = {place["place"] for place in receipt["places"]}
     assert {"staged", "quarantine", "snapshots/as_of=2026-11-16/revision-2", str(out / "week.html")} <= places
-    assert found_in(out, who=STAYS) == others, "the rows of others stay"
+    assert rows_of(out) == others, "the rows of others stay"
 
     staged = stage(Project(home=home, location=str(tables)), NOW)
     assert not found_in(home / "staged", home / "quarantine")
@@ -243,17 +257,55 @@ def test_the_audit_log_tells_of_exports_reports_and_the_erasure_without_a_name(l
     assert {line["customer_id"] for line in (erased, listed, *exported)} == {None}
 
 
-def test_erasing_again_or_somebody_unknown_finds_nothing_and_keeps_the_tombstone(lived_in, vouch, monkeypatch):
-    assert vouch("erase", WHO)[0] == 0
+def receipts(home: Path) -> list[Path]:
+    return sorted((home / "erasure" / "receipts").glob("*"))
+
+
+def test_erasing_again_changes_nothing_and_tells_the_receipt_of_then(lived_in, vouch):
+    _, first, _ = vouch("erase", WHO, "--format", "json")
     before = snapshot.read_snapshot(lived_in)
-    code, _, err = vouch("erase", WHO)
-    assert code == 0
-    assert "found nowhere" in err
+    code, again, err = vouch("erase", WHO, "--format", "json")
+    assert (code, again, err) == (0, first, "")
     assert snapshot.read_snapshot(lived_in) == before
-    monkeypatch.setattr(sys, "stdin", __import__("io").StringIO("x1\n\nx2\n"))
-    assert vouch("erase", "-")[0] == 0
-    assert all(who in tombstones.load(lived_in) for who in (WHO, "x1", "x2"))
+    assert len(receipts(lived_in)) == 1
+
+
+def test_who_stands_nowhere_is_refused_without_a_receipt(lived_in, vouch):
+    before = snapshot.read_snapshot(lived_in)
+    code, out, err = vouch("erase", "nobody-1", "nobody-2")
+    assert (code, out) == (1, "")
+    assert "2 ids were found nowhere (number 1, 2 of 2)" in err
+    assert "--in-advance" in err
+    assert "nobody" not in err
+    assert not receipts(lived_in)
+    assert tombstones.load(lived_in) is None
+    assert snapshot.read_snapshot(lived_in) == before
+
+
+def test_among_several_those_who_are_there_are_erased_and_the_others_told(lived_in, vouch):
+    code, out, err = vouch("erase", "nobody-1", WHO, "--format", "json")
+    assert code == 1
+    assert "The id was found nowhere (number 1 of 2)" in err
+    assert json.loads(out)["hashes"] == [tombstones.load(lived_in).hash_of(WHO)]
+    assert not found_in(lived_in / "snapshots")
+    assert "nobody-1" not in tombstones.load(lived_in)
+
+
+def test_who_is_yet_to_come_is_kept_out_in_advance(lived_in, tables, vouch, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", __import__("io").StringIO("x1\n\nx2\r\n"))
+    code, out, _ = vouch("erase", "--in-advance", "--format", "json", "-")
+    assert (code, json.loads(out)["in_advance"], json.loads(out)["places"]) == (0, 2, [])
+    assert all(who in tombstones.load(lived_in) for who in ("x1", "x2"))
     assert "x3" not in tombstones.load(lived_in)
+    write_csv(tables, {"customers": [row("customers", customer_id=who) for who in ("x1", "x3", " x2 ")]})
+    staged = stage(Project(home=lived_in, location=str(tables)), NOW)
+    assert pq.read_table(staged.folder / "customers.parquet")["customer_id"].to_pylist() == ["x3"]
+
+
+def test_an_id_of_nothing_is_no_customer(lived_in, vouch):
+    for who in ("", "  ", "\u00a0"):
+        assert vouch("erase", who)[0] == 2
+    assert not receipts(lived_in)
 
 
 def test_a_file_that_somebody_changed_since_is_named_and_left(lived_in, tmp_path, vouch):
@@ -320,6 +372,139 @@ def test_a_name_is_struck_out_where_it_stands_by_itself(tmp_path, text, wanted):
     path.write_text(text)
     assert scrub_text(path, {"7"}) == wanted.count(ERASED)
     assert path.read_text() == wanted
+
+
+LOG = f"GET /app/customer?id={WHO}&x=1 took 7 ms\nnext=%2Fapp%2Fcustomer%3Fid%3D{WHO} asked {WHO}\n"
+
+
+@pytest.mark.parametrize("packed", [gzip.open, bz2.open, lzma.open, open])
+def test_logs_that_were_packed_are_searched_and_stay_packed(lived_in, vouch, packed):
+    path = lived_in / "logs" / "serve.log.1.packed"
+    with packed(path, "wb") as file:
+        file.write(LOG.encode() * 100)
+    os.utime(path, (1, 1))
+    code, out, _ = vouch("erase", WHO, "--format", "json")
+    assert code == 0
+    with packed(path, "rb") as file:
+        assert file.read().decode() == LOG.replace(WHO, ERASED) * 100
+    assert path.stat().st_mtime == 1, "how long it stays hangs on its age"
+    assert {"place": "logs/serve.log.1.packed", "rows": 300, "how": "names struck out"} in json.loads(out)["places"]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\0\0zip", b"\x28\xb5\x2f\xfd\0zstd", gzip.compress(b"x" * 99)[:-9]])
+def test_what_cannot_be_searched_is_told(lived_in, vouch, content):
+    (lived_in / "logs" / "old.log.zip").write_bytes(content)
+    code, out, _ = vouch("erase", WHO, "--format", "json")
+    assert code == 0
+    (left,) = json.loads(out)["left"]
+    assert left == "logs/old.log.zip: no text that can be searched, look through it by hand"
+    assert (lived_in / "logs" / "old.log.zip").read_bytes() == content
+
+
+NAMES = {
+    "accents": "Zo\u00eb-J\u00e1nosn\u00e9",
+    "Hangul": "\uae40\ubbfc\uc900",
+    "a blank within": "Ana Ionescu",
+    "a sign of HTML": "Fothergill & <Sons>",
+    "a number": "4711",
+    "an address": "ana.planted@mail7.example",
+}
+
+
+def spellings(name: str) -> list[str]:
+    """How one id may come from a person, a Mac, a form or a table that was not trimmed."""
+    apart = unicodedata.normalize("NFD", name)
+    return [name, apart, f" {name}", f"{apart}  ", f"\u00a0{name}\u2003"]
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_erasing_finds_whom_it_is_told_however_the_id_is_spelt(tmp_path, vouch, name):
+    home = tmp_path / "home"
+    people = [row("customers", customer_id=who) for who in (spellings(name)[-1], "c1")]
+    events = [row("usage_events", customer_id=who, occurred_at=day) for who in spellings(name) for day in ("soon", DAY)]
+    tables = write_csv(tmp_path / "tables", {"customers": people, "usage_events": events})
+    escaped = json.dumps(name)[1:-1]
+    upper = re.sub(r"(?<=\\u)\w{4}", lambda found: found[0].upper(), escaped)
+    octets = quote(name, safe="")
+    texts = [name, unicodedata.normalize("NFD", name), escaped, upper, octets]
+    lower = re.sub(r"%\w\w", lambda found: found[0].lower(), octets)
+    texts += [lower, quote(octets), quote_plus(name), html.escape(name)]
+    for given in spellings(name)[1::3]:
+        shutil.rmtree(home, ignore_errors=True)
+        stage(Project(home=home, location=str(tables)), NOW)
+        (home / "logs").mkdir()
+        (home / "runs").mkdir()
+        (home / "logs" / "a.log").write_text("".join(f'id={text} and "{text}", {text}.\n' for text in texts))
+        (home / "runs" / "score-1.json").write_text(json.dumps({"error": name, "rows": 4711, "id": 4711}))
+        code, _, err = vouch("erase", given)
+        assert (code, err) == (0, "")
+        left = (home / "logs" / "a.log").read_text()
+        assert left == f'id={ERASED} and "{ERASED}", {ERASED}.\n' * len(texts)
+        told = json.loads((home / "runs" / "score-1.json").read_text())
+        assert (told["error"], told["rows"], told["id"]) == (ERASED, 4711, ERASED if name == "4711" else 4711)
+        staged = stage(Project(home=home, location=str(tables)), NOW)
+        assert pq.read_table(staged.folder / "customers.parquet")["customer_id"].to_pylist() == ["c1"]
+        assert staged.counted["tables"]["usage_events"]["rows"] == 0
+        assert not list(home.glob("quarantine/*"))
+
+
+def test_a_number_is_struck_out_where_it_is_a_customer_and_not_where_it_is_a_figure(lived_in, tables, tmp_path, vouch):
+    publish(lived_in, MONDAY, (*WEEK, customer("50", 0.9, 0.5)))
+    out = tmp_path / "out"
+    for target in ("salesforce", "csv"):
+        assert vouch("export", "--to", target, "--out", out)[0] == 0
+    others = {path: path.read_text().splitlines() for path in out.glob("*.csv")}
+    run = {"week": {"revision": 50, "rows": {"50": 50}}, "ids": ["50"], "customer_id": 50, "told": "50 of 60"}
+    (lived_in / "runs" / "score-2.json").write_text(json.dumps(run, indent=2))
+    line = {"status": 50, "route": "50", "ms": 50.5}
+    (lived_in / "logs" / "serve.log").write_text(json.dumps(line) + "\nlooked at 50, 50.5 ms\n")
+    assert vouch("erase", "50")[0] == 0
+    told = json.loads((lived_in / "runs" / "score-2.json").read_text())
+    assert told == {**run, "ids": [ERASED], "customer_id": ERASED}
+    first, second = (lived_in / "logs" / "serve.log").read_text().splitlines()
+    assert json.loads(first) == {**line, "route": ERASED}
+    assert second == f"looked at {ERASED}, 50.5 ms"
+    for path, lines in others.items():
+        assert path.read_text().splitlines() == [kept for kept in lines if not kept.startswith('"50"')]
+    assert vouch("erase", "60")[0] == 1, "a figure in a text is nobody"
+
+
+@pytest.mark.parametrize("holding", [holding.name for holding in HOLDINGS if holding.nobody is None])
+def test_an_erasure_that_was_cut_off_is_finished_by_the_next_with_one_true_receipt(
+    lived_in, tmp_path, vouch, monkeypatch, holding
+):
+    shutil.copytree(lived_in, tmp_path / "whole")
+    kept = shutil.copytree(tmp_path / "out", tmp_path / "kept")
+    now = ("--now", "2026-11-17T06:00:00Z", "--format", "json")
+    _, whole, _ = vouch("erase", WHO, *now)
+    shutil.rmtree(lived_in)
+    shutil.copytree(tmp_path / "whole", lived_in)
+    shutil.copytree(kept, tmp_path / "out", dirs_exist_ok=True)
+
+    class Killed(BaseException):
+        pass
+
+    def cut(subject, name):
+        raise Killed
+
+    entries = tuple(replace(one, erase=cut) if one.name == holding else one for one in HOLDINGS)
+    with monkeypatch.context() as patched:
+        patched.setattr("vouch.serving.lifecycle.erasure.HOLDINGS", entries)
+        with pytest.raises(Killed):
+            vouch("erase", WHO, *now)
+    assert not receipts(lived_in)
+    code, again, _ = vouch("erase", "c2", "--now", "2026-11-18", "--format", "json")
+    assert code == 0, "the next one finishes it, whomever that is for"
+    assert not found_in(lived_in / "snapshots", lived_in / "serving", tmp_path / "out")
+    told, once = json.loads(again), json.loads(whole)
+    assert told["at"] == once["at"]
+    assert set(once["hashes"]) == {tombstones.load(lived_in).hash_of(WHO)} or len(told["hashes"]) == 2
+    before = {place["place"]: place["rows"] for place in once["places"]}
+    after = {place["place"]: place["rows"] for place in told["places"]}
+    assert before.keys() <= after.keys()
+    assert all(after[place] >= rows for place, rows in before.items())
+    assert len(receipts(lived_in)) == 1
+    assert WHO not in "".join(path.read_text() for path in (lived_in / "erasure").rglob("*") if path.is_file())
 
 
 def test_everything_under_the_home_is_listed(lived_in, vouch):

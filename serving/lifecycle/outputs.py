@@ -1,0 +1,121 @@
+"""Customers in what was written elsewhere: exports, vectors, reports, answers to people who asked what is held.
+
+Each is written anew where it still is what was written; what somebody changed since is searched, told, and left.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from vouch.serving.exports import written_files
+from vouch.serving.lifecycle import tables, texts
+from vouch.serving.lifecycle.scrubbing import rows_of_csv, scrub_csv, scrub_parquet, scrub_text
+from vouch.serving.lifecycle.subject import Held
+from vouch.serving.reports.reprinting import reprinted
+from vouch.serving.snapshots import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vouch.serving.exports.written_files import Output
+    from vouch.serving.lifecycle.subject import Subject
+
+ANSWER = "answer"
+"""The kind of a file that tells one person what is held: it goes with what it tells of."""
+
+
+def read(subject: Subject, _: str) -> Iterator[Held]:
+    """Give the rows and lines of all files that are there."""
+    for output in written_files.load(subject.home):
+        path = Path(output.path)
+        if not path.exists():
+            continue
+        is_ours = files.file_digest(path) == output.sha256
+        for held in _held(subject, output, path):
+            if not is_ours:
+                subject.leave(path, "changed since it was written")
+            yield held if is_ours else replace(held, how="left, for it was changed since it was written", stays=True)
+
+
+def _held(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
+    try:
+        yield from _read(subject, output, path)
+    except (ValueError, KeyError, OSError):
+        subject.leave(path, "changed since it was written, and no longer what it was")
+
+
+def _read(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
+    if output.kind in ("page", "text"):
+        yield from texts.lines(subject, path, "written again from the week as it is now")
+    elif output.kind == ANSWER:
+        if (customer := _asked(path)) in subject.customer_ids:
+            yield Held(customer, str(path), {"answer": str(path)}, "deleted")
+        else:
+            yield from texts.lines(subject, path, texts.HOW, is_json=True)
+    elif path.suffix == ".parquet":
+        for customer, row in tables.rows(subject, path):
+            yield Held(customer, str(path), row, "written anew")
+    elif output.kind != "listing":
+        titles: list[str] = []
+        for named, cells in rows_of_csv(path, subject.customer_ids):
+            titles = titles or cells
+            if named is not None:
+                yield Held(named, str(path), dict(zip(titles, cells, strict=False)), "written anew")
+
+
+def erase(subject: Subject, _: str) -> None:
+    """Write every file anew that still is what was written; lists of exports last, for they tell of the others."""
+    outputs = {output.path: output for output in written_files.load(subject.home)}
+    for output in sorted(outputs.values(), key=lambda output: output.kind == "listing"):
+        path = Path(output.path)
+        if path.exists() and files.file_digest(path) == output.sha256:
+            _rewrite(subject, output, path)
+            if path.exists():
+                outputs[output.path] = replace(output, sha256=files.file_digest(path))
+        if not path.exists():
+            del outputs[output.path]
+        written_files.save(subject.home, outputs.values())
+
+
+def _rewrite(subject: Subject, output: Output, path: Path) -> None:
+    if output.kind in ("page", "text"):
+        reprinted(subject.home, subject.project.store, output, subject.now_us)
+    elif output.kind == ANSWER:
+        if _asked(path) in subject.customer_ids:
+            path.unlink()
+        else:
+            scrub_text(path, subject.customer_ids, is_json=True)
+    elif output.kind == "listing":
+        _relist(path)
+    elif path.suffix == ".parquet":
+        scrub_parquet(path, subject.customer_ids)
+    else:
+        scrub_csv(path, subject.customer_ids)
+
+
+def _asked(path: Path) -> str:
+    """Whom an answer is about."""
+    return str(json.loads(path.read_text(encoding="utf-8"))["customer_id"])
+
+
+def _relist(path: Path) -> None:
+    """Let the list of an export's files say what they are now."""
+    listing = json.loads(path.read_text(encoding="utf-8"))
+    for entry in listing["files"]:
+        file = path.parent / entry["name"]
+        if not file.exists():
+            continue
+        rows = pq.read_metadata(file).num_rows if file.suffix == ".parquet" else _lines(file) - 1
+        entry |= {"rows": rows, "bytes": file.stat().st_size, "sha256": files.file_digest(file)}
+    listing["rows"] = sum(entry["rows"] for entry in listing["files"])
+    path.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

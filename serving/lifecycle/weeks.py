@@ -1,0 +1,93 @@
+"""Customers in published weeks: every revision is written anew without them, and says how many went."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.errors import SnapshotError
+from vouch.features.instants import from_folder_name
+from vouch.serving.lifecycle import tables
+from vouch.serving.lifecycle.scrubbing import scrub_parquet
+from vouch.serving.lifecycle.subject import Held
+from vouch.serving.monitoring.observed import counts
+from vouch.serving.snapshots import files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from vouch.serving.lifecycle.subject import Subject
+
+DAMAGED = "deleted, because it is damaged and cannot be searched"
+
+
+def read(subject: Subject, name: str) -> Iterator[Held]:
+    """Give the rows of all revisions of all weeks, and of drafts that killed runs left."""
+    for parent in _weeks(subject.home / name):
+        for draft in sorted(parent.glob("draft-*")):
+            yield from _rows(subject, draft, "deleted, the draft of a run that was killed")
+        for _, folder in sorted(files.revisions(parent).items()):
+            try:
+                files.open_revision(folder)
+            except SnapshotError:
+                yield Held(None, subject.place(folder), None, DAMAGED, is_sure=False)
+                continue
+            yield from _rows(subject, folder, "written anew")
+
+
+def _rows(subject: Subject, folder: Path, how: str) -> Iterator[Held]:
+    for path in sorted(folder.rglob("*.parquet")):
+        for customer, row in tables.rows(subject, path):
+            yield Held(customer, subject.place(folder), {"table": path.stem, **row}, how)
+
+
+def _weeks(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.glob("as_of=*")) if from_folder_name(path.name) is not None)
+
+
+def erase(subject: Subject, name: str) -> None:
+    """Write every revision anew; drafts of killed runs go, and damaged revisions that none can search."""
+    for parent in _weeks(subject.home / name):
+        for left in parent.glob("draft-*"):
+            shutil.rmtree(left)
+        current = (parent / files.POINTER).read_text().strip() if (parent / files.POINTER).exists() else ""
+        for _, folder in sorted(files.revisions(parent).items()):
+            try:
+                found = files.open_revision(folder)
+            except SnapshotError:
+                shutil.rmtree(folder)
+                continue
+            _without(subject.home, found, subject.customer_ids, folder.name == current)
+
+
+def _without(home: Path, found: files.Snapshot, customer_ids: Collection[str], is_current: bool) -> None:
+    """Write one revision anew: the published one as the next revision, another one in its place."""
+    with files.drafting(home, found.as_of_us) as draft:
+        gone = 0
+        for name in found.manifest["files"]:
+            shutil.copyfile(found.folder / name, draft.folder / name)
+            if name.endswith(".parquet"):
+                gone += scrub_parquet(draft.folder / name, customer_ids)
+        if not gone:
+            return
+        manifest = _manifest(found, draft)
+        if is_current:
+            draft.publish(manifest)
+            shutil.rmtree(found.folder)
+        else:
+            draft.replace(found.folder, manifest)
+
+
+def _manifest(found: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
+    """The manifest with the figures of the rows that are left; what is said of inputs stays."""
+    own = ("as_of", "revision", "files")
+    manifest = {name: value for name, value in found.manifest.items() if name not in own}
+    manifest["rows_out"] = {name: draft.rows(name) for name in manifest["rows_out"]}
+    manifest["statuses"] = {
+        name: counts(draft.read("scores", [f"{name}_status"])[f"{name}_status"]) for name in manifest["statuses"]
+    }
+    if "seen" in manifest:
+        manifest["seen"] = {**manifest["seen"], "customers": draft.rows("scores")}
+    erased = found.manifest["rows_out"]["scores"] - draft.rows("scores")
+    return {**manifest, "erased": manifest.get("erased", 0) + erased}
