@@ -7,7 +7,7 @@ by all workers of the service together.
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -16,8 +16,9 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.shared import SharedHits, SharedNumbers
+from vouch.serving.store.audit import entry
 from vouch.serving.store.callers import EVERYBODY, Caller
-from vouch.serving.store.keys import signed_in, verified
+from vouch.serving.store.keys import SCOPES, signed_in, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ NOTHING = "nothing"
 PAGE, LOGIN = "/app", "/app/login"
 """The page, and its way in."""
 COOKIE = "vouch_session"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WRONG_KEYS = "100/minute"
 
@@ -68,6 +70,9 @@ class Gate:
                 problem.goes_to = LOGIN if address == PAGE else f"{LOGIN}?{urlencode({'next': address})}"
             raise
         if not caller.may(needs):
+            if needs != SCOPES[0]:
+                who = {"key_id": caller.key_id, "route": scope["route"].path, "rows": 0, "status": 403}
+                self._store.journal.note(entry(self._now(), caller.name, "refused", **who))
             raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
         return caller
 
@@ -132,9 +137,12 @@ def _everybody(headers: Mapping[bytes, bytes]) -> Caller:
 
 
 def session_token(headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the token of the session that a request carries, if any."""
-    try:
-        cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return None
-    return cookies[COOKIE].value if COOKIE in cookies else None
+    """Return the token of the session that a request carries, if any.
+
+    Cookies of others on this host stand beside it, in whatever form: one of our name that looks like ours counts.
+    """
+    for cookie in headers.get(b"cookie", b"").decode("latin-1").split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == COOKIE and _TOKEN.fullmatch(value):
+            return value
+    return None

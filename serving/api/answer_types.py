@@ -185,6 +185,8 @@ class OverrideTold(BaseModel):
     set_by: str
     set_at: str
     expires_at: str
+    withdrawn_at: str | None
+    withdrawn_by: str | None
 
 
 class Moved(BaseModel):

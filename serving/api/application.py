@@ -13,6 +13,7 @@ from vouch.serving.api.access import NOTHING, caller_of
 from vouch.serving.api.doors import CLIENT, DOCUMENT, DOORS, FIGURES, LIVE, READY, Door
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
+from vouch.serving.api.refusals import refused
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
@@ -60,24 +61,28 @@ def _endpoint(store: Store, door: Door) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         body = await _asked(request, door, names)
         given = (store, body) if door.scope == "read" else (store, body, caller_of(request.scope))
-        if door.is_heavy(body) if callable(door.is_heavy) else door.is_heavy:
-            found = await anyio.to_thread.run_sync(door.answer, *given)
-        else:
-            found = door.answer(*given)
+        try:
+            if door.is_heavy(body) if callable(door.is_heavy) else door.is_heavy:
+                found = await anyio.to_thread.run_sync(door.answer, *given)
+            else:
+                found = door.answer(*given)
+        except Problem as problem:
+            if door.scope != "read":
+                refused(store, caller_of(request.scope), door.path, problem, getattr(body, "customer_id", None))
+            raise
         if door.action is not None:
-            _note(store, request, door, body)
+            _note(store, request, door, body, getattr(found, "rows", 1))
         content = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
         return Response(content, media_type="application/json")
 
     return endpoint
 
 
-def _note(store: Store, request: Request, door: Door, body: Any) -> None:
-    """Tell the audit log what was read, and by whom."""
+def _note(store: Store, request: Request, door: Door, body: Any, rows: int) -> None:
+    """Tell the audit log what was read, by whom, and how many customers that were."""
     caller = caller_of(request.scope)
     line = entry(now_us(), caller.name, door.action or "", key_id=caller.key_id, route=door.path, status=200)
-    of, limit = getattr(body, "customer_id", None), getattr(body, "limit", 1)
-    store.journal.note({**line, "customer_id": of, "rows": limit})
+    store.journal.note({**line, "customer_id": getattr(body, "customer_id", None), "rows": rows})
 
 
 async def _asked(request: Request, door: Door, names: frozenset[str]) -> BaseModel:

@@ -78,6 +78,12 @@ DOORS = (
         scope="write", is_heavy=True,
     ),
     Door(
+        "/v1/overrides/withdraw", "Withdraw a health score that was set by hand: one's own, or any with `admin`",
+        overrides.OverrideWithdraw, overrides.OverrideAnswer, overrides.withdraw_override, ("unknown_override",),
+        {"override_id": "crm-2026-000007"},
+        scope="write", is_heavy=True,
+    ),
+    Door(
         "/v1/score", "Scores for vectors or raw rows given in the request",
         schemas.ScoreRequest, answer_types.ScoreAnswer, score.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},

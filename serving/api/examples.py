@@ -103,6 +103,8 @@ _OVERRIDE = {
     "set_by": "crm",
     "set_at": "2026-11-17T09:30:00Z",
     "expires_at": "2026-12-17T09:30:00Z",
+    "withdrawn_at": None,
+    "withdrawn_by": None,
 }
 _CUSTOMER = {
     "customer_id": "C000001",
@@ -183,6 +185,10 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/asks/record": {"ask": _ASK, "is_new": True},
     "/v1/asks/outcome": {"ask": _ACCEPTED, "is_new": True},
     "/v1/overrides/record": {"override": _OVERRIDE, "is_new": True},
+    "/v1/overrides/withdraw": {
+        "override": {**_OVERRIDE, "withdrawn_at": "2026-11-20T08:00:00Z", "withdrawn_by": "crm"},
+        "is_new": True,
+    },
     "/v1/score": {
         "as_of": None,
         "broken": None,

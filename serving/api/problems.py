@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "forbidden": Kind(403, "The key may not do this"),
     "unknown_customer": Kind(404, "No such customer"),
     "unknown_ask": Kind(404, "No such ask"),
+    "unknown_override": Kind(404, "No such override"),
     "unknown_cursor": Kind(404, "No such page of the list"),
     "unknown_metric": Kind(404, "No such metric"),
     "unknown_route": Kind(404, "No such route"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
+from vouch.features.engines import as_staged
 from vouch.serving.api.numbers import WHOLE
 from vouch.serving.snapshots.schema import MODELS, NAMED, TIERS
 
@@ -23,7 +24,13 @@ def defined(name: str) -> str:
     return name
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_BLANKS = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=rf"^[^\x00]*[^\x00{_BLANKS}][^\x00]*$"),
+    AfterValidator(as_staged),
+]
+"""A text as the tables hold it, however it came: composed, decomposed or padded."""
 Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), WHOLE]
 Cursor = Annotated[

@@ -128,7 +128,7 @@ class Store:
     def state(self) -> dict[str, Any]:
         """How the store and the champions do, as `/readyz` tells everybody: no names, no places."""
         return {
-            "store": "ok" if self.trouble is None else "away",
+            "store": "away" if self.trouble is not None else "ok" if self.journal.can_write else "read_only",
             "refused_snapshots": len(self.refused),
             "champions": sum(champion.predictor is not None for champion in self.champions.values()),
             "refused_champions": len(self.refused_champions),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from vouch.features.errors import StoreError
 from vouch.features.instants import spoken
-from vouch.serving.store.tables import audit
+from vouch.serving.store.tables import MARKS, audit, marks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from vouch.serving.store.connection import Database
@@ -21,6 +25,8 @@ COMMAND_LINE = "command line"
 """Who acts where a command does."""
 FLUSH_SECONDS = 0.1
 """Often, so that each time is short: whoever asks meanwhile waits for as long."""
+PROBE_SECONDS = 5.0
+"""A store that nobody writes to is tried so often, so that a full or read-only one is known before it is needed."""
 MOST_WAITING = 200_000
 """So many lines wait for a store that is away; the oldest go first."""
 
@@ -65,6 +71,9 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.can_write = True
+        """Whether the store took what was written last."""
+        self._tried = 0.0
         self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
         self._stop = threading.Event()
         self._writer: threading.Thread | None = None
@@ -88,6 +97,24 @@ class Journal:
     def _write(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):
             self.flush()
+            if time.monotonic() - self._tried >= PROBE_SECONDS:
+                self.probe()
+
+    def probe(self) -> None:
+        """Write what changes nothing."""
+        same = update(marks).where(marks.c.name == MARKS[0]).values(version=marks.c.version)
+        with contextlib.suppress(StoreError):  # it is told by `can_write`
+            self._put(lambda connection: connection.execute(same))
+
+    def _put(self, write: Callable[[Connection], object]) -> None:
+        self._tried = time.monotonic()
+        try:
+            with self._database.writing() as connection:
+                write(connection)
+        except StoreError:
+            self.can_write = False
+            raise
+        self.can_write = True
 
     def flush(self) -> None:
         """Write what waits; where the store is away it goes on waiting."""
@@ -95,7 +122,6 @@ class Journal:
         if not lines:
             return
         try:
-            with self._database.writing() as connection:
-                connection.execute(insert(audit), lines)
+            self._put(lambda connection: connection.execute(insert(audit), lines))
         except StoreError:  # the watch of the store tells of it
             self._waiting.extendleft(reversed(lines))

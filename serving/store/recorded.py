@@ -1,7 +1,8 @@
 """Asks and overrides that the service has recorded, as rows of the contract: the batch reads them with the company's.
 
 An outcome is another version of its ask, known from the moment at which it was recorded, so that a week of the past
-sees no more than was known then. The same rows give the same bytes, which are part of the fingerprint of the input.
+sees no more than was known then. An override that was withdrawn ends at that moment, and stood before it. The same rows
+give the same bytes, which are part of the fingerprint of the input.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _override(row: Any) -> dict[str, Any]:
         "reason": row.reason,
         "set_by": row.set_by,
         "set_at": row.set_us,
-        "expires_at": row.expires_us,
+        "expires_at": row.expires_us if row.withdrawn_us is None else min(row.withdrawn_us, row.expires_us),
         "ingested_at": row.recorded_us,
     }
 

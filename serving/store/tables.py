@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -101,6 +101,9 @@ overrides = Table(
     Column("expires_us", BigInteger, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
     Column("given_id", Text, index=True, unique=True),
+    Column("key_id", Text),  # whose it is to withdraw
+    Column("withdrawn_us", BigInteger),
+    Column("withdrawn_by", Text),
 )
 keys = Table(
     "keys",

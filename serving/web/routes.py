@@ -6,6 +6,7 @@ Views run on threads, so that a page that takes a while does not keep the API wa
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from vouch.features.engines import as_staged
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, session_token
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
 from vouch.serving.api.problems import Problem, where
+from vouch.serving.api.refusals import refused
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.schemas import AskOutcome, AskRecord
 from vouch.serving.api.state import now_us
@@ -33,7 +36,7 @@ from vouch.serving.web.render import ASSETS, HEADERS, YEAR_SECONDS, asset_conten
 from vouch.serving.web.session import check_sender, signed_in, signed_out, target, with_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.types import Scope
 
@@ -144,7 +147,8 @@ class Pages:
         given = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
         back = target(sent.get("back") or customer_url(given["customer_id"]))
         try:
-            record_ask(self._store, checked(AskRecord, given), caller_of(request.scope))
+            with self._writing(request, given["customer_id"]) as caller:
+                record_ask(self._store, checked(AskRecord, given), caller)
         except Problem as problem:
             if problem.exclusion is None:
                 raise
@@ -154,8 +158,18 @@ class Pages:
     def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record what came of an ask, and go back to the customer."""
         given = {name: sent.get(name, "") for name in ("ask_id", "outcome")}
-        record_outcome(self._store, checked(AskOutcome, given), caller_of(request.scope))
+        with self._writing(request) as caller:
+            record_outcome(self._store, checked(AskOutcome, given), caller)
         return RedirectResponse(with_query(target(sent.get("back")), done="outcome"), 303)
+
+    @contextmanager
+    def _writing(self, request: Request, customer_id: str | None = None) -> Iterator[Caller]:
+        """Give who sends a form that writes; the audit log tells of what is refused."""
+        try:
+            yield caller_of(request.scope)
+        except Problem as problem:
+            refused(self._store, caller_of(request.scope), request.scope["path"], problem, customer_id)
+            raise
 
     async def served(self, _: Request) -> Response:
         """Which week is served, for a page that has been open for a while."""
@@ -194,7 +208,7 @@ class Pages:
 
     def customer(self, request: Request) -> Response:
         """One customer."""
-        customer_id = request.query_params.get("id", "").strip()
+        customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
         found = profile(self._store, customer_id)

@@ -91,14 +91,22 @@ def search_at_risk(store: Store, request: AtRiskSearch) -> dict[str, Any]:
     return found
 
 
-def _page(portfolio: Portfolio, ranked: Ranked, found: Found, seal: str, name: bytes, rows: list[bytes]) -> bytes:
+class Page(bytes):
+    """A page of a list as JSON, which knows how many rows it has."""
+
+    rows: int
+
+
+def _page(portfolio: Portfolio, ranked: Ranked, found: Found, seal: str, name: bytes, rows: list[bytes]) -> Page:
     end = None
     if not found.is_last:
         last = int(found.places[-1])
         order = float(ranked.order[last])
         end = cursor_of(seal, None if order != order else order, ranked.customer_id(last))
     rest = to_json({**portfolio.freshness(now_us()), "total": found.total, "next_cursor": end})
-    return rest[:-1] + b',"' + name + b'":[' + b",".join(rows) + b"]}"
+    page = Page(rest[:-1] + b',"' + name + b'":[' + b",".join(rows) + b"]}")
+    page.rows = len(rows)
+    return page
 
 
 def _moving(rank: int, code: str | None, last_us: int | None) -> bytes:

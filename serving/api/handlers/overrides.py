@@ -1,4 +1,5 @@
-"""Health scores that people set by hand, as the API records them: once by their id, and for so many days."""
+"""Health scores that people set by hand, as the API records them: once by their id, for so many days, or until they are
+withdrawn: by the key that recorded them, or by one of the scope `admin`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import Request, Text
 from vouch.serving.api.speaking import instant
 from vouch.serving.api.state import now_us
-from vouch.serving.store.overrides import Override, record
+from vouch.serving.store.overrides import FOREIGN, Override, record, withdraw
 
 if TYPE_CHECKING:
     from vouch.serving.api.state import Store
@@ -31,8 +32,14 @@ class OverrideRecord(Request):
     days: Annotated[int, Field(ge=1, le=MAX_DAYS, description="It ends so many days after it is set."), WHOLE] = 30
 
 
+class OverrideWithdraw(Request):
+    """An override that is not to stand any longer."""
+
+    override_id: Annotated[Text, Field(description="Of one that your key recorded; with the scope `admin`, of any.")]
+
+
 class OverrideAnswer(BaseModel):
-    """The override as it stands; `is_new` is false where it stood so already."""
+    """The override as it is now; `is_new` is false where it was so already."""
 
     override: OverrideTold
     is_new: bool
@@ -52,6 +59,19 @@ def record_override(store: Store, request: OverrideRecord, caller: Caller) -> di
     return {"override": told_override(found), "is_new": is_new}
 
 
+def withdraw_override(store: Store, request: OverrideWithdraw, caller: Caller) -> dict[str, Any]:
+    """End an override now; the score of the rules counts again."""
+    found, outcome = withdraw(store.database, request.override_id, caller, now_us())
+    if found is None:
+        raise (
+            Problem("forbidden", "Another key recorded it: that takes the scope admin", "override_id")
+            if outcome == FOREIGN
+            else Problem("unknown_override", "No such override was recorded here", "override_id")
+        )
+    store.read_overrides()
+    return {"override": told_override(found), "is_new": bool(outcome)}
+
+
 def told_override(override: Override) -> dict[str, Any]:
     """Return an override as all answers tell it."""
     return {
@@ -62,4 +82,6 @@ def told_override(override: Override) -> dict[str, Any]:
         "set_by": override.set_by,
         "set_at": instant(override.set_us),
         "expires_at": instant(override.expires_us),
+        "withdrawn_at": instant(override.withdrawn_us),
+        "withdrawn_by": override.withdrawn_by,
     }

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import httpx
 from support.answering import NOW, OURS, PLACES, Served
-from support.handwritten_weeks import publish
-from vouch.features.errors import UsageError
+from support.handwritten_weeks import customer, publish
+from vouch.features.errors import StoreError, UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, Gate
 from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import HEADERS
+from vouch.serving.api.front import HEADERS, Front, Site
+from vouch.serving.site import open_site
 from vouch.serving.api.state import Store, now_us
-from vouch.serving.store import audit, keys
+from vouch.serving.store import audit, keys, recorded
 from vouch.serving.store.connection import Database
 
 KINDS = ("none", "wrong", "malformed", "in the query", "revoked", "read", "write", "admin")
@@ -29,6 +31,7 @@ ROUTES = {
     ("POST", "/v1/asks/record"): "write",
     ("POST", "/v1/asks/outcome"): "write",
     ("POST", "/v1/overrides/record"): "write",
+    ("POST", "/v1/overrides/withdraw"): "write",
     ("POST", "/v1/score"): "read",
     ("POST", "/v1/metrics/query"): "read",
     ("POST", "/v1/metrics/catalogue"): "read",
@@ -107,7 +110,7 @@ def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, metho
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     else:
         absent = {"/app/customer", "/app/models/{name}/card"}
-        unknown = {"/v1/asks/record", "/v1/asks/outcome", "/v1/overrides/record"}
+        unknown = {"/v1/asks/record", "/v1/asks/outcome", "/v1/overrides/record", "/v1/overrides/withdraw"}
         assert answer.status_code == (404 if path in absent | unknown else 200)
     if not path.startswith("/app"):
         assert HEADERS.items() <= dict(answer.headers.raw).items()
@@ -273,6 +276,150 @@ def test_the_audit_log_tells_who_listed_whom_and_looked_at_whom(served):
     assert (listed["actor"], listed["action"], listed["rows"]) == ("read", "listed", 2)
     assert (looked["actor"], looked["action"], looked["customer_id"]) == ("write", "looked", "c1")
     assert {line["action"] for line in lines(served)} >= {"key_created", "key_revoked", "signed_in"}
+
+
+def test_the_audit_log_counts_what_was_listed_and_not_what_could_have_been(served):
+    served.call("POST", "/v1/advocates/search", "read", json={"limit": 200})
+    served.call("POST", "/v1/customers/at_risk", "read", json={"limit": 200, "band": ["no such"]})
+    served.store.journal.flush()
+    empty, listed = lines(served)[:2]
+    assert (listed["action"], listed["rows"]) == (
+        "listed",
+        served.call("POST", "/v1/advocates/search", "read", json={"limit": 200}).json()["total"],
+    )
+    assert (empty["action"], empty["rows"]) == ("listed", 0)
+    served.store.journal.flush()
+
+
+REFUSED = [
+    ("read", "/v1/asks/record", {"ask_id": "r1", "customer_id": "c1", "kind": "review"}, 403, None),
+    ("write", "/v1/asks/record", {"ask_id": "r1", "customer_id": "nobody@mail.example", "kind": "review"}, 404, None),
+    ("write", "/v1/asks/record", {"ask_id": "r1", "customer_id": "c4", "kind": "review"}, 409, "c4"),
+    ("write", "/v1/asks/outcome", {"ask_id": "r1", "outcome": "accepted"}, 404, None),
+    ("write", "/v1/overrides/withdraw", {"override_id": "r1"}, 404, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "body", "status", "customer"), REFUSED)
+def test_the_audit_log_tells_of_writes_that_were_refused(served, kind, path, body, status, customer):
+    assert served.call("POST", path, kind, json=body).status_code == status
+    served.store.journal.flush()
+    newest = lines(served)[0]
+    told = [newest[name] for name in ("actor", "action", "route", "status", "customer_id", "rows")]
+    assert told == [kind, "refused", path, status, customer, 0]
+
+
+@pytest.mark.parametrize("path", ["/app/asks", "/app/outcomes"])
+def test_the_audit_log_tells_of_forms_that_were_refused(served, path):
+    assert served.call("POST", path, "read", headers=OURS, data={"ask_id": "r1"}).status_code == 403
+    served.store.journal.flush()
+    assert (lines(served)[0]["action"], lines(served)[0]["route"], lines(served)[0]["status"]) == ("refused", path, 403)
+
+
+def set_by_hand(override_id: str, score: float = 35) -> dict:
+    return {"override_id": override_id, "customer_id": "c1", "score": score, "reason": "their sponsor left"}
+
+
+def shown(served: Served) -> dict | None:
+    return served.call("POST", "/v1/customers/get", "read", json={"customer_id": "c1"}).json()["health_override"]
+
+
+def test_a_key_withdraws_what_it_recorded_and_admin_what_others_did(served):
+    served.keys["other"] = keys.create(served.database, "other", "write", NOW)
+    served.store.refresh()
+
+    def withdraw(override_id: str, kind: str) -> httpx.Response:
+        return served.call("POST", "/v1/overrides/withdraw", kind, json={"override_id": override_id})
+
+    for override_id in ("o1", "o2"):
+        assert served.call("POST", "/v1/overrides/record", "write", json=set_by_hand(override_id)).status_code == 200
+    assert shown(served)["override_id"] == "o2"
+    refused = withdraw("o2", "other")
+    assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (403, "forbidden", "override_id")
+    assert shown(served)["override_id"] == "o2"
+    own = withdraw("o2", "write")
+    assert (own.status_code, own.json()["is_new"]) == (200, True)
+    assert own.json()["override"]["withdrawn_by"] == "write"
+    assert shown(served)["override_id"] == "o1", "the one before stands again"
+    again = withdraw("o2", "write").json()
+    assert (again["is_new"], again["override"]) == (False, own.json()["override"])
+    assert withdraw("o1", "admin").json()["override"]["withdrawn_by"] == "admin"
+    assert shown(served) is None
+    served.store.journal.flush()
+    told = [(line["actor"], line["action"], line["customer_id"]) for line in lines(served)]
+    assert ("write", "withdrew", "c1") in told
+    assert ("admin", "withdrew", "c1") in told
+    assert ("other", "refused", None) in told
+
+
+def test_an_override_that_was_withdrawn_ends_then_for_the_batch_and_stood_before(served):
+    served.call("POST", "/v1/overrides/record", "write", json=set_by_hand("o9"))
+    served.call("POST", "/v1/overrides/withdraw", "write", json={"override_id": "o9"})
+    with served.database.reading() as connection:
+        *_, told = recorded.rows(connection)["health_overrides"]
+    assert told["set_at"] <= told["expires_at"] <= now_us()
+
+
+@pytest.mark.parametrize(
+    "beside",
+    ['{}; ours', 'prefs={"a": 1, "b": [2]}; ours', "path=/; ours", "expires=never; secure; ours", 'a="x; ours',
+     "vouch_session2=x; ours", "Vouch_Session=x; ours", "vouch_session=short; ours", "ours; path=/app; é=\xff"],
+)  # fmt: skip
+def test_cookies_of_others_neither_sign_out_nor_keep_in(served, beside):
+    key = served.site.gate.key_of(served.keys["write"], "192.0.2.9")
+    token = keys.sign_in(served.database, key, now_us())
+    cookie = {"cookie": beside.replace("ours", f"{COOKIE}={token}").encode("latin-1")}
+    assert served.call("GET", "/app", headers=cookie).status_code == 200
+    assert served.call("POST", "/app/logout", headers={**cookie, **OURS}).status_code == 303
+    assert served.call("GET", "/app", headers=cookie).status_code == 303
+    for lookalike in (f"{COOKIE}2", f"x{COOKIE}", COOKIE.upper()):
+        held = keys.sign_in(served.database, key, now_us())
+        assert served.call("GET", "/app", headers={"cookie": f"{lookalike}={held}"}).status_code == 303
+
+
+def test_ready_tells_that_the_store_takes_no_writes(served, monkeypatch):
+    def full(*_: object) -> None:
+        raise StoreError("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(served.database.__class__, "writing", full)
+        served.store.journal.probe()
+    assert served.call("GET", "/readyz").json()["store"] == "read_only"
+    served.store.journal.probe()
+    assert served.call("GET", "/readyz").json()["store"] == "ok"
+
+
+SPELT = {
+    "Jos\u00e9 7": ["Jos\u00e9 7", "Jose\u0301 7", " Jos\u00e9 7\u00a0"],
+    "\uae40\ubbfc": ["\u1100\u1175\u11b7\u1106\u1175\u11ab"],
+}
+
+
+@pytest.mark.parametrize(("known", "given"), [(known, given) for known, of in SPELT.items() for given in of])
+def test_an_id_is_answered_however_it_is_spelt(tmp_path, known, given):
+    (tmp_path / "home").mkdir()
+    people = sorted([customer(known, 0.5, 0.5), customer("c1")], key=lambda one: one["customer_id"])
+    publish(tmp_path / "home", people=people)
+    store = Store(tmp_path / "home")
+    store.refresh()
+    site = open_site(Site(), store, is_local=True)
+
+    async def call(method: str, path: str, **other) -> httpx.Response:
+        transport = httpx.ASGITransport(Front(site, site), client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **other)
+
+    found = asyncio.run(call("POST", "/v1/customers/get", json={"customer_id": given}))
+    assert (found.status_code, found.json()["customer_id"]) == (200, known)
+    ask = {"ask_id": f"a {given}", "customer_id": given, "kind": "review"}
+    first, again = (
+        asyncio.run(call("POST", "/v1/asks/record", json={**ask, "customer_id": who})) for who in (given, known)
+    )
+    assert (first.json()["is_new"], again.json()["is_new"]) == (True, False)
+    assert asyncio.run(call("GET", "/app/customer", params={"id": given})).status_code == 200
+    blank = asyncio.run(call("POST", "/v1/customers/get", json={"customer_id": "\u00a0 "}))
+    assert (blank.status_code, blank.json()["field"]) == (422, "customer_id")
+    store.stop()
 
 
 def lines(served: Served) -> list[dict]:
