@@ -38,7 +38,11 @@ _SIGNS = r"=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20"  # the last four: the same sig
 _FORMULA = re.compile(rf"\s*[{_SIGNS}]")
 _SECOND = re.compile(rf"([;|])(?=[\s\"]*[{_SIGNS}])")
 """Where another cell begins for a spreadsheet whose locale parts cells in another way, and that cell is a formula."""
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@-])")
+_MARKDOWN = re.compile(
+    r"[\\`*\[\]<>|~&!@]|(?<![^\W_])_|_(?![^\W_])"  # what marks, wherever it stands; `_` within a word marks nothing
+    r"|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]"  # what begins a block
+    r"|:(?=//)|(?<=www)\."  # what some readers make links of
+)
 _QUOTED = re.compile(r"'.*'|\".*\"", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w(,.])\d[\d.,]*|(?<=\()-?\d[\d.]*(?= [*/+-])|(?<=[*/+-] )-?\d[\d.]*")
 _LONGEST_SHAPE = 40
@@ -111,9 +115,9 @@ def markdown(text: str) -> str:
     """A text that stands in Markdown as it is: no table, link, heading or tag comes of it.
 
     >>> print(markdown("a|b <img>\\n# [x](y)"))
-    a\\|b \\<img\\> \\# \\[x\\]\\(y\\)
+    a\\|b \\<img\\> # \\[x\\](y)
     """
-    return _MARKDOWN.sub(r"\\\1", visible(text))
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text))
 
 
 def shape(value: Any) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from vouch.features.errors import BundleError, UsageError
+from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
 from vouch.models.scoring.bundle import KINDS, Column, as_bytes, check_definitions, read_files, write_files
@@ -72,7 +73,8 @@ class Scores(NamedTuple):
 def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
     """Return vectors (pandas or Arrow) as the float32 matrix that models read, columns found by name.
 
-    A category becomes its code; one that training did not see is missing. Raises BundleError for a missing column.
+    A category becomes its code; one that training did not name is OTHER where the rare ones were pooled, else missing.
+    Raises BundleError for a missing column.
     """
     there = frame.columns if hasattr(frame, "iloc") else frame.column_names
     missing = [column.name for column in columns if column.name not in there]
@@ -98,8 +100,10 @@ def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
 def _codes(values: np.ndarray[Any, Any], categories: Sequence[str]) -> np.ndarray[Any, Any]:
     import pandas as pd
 
-    codes = pd.Index(list(categories), dtype="str").get_indexer(pd.Index(values, dtype="str"))
-    return np.where(codes < 0, np.nan, codes)
+    given = pd.Index(values, dtype="str")
+    codes = pd.Index(list(categories), dtype="str").get_indexer(given)
+    rest = np.where(given.isna(), np.nan, list(categories).index(OTHER)) if OTHER in categories else np.nan
+    return np.where(codes < 0, rest, codes)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.errors import Refused
+from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
 from vouch.models.definition import SCORED
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 WEEK_US = 7 * DAY_US
 MAXIMUM_CATEGORIES = 64
-MINIMUM_OF_CATEGORY = 20
-"""Training rows that a category needs; rarer ones read as missing."""
+MINIMUM_OF_CATEGORY = FEWEST
+"""Customers whom a category needs in the training rows: a model is kept for longer than the people in it."""
+ROWS_OF_CATEGORY = 20
+"""Training rows that a category needs, for less teaches nothing. Rarer ones are pooled, where they are enough."""
 ROWS_LOOKED_AT = 4000
 """Training rows, evenly spaced, that made-up rows are drawn after."""
 
@@ -249,13 +252,25 @@ def _columns(model: Model, train: pd.DataFrame) -> Iterable[Column]:
             continue
         values = train[feature.name]
         if feature.is_category:
-            counts = values.value_counts()
-            common = sorted((-rows, str(name)) for name, rows in counts.items() if rows >= MINIMUM_OF_CATEGORY)
-            names = tuple(sorted(name for _, name in common[:MAXIMUM_CATEGORIES]))
+            names = _categories(values, train["customer_id"])
             if len(names) > 1 or (names and values.isna().any()):
                 yield Column(feature.name, feature.family, names)
         elif values.nunique() > 1 or (values.nunique() == 1 and values.isna().any()):
             yield Column(feature.name, feature.family)
+
+
+def _categories(values: pd.Series[Any], customers: pd.Series[Any]) -> tuple[str, ...]:
+    """The categories of a feature, in order: those that are common enough, and OTHER for the rest together."""
+    rows, people = values.value_counts(), customers.groupby(values, observed=True).nunique()
+    common = [name for name in rows.index if _is_common(rows[name], people[name])]
+    named = sorted(common, key=lambda name: (-rows[name], str(name)))[:MAXIMUM_CATEGORIES]
+    rest = values.notna() & ~values.isin(named)
+    is_pooled = _is_common(int(rest.sum()), customers[rest].nunique())
+    return tuple(sorted({*map(str, named), *([OTHER] if is_pooled else [])}))
+
+
+def _is_common(rows: int, customers: int) -> bool:
+    return customers >= MINIMUM_OF_CATEGORY and rows >= ROWS_OF_CATEGORY
 
 
 def made_up_rows(data: Dataset, rows: int, seed: int) -> pd.DataFrame:

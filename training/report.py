@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.shown import markdown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -214,9 +216,9 @@ def card(report: TrainingReport) -> str:
     """The model's card in Markdown (sections after Mitchell et al. 2019)."""
     return "\n".join(
         [
-            f"# {report.model}, version {report.version or 'unregistered'}",
+            f"# {markdown(report.model)}, version {report.version or 'unregistered'}",
             "",
-            f"**Question.** {report.question}",
+            f"**Question.** {markdown(report.question)}",
             "",
             f"**What it is.** {report.chosen}, calibration `{report.calibration[report.chosen]}`, "
             f"{report.features} features, target `{report.target}`, bundle `{report.content_hash}`.",
@@ -227,11 +229,11 @@ def card(report: TrainingReport) -> str:
             "",
             "## Data",
             *_table([{"part": name, **row} for name, row in _parts(report).items()]),
-            *[f"- {note}" for note in report.notes],
+            *[f"- {markdown(note)}" for note in report.notes],
             "",
             *(_quality(report) if report.is_judged else ["## Quality", f"Unknown: {UNJUDGED}", ""]),
             "## Where it comes from",
-            *[f"- {name}: `{value}`" for name, value in report.facts.items()],
+            *[f"- {markdown(name)}: {markdown(str(value))}" for name, value in report.facts.items()],
             "",
         ]
     )
@@ -247,7 +249,9 @@ def _quality(report: TrainingReport) -> Iterable[str]:
     yield from _origins(report)
     yield from ("## By slice", f"Of the rows with the highest scores, a tenth is taken for selected. {_SENSITIVE}", "")
     yield from (*_table(report.slices), "", "## Gate")
-    yield from (f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {rule.why}" for rule in _rules(report))
+    yield from (
+        f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {markdown(rule.why)}" for rule in _rules(report)
+    )
     yield from ("", "## Strongest single features")
     yield from (f"- `{name}`: ROC-AUC {power:.3f} by itself" for name, power in report.strongest_features)
     yield ""
@@ -344,8 +348,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
     titles = list(rows[0])
-    body = ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows]
-    return ["| " + " | ".join(titles) + " |", "|" + " --- |" * len(titles), *body]
+    body = ["| " + " | ".join(markdown(_cell(value)) for value in row.values()) + " |" for row in rows]
+    return ["| " + " | ".join(map(markdown, titles)) + " |", "|" + " --- |" * len(titles), *body]
 
 
 def _cell(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.statistics.few import FEWEST
 from vouch.features.statistics.intervals import wilson
 from vouch.features.vectors.declare import load_families
 from vouch.models.quality.figures import roc_auc
@@ -72,7 +73,7 @@ def is_sensitive(by: str) -> bool:
 
 
 def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimum: int) -> list[dict[str, Any]]:
-    """One row per slice of at least `minimum` rows: how often it came true, was said to, and who is selected.
+    """One row per slice of at least `minimum` rows, and of customers enough to be named: how it came, and was said to.
 
     `selected` is the share among the tenth of all rows with the highest scores, `caught` the share of what came true
     that is among them. `is_off` says that the mean probability lies outside the interval of what came true.
@@ -82,7 +83,7 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
     found = []
     for of in slices(frame):
         n = int(of.rows.sum())
-        if n < minimum:
+        if n < minimum or _customers(frame, of.rows) < FEWEST:
             continue
         true, said = label[of.rows], probability[of.rows]
         interval = wilson(np.array([true.sum()]), np.array([float(n)]))
@@ -104,6 +105,11 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
             }
         )
     return found
+
+
+def _customers(frame: pd.DataFrame, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
+    """How many customers some rows are of; each row is of one of its own where nobody says whose it is."""
+    return int(frame["customer_id"][rows].nunique() if "customer_id" in frame.columns else rows.sum())
 
 
 def _rounded(value: float) -> float | None:

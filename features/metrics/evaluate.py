@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
-from vouch.features.metrics.context import NO_SETTINGS, Moment, can_split, check_split
+from vouch.features.metrics.context import NO_SETTINGS, TENURE, UNKNOWN, Moment, can_split, check_split
 from vouch.features.metrics.estimators import FEW, Estimate
 from vouch.features.metrics.units import Splitter, counted_together
 from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.statistics.few import pooled
 from vouch.features.statistics.shrinkage import shrunk
 
 if TYPE_CHECKING:
@@ -106,22 +107,34 @@ def measure_by(
     *,
     bootstraps: bool = True,
     settings: Settings = NO_SETTINGS,
+    is_published: bool = False,
 ) -> list[Envelope]:
     """Measure as `measure` does, for several splits at the cost of one pass over the tables.
 
-    A split by a column that the company did not hand over is left out.
+    A split by a column that the company did not hand over is left out. In what is to be published, segments that only
+    a few customers have in common are pooled.
     """
     metrics = chosen_metrics(ids)
     moment = Moment(tables, as_of_us, scores, settings)
-    return envelopes_of(moment, metrics, bys, everything=ids is None, bootstraps=bootstraps)
+    everything = ids is None
+    return envelopes_of(moment, metrics, bys, everything=everything, bootstraps=bootstraps, is_published=is_published)
 
 
 def envelopes_of(
-    moment: Moment, metrics: Sequence[Metric], bys: Sequence[str | None], *, everything: bool, bootstraps: bool
+    moment: Moment,
+    metrics: Sequence[Metric],
+    bys: Sequence[str | None],
+    *,
+    everything: bool,
+    bootstraps: bool,
+    is_published: bool = False,
 ) -> list[Envelope]:
     """Envelopes of metrics at a moment; with `everything`, what cannot be had or split is left out of a split."""
     bys = [by for by in bys if by is None or can_split(moment.tables, by)]
-    runs = [Measurer(moment, by, None if by is None else moment.labels(by), bootstraps) for by in bys]
+    labels = {by: moment.labels(by) for by in bys if by is not None}
+    if is_published:
+        labels |= {by: pooled(of, named=(UNKNOWN,)) for by, of in labels.items() if by != TENURE}
+    runs = [Measurer(moment, by, None if by is None else labels[by], bootstraps) for by in bys]
     found: dict[tuple[str | None, str], list[Envelope]] = {}
     for members, counted in counted_together(moment, metrics):
         for run in runs:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from vouch.features.statistics.few import OTHER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -105,7 +107,7 @@ def _of_codes(column: Column, codes: Any) -> Histogram:
 def counted(frame: Frame, histograms: Iterable[Histogram]) -> dict[str, tuple[int, ...]]:
     """Count the rows of a lazy frame into the bins of each histogram, in one query; columns are found by name.
 
-    Features are read as models read them: as float32, and a category that training did not know as missing.
+    Features are read as models read them: as float32, and a category that training did not name as OTHER or missing.
     """
     wanted = list(histograms)
     asked = [nw.len().alias("rows")]
@@ -116,7 +118,10 @@ def counted(frame: Frame, histograms: Iterable[Histogram]) -> dict[str, tuple[in
             asked.append((~(value.is_null() | value.is_nan())).cast(nw.Int64).sum().alias(f"{place} known"))
             below = [(value <= edge) & ~value.is_nan() for edge in of.edges]
         else:
-            below = [column == name for name in of.categories]
+            below = [
+                ~column.is_in([*of.categories]) | (column == name) if name == OTHER else column == name
+                for name in of.categories
+            ]
         asked += [hit.cast(nw.Int64).sum().alias(f"{place} {bin}") for bin, hit in enumerate(below)]
     (row,) = frame.select(*asked).collect("pyarrow").to_native().to_pylist()
     found = {name: int(value or 0) for name, value in row.items()}

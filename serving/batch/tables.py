@@ -55,9 +55,11 @@ def envelope_table(
 ) -> pa.Table:
     """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
 
+    A segment of too few customers to be named is pooled with its like.
+
     `scores` are those of the same snapshot, for the metrics that rest on a model.
     """
-    found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings)
+    found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings, is_published=True)
     rows = [envelope.as_dict() for envelope in found]
     schema = columns.metrics(as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))
