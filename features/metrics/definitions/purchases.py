@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -166,7 +167,7 @@ def regulars(moment: Moment, days: int | None) -> Frame:
     late, cents = table["is_late"].to_numpy().astype(bool), table["cents"].to_numpy()
     starts = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
     found: dict[str, list[object]] = {"customer_id": [], "p": []}
-    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+    for start, end in itertools.pairwise([*starts, *([len(names)] if names else [])]):
         first, second = (cents[start:end][late[start:end] == side].astype(np.float64) for side in (False, True))
         if min(len(first), len(second)) >= LEAST_ORDERS:
             found["customer_id"].append(names[start])

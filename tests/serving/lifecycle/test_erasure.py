@@ -18,12 +18,12 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert
 
 from support.handwritten_weeks import BEFORE, EARLIER, MONDAY, WEEK, customer, publish
+from support.searching import found_in
 from support.table_files import row, write_csv
 from vouch.features.errors import ConfigurationError
 from vouch.features.ingest import erased as tombstones
@@ -44,50 +44,6 @@ from vouch.serving.store.weeks import bring
 WHO, STAYS = "planted-4711", "c1"
 DAY = "2025-02-01"
 NOW = parse_instant("2026-11-17T06:00:00Z")
-
-
-def in_parquet(path: Path, who: str) -> int:
-    table = pq.read_table(path)
-    return sum(who in str(value) for name in table.column_names for value in table[name].to_pylist())
-
-
-def in_arrow(path: Path, who: str) -> int:
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    return sum(who in str(row) for row in table.to_pylist())
-
-
-def in_sqlite(path: Path, who: str) -> int:
-    """In rows of all tables, Arrow batches decoded, and in the bytes of the database and its write-ahead log."""
-    found = 0
-    with sqlite3.connect(path) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for values in connection.execute(f"SELECT * FROM {table}"):
-                for value in values:
-                    if isinstance(value, bytes) and value[:4] == b"\xff\xff\xff\xff":
-                        value = pa.ipc.open_stream(value).read_all().to_pylist()
-                    found += who in str(value)
-    connection.close()
-    files = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))]
-    return found + sum(file.read_bytes().count(who.encode()) for file in files if file.exists())
-
-
-def in_text(path: Path, who: str) -> int:
-    return path.read_text(encoding="utf-8", errors="replace").count(who)
-
-
-DECODERS = {".parquet": in_parquet, ".arrow": in_arrow, ".building": in_arrow, ".sqlite": in_sqlite}
-
-
-def found_in(*folders: Path, who: str = WHO) -> dict[str, int]:
-    """How often a customer stands in each file, decoded as what it is."""
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    counted = {
-        str(path): DECODERS.get(path.suffix, in_text)(path, who)
-        for path in files
-        if path.suffix not in (".sqlite-wal", ".sqlite-shm")
-    }
-    return {path: times for path, times in counted.items() if times}
 
 
 @pytest.fixture
@@ -132,7 +88,7 @@ def lived_in(tmp_path, tables, vouch) -> Path:
         connection.execute(insert(overrides).values(customer_id=WHO, **said))
         connection.execute(insert(audit).values(at_us=NOW, actor="ui", action="get", customer_id=WHO))
     with sqlite3.connect(home / "serving" / "store.sqlite") as held:  # a reader keeps the write-ahead log alive
-        assert found_in(home / "serving")
+        assert found_in(home / "serving", who=WHO)
     held.close()
     database.close()
     with_recorded(Project(home=home, location=str(tables)))
@@ -186,13 +142,15 @@ PLANTED = (
 
 def test_a_customer_leaves_every_file_and_does_not_come_back(lived_in, tables, tmp_path, vouch):
     home, out = lived_in, tmp_path / "out"
-    planted = found_in(home, out)
+    planted = found_in(home, out, who=WHO)
     missing = [place for place in PLANTED if not any(re.search(place + "$", path) for path in planted)]
     assert not missing, "the test would not see what it is to see"
     others = rows_of(out)
     code, printed, err = vouch("erase", WHO, "--now", "2026-11-17T06:00:00Z", "--format", "json")
     assert (code, err) == (0, "")
-    assert found_in(home, out) == {f"{home}/logs/serve.log": 1}, "only the longer name of somebody else is left"
+    assert found_in(home, out, who=WHO) == {f"{home}/logs/serve.log": 1}, (
+        "only the longer name of somebody else is left"
+    )
     assert f"{WHO}-b" in (home / "logs" / "serve.log").read_text()
 
     receipt = json.loads(printed)
@@ -204,7 +162,7 @@ def test_a_customer_leaves_every_file_and_does_not_come_back(lived_in, tables, t
     assert rows_of(out) == others, "the rows of others stay"
 
     staged = stage(Project(home=home, location=str(tables)), NOW)
-    assert not found_in(home / "staged", home / "quarantine")
+    assert not found_in(home / "staged", home / "quarantine", who=WHO)
     assert pq.read_table(staged.folder / "customers.parquet")["customer_id"].to_pylist() == [STAYS, "c2"]
     assert pq.read_table(staged.folder / "referrals.parquet")["referral_id"].to_pylist() == ["r2"]
     assert staged.counted["tables"]["usage_events"]["quarantined"] == 1
@@ -287,7 +245,7 @@ def test_among_several_those_who_are_there_are_erased_and_the_others_told(lived_
     assert code == 1
     assert "The id was found nowhere (number 1 of 2)" in err
     assert json.loads(out)["hashes"] == [tombstones.load(lived_in).hash_of(WHO)]
-    assert not found_in(lived_in / "snapshots")
+    assert not found_in(lived_in / "snapshots", who=WHO)
     assert "nobody-1" not in tombstones.load(lived_in)
 
 
@@ -495,7 +453,7 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next_with_one_true_recei
     assert not receipts(lived_in)
     code, again, _ = vouch("erase", "c2", "--now", "2026-11-18", "--format", "json")
     assert code == 0, "the next one finishes it, whomever that is for"
-    assert not found_in(lived_in / "snapshots", lived_in / "serving", tmp_path / "out")
+    assert not found_in(lived_in / "snapshots", lived_in / "serving", tmp_path / "out", who=WHO)
     told, once = json.loads(again), json.loads(whole)
     assert told["at"] == once["at"]
     assert set(once["hashes"]) == {tombstones.load(lived_in).hash_of(WHO)} or len(told["hashes"]) == 2
