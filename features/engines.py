@@ -45,7 +45,12 @@ _OF_VALUES: tuple[type[Exception], ...] = (
 
 def id_form(name: str) -> str:
     """SQL for a text as ids stand in contract form: what staging makes of a `customer_id`."""
-    return value(TABLES["customers"].columns["customer_id"], f"({raw(name, 'text', is_csv=False)})", "text", None)
+    return value(
+        TABLES["customers"].columns["customer_id"],
+        f"({raw(name, 'text', is_csv=False, name='customer_id')})",
+        "text",
+        None,
+    )
 
 
 _AS_STAGED = f"SELECT coalesce({id_form('CAST(? AS VARCHAR)')}, '')"

@@ -18,8 +18,9 @@ from vouch.features.errors import ConfigurationError, SourceUnreadable
 from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
 from vouch.features.ingest.files import ROW, Relation, folder_sources, inspected, named_sources, numbered
 from vouch.features.ingest.mapping import plans, with_recorded
-from vouch.features.project import POSTGRES, redacted
+from vouch.features.project import POSTGRES
 from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,9 +8,9 @@ from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 
 if TYPE_CHECKING:
-    from vouch.serving.store.callers import Caller
     from vouch.serving.api.problems import Problem
     from vouch.serving.api.state import Store
+    from vouch.serving.store.callers import Caller
 
 
 def refused(store: Store, caller: Caller, route: str, problem: Problem, customer_id: str | None = None) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from vouch.serving.api.access import Gate
     from vouch.serving.api.state import Store
+    from vouch.serving.store.callers import Caller
 
     View = Callable[[Request], Response]
     Form = Callable[[Request, Mapping[str, str]], Response]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
 
-import httpx
 from support.answering import NOW, OURS, PLACES, Served
 from support.handwritten_weeks import customer, publish
 from vouch.features.errors import StoreError, UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, Gate
 from vouch.serving.api.doors import DOORS
 from vouch.serving.api.front import HEADERS, Front, Site
-from vouch.serving.site import open_site
 from vouch.serving.api.state import Store, now_us
+from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys, recorded
 from vouch.serving.store.connection import Database
 
