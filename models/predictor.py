@@ -1,16 +1,14 @@
 """The one way to score: a bundle, verified before it is parsed, turned into log-odds, probabilities and reasons.
 
 Serving reads `load_champion` and never the tracking server; MLflow loads the same bundle through `_load_pyfunc`. Heavy
-libraries are imported only where a model needs them. A damaged LightGBM text can kill the process that parses it, so
-that a copy from elsewhere is tried in a child process first (`isolate`).
+libraries are imported only where a model needs them. Nothing that a bundle holds reaches a library before its form was
+judged (`documents`, `model_text`): a bundle of any kind is either a model or a BundleError.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +20,10 @@ from vouch.features.errors import BundleError, UsageError
 from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
-from vouch.models.scoring.bundle import KINDS, Column, as_bytes, check_definitions, read_files, write_files
+from vouch.models.scoring import documents
+from vouch.models.scoring.bundle import Column, as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
+from vouch.models.scoring.documents import KINDS
 from vouch.models.scoring.feature_matrix import Block
 from vouch.models.scoring.formulas import Logistic, Rules
 from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 TOLERANCE = 1e-9
 """How far a golden score may be off: sums are exact, but exponentials differ between machines in the last digit."""
-CHILD_SECONDS = 120
+CHAMPIONS = "champions"
 VERSIONS, SHORT = "versions", 16
 """Where promotion keeps bundles, each under so many characters of its content hash."""
 
@@ -141,20 +141,18 @@ class Predictor:
         return tuple(column.name for column in self.columns)
 
     @staticmethod
-    def load(folder: Path, verify: bool = True, isolate: bool = False) -> Predictor:
+    def load(folder: Path, verify: bool = True) -> Predictor:
         """Read a bundle.
 
         Hashes are compared before anything is parsed, the features that it reads must be defined as they were, and the
-        golden rows must score as written. `isolate` does all of that in a child process first. Raises BundleError.
+        golden rows must score as written. Raises BundleError.
         """
         folder = Path(folder).resolve()
-        if isolate:
-            _try_in_child(folder)
         manifest, files, content_hash = read_files(folder, verify)
         predictor = _assembled(manifest, files, content_hash)
         check_definitions(folder, manifest, files)
         if verify:
-            _check_golden(folder, predictor, json.loads(files["golden.json"]))
+            _check_golden(folder, predictor, files["golden.json"])
         return predictor
 
     def score(self, frame: Any) -> Scores:
@@ -236,60 +234,59 @@ def _by_processors(work: Callable[[Matrix], Part], chunks: Sequence[Matrix]) -> 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> Predictor:
     try:
-        listed = json.loads(files["features.json"])["features"]
+        listed, _ = documents.read(documents.Features, "features.json", files["features.json"])
         columns = tuple(
-            Column(entry["name"], entry["family"], None if entry["categories"] is None else tuple(entry["categories"]))
-            for entry in listed
+            Column(of.name, of.family, None if of.categories is None else tuple(of.categories))
+            for of in listed.features
         )
-        scorer = make_scorer(manifest["kind"], files[KINDS[manifest["kind"]]].decode("utf-8"), len(columns))
-        calibrator = calibrator_from_json(json.loads(files["calibrator.json"]))
-        listed = json.loads(files["reference.json"])["histograms"] if "reference.json" in files else []
-        reference = tuple(histogram_from_json(entry) for entry in listed)
-        hazard = hazard_from_json(json.loads(files["hazard.json"])) if "hazard.json" in files else None
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BundleError(f"The bundle of model {manifest.get('model')!r} is not sound: {error!r}") from error
+        scorer = _scorer(manifest["kind"], files[KINDS[manifest["kind"]]], columns)
+        calibrator = calibrator_from_json(_plain_of(documents.Calibration, "calibrator.json", files))
+        counted = _plain_of(documents.Reference, "reference.json", files) if "reference.json" in files else None
+        reference = tuple(histogram_from_json(of) for of in counted["histograms"]) if counted else ()
+        hazard = hazard_from_json(_plain_of(documents.Soon, "hazard.json", files)) if "hazard.json" in files else None
+    except BundleError as error:
+        raise BundleError(f"The bundle of model {manifest['model']!r} is not sound: {error}") from error
     return Predictor(manifest, content_hash, columns, scorer, calibrator, reference, hazard)
 
 
+def _plain_of(form: type[documents.Document], name: str, files: Mapping[str, bytes]) -> Any:
+    """The numbers of a document, once its form was judged."""
+    return documents.read(form, name, files[name])[1]
+
+
+def _scorer(kind: str, content: bytes, columns: tuple[Column, ...]) -> Scorer:
+    """What scores, from a file of a bundle that was not judged yet."""
+    if kind == "lightgbm":
+        try:
+            return make_scorer(kind, content.decode("utf-8"), len(columns))
+        except UnicodeDecodeError as error:
+            raise BundleError("The text of the model is not sound: it is no text") from error
+    form: type[documents.LogisticNumbers | documents.RuleNumbers]
+    form = documents.LogisticNumbers if kind == "logistic" else documents.RuleNumbers
+    numbers, plain = documents.read(form, KINDS[kind], content)
+    if not numbers.fits(columns):
+        raise BundleError(f"{KINDS[kind]} does not fit the features that the bundle lists")
+    return make_scorer(kind, plain, len(columns))
+
+
 def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Scorer:
-    """Return what scores the rows of a model: LightGBM's text, or the numbers of a formula (as JSON text or read)."""
+    """Return what scores the rows of a model: LightGBM's text, or the numbers of a formula."""
     if kind == "lightgbm":
         return Trees(str(content), columns)
-    numbers = json.loads(content) if isinstance(content, str) else content
-    return (Logistic if kind == "logistic" else Rules)(numbers, columns)
+    assert not isinstance(content, str), "a formula is numbers"
+    return (Logistic if kind == "logistic" else Rules)(content, columns)
 
 
-def _check_golden(folder: Path, predictor: Predictor, golden: Mapping[str, Any]) -> None:
+def _check_golden(folder: Path, predictor: Predictor, content: bytes) -> None:
     import pandas as pd
 
-    scores = predictor.score(pd.DataFrame(golden["rows"], columns=list(predictor.names)))
+    golden, _ = documents.read(documents.Golden, f"The golden rows of {folder}", content)
+    if not golden.fits(predictor.columns):
+        raise BundleError(f"The golden rows of {folder} do not fit the features that the bundle lists")
+    scores = predictor.score(pd.DataFrame(golden.rows, columns=list(predictor.names)))
     for name, found in zip(("raw", "probability"), scores, strict=True):
-        if len(found) == 0 or not np.allclose(found, np.array(golden[name], float), rtol=0, atol=TOLERANCE):
+        if not np.allclose(found, np.array(getattr(golden, name), float), rtol=0, atol=TOLERANCE):
             raise BundleError(f"The model bundle {folder} does not reproduce its golden rows ({name}). Train it again.")
-
-
-def _try_in_child(folder: Path) -> None:
-    """Load the bundle in a process of its own: what kills that process does not kill this one."""
-    code = "import sys; from vouch.models.predictor import try_bundle; try_bundle(sys.argv[1])"
-    command = [sys.executable, "-P", "-c", code, str(folder)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=CHILD_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BundleError(f"The model bundle {folder} took over {CHILD_SECONDS} s to load; it is not used") from error
-    if done.returncode:
-        said = (done.stdout.strip() or done.stderr.strip() or f"the process ended with {done.returncode}").splitlines()
-        raise BundleError(f"The model bundle {folder} failed its trial in a process of its own: {said[-1]}")
-
-
-def try_bundle(folder: str) -> None:
-    """Load and verify a bundle, ending the process with a message where that fails; runs in the child."""
-    try:
-        Predictor.load(Path(folder))
-    except BundleError as error:
-        sys.stdout.write(f"{error}\n")
-        raise SystemExit(1) from error
 
 
 def write_bundle(
@@ -359,12 +356,19 @@ def load_champion(home: Path, name: str) -> Predictor | None:
     found = Predictor.load(target)
     if target.parent.name == VERSIONS and target.name != found.content_hash[:SHORT]:
         raise BundleError(f"{target} is damaged: its manifest is another one. Promote a version again.")
+    if found.name != name:
+        raise BundleError(f"{target} is a model of {found.name!r}, not of {name!r}. Promote a version again.")
     return found
 
 
 def champion_folder(home: Path, name: str) -> Path:
-    """Where promotion keeps the champion of a model, its card and its gate history."""
-    return home / "champions" / name
+    """Where promotion keeps the champion of a model, its card and its gate history.
+
+    Raises UsageError for what is no name, and could be any path.
+    """
+    if not re.fullmatch(documents.NAME, name):
+        raise UsageError("The name of a model has small letters, digits and underscores alone")
+    return home / CHAMPIONS / name
 
 
 class _Pyfunc:

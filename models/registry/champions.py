@@ -1,12 +1,12 @@
 """The champion on this machine: `home/champions/NAME/` holds its verified bundle, its card and the gate's history.
 
 Written by promotion, read by serving; no tracking server is needed to use it. `bundle` is a link that is turned to the
-new version in one step, so that a reader sees the old one or the new one and never a mixture.
+new version in one step, so that a reader sees the old one or the new one and never a mixture. What stands is not
+touched before the new bundle lies beside it whole, judged and by the hash that was meant.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from vouch.features.durable import flush
 from vouch.features.errors import BundleError
 from vouch.models.predictor import SHORT, VERSIONS, Predictor, champion_folder
-from vouch.models.scoring.bundle import as_bytes, check_definitions, read_files
+from vouch.models.scoring import documents
+from vouch.models.scoring.bundle import as_bytes, check_definitions, copy_files, read_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from pydantic import BaseModel
 
 UNFINISHED = "promoting.json"
 """In a champion's folder from before anything of a promotion is done until all of it is."""
@@ -44,15 +48,15 @@ def history(home: Path, name: str) -> list[dict[str, Any]]:
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "gate.json"
-    found: list[dict[str, Any]] = _read(path) if path.exists() else []
+    found: list[dict[str, Any]] = _read(documents.Decisions, path) if path.exists() else []
     return found
 
 
-def _read(path: Path) -> Any:
+def _read(form: type[BaseModel], path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise BundleError(f"{path} is damaged. Put back a copy of it, or delete it.") from error
+        return documents.read(form, path.name, path.read_bytes())[1]
+    except BundleError as error:
+        raise BundleError(f"{path} is damaged ({error}). Put back a copy of it, or delete it.") from error
 
 
 def promoted_at_us(home: Path, name: str) -> int | None:
@@ -94,13 +98,21 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
     path = folder / UNFINISHED
     if not path.exists():
         return None
-    found = _read(path)
+    found = _read(documents.Begun, path)
     entry: dict[str, Any] = found["entry"]
-    if (folder / "bundle").resolve().name != entry["content_hash"][:SHORT]:  # nothing had been done yet
+    if _hash_there(folder / "bundle") != entry["content_hash"]:  # nothing had been done yet
         path.unlink()
         return None
     _replace(folder / "card.md", found["card"].encode())
     return entry
+
+
+def _hash_there(bundle: Path) -> str | None:
+    """The content hash of what lies there, None without a whole bundle."""
+    try:
+        return read_files(bundle)[2]
+    except BundleError:
+        return None
 
 
 def finish(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -110,39 +122,69 @@ def finish(folder: Path, entry: Mapping[str, Any]) -> None:
     (folder / UNFINISHED).unlink()
 
 
-def install(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> None:
+def install(folder: Path, bundle: Path, card: str, content_hash: str) -> None:
     """Make a bundle the one that serving reads (with the lock held).
 
-    It is copied, then loaded from the copy with all checks, `isolate` first in a process of its own, and only then the
-    link is turned. Raises BundleError where the copy is not sound or not the one that was meant.
+    It is copied beside the others, loaded from the copy with all checks, and only then the link is turned. Raises
+    BundleError, and leaves all as it was, where the copy is not sound or not the one that was meant.
     """
-    target = folder / VERSIONS / content_hash[:SHORT]
-    if not target.exists():
-        draft = target.with_name(f".{target.name}-draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(bundle, draft)
-        draft.replace(target)
-    found = Predictor.load(target, isolate=isolate)
-    if found.content_hash != content_hash:
-        shutil.rmtree(target)
-        raise BundleError(f"The bundle {bundle} has the hash {found.content_hash}, not {content_hash}. Train it again.")
+    target = folder / VERSIONS / documents.checked_digest(content_hash)[:SHORT]
+    before = (folder / "bundle").resolve()
+    if not _stands(target, content_hash):
+        _move(_copied(bundle, target, content_hash), target)
     _turn(folder, target)
     _replace(folder / "card.md", card.encode())
-    _thin(folder, target)
+    _thin(folder, {target.resolve(), before})
+
+
+def _stands(target: Path, content_hash: str) -> bool:
+    """Whether a bundle lies in its place already, whole."""
+    try:
+        return Predictor.load(target).content_hash == content_hash
+    except BundleError:
+        return False
+
+
+def _copied(bundle: Path, target: Path, content_hash: str) -> Path:
+    """A copy of a bundle's own files beside its place, found to be sound and the one that was meant."""
+    found = read_files(bundle)[2]
+    if found != content_hash:
+        raise BundleError(f"The bundle {bundle} has the hash {found}, not {content_hash}. Train it again.")
+    draft = target.with_name(f".{target.name}-draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        copy_files(bundle, draft)
+        if Predictor.load(draft).content_hash != content_hash:
+            raise BundleError(f"The bundle {bundle} changed while it was copied. Run again.")
+    except BundleError:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    flush(draft)
+    return draft
+
+
+def _move(draft: Path, target: Path) -> None:
+    """Give a bundle its place; what lay there was damaged, and goes once the new one is there."""
+    aside = target.with_name(f".{target.name}-damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        target.replace(aside)
+    draft.replace(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
-def installed(folder: Path, bundle: Path, card: str, content_hash: str, *, isolate: bool) -> Iterator[None]:
+def installed(folder: Path, bundle: Path, card: str, content_hash: str) -> Iterator[None]:
     """Install a bundle, and put the one before back where what follows fails: both sides stay of one mind."""
     before = (folder / "bundle").resolve() if (folder / "bundle").exists() else None
     card_before = (folder / "card.md").read_bytes() if (folder / "card.md").exists() else None
-    install(folder, bundle, card, content_hash, isolate=isolate)
+    install(folder, bundle, card, content_hash)
     try:
         yield
     except Exception:
         if before is None:
             (folder / "bundle").unlink()
-        elif before.exists():
+        else:
             _turn(folder, before)
         if card_before is not None:
             _replace(folder / "card.md", card_before)
@@ -157,10 +199,11 @@ def _turn(folder: Path, target: Path) -> None:
     link.replace(folder / "bundle")
 
 
-def _thin(folder: Path, current: Path) -> None:
-    """Keep the newest few bundles beside the current one."""
-    others = [path for path in (folder / VERSIONS).iterdir() if path != current and not path.name.startswith(".")]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+def _thin(folder: Path, used: set[Path]) -> None:
+    """Keep the newest few bundles beside the one that is read and the one before it."""
+    others = [path for path in (folder / VERSIONS).resolve().iterdir() if not path.name.startswith(".")]
+    others = sorted((path for path in others if path not in used), key=lambda path: -path.stat().st_mtime_ns)
+    for path in others[KEPT - len(used) :]:
         shutil.rmtree(path)
 
 

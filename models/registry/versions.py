@@ -7,7 +7,6 @@ name.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import from_json
 
-from vouch.features.errors import Refused, UsageError
-from vouch.models.predictor import Predictor, champion_folder
+from vouch.features.errors import BundleError, Refused, UsageError
+from vouch.models.predictor import CHAMPIONS, Predictor
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
+from vouch.models.scoring.documents import checked_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,9 @@ def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) 
         raise UsageError(f"Model {name!r} has no version {version}. Versions: {there or 'none'}") from error
     with tempfile.TemporaryDirectory() as folder:
         local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
-        bundle = next(path.parent for path in sorted(local.rglob("manifest.json")))
+        bundle = next((path.parent for path in sorted(local.rglob("manifest.json"))), None)
+        if bundle is None:
+            raise BundleError(f"Version {version} of {name!r} in the registry holds no bundle. Train {name!r} again.")
         card = Path(client.download_artifacts(str(known.run_id), "card.md", folder)).read_text(encoding="utf-8")
         yield bundle, card, known
 
@@ -170,25 +173,31 @@ def crown(
     card: str,
     entry: Mapping[str, Any],
     tracking: str | None = None,
-    *,
-    isolate: bool = False,
 ) -> None:
     """Make a version the champion: its bundle for serving first, then the alias, then the history.
 
-    `isolate` tries the bundle in a process of its own first, as it should where the bundle was not made here just now.
-    Where the process is killed on the way, the next promotion or `finish_promotions` does the rest.
+    Raises BundleError, and changes nothing, where the bundle is not sound or not the one that was registered. Where the
+    process is killed on the way, the next promotion or `finish_promotions` does the rest.
     """
     with answering(home, tracking):
         _, client = connect(home, tracking)
-        content_hash = client.get_model_version(name, str(version)).tags["content_hash"]
+        content_hash = _content_hash(client.get_model_version(name, str(version)))
         with promotion(home, name) as folder:
             _finish(client, name, folder)
             before = champion_version(home, name)
             told = {**entry, "version": version, "content_hash": content_hash, "from_version": before}
             begin(folder, told, card)
-            with installed(folder, bundle, card, content_hash, isolate=isolate):
+            with installed(folder, bundle, card, content_hash):
                 _announce(client, name, told)
             finish(folder, told)
+
+
+def _content_hash(known: Any) -> str:
+    """The hash that a version was registered with; raises BundleError where its tag can be none."""
+    try:
+        return checked_digest(known.tags.get("content_hash"))
+    except BundleError as error:
+        raise BundleError(f"Version {known.version} of {known.name!r} in the registry: {error}") from error
 
 
 def _announce(client: MlflowClient, name: str, entry: Mapping[str, Any]) -> None:
@@ -213,7 +222,7 @@ def _finish(client: MlflowClient, name: str, folder: Path) -> bool:
 def finish_promotions(home: Path, client: MlflowClient) -> int:
     """Do the rest of promotions that were cut off, so that serving and registry are of one mind; return how many."""
     done = 0
-    for path in sorted(champion_folder(home, "*").parent.glob(f"*/{UNFINISHED}")):
+    for path in sorted((home / CHAMPIONS).glob(f"*/{UNFINISHED}")):
         with promotion(home, path.parent.name) as folder:
             done += _finish(client, path.parent.name, folder)
     return done
@@ -272,7 +281,7 @@ def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], trac
                     f"Version {version} of {name!r} was never evaluated: nobody knows how good it is. Run "
                     f"`vouch train {name}` with its evaluation, and promote what comes of it."
                 )
-            crown(home, name, version, bundle, card, entry, tracking, isolate=True)
+            crown(home, name, version, bundle, card, entry, tracking)
 
 
 def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:
@@ -293,7 +302,7 @@ def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     versions = client.search_model_versions(f"name = '{name}'")
     rows = []
     for known in sorted(versions, key=lambda found: -int(found.version)):
-        figures = json.loads(known.tags.get("figures", "{}"))
+        figures = _figures(known.tags.get("figures", "{}"))
         rows.append(
             {
                 "model": name,
@@ -309,3 +318,12 @@ def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _figures(tag: str) -> dict[str, Any]:
+    """The figures in a tag, none where somebody else has written it."""
+    try:
+        found = from_json(tag)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

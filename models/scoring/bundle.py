@@ -26,16 +26,15 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import BundleError
 from vouch.features.private import open_as_usual
 from vouch.features.vectors.fingerprints import feature_fingerprints
+from vouch.models.scoring.documents import FORMAT, Manifest, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT, ONE_FINGERPRINT = 2, 1
-"""The format that is written, and the one that is read too."""
-KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
-"""Kinds of model, and the file that holds each."""
 SHOWN = 10
 """Features that a message names."""
+LARGEST_FILE = 256 * 2**20
+"""Bytes of one file: a larger one is no model, and would take the memory of the service."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +80,13 @@ def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[
     """
     mend = "Promote it again from the registry, or train the model again."
     try:
-        listing = (folder / "manifest.json").read_bytes()
-        manifest = json.loads(listing)
-        files = {name: (folder / name).read_bytes() for name in manifest["files"] if Path(name).name == name}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listing = _content(folder / "manifest.json")
+        known, manifest = read(Manifest, "manifest.json", listing)
+        files = {name: _content(folder / name) for name in known.files}
+    except (OSError, BundleError) as error:
         raise BundleError(f"The model bundle {folder} cannot be read: {error}. {mend}") from error
-    if manifest.get("format") not in {FORMAT, ONE_FINGERPRINT} or manifest.get("kind") not in KINDS:
-        raise BundleError(f"The model bundle {folder} has format {manifest.get('format')!r}, not {FORMAT}. {mend}")
-    needed = {KINDS[manifest["kind"]], "calibrator.json", "features.json", "golden.json"}
-    if needed - files.keys():
-        raise BundleError(f"The model bundle {folder} lists no {', '.join(sorted(needed - files.keys()))}. {mend}")
     for name, content in files.items() if verify else ():
-        if hashlib.sha256(content).hexdigest() != manifest["files"][name]:
+        if hashlib.sha256(content).hexdigest() != known.files[name]:
             raise BundleError(f"The model bundle {folder} is damaged: {name} is not what its manifest says. {mend}")
     return manifest, files, hashlib.sha256(listing).hexdigest()
 
@@ -127,3 +121,17 @@ def _kept_fingerprints(manifest: Mapping[str, Any], listed: list[dict[str, Any]]
 def _listed(names: list[str], what: str) -> str:
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     return f"{what}: {shown}" if names else ""
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy a bundle's manifest and the files that it lists, and nothing else that lies beside them."""
+    target.mkdir(parents=True)
+    for name in ["manifest.json", *read_files(source)[1]]:
+        (target / name).write_bytes(_content(source / name))
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; raises BundleError for what is none, or too large to be a part of a bundle."""
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        raise BundleError(f"{path.name} is missing, no file, or larger than {LARGEST_FILE // 2**20} MiB")
+    return path.read_bytes()

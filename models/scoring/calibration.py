@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from vouch.features.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 FLOOR = 1e-6
@@ -112,13 +115,14 @@ def calibrator_from_json(content: dict[str, Any]) -> Calibrator:
         rises = slope > 0 if method == "sigmoid" else min(slope, left) >= 0 and max(slope, left) > 0
         if rises and np.isfinite([slope, intercept, left]).all():
             found = Calibrator(method, slope, intercept, left=left)
-    if method in {"isotonic", "venn_abers"} and _rises(content["raw"], content["probability"]):
-        found = Calibrator(method, raw=tuple(content["raw"]), probability=tuple(content["probability"]))
+    raw, probability = (tuple(content.get(name, ())) for name in ("raw", "probability"))
+    if method in {"isotonic", "venn_abers"} and _rises(raw, probability):
+        found = Calibrator(method, raw=raw, probability=probability)
     if found is None:
         raise BundleError(
             f"The calibrator {method!r} of the bundle is no rising map to probabilities. Train the model again."
         )
-    return replace(found, band=_band_from_json(content["band"])) if "band" in content else found
+    return replace(found, band=_band_from_json(content["band"])) if content.get("band") else found
 
 
 def _band_from_json(content: dict[str, Any]) -> Band:
@@ -127,7 +131,7 @@ def _band_from_json(content: dict[str, Any]) -> Band:
     return Band(tuple(content["raw"]), tuple(content["low"]), tuple(content["high"]))
 
 
-def _rises(raw: list[float], probability: list[float]) -> bool:
+def _rises(raw: Sequence[float], probability: Sequence[float]) -> bool:
     at, steps = np.array(raw, float), np.array(probability, float)
     is_sound = len(at) == len(steps) > 0 and np.isfinite(at).all() and bool((np.diff(at) > 0).all())
     return bool(is_sound and (np.diff(steps) >= 0).all() and ((steps >= 0) & (steps <= 1)).all())

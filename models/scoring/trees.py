@@ -1,4 +1,4 @@
-"""Scores and exact reasons of a LightGBM model, from its text.
+"""Scores and exact reasons of a LightGBM model, from its text (`model_text` judges it before the library reads it).
 
 Reasons are path attributions (Saabas 2014): each split on the way to a leaf moves the expected value of the tree, and
 the split's feature gets that move. They add up to the score by construction, cost one table per model, and are read off
@@ -16,29 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.features.errors import BundleError, MissingExtra
+from vouch.features.errors import MissingExtra
+from vouch.models.scoring import model_text
 from vouch.models.scoring.shapley_change import moved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     import scipy.sparse
+
+    from vouch.models.scoring.model_text import Tree
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 CHUNK = 4096
 """Rows scored at a time: what a chunk needs stays in the processor's cache."""
-_ARRAYS: Mapping[str, Callable[[str], Any]] = {
-    "split_feature": int,
-    "left_child": int,
-    "right_child": int,
-    "leaf_value": float,
-    "leaf_count": int,
-    "threshold": float,
-    "decision_type": int,
-    "cat_boundaries": int,
-    "cat_threshold": int,
-}
 
 
 def load_lightgbm() -> Any:
@@ -52,16 +44,20 @@ def load_lightgbm() -> Any:
 
 
 class Trees:
-    """A LightGBM binary model that was loaded from text whose hash is known to be right.
-
-    The parser of the library is not safe on damaged text: hashes come first.
-    """
+    """A LightGBM binary model, from its text; raises BundleError where that is not sound."""
 
     def __init__(self, text: str, columns: int) -> None:
+<<<<<<< HEAD
         self._trees = [_parsed(block) for block in text.split("\nTree=")[1:]]
         self._booster = load_lightgbm().Booster(model_str=text)
         if self._booster.num_feature() != columns or len(self._trees) != self._booster.num_trees():
             raise BundleError(f"The model reads {self._booster.num_feature()} features, its bundle lists {columns}")
+=======
+        import lightgbm
+
+        self._trees = model_text.read(text, columns)
+        self._booster = lightgbm.Booster(model_str=model_text.written(self._trees, columns))
+>>>>>>> b4ea032 (Judge a model's text and every document of a bundle here, and never touch what stands before a new champion is whole)
         self.base, self._moves = _moves(self._trees, columns)
         sizes = [len(tree["leaf_value"]) for tree in self._trees]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
@@ -113,15 +109,7 @@ def _threads(matrix: Matrix) -> int:
     return 1 if len(matrix) < 1024 else 0
 
 
-def _parsed(block: str) -> dict[str, list[Any]]:
-    """The arrays of one tree that attribution needs; those that it does not have are empty."""
-    lines = dict(line.split("=", 1) for line in block.split("\n\n", 1)[0].splitlines()[1:] if "=" in line)
-    if lines.get("is_linear", "0") != "0":
-        raise BundleError("Linear trees cannot be explained by their paths")
-    return {name: [kind(part) for part in lines.get(name, "").split()] for name, kind in _ARRAYS.items()}
-
-
-def _moves(trees: Sequence[dict[str, list[Any]]], columns: int) -> tuple[float, scipy.sparse.csr_matrix]:
+def _moves(trees: Sequence[Tree], columns: int) -> tuple[float, scipy.sparse.csr_matrix]:
     """Expected score of the whole model, and what each leaf adds to it by feature (leaves of all trees by features)."""
     import scipy.sparse
 
@@ -137,7 +125,7 @@ def _moves(trees: Sequence[dict[str, list[Any]]], columns: int) -> tuple[float, 
     return base, scipy.sparse.csr_matrix((values, features, starts), (len(leaves), columns))
 
 
-def _attributed(tree: dict[str, list[Any]]) -> tuple[float, list[dict[int, float]]]:
+def _attributed(tree: Tree) -> tuple[float, list[dict[int, float]]]:
     """Expected value of one tree, and the moves that lead to each of its leaves."""
     values, counts, splits = tree["leaf_value"], tree["leaf_count"], tree["split_feature"]
     if not splits:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch import models
 from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import BundleError
 from vouch.features.instants import spoken
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import history
@@ -73,7 +74,10 @@ def judged(store: Store, home: Path) -> list[Judged]:
 
 def _judged(store: Store, home: Path, name: str) -> Judged:
     champion = store.champions[name]
-    entries = history(home, name)
+    try:
+        entries = history(home, name)
+    except BundleError:  # it can be told no more; the champion scores all the same
+        entries = []
     content_hash = champion.content_hash
     crowned = [entry for entry in entries if entry["action"] != "refuse" and entry.get("content_hash") == content_hash]
     trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
@@ -116,5 +120,5 @@ def _decision(entry: Mapping[str, Any]) -> Decision:
 
 def card(home: Path, name: str) -> str | None:
     """Return the card of a champion in Markdown; None for another name, or where there is none."""
-    path = champion_folder(home, name) / "card.md"
-    return path.read_text(encoding="utf-8") if name in MODELS and path.exists() else None
+    path = champion_folder(home, name) / "card.md" if name in MODELS else None
+    return path.read_text(encoding="utf-8") if path and path.exists() else None

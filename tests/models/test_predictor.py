@@ -158,22 +158,6 @@ def test_a_bundle_that_does_not_reproduce_its_golden_rows_is_refused(bundle):
         Predictor.load(folder)
 
 
-@pytest.mark.slow
-def test_a_model_that_kills_its_reader_is_tried_in_a_process_of_its_own(tmp_path, lightgbm_text):
-    from vouch.models.scoring.bundle import read_files, write_files
-
-    folder = tmp_path / "b"
-    written(folder, "lightgbm", lightgbm_text)
-    assert Predictor.load(folder, isolate=True).kind == "lightgbm"
-    manifest, files, _ = read_files(folder)
-    kept = {name: value for name, value in manifest.items() if name != "files"}
-    write_files(
-        folder, kept, {**files, "model.txt": files["model.txt"].replace(b"left_child=", b"left_child=-999999 ")}
-    )
-    with pytest.raises(BundleError, match="process of its own"):
-        Predictor.load(folder, isolate=True)
-
-
 def test_equal_models_make_equal_bytes(tmp_path, lightgbm_text):
     one = written(tmp_path / "one", "lightgbm", lightgbm_text)
     two = written(tmp_path / "two", "lightgbm", lightgbm_text)

@@ -19,7 +19,7 @@ from vouch.features.errors import BundleError, UsageError
 from vouch.features.project import tracking
 from vouch.models.predictor import champion_folder, load_champion
 from vouch.models.registry import versions
-from vouch.models.registry.champions import UNFINISHED, history
+from vouch.models.registry.champions import UNFINISHED, history, install, promoted_at_us, promotion
 from vouch.models.registry.recovery import mark_interrupted
 from vouch.serving.store.connection import Database
 from vouch.serving.store.keys import create, everyone
@@ -161,13 +161,13 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     ("at", "by"),
-    [("copytree", "clean"), ("alias", "clean"), ("history", "clean"), ("card", "promotion")],
+    [("copy", "clean"), ("alias", "clean"), ("history", "clean"), ("card", "promotion")],
 )
 def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, monkeypatch, at, by):
     home = tmp_path / "home"
     _, one = crown(home, tmp_path, -1.5)
     places = {
-        "copytree": "vouch.models.registry.champions.shutil.copytree",
+        "copy": "vouch.models.registry.champions.copy_files",
         "card": "vouch.models.registry.champions._thin",
         "alias": "mlflow.MlflowClient.set_registered_model_alias",
         "history": "vouch.models.registry.champions.note",
@@ -183,12 +183,12 @@ def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, 
         versions.crown(home, "churn", version.version, tmp_path / "bundle-2.5", "# churn -2.5\n", entry)
     monkeypatch.undo()
     serving = load_champion(home, "churn").content_hash
-    assert serving == (one if at == "copytree" else two).content_hash
+    assert serving == (one if at == "copy" else two).content_hash
     if by == "clean":
         marked = mark_interrupted(home, 0, 0)
-        assert marked["promotions"] == (at != "copytree")
+        assert marked["promotions"] == (at != "copy")
         assert mark_interrupted(home, 0, 0)["promotions"] == 0
-        wanted = [1, 2][: 1 + (at != "copytree")]
+        wanted = [1, 2][: 1 + (at != "copy")]
     else:
         _, two = crown(home, tmp_path, -3.5, at_us=2)
         serving = two.content_hash
@@ -200,6 +200,76 @@ def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, 
     base = {1: "-1.5", 2: "-2.5", 3: "-3.5"}[wanted[-1]]
     assert (champion_folder(home, "churn") / "card.md").read_text() == f"# churn {base}\n"
     assert not (champion_folder(home, "churn") / UNFINISHED).exists()
+
+
+def files_under(folder):
+    return {path.relative_to(folder): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_a_wrong_hash_in_the_registry_touches_nothing(tmp_path):
+    home = tmp_path / "deep" / "home"
+    _, one = crown(home, tmp_path, -1.5)
+    version, two = logged(home, tmp_path, -2.5)
+    _, client = versions.connect(home)
+    champion = champion_folder(home, "churn")
+    before = files_under(champion / "versions")
+    outside = {path for path in tmp_path.rglob("*") if home not in path.parents}
+    same_start, another = one.content_hash[:16] + "f" * 48, "f" * 64
+    for tag in (same_start, another, "../../../../pwnd" + "f" * 48, "..", "/" * 64, two.content_hash[:16], "", None):
+        client.set_model_version_tag("churn", str(version.version), "content_hash", tag or "")
+        if tag is None:
+            client.delete_model_version_tag("churn", str(version.version), "content_hash")
+        for _ in range(2):  # the second finds what the first left
+            with pytest.raises(BundleError, match=r"64 hexadecimal|has the hash"):
+                versions.promote(home, "churn", version.version, "by hand", 1)
+        assert load_champion(home, "churn").content_hash == one.content_hash
+        assert files_under(champion / "versions") == before
+        assert {path for path in tmp_path.rglob("*") if home not in path.parents} == outside
+    assert [row["alias"] for row in versions.list_models(home)] == [None, "champion"]
+    assert [entry["version"] for entry in history(home, "churn")] == [1]
+    client.set_model_version_tag("churn", str(version.version), "content_hash", two.content_hash)
+    versions.promote(home, "churn", version.version, "by hand", 1)
+    assert load_champion(home, "churn").content_hash == two.content_hash
+
+
+def test_a_bundle_that_was_damaged_where_it_stands_is_put_right_by_promoting_it_again(tmp_path):
+    home = tmp_path / "home"
+    version, one = crown(home, tmp_path, -1.5)
+    model = champion_folder(home, "churn") / "bundle" / "model.json"
+    model.write_bytes(model.read_bytes()[:-9])
+    with pytest.raises(BundleError, match="damaged"):
+        load_champion(home, "churn")
+    versions.promote(home, "churn", version, "again", 1)
+    assert load_champion(home, "churn").content_hash == one.content_hash
+
+
+def test_only_the_files_that_a_bundle_lists_are_taken_over(tmp_path):
+    _, predictor = logged(tmp_path / "home", tmp_path, -1.5)
+    (tmp_path / "bundle-1.5" / "more.txt").symlink_to("/etc/hostname")
+    with promotion(tmp_path, "churn") as folder:
+        install(folder, tmp_path / "bundle-1.5", "card", predictor.content_hash)
+    there = {path.name for path in (champion_folder(tmp_path, "churn") / "bundle").iterdir()}
+    assert "more.txt" not in there
+    assert "model.json" in there
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[1]", '[{"action": 1}]', "null", '[{"at_us": 1e30, "action": "pass"}]', "["]
+)
+def test_a_history_of_another_form_is_one_message(tmp_path, content):
+    crown(tmp_path / "home", tmp_path, -1.5)
+    (champion_folder(tmp_path / "home", "churn") / "gate.json").write_text(content)
+    with pytest.raises(BundleError, match=r"gate\.json is damaged"):
+        history(tmp_path / "home", "churn")
+    assert promoted_at_us(tmp_path / "home", "churn") is None
+
+
+def test_a_version_without_a_bundle_is_one_message(tmp_path):
+    version, _ = logged(tmp_path / "home", tmp_path, -1.5)
+    for manifest in (tmp_path / "home" / "mlflow").rglob("manifest.json"):
+        manifest.unlink()
+    with pytest.raises(BundleError, match="holds no bundle"):
+        versions.promote(tmp_path / "home", "churn", version.version, "by hand", 1)
 
 
 def test_nothing_is_listed_before_the_first_run_and_mlflow_stays_unimported(tmp_path):
@@ -223,12 +293,12 @@ def test_a_first_use_by_many_at_once_makes_one_database(tmp_path):
 
 
 def test_old_bundles_are_thinned(tmp_path):
-    from vouch.models.registry.champions import KEPT, install, promotion
+    from vouch.models.registry.champions import KEPT
 
     for number in range(KEPT + 2):
         predictor = written(tmp_path / "b", "logistic", {**LOGISTIC, "base": float(-number)})
         with promotion(tmp_path, "churn") as folder:
-            install(folder, tmp_path / "b", "card", predictor.content_hash, isolate=False)
+            install(folder, tmp_path / "b", "card", predictor.content_hash)
     kept = list((champion_folder(tmp_path, "churn") / "versions").iterdir())
     assert len(kept) == KEPT
     assert load_champion(tmp_path, "churn").content_hash == predictor.content_hash

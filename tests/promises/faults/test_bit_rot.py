@@ -38,7 +38,7 @@ def sound(small_company, tmp_path_factory):
     workshop = tmp_path_factory.mktemp("workshop")
     for name, champion in write_champions(workshop).items():
         with promotion(home, name) as folder:
-            install(folder, champion_folder(workshop, name) / "bundle", "card", champion.content_hash, isolate=False)
+            install(folder, champion_folder(workshop, name) / "bundle", "card", champion.content_hash)
     project = Project(home=home, location=str(small_company))
     score_weeks(project, [parse_instant(MONDAY)], parse_instant(NOW))
     database = Database(home)
@@ -208,10 +208,7 @@ def test_mutated_model_files_never_bring_the_service_down_and_none_is_taken_with
 
 
 def test_a_mutant_whose_digests_were_made_to_fit_is_another_model_and_brings_nobody_down(sound, tmp_path):
-    """Whoever copies a bundle tries it apart first: LightGBM's reader can kill the process that it runs in.
-
-    One that still gives its golden rows their scores loads, and promotion, which knows the hash, does not take it.
-    """
+    """One that still gives its golden rows their scores loads; promotion, which knows the hash, does not take it."""
     import json
 
     from vouch.models.scoring.bundle import write_files
@@ -231,13 +228,13 @@ def test_a_mutant_whose_digests_were_made_to_fit_is_another_model_and_brings_nob
         facts = {name: value for name, value in manifest.items() if name not in ("files", "digest", "content_hash")}
         write_files(folder, facts, mutant)
         try:
-            found = Predictor.load(folder, isolate=True)
+            found = Predictor.load(folder)
         except BundleError:
             seen["refused"] += 1
         else:
             assert found.content_hash != good.content_hash
             seen["loaded, as another one"] += 1
             with promotion(home, "churn") as champion, pytest.raises(BundleError, match="has the hash"):
-                install(champion, folder, "card", good.content_hash, isolate=True)
+                install(champion, folder, "card", good.content_hash)
         assert load_champion(home, "churn").content_hash == good.content_hash
     print(f"\nresealed mutants: {dict(seen)}")

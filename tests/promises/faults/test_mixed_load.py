@@ -103,7 +103,7 @@ class Load:
         predictor = write_champion(place, name, base)
         self.scores[predictor.content_hash] = predictor.score(self.vectors).probability
         with promotion(self.home, name) as folder:
-            install(folder, champion_folder(place, name) / "bundle", "", predictor.content_hash, isolate=False)
+            install(folder, champion_folder(place, name) / "bundle", "", predictor.content_hash)
 
     async def post(self, path: str, body: dict[str, Any], *also: int) -> tuple[int, dict[str, Any]]:
         for _ in range(600):

@@ -1,0 +1,263 @@
+"""The JSON documents of a bundle and of its promotion: what has another form is refused before anything is made of it.
+
+A document comes from a disk or a registry that others write to, and its digest says only that it is as they wrote it.
+So its form is judged once, here, and whoever reads on meets no wrong type, no missing key and no depth without end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, ValidationError, model_validator
+from pydantic_core import from_json
+
+from vouch.features.errors import BundleError
+
+if TYPE_CHECKING:
+    from vouch.models.scoring.bundle import Column
+
+FORMAT = 2
+"""The format that is written, and the newest that can be read; bundles of the first keep one fingerprint for all features."""
+KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
+"""Kinds of model, and the file that holds each."""
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,60}\.(json|txt)$")]
+NAME = "[a-z][a-z0-9_]{0,62}"
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+Text = Annotated[str, StringConstraints(max_length=1000)]
+LARGEST = 1e30
+"""Sums and products of numbers up to it are numbers."""
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Document(BaseModel):
+    """A document whose values must be of their types as they are; what a later release adds is not read."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Manifest(Document):
+    """`manifest.json`: which kind of which model, and the digests of the files."""
+
+    format: Annotated[int, Field(ge=1)]
+    kind: Literal["lightgbm", "logistic", "rules"]
+    model: Name
+    target: Name
+    files: dict[FileName, Digest]
+    definition_fingerprint: Text | None = None
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Manifest:
+        if self.format > FORMAT:
+            raise ValueError(f"its format {self.format} is of a newer vouch: this one reads up to {FORMAT}")
+        needed = {KINDS[self.kind], "calibrator.json", "features.json", "golden.json"}
+        if missing := needed - self.files.keys():
+            raise ValueError(f"lists no {', '.join(sorted(missing))}")
+        return self
+
+
+class Feature(Document):
+    """One feature: its name, its family, and its categories where it is one."""
+
+    name: Name
+    family: Name
+    categories: list[Text] | None
+    fingerprint: Text | None = None
+
+
+class Features(Document):
+    """`features.json`: what a model reads, in order, each once."""
+
+    features: Annotated[list[Feature], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Features:
+        for names in ([of.name for of in self.features], *(of.categories or () for of in self.features)):
+            if len(set(names)) != len(names):
+                raise ValueError("a feature or a category stands twice")
+        return self
+
+
+class Golden(Document):
+    """`golden.json`: rows with the scores that they must get."""
+
+    rows: Annotated[list[list[str | Number | None]], Field(min_length=1)]
+    raw: list[Number]
+    probability: list[Number]
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """Whether each row has one cell per feature, a text where that is a category and a number where it is none."""
+        return len(self.rows) == len(self.raw) == len(self.probability) and all(
+            len(row) == len(columns)
+            and all(
+                cell is None or isinstance(cell, str) == (column.categories is not None)
+                for cell, column in zip(row, columns, strict=True)
+            )
+            for row in self.rows
+        )
+
+
+class CalibrationBand(Document):
+    """Ends of intervals."""
+
+    raw: list[Number]
+    low: list[Number]
+    high: list[Number]
+
+
+class Calibration(Document):
+    """`calibrator.json`: the numbers of the map; which of them its method needs is for `calibration` to say."""
+
+    method: Literal["none", "sigmoid", "isotonic", "beta", "venn_abers"]
+    slope: Number = 1.0
+    intercept: Number = 0.0
+    left: Number = 1.0
+    raw: list[Number] = []
+    probability: list[Number] = []
+    band: CalibrationBand | None = None
+
+
+class Soon(Document):
+    """`hazard.json`: how soon."""
+
+    anchor_weeks: Count
+    intercepts: list[Number]
+    slopes: list[Number]
+    due: list[Number]
+    observed_weeks: Count
+
+
+class Counted(Document):
+    """How often each bin of one column was met."""
+
+    name: Name
+    family: Name
+    counts: Annotated[list[Count], Field(min_length=1)]
+    edges: list[Number]
+    categories: list[Text] | None
+
+    @model_validator(mode="after")
+    def _has_a_count_per_bin(self) -> Counted:
+        """One per edge and one beyond, or one per category, and one for what is missing."""
+        bins = len(self.edges) + 1 if self.categories is None else len(self.categories)
+        if len(self.counts) != bins + 1 or sorted(set(self.edges)) != self.edges:
+            raise ValueError("its counts do not fit its bins")
+        return self
+
+
+class Reference(Document):
+    """`reference.json`: what later weeks are compared with."""
+
+    histograms: list[Counted]
+
+
+class OfCategory(Document):
+    """A weight per category; the last is for what is missing or was not seen."""
+
+    weights: Annotated[list[Number], Field(min_length=1)]
+    mean: Number
+
+
+class OfNumber(Document):
+    """How a number is read and weighed."""
+
+    fill: Number
+    centre: Number
+    scale: Annotated[Number, Field(gt=0)]
+    weight: Number
+    missing_weight: Number
+    mean: Number
+
+
+class LogisticNumbers(Document):
+    """`model.json` of a logistic regression."""
+
+    base: Number
+    terms: list[OfCategory | OfNumber]
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """Whether there is a term per feature, of its kind, and a weight per category and one more."""
+        weights = [len(term.weights) - 1 if isinstance(term, OfCategory) else None for term in self.terms]
+        return weights == [None if column.categories is None else len(column.categories) for column in columns]
+
+
+class OfRule(Document):
+    """What one feature earns: as many points as places, or one more."""
+
+    weight: Annotated[Number, Field(ge=0)]
+    at: list[Number]
+    points: Annotated[list[Number], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> OfRule:
+        if len(self.points) - len(self.at) not in (0, 1) or sorted(set(self.at)) != self.at:
+            raise ValueError("its points do not fit its places")
+        return self
+
+
+class RuleNumbers(Document):
+    """`model.json` of a rule made of points."""
+
+    base: Number
+    slope: Number
+    parts: list[OfRule | None]
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """Whether there is a part per feature, and none for a category."""
+        return len(self.parts) == len(columns) and all(
+            part is None or column.categories is None for part, column in zip(self.parts, columns, strict=True)
+        )
+
+
+class Decision(Document):
+    """One decision of the gate or of a person, as far as it is read again."""
+
+    action: str
+    at_us: Count
+    version: Count | None = None
+    content_hash: Digest | None = None
+    reason: str | None = None
+    rules: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
+    calibration: list[dict[str, Any]] = []
+
+
+class Decisions(RootModel[list[Decision]]):
+    """`gate.json`."""
+
+
+class Begun(Document):
+    """`promoting.json`: what a promotion was about to do."""
+
+    class Entry(Decision):
+        """A decision that names its bundle."""
+
+        content_hash: Digest
+
+    entry: Entry
+    card: str
+
+
+def checked_digest(text: Any) -> str:
+    """Return a digest that came from elsewhere; raises BundleError where it is none, and could be any path."""
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise BundleError("A content hash has 64 hexadecimal digits, and this is none. Train the model again.")
+    return text
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+def read(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
+    """Return a document that has its form, and the plain data that it was read from; raises BundleError."""
+    try:
+        plain = from_json(content, allow_inf_nan=False)
+        return form.model_validate(plain), plain
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"][:4]))
+        raise BundleError(f"{name} is not sound: {place or 'it'}: {first['msg']}") from error
+    except ValueError as error:
+        raise BundleError(f"{name} is no JSON") from error
