@@ -63,8 +63,13 @@ def first_changed(digests: Mapping[Path, str]) -> Path | None:
 def flush(folder: Path) -> None:
     """Have a folder and all that it holds on the disk, not in the system's memory."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush_file(path)
+
+
+def flush_file(path: Path) -> None:
+    """Have one file, or the entries of a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from vouch.features.documents import NAME, Document
 from vouch.features.errors import BundleError, UsageError
 from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
@@ -249,7 +250,7 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
     return Predictor(manifest, content_hash, columns, scorer, calibrator, reference, hazard)
 
 
-def _plain_of(form: type[documents.Document], name: str, files: Mapping[str, bytes]) -> Any:
+def _plain_of(form: type[Document], name: str, files: Mapping[str, bytes]) -> Any:
     """The numbers of a document, once its form was judged."""
     return documents.read(form, name, files[name])[1]
 
@@ -366,7 +367,7 @@ def champion_folder(home: Path, name: str) -> Path:
 
     Raises UsageError for what is no name, and could be any path.
     """
-    if not re.fullmatch(documents.NAME, name):
+    if not re.fullmatch(NAME, name):
         raise UsageError("The name of a model has small letters, digits and underscores alone")
     return home / CHAMPIONS / name
 

@@ -1,17 +1,14 @@
-"""The JSON documents of a bundle and of its promotion: what has another form is refused before anything is made of it.
-
-A document comes from a disk or a registry that others write to, and its digest says only that it is as they wrote it.
-So its form is judged once, here, and whoever reads on meets no wrong type, no missing key and no depth without end.
-"""
+"""The JSON documents of a bundle and of its promotion: what has another form is refused before anything is made of it."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, ValidationError, model_validator
-from pydantic_core import from_json
+from pydantic import Field, RootModel, model_validator
 
+from vouch.features import documents
+from vouch.features.documents import DIGEST, Count, Digest, Document, FileName, Form, Malformed, Name, Number, Text
 from vouch.features.errors import BundleError
 
 if TYPE_CHECKING:
@@ -21,21 +18,6 @@ FORMAT = 2
 """The format that is written, and the newest that can be read; bundles of the first keep one fingerprint for all features."""
 KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
 """Kinds of model, and the file that holds each."""
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,60}\.(json|txt)$")]
-NAME = "[a-z][a-z0-9_]{0,62}"
-Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
-Text = Annotated[str, StringConstraints(max_length=1000)]
-LARGEST = 1e30
-"""Sums and products of numbers up to it are numbers."""
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Document(BaseModel):
-    """A document whose values must be of their types as they are; what a later release adds is not read."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Manifest(Document):
@@ -242,22 +224,14 @@ class Begun(Document):
 
 def checked_digest(text: Any) -> str:
     """Return a digest that came from elsewhere; raises BundleError where it is none, and could be any path."""
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9a-f]{64}", text):
+    if not isinstance(text, str) or not re.fullmatch(DIGEST, text):
         raise BundleError("A content hash has 64 hexadecimal digits, and this is none. Train the model again.")
     return text
-
-
-Form = TypeVar("Form", bound=BaseModel)
 
 
 def read(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
     """Return a document that has its form, and the plain data that it was read from; raises BundleError."""
     try:
-        plain = from_json(content, allow_inf_nan=False)
-        return form.model_validate(plain), plain
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"][:4]))
-        raise BundleError(f"{name} is not sound: {place or 'it'}: {first['msg']}") from error
-    except ValueError as error:
-        raise BundleError(f"{name} is no JSON") from error
+        return documents.read(form, name, content)
+    except Malformed as error:
+        raise BundleError(str(error)) from error

@@ -12,8 +12,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.documents import LARGEST
 from vouch.features.errors import BundleError
-from vouch.models.scoring.documents import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

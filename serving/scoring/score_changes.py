@@ -78,10 +78,10 @@ class Before:
 
 def rows_before(snapshot: Snapshot, first: str, last: str) -> Before | None:
     """Read what a snapshot kept of the customers from one to another; None where it kept no vectors."""
-    if not (snapshot.folder / "vectors.parquet").exists():
+    if "vectors.parquet" not in snapshot.manifest["files"]:
         return None
     within = [("customer_id", ">=", first), ("customer_id", "<=", last)]
-    there = pq.read_schema(snapshot.folder / "scores.parquet").names
+    there = pq.read_schema(snapshot.path("scores")).names
     parts = [(name, f"{name}_raw", f"{name}_model") for name in columns.MODELS if f"{name}_raw" in there]
     listed = [column for _, raw, model in parts for column in (raw, model)]
     vectors = _read(snapshot, "vectors", None, within)
@@ -96,7 +96,7 @@ def rows_before(snapshot: Snapshot, first: str, last: str) -> Before | None:
 
 
 def _read(snapshot: Snapshot, name: str, listed: list[str] | None, within: Any) -> pa.Table:
-    path = snapshot.folder / f"{name}.parquet"
+    path = snapshot.path(name)
     try:
         return pq.read_table(path, columns=listed, filters=within, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -20,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vouch.features.durable import flush_file
 from vouch.features.errors import Locked, SnapshotError
 from vouch.features.instants import folder_name, from_folder_name, spoken
+from vouch.serving.snapshots.manifest import NAME as MANIFEST
+from vouch.serving.snapshots.manifest import manifest_of, sealed
 from vouch.serving.snapshots.schema import nothing
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 FOLDER = "snapshots"
 POINTER = "CURRENT"
-MANIFEST = "manifest.json"
 _REVISION = re.compile(r"revision-([1-9]\d*)$")
 _DRAFT = "draft-"
 _KEPT = "kept"
@@ -52,7 +53,14 @@ class Snapshot:
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Return one of the tables that `vouch.serving.snapshots.schema` tells of, its page checksums verified."""
-        return _read_table(self.folder / f"{name}.parquet", columns)
+        return _read_table(self.path(name), columns)
+
+    def path(self, name: str) -> Path:
+        """Return the file of a table; raises SnapshotError for one that the manifest holds no digest of."""
+        found = self.folder / f"{name}.parquet"
+        if found.name not in self.manifest["files"]:
+            raise SnapshotError(f"{found} is not listed in its manifest. Score the week again with --revision.")
+        return found
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Draft:
         make()
         beside = mark.with_suffix(".next")
         beside.write_text(json.dumps([_digests(path) for path in paths]), encoding="utf-8")
-        _flush(beside)
+        flush_file(beside)
         beside.replace(mark)
         return True
 
@@ -113,14 +121,14 @@ class Draft:
         """Seal the draft and give it its name."""
         shutil.rmtree(self.kept)
         for path in self.folder.iterdir():
-            _flush(path)
+            flush_file(path)
         files = {path.name: file_digest(path) for path in sorted(self.folder.iterdir())}
         body = {**manifest, "as_of": spoken(self.as_of_us), "revision": revision, "files": files}
-        (self.folder / MANIFEST).write_text(_sealed(body), encoding="utf-8")
-        _flush(self.folder / MANIFEST)
-        _flush(self.folder)
+        (self.folder / MANIFEST).write_text(sealed(body), encoding="utf-8")
+        flush_file(self.folder / MANIFEST)
+        flush_file(self.folder)
         self.folder.rename(final)
-        _flush(final.parent)
+        flush_file(final.parent)
 
 
 @contextmanager
@@ -174,9 +182,9 @@ def point_to(folder: Path) -> None:
     """Make a revision the published one of its instant, at once and durably."""
     beside = folder.parent / f"{POINTER}.next"
     beside.write_text(folder.name + "\n", encoding="utf-8")
-    _flush(beside)
+    flush_file(beside)
     beside.replace(folder.parent / POINTER)
-    _flush(folder.parent)
+    flush_file(folder.parent)
 
 
 def revisions(parent: Path) -> dict[int, Path]:
@@ -235,7 +243,7 @@ def read_snapshot(home: Path, as_of_us: int | None = None, tables: Collection[st
 
 def open_revision(folder: Path, tables: Collection[str] | None = None) -> Snapshot:
     """Return one revision, the digests of its tables verified; raises SnapshotError where it is not sound."""
-    manifest = _manifest(folder / MANIFEST)
+    manifest = manifest_of(folder / MANIFEST)
     for name, wanted in manifest["files"].items():
         path = folder / name
         if tables is not None and path.stem not in tables:
@@ -256,24 +264,6 @@ def open_revision(folder: Path, tables: Collection[str] | None = None) -> Snapsh
             f"{folder} holds another snapshot than its name says. Score the week again with --revision."
         )
     return Snapshot(folder, as_of_us, int(match[1]), manifest)
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        body = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
-    if not isinstance(body, dict) or body.pop("digest", None) != _digest_of(body):
-        raise SnapshotError(f"{path} is damaged. Score the week again with --revision.")
-    return body
-
-
-def _digest_of(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _sealed(body: Mapping[str, Any]) -> str:
-    return json.dumps({**body, "digest": _digest_of(body)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def file_digest(path: Path) -> str:
@@ -314,12 +304,3 @@ def _read_table(path: Path, columns: list[str] | None) -> pa.Table:
         return found if columns is None else found.select(columns)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the entries of a folder, down to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:
     """Return the columns of a table; raises SnapshotError where it is damaged."""
-    path = snapshot.folder / f"{table}.parquet"
+    path = snapshot.path(table)
     try:
         names: list[str] = pq.read_schema(path).names
     except (OSError, pa.ArrowException) as error:
@@ -34,7 +34,7 @@ def columns_of(snapshot: Snapshot, table: str) -> list[str]:
 
 def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = BATCH_ROWS) -> Iterator[pa.Table]:
     """Give columns of a table, `size` rows at a time and at least once; raises SnapshotError where it is damaged."""
-    path = snapshot.folder / f"{table}.parquet"
+    path = snapshot.path(table)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             there = [name for name in columns if name in file.schema_arrow.names]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from vouch import models
 from vouch.features.instants import is_midnight
 from vouch.features.metrics.populations.advocacy import TIERS as BY_RANK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 NAMED = ("churn", "advocacy")
 EXTRA = tuple(name for name in models.names() if name not in NAMED)
@@ -204,3 +209,11 @@ CUSTOMERS = pa.schema(
 )
 """Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the
 company has no such table, 0 where the customer has none."""
+FORMS: Mapping[str, Callable[[int], pa.Schema]] = {
+    "scores": scores,
+    "changes": changes,
+    "movers": movers,
+    "metrics": metrics,
+    "customers": lambda _: CUSTOMERS,
+}
+"""Columns of each table of a snapshot, by its instant."""

@@ -34,7 +34,7 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
-        {"asof", "durable", "engines", "expressions", "instants", "private", "project", "simulation"},
+        {"asof", "documents", "durable", "engines", "expressions", "instants", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},
         {"families", "health"},

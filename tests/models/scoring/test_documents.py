@@ -7,6 +7,7 @@ import json
 import pytest
 
 from support.small_model import COLUMNS, ISOTONIC, LOGISTIC, RULES, written
+from support.spoilt_documents import NO_DOCUMENT, spoilt
 from vouch.features.errors import BundleError, UsageError
 from vouch.models.predictor import Predictor, champion_folder, load_champion
 from vouch.models.quality.drift import Histogram
@@ -15,8 +16,6 @@ from vouch.models.scoring.documents import checked_digest
 from vouch.models.scoring.hazard import Hazard
 
 SOON = Hazard(4, (-4.5, -4.6, -4.7, -4.8), (0.9, 0.8, 0.7, 0.6), (0.3, 0.2), 26)
-WRONG = (None, True, -1, 1e308, "x", "../../x", [], [None], ["x"], [[]], {}, {"x": 1}, 10**400)
-DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 @pytest.fixture
@@ -32,36 +31,6 @@ def bundle(tmp_path):
     write_files(folder, plain, files)
     assert load_champion(tmp_path, "churn") is not None
     return folder
-
-
-def places(content, way=()):
-    """Every place of a document, as the way to it."""
-    yield way
-    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    for key, value in inside:
-        yield from places(value, (*way, key))
-
-
-def put(content, way, value):
-    """The document with another value in one place."""
-    if not way:
-        return value
-    copy = json.loads(json.dumps(content))
-    at = copy
-    for key in way[:-1]:
-        at = at[key]
-    at[way[-1]] = value
-    return copy
-
-
-def without(content, way):
-    """The document without one key."""
-    copy = json.loads(json.dumps(content))
-    at = copy
-    for key in way[:-1]:
-        at = at[key]
-    del at[way[-1]]
-    return copy
 
 
 def is_taken(folder):
@@ -82,8 +51,6 @@ def resealed(folder, name, content: bytes):
 
 DOCUMENTS = ("manifest.json", "features.json", "golden.json", "calibrator.json", "model.json", "hazard.json",
              "reference.json")  # fmt: skip
-CELLS = 2
-"""Of each long list the first few places: the others are alike."""
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -92,25 +59,21 @@ def test_any_wrong_value_anywhere_is_a_bundle_error_or_changes_nothing_that_is_r
     whole = {path: path.read_bytes() for path in bundle.iterdir()}
     content = json.loads((bundle / name).read_bytes())
     refused = tried = 0
-    for way in places(content):
-        if any(isinstance(key, int) and key >= CELLS for key in way):
-            continue
-        spoilt = [put(content, way, value) for value in WRONG]
-        for document in (*spoilt, *([without(content, way)] if way else [])):
-            body = json.dumps(document).encode()
-            if name == "manifest.json":
-                (bundle / name).write_bytes(body)
-            else:
-                resealed(bundle, name, body)
-            tried += 1
-            refused += not is_taken(bundle)
-            for path, good in whole.items():
-                path.write_bytes(good)
+    for document in spoilt(content):
+        body = json.dumps(document).encode()
+        if name == "manifest.json":
+            (bundle / name).write_bytes(body)
+        else:
+            resealed(bundle, name, body)
+        tried += 1
+        refused += not is_taken(bundle)
+        for path, good in whole.items():
+            path.write_bytes(good)
     assert refused > tried / 2
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-@pytest.mark.parametrize("body", [DEEP, b"", b"\xff\xfe", b"null", b'{"a":NaN}', b"1" * 10_000, b'"' + b"\xed\xa0\x80"])
+@pytest.mark.parametrize("body", NO_DOCUMENT)
 def test_what_is_no_document_is_a_bundle_error(bundle, name, body):
     if name == "manifest.json":
         (bundle / name).write_bytes(body)

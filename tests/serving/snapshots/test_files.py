@@ -6,14 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.handwritten_weeks import publish as handwritten
+from support.spoilt_documents import NO_DOCUMENT, spoilt
 from vouch.features.errors import Locked, SnapshotError, UsageError
 from vouch.features.instants import parse_instant
+from vouch.serving.api.state import Store
 from vouch.serving.snapshots.files import (
     Draft,
     current_folder,
@@ -25,6 +29,7 @@ from vouch.serving.snapshots.files import (
     read_snapshot,
     revisions,
 )
+from vouch.serving.snapshots.manifest import sealed
 
 MONDAY, NEXT, MOMENT = map(parse_instant, ("2026-11-16", "2026-11-23", "2026-11-23T06:30:00Z"))
 ROWS = pa.table({"customer_id": [f"c{number:05}" for number in range(3000)], "score": [0.5] * 3000})
@@ -205,3 +210,68 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path):
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     with lock(tmp_path, "score"):
         pass
+
+
+@pytest.fixture
+def week(tmp_path):
+    """A published week whose manifest holds all that is read again."""
+    drift = {"churn": {"reason": None, "score": {"index": 0.31}, "moderate": 2, "major": 1}}
+    return handwritten(tmp_path, drift=drift, columns={"customers": ["plan"]}, statuses={"churn": {"ok": 2}})
+
+
+def test_any_wrong_value_anywhere_in_a_manifest_is_a_snapshot_error_or_is_not_read(week):
+    path = week.folder / "manifest.json"
+    content = {name: value for name, value in json.loads(path.read_bytes()).items() if name != "digest"}
+    refused = tried = 0
+    for document in spoilt(content):
+        path.write_text(sealed(document) if isinstance(document, dict) else json.dumps(document))
+        tried += 1
+        try:
+            found = open_revision(week.folder)
+        except SnapshotError:
+            refused += 1
+        else:
+            assert found.manifest["files"].items() <= content["files"].items()
+            for name in {"scores", "metrics"} - {Path(file).stem for file in found.manifest["files"]}:
+                with pytest.raises(SnapshotError, match="not listed"):
+                    found.table(name)
+    assert refused > tried / 2
+
+
+@pytest.mark.parametrize("body", NO_DOCUMENT)
+def test_what_is_no_manifest_is_a_snapshot_error(week, body):
+    (week.folder / "manifest.json").write_bytes(body)
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        open_revision(week.folder)
+
+
+@pytest.mark.parametrize("name", ["../other.parquet", "/etc/hostname", "a/b.parquet", "scores.parquet\n", ".."])
+def test_a_manifest_lists_files_of_its_own_folder_alone(week, name):
+    path = week.folder / "manifest.json"
+    content = {key: value for key, value in json.loads(path.read_bytes()).items() if key != "digest"}
+    path.write_text(sealed({**content, "files": {**content["files"], name: "0" * 64}}))
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        open_revision(week.folder)
+
+
+def test_a_service_does_not_take_a_week_whose_tables_have_columns_of_another_kind(tmp_path, week):
+    store = Store(tmp_path)
+    for _ in range(2):  # the first one makes what the store keeps secret
+        store.refresh()
+    first = store.portfolio
+    table = week.table("scores")
+    place = table.schema.get_field_index("churn_probability")
+    odd = table.set_column(place, "churn_probability", pa.array(["x"] * len(table)))
+    with drafting(tmp_path, week.as_of_us) as draft:
+        for name, rows in {
+            "scores": odd,
+            "customers": week.table("customers"),
+            "metrics": week.table("metrics"),
+        }.items():
+            with draft.table(name, rows.schema) as writer:
+                writer.write_table(rows)
+        draft.publish({**week.manifest})
+    store.refresh()
+    assert store.portfolio is first
+    assert "of another kind" in store.refused[0]
+    store.stop()

@@ -1,0 +1,84 @@
+"""The manifest of a snapshot: what the week was made from, the digest of each file, and a digest of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from vouch.features.documents import Count, Digest, Document, FileName, Malformed, Name, Number, Text, read
+from vouch.features.errors import SnapshotError, UsageError
+from vouch.features.instants import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NAME = "manifest.json"
+
+
+def _instant(text: str) -> str:
+    try:
+        parse_instant(text)
+    except UsageError as error:
+        raise ValueError("it is no instant") from error
+    return text
+
+
+Instant = Annotated[str, Field(max_length=40), AfterValidator(_instant)]
+
+
+class Shifted(Document):
+    """How far the scores of a model have moved."""
+
+    index: Number
+
+
+class Drift(Document):
+    """How far a model's week has moved."""
+
+    score: Shifted | None = None
+    moderate: Count | None = None
+    major: Count | None = None
+
+
+class Manifest(Document):
+    """What is read again of a manifest; the rest is for people."""
+
+    as_of: Instant
+    revision: Annotated[int, Field(ge=1, lt=2**31)]
+    files: dict[FileName, Digest]
+    now: Instant
+    data_through: Instant | None = None
+    inputs: Text | None = None
+    columns: dict[Name, list[Text]] | None = None
+    models: dict[Name, dict[str, Any] | None] | None = None
+    rows_out: dict[Name, Count] | None = None
+    statuses: dict[Name, dict[str, Count]] | None = None
+    warnings: list[str] | None = None
+    drift: dict[Name, Drift] | None = None
+    flagged: list[dict[str, Any]] | None = None
+    seen: dict[str, Any] | None = None
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """Return the manifest in a file; raises SnapshotError where it is not as it was sealed, or has another form."""
+    mend = "Score the week again with --revision."
+    try:
+        body: dict[str, Any] = read(Manifest, str(path), path.read_bytes())[1]
+    except (OSError, Malformed) as error:
+        raise SnapshotError(f"{path} cannot be read ({error}). {mend}") from error
+    if body.pop("digest", None) != _digest_of(body):
+        raise SnapshotError(f"{path} is damaged. {mend}")
+    return body
+
+
+def sealed(body: Mapping[str, Any]) -> str:
+    """Return the text of a manifest with its digest."""
+    return json.dumps({**body, "digest": _digest_of(body)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _digest_of(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
