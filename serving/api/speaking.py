@@ -21,10 +21,18 @@ FIRST: Mapping[str, str] = {
 """What the care index asks for before an ask, in words."""
 
 
-@lru_cache(100_000)
+LONGEST_KEPT = 100
+"""Characters of a value whose words are kept: a request may send longer ones, and others each time."""
+
+
+@lru_cache(20_000)
+def _kept_words(feature: str, value: str) -> str:
+    return words(feature, value)
+
+
 def _words(feature: str, value: str) -> str:
     """A reason in words; the same few values come again and again."""
-    return words(feature, value)
+    return (_kept_words if len(value) <= LONGEST_KEPT else words)(feature, value)
 
 
 def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:

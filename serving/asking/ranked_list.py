@@ -7,6 +7,7 @@ the same segments and regions again and again.
 from __future__ import annotations
 
 import bisect
+import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 Places = np.ndarray[Any, np.dtype[np.int32]]
 ROWS_KEPT = 20_000
-ROOM_BYTES = 64 * 2**20
+ROOM_BYTES, ROOM_ENTRIES = 64 * 2**20, 2_000
+"""What is kept of what filters leave: in bytes, what they are asked by among them, and in how many answers."""
 COLUMNS = {
     "segment": "segments",
     "region": "regions",
@@ -47,27 +49,40 @@ class Found:
 
 
 class Kept:
-    """Arrays by key, the least used go first when there is no room for all. Safe for threads."""
+    """Arrays by key, the least used go first when there is no room for all. Safe for threads.
 
-    def __init__(self, room_bytes: int = ROOM_BYTES) -> None:
-        self._held: OrderedDict[Hashable, Places] = OrderedDict()
-        self._room, self._used = room_bytes, 0
+    Keys come from requests and take room as well: an empty answer to a long question is not free.
+    """
+
+    def __init__(self, room_bytes: int = ROOM_BYTES, room_entries: int = ROOM_ENTRIES) -> None:
+        self._held: OrderedDict[Hashable, tuple[Places, int]] = OrderedDict()
+        self._room, self._entries, self._used = room_bytes, room_entries, 0
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._held)
 
     def get(self, key: Hashable, make: Callable[[], Places]) -> Places:
         """Return what was made for a key before, or make it."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
-                return self._held[key]
+                return self._held[key][0]
         made = make()
+        size = made.nbytes + size_of(key)
         with self._lock:
-            if key not in self._held:
-                self._used += made.nbytes
-            self._held[key] = made
-            while self._used > self._room and len(self._held) > 1:
-                self._used -= self._held.popitem(last=False)[1].nbytes
+            self._used += size - self._held.pop(key, (made, 0))[1]
+            self._held[key] = made, size
+            while (self._used > self._room or len(self._held) > self._entries) and len(self._held) > 1:
+                self._used -= self._held.popitem(last=False)[1][1]
         return made
+
+
+def size_of(key: Any) -> int:
+    """Bytes of a key with all that it holds, about."""
+    inside = (*vars(key).values(),) if hasattr(key, "__dict__") else key if isinstance(key, tuple | frozenset) else ()
+    return sys.getsizeof(key) + sum(map(size_of, inside))
 
 
 class Ranked:
