@@ -63,7 +63,8 @@ class Gate:
         if needs == NOTHING:
             return None
         try:
-            caller = self._known(scope, is_page)
+            writes = needs != SCOPES[0] or (is_page and scope["method"] == "POST")
+            caller = self._known(scope, is_page, writes=writes)
         except Problem as problem:
             if problem.code == "unauthorised" and is_page and scope["method"] == "GET":
                 address = _address(scope)
@@ -76,10 +77,8 @@ class Gate:
             raise Problem("forbidden", f"The key has the scope {caller.scope}, and this needs more")
         return caller
 
-    def _known(self, scope: Scope, is_page: bool) -> Caller:
-        keys = self._store.keys
-        if keys is None:
-            raise Problem("store_unavailable")
+    def _known(self, scope: Scope, is_page: bool, *, writes: bool) -> Caller:
+        keys = self._store.require_keys(writes=writes)
         headers = dict(scope["headers"])
         if not keys and self._is_local:
             return _everybody(headers)
@@ -106,7 +105,7 @@ class Gate:
 
     def key_of(self, text: str, address: str) -> Key:
         """Return the key that somebody signs in with; raises the problem of a wrong one."""
-        key = verified(text, self._store.keys or {})
+        key = verified(text, self._store.require_keys(writes=True))
         if key is None:
             self._count(self._wrong, "address", address)
             raise Problem("unauthorised")

@@ -50,9 +50,16 @@ KINDS: Mapping[str, Kind] = {
     "internal": Kind(500, "Something went wrong here"),
     "no_snapshot": Kind(503, "No snapshot is published yet"),
     "store_unavailable": Kind(503, "The store does not answer now"),
+    "keys_unknown": Kind(503, "Which keys stand is not known now"),
     "unavailable": Kind(503, "The service cannot answer now"),
 }
-RETRY_SECONDS = {"store_unavailable": "5", "unavailable": "5", "no_snapshot": "30", "too_many_requests": "1"}
+RETRY_SECONDS = {
+    "store_unavailable": "5",
+    "keys_unknown": "5",
+    "unavailable": "5",
+    "no_snapshot": "30",
+    "too_many_requests": "1",
+}
 """How long to wait at least before the same is worth another try."""
 
 

@@ -4,6 +4,10 @@ are published.
 A snapshot or a champion that is not sound is not taken: the one before stays, and the log says so once. Readers take
 `store.portfolio` once per request, so that an answer never mixes two snapshots. A store that does not answer costs what
 is written, not what is read.
+
+Keys are read by themselves, by a thread that does nothing else: nothing that happens to weeks, champions or disks keeps
+a revoked key working. Where the state of the keys is not known any more, writes are refused after `WRITES_SECONDS`, and
+reads, which go on so that a store can be mended in peace, after `READS_SECONDS`.
 """
 
 from __future__ import annotations
@@ -16,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import func, select
 
-from vouch.features.errors import BundleError, DefinitionError, SnapshotError, StoreError
+from vouch.features.errors import SnapshotError, StoreError, VouchError
 from vouch.features.instants import microseconds
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import promoted_at_us
 from vouch.serving.api.problems import Problem, where
+from vouch.serving.api.watch import Look, Watch
 from vouch.serving.api.week import Portfolio, load
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.scoring.score import Champion, champion
@@ -31,7 +36,7 @@ from vouch.serving.store.asks import changed_since
 from vouch.serving.store.audit import Journal
 from vouch.serving.store.connection import Database
 from vouch.serving.store.digests import drop_damaged
-from vouch.serving.store.tables import asks
+from vouch.serving.store.tables import asks, marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +48,8 @@ if TYPE_CHECKING:
     from vouch.serving.store.keys import Key
     from vouch.serving.store.overrides import Override
 
-WATCH_SECONDS = 1.0
+WRITES_SECONDS, READS_SECONDS = 5.0, 900.0
+"""How old what is known of the keys may be before writes, and reads, are refused."""
 _log = logging.getLogger("vouch.serving")
 
 
@@ -70,8 +76,6 @@ class Store:
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
         self.refused: tuple[str, ...] = ()
         """Why what is published on disk is not served."""
-        self.trouble: str | None = None
-        """Why the store does not answer, None while it does."""
         self.refused_champions: tuple[str, ...] = ()
         """Models whose bundle on disk is damaged: the one before it scores."""
         self.promoted_us: Mapping[str, int] = {}
@@ -80,17 +84,60 @@ class Store:
         """What this process shares with other workers."""
         self._followed = 0
         self._on_disk: object = None
-        self._versions: Mapping[str, int] = {}
+        self._lost = threading.Event()
+        """Set where a week of the store was damaged, and is to be brought again from the disk."""
+        self._versions: dict[str, int | None] = {}
+        self._keys_version: int | None = None
         self._reading = threading.Lock()
         self._seen_champions: object = None
-        self._stop = threading.Event()
+        self._look_at_keys = Look("the keys", self._read_keys)
+        self._looks = (
+            Look("the weeks on disk", self._bring),
+            Look("the week of the store", self._read_week),
+            Look("what was recorded", self._read_recorded),
+            Look("the champions", self._look_at_champions),
+        )
+        self._watches: tuple[Watch, ...] = ()
 
     @property
     def portfolio(self) -> Portfolio:
-        """The week to answer from; raises the problem `no_snapshot` where there is none."""
-        if self._portfolio is None:
+        """The week to answer from; raises the problem `no_snapshot` where there is none.
+
+        Where somebody has written to a file of it since it was verified, the problem is `unavailable` until the file
+        has been made again.
+        """
+        found = self._portfolio
+        if found is None:
             raise Problem("no_snapshot", "Run `vouch score` on the host of the service")
-        return self._portfolio
+        if not found.is_intact:
+            raise Problem("unavailable", "The week is read again: its files have changed")
+        return found
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store does not answer, None while it does."""
+        looks = (self._look_at_keys, *self._looks)
+        return next((look.trouble for look in looks if look.is_of_store), None)
+
+    @property
+    def keys_age_s(self) -> float | None:
+        """Seconds since all keys were read, None before."""
+        return self._look_at_keys.age_s
+
+    @property
+    def watch_age_s(self) -> float | None:
+        """Seconds since the look at weeks, records or champions that has gone well the longest ago; None before."""
+        ages = [look.age_s for look in self._looks]
+        return None if None in ages else max(age for age in ages if age is not None)
+
+    def require_keys(self, *, writes: bool) -> Mapping[str, Key]:
+        """Return all keys by their ids; raises a problem where they are not known, or too old for what is asked."""
+        if self.keys is None:
+            raise Problem("store_unavailable")
+        age_s = self.keys_age_s if self._watches else 0.0  # who does not watch reads them when it wants to
+        if age_s is None or age_s > (WRITES_SECONDS if writes else READS_SECONDS):
+            raise Problem("keys_unknown")
+        return self.keys
 
     @property
     def company_columns(self) -> dict[str, frozenset[str]]:
@@ -123,12 +170,14 @@ class Store:
         """Let go of weeks that are damaged in the store: the next look brings them again from the disk."""
         _log.warning("the store is damaged: %s", error)
         if drop_damaged(self.database):
-            self._on_disk = None
+            self._lost.set()
 
     def state(self) -> dict[str, Any]:
         """How the store and the champions do, as `/readyz` tells everybody: no names, no places."""
         return {
             "store": "away" if self.trouble is not None else "ok" if self.journal.can_write else "read_only",
+            "keys_age_seconds": _tenths(self.keys_age_s),
+            "watch_age_seconds": _tenths(self.watch_age_s),
             "refused_snapshots": len(self.refused),
             "champions": sum(champion.predictor is not None for champion in self.champions.values()),
             "refused_champions": len(self.refused_champions),
@@ -137,46 +186,47 @@ class Store:
     @property
     def is_ready(self) -> bool:
         """Whether there is a snapshot to answer from."""
-        return self._portfolio is not None
+        return self._portfolio is not None and self._portfolio.is_intact
 
     def refresh(self) -> None:
-        """Take a newer snapshot or champion, where there is one and it is sound."""
-        try:
-            self._bring()
-            self._read()
-        except StoreError as error:
-            if self.trouble is None:
-                _log.error("%s", error)
-            self.trouble = str(error)
-        else:
-            self.trouble = None
-        seen = [_mark(champion_folder(self.home, name) / "bundle") for name in MODELS]
-        if seen != self._seen_champions:
-            self._seen_champions = seen
-            self._take_champions()
+        """Read the keys; then take a newer snapshot or champion, where there is one and it is sound."""
+        for look in (self._look_at_keys, *self._looks):
+            look.take()
+
+    def _read_keys(self) -> None:
+        """Read the keys where somebody has moved them."""
+        with self.database.reading() as connection:
+            version = connection.execute(select(marks.c.version).where(marks.c.name == "keys")).scalar_one()
+            if version != self._keys_version or self.keys is None:
+                self.keys = keys.everyone(connection)
+        self._keys_version = version
 
     def _bring(self) -> None:
         """Load into the store what is published on this host's disk."""
         on_disk = self._published()
-        if on_disk == self._on_disk:
+        if on_disk == self._on_disk and not self._lost.is_set():
             return
+        self._lost.clear()
         self.refused = tuple(weeks.bring(self.database, self.home, now_us()))
         for reason in self.refused:
             _log.warning("a snapshot is not taken: %s", reason)
         self._on_disk = on_disk
 
-    def _read(self) -> None:
-        """Read again what others have moved in the store."""
-        versions = self.database.versions()
-        if versions.get("snapshots") != self._versions.get("snapshots"):
+    def _read_week(self) -> None:
+        """Take the newest week of the store where that has moved, or where the files of this one have changed."""
+        version = self.database.versions().get("snapshots")
+        is_whole = self._portfolio is None or self._portfolio.is_intact
+        if version != self._versions.get("snapshots") or not is_whole:
             self._take_snapshot()
+        self._versions["snapshots"] = version
+
+    def _read_recorded(self) -> None:
+        """Read what others have recorded."""
         self.read_asks()
-        if versions.get("asks") != self._versions.get("asks"):
+        version = self.database.versions().get("asks")
+        if version != self._versions.get("asks"):
             self.read_overrides()
-        if versions["keys"] != self._versions.get("keys"):
-            with self.database.reading() as connection:
-                self.keys = keys.everyone(connection)
-        self._versions = versions
+        self._versions["asks"] = version
 
     @property
     def is_behind(self) -> bool:
@@ -232,7 +282,14 @@ class Store:
         if found is not None:
             self._take_asks(found)
             self._portfolio = found
+            self._metrics, self.counted = {}, {}  # of weeks that may have gone, or have other rows
             _log.info("serving %s", weeks.describe(found.week))
+
+    def _look_at_champions(self) -> None:
+        seen = [_mark(champion_folder(self.home, name) / "bundle") for name in MODELS]
+        if seen != self._seen_champions:
+            self._take_champions()
+            self._seen_champions = seen
 
     def _take_champions(self) -> None:
         found, refused, promoted_us = dict(self.champions), [], dict(self.promoted_us)
@@ -241,9 +298,10 @@ class Store:
                 found[name] = champion(self.home, name)
                 at_us = promoted_at_us(self.home, name)
                 promoted_us |= {} if at_us is None else {name: at_us}
-            except (BundleError, DefinitionError) as error:
+            except Exception as error:  # one that cannot be read in any way leaves the others, and the one before
                 refused.append(name)
-                _log.warning("the champion of %s is not taken: %s", name, error)
+                told = error if isinstance(error, VouchError) else where(error)
+                _log.warning("the champion of %s is not taken: %s", name, told)
         self.champions, self.refused_champions, self.promoted_us = found, tuple(refused), promoted_us
 
     def _published(self) -> object:
@@ -251,22 +309,22 @@ class Store:
         return [(instant, _mark(files.pointer(self.home, instant))) for instant in files.published(self.home)]
 
     def watch(self) -> None:
-        """Look for newer ones every second, on a thread of its own."""
+        """Look for newer ones every second, at the keys on a thread of their own."""
         self.journal.start()
-        threading.Thread(target=self._watch, name="vouch-watch", daemon=True).start()
+        self._watches = (Watch("vouch-keys", [self._look_at_keys]), Watch("vouch-watch", self._looks))
+        for watch in self._watches:
+            watch.start()
 
     def stop(self) -> None:
         """End the watch, and let go of the store."""
-        self._stop.set()
+        for watch in self._watches:
+            watch.stop()
         self.journal.stop()
         self.database.close()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(WATCH_SECONDS):
-            try:
-                self.refresh()
-            except OSError as error:  # the disk is away for a while: what is in memory still serves
-                _log.warning("cannot look for a newer snapshot: %s", where(error))
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _mark(path: Path) -> object:

@@ -35,6 +35,10 @@ METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}
 STATUSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 SECOND_US = 1_000_000
 LEVELS = ("moderate", "major")
+AGES = {
+    "keys": "Time since the keys were read: revoked ones are refused from then on.",
+    "watch": "Time since weeks, store and champions were all looked at without an error.",
+}
 
 
 WIDTH = len(BUCKETS) + 2
@@ -123,6 +127,9 @@ class _Told:
 
 def _of_store(store: Store, now_us: int) -> Iterator[Metric]:
     yield _gauge("vouch_store_up", "Whether the store answers.", store.trouble is None)
+    for what, age_s in (("keys", store.keys_age_s), ("watch", store.watch_age_s)):
+        if age_s is not None:
+            yield _gauge(f"vouch_{what}_age_seconds", AGES[what], age_s)
     yield _gauge("vouch_snapshots_refused", "Published snapshots that are not served.", len(store.refused))
     yield _gauge("vouch_champions_refused", "Champions on disk that do not score.", len(store.refused_champions))
     yield _gauge("vouch_ready", "Whether there is a snapshot to answer from.", store.is_ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from vouch.features.contract.tables import DAY_US
-from vouch.features.errors import SnapshotError
+from vouch.features.errors import SnapshotError, StoreError
 from vouch.serving.asking.candidates import askable, searchable
 from vouch.serving.asking.ranked_list import Ranked, RowsKept
 from vouch.serving.asking.ranking import LISTS, at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.store import weeks
+from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, keep_only, mapped, named
 from vouch.serving.store.secrets import secret
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
+_log = logging.getLogger("vouch.serving")
 OF_WEEK = ("scores", "customers", "changes")
 
 
@@ -60,6 +63,12 @@ class Portfolio:
         return self.customers.at(int(ranked.rows[place]))
 
     @property
+    def is_intact(self) -> bool:
+        """Whether all that is read from files is as it was verified."""
+        tables = [self.scores, self.customers, self.changes, self.before.scores if self.before else None]
+        return all(rows is None or rows.file is None or rows.file.is_intact for rows in tables)
+
+    @property
     def metric_ids(self) -> frozenset[str]:
         """Ids of all metrics of the week."""
         return frozenset(self.metrics["metric_id"].to_pylist())
@@ -71,7 +80,7 @@ class Portfolio:
             "as_of": manifest["as_of"],
             "revision": self.week.revision,
             "scored_at": manifest["now"],
-            "data_through": manifest["data_through"],
+            "data_through": manifest.get("data_through"),
             "is_stale": now_us - self.week.as_of_us > STALE_DAYS * DAY_US,
         }
 
@@ -99,16 +108,30 @@ def load(database: Database, policy: Policy | None, now_us: int) -> Portfolio | 
         *earlier, week = known
         wanted = [*((week, name) for name in OF_WEEK), *((of, "scores") for of in earlier[-1:])]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
-        files = {key: named(found) for key, found in digests.items() if found}
-        rows = {key: mapped(database.home, file, weeks.read(connection, *key)) for key, file in files.items()}
+        names = {key: named(found) for key, found in digests.items() if found}
+        kept = digests_of_files(connection)
+        files = {
+            key: mapped(database.home, name, kept.get(name), weeks.read(connection, *key))
+            for key, name in names.items()
+        }
         metrics = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
-    keep_only(database.home, frozenset(files.values()))
+    keep_only(database.home, frozenset(names.values()))
+    _keep_digests(database, {names[key]: file.digest for key, file in files.items()})
+    rows = {key: file.rows() for key, file in files.items()}
     scores, customers, changes = (rows.get((week.snapshot_id, name)) for name in OF_WEEK)
     if scores is None or customers is None:
         raise SnapshotError("The store holds no customers of the week. Score the week again with --revision.")
     before = _before(earlier[-1], rows) if earlier else None
     chosen = policy or load_policy()
     return _ready(week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes)
+
+
+def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:
+    """Have the store know the files, so that the next start needs not write them."""
+    try:
+        keep_digests(database, digests)
+    except StoreError as error:  # nothing can be written now: the files are what was just read all the same
+        _log.warning("%s", error)
 
 
 def _ready(

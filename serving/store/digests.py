@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import column, delete, select, table, update
+from sqlalchemy import column, delete, insert, select, table, update
 
-from vouch.serving.store.tables import batches, snapshots
+from vouch.serving.store.tables import batches, mapped_files, snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection
 
@@ -44,6 +44,21 @@ def unsound(connection: Connection, snapshot_ids: Collection[int]) -> set[int]:
 def is_whole(digest: Any, body: Any) -> bool:
     """Whether the bytes of a batch are those that were written."""
     return isinstance(body, bytes) and hashlib.sha256(body).hexdigest() == digest
+
+
+def digests_of_files(connection: Connection) -> dict[str, str]:
+    """Return the digests of files that were written to be mapped, by their names."""
+    return {row.name: row.digest for row in connection.execute(select(mapped_files))}
+
+
+def keep_digests(database: Database, digests: Mapping[str, str]) -> None:
+    """Keep the digests of the files that are mapped now, and no others."""
+    with database.reading() as connection:
+        if digests_of_files(connection) == digests:
+            return
+    with database.writing() as connection:
+        connection.execute(delete(mapped_files))
+        connection.execute(insert(mapped_files), [{"name": name, "digest": of} for name, of in digests.items()])
 
 
 def drop_damaged(database: Database) -> int:

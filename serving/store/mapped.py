@@ -1,12 +1,16 @@
 """Tables of a week as files that all processes of a host map into memory: read once from the store, paid for once.
 
-A file is named by what it holds. Rows are found by customer with a binary search, and read one by one.
+A file is named by what it holds, and mapped only where it has the digest that the store keeps of it: a byte that has
+changed, or a file that a power cut has left half, is written anew from the store. Whoever reads can ask whether the
+file is still as it was then (`MappedFile.is_intact`). Rows are found by customer with a binary search.
 """
 
 from __future__ import annotations
 
 import bisect
 import hashlib
+import mmap
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 
+from vouch.features.durable import flush_file
 from vouch.features.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ class Rows:
     batches: Sequence[pa.RecordBatch]
     starts: np.ndarray[Any, np.dtype[np.intp]]
     """The first row of each batch, and the number of rows at the end."""
+    file: MappedFile | None = None
+    """Where they lie; None for rows in memory."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -56,7 +63,7 @@ class Rows:
         """The same rows with some of the columns, as far as they are there."""
         there = [name for name in names if name in self.schema.names]
         batches = [batch.select(there) for batch in self.batches]
-        return Rows(pa.schema([self.schema.field(name) for name in there]), batches, self.starts)
+        return Rows(pa.schema([self.schema.field(name) for name in there]), batches, self.starts, self.file)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column as a whole."""
@@ -101,27 +108,72 @@ class _Texts:
         return text
 
 
+class MappedFile:
+    """A file in memory, its bytes those of a digest when it was mapped."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._then = os.fstat(file.fileno())
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        """Let go of the descriptor; the memory goes when nothing reads it any more."""
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nobody has written to the file since: a cheap look, for every request.
+
+        A file without a name has another time of change, since it lost it, and nobody can write to it.
+        """
+        then, now = self._then, os.fstat(self._descriptor)
+        is_same = (then.st_size, then.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+        return is_same and (now.st_nlink == 0 or then.st_ctime_ns == now.st_ctime_ns)
+
+    def rows(self) -> Rows:
+        """The table in the file."""
+        reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self.memory)))
+        found = [reader.get_batch(place) for place in range(reader.num_record_batches)]
+        lengths = [batch.num_rows for batch in found]
+        kept = [batch for batch in found if batch.num_rows] or found[:1]
+        starts = np.cumsum([0, *(length for length in lengths if length)], dtype=np.intp)
+        return Rows(reader.schema, kept, starts, self)
+
+
 def named(digests: Iterable[str]) -> str:
-    """The name of the file for batches with these digests."""
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32] + ".arrow"
+    """The name of the file for batches with these digests, as this version of Arrow writes it."""
+    return hashlib.sha256("\n".join([pa.__version__, *digests]).encode()).hexdigest()[:32] + ".arrow"
 
 
-def mapped(home: Path, name: str, batches: Iterable[pa.RecordBatch]) -> Rows:
-    """Return a table by the name of its file, which is written from the batches where it is not there yet.
+def mapped(home: Path, name: str, digest: str | None, batches: Iterable[pa.RecordBatch]) -> MappedFile:
+    """Return a table by the name of its file, which is written from the batches where it is not there as it should be.
 
     Raises SnapshotError where there is no batch at all.
     """
     path = home / FOLDER / name
-    if not path.exists():
+    found = _as_kept(path, digest)
+    if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / "building.lock"):
-            if not path.exists():
+            found = _as_kept(path, digest)  # another process may have written it meanwhile
+            if found is None:
                 _write(path, batches)
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    found = [reader.get_batch(place) for place in range(reader.num_record_batches)]
-    lengths = [batch.num_rows for batch in found]
-    kept = [batch for batch in found if batch.num_rows] or found[:1]
-    return Rows(reader.schema, kept, np.cumsum([0, *(length for length in lengths if length)], dtype=np.intp))
+                found = MappedFile(path)
+    return found
+
+
+def _as_kept(path: Path, digest: str | None) -> MappedFile | None:
+    """The file where it has its digest."""
+    if digest is None:
+        return None
+    try:
+        found = MappedFile(path)
+    except (FileNotFoundError, ValueError):  # an empty file cannot be mapped
+        return None
+    return found if found.digest == digest else None
 
 
 def in_memory(table: pa.Table) -> Rows:
@@ -137,11 +189,16 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     if first is None:
         raise SnapshotError("The store holds no rows for a table of the week. Score the week again with --revision.")
     beside = path.with_suffix(".building")
-    with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-        writer.write_batch(first)
-        for batch in given:
-            writer.write_batch(batch)
-    beside.replace(path)
+    try:
+        with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+            writer.write_batch(first)
+            for batch in given:
+                writer.write_batch(batch)
+        flush_file(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    flush_file(path.parent)
 
 
 def keep_only(home: Path, names: Collection[str]) -> None:

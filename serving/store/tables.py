@@ -71,6 +71,12 @@ known_asks = Table(
     Index("ix_known_asks_customer_id", "snapshot_id", "customer_id"),
     Index("ix_known_asks_asked_us", "snapshot_id", "asked_us"),
 )
+mapped_files = Table(
+    "mapped_files",
+    metadata,
+    Column("name", String(64), primary_key=True),  # of a file that services map into memory; it says what it holds
+    Column("digest", String(64), nullable=False),
+)
 asks = Table(
     "asks",
     metadata,

@@ -22,7 +22,7 @@ from vouch.features.instants import spoken
 from vouch.serving.snapshots import files as disk
 from vouch.serving.snapshots.read import batches as batches_on_disk
 from vouch.serving.snapshots.read import columns_of
-from vouch.serving.snapshots.schema import NAMED
+from vouch.serving.snapshots.schema import FORMS, NAMED
 from vouch.serving.store.digests import is_whole, seal, unsound
 from vouch.serving.store.tables import BATCHES_WITH_CUSTOMERS, STATES, batches, known_asks, snapshots
 
@@ -133,6 +133,8 @@ def _checked(found: Snapshot, name: str, columns: Sequence[str]) -> Iterator[pa.
     """The batches of a table; raises SnapshotError where they are not what the manifest and the order promise."""
     rows, last = 0, ""
     for table in batches_on_disk(found, name, columns):
+        if odd := [field.name for field in table.schema if field.type != _kind(name, field, found.as_of_us)]:
+            raise SnapshotError(f"{found.folder}: {name} has a column {odd[0]} of another kind. Score it again.")
         if name in BATCHES_WITH_CUSTOMERS:
             ids = table["customer_id"].to_pylist()
             if any(left >= right for left, right in zip([last, *ids], ids, strict=False)):
@@ -140,8 +142,14 @@ def _checked(found: Snapshot, name: str, columns: Sequence[str]) -> Iterator[pa.
             last = ids[-1] if ids else last
         rows += len(table)
         yield table
-    if rows != found.manifest["rows_out"][name]:
+    if rows != (found.manifest.get("rows_out") or {}).get(name):
         raise SnapshotError(f"{found.folder}: {name} has {rows} rows, and its manifest says otherwise. Score it again.")
+
+
+def _kind(name: str, field: pa.Field, as_of_us: int) -> pa.DataType:
+    """The type that a column of a week has; a column of another version has its own."""
+    columns = FORMS[name](as_of_us)
+    return columns.field(field.name).type if field.name in columns.names else field.type
 
 
 def _batch(snapshot_id: int, name: str, place: int, table: pa.Table) -> dict[str, Any]:

@@ -65,6 +65,7 @@ TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "inte
 ALIKE = {
     "unknown_ask": "unknown_customer",
     "store_unavailable": "unavailable",
+    "keys_unknown": "unavailable",
     "method_not_allowed": "unknown_route",
     "too_many_requests": "unavailable",
 }

@@ -100,8 +100,9 @@ def test_drift_is_told_where_the_week_tells_it(store, monkeypatch):
     assert not [line for line in text.splitlines() if line.startswith("vouch_drift") and "advocacy" in line]
 
 
-def test_what_is_wrong_with_the_store_and_with_snapshots_is_told(tmp_path, store):
-    store.trouble, store.refused, before = "it is away", ("bad one",), store.state()["champions"]
+def test_what_is_wrong_with_the_store_and_with_snapshots_is_told(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(Store, "trouble", "it is away")
+    store.refused, before = ("bad one",), store.state()["champions"]
     (champion_folder(store.home, "churn") / "bundle" / "model.json").write_text("{}")
     (champion_folder(store.home, "churn") / "bundle").touch()
     (champion_folder(store.home, "advocacy") / "gate.json").write_text("[")
