@@ -1,4 +1,4 @@
-"""The JSON documents of a bundle and of its promotion: what has another form is refused before anything is made of it."""
+"""The JSON documents of a bundle and of its promotion: another form is refused before anything is made of it."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Calibration(Document):
     slope: Number = 1.0
     intercept: Number = 0.0
     left: Number = 1.0
-    raw: list[Number] = []
-    probability: list[Number] = []
+    raw: list[Number] = Field(default_factory=list)
+    probability: list[Number] = Field(default_factory=list)
     band: CalibrationBand | None = None
 
 
@@ -201,9 +201,9 @@ class Decision(Document):
     version: Count | None = None
     content_hash: Digest | None = None
     reason: str | None = None
-    rules: list[dict[str, Any]] = []
-    figures: list[dict[str, Any]] = []
-    calibration: list[dict[str, Any]] = []
+    rules: list[dict[str, Any]] = Field(default_factory=list)
+    figures: list[dict[str, Any]] = Field(default_factory=list)
+    calibration: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class Decisions(RootModel[list[Decision]]):
