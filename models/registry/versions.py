@@ -17,7 +17,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from vouch.features.errors import BundleError, Refused, UsageError
-from vouch.models.predictor import CHAMPIONS, Predictor
+from vouch.models.predictor import CHAMPIONS, Predictor, champion_folder
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
 from vouch.models.scoring.documents import checked_digest
@@ -273,6 +273,7 @@ def champion_version(home: Path, name: str) -> int | None:
 
 
 def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], tracking: str | None) -> None:
+    champion_folder(home, name)  # no name, no question to the registry
     with answering(home, tracking):
         mlflow, client = connect(home, tracking)
         with _fetched(mlflow, client, name, version) as (bundle, card, known):
