@@ -60,6 +60,17 @@ def first_changed(digests: Mapping[Path, str]) -> Path | None:
         return next((path for path, is_whole in zip(digests, whole, strict=True) if not is_whole), None)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Put content in the place of a file, whole or not at all, and have it on the disk."""
+    beside = path.with_name(f".{path.name}.next")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    flush_file(path.parent)
+
+
 def flush(folder: Path) -> None:
     """Have a folder and all that it holds on the disk, not in the system's memory."""
     for path in [*folder.rglob("*"), folder]:

@@ -14,6 +14,7 @@ VouchError
 ├── BundleError           a model bundle is damaged or made for other definitions  exit 1
 ├── SnapshotError         a snapshot is missing, damaged or cannot be written      exit 1
 ├── StoreError            the serving store cannot be reached or read              exit 1
+├── BackupError           a back-up cannot be made, or is not whole                exit 1
 ├── TrackingError         the tracking server or its database does not answer      exit 1
 ├── UnknownCustomer       nothing is held on a customer who was named             exit 1
 ├── Locked                another run holds the lock                               exit 3
@@ -140,6 +141,12 @@ class StoreError(VouchError):
     """The serving store cannot be reached, read or written."""
 
     code = "store"
+
+
+class BackupError(VouchError):
+    """A back-up cannot be written, or is not as it was written."""
+
+    code = "backup"
 
 
 class TrackingError(VouchError):

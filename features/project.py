@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
+from vouch.features.home_format import check_home
 from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
@@ -233,7 +234,17 @@ def _from_file(path: Path) -> Project:
 
 
 def home() -> Path:
-    """Return the folder that vouch keeps its own files in: `VOUCH_HOME`, else `./.vouch`."""
+    """Return the folder that vouch keeps its own files in: `VOUCH_HOME`, else `./.vouch`.
+
+    Raises ConfigurationError where a newer release has written there, or a restore did not end.
+    """
+    found = home_place()
+    check_home(found)
+    return found
+
+
+def home_place() -> Path:
+    """Return where the home is, whatever lies there."""
     return Path(os.environ.get("VOUCH_HOME", DEFAULT_HOME)).resolve()
 
 

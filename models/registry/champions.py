@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from vouch.features.durable import flush
 from vouch.features.errors import BundleError
+from vouch.features.home_format import mark_home
+from vouch.features.project import version
 from vouch.models.predictor import SHORT, VERSIONS, Predictor, champion_folder
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import as_bytes, check_definitions, copy_files, read_files
@@ -36,6 +38,7 @@ KEPT = 5
 def promotion(home: Path, name: str) -> Iterator[Path]:
     """Hold the lock of one model's champion; yields its folder."""
     folder = champion_folder(home, name)
+    mark_home(home, version())
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         yield folder

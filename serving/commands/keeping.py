@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from vouch.serving.commands.options import Now, Run
+from vouch.serving.commands.options import Now, Run, Wait, alone
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 app = typer.Typer()
-
-Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for other runs to end.")]
-
-
-@contextmanager
-def _alone(home: Path, wait_s: float, *names: str) -> Iterator[None]:
-    """Hold the locks of several kinds of run, always in the same order."""
-    from vouch.serving.snapshots.files import lock
-
-    with ExitStack() as held:
-        for name in sorted(names):
-            held.enter_context(lock(home, name, wait_s))
-        yield
 
 
 @app.command()
@@ -51,7 +34,7 @@ def clean(
 
     run: Run = ctx.obj
     now_us, where = run.now_us(now), home()
-    with progress() as step, _alone(where, wait, "score", "train"), writing(where):
+    with progress() as step, alone(where, wait, "score", "train"), writing(where):
         step("looking for what may go")
         done = clean_up(where, now_us, dry_run)
         if not dry_run:
@@ -105,7 +88,7 @@ def erase(
             warn(f"warning: the models that learned from them are not listed: {error}")
             return []
 
-    with progress() as step, _alone(where, wait, "export", "score", "train"), writing(where):
+    with progress() as step, alone(where, wait, "export", "score", "train"), writing(where):
         receipt = forget(project, ids, run.now_us(now), models_since, step, in_advance=in_advance)
     show(receipt.places, form, document=receipt.as_dict())
     if form is Format.TABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,9 @@ import typer
 from vouch.features.instants import parse_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from vouch.features.project import Project
 
 
@@ -37,6 +41,7 @@ AsOf = Annotated[
 Now = Annotated[
     str | None, typer.Option(metavar="WHEN", help="What time to take it for, instead of reading the clock.")
 ]
+Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for other runs to end.")]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="Who computes.")]
 
 
@@ -62,3 +67,14 @@ def project(data: str | None) -> Project:
     from vouch.serving.store.recorded import with_recorded
 
     return with_recorded(load_project(data))
+
+
+@contextmanager
+def alone(home: Path, wait_s: float, *names: str) -> Iterator[None]:
+    """Hold the locks of several kinds of run, always in the same order."""
+    from vouch.serving.snapshots.files import lock
+
+    with ExitStack() as held:
+        for name in sorted(names):
+            held.enter_context(lock(home, name, wait_s))
+        yield

@@ -46,6 +46,11 @@ class Holding:
     lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
     nobody: str | None = None
 
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether a back-up holds it: what cannot be made again, and is no log."""
+        return self.erase is not tables.erase and self.name not in {"locks", "logs", "demo"}
+
 
 def _made_again(
     name: str, meaning: str, kept: str, lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
@@ -116,6 +121,7 @@ HOLDINGS = (
         "for good",
         nobody="figures and bundles of models, without rows of customers",
     ),
+    Holding("format.json", "which release has written here", "for good", nobody=_SETTINGS),
     Holding("locks", "locks", "empty files", nobody="empty files"),
     Holding("guards.toml", "the company's own limits", "for good", nobody=_SETTINGS),
     Holding("policy.toml", "the company's own policy of asking", "for good", nobody=_SETTINGS),

@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 
 from vouch.features.durable import flush_file
 from vouch.features.errors import Locked, SnapshotError
+from vouch.features.home_format import mark_home
 from vouch.features.instants import folder_name, from_folder_name, spoken
+from vouch.features.project import version
 from vouch.serving.snapshots.manifest import NAME as MANIFEST
 from vouch.serving.snapshots.manifest import manifest_of, sealed
 from vouch.serving.snapshots.schema import nothing
@@ -142,6 +144,7 @@ def lock(home: Path, name: str, wait_s: float = 0) -> Iterator[None]:
     path = home / "locks" / f"{name}.lock"
     held = FileLock(path, timeout=wait_s)
     try:
+        mark_home(home, version())
         path.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
     except Timeout as error:

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, create_engine, event, insert, inspect, make_u
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from vouch.features.errors import ConfigurationError, MissingExtra, StoreError
+from vouch.features.home_format import check_home, mark_home
 from vouch.features.private import open_as_usual
-from vouch.features.project import sqlite_url
+from vouch.features.project import sqlite_url, version
 from vouch.features.shown import redacted
 from vouch.serving.store.tables import HEAD, MARKS, marks
 
@@ -135,8 +136,11 @@ class Database:
         """Bring the schema to that of this code, once per process; others wait meanwhile."""
         if self._is_migrated:
             return
+        check_home(self.home)
         self._place.parent.mkdir(parents=True, exist_ok=True)
         if self._revision() != HEAD:
+            if not self.is_shared:
+                mark_home(self.home, version())
             with self.alone("schema"):
                 if not self.is_shared:
                     self._write_ahead()

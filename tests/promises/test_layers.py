@@ -34,7 +34,9 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
-        {"asof", "documents", "durable", "engines", "expressions", "instants", "private", "project", "simulation"},
+        {"documents", "durable"},
+        {"home_format"},
+        {"asof", "engines", "expressions", "instants", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},
         {"families", "health"},

@@ -31,6 +31,7 @@ NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
     *("demo", "simulate", "check", "features", "train", "models"),
     *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase", "about"),
+    *("backup", "restore"),
 )
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
 
