@@ -22,10 +22,10 @@ from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
 from vouch.models.scoring import documents
-from vouch.models.scoring.bundle import Column, as_bytes, check_definitions, read_files, write_files
+from vouch.models.scoring.bundle import as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
 from vouch.models.scoring.documents import KINDS
-from vouch.models.scoring.feature_matrix import Block
+from vouch.models.scoring.feature_matrix import Block, Column
 from vouch.models.scoring.formulas import Logistic, Rules
 from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
 from vouch.models.scoring.reasons import Reasons, grouped, take

@@ -20,7 +20,7 @@ from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
-from vouch.models.scoring.bundle import Column
+from vouch.models.scoring.feature_matrix import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

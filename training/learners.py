@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vouch.models.predictor import Scorer
-    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.dataset import Dataset
     from vouch.training.dataset import Part as Rows

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vouch.features.asof import Frame
-    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.trees import Matrix, Numbers
 
 BINS = 10

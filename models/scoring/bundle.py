@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,15 +34,6 @@ SHOWN = 10
 """Features that a message names."""
 LARGEST_FILE = 256 * 2**20
 """Bytes of one file: a larger one is no model, and would take the memory of the service."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column that a model reads: a feature of the vector, with its categories where it is one (code = place)."""
-
-    name: str
-    family: str
-    categories: tuple[str, ...] | None = None
 
 
 def as_bytes(content: Any) -> bytes:

@@ -12,10 +12,10 @@ from vouch.features.documents import DIGEST, Count, Digest, Document, FileName, 
 from vouch.features.errors import BundleError
 
 if TYPE_CHECKING:
-    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.feature_matrix import Column
 
 FORMAT = 2
-"""The format that is written, and the newest that can be read; bundles of the first keep one fingerprint for all features."""
+"""The format that is written, and the newest that can be read; the first keeps one fingerprint for all features."""
 KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
 """Kinds of model, and the file that holds each."""
 

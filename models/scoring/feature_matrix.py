@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column that a model reads: a feature of the vector, with its categories where it is one (code = place)."""
+
+    name: str
+    family: str
+    categories: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Block:
     """Numbers by row and place, NaN where there is none, and columns of texts beside them."""
 

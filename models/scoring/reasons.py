@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from vouch.models.scoring.bundle import Column
+    from vouch.models.scoring.feature_matrix import Column
 
 
 @dataclass(frozen=True)

@@ -47,17 +47,8 @@ class Trees:
     """A LightGBM binary model, from its text; raises BundleError where that is not sound."""
 
     def __init__(self, text: str, columns: int) -> None:
-<<<<<<< HEAD
-        self._trees = [_parsed(block) for block in text.split("\nTree=")[1:]]
-        self._booster = load_lightgbm().Booster(model_str=text)
-        if self._booster.num_feature() != columns or len(self._trees) != self._booster.num_trees():
-            raise BundleError(f"The model reads {self._booster.num_feature()} features, its bundle lists {columns}")
-=======
-        import lightgbm
-
         self._trees = model_text.read(text, columns)
-        self._booster = lightgbm.Booster(model_str=model_text.written(self._trees, columns))
->>>>>>> b4ea032 (Judge a model's text and every document of a bundle here, and never touch what stands before a new champion is whole)
+        self._booster = load_lightgbm().Booster(model_str=model_text.written(self._trees, columns))
         self.base, self._moves = _moves(self._trees, columns)
         sizes = [len(tree["leaf_value"]) for tree in self._trees]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)

@@ -121,8 +121,8 @@ def _write_large(table: pa.Table) -> None:
     from vouch import models
     from vouch.features.vectors.declare import load_families
     from vouch.models.predictor import encode, write_bundle
-    from vouch.models.scoring.bundle import Column
     from vouch.models.scoring.calibration import Calibrator
+    from vouch.models.scoring.feature_matrix import Column
 
     draw = np.random.default_rng(1)
     varied = [of for of in load_families().values() if not of.is_category and len(table[of.name].unique()) > 50]

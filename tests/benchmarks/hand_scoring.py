@@ -10,8 +10,8 @@ import pandas as pd
 
 from vouch.features.vectors.declare import load_families
 from vouch.models.predictor import Predictor, champion_folder, write_bundle
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.feature_matrix import Column
 
 FEATURES, TREES = 150, 300
 

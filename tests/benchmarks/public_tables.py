@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vouch.features.errors import UsageError
-from vouch.models.scoring.bundle import Column
+from vouch.models.scoring.feature_matrix import Column
 
 GIVEN_AWAY = ("Satisfaction Score", "Customer Status", "Churn Label", "Churn Value", "Churn Score", "CLTV",
               "Churn Category", "Churn Reason")  # fmt: skip

@@ -9,8 +9,8 @@ import pandas as pd
 from vouch.features.vectors.declare import load_families
 from vouch.models import load, names
 from vouch.models.predictor import Predictor, champion_folder, write_bundle
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.hazard import Hazard
 
 # Weight per standard unit, where a number is centred at `centre` after sign(x) log(1 + |x|).

@@ -8,8 +8,8 @@ import pandas as pd
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.models.predictor import encode
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import sigmoid
+from vouch.models.scoring.feature_matrix import Column
 from vouch.training.dataset import Dataset, Part, Plan
 
 COLUMNS = (

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from vouch.models.predictor import write_bundle
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.formulas import Part
 
 COLUMNS = (

@@ -10,8 +10,8 @@ import pytest
 
 from support.datasets import COLUMNS, PLAN, dataset
 from vouch.models.quality.figures import calibration_error, error_by_chance
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import log_odds, sigmoid
+from vouch.models.scoring.feature_matrix import Column
 from vouch.training.dataset import Part
 from vouch.training.evaluate import choose_candidate, evaluate, strongest_features
 from vouch.training.gate import Incumbent, judge

@@ -26,8 +26,9 @@ from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.predictor import Predictor, champion_folder, load_champion, write_bundle
 from vouch.models.registry.champions import retrains_due
 from vouch.models.scoring import bundle
-from vouch.models.scoring.bundle import Column, as_bytes, read_files, write_files
+from vouch.models.scoring.bundle import as_bytes, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.feature_matrix import Column
 from vouch.serving.batch.run import score_weeks
 
 FORMAT_1 = Path(bundle.__file__).with_name("format_1.json")

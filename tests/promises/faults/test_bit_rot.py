@@ -175,8 +175,8 @@ def lightgbm_champion(home) -> Predictor:
 
     from vouch.features.vectors.declare import load_families
     from vouch.models.predictor import champion_folder, write_bundle
-    from vouch.models.scoring.bundle import Column
     from vouch.models.scoring.calibration import Calibrator
+    from vouch.models.scoring.feature_matrix import Column
 
     families = load_families()
     names = [name for name, feature in families.items() if not feature.is_category][:12]

@@ -16,8 +16,8 @@ from vouch.features.project import Project
 from vouch.features.vectors.build import vectors as vectors_of
 from vouch.models.predictor import champion_folder, encode, write_bundle
 from vouch.models.quality.drift import reference
-from vouch.models.scoring.bundle import Column
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.feature_matrix import Column
 from vouch.models.unmet import alike, gone, unmet
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.monitoring.guards import drift_figures, judge, load_guards
