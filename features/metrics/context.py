@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
@@ -20,7 +21,7 @@ from vouch.features.facts.customers import external_customers
 from vouch.features.facts.rows import counted, rows_that_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -176,6 +177,19 @@ def collected(frame: Frame) -> pa.Table:
     """Run a lazy frame; Arrow."""
     table: pa.Table = frame.collect("pyarrow").to_native()
     return table
+
+
+def runs_of(keys: Sequence[str]) -> Iterator[tuple[str, slice]]:
+    """Give each run of equal neighbours and where it stands; nothing where there is nothing.
+
+    >>> list(runs_of(["a", "a", "b"])), list(runs_of([]))
+    ([('a', slice(0, 2, None)), ('b', slice(2, 3, None))], [])
+    """
+    start = 0
+    for key, members in groupby(keys):
+        end = start + sum(1 for _ in members)
+        yield key, slice(start, end)
+        start = end
 
 
 def tenure_band(days: int) -> str:

@@ -145,8 +145,8 @@ def envelopes_of(
     return [
         envelope
         for by, envelopes in ordered
-        if by is None or not everything or envelopes[0].segment is not None
         for envelope in envelopes
+        if by is None or not everything or envelope.segment is not None
     ]
 
 
@@ -187,7 +187,8 @@ class Measurer:
         """The envelope of one segment, and the estimate behind it; `lost` units could not be measured, besides."""
         assert metric.kind is not None
         chosen = counted.of(metric, segment)
-        estimate = self._with_status(metric, _short_of(metric.kind.estimate(chosen), lost))
+        found = metric.kind.estimate(chosen) if counted.size(segment) else metric.kind.of_nothing
+        estimate = self._with_status(metric, _short_of(found, lost))
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate

@@ -73,6 +73,10 @@ class Counted:
         found = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
         return np.asarray(found.to_numpy(), np.int64)
 
+    def size(self, segment: Segment) -> int:
+        """How many units a segment has."""
+        return len(self.units) if segment.rows is None else len(segment.rows)
+
     def of(self, metric: Metric, segment: Segment) -> Parts:
         """The parts of one metric, of the units of a segment."""
         return {name: segment.of(self.parts[_column(metric, name)]) for name in metric.parts}

@@ -204,8 +204,6 @@ def criteria(moment: Moment, days: int | None) -> Frame:
 
 def maturity(parts: Parts) -> Estimate:
     """Highest level of 1 to 4 of which all criteria are met, and all of the levels below; Guttman's scale."""
-    if not len(parts["level"]):
-        return Estimate(None, 0)
     met = [bool((parts["is_met"][parts["level"] == level] > 0).all() and (parts["level"] == level).any())
            for level in (1, 2, 3, 4)]  # fmt: skip
     level = met.index(False) if False in met else 4

@@ -125,8 +125,6 @@ def _index(factors: Sequence[Floats]) -> Floats:
 def operational_effort(parts: Parts) -> Estimate:
     """Mean of the factors that are there, in 0 to 100, if there are two; bounds take a missing one for 0 and 1."""
     n = len(parts["kept"])
-    if n == 0:
-        return Estimate(None, 0, status="not_applicable", reason="no tickets in the window")
     factors = _factors(parts, np.ones((1, n)))
     missing = sum(bool(np.isnan(factor[0])) for factor in factors)
     low = 100 * sum(float(np.nan_to_num(factor[0])) for factor in factors) / len(factors)
@@ -195,7 +193,7 @@ def _ticket(wait_s: float, csat: float, final: str = "phone") -> dict[str, objec
     "M05", "Customer effort, as recorded", items=contacts, days=90, unit="percent", better="higher", published=False,
     version="2",
     kind=Custom(("kept", "waited", "at_once", "way", "content", "settled", "customer"), operational_effort,
-                operational_effort_ends, "bootstrap"),
+                operational_effort_ends, "bootstrap", why_nothing="no tickets in the window"),
     source="Our definition; the three factors of customer effort: contact channel, wait, resolution",
     formula="100 mean(share of tickets that stayed in one channel, ease of the median wait by channel, mean "
     "satisfaction with the resolution); ease is 1 at 60 s and 0 at 30 min by phone, store and chat, 1 at 1 h and 0 at "

@@ -111,8 +111,6 @@ def topic_changes(codes: Floats, is_new: Floats) -> tuple[Floats, Floats]:
 
 def changed_topics(parts: Parts) -> Estimate:
     """How many topics are talked of more, or less, than the week before."""
-    if not len(parts["topic"]):
-        return Estimate(None, 0)
     present = np.asarray(np.unique(parts["topic"], return_inverse=True)[1] + 1, dtype=np.float64)
     _, p = topic_changes(present, parts["is_new"])
     return Estimate(float(discoveries(p, FALSE_SHARE)), len(present))
@@ -280,8 +278,6 @@ def reviews(moment: Moment, days: int | None) -> Frame:
 def bayesian_rating(parts: Parts) -> Estimate:
     """Mean over sources, by reviews, of (10 m + sum r) / (10 + n); m is the mean of all reviews."""
     stars = parts["stars"]
-    if not len(stars):
-        return Estimate(None, 0)
     centre, weighed = float(stars.mean()), 0.0
     for code in np.unique(parts["source"]):
         of_source = stars[parts["source"] == code]

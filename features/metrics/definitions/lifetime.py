@@ -122,8 +122,6 @@ def _first_at_most_half(times: Floats, share: Floats) -> float:
 def median_survival(parts: Parts) -> Estimate:
     """The first time at which at most half are left."""
     lasted, is_over = parts["lasted"], parts["is_over"]
-    if not len(lasted):
-        return Estimate(None, 0)
     times, share, _ = survival(lasted, is_over)
     middle = _first_at_most_half(times, share)
     if np.isnan(middle):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FOLLOW_DAYS = 28
 """How long a treated customer is followed."""
 _NO_MODEL = Absent("not_applicable", "no_model")
+_NOBODY = "nobody was treated"
 _NO_SCORES = Example("No value without the scores of a published snapshot", {}, None, "not_applicable")
 
 
@@ -168,7 +169,7 @@ def saves(parts: Parts) -> Estimate:
     """How many more of the treated would have left at the churn rate of the control."""
     lost, n, lost_control, n_control = _arms(parts)
     if not n or not n_control:
-        reason = "no_input: no customers in the control arm" if n else "nobody was treated"
+        reason = "no_input: no customers in the control arm" if n else _NOBODY
         return Estimate(None, round(n + n_control), status="not_applicable", reason=reason)
     return Estimate((lost_control / n_control - lost / n) * n, round(n + n_control))
 
@@ -186,7 +187,7 @@ def saves_ends(parts: Parts) -> Interval:
 
 @metric(
     "M25", "Incremental saves", items=treated, days=90, unit="customers", better="higher",
-    kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe"),
+    kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe", why_nothing=_NOBODY),
     source="Ascarza 2018, J. Marketing Research 55(1):80-98: effect against a randomised control",
     formula="(churn share of the control - churn share of the treated) times the number of treated, 28 days on",
     example=Example("1 of 10 treated and 3 of 10 controls leave: 2", _campaign(), 2.0),
@@ -215,7 +216,8 @@ def price_ends(parts: Parts) -> Interval:
 
 @metric(
     "M25", "Cost per save", items=treated, days=90, unit="money", better="lower",
-    kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe"), needs=("treatments.cost",),
+    kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe", why_nothing=_NOBODY),
+    needs=("treatments.cost",),
     source="Cost over incremental saves", formula="cost of the treated / incremental saves",
     example=Example("10 treated at 4 each save 2: 20", _campaign(), 20.0),
 )  # fmt: skip

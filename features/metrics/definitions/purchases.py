@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Example, Row, items, metric
-from vouch.features.metrics.context import collected
+from vouch.features.metrics.context import collected, runs_of
 from vouch.features.metrics.estimators import Floats, Mean, Median, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import purchases
@@ -163,15 +163,13 @@ def regulars(moment: Moment, days: int | None) -> Frame:
     is_late = (nw.col("own_us") >= moment.before(days)).cast(nw.Int64)
     table = collected(rows.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
-    names = table["customer_id"].to_pylist()
     late, cents = table["is_late"].to_numpy().astype(bool), table["cents"].to_numpy()
-    starts = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
     found: dict[str, list[object]] = {"customer_id": [], "p": []}
-    for start, end in itertools.pairwise([*starts, *([len(names)] if names else [])]):
-        first, second = (cents[start:end][late[start:end] == side].astype(np.float64) for side in (False, True))
+    for customer, rows in runs_of(table["customer_id"].to_pylist()):
+        first, second = (cents[rows][late[rows] == side].astype(np.float64) for side in (False, True))
         if min(len(first), len(second)) >= LEAST_ORDERS:
-            found["customer_id"].append(names[start])
-            found["p"].append(p_trading_down(first, second, names[start]))
+            found["customer_id"].append(customer)
+            found["p"].append(p_trading_down(first, second, customer))
     p = np.array(found["p"], dtype=np.float64)
     stands = np.sort(p)[: discoveries(p, LEVEL)]
     limit = float(stands[-1]) if len(stands) else -1.0

@@ -1,101 +1,23 @@
-"""The kinds of metric: how counts per unit become one value, its interval and its bounds.
-
-A kind takes the parts of a metric for one segment as arrays, one number per unit, NaN where the unit has none; it knows
-no table and no instant. Sums are over integers or exact decimals that were cast last, in the order of the units.
-"""
+"""Kinds of figure over counts and values: shares, net shares, means, ratios, rates, totals, quotients and medians."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
+from vouch.features.metrics.estimators.base import FEW, Estimate, Floats, Parts, Shown, counts, known_in
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import Interval
 
-Floats = NDArray[np.float64]
-Parts = Mapping[str, Floats]
-FEW = 30
-"""Below so many observations a mean is `low_n`, and its interval a bootstrap."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A value and what it rests on.
-
-    `n` counts what is measured, `n_missing` what belongs to the population and could not be. `variance` is that of one
-    observation, for shrinkage; None where the kind is not shrunk. `bounds` take what is missing at its worst and best.
-    A `reason` (with a `status`) says why there is no value, or what the reader should know of it. `coverage` is there
-    where it is another share than that of `n`.
-    """
-
-    value: float | None
-    n: int
-    n_missing: int = 0
-    variance: float | None = None
-    bounds: tuple[float, float] | None = None
-    status: str | None = None
-    reason: str | None = None
-    coverage: float | None = None
-
-
-class Kind(Protocol):
-    """What every kind offers. `is_amount` marks counts and sums, which are never suppressed; `interval` is a name."""
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Parts that a metric of this kind must have."""
-
-    @property
-    def interval(self) -> str | None:
-        """Name of the interval's method."""
-
-    @property
-    def is_amount(self) -> bool:
-        """Whether the value is a count or a sum."""
-
-    def estimate(self, parts: Parts) -> Estimate:
-        """The value for the units given."""
-
-    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
-        """The interval of the value; None where there is none. `population`: how many units there are, where known."""
-
-
-class _Shown:
-    """A text form that does not move from run to run: functions by name."""
-
-    def __str__(self) -> str:
-        held = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
-        shown = [f"{name}={value.__name__ if callable(value) else value!r}" for name, value in held]
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def _number(value: float | np.floating) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _known(parts: Parts, *names: str) -> NDArray[np.bool_]:
-    there = np.ones(len(parts[names[0]]), dtype=bool)
-    for name in names:
-        there &= ~np.isnan(parts[name])
-    return there
-
-
-def _counts(parts: Parts, *names: str) -> tuple[list[float], float, int]:
-    """Sums of the parts over the units that have them, the sum of `base` (1 where there is none), and the rest."""
-    known = _known(parts, *names)
-    base = parts.get("base", np.ones(len(known)))
-    missing = int(np.count_nonzero(~known & (base > 0)))
-    known &= base > 0
-    return [float(parts[name][known].sum()) for name in names], float(base[known].sum()), missing
-
-
-@dataclass(frozen=True)
-class Proportion(_Shown):
+class Proportion(Shown):
     """A share in percent: units that are a `hit` (or how many of them are) among those of the `base`.
 
     `through` maps the share (0 to 1) to what is reported, for rates scaled to another period; it must not fall.
@@ -108,7 +30,7 @@ class Proportion(_Shown):
 
     def estimate(self, parts: Parts) -> Estimate:
         """The share of hits."""
-        (hits,), n, missing = _counts(parts, "hit")
+        (hits,), n, missing = counts(parts, "hit")
         if n == 0:
             return Estimate(None, 0, missing)
         share = hits / n
@@ -117,7 +39,7 @@ class Proportion(_Shown):
 
     def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Wilson's interval."""
-        (hits,), n, _ = _counts(parts, "hit")
+        (hits,), n, _ = counts(parts, "hit")
         found = intervals.wilson(hits, n, population)
         mapped = [np.asarray(100 * self._mapped(float(end))) for end in (found.low, found.high)]
         return Interval(mapped[0], mapped[1], found.method)
@@ -127,7 +49,7 @@ class Proportion(_Shown):
 
 
 @dataclass(frozen=True)
-class Trinomial(_Shown):
+class Trinomial(Shown):
     """Share that is `up` less share that is `down`, in points."""
 
     required: ClassVar[tuple[str, ...]] = ("up", "down")
@@ -136,7 +58,7 @@ class Trinomial(_Shown):
 
     def estimate(self, parts: Parts) -> Estimate:
         """The difference of the shares."""
-        (up, down), n, missing = _counts(parts, "up", "down")
+        (up, down), n, missing = counts(parts, "up", "down")
         if n == 0:
             return Estimate(None, 0, missing)
         difference = (up - down) / n
@@ -144,12 +66,12 @@ class Trinomial(_Shown):
 
     def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Adjusted Wald."""
-        (up, down), n, _ = _counts(parts, "up", "down")
+        (up, down), n, _ = counts(parts, "up", "down")
         return intervals.trinomial(up, down, n, population)
 
 
 @dataclass(frozen=True)
-class Mean(_Shown):
+class Mean(Shown):
     """Mean of `value`, times `scale`; `limits` are the ends of its scale."""
 
     scale: float = 1.0
@@ -164,7 +86,7 @@ class Mean(_Shown):
         return "bootstrap" if self.bootstrap_always else "student_t"
 
     def _values(self, parts: Parts) -> Floats:
-        values: Floats = parts["value"][_known(parts, "value")]
+        values: Floats = parts["value"][known_in(parts, "value")]
         return values * self.scale
 
     def estimate(self, parts: Parts) -> Estimate:
@@ -189,7 +111,7 @@ class Mean(_Shown):
 
 
 @dataclass(frozen=True)
-class Ratio(_Shown):
+class Ratio(Shown):
     """Sum of `top` over sum of `bottom`, times `scale`; the unit is what was drawn independently.
 
     `is_share`: every top is part of its bottom. Then n counts the bottom, and where nothing or everything is a hit,
@@ -203,7 +125,7 @@ class Ratio(_Shown):
     is_amount: ClassVar[bool] = False
 
     def _columns(self, parts: Parts) -> tuple[Floats, Floats, int]:
-        known = _known(parts, "top", "bottom")
+        known = known_in(parts, "top", "bottom")
         counted = known & ((parts["bottom"] != 0) | (parts["top"] != 0))
         return parts["top"][counted], parts["bottom"][counted], int(np.count_nonzero(~known))
 
@@ -229,7 +151,7 @@ class Ratio(_Shown):
 
 
 @dataclass(frozen=True)
-class Rate(_Shown):
+class Rate(Shown):
     """Independent `events` per `exposure`, times `per`."""
 
     per: float = 1.0
@@ -239,27 +161,32 @@ class Rate(_Shown):
 
     def estimate(self, parts: Parts) -> Estimate:
         """The rate; n counts the units that were exposed."""
-        (events, exposure), _, missing = _counts(parts, "events", "exposure")
+        (events, exposure), _, missing = counts(parts, "events", "exposure")
         n = int(np.count_nonzero(parts["exposure"] > 0))
         return Estimate(self.per * events / exposure if exposure else None, n, missing)
 
     def ends(self, parts: Parts, population: int | None = None) -> Interval:
         """Garwood's exact interval."""
-        (events, exposure), _, _ = _counts(parts, "events", "exposure")
+        (events, exposure), _, _ = counts(parts, "events", "exposure")
         return intervals.garwood(events, exposure / self.per)
 
 
 @dataclass(frozen=True)
-class Total(_Shown):
+class Total(Shown):
     """Sum of `amount`: a count or a sum, known exactly; 0 where there is nothing."""
 
     required: ClassVar[tuple[str, ...]] = ("amount",)
     interval: ClassVar[str | None] = None
     is_amount: ClassVar[bool] = True
 
+    @property
+    def of_nothing(self) -> Estimate:
+        """A count of nothing is 0."""
+        return Estimate(0.0, 0)
+
     def estimate(self, parts: Parts) -> Estimate:
         """The sum; n counts the units that add something."""
-        known = parts["amount"][_known(parts, "amount")]
+        known = parts["amount"][known_in(parts, "amount")]
         return Estimate(float(known.sum()), int(np.count_nonzero(known)), len(parts["amount"]) - len(known))
 
     def ends(self, parts: Parts, population: int | None = None) -> None:
@@ -268,7 +195,7 @@ class Total(_Shown):
 
 
 @dataclass(frozen=True)
-class Quotient(_Shown):
+class Quotient(Shown):
     """Sum of `top` over sum of `bottom`, times `scale`, both known exactly; n is the sum of the part `n`."""
 
     scale: float = 1.0
@@ -287,7 +214,7 @@ class Quotient(_Shown):
 
 
 @dataclass(frozen=True)
-class Median(_Shown):
+class Median(Shown):
     """Middle of `value`, halfway between the two middle ones where their number is even."""
 
     required: ClassVar[tuple[str, ...]] = ("value",)
@@ -296,7 +223,7 @@ class Median(_Shown):
 
     def estimate(self, parts: Parts) -> Estimate:
         """The median."""
-        values = parts["value"][_known(parts, "value")]
+        values = parts["value"][known_in(parts, "value")]
         missing = len(parts["value"]) - len(values)
         return Estimate(float(np.median(values)) if len(values) else None, len(values), missing)
 
@@ -305,86 +232,8 @@ class Median(_Shown):
 
         Source: Conover 1999, *Practical Nonparametric Statistics*, section 3.2.
         """
-        values = np.sort(parts["value"][_known(parts, "value")])
+        values = np.sort(parts["value"][known_in(parts, "value")])
         rank = int(binom.ppf(intervals.TAIL, len(values), 0.5))
         if rank < 1:  # too few for any pair of order statistics to hold 95 %
             return Interval(np.asarray(np.nan), np.asarray(np.nan), self.interval)
         return Interval(np.asarray(values[rank - 1]), np.asarray(values[-rank]), self.interval)
-
-
-Statistic = Callable[[Floats], Floats]
-Which = Literal["value", "low", "high"]
-
-
-@dataclass(frozen=True)
-class Figure(_Shown):
-    """Any figure that is a function of per-unit means: composites and products of ratios, with a bootstrap interval.
-
-    `statistic` maps means (B, k) of the parts `of`, in that order, to B figures. `lowest` and `highest` do the same for
-    the bounds. The part `n` says which units count (above 0); without it, those that have any part other than 0.
-    """
-
-    of: tuple[str, ...]
-    statistic: Statistic
-    lowest: Statistic | None = None
-    highest: Statistic | None = None
-    limits: tuple[float, float] | None = None
-    interval: ClassVar[str] = "bootstrap"
-    is_amount: ClassVar[bool] = False
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The parts of the statistic."""
-        return self.of
-
-    def _values(self, parts: Parts) -> tuple[Floats, int]:
-        values = np.column_stack([np.nan_to_num(parts[name]) for name in self.of])
-        counted = parts["n"] > 0 if "n" in parts else (values != 0).any(axis=1)
-        return values[counted], int(np.count_nonzero(counted))
-
-    def estimate(self, parts: Parts) -> Estimate:
-        """The figure of the means."""
-        values, n = self._values(parts)
-        missing = len(parts[self.of[0]]) - n if "n" in parts else 0
-        if not n:
-            return Estimate(None, 0, missing)
-        means = values.mean(axis=0)[None, :]
-        low, high = (self._at(which, means) for which in (self.lowest, self.highest))
-        bounds = None if low is None or high is None else (low, high)
-        return Estimate(self._at(self.statistic, means), n, missing, bounds=bounds)
-
-    @staticmethod
-    def _at(statistic: Statistic | None, means: Floats) -> float | None:
-        if statistic is None:
-            return None
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return _number(statistic(means)[0])
-
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
-        """Percentile bootstrap over the units."""
-        found = intervals.bootstrap(self._values(parts)[0], self.statistic, population=population)
-        return found.within(*self.limits) if self.limits else found
-
-
-@dataclass(frozen=True)
-class Custom(_Shown):
-    """A figure with arithmetic of its own: two functions over the parts `of`, over all where it names none."""
-
-    of: tuple[str, ...]
-    value: Callable[[Parts], Estimate]
-    range: Callable[[Parts], Interval | None]
-    interval: str | None = None
-    is_amount: bool = False
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The parts that the functions read."""
-        return self.of
-
-    def estimate(self, parts: Parts) -> Estimate:
-        """The value for the units given."""
-        return self.value(parts)
-
-    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
-        """The interval of the value."""
-        return self.range(parts)

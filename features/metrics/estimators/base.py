@@ -1,0 +1,103 @@
+"""What every kind of metric offers, and what a value rests on: the ground of the estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from vouch.features.statistics.intervals import Interval
+
+Floats = NDArray[np.float64]
+Parts = Mapping[str, Floats]
+FEW = 30
+"""Below so many observations a mean is `low_n`, and its interval a bootstrap."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and what it rests on.
+
+    `n` counts what is measured, `n_missing` what belongs to the population and could not be. `variance` is that of one
+    observation, for shrinkage; None where the kind is not shrunk. `bounds` take what is missing at its worst and best.
+    A `reason` (with a `status`) says why there is no value, or what the reader should know of it. `coverage` is there
+    where it is another share than that of `n`.
+    """
+
+    value: float | None
+    n: int
+    n_missing: int = 0
+    variance: float | None = None
+    bounds: tuple[float, float] | None = None
+    status: str | None = None
+    reason: str | None = None
+    coverage: float | None = None
+
+
+class Kind(Protocol):
+    """What every kind offers. `is_amount` marks counts and sums, which are never suppressed; `interval` is a name."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Parts that a metric of this kind must have."""
+
+    @property
+    def interval(self) -> str | None:
+        """Name of the interval's method."""
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether the value is a count or a sum."""
+
+    @property
+    def of_nothing(self) -> Estimate:
+        """What is said where there are no units; no other function of a kind is ever given none."""
+
+    def estimate(self, parts: Parts) -> Estimate:
+        """The value for the units given."""
+
+    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
+        """The interval of the value; None where there is none. `population`: how many units there are, where known."""
+
+
+NOTHING = Estimate(None, 0)
+
+
+class Shown:
+    """A text form that does not move from run to run (functions by name), and nothing where there is nothing."""
+
+    @property
+    def of_nothing(self) -> Estimate:
+        """A mean or a share of nothing is none."""
+        return NOTHING
+
+    def __str__(self) -> str:
+        held = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
+        shown = [f"{name}={value.__name__ if callable(value) else value!r}" for name, value in held]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def finite(value: float | np.floating) -> float | None:
+    """The number; None where it is none."""
+    return float(value) if np.isfinite(value) else None
+
+
+def known_in(parts: Parts, *names: str) -> NDArray[np.bool_]:
+    """Which units have all of these parts."""
+    there = np.ones(len(parts[names[0]]), dtype=bool)
+    for name in names:
+        there &= ~np.isnan(parts[name])
+    return there
+
+
+def counts(parts: Parts, *names: str) -> tuple[list[float], float, int]:
+    """Sums of the parts over the units that have them, the sum of `base` (1 where there is none), and the rest."""
+    known = known_in(parts, *names)
+    base = parts.get("base", np.ones(len(known)))
+    missing = int(np.count_nonzero(~known & (base > 0)))
+    known &= base > 0
+    return [float(parts[name][known].sum()) for name in names], float(base[known].sum()), missing
