@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Settings
     from vouch.features.metrics.units import Counted, Segment
 
+DUST = 1e-9
+"""What rounding may put a value beyond its limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -196,6 +198,7 @@ class Measurer:
         interval = metric.kind.ends(chosen, self.moment.settings.population if is_finite else None)
         if interval is None:
             return envelope, estimate
+        interval = interval.holding(envelope.value)
         low, high = _number(float(interval.low)), _number(float(interval.high))
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
@@ -208,6 +211,11 @@ class Measurer:
             reason = estimate.reason or self._unknown(metric)
             reason = reason or ("nothing_to_measure" if status == "empty" else "denominator_is_zero")
             return replace(estimate, value=None, status=status, reason=reason)
+        least, most = metric.kind.limits
+        if not least - DUST <= estimate.value <= most + DUST:
+            reason = f"not possible: {estimate.value:g} is not within {least:g} and {most:g}"
+            return replace(estimate, value=None, status="not_applicable", reason=reason)
+        estimate = replace(estimate, value=min(max(estimate.value, least), most))
         if metric.kind.is_amount or estimate.status:
             return estimate
         hidden_below = least_shown(metric, self.moment.settings)

@@ -51,6 +51,11 @@ class Interval:
         ends = [np.asarray(np.clip(end, smallest, largest)) for end in (self.low, self.high)]
         return Interval(ends[0], ends[1], self.method)
 
+    def holding(self, value: float) -> Interval:
+        """The interval drawn out to a value that lies outside: that of a skewed figure may miss its value."""
+        low, high = np.asarray(np.minimum(self.low, value)), np.asarray(np.maximum(self.high, value))
+        return Interval(low, high, self.method)
+
 
 def wilson(successes: ArrayLike, n: ArrayLike, population: ArrayLike | None = None) -> Interval:
     """Interval of a share (0 to 1). Source: Wilson 1927, JASA 22:209-212."""

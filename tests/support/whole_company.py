@@ -10,7 +10,7 @@ import polars as pl
 
 from support.metric_examples import INSTANT_US, company
 from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.catalogue import METRICS, load_metrics
 
 STATUSES = {
     "ok", "low_n", "suppressed", "empty", "empty_denominator", "not_applicable", "insufficient_history",
@@ -89,8 +89,13 @@ def days_later(days):
 
 
 def assert_sound(envelopes):
-    """A value is there or a reason why not; it lies within its interval, and nothing is infinite."""
+    """A value is there or a reason why not; it lies within its interval, and that within what is possible."""
     for envelope in envelopes:
+        kind = METRICS[envelope.metric_id].kind
+        ends = [end for end in (envelope.ci_low, envelope.value, envelope.ci_high) if end is not None]
+        assert ends == sorted(ends), envelope
+        assert not ends or kind.limits[0] <= min(ends) <= max(ends) <= kind.limits[1], envelope
+        assert envelope.ci_low is None or envelope.value is not None, envelope
         assert envelope.status in STATUSES, envelope
         assert (envelope.value is not None) == (envelope.status in {"ok", "low_n"}), envelope
         assert envelope.value is not None or envelope.reason, envelope

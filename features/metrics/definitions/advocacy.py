@@ -12,7 +12,7 @@ from vouch.features.facts.act_weights import weight_of_kind
 from vouch.features.facts.acts import ORGANIC, SORTS
 from vouch.features.facts.surveys import PROMOTER
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
-from vouch.features.metrics.estimators import Mean, Proportion, Rate, Total
+from vouch.features.metrics.estimators import NOT_BELOW_0, Mean, Proportion, Rate, Total
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.advocacy import acts, tiers
 from vouch.features.metrics.populations.customers import active
@@ -109,8 +109,8 @@ def acts_per_advocate_incentivised(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M31", "Depth of advocacy", items=actors, kind=Mean(), days=90, unit="weighted acts", better="higher",
-    published=False,
+    "M31", "Depth of advocacy", items=actors, kind=Mean(limits=NOT_BELOW_0), days=90, unit="weighted acts",
+    better="higher", published=False,
     source="Our definition: sum of the weights of a customer's acts; a kind weighs 1 unless the company sets another",
     formula="mean over customers with any act of the sum of the weights of their acts",
     example=Example("6 acts by 5 customers: 1.2", _acts(), 1.2),
@@ -217,7 +217,7 @@ def scored_advocates(moment: Moment, days: int | None) -> Frame | Absent:
 
 
 @metric(
-    "M39", "Advocacy potential", items=scored_advocates, kind=Mean(1.0, (0, 100)), unit="score", better="higher",
+    "M39", "Advocacy potential", items=scored_advocates, kind=Mean(limits=(0, 100)), unit="score", better="higher",
     published=False, source="Our model; calibrated, see its card",
     formula="mean over scored customers of 100 p(organic act in the next 90 days)",
     example=Example("No value without the scores of a published snapshot", {}, None, "not_applicable"),

@@ -46,8 +46,8 @@ _TOUCHES = {
 
 
 @metric(
-    "M62", "Personal contacts", items=touched, kind=Ratio(100.0, is_share=True), days=90, unit="percent",
-    better="higher", needs=("touches.is_personalised",), source="Share of contacts, textbook",
+    "M62", "Personal contacts", items=touched, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
+    unit="percent", better="higher", needs=("touches.is_personalised",), source="Share of contacts, textbook",
     formula="100 personalised contacts / contacts of which it is known, by customer",
     example=Example("2 of 5 contacts are personal: 40", _TOUCHES, 40.0),
 )  # fmt: skip
@@ -57,8 +57,8 @@ def personalisation(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M63", "Balance of service and sales", items=touched, kind=Ratio(100.0, is_share=True), days=90, unit="percent",
-    better="neither", published=False, source="Our definition: no public one exists",
+    "M63", "Balance of service and sales", items=touched, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
+    unit="percent", better="neither", published=False, source="Our definition: no public one exists",
     formula="100 contacts for service / (contacts for service + for sales), by customer",
     example=Example("3 for service, 2 for sales: 60", _TOUCHES, 60.0),
 )  # fmt: skip
@@ -97,8 +97,8 @@ def spoken(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M65", "Reach in the own language", items=spoken, kind=Ratio(100.0, is_share=True), days=90, unit="percent",
-    better="higher", published=False, source="Our definition: no public one exists",
+    "M65", "Reach in the own language", items=spoken, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
+    unit="percent", better="higher", published=False, source="Our definition: no public one exists",
     formula="100 posts about the brand in their author's preferred language / posts by customers, by customer",
     example=Example("4 of 5 posts are in the customer's language: 80",
                     {"customers": [{"customer_id": c, "created_at": -99, "language": "ko-KR"} for c in "abcde"],
@@ -217,7 +217,7 @@ def _no_ends(parts: Parts) -> Interval | None:
 
 @metric(
     "M73", "Advocacy maturity", items=criteria, unit="level", better="higher", published=False,
-    kind=Custom(("level", "is_met"), maturity, _no_ends, is_amount=True),
+    kind=Custom(("level", "is_met"), maturity, _no_ends, limits=(0, 4), is_amount=True),
     source="Our reading of four levels of customer advocacy as a Guttman scale",
     formula="highest level k of 1 to 4 with all criteria of the levels 1 to k met; 0 where level 1 is not; level 1 "
     "individuals help, 2 a team sees needs, 3 an own team coordinates, 4 all strategy follows",

@@ -155,7 +155,7 @@ def operational_effort_ends(parts: Parts) -> Interval:
     ends = np.quantile(known, [TAIL, 1 - TAIL])
     if many > MANY:
         ends = _whole(parts) + np.sqrt(MANY / many) * (ends - _whole(some))
-    return Interval(np.asarray(ends[0]), np.asarray(ends[1]), "bootstrap").within(0, 100)
+    return Interval(np.asarray(ends[0]), np.asarray(ends[1]), "bootstrap")
 
 
 def _codes(parts: Parts) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -193,7 +193,7 @@ def _ticket(wait_s: float, csat: float, final: str = "phone") -> dict[str, objec
     "M05", "Customer effort, as recorded", items=contacts, days=90, unit="percent", better="higher", published=False,
     version="2",
     kind=Custom(("kept", "waited", "at_once", "way", "content", "settled", "customer"), operational_effort,
-                operational_effort_ends, "bootstrap", why_nothing="no tickets in the window"),
+                operational_effort_ends, "bootstrap", limits=(0, 100), why_nothing="no tickets in the window"),
     source="Our definition; the three factors of customer effort: contact channel, wait, resolution",
     formula="100 mean(share of tickets that stayed in one channel, ease of the median wait by channel, mean "
     "satisfaction with the resolution); ease is 1 at 60 s and 0 at 30 min by phone, store and chat, 1 at 1 h and 0 at "

@@ -11,7 +11,7 @@ from vouch.features.contract.tables import CHANNELS
 from vouch.features.facts.sessions import LONGEST_S, is_visit
 from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Example, Row, items, metric
-from vouch.features.metrics.estimators import Figure, Floats, Mean, Rate, Ratio
+from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Rate, Ratio
 from vouch.features.metrics.populations.advocacy import acts
 from vouch.features.metrics.populations.customers import active, purchases, stays
 from vouch.features.metrics.populations.surveys import asked, latest
@@ -193,7 +193,7 @@ def _visited(*minutes: float) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M46", "Session depth", items=visitors, kind=Ratio(), days=90, unit="seconds", better="higher",
+    "M46", "Session depth", items=visitors, kind=Ratio(limits=NOT_BELOW_0), days=90, unit="seconds", better="higher",
     source="GA4: engagement time per session", formula="engaged seconds / sessions, clustered by visitor",
     example=Example("10, 10, 10, 20, 10 minutes, and a session of a day that counts 30: 6 sessions, 900 s",
                     _visited(10, 10, 10, 20, 10), 900.0),
@@ -255,7 +255,7 @@ def engaged(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M47", "Engagement index", items=engaged, kind=Mean(1.0, (0, 100), bootstrap_always=True), days=90, unit="points",
+    "M47", "Engagement index", items=engaged, kind=Mean(limits=(0, 100), bootstrap_always=True), days=90, unit="points",
     better="higher", published=False, source="Our definition: geometric mean of percentile ranks; nothing stays 0",
     formula="mean over active customers of the geometric mean of the percentile ranks of usage events, engaged "
     "seconds per session and channels used",
@@ -286,7 +286,7 @@ def _used(*days: int) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M48", "Activity", items=active_customers, kind=Mean(1 / 28, (0, 1)), days=28, unit="ratio", better="higher",
+    "M48", "Activity", items=active_customers, kind=Mean(1 / 28, limits=(0, 1)), days=28, unit="ratio", better="higher",
     source="Share of active days, textbook; some call it retention, which it is not",
     formula="mean over active customers of the UTC days with usage or a transaction in 28 / 28",
     example=Example("14, 7, 7, 28 and no active days of 28: 0.4", _used(14, 7, 7, 28, 0), 0.4),
@@ -297,7 +297,8 @@ def activity_share(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M48", "Stickiness (DAU/MAU)", items=active_customers, kind=Ratio(), days=28, unit="ratio", better="higher",
+    "M48", "Stickiness (DAU/MAU)", items=active_customers, kind=Ratio(limits=(0, 1)), days=28, unit="ratio",
+    better="higher",
     source="DAU over MAU, textbook", when_zero="empty_denominator",
     formula="mean over 28 days of the customers active on the day / customers active in the 28 days",
     example=Example("14, 7, 7, 21 and 7 active days of 28: 0.4", _used(14, 7, 7, 21, 7, 0), 0.4),
@@ -309,7 +310,7 @@ def dau_mau(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M49", "Time on site", items=visitors, kind=Mean(1 / 60, bootstrap_always=True), days=30,
+    "M49", "Time on site", items=visitors, kind=Mean(1 / 60, limits=NOT_BELOW_0, bootstrap_always=True), days=30,
     unit="minutes per visitor", better="higher", source="GA4: engaged time per user, bots left out",
     formula="engaged minutes in 30 days / visitors with a session; without engaged_s the duration, at most 30 minutes",
     example=Example("10, 10, 10, 20, 10 minutes, and 30 more of the first: 18 a visitor",
@@ -321,8 +322,8 @@ def time_on_site(visitor: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M49", "Time per session", items=visitors, kind=Ratio(1 / 60), days=30, unit="minutes per session",
-    better="higher", source="GA4: engagement time per session",
+    "M49", "Time per session", items=visitors, kind=Ratio(1 / 60, limits=NOT_BELOW_0), days=30,
+    unit="minutes per session", better="higher", source="GA4: engagement time per session",
     formula="engaged minutes / sessions in 30 days, clustered by visitor",
     example=Example("90 minutes in 6 sessions: 15", _visited(10, 10, 10, 20, 10), 15.0),
 )  # fmt: skip

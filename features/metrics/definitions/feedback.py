@@ -12,6 +12,17 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.voices import PUBLIC_SOURCES
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Floats, Mean, Median, Parts, Proportion, Quotient
+from vouch.features.metrics.estimators import (
+    NOT_BELOW_0,
+    Custom,
+    Estimate,
+    Floats,
+    Mean,
+    Median,
+    Parts,
+    Proportion,
+    Quotient,
+)
 from vouch.features.statistics.false_discovery import discoveries
 from vouch.features.statistics.forecast import forecast
 from vouch.features.statistics.intervals import Interval
@@ -71,7 +82,7 @@ def _wrote(*polarity: int) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M55", "Customer sentiment", items=writers, kind=Mean(1.0, (-1, 1)), days=365, unit="polarity", better="higher",
+    "M55", "Customer sentiment", items=writers, kind=Mean(limits=(-1, 1)), days=365, unit="polarity", better="higher",
     published=False, source="Our definition: exponentially weighted tone, shrunk towards the company's",
     formula="mean over customers of (sum s w + 3 m) / (sum w + 3); s is the tone of a text in -1 to 1, w halves "
     "every 60 days, m is the weighted mean of all texts",
@@ -131,7 +142,7 @@ def _talk(**weeks: tuple[int, int]) -> dict[str, list[dict[str, object]]]:
 
 @metric(
     "M56", "Topics on the move", items=topics, days=14, unit="topics", better="neither",
-    kind=Custom(("topic", "is_new"), changed_topics, _no_ends),
+    kind=Custom(("topic", "is_new"), changed_topics, _no_ends, limits=NOT_BELOW_0),
     source="Monroe, Colaresi & Quinn 2008, Political Analysis 16(4); Benjamini & Hochberg 1995, JRSS B 57:289-300",
     formula="topics whose log-odds (Dirichlet prior) changed from the week before, at a false discovery rate of 5 %",
     example=Example("Price from 5 to 40 of about 60 a week, support from 50 to 12, speed as before: 2",
@@ -183,7 +194,8 @@ def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
 
 @metric(
     "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, unit="polarity", better="higher",
-    kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80"), published=False,
+    kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80", limits=(-1, 1)),
+    published=False,
     source="Our definition: mean reversion, served only where it beats persistence out of time",
     formula="expected mean tone of the texts of four weeks, 28 days on; the level of the last four weeks drawn to the "
     "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
@@ -210,7 +222,8 @@ def registered_sources(moment: Moment, days: int | None) -> Frame | Absent:
 
 
 @metric(
-    "M58", "Feedback sources covered", items=registered_sources, kind=Quotient(100.0), days=30, unit="percent",
+    "M58", "Feedback sources covered", items=registered_sources, kind=Quotient(100.0, limits=(0, 100)), days=30,
+    unit="percent",
     better="higher", published=False, source="Our definition: registered sources that arrive in time",
     formula="100 sources with feedback of the last 30 days that was known within 7 days / sources registered in the "
     "project file under [feedback]",
@@ -253,7 +266,7 @@ def closed_loop_rate(text: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M59", "Days to act", items=due_feedback, kind=Median(), days=90, unit="days", better="lower",
+    "M59", "Days to act", items=due_feedback, kind=Median(limits=NOT_BELOW_0), days=90, unit="days", better="lower",
     source="Median of the time to act, of what was acted on",
     formula="median of days from feedback to action, of feedback from 97 to 7 days ago that was acted on",
     example=Example("1, 3, 4, 8 and 20 days, once not at all: 4", _acted(1, 3, 4, 8, 20, None), 4.0),
@@ -287,12 +300,12 @@ def bayesian_rating(parts: Parts) -> Estimate:
 
 
 def _rating_ends(parts: Parts) -> Interval:
-    return Mean(1.0, (1, STARS)).ends({"value": parts["stars"]})
+    return Mean(limits=(1, STARS)).ends({"value": parts["stars"]})
 
 
 @metric(
     "M60", "Review rating", items=reviews, days=365, unit="stars", better="higher",
-    kind=Custom(("stars", "source"), bayesian_rating, _rating_ends, "student_t"),
+    kind=Custom(("stars", "source"), bayesian_rating, _rating_ends, "student_t", limits=(1, STARS)),
     source="Bayesian average, as IMDb and review sites use it; the weight of the prior is ours",
     formula="mean over public sources, by reviews, of (10 m + sum of stars) / (10 + n); m is the mean of all; ratings "
     "on 1 to 5 stars",

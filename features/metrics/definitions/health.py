@@ -57,7 +57,7 @@ def healthy(moment: Moment, days: int | None) -> Frame:
 
 def mean_health(parts: Parts) -> Estimate:
     """The mean score, between the means of the bounds."""
-    found = Mean().estimate({"value": parts["value"]})
+    found = Mean(limits=(0, 100)).estimate({"value": parts["value"]})
     known = ~np.isnan(parts["value"]) & ~np.isnan(parts["lowest"])
     bounds = None
     if known.any():
@@ -67,7 +67,7 @@ def mean_health(parts: Parts) -> Estimate:
 
 def mean_health_ends(parts: Parts) -> Interval:
     """Student's t, or a bootstrap for few."""
-    return Mean(1.0, (0, 100)).ends({"value": parts["value"]})
+    return Mean(limits=(0, 100)).ends({"value": parts["value"]})
 
 
 _USE = {
@@ -80,7 +80,7 @@ _USE = {
 
 @metric(
     "M69", "Health score", items=healthy, unit="points", better="higher", published=False,
-    kind=Custom(("value", "lowest", "highest"), mean_health, mean_health_ends, "student_t"),
+    kind=Custom(("value", "lowest", "highest"), mean_health, mean_health_ends, "student_t", limits=(0, 100)),
     source="Our rules, in health.toml: product use, feedback, support, community, commercial",
     formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there; bounds "
     "take a missing measure for 0 and for 100",
@@ -147,7 +147,7 @@ def _no_ends(parts: Parts) -> Interval | None:
 
 @metric(
     "M71", "Stability of segments", items=settled, days=YEAR_DAYS, unit="ratio", better="higher", hidden_below=30,
-    kind=Custom(("now", "before"), agreement, _no_ends), published=False,
+    kind=Custom(("now", "before"), agreement, _no_ends, limits=(-1, 1)), published=False,
     source="Segments by recency, frequency, monetary value (Hughes); agreement: Hubert & Arabie 1985",
     formula="adjusted Rand index between the 27 segments (thirds by mid-rank of recency, frequency and spend in 365 "
     "days) now and a week ago",

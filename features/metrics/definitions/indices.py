@@ -166,7 +166,7 @@ def third_hundred(means: Floats) -> Floats:
     return 100 * means[:, 2]
 
 
-INDEX = Figure(("index", "lowest", "highest"), first_hundred, second_hundred, third_hundred, (0, 100))
+INDEX = Figure(("index", "lowest", "highest"), first_hundred, second_hundred, third_hundred, limits=(0, 100))
 
 
 def _index_parts(customer: Row) -> dict[str, nw.Expr]:

@@ -13,7 +13,7 @@ from vouch.features.facts.activity import is_recent
 from vouch.features.facts.spans import has_ended
 from vouch.features.facts.stays import ended
 from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
-from vouch.features.metrics.estimators import Custom, Estimate, Floats, Parts, Proportion
+from vouch.features.metrics.estimators import NOT_BELOW_0, Custom, Estimate, Floats, Parts, Proportion
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import activity, acts_of_use, purchases, stays
 from vouch.features.statistics.intervals import Interval, Z
@@ -142,7 +142,9 @@ def median_survival_ends(parts: Parts) -> Interval:
 
 @metric(
     "M17", "Median lifetime", items=lifetimes, unit="days", better="higher",
-    version="2", kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log"),
+    version="2",
+    kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log",
+                limits=NOT_BELOW_0),
     source="Kaplan & Meier 1958, JASA 53:457-481; interval: Brookmeyer & Crowley 1982, Biometrics 38:29-41",
     formula="first day at which the Kaplan-Meier share of stays that last longer is at most a half",
     example=Example("Stays that end after 10, 20 and 40 days, two that run on since 30 and 50: 40",

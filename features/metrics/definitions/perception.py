@@ -86,7 +86,7 @@ def _relative_ends(parts: Parts) -> Interval:
 
 @metric(
     "M10", "Relative NPS", items=nps_and_rivals, days=90, unit="points", better="higher",
-    kind=Custom(("up", "down", "rival"), _relative, _relative_ends, "adjusted_wald"),
+    kind=Custom(("up", "down", "rival"), _relative, _relative_ends, "adjusted_wald", limits=(-200, 200)),
     source="Reichheld 2021, Winning on Purpose: NPS against competitors",
     formula="NPS - median of the latest NPS of the competitors, of which at least 3 must be known",
     example=Example("NPS 60 against competitors at 10, 30 and 50 gives 30",
@@ -114,7 +114,8 @@ def expectation_pairs(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M11", "Expectation gap", items=expectation_pairs, kind=Mean(1.0, (-6, 6)), days=90, unit="score", better="higher",
+    "M11", "Expectation gap", items=expectation_pairs, kind=Mean(limits=(-6, 6)), days=90, unit="score",
+    better="higher",
     source="SERVQUAL, Parasuraman, Zeithaml & Berry 1988, J. Retailing 64(1): perceived less expected",
     formula="mean over customers of perceived - expected on the same item, scales of 1 to 7",
     example=Example(

@@ -13,6 +13,8 @@ from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.populations.customers import stays, subscriptions
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.estimators import ANY, NOT_BELOW_0, Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import TAIL, Interval, Z
@@ -40,7 +42,7 @@ def scored(moment: Moment, days: int | None) -> Frame | Absent:
 
 
 @metric(
-    "M23", "Churn probability", items=scored, kind=Mean(1.0, (0, 1)), unit="probability", better="lower",
+    "M23", "Churn probability", items=scored, kind=Mean(limits=(0, 1)), unit="probability", better="lower",
     published=False, source="Our model; calibrated, see its card", formula="mean over scored customers of p(churn)",
     example=_NO_SCORES,
 )  # fmt: skip
@@ -65,16 +67,17 @@ def expected_loss(parts: Parts) -> Estimate:
 
 
 def expected_loss_ends(parts: Parts) -> Interval:
-    """Normal interval with the standard deviation of a Poisson-binomial sum; not below 0."""
+    """Normal interval with the standard deviation of a Poisson-binomial sum; at most all that is there to lose."""
     risk, value = parts["risk"], parts["value"]
     half = Z * float(np.sqrt((risk * (1 - risk) * value**2).sum()))
     centre = float((risk * value).sum())
-    return Interval(np.asarray(max(centre - half, 0.0)), np.asarray(centre + half), "poisson_binomial")
+    return Interval(np.asarray(centre - half), np.asarray(min(centre + half, float(value.sum()))), "poisson_binomial")
 
 
 @metric(
     "M24", "Revenue at risk", items=scored_revenue, unit="money per month", better="lower",
-    kind=Custom(("risk", "value"), expected_loss, expected_loss_ends, "poisson_binomial", is_amount=True),
+    kind=Custom(("risk", "value"), expected_loss, expected_loss_ends, "poisson_binomial", limits=NOT_BELOW_0,
+                is_amount=True),
     source="Expected loss: sum of probability times value, textbook",
     formula="sum over scored customers of p(churn) times recurring revenue per month", example=_NO_SCORES,
 )  # fmt: skip
@@ -187,7 +190,7 @@ def saves_ends(parts: Parts) -> Interval:
 
 @metric(
     "M25", "Incremental saves", items=treated, days=90, unit="customers", better="higher",
-    kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe", why_nothing=_NOBODY),
+    kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe", limits=ANY, why_nothing=_NOBODY),
     source="Ascarza 2018, J. Marketing Research 55(1):80-98: effect against a randomised control",
     formula="(churn share of the control - churn share of the treated) times the number of treated, 28 days on",
     example=Example("1 of 10 treated and 3 of 10 controls leave: 2", _campaign(), 2.0),
@@ -216,7 +219,8 @@ def price_ends(parts: Parts) -> Interval:
 
 @metric(
     "M25", "Cost per save", items=treated, days=90, unit="money", better="lower",
-    kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe", why_nothing=_NOBODY),
+    kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe", limits=NOT_BELOW_0,
+                why_nothing=_NOBODY),
     needs=("treatments.cost",),
     source="Cost over incremental saves", formula="cost of the treated / incremental saves",
     example=Example("10 treated at 4 each save 2: 20", _campaign(), 20.0),
@@ -256,7 +260,7 @@ def stability_ends(parts: Parts) -> Interval:
 
 @metric(
     "M26", "Churn drivers: stability", items=driven, unit="ratio", better="higher", published=False,
-    kind=Custom((), stability, stability_ends, "bootstrap"),
+    kind=Custom((), stability, stability_ends, "bootstrap", limits=(-1, 1)),
     source="Our definition; order of families by their share in the scores, Kendall 1938, Biometrika 30:81-93",
     formula="mean Kendall's tau between the order of the families by mean size of their contribution to the log-odds "
     "and the same order in 200 draws of customers; the contributions themselves are per customer, and listed",

@@ -12,7 +12,17 @@ from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.revenue import credited
-from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Parts, Proportion, Ratio
+from vouch.features.metrics.estimators import (
+    ANY,
+    NOT_BELOW_0,
+    Custom,
+    Estimate,
+    Figure,
+    Floats,
+    Parts,
+    Proportion,
+    Ratio,
+)
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import active, margins, prorated
 from vouch.features.statistics import intervals
@@ -63,7 +73,7 @@ def share_of_seats_ends(parts: Parts) -> Interval | None:
     return intervals.wilson(used, there).scaled(100) if used <= there else None
 
 
-_OF_SEATS = Custom(("used", "there"), share_of_seats, share_of_seats_ends, "wilson")
+_OF_SEATS = Custom(("used", "there"), share_of_seats, share_of_seats_ends, "wilson", limits=NOT_BELOW_0)
 _OFFICE = {
     "advocacy_software": [
         *({"user_id": u, "role": "member", "occurred_at": -3, "feature": f} for u, f in (("u1", "asks"), ("u2", "acts"),
@@ -152,7 +162,7 @@ def _points() -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M41", "Redemption rate", items=lots, kind=Ratio(100.0), days=90, unit="percent", better="higher",
+    "M41", "Redemption rate", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, unit="percent", better="higher",
     when_zero="empty_denominator", source="Vintage redemption: RewardOps",
     formula="100 points redeemed within 182 days of issue / points issued in lots from 272 to 182 days ago",
     example=Example("100 issued, 20 redeemed in time (20 more after 190 days): 20", _points(), 20.0),
@@ -174,8 +184,9 @@ def ledger_sums(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M41", "Redemption rate of the period", items=ledger_sums, kind=Ratio(100.0), days=90, unit="percent",
-    better="higher", when_zero="empty_denominator", source="Period redemption: RewardOps; may exceed 100",
+    "M41", "Redemption rate of the period", items=ledger_sums, kind=Ratio(100.0, limits=NOT_BELOW_0), days=90,
+    unit="percent", better="higher", when_zero="empty_denominator",
+    source="Period redemption: RewardOps; may exceed 100",
     formula="100 points redeemed in the window / points earned in it, whenever they were earned",
     example=Example("5 earn 10 each, two redeem 30 in all: 60",
                     {"loyalty_ledger": [*({"customer_id": c, "occurred_at": -9, "kind": "earn", "points": 10}
@@ -189,7 +200,7 @@ def redemption_rate_period(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M41", "Breakage", items=lots, kind=Ratio(100.0), days=90, unit="percent", better="lower",
+    "M41", "Breakage", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, unit="percent", better="lower",
     when_zero="empty_denominator", source="Customer Insight Group: expired and unredeemed points over issued",
     formula="100 points expired or not redeemed within 182 days of issue / points issued from 272 to 182 days ago",
     example=Example("100 issued, 20 redeemed in time: 80", _points(), 80.0),
@@ -285,8 +296,9 @@ def return_on_cost(means: Floats) -> Floats:
 
 
 @metric(
-    "M43", "Return on the advocacy programme", items=returns, kind=Figure(("gained", "cost"), return_on_cost),
-    days=90, unit="percent", better="higher", when_zero="empty_denominator",
+    "M43", "Return on the advocacy programme", items=returns, days=90,
+    kind=Figure(("gained", "cost"), return_on_cost, limits=ANY), unit="percent", better="higher",
+    when_zero="empty_denominator",
     source="Return on investment, textbook: incremental margin against cost",
     formula="100 (sum(advocacy margin times (1 - counterfactual_p)) - cost) / cost of the programme, in the window",
     example=Example(

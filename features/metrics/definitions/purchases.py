@@ -13,7 +13,7 @@ from scipy.stats import binom
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import collected, runs_of
-from vouch.features.metrics.estimators import Floats, Mean, Median, Proportion, Ratio
+from vouch.features.metrics.estimators import NOT_BELOW_0, Floats, Mean, Median, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import purchases
 from vouch.features.statistics.false_discovery import discoveries
@@ -63,8 +63,8 @@ _FIVE = _bought(a=(10, 20, 30), b=(10,), c=(10, 40), d=(10,), e=(20, 60, 80, 100
 
 
 @metric(
-    "M66", "Order frequency", items=buyers, kind=Mean(), days=PERIOD_DAYS, unit="orders per buyer", better="higher",
-    source="Orders per buyer, textbook", formula="orders / customers with an order, in the window",
+    "M66", "Order frequency", items=buyers, kind=Mean(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="orders per buyer",
+    better="higher", source="Orders per buyer, textbook", formula="orders / customers with an order, in the window",
     example=Example("10 orders of 5 buyers: 2", _FIVE, 2.0),
 )  # fmt: skip
 def order_frequency(customer: Row) -> Mapping[str, nw.Expr]:
@@ -73,8 +73,9 @@ def order_frequency(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M66", "Order value", items=buyers, kind=Ratio(), days=PERIOD_DAYS, unit="money per order", better="higher",
-    source="Average order value, textbook", formula="spend / orders, by customer; refunds are left out",
+    "M66", "Order value", items=buyers, kind=Ratio(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="money per order",
+    better="higher", source="Average order value, textbook",
+    formula="spend / orders, by customer; refunds are left out",
     example=Example("100 for 10 orders: 10", _FIVE, 10.0),
 )  # fmt: skip
 def order_value(customer: Row) -> Mapping[str, nw.Expr]:
@@ -93,8 +94,9 @@ def gaps(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M66", "Days between orders", items=gaps, kind=Median(), days=PERIOD_DAYS, unit="days", better="lower",
-    source="Inter-purchase time, textbook", formula="median of the days between successive orders that end in 90 days",
+    "M66", "Days between orders", items=gaps, kind=Median(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="days",
+    better="lower", source="Inter-purchase time, textbook",
+    formula="median of the days between successive orders that end in 90 days",
     example=Example("Pauses of 10, 10, 30, 40, 20 and 20 days: 20", _FIVE, 20.0),
 )  # fmt: skip
 def order_gap(pause: Row) -> Mapping[str, nw.Expr]:
@@ -113,8 +115,9 @@ def revenue_by_kind(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M67", "Revenue from renewals and upgrades", items=revenue_by_kind, kind=Ratio(100.0), days=PERIOD_DAYS,
-    unit="percent", better="neither", published=False, when_zero="empty_denominator",
+    "M67", "Revenue from renewals and upgrades", items=revenue_by_kind, days=PERIOD_DAYS,
+    kind=Ratio(100.0, limits=(0, 100)), unit="percent", better="neither", published=False,
+    when_zero="empty_denominator",
     source="Our definition: one number for the mix of transactions; no claim about causes",
     formula="100 revenue of renewals and upgrades / revenue of purchases, renewals and upgrades",
     example=Example("50 of 200 by renewal and upgrade: 25",

@@ -10,6 +10,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import Figure, Floats, Mean, Proportion, Rate, Ratio, Total
 from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, invitations, valid_referrals
+from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Proportion, Rate, Ratio, Total
 from vouch.features.metrics.populations.customers import active
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def referrals(referral: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M27", "Referrals per advocate", items=referrers, kind=Mean(), days=90, unit="referrals", better="higher",
-    when_zero="empty_denominator", source="Friendbuy: referrals per advocate",
+    "M27", "Referrals per advocate", items=referrers, kind=Mean(limits=NOT_BELOW_0), days=90, unit="referrals",
+    better="higher", when_zero="empty_denominator", source="Friendbuy: referrals per advocate",
     formula="valid referrals / customers who made one",
     example=Example("6 referrals by 5 advocates: 1.2", _invites(), 1.2),
 )  # fmt: skip
@@ -149,8 +150,9 @@ def referrals_per_1000(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M28", "Referral conversion rate", items=matured_referrers, kind=Ratio(100.0, is_share=True), days=365,
-    unit="percent", better="higher", source="Friendbuy, impact.com: purchases over referrals, fraud left out",
+    "M28", "Referral conversion rate", items=matured_referrers, days=365,
+    kind=Ratio(100.0, is_share=True, limits=(0, 100)), unit="percent", better="higher",
+    source="Friendbuy, impact.com: purchases over referrals, fraud left out",
     formula="100 converted within 30 days / valid referrals older than 30 days; a prospect's conversion counts once",
     example=Example("Of 7 valid referrals 2 convert in time: not to oneself, no fraud, one prospect once: 28.571",
                     _INVITED, 28.5714),
@@ -161,8 +163,9 @@ def referral_conversion_rate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M28", "Referral sign-up rate", items=matured_referrers, kind=Ratio(100.0, is_share=True), days=365,
-    unit="percent", better="higher", needs=("referrals.clicked_at", "referrals.signed_up_at"),
+    "M28", "Referral sign-up rate", items=matured_referrers, days=365,
+    kind=Ratio(100.0, is_share=True, limits=(0, 100)), unit="percent", better="higher",
+    needs=("referrals.clicked_at", "referrals.signed_up_at"),
     source="Friendbuy: sign-ups over clicks",
     formula="100 signed up / followed the link, both within 30 days of a valid invitation older than 30 days",
     example=Example("Of 6 who follow the link in time 4 sign up: 66.667", _INVITED, 66.6667),
@@ -185,8 +188,8 @@ def advocacy_conversion_rate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M30", "Invitations per advocate", items=referrers, kind=Mean(), days=90, unit="invitations", better="higher",
-    when_zero="empty_denominator", source="Friendbuy: invitations per advocate",
+    "M30", "Invitations per advocate", items=referrers, kind=Mean(limits=NOT_BELOW_0), days=90,
+    unit="invitations", better="higher", when_zero="empty_denominator", source="Friendbuy: invitations per advocate",
     formula="valid invitations, repeated ones too / customers who sent one",
     example=Example("7 invitations, one of them repeated, by 5 advocates: 1.4", _invites(), 1.4),
 )  # fmt: skip
@@ -225,8 +228,9 @@ def growth_factor(means: Floats) -> Floats:
 
 
 @metric(
-    "M30", "Viral coefficient", items=spreaders, kind=Figure(("active", "invited", "converted"), growth_factor),
-    days=90, unit="ratio", better="higher", when_zero="empty_denominator",
+    "M30", "Viral coefficient", items=spreaders, days=90,
+    kind=Figure(("active", "invited", "converted"), growth_factor, limits=NOT_BELOW_0), unit="ratio", better="higher",
+    when_zero="empty_denominator",
     source="K-factor: invitations per customer times conversion; Friendbuy",
     formula="(valid invitations / active customers) times (converted within 30 days / valid invitations), of "
     "invitations from 120 to 30 days ago",

@@ -10,7 +10,7 @@ from vouch.features.facts.activity import is_recent
 from vouch.features.facts.spans import ran, runs
 from vouch.features.facts.subscriptions import revenue, revenue_then
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
-from vouch.features.metrics.estimators import Proportion, Ratio
+from vouch.features.metrics.estimators import NOT_BELOW_0, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import activity, purchases, stays, subscriptions
 
@@ -154,8 +154,8 @@ _PRICES = {
 
 
 @metric(
-    "M14", "Recurring revenue churn", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    version="2", better="lower", when_zero="empty_denominator",
+    "M14", "Recurring revenue churn", items=revenue_starters, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
+    unit="percent", version="2", better="lower", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 (recurring revenue lost by ends and downgrades) / recurring revenue at the start",
     example=Example("Of 500, 100 ends and 50 is lost by a downgrade: 30", _PRICES, 30.0),
@@ -167,8 +167,8 @@ def mrr_churn(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M14", "Gross revenue retention", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    version="2", better="higher", when_zero="empty_denominator",
+    "M14", "Gross revenue retention", items=revenue_starters, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
+    unit="percent", version="2", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 sum(smaller of end and start) / sum(start), of customers at the start",
     example=Example("Of 500, 350 are left without the upgrade: 70", _PRICES, 70.0),
@@ -180,8 +180,8 @@ def gross_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M14", "Net revenue retention", items=revenue_starters, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    version="2", better="higher", when_zero="empty_denominator",
+    "M14", "Net revenue retention", items=revenue_starters, kind=Ratio(100.0, limits=NOT_BELOW_0), days=PERIOD_DAYS,
+    unit="percent", version="2", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.3",
     formula="100 sum(end) / sum(start), of customers at the start",
     example=Example("Of 500, 380 are there with the upgrade: 76", _PRICES, 76.0),

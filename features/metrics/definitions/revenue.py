@@ -16,7 +16,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.value import valued
-from vouch.features.metrics.estimators import Figure, Floats, Mean, Proportion, Ratio, Total
+from vouch.features.metrics.estimators import ANY, Figure, Floats, Mean, Proportion, Ratio, Total
 from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, valid_referrals
 from vouch.features.metrics.populations.customers import margins, prorated, purchases
 from vouch.features.statistics.quadrants import NAMES, quadrants
@@ -119,7 +119,7 @@ _REFERRED = "200 net by one referred customer in time (not to oneself, not after
 
 
 @metric(
-    "M32", "Advocacy revenue", items=payers, kind=Total(), days=PERIOD_DAYS, unit="money", better="higher",
+    "M32", "Advocacy revenue", items=payers, kind=Total(ANY), days=PERIOD_DAYS, unit="money", better="higher",
     source="Friendbuy: referral revenue; first invitation, 30 days to the first order, 365 days of the customer",
     formula="revenue in the window, refunds too, of customers whose first order followed a valid invitation by at "
     "most 30 days, in 365 days from it; one prospect of two advocates counts once",
@@ -131,8 +131,8 @@ def advocacy_revenue(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M33", "Advocacy revenue share", items=payers, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator", source="Friendbuy: percent of total revenue",
+    "M33", "Advocacy revenue share", items=payers, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
+    unit="percent", better="higher", when_zero="empty_denominator", source="Friendbuy: percent of total revenue",
     formula="100 advocacy revenue / revenue, in the window", example=Example(f"{_REFERRED}: 20", _referred(), 20.0),
 )  # fmt: skip
 def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
@@ -141,8 +141,9 @@ def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M33", "Advocacy revenue share, incremental", items=payers, kind=Ratio(100.0), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator", needs=("referrals.counterfactual_p",), published=False,
+    "M33", "Advocacy revenue share, incremental", items=payers, kind=Ratio(100.0, limits=(0, 100)),
+    days=PERIOD_DAYS, unit="percent", better="higher", when_zero="empty_denominator",
+    needs=("referrals.counterfactual_p",), published=False,
     source="Our definition: the share less what would have come without the referral",
     formula="100 sum(advocacy revenue times (1 - counterfactual_p)) / revenue; without it, nothing",
     example=Example(f"{_REFERRED}, a quarter of which would have come anyway: 15", _referred(), 15.0),
@@ -175,7 +176,7 @@ def growth_contribution(means: Floats) -> Floats:
 
 @metric(
     "M33", "Contribution of advocacy to growth", items=payers_of_two_periods, days=PERIOD_DAYS, unit="points",
-    kind=Figure(("credited_now", "credited_before", "before"), growth_contribution), better="higher",
+    kind=Figure(("credited_now", "credited_before", "before"), growth_contribution, limits=ANY), better="higher",
     when_zero="empty_denominator", source="Contribution to growth, textbook",
     formula="100 (advocacy revenue - that of the window before) / revenue of the window before",
     example=Example(f"{_REFERRED}; 500 in the window before, none of it referred: 40", _referred(), 40.0),
@@ -248,8 +249,9 @@ _GROWTH = {"base": "before", "kept": "kept", "earned": "earned", "now": "this_pe
 
 
 @metric(
-    "M34", "Earned growth rate", items=earners, kind=Figure(("base", "kept", "earned"), earned_growth),
-    days=PERIOD_DAYS, unit="percent", better="higher", when_zero="empty_denominator",
+    "M34", "Earned growth rate", items=earners,
+    kind=Figure(("base", "kept", "earned"), earned_growth, limits=ANY), days=PERIOD_DAYS, unit="percent",
+    better="higher", when_zero="empty_denominator",
     source="Reichheld 2021, Winning on Purpose, appendix B",
     formula="net revenue retention + revenue of earned new customers - 100, in percent of the revenue of the window "
     "before",
@@ -261,7 +263,8 @@ def earned_growth_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M34", "Earned growth ratio", items=earners, kind=Figure(tuple(_GROWTH), earned_ratio), days=PERIOD_DAYS,
+    "M34", "Earned growth ratio", items=earners, kind=Figure(tuple(_GROWTH), earned_ratio, limits=ANY),
+    days=PERIOD_DAYS,
     unit="percent", better="higher", when_zero="empty_denominator",
     source="Reichheld 2021, Winning on Purpose, appendix B", formula="100 earned growth rate / growth of revenue",
     example=Example("Earned growth of 10 in a growth of 30: 33.333", _growing(), 33.3333),
@@ -307,8 +310,8 @@ def _cost_of_a_customer(moment: Moment, days: int) -> float:
 
 
 @metric(
-    "M35", "Customer referral value", items=referrers_by_value, kind=Mean(bootstrap_always=True), days=FOLLOW_DAYS,
-    unit="money", better="higher",
+    "M35", "Customer referral value", items=referrers_by_value, days=FOLLOW_DAYS,
+    kind=Mean(limits=ANY, bootstrap_always=True), unit="money", better="higher",
     source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
     formula="mean over advocates of sum over referred customers of (1 - counterfactual_p) (margin in 365 days, "
     "discounted at 10 % a year - reward) + saved acquisition cost",

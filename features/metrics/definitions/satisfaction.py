@@ -8,7 +8,7 @@ import narwhals as nw
 
 from vouch.features.facts.surveys import DETRACTOR, PROMOTER
 from vouch.features.metrics.catalogue import Example, Row, items, metric
-from vouch.features.metrics.estimators import Mean, Proportion, Trinomial
+from vouch.features.metrics.estimators import ANY, Mean, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.surveys import asked, latest, on_main_scale, surveys
 
@@ -135,7 +135,7 @@ def csat(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M03", "Mean satisfaction", items=contact_csat, kind=Mean(100.0, (0, 100)), days=30, unit="percent",
+    "M03", "Mean satisfaction", items=contact_csat, kind=Mean(100.0, limits=(0, 100)), days=30, unit="percent",
     better="higher", source="Mean of the score as a share of its scale",
     formula="100 mean((score - lowest) / (highest - lowest))",
     example=Example("Scores 5, 4, 4, 3, 1 of 5 give 60",
@@ -180,7 +180,7 @@ def ces_easy(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M04", "Customer effort: mean", items=effort, kind=Mean(), days=90, unit="score", better="higher",
+    "M04", "Customer effort: mean", items=effort, kind=Mean(limits=ANY), days=90, unit="score", better="higher",
     source="Customer Effort Score 2.0, CEB 2013: mean of the agreement",
     formula="mean score on the scale that most answers have, usually 1 to 7; effort turned round",
     example=Example("1000 answers on 1 to 7 give 4.08",
@@ -188,7 +188,7 @@ def ces_easy(answer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def ces_mean(answer: Row) -> Mapping[str, nw.Expr]:
     """Mean agreement that it was easy."""
-    return {"value": answer.score}
+    return {"value": answer.score, "low": answer.low, "high": answer.high}
 
 
 @metric(

@@ -12,7 +12,7 @@ import narwhals as nw
 
 from vouch.features.facts.voices import is_about_us
 from vouch.features.metrics.catalogue import Example, Row, items, metric
-from vouch.features.metrics.estimators import Ratio, Total, Trinomial
+from vouch.features.metrics.estimators import NOT_BELOW_0, Ratio, Total, Trinomial
 from vouch.features.sentiment.polarity import NEGATIVE_FROM, POSITIVE_FROM
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def brand_authors(moment: Moment, days: int | None) -> Frame:
 
 def _engagement(below: str, value: float) -> Callable[[Definition], Definition]:
     return metric(
-        "M51", f"Engagement rate by {below}", items=brand_authors, kind=Ratio(), days=90, unit="ratio",
-        better="higher", when_zero="empty_denominator",
+        "M51", f"Engagement rate by {below}", items=brand_authors, kind=Ratio(limits=NOT_BELOW_0), days=90,
+        unit="ratio", better="higher", when_zero="empty_denominator",
         needs=(f"social_posts.{below}", "social_posts.likes|social_posts.shares|social_posts.comments"),
         source=f"Engagement rate over {below}, as platforms report it; the denominator is part of the name",
         formula=f"sum(likes + comments + shares) / sum({below}) of posts about the brand that have it, by author",
@@ -140,8 +140,9 @@ def engagement_rate_by_followers(author: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M52", "Shares per post", items=brand_authors, kind=Ratio(), days=90, unit="shares per post", better="higher",
-    when_zero="empty_denominator", needs=("social_posts.shares",), source="Kaushik: amplification rate",
+    "M52", "Shares per post", items=brand_authors, kind=Ratio(limits=NOT_BELOW_0), days=90, unit="shares per post",
+    better="higher", when_zero="empty_denominator", needs=("social_posts.shares",),
+    source="Kaushik: amplification rate",
     formula="sum(shares) / posts about the brand, by author",
     example=Example("5 shares of 5 posts: 1", _WALL, 1.0),
 )  # fmt: skip
@@ -151,8 +152,9 @@ def shares_per_post(author: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M52", "Amplification by customers", items=brand_authors, kind=Ratio(), days=90, unit="ratio", better="higher",
-    when_zero="empty_denominator", needs=("social_posts.reach", "social_posts.text", "social_posts.customer_id"),
+    "M52", "Amplification by customers", items=brand_authors, kind=Ratio(limits=(0, 1)), days=90, unit="ratio",
+    better="higher", when_zero="empty_denominator",
+    needs=("social_posts.reach", "social_posts.text", "social_posts.customer_id"),
     published=False, source="Our definition: reach of praise by customers over all reach",
     formula="reach of positive posts about the brand by known customers / reach of all posts about the brand",
     example=Example("2 of 5 posts, alike in reach, are praise by customers: 0.4",
@@ -175,8 +177,8 @@ def voices(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M53", "Share of voice", items=voices, kind=Ratio(100.0, is_share=True), days=90, unit="percent", better="higher",
-    source="Share of voice, textbook",
+    "M53", "Share of voice", items=voices, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90, unit="percent",
+    better="higher", source="Share of voice, textbook",
     formula="100 posts about the brand / (posts about the brand + about competitors)",
     example=Example("5 posts about the brand, 1 about a competitor: 83.333", _WALL, 83.3333),
 )  # fmt: skip
@@ -237,8 +239,8 @@ def net_sentiment_ratio(text: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M61", "Reputation", items=brand_authors, kind=Ratio(100.0), days=90, unit="points", better="higher",
-    when_zero="empty_denominator", needs=("social_posts.reach",), published=False,
+    "M61", "Reputation", items=brand_authors, kind=Ratio(100.0, limits=(-100, 100)), days=90, unit="points",
+    better="higher", when_zero="empty_denominator", needs=("social_posts.reach",), published=False,
     source="Our definition: net sentiment weighted by reach",
     formula="100 sum(reach of positive - reach of negative posts) / sum(reach) of posts about the brand, by author",
     example=Example("3 positive, 1 neutral, 1 negative of the same reach: 40", _WALL, 40.0),

@@ -8,7 +8,18 @@ import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
-from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Mean, Parts, Quotient, Ratio
+from vouch.features.metrics.estimators import (
+    ANY,
+    NOT_BELOW_0,
+    Custom,
+    Estimate,
+    Figure,
+    Floats,
+    Mean,
+    Parts,
+    Quotient,
+    Ratio,
+)
 from vouch.features.metrics.populations.customers import (
     acts_of_use,
     last_quarter,
@@ -49,8 +60,8 @@ def spenders(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M20", "Customer lifetime value so far, revenue", items=spenders, kind=Mean(bootstrap_always=True), unit="money",
-    better="higher", source="Historic CLV: revenue to date, textbook",
+    "M20", "Customer lifetime value so far, revenue", items=spenders, kind=Mean(limits=ANY, bootstrap_always=True),
+    unit="money", better="higher", source="Historic CLV: revenue to date, textbook",
     formula="mean over customers who ever bought of their revenue to date, returns negative, undiscounted",
     example=Example("Revenue of 100, 200, 300 - 50, 150 and 50 has mean 150",
                     _sales((100,), (200,), (300, -50), (150,), (50,)), 150.0),
@@ -76,19 +87,19 @@ def margin_spenders(moment: Moment, days: int | None) -> Frame | Absent:
 
 
 def _mean_margin(parts: Parts) -> Estimate:
-    found = Mean().estimate(parts)
+    found = Mean(limits=ANY).estimate(parts)
     rows = float(parts["rows"].sum())
     coverage = float(parts["known"].sum()) / rows if rows else None
     return Estimate(found.value, found.n, variance=found.variance, coverage=coverage)
 
 
 def _mean_margin_ends(parts: Parts) -> Interval:
-    return Mean(bootstrap_always=True).ends(parts)
+    return Mean(limits=ANY, bootstrap_always=True).ends(parts)
 
 
 @metric(
     "M20", "Customer lifetime value so far, margin", items=margin_spenders, unit="money", better="higher",
-    kind=Custom(("value", "known", "rows"), _mean_margin, _mean_margin_ends, "bootstrap"),
+    kind=Custom(("value", "known", "rows"), _mean_margin, _mean_margin_ends, "bootstrap", limits=ANY),
     source="Historic CLV: margin to date, textbook",
     formula="mean over customers who ever bought of their gross margin to date, undiscounted; coverage is the share "
     "of transactions with a margin of their own",
@@ -130,8 +141,9 @@ def clv_revenue(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M20", "Customer lifetime value, margin", items=valued, kind=Mean(bootstrap_always=True), unit="money",
-    better="higher", example=_NO_MODEL, source="Fader, Hardie & Lee 2005, Marketing Science 24(2):275-284",
+    "M20", "Customer lifetime value, margin", items=valued, unit="money",
+    kind=Mean(limits=ANY, bootstrap_always=True), better="higher", example=_NO_MODEL,
+    source="Fader, Hardie & Lee 2005, Marketing Science 24(2):275-284",
     formula="mean over customers who ever bought of historic margin + expected discounted margin of the next 1,095 "
     "days, as the published snapshot has it",
 )  # fmt: skip
@@ -150,8 +162,9 @@ def winning(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M21", "Customer acquisition cost", items=winning, kind=Quotient(), days=90, unit="money", better="lower",
-    when_zero="empty_denominator", source="Skok, SaaS metrics: sales and marketing cost over new customers",
+    "M21", "Customer acquisition cost", items=winning, kind=Quotient(limits=NOT_BELOW_0), days=90, unit="money",
+    better="lower", when_zero="empty_denominator",
+    source="Skok, SaaS metrics: sales and marketing cost over new customers",
     formula="spending on sales and marketing in the window, pro rata / customers created in the window",
     example=Example("100 a day for 180 days, half of it in the window, 18 new customers: 500",
                     {"costs": [{"started_at": -180, "ended_at": 0, "kind": "sales", "amount": 18000},
@@ -183,7 +196,7 @@ def value_over_cost(means: Floats) -> Floats:
 
 @metric(
     "M21", "Lifetime value to acquisition cost", items=valued_and_won, days=90, unit="ratio", better="higher",
-    kind=Figure(("value", "new", "spent"), value_over_cost), when_zero="empty_denominator",
+    kind=Figure(("value", "new", "spent"), value_over_cost, limits=ANY), when_zero="empty_denominator",
     example=_NO_MODEL, source="Skok, SaaS metrics: LTV to CAC",
     formula="mean lifetime value (margin) / customer acquisition cost",
 )  # fmt: skip
@@ -213,7 +226,7 @@ def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
 
 
 @metric(
-    "M22", "Lifetime value per capital expenditure", items=valued_in_quarter, kind=Ratio(), unit="ratio",
+    "M22", "Lifetime value per capital expenditure", items=valued_in_quarter, kind=Ratio(limits=ANY), unit="ratio",
     better="higher", when_zero="empty_denominator", example=_NO_MODEL, published=False,
     source="Our definition: no public one exists",
     formula="sum of lifetime value (margin) of customers active in the last full quarter / capital expenditure of "

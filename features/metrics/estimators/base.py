@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Parts = Mapping[str, Floats]
+Limits = tuple[float, float]
+"""The least and the greatest value that is possible at all."""
+ANY: Limits = (-math.inf, math.inf)
+NOT_BELOW_0: Limits = (0, math.inf)
 FEW = 30
 """Below so many observations a mean is `low_n`, and its interval a bootstrap."""
 
@@ -54,6 +59,10 @@ class Kind(Protocol):
         """Whether the value is a count or a sum."""
 
     @property
+    def limits(self) -> Limits:
+        """Between what a value can lie at all."""
+
+    @property
     def of_nothing(self) -> Estimate:
         """What is said where there are no units; no other function of a kind is ever given none."""
 
@@ -61,19 +70,35 @@ class Kind(Protocol):
         """The value for the units given."""
 
     def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
-        """The interval of the value; None where there is none. `population`: how many units there are, where known."""
+        """The interval within the limits; None without one. `population`: how many units there are, if known."""
 
 
 NOTHING = Estimate(None, 0)
 
 
 class Shown:
-    """A text form that does not move from run to run (functions by name), and nothing where there is nothing."""
+    """What the kinds share: a text form that does not move from run to run, and intervals that keep to the limits."""
+
+    limits: Any
 
     @property
     def of_nothing(self) -> Estimate:
         """A mean or a share of nothing is none."""
         return NOTHING
+
+    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
+        """The interval, cut to what is possible."""
+        found = self.interval_of(parts, population)
+        return None if found is None else found.within(*self.limits_of(parts))
+
+    def interval_of(self, parts: Parts, population: int | None) -> Interval | None:
+        """The interval by the method of the kind, wherever it ends."""
+        raise NotImplementedError
+
+    def limits_of(self, parts: Parts) -> Limits:
+        """The limits of a value over these parts."""
+        found: Limits = self.limits
+        return found
 
     def __str__(self) -> str:
         held = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses

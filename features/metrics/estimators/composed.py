@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from vouch.features.metrics.estimators.base import NOTHING, Estimate, Floats, Parts, Shown, finite
+from vouch.features.metrics.estimators.base import NOTHING, Estimate, Floats, Limits, Parts, Shown, finite
 from vouch.features.statistics import intervals
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Figure(Shown):
     statistic: Statistic
     lowest: Statistic | None = None
     highest: Statistic | None = None
-    limits: tuple[float, float] | None = None
+    limits: Limits = field(kw_only=True)
     interval: ClassVar[str] = "bootstrap"
     is_amount: ClassVar[bool] = False
 
@@ -62,10 +62,9 @@ class Figure(Shown):
         with np.errstate(divide="ignore", invalid="ignore"):
             return finite(statistic(means)[0])
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Percentile bootstrap over the units."""
-        found = intervals.bootstrap(self._values(parts)[0], self.statistic, population=population)
-        return found.within(*self.limits) if self.limits else found
+        return intervals.bootstrap(self._values(parts)[0], self.statistic, population=population)
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,7 @@ class Custom(Shown):
     value: Callable[[Parts], Estimate]
     range: Callable[[Parts], Interval | None]
     interval: str | None = None
+    limits: Limits = field(kw_only=True)
     is_amount: bool = False
     why_nothing: str | None = None
 
@@ -96,6 +96,6 @@ class Custom(Shown):
         """The value for the units given."""
         return self.value(parts)
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval | None:
         """The interval of the value."""
         return self.range(parts)

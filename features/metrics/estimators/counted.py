@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.stats import binom
 
-from vouch.features.metrics.estimators.base import FEW, Estimate, Floats, Parts, Shown, counts, known_in
+from vouch.features.metrics.estimators.base import (
+    FEW,
+    NOT_BELOW_0,
+    Estimate,
+    Floats,
+    Limits,
+    Parts,
+    Shown,
+    counts,
+    known_in,
+)
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import Interval
 
@@ -26,6 +36,7 @@ class Proportion(Shown):
     through: Callable[[float], float] | None = None
     required: ClassVar[tuple[str, ...]] = ("hit",)
     interval: ClassVar[str] = "wilson"
+    limits: ClassVar[Limits] = (0, 100)
     is_amount: ClassVar[bool] = False
 
     def estimate(self, parts: Parts) -> Estimate:
@@ -37,7 +48,7 @@ class Proportion(Shown):
         variance = None if self.through else 10_000 * share * (1 - share)
         return Estimate(100 * self._mapped(share), round(n), missing, variance)
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Wilson's interval."""
         (hits,), n, _ = counts(parts, "hit")
         found = intervals.wilson(hits, n, population)
@@ -54,6 +65,7 @@ class Trinomial(Shown):
 
     required: ClassVar[tuple[str, ...]] = ("up", "down")
     interval: ClassVar[str] = "adjusted_wald"
+    limits: ClassVar[Limits] = (-100, 100)
     is_amount: ClassVar[bool] = False
 
     def estimate(self, parts: Parts) -> Estimate:
@@ -64,7 +76,7 @@ class Trinomial(Shown):
         difference = (up - down) / n
         return Estimate(100 * difference, round(n), missing, 10_000 * ((up + down) / n - difference**2))
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Adjusted Wald."""
         (up, down), n, _ = counts(parts, "up", "down")
         return intervals.trinomial(up, down, n, population)
@@ -72,10 +84,10 @@ class Trinomial(Shown):
 
 @dataclass(frozen=True)
 class Mean(Shown):
-    """Mean of `value`, times `scale`; `limits` are the ends of its scale."""
+    """Mean of `value`, times `scale`; the parts `low` and `high`, where there, are the ends of each unit's scale."""
 
     scale: float = 1.0
-    limits: tuple[float, float] | None = None
+    limits: Limits = field(kw_only=True)
     bootstrap_always: bool = False
     required: ClassVar[tuple[str, ...]] = ("value",)
     is_amount: ClassVar[bool] = False
@@ -97,29 +109,35 @@ class Mean(Shown):
             return Estimate(None, 0, missing)
         return Estimate(float(values.mean()), len(values), missing, float(values.var()))
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Student's t from 30 observations on, else a bootstrap."""
         values = self._values(parts)
         if self.bootstrap_always or len(values) < FEW:
-            found = intervals.bootstrap(values, population=population)
-        else:
-            centre = values.mean()
-            apart = values - centre  # sums about the mean keep the digits
-            around = intervals.student_mean(apart.sum(), (apart**2).sum(), len(values), population)
-            found = Interval(np.asarray(around.low + centre), np.asarray(around.high + centre), around.method)
-        return found.within(*self.limits) if self.limits else found
+            return intervals.bootstrap(values, population=population)
+        centre = values.mean()
+        apart = values - centre  # sums about the mean keep the digits
+        around = intervals.student_mean(apart.sum(), (apart**2).sum(), len(values), population)
+        return Interval(np.asarray(around.low + centre), np.asarray(around.high + centre), around.method)
+
+    def limits_of(self, parts: Parts) -> Limits:
+        """The ends of the scales, where the units have one."""
+        if "low" not in parts or not (known := known_in(parts, "value", "low", "high")).any():
+            return self.limits
+        return float(parts["low"][known].min()), float(parts["high"][known].max())
 
 
 @dataclass(frozen=True)
 class Ratio(Shown):
     """Sum of `top` over sum of `bottom`, times `scale`; the unit is what was drawn independently.
 
-    `is_share`: every top is part of its bottom. Then n counts the bottom, and where nothing or everything is a hit,
-    so that the linearised error vanishes, the interval is Wilson's over the clusters.
+    Limits from 0 to `scale` say that every top is part of its bottom. Where then nothing or everything is a hit, so
+    that the linearised error vanishes, the interval is Wilson's over the clusters. `is_share`: what is counted are the
+    things of the bottom, and n is how many there are.
     """
 
     scale: float = 1.0
     is_share: bool = False
+    limits: Limits = field(kw_only=True)
     required: ClassVar[tuple[str, ...]] = ("top", "bottom")
     interval: ClassVar[str] = "linearised_ratio"
     is_amount: ClassVar[bool] = False
@@ -140,14 +158,13 @@ class Ratio(Shown):
         variance = 10_000 * value * (1 - value) if self.is_share else None
         return Estimate(self.scale * value, n, missing, variance)
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """The linearised interval over units."""
         top, bottom, _ = self._columns(parts)
-        if self.is_share and top.sum() in (0, bottom.sum()):
+        if self.limits == (0, self.scale) and top.sum() in (0, bottom.sum()):
             return intervals.wilson(len(top) if top.sum() else 0, len(bottom)).scaled(self.scale)
         sums = (top.sum(), bottom.sum(), (top * top).sum(), (bottom * bottom).sum(), (top * bottom).sum())
-        found = intervals.ratio_of_sums(*sums, len(bottom)).scaled(self.scale)
-        return found.within(0, self.scale) if self.is_share else found
+        return intervals.ratio_of_sums(*sums, len(bottom)).scaled(self.scale)
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,7 @@ class Rate(Shown):
     per: float = 1.0
     required: ClassVar[tuple[str, ...]] = ("events", "exposure")
     interval: ClassVar[str] = "garwood"
+    limits: ClassVar[Limits] = NOT_BELOW_0
     is_amount: ClassVar[bool] = False
 
     def estimate(self, parts: Parts) -> Estimate:
@@ -165,7 +183,7 @@ class Rate(Shown):
         n = int(np.count_nonzero(parts["exposure"] > 0))
         return Estimate(self.per * events / exposure if exposure else None, n, missing)
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Garwood's exact interval."""
         (events, exposure), _, _ = counts(parts, "events", "exposure")
         return intervals.garwood(events, exposure / self.per)
@@ -175,6 +193,7 @@ class Rate(Shown):
 class Total(Shown):
     """Sum of `amount`: a count or a sum, known exactly; 0 where there is nothing."""
 
+    limits: Limits = NOT_BELOW_0
     required: ClassVar[tuple[str, ...]] = ("amount",)
     interval: ClassVar[str | None] = None
     is_amount: ClassVar[bool] = True
@@ -189,7 +208,7 @@ class Total(Shown):
         known = parts["amount"][known_in(parts, "amount")]
         return Estimate(float(known.sum()), int(np.count_nonzero(known)), len(parts["amount"]) - len(known))
 
-    def ends(self, parts: Parts, population: int | None = None) -> None:
+    def interval_of(self, parts: Parts, population: int | None) -> None:
         """A count has no interval."""
         return
 
@@ -199,6 +218,7 @@ class Quotient(Shown):
     """Sum of `top` over sum of `bottom`, times `scale`, both known exactly; n is the sum of the part `n`."""
 
     scale: float = 1.0
+    limits: Limits = field(kw_only=True)
     required: ClassVar[tuple[str, ...]] = ("top", "bottom", "n")
     interval: ClassVar[str | None] = None
     is_amount: ClassVar[bool] = True
@@ -208,7 +228,7 @@ class Quotient(Shown):
         top, bottom, n = (float(np.nansum(parts[name])) for name in self.required)
         return Estimate(self.scale * top / bottom if bottom else None, round(n))
 
-    def ends(self, parts: Parts, population: int | None = None) -> None:
+    def interval_of(self, parts: Parts, population: int | None) -> None:
         """What is known exactly has no interval."""
         return
 
@@ -217,6 +237,7 @@ class Quotient(Shown):
 class Median(Shown):
     """Middle of `value`, halfway between the two middle ones where their number is even."""
 
+    limits: Limits = field(kw_only=True)
     required: ClassVar[tuple[str, ...]] = ("value",)
     interval: ClassVar[str] = "order_statistics"
     is_amount: ClassVar[bool] = False
@@ -227,7 +248,7 @@ class Median(Shown):
         missing = len(parts["value"]) - len(values)
         return Estimate(float(np.median(values)) if len(values) else None, len(values), missing)
 
-    def ends(self, parts: Parts, population: int | None = None) -> Interval:
+    def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Distribution-free interval between two order statistics, at least 95 % sure where n is 6 or more.
 
         Source: Conover 1999, *Practical Nonparametric Statistics*, section 3.2.

@@ -15,7 +15,7 @@ from vouch.features.metrics.comparisons.history import history, mondays, series
 from vouch.features.metrics.comparisons.linearisation import linear
 from vouch.features.metrics.comparisons.segments import scan
 from vouch.features.metrics.context import Settings
-from vouch.features.metrics.estimators import Figure, Mean, Proportion, Rate, Ratio, Trinomial
+from vouch.features.metrics.estimators import ANY, Figure, Mean, Proportion, Rate, Ratio, Trinomial
 from vouch.features.metrics.evaluate import measure
 from vouch.features.metrics.examples import answers
 from vouch.features.statistics.false_discovery import adjusted
@@ -147,10 +147,10 @@ def test_the_rate_of_false_discoveries_is_that_of_statsmodels():
 KINDS = {
     "proportion": (Proportion(), {"hit": (0, 1)}),
     "trinomial": (Trinomial(), {"up": (0, 1), "down": (0, 0)}),
-    "mean": (Mean(), {"value": (0, 9)}),
-    "ratio": (Ratio(), {"top": (0, 9), "bottom": (1, 9)}),
+    "mean": (Mean(limits=ANY), {"value": (0, 9)}),
+    "ratio": (Ratio(limits=ANY), {"top": (0, 9), "bottom": (1, 9)}),
     "rate": (Rate(30.0), {"events": (0, 5), "exposure": (1, 3)}),
-    "figure": (Figure(("a", "b", "c"), lambda m: 100 * (m[:, 0] + m[:, 1]) / m[:, 2] - 100),
+    "figure": (Figure(("a", "b", "c"), lambda m: 100 * (m[:, 0] + m[:, 1]) / m[:, 2] - 100, limits=ANY),
                {"a": (0, 9), "b": (0, 9), "c": (1, 9)}),
 }  # fmt: skip
 
