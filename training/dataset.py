@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.errors import Refused
 from vouch.features.statistics.few import FEWEST, OTHER
+from vouch.features.facts.beginning import beginning_us
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
 from vouch.models.definition import SCORED
@@ -109,25 +109,11 @@ class Dataset:
 
 
 def data_begins(tables: Tables) -> int:
-    """Return the first week in which the company's activity is really there: a thousandth of all rows lie before it.
-
-    A few rows of decades ago are a clock that was wrong, and no history.
-    """
-    weeks: dict[int, int] = {}
-    for name in ACTIVITY_TABLES:
-        if name in tables:
-            weekly = tables.frames[name].select((nw.col("own_us") // WEEK_US).alias("week"))
-            counted = weekly.group_by("week").agg(nw.len().alias("rows"))
-            for row in counted.collect("pyarrow").iter_rows(named=True):
-                weeks[row["week"]] = weeks.get(row["week"], 0) + int(row["rows"])
-    if not weeks:
+    """Return the first week in which the company's activity is really there; see `vouch.features.facts.beginning`."""
+    first_us = beginning_us(tables.frames[name] for name in ACTIVITY_TABLES if name in tables)
+    if first_us is None:
         raise Refused("There is no activity to learn from: usage_events and transactions hold no rows")
-    passed, total = 0, sum(weeks.values())
-    for number in sorted(weeks):
-        passed += weeks[number]
-        if passed * 1000 >= total:
-            return number * WEEK_US
-    raise AssertionError("the last week passes every row")
+    return first_us // WEEK_US * WEEK_US
 
 
 def make_plan(name: str, cutoffs: Cutoffs, target: Target, as_of_us: int, begins_us: int) -> Plan:

@@ -79,6 +79,7 @@ class Metric:
     unit: str
     better: Better
     window_days: int | None
+    reach_days: int
     items: Items | None
     kind: Kind | None
     parts: Mapping[str, nw.Expr]
@@ -118,7 +119,8 @@ class Metric:
         named = ", ".join(f"{name}={as_text(expression)}" for name, expression in self.parts.items())
         parts = str(self.parts) if isinstance(self.parts, Each) else named
         items = self.items.name if self.items else self.unavailable
-        return f"{self.id} | {self.code} v{self.version} | {items} {self.window_days} | {self.kind} | {parts}"
+        window = f"{self.window_days} of {self.reach_days}"
+        return f"{self.id} | {self.code} v{self.version} | {items} {window} | {self.kind} | {parts}"
 
     def __str__(self) -> str:
         return self.id
@@ -169,6 +171,7 @@ def metric(
     items: Items | None = None,
     kind: Kind | None = None,
     days: int | None = None,
+    reaches: int | None = None,
     published: bool = True,
     needs: Sequence[str] = (),
     version: str = "1",
@@ -189,6 +192,8 @@ def metric(
         items: the units that are counted.
         kind: how parts become a value and an interval.
         days: the window, half-open, ending at the instant.
+        reaches: days before the instant at which the data must have begun, where it is not the window: a metric that
+            waits until what it counts is over looks further back; 0 for one that says itself what it needs.
         published: false for a definition of our own.
         needs: tables or columns beside those of the items.
         version: moves with the meaning.
@@ -209,6 +214,7 @@ def metric(
                 unit=unit,
                 better=better,
                 window_days=days,
+                reach_days=(days or 0) if reaches is None else reaches,
                 items=items,
                 kind=kind,
                 parts=parts,

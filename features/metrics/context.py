@@ -19,6 +19,10 @@ from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.rows import counted, rows_that_count
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, TABLES
+from vouch.features.errors import UsageError, did_you_mean
+from vouch.features.facts.act_weights import Weights, default_weights
+from vouch.features.facts.beginning import beginning_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -104,11 +108,11 @@ class Moment:
             self._kept[make] = make(self).collect("polars").lazy()
         return self._kept[make]
 
-    def first_us(self, table: str) -> int | None:
-        """Earliest own time of a fact in the table; None where it holds none."""
-        first = collected(view(self.tables, table, self.as_of_us).select(nw.col("own_us").min()))["own_us"][0]
-        earliest: int | None = first.as_py()
-        return earliest
+    @cached_property
+    def begins_us(self) -> int | None:
+        """Start of the first day on which use and transactions are there, as training sees it; None without any."""
+        known = (view(self.tables, name, self.as_of_us) for name in ACTIVITY_TABLES if self.has(name))
+        return beginning_us(known)
 
     def unknown_until_us(self, table: str) -> int | None:
         """When the first row of a table became known, where rows lie before the instant and none was known then."""

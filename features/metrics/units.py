@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import UNKNOWN, collected
 
@@ -122,7 +123,16 @@ def _absent(moment: Moment, metric: Metric) -> Absent | None:
         lacks_table = not any(moment.has(table) for table, _, _ in alternatives)
         names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
         return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
-    return None
+    return _too_early(moment, metric.reach_days)
+
+
+def _too_early(moment: Moment, days: int) -> Absent | None:
+    """That the data begin after the metric begins to look: what it counts would seem to rise from nothing."""
+    since_us, begins_us = moment.before(days), moment.begins_us if days else None
+    if begins_us is None or begins_us <= since_us:
+        return None
+    seen = (moment.as_of_us - begins_us) / DAY_US
+    return Absent("insufficient_history", f"{days} days are looked at, and the data begin {seen:.0f} days before")
 
 
 def _with_refused(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:

@@ -13,8 +13,23 @@ INSTANT_US = INSTANT * DAY_US
 JOINED = -1_000
 
 
-def company(rows_by_table, engine="polars", customers=True):
-    """Tables of a company from rows; customers that rows name and `customers` does not are added, long known."""
+HOUSE = {"customer_id": "house", "created_at": JOINED, "is_internal": True}
+BEGUN = {
+    "usage_events": {"customer_id": "house", "occurred_at": JOINED, "event": "open"},
+    "transactions": {"customer_id": "house", "occurred_at": JOINED, "amount": 1, "kind": "purchase"},
+}
+
+
+def company(rows_by_table, engine="polars", customers=True, begun=True):
+    """Tables of a company from rows; customers that rows name and `customers` does not are added, long known.
+
+    Where there is use or a sale, the house itself has had one long ago, so that no window is longer than the data.
+    """
+    rows_by_table = {name: list(rows) for name, rows in rows_by_table.items()}
+    recorded = next((table for table in BEGUN if table in rows_by_table), None)
+    if begun and recorded:
+        rows_by_table[recorded].append(BEGUN[recorded])
+        rows_by_table["customers"] = [*rows_by_table.get("customers", []), HOUSE]
     filled = {
         name: [_row(name, number, row) for number, row in enumerate(rows)] for name, rows in rows_by_table.items()
     }
@@ -41,9 +56,9 @@ def _row(name, number, row):
     return made
 
 
-def measured(rows_by_table, *ids, by=None, engine="polars", customers=True, **more):
+def measured(rows_by_table, *ids, by=None, engine="polars", customers=True, begun=True, **more):
     """Envelopes of the metrics for a company of these rows."""
-    return measure(company(rows_by_table, engine, customers), INSTANT_US, ids or None, by, **more)
+    return measure(company(rows_by_table, engine, customers, begun), INSTANT_US, ids or None, by, **more)
 
 
 def one(rows_by_table, metric_id, **more):

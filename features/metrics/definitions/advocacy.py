@@ -189,7 +189,8 @@ def promises(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M38", "Promoters who act", items=promises, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M38", "Promoters who act", items=promises, kind=Proportion(), days=90, reaches=90 + FOLLOW_DAYS, unit="percent",
+    better="higher",
     when_zero="empty_denominator",
     source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10): many who say it do not do it",
     formula="100 promoters with an act within 90 days of the answer / promoters whose answer is older than 90 days",

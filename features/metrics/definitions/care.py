@@ -114,7 +114,8 @@ def _first_unmet() -> nw.Expr:
 
 
 @metric(
-    "M44", "Advocate care index", items=cared_for, days=WINDOW_DAYS, unit="points", better="higher", published=False,
+    "M44", "Advocate care index", items=cared_for, days=WINDOW_DAYS, reaches=TIER_DAYS, unit="points", better="higher",
+    published=False,
     kind=Figure(("index", "lowest", "highest"), first_hundred, second_hundred, third_hundred, limits=(0, 100)),
     source="Our definition: six needs of advocates, equal weights",
     formula="mean over advocates of 100 mean over what is known of: own tickets resolved in 7 days, thanked in 90 "

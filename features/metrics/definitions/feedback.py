@@ -193,7 +193,7 @@ def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, unit="polarity", better="higher",
+    "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, reaches=0, unit="polarity", better="higher",
     kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80", limits=(-1, 1)),
     published=False,
     source="Our definition: mean reversion, served only where it beats persistence out of time",
@@ -255,7 +255,8 @@ def _acted(*after: float | None) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M59", "Closed loop rate", items=due_feedback, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M59", "Closed loop rate", items=due_feedback, kind=Proportion(), days=90, reaches=90 + PROMISED_DAYS,
+    unit="percent", better="higher",
     source="Closed loop, Bain: feedback acted on within the time promised",
     formula="100 acted on within 7 days / feedback from 97 to 7 days ago",
     example=Example("Acted on after 1, 7, 8 days, twice not at all: 40", _acted(1, 7, 8, None, None), 40.0),
@@ -266,7 +267,8 @@ def closed_loop_rate(text: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M59", "Days to act", items=due_feedback, kind=Median(limits=NOT_BELOW_0), days=90, unit="days", better="lower",
+    "M59", "Days to act", items=due_feedback, kind=Median(limits=NOT_BELOW_0), days=90, reaches=90 + PROMISED_DAYS,
+    unit="days", better="lower",
     source="Median of the time to act, of what was acted on",
     formula="median of days from feedback to action, of feedback from 97 to 7 days ago that was acted on",
     example=Example("1, 3, 4, 8 and 20 days, once not at all: 4", _acted(1, 3, 4, 8, 20, None), 4.0),

@@ -146,7 +146,8 @@ def _no_ends(parts: Parts) -> Interval | None:
 
 
 @metric(
-    "M71", "Stability of segments", items=settled, days=YEAR_DAYS, unit="ratio", better="higher", hidden_below=30,
+    "M71", "Stability of segments", items=settled, days=YEAR_DAYS, reaches=YEAR_DAYS + WEEK_DAYS, unit="ratio",
+    better="higher", hidden_below=30,
     kind=Custom(("now", "before"), agreement, _no_ends, limits=(-1, 1)), published=False,
     source="Segments by recency, frequency, monetary value (Hughes); agreement: Hubert & Arabie 1985",
     formula="adjusted Rand index between the 27 segments (thirds by mid-rank of recency, frequency and spend in 365 "

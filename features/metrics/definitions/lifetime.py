@@ -56,7 +56,8 @@ def _came_back(*after: float) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M15", "Retention on day 30", items=newcomers, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M15", "Retention on day 30", items=newcomers, kind=Proportion(), days=90, reaches=90 + RETURN_DAYS + 1,
+    unit="percent", better="higher",
     when_zero="empty_denominator", source="Amplitude: N-day retention, complete cohorts only",
     formula="100 new customers with usage or a transaction on the 30th UTC day after the day of creation / new "
     "customers whose 30th day has passed",
@@ -68,7 +69,8 @@ def retention_day_30(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M15", "Retention from day 30", items=newcomers, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M15", "Retention from day 30", items=newcomers, kind=Proportion(), days=90, reaches=90 + RETURN_DAYS + 1,
+    unit="percent", better="higher",
     when_zero="empty_denominator", source="Amplitude: unbounded retention, complete cohorts only",
     formula="100 new customers with usage or a transaction on or after the 30th UTC day after the day of creation / "
     "new customers whose 30th day has passed",
@@ -198,7 +200,7 @@ def _early(follow: int, again: int, value: float) -> Callable[[Definition], Defi
     """One of the three metrics that differ in how long a new buyer is followed."""
     return metric(
         "M18", f"Immediate churn, {follow} days", items=_matured_buyers(follow), kind=Proportion(), days=FIRST_DAYS,
-        unit="percent", better="lower", when_zero="empty_denominator", published=False,
+        reaches=FIRST_DAYS + follow, unit="percent", better="lower", when_zero="empty_denominator", published=False,
         source="Our definition: customers who leave right after their purchase",
         formula=f"100 (no usage and no transaction within {follow} days after the first purchase) / first purchases "
         f"between {FIRST_DAYS + follow} and {follow} days ago",

@@ -149,7 +149,8 @@ def _campaign() -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M25", "Save rate", items=treated, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M25", "Save rate", items=treated, kind=Proportion(), days=90, reaches=90 + FOLLOW_DAYS, unit="percent",
+    better="higher",
     when_zero="empty_denominator", source="Retention campaigns, textbook; says nothing of what treatment changed",
     formula="100 treated customers who are still subscribed 28 days later / treated customers",
     example=Example("1 of 10 treated leaves: 90", _campaign(), 90.0),
@@ -189,7 +190,7 @@ def saves_ends(parts: Parts) -> Interval:
 
 
 @metric(
-    "M25", "Incremental saves", items=treated, days=90, unit="customers", better="higher",
+    "M25", "Incremental saves", items=treated, days=90, reaches=90 + FOLLOW_DAYS, unit="customers", better="higher",
     kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe", limits=ANY, why_nothing=_NOBODY),
     source="Ascarza 2018, J. Marketing Research 55(1):80-98: effect against a randomised control",
     formula="(churn share of the control - churn share of the treated) times the number of treated, 28 days on",
@@ -218,7 +219,7 @@ def price_ends(parts: Parts) -> Interval:
 
 
 @metric(
-    "M25", "Cost per save", items=treated, days=90, unit="money", better="lower",
+    "M25", "Cost per save", items=treated, days=90, reaches=90 + FOLLOW_DAYS, unit="money", better="lower",
     kind=Custom(("treated", "churned", "cost"), price, price_ends, "newcombe", limits=NOT_BELOW_0,
                 why_nothing=_NOBODY),
     needs=("treatments.cost",),

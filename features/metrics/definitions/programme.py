@@ -162,7 +162,8 @@ def _points() -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M41", "Redemption rate", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, unit="percent", better="higher",
+    "M41", "Redemption rate", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, reaches=90 + LOT_DAYS,
+    unit="percent", better="higher",
     when_zero="empty_denominator", source="Vintage redemption: RewardOps",
     formula="100 points redeemed within 182 days of issue / points issued in lots from 272 to 182 days ago",
     example=Example("100 issued, 20 redeemed in time (20 more after 190 days): 20", _points(), 20.0),
@@ -200,7 +201,8 @@ def redemption_rate_period(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M41", "Breakage", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, unit="percent", better="lower",
+    "M41", "Breakage", items=lots, kind=Ratio(100.0, limits=(0, 100)), days=90, reaches=90 + LOT_DAYS, unit="percent",
+    better="lower",
     when_zero="empty_denominator", source="Customer Insight Group: expired and unredeemed points over issued",
     formula="100 points expired or not redeemed within 182 days of issue / points issued from 272 to 182 days ago",
     example=Example("100 issued, 20 redeemed in time: 80", _points(), 80.0),

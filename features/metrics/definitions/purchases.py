@@ -191,7 +191,8 @@ def p_trading_down(first: Floats, second: Floats, customer: str) -> float:
 
 
 @metric(
-    "M68", "Trading down", items=regulars, kind=Proportion(), days=PERIOD_DAYS, unit="percent", better="lower",
+    "M68", "Trading down", items=regulars, kind=Proportion(), days=PERIOD_DAYS, reaches=2 * PERIOD_DAYS,
+    unit="percent", better="lower",
     when_zero="empty_denominator", published=False,
     source="Our definition; conditional binomial and permutation test, Benjamini & Hochberg 1995 over customers",
     formula="100 customers who order at least 1.2 times as often and spend at most 0.9 times as much per order as in "

@@ -150,7 +150,7 @@ def referrals_per_1000(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M28", "Referral conversion rate", items=matured_referrers, days=365,
+    "M28", "Referral conversion rate", items=matured_referrers, days=365, reaches=365 + CONVERSION_DAYS,
     kind=Ratio(100.0, is_share=True, limits=(0, 100)), unit="percent", better="higher",
     source="Friendbuy, impact.com: purchases over referrals, fraud left out",
     formula="100 converted within 30 days / valid referrals older than 30 days; a prospect's conversion counts once",
@@ -163,7 +163,7 @@ def referral_conversion_rate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M28", "Referral sign-up rate", items=matured_referrers, days=365,
+    "M28", "Referral sign-up rate", items=matured_referrers, days=365, reaches=365 + CONVERSION_DAYS,
     kind=Ratio(100.0, is_share=True, limits=(0, 100)), unit="percent", better="higher",
     needs=("referrals.clicked_at", "referrals.signed_up_at"),
     source="Friendbuy: sign-ups over clicks",
@@ -176,7 +176,8 @@ def referral_signup_rate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M29", "Advocacy conversion rate", items=matured_referrers, kind=Proportion(), days=365, unit="percent",
+    "M29", "Advocacy conversion rate", items=matured_referrers, kind=Proportion(), days=365,
+    reaches=365 + CONVERSION_DAYS, unit="percent",
     better="higher", when_zero="empty_denominator", source="impact.com: successful referrers over referrers",
     formula="100 advocates with a prospect who converted within 30 days / advocates with a valid referral older "
     "than 30 days; a prospect's conversion counts for the first who invited",
@@ -228,7 +229,7 @@ def growth_factor(means: Floats) -> Floats:
 
 
 @metric(
-    "M30", "Viral coefficient", items=spreaders, days=90,
+    "M30", "Viral coefficient", items=spreaders, days=90, reaches=90 + CONVERSION_DAYS,
     kind=Figure(("active", "invited", "converted"), growth_factor, limits=NOT_BELOW_0), unit="ratio", better="higher",
     when_zero="empty_denominator",
     source="K-factor: invitations per customer times conversion; Friendbuy",

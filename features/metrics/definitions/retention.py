@@ -10,6 +10,7 @@ from vouch.features.facts.activity import is_recent
 from vouch.features.facts.spans import ran, runs
 from vouch.features.facts.subscriptions import revenue, revenue_then
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import activity, purchases, stays, subscriptions
@@ -24,7 +25,7 @@ PERIOD_DAYS = 28
 
 
 @items("subscriptions|usage_events|transactions")
-def starters(moment: Moment, days: int | None) -> Frame | Absent:
+def starters(moment: Moment, days: int | None) -> Frame:
     """External customers who were subscribed when the window began, or active where nobody has subscriptions.
 
     A pause of less than 14 days that a known resumption has closed counts as subscribed. Active is usage or a
@@ -37,10 +38,6 @@ def starters(moment: Moment, days: int | None) -> Frame | Absent:
         there = moment.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), moment.as_of_us))
         stayed = there.select("customer_id").unique()
     else:
-        firsts = [moment.first_us(table) for table in ("usage_events", "transactions") if moment.has(table)]
-        known = [first for first in firsts if first is not None]
-        if known and min(known) >= start_us:
-            return Absent("insufficient_history", "the data begin within the window")
         used = moment.keep(activity)
         began = used.filter(is_recent(nw.col("last_28_us"), start_us)).select("customer_id")
         stayed = used.filter(is_recent(nw.col("last_us"), moment.as_of_us)).select("customer_id")

@@ -154,18 +154,9 @@ def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("referrals", "transactions")
-def payers_of_two_periods(moment: Moment, days: int | None) -> Frame | Absent:
+def payers_of_two_periods(moment: Moment, days: int | None) -> Frame:
     """External customers with a transaction in the window or in the one of the same length before."""
-    return moment.keep(periods) if _reaches(moment) else _TOO_SHORT
-
-
-_TOO_SHORT = Absent("insufficient_history", "transactions begin within the two periods that are compared")
-
-
-def _reaches(moment: Moment) -> bool:
-    """Whether transactions go back to before the two periods; true where there are none at all."""
-    first = moment.first_us("transactions")
-    return first is None or first < moment.before(2 * PERIOD_DAYS)
+    return moment.keep(periods)
 
 
 def growth_contribution(means: Floats) -> Floats:
@@ -175,7 +166,8 @@ def growth_contribution(means: Floats) -> Floats:
 
 
 @metric(
-    "M33", "Contribution of advocacy to growth", items=payers_of_two_periods, days=PERIOD_DAYS, unit="points",
+    "M33", "Contribution of advocacy to growth", items=payers_of_two_periods, days=PERIOD_DAYS,
+    reaches=2 * PERIOD_DAYS, unit="points",
     kind=Figure(("credited_now", "credited_before", "before"), growth_contribution, limits=ANY), better="higher",
     when_zero="empty_denominator", source="Contribution to growth, textbook",
     formula="100 (advocacy revenue - that of the window before) / revenue of the window before",
@@ -198,8 +190,6 @@ def earners(moment: Moment, days: int | None) -> Frame | Absent:
     New: the first transaction lies in the window. Earned: new, and referred, by a known referrer, a valid invitation
     or an acquisition source of `referral` or `word_of_mouth`.
     """
-    if not _reaches(moment):
-        return _TOO_SHORT
     found = moment.keep(periods).join(
         moment.customers().select("customer_id", "referred_by", "acquisition_source"), on="customer_id", how="left"
     )

@@ -60,7 +60,8 @@ def invitations(moment: Moment, days: int | None) -> Frame:
 
 
 @metric(
-    "M02", "Response rate", items=invitations, kind=Proportion(), days=90, unit="percent", better="higher",
+    "M02", "Response rate", items=invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS, unit="percent",
+    better="higher",
     source="AAPOR Standard Definitions: answered over delivered",
     formula="100 answered / delivered, of invitations from 97 to 7 days before",
     example=Example("3 of 6 invitations answered (one dismissed, one partial, one ignored) give 50",
@@ -74,7 +75,8 @@ def response_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M02", "Dismissed rate", items=invitations, kind=Proportion(), days=90, unit="percent", better="lower",
+    "M02", "Dismissed rate", items=invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS, unit="percent",
+    better="lower",
     source="AAPOR Standard Definitions: refusals over delivered",
     formula="100 dismissed / delivered, of invitations from 97 to 7 days before",
     example=Example("1 of 5 invitations dismissed gives 20",

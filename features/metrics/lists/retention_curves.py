@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.lifetime import lifetimes, survival
@@ -66,8 +66,7 @@ def retention_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[Point]:
 
     Whoever was there before the data begin could not be seen coming back, and is left out.
     """
-    begins = [moment.first_us(table) for table in ACTIVITY_TABLES if moment.has(table)]
-    begin_us = min((begin for begin in begins if begin is not None), default=moment.as_of_us)
+    begin_us = moment.as_of_us if moment.begins_us is None else moment.begins_us
     created = moment.customers().filter(nw.col("own_us") >= begin_us)
     people = collected(created.select("customer_id", day=nw.col("own_us") // DAY_US)).sort_by("customer_id")
     used = acts_of_use(moment).select("customer_id", "day").unique().collect("polars").lazy()

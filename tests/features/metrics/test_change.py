@@ -219,12 +219,12 @@ def test_mondays_are_mondays():
 
 
 def test_the_history_goes_back_to_the_beginning_and_no_week_knows_what_came_later():
-    used = [{"customer_id": f"c{n % 7}", "occurred_at": -60 + n, "event": "open"} for n in range(59)]
+    used = [{"customer_id": f"c{n % 7}", "occurred_at": -160 + n, "event": "open"} for n in range(159)]
     acts = [{"customer_id": "c1", "occurred_at": -50, "kind": "review"},
             {"customer_id": "c2", "occurred_at": -50, "kind": "review", "ingested_at": -3}]  # fmt: skip
-    tables = company({"usage_events": used, "advocacy_acts": acts})
+    tables = company({"usage_events": used, "advocacy_acts": acts}, begun=False)
     found = history(tables, INSTANT_US, ["activity_share", "advocates_active", "advocacy_participation"])
-    weeks = mondays(INSTANT_US - 60 * DAY_US, INSTANT_US)
+    weeks = mondays(INSTANT_US - 160 * DAY_US, INSTANT_US)
     assert [e.as_of for e in found if e.metric_id == "activity_share"] == [
         e.as_of for week in weeks for e in measure(tables, week, ["activity_share"], bootstraps=False)
     ]
@@ -235,6 +235,8 @@ def test_the_history_goes_back_to_the_beginning_and_no_week_knows_what_came_late
 
 def test_a_count_over_a_window_that_the_data_do_not_fill_is_no_rise():
     rows = {"referrals": [{"advocate_id": "a", "prospect_id": f"p{n}", "invited_at": -n} for n in range(1, 200)]}
-    tables = company({**rows, "usage_events": [{"customer_id": "a", "occurred_at": -199, "event": "open"}]})
+    tables = company(
+        {**rows, "usage_events": [{"customer_id": "a", "occurred_at": -199, "event": "open"}]}, begun=False
+    )
     found = series(tables, [INSTANT_US - 140 * DAY_US, INSTANT_US], ["referrals"])
     assert [(e.value, e.status) for e in found] == [(None, "insufficient_history"), (90.0, "ok")]

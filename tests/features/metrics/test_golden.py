@@ -211,7 +211,7 @@ def test_anchor_a_curve_counts_only_those_whose_day_is_over():
     used = [{"customer_id": f"c{n}", "occurred_at": -40 + n + 30, "event": "open"} for n in range(3)]
     used += [{"customer_id": "old", "occurred_at": -99, "event": "open"}]  # of whom the return could not be seen
     rows = {"customers": people, "usage_events": used}
-    found = {(p.day, p.is_from): p for p in retention_curve(Moment(company(rows), INSTANT_US), (30,))}
+    found = {(p.day, p.is_from): p for p in retention_curve(Moment(company(rows, begun=False), INSTANT_US), (30,))}
     assert (found[30, False].n, found[30, False].pooled) == (10, 30)
     assert found[30, True].pooled == 30
 
