@@ -34,10 +34,11 @@ HIDDEN_BELOW = 5
 
 @dataclass(frozen=True)
 class Absent:
-    """Why items cannot be prepared, although their tables are there; stands in the envelope."""
+    """Why items cannot be prepared, although their tables are there; stands in the envelope, with bounds if any."""
 
     status: str
     reason: str
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
 from vouch.features.metrics.context import NO_SETTINGS, TENURE, UNKNOWN, Moment, can_split, check_split
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Settings
     from vouch.features.metrics.units import Counted, Segment
 
+COVERAGE = "coverage"
+"""A part of this name is the share of the inputs that is there, the same for all units."""
 DUST = 1e-9
 """What rounding may put a value beyond its limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -168,7 +172,8 @@ class Measurer:
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
         """One envelope per segment; one without a segment where there is nothing to split."""
         if isinstance(counted, Absent):
-            return [self._enveloped(metric, None, Estimate(None, 0, status=counted.status, reason=counted.reason))]
+            absent = Estimate(None, 0, bounds=counted.bounds, status=counted.status, reason=counted.reason)
+            return [self._enveloped(metric, None, absent)]
         if self.by is not None and counted.customers is None:
             company = Estimate(None, 0, status="not_applicable", reason="company_level: cannot be split by customers")
             return [self._enveloped(metric, None, company)]
@@ -190,6 +195,8 @@ class Measurer:
         assert metric.kind is not None
         chosen = counted.of(metric, segment)
         found = metric.kind.estimate(chosen) if counted.size(segment) else metric.kind.of_nothing
+        if COVERAGE in chosen and found.value is not None:
+            found = replace(found, coverage=float(np.nanmax(chosen[COVERAGE])))
         estimate = self._with_status(metric, _short_of(found, lost))
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
@@ -236,7 +243,7 @@ class Measurer:
     def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
         status = estimate.status or "ok"
         shows = status in {"ok", "low_n"}
-        low, high = estimate.bounds if estimate.bounds and status != "suppressed" else (None, None)
+        low, high = _within(metric, estimate.bounds) if estimate.bounds and status != "suppressed" else (None, None)
         return Envelope(
             metric_id=metric.id,
             code=metric.code,
@@ -308,6 +315,14 @@ def _with_shrunk(found: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
         envelope if envelope.value is None else replace(envelope, value_shrunk=_number(float(result)))
         for (envelope, _), result in zip(found, results, strict=True)
     ]
+
+
+def _within(metric: Metric, bounds: tuple[float, float]) -> tuple[float | None, float | None]:
+    """Bounds cut to what is possible; nothing for an end that is no number."""
+    assert metric.kind is not None
+    least, most = metric.kind.limits
+    low, high = (_number(min(max(bound, least), most)) for bound in bounds)
+    return low, high
 
 
 def _number(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -11,7 +12,6 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
-from vouch.features.metrics.definitions.revenue import credited
 from vouch.features.metrics.estimators import (
     ANY,
     NOT_BELOW_0,
@@ -24,6 +24,7 @@ from vouch.features.metrics.estimators import (
     Ratio,
 )
 from vouch.features.metrics.examples import repeated
+from vouch.features.metrics.populations.attribution import credited, incremental, unmatched
 from vouch.features.metrics.populations.customers import active, margins, prorated
 from vouch.features.statistics import intervals
 
@@ -274,21 +275,28 @@ def loyalty_active(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_moving}
 
 
-@items("costs", "referrals", "referrals.counterfactual_p", "transactions", "transactions.gross_margin")
+@items("costs", "referrals", "transactions", "transactions.gross_margin")
 def returns(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window, against the cost of the programme in it, pro rata."""
     assert days is not None
-    rows = margins(moment)
-    if isinstance(rows, Absent):
-        return rows
+    rows, cost = margins(moment), prorated(moment, "costs", days, "programme")
+    for part in (unmatched(moment), rows, cost):
+        if isinstance(part, Absent):
+            return part
+    assert not isinstance(rows, Absent)
+    assert not isinstance(cost, Absent)
     rows = credited(rows, moment).filter(nw.col("own_us") >= moment.before(days))
     margin = nw.when(nw.col("is_credited")).then(nw.col("margin"))
-    found = rows.group_by("customer_id").agg(margin.sum(), nw.col("counterfactual_p").max().fill_null(1.0).alias("p"))
+    found = rows.group_by("customer_id").agg(margin.sum(), nw.col("counterfactual_p").max().alias("p"))
+    found = found.with_columns(margin=nw.col("margin").fill_null(0).cast(nw.Float64) / 10_000)
     found = found.collect("polars").lazy()
-    gained = nw.col("margin").fill_null(0).cast(nw.Float64) / 10_000 * (1 - nw.col("p"))
-    cost = prorated(moment, "costs", days, "programme")
-    each = nw.lit(cost) / nw.col("customer_id").count().cast(nw.Float64)
-    return found.with_columns(gained=gained, cost=each, unit=nw.col("customer_id"))
+    told = incremental(found, "margin", "p")
+    absent = told.absent(lambda gain: 100 * (gain - cost.amount) / cost.amount if cost.amount else math.nan)
+    if absent is not None:
+        return absent
+    gained = nw.col("margin") * (1 - nw.col("p").fill_null(0.0))
+    each = nw.lit(cost.amount) / nw.col("customer_id").count().cast(nw.Float64)
+    return found.with_columns(gained=gained, cost=each, coverage=nw.lit(cost.coverage), unit=nw.col("customer_id"))
 
 
 def return_on_cost(means: Floats) -> Floats:
@@ -313,4 +321,4 @@ def return_on_cost(means: Floats) -> Floats:
 )  # fmt: skip
 def programme_roi(customer: Row) -> Mapping[str, nw.Expr]:
     """What the advocacy programme returns on its cost."""
-    return {"gained": customer.gained, "cost": customer.cost}
+    return {"gained": customer.gained, "cost": customer.cost, "coverage": customer.coverage}

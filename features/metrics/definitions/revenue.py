@@ -1,12 +1,9 @@
-"""What advocacy brings in money (M32 to M36, M43).
-
-The revenue of a referred customer is attributed to the first valid invitation that lies at most 30 days before the
-customer's first order: all that the customer pays and gets back in 365 days from the invitation, weight 1. A company
-may have it go to the last one, or in equal shares to all of them; the shares of one customer sum to 1.
-"""
+"""What advocacy brings in money (M32 to M36, M43); whose revenue it is stands in `populations.attribution`."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -16,9 +13,17 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.value import valued
-from vouch.features.metrics.estimators import ANY, Figure, Floats, Mean, Proportion, Ratio, Total
-from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, valid_referrals
-from vouch.features.metrics.populations.customers import margins, prorated, purchases
+from vouch.features.metrics.estimators import ANY, Estimate, Figure, Floats, Mean, Parts, Proportion, Ratio, Total
+from vouch.features.metrics.populations.advocacy import valid_referrals
+from vouch.features.metrics.populations.attribution import (
+    FOLLOW_DAYS,
+    credited,
+    credits,
+    incremental,
+    unmatched,
+)
+from vouch.features.metrics.populations.customers import margins, prorated
+from vouch.features.statistics import intervals
 from vouch.features.statistics.quadrants import NAMES, quadrants
 
 if TYPE_CHECKING:
@@ -27,52 +32,27 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
-FOLLOW_DAYS = 365
 PERIOD_DAYS = 90
+YEAR_DAYS = 365
 DISCOUNT = 0.1
 """Per year, on margins of referred customers."""
 EARNED_SOURCES = ("referral", "word_of_mouth")
 """Values of `acquisition_source` that count as earned, beside a known referrer."""
 
 
-def credits(moment: Moment) -> Frame:
-    """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order.
-
-    Of several invitations in time the first has it, or the last where the company has set that, with a `share` of 1; or
-    all have equal shares, a row each. `since_us` is when the 365 days of the customer begin: one moment for all rows.
-    """
-    firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
-    pairs = valid_referrals(moment).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
-    lag = nw.col("ordered_us") - nw.col("invited_us")
-    pairs = pairs.filter(lag >= 0, lag <= CONVERSION_DAYS * DAY_US).with_columns(one=nw.lit(1, nw.Int64))
-    if moment.settings.attribution != "linear":
-        is_last = moment.settings.attribution == "last"
-        place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
-        pairs = pairs.with_columns(place=place).filter(nw.col("place") == 1)
-    pairs = pairs.with_columns(
-        share=1.0 / nw.col("one").sum().over("customer_id").cast(nw.Float64),
-        since_us=nw.col("invited_us").min().over("customer_id"),
-    )
-    columns = ("customer_id", "sender", "advocate_id", "invited_us", "since_us", "share", "counterfactual_p")
-    return pairs.select(*columns, "reward_cost")
-
-
-def credited(rows: Frame, moment: Moment) -> Frame:
-    """Transactions, each once, with `is_credited`: in 365 days from the invitation that has the customer's first order.
-
-    Where several share it, the days run from the first of them, and `counterfactual_p` is the mean of theirs.
-    """
-    each = credits(moment).group_by("customer_id")
-    invited = each.agg(nw.col("since_us").min().alias("invited_us"), nw.col("counterfactual_p").mean())
-    rows = rows.join(invited, on="customer_id", how="left")
-    age = nw.col("own_us") - nw.col("invited_us")
-    return rows.with_columns(is_credited=((age >= 0) & (age < FOLLOW_DAYS * DAY_US)).fill_null(False))
-
-
 def periods(moment: Moment) -> Frame:
     """Revenue of each customer in the last 90 days and in the 90 before, in all and attributed to referrals."""
-    now = nw.col("own_us") >= moment.before(PERIOD_DAYS)
-    before = (nw.col("own_us") >= moment.before(2 * PERIOD_DAYS)) & ~now
+    return _two_periods(moment, PERIOD_DAYS)
+
+
+def years(moment: Moment) -> Frame:
+    """Revenue of each customer in the last 365 days and in the 365 before."""
+    return _two_periods(moment, YEAR_DAYS)
+
+
+def _two_periods(moment: Moment, days: int) -> Frame:
+    now = nw.col("own_us") >= moment.before(days)
+    before = (nw.col("own_us") >= moment.before(2 * days)) & ~now
     rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
     is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
     sums = {
@@ -90,9 +70,20 @@ def periods(moment: Moment) -> Frame:
 
 
 @items("referrals", "transactions")
-def payers(moment: Moment, days: int | None) -> Frame:
+def payers(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it is attributed to referrals."""
-    return moment.keep(periods)
+    return unmatched(moment) or moment.keep(periods)
+
+
+@items("referrals", "transactions")
+def incremental_payers(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers with a transaction, and what of it would not be there without referrals."""
+    found = payers.prepare(moment, days)
+    if isinstance(found, Absent):
+        return found
+    whole = float(collected(found.select(nw.col("this_period").sum()))[0][0].as_py() or 0.0)
+    told = incremental(found, "credited_now", "p")
+    return told.absent(lambda amount: 100 * amount / whole if whole else math.nan) or found
 
 
 def _referred() -> dict[str, list[dict[str, object]]]:
@@ -141,22 +132,23 @@ def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M33", "Advocacy revenue share, incremental", items=payers, kind=Ratio(100.0, limits=(0, 100)),
+    "M33", "Advocacy revenue share, incremental", items=incremental_payers, kind=Ratio(100.0, limits=(0, 100)),
     days=PERIOD_DAYS, unit="percent", better="higher", when_zero="empty_denominator",
-    needs=("referrals.counterfactual_p",), published=False,
+    published=False,
     source="Our definition: the share less what would have come without the referral",
-    formula="100 sum(advocacy revenue times (1 - counterfactual_p)) / revenue; without it, nothing",
+    formula="100 sum(advocacy revenue times (1 - counterfactual_p)) / revenue; where it is not known of a referred "
+    "customer there is no value, and the bounds take it for 0 and for 1",
     example=Example(f"{_REFERRED}, a quarter of which would have come anyway: 15", _referred(), 15.0),
 )  # fmt: skip
 def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the revenue that would not be there without referrals."""
-    return {"top": customer.credited_now * (1 - customer.p.fill_null(1.0)), "bottom": customer.this_period}
+    return {"top": customer.credited_now * (1 - customer.p.fill_null(0.0)), "bottom": customer.this_period}
 
 
 @items("referrals", "transactions")
-def payers_of_two_periods(moment: Moment, days: int | None) -> Frame:
+def payers_of_two_periods(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before."""
-    return moment.keep(periods)
+    return unmatched(moment) or moment.keep(periods)
 
 
 def growth_contribution(means: Floats) -> Floats:
@@ -188,20 +180,34 @@ def earners(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before.
 
     New: the first transaction lies in the window. Earned: new, and referred, by a known referrer, a valid invitation
-    or an acquisition source of `referral` or `word_of_mouth`.
+    or an acquisition source of `referral` or `word_of_mouth`. Absent where nothing says who was earned.
     """
-    found = moment.keep(periods).join(
-        moment.customers().select("customer_id", "referred_by", "acquisition_source"), on="customer_id", how="left"
-    )
-    source = nw.col("acquisition_source").str.to_lowercase().is_in(EARNED_SOURCES).fill_null(False)
+    assert days is not None
+    people = moment.customers().select("customer_id", "referred_by", "acquisition_source")
+    told = people.select(nw.max_horizontal(nw.col("referred_by").count(), nw.col("acquisition_source").count()))
+    says_so = bool(collected(told)[0][0].as_py())
+    invited = None
     if moment.has("referrals"):
+        lost = unmatched(moment)
+        if lost is not None and not says_so:
+            return lost
         invited = moment.keep(credits).select("customer_id").unique()
-        invited = invited.with_columns(is_invited=nw.lit(1, nw.Int64))
-        found = found.join(invited, on="customer_id", how="left")
-    else:
+        says_so = says_so or bool(len(collected(moment.keep(valid_referrals).select("sender").head(1))))
+    if not says_so:
+        where = "customers.referred_by, customers.acquisition_source and referrals hold nothing"
+        return Absent("not_applicable", f"no_input: nothing says which customers were earned; {where}")
+    return _earned(moment.keep(years).join(people, on="customer_id", how="left"), invited, moment.before(days))
+
+
+def _earned(found: Frame, invited: Frame | None, since_us: int) -> Frame:
+    """Add `earned`, revenue of new customers who were earned, and `kept`, that of customers of the period before."""
+    source = nw.col("acquisition_source").str.to_lowercase().is_in(EARNED_SOURCES).fill_null(False)
+    if invited is None:
         found = found.with_columns(is_invited=nw.lit(None, nw.Int64))
+    else:
+        found = found.join(invited.with_columns(is_invited=nw.lit(1, nw.Int64)), on="customer_id", how="left")
     is_earned = source | ~nw.col("referred_by").is_null() | ~nw.col("is_invited").is_null()
-    is_new = nw.col("first_us") >= moment.before(PERIOD_DAYS)
+    is_new = nw.col("first_us") >= since_us
     earned = nw.when(is_new & is_earned).then(nw.col("this_period")).otherwise(0.0)
     kept = nw.when(nw.col("before") != 0).then(nw.col("this_period")).otherwise(0.0)
     return found.with_columns(earned=earned, kept=kept)
@@ -219,16 +225,32 @@ def earned_ratio(means: Floats) -> Floats:
     return result
 
 
+class _OfGrowth(Figure):
+    """A share of growth, which is there where growth is above 0 with its interval, and nowhere else."""
+
+    def estimate(self, parts: Parts) -> Estimate:
+        """The figure of the means, or that growth is not surely there."""
+        found = super().estimate(parts)
+        now, base = parts["now"], parts["base"]
+        sums = (now.sum(), base.sum(), (now * now).sum(), (base * base).sum(), (now * base).sum())
+        ends = intervals.ratio_of_sums(*sums, found.n)
+        if not sums[1] or float(ends.low) > 1:
+            return found
+        reason = f"growth is not surely above 0: {100 * (sums[0] / sums[1] - 1):.4g} %"
+        if np.isfinite(ends.low):
+            reason += f", {100 * float(ends.low) - 100:.4g} to {100 * float(ends.high) - 100:.4g}"
+        return replace(found, value=None, status="not_applicable", reason=reason)
+
+
 def _growing() -> dict[str, list[dict[str, object]]]:
-    people = [
-        *({"customer_id": f"old{n}", "created_at": -400} for n in range(5)),
-        {"customer_id": "told", "created_at": -50, "acquisition_source": "referral"},
-        {"customer_id": "bought", "created_at": -50, "acquisition_source": "ads"},
-    ]
-    sales = [("old0", -200, 1.0), *((f"old{n}", -120, 20.0) for n in range(5)), *((f"old{n}", -30, 17.0)
-             for n in range(5)), ("told", -30, 25.0), ("bought", -30, 20.0)]  # fmt: skip
+    kinds = {"old": (100, "ads"), "told": (25, "referral"), "bought": (20, "ads")}
+    people = {f"{name}{n}": source for name, (count, source) in kinds.items() for n in range(count)}
+    sales = [(who, -500, 1.0) for who in people if who.startswith("old")]
+    sales += [(who, -30, 0.85 if who.startswith("old") else 1.0) for who in people]
     return {
-        "customers": people,
+        "customers": [
+            {"customer_id": who, "created_at": -900, "acquisition_source": source} for who, source in people.items()
+        ],
         "transactions": [
             {"customer_id": who, "occurred_at": at, "amount": amount, "kind": "purchase"} for who, at, amount in sales
         ],
@@ -240,11 +262,11 @@ _GROWTH = {"base": "before", "kept": "kept", "earned": "earned", "now": "this_pe
 
 @metric(
     "M34", "Earned growth rate", items=earners,
-    kind=Figure(("base", "kept", "earned"), earned_growth, limits=ANY), days=PERIOD_DAYS, unit="percent",
-    better="higher", when_zero="empty_denominator",
+    kind=Figure(("base", "kept", "earned"), earned_growth, limits=ANY), days=YEAR_DAYS, reaches=2 * YEAR_DAYS,
+    unit="percent", better="higher", when_zero="empty_denominator", version="2",
     source="Reichheld 2021, Winning on Purpose, appendix B",
-    formula="net revenue retention + revenue of earned new customers - 100, in percent of the revenue of the window "
-    "before",
+    formula="net revenue retention + revenue of earned new customers - 100, in percent of the revenue of the "
+    "year before",
     example=Example("Base 100, now 130, retention 85, earned 25: 10", _growing(), 10.0),
 )  # fmt: skip
 def earned_growth_rate(customer: Row) -> Mapping[str, nw.Expr]:
@@ -253,10 +275,10 @@ def earned_growth_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M34", "Earned growth ratio", items=earners, kind=Figure(tuple(_GROWTH), earned_ratio, limits=ANY),
-    days=PERIOD_DAYS,
-    unit="percent", better="higher", when_zero="empty_denominator",
-    source="Reichheld 2021, Winning on Purpose, appendix B", formula="100 earned growth rate / growth of revenue",
+    "M34", "Earned growth ratio", items=earners, kind=_OfGrowth(tuple(_GROWTH), earned_ratio, limits=ANY),
+    days=YEAR_DAYS, reaches=2 * YEAR_DAYS, unit="percent", better="higher", when_zero="empty_denominator", version="2",
+    source="Reichheld 2021, Winning on Purpose, appendix B",
+    formula="100 earned growth rate / growth of revenue, where growth is above 0 with its interval",
     example=Example("Earned growth of 10 in a growth of 30: 33.333", _growing(), 33.3333),
 )  # fmt: skip
 def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
@@ -268,10 +290,12 @@ def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
 def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a valid referral in the window, by what their referred customers brought since."""
     assert days is not None
-    rows = margins(moment)
-    if isinstance(rows, Absent):
-        return rows
-    saved = _cost_of_a_customer(moment, days)
+    rows, saved = margins(moment), _cost_of_a_customer(moment, days)
+    for part in (unmatched(moment), rows, saved):
+        if isinstance(part, Absent):
+            return part
+    assert not isinstance(rows, Absent)
+    assert not isinstance(saved, Absent)
     years = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
     factor = (years * -float(np.log1p(DISCOUNT))).exp()
     discounted = (nw.col("margin").cast(nw.Float64) * factor).round().cast(nw.Int64)
@@ -280,23 +304,32 @@ def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     shares = moment.keep(credits).filter(nw.col("invited_us") >= moment.before(days))
     won = shares.join(brought, on="customer_id", how="inner")
     reward = nw.col("reward_cost").fill_null(0).cast(nw.Float64)
-    margin = nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share")
-    net = (1 - nw.col("counterfactual_p").fill_null(0.0)) * (margin - reward) + saved * nw.col("share")
-    whole = (net * 10_000).round().cast(nw.Int64)
-    value = won.with_columns(value=whole).group_by("sender").agg(nw.col("value").sum()).collect("polars").lazy()
+    won = won.with_columns(net=nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share") - reward)
     made = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
     found = made.group_by("sender").agg(nw.col("advocate_id").max().alias("customer_id"))
-    found = found.join(value, on="sender", how="left")
+    count = len(collected(found.select("sender")))
+    spared = float(collected(won.select(nw.col("share").sum()))[0][0].as_py() or 0.0) * saved
+    told = incremental(won, "net", "counterfactual_p").absent(lambda amount: (amount + spared) / count)
+    if told is not None:
+        return told
+    whole = (
+        ((1 - nw.col("counterfactual_p").fill_null(0.0)) * nw.col("net") + saved * nw.col("share")) * 10_000
+    ).round()
+    value = won.with_columns(value=whole.cast(nw.Int64)).group_by("sender").agg(nw.col("value").sum())
+    found = found.join(value.collect("polars").lazy(), on="sender", how="left")
     return found.with_columns(value=nw.col("value").fill_null(0).cast(nw.Float64) / 10_000, unit=nw.col("sender"))
 
 
-def _cost_of_a_customer(moment: Moment, days: int) -> float:
-    """Acquisition cost that a referral saves; 0 where costs are not known."""
+def _cost_of_a_customer(moment: Moment, days: int) -> float | Absent:
+    """Acquisition cost that a referral saves; 0 where the company hands over no costs at all."""
     if not moment.has("costs"):
         return 0.0
+    spent = prorated(moment, "costs", days, "sales", "marketing")
+    if isinstance(spent, Absent):
+        return spent
     new = moment.people["own_us"].to_numpy()
     count = int((new >= moment.before(days)).sum())
-    return prorated(moment, "costs", days, "sales", "marketing") / count if count else 0.0
+    return spent.amount / count if count else 0.0
 
 
 @metric(
@@ -304,7 +337,7 @@ def _cost_of_a_customer(moment: Moment, days: int) -> float:
     kind=Mean(limits=ANY, bootstrap_always=True), unit="money", better="higher",
     source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
     formula="mean over advocates of sum over referred customers of (1 - counterfactual_p) (margin in 365 days, "
-    "discounted at 10 % a year - reward) + saved acquisition cost",
+    "discounted at 10 % a year - reward) + saved acquisition cost (0 without the table costs)",
     example=Example(
         "5 advocates, one brings a margin of 100 at once, half of which would have come: 10",
         {"referrals": [{"advocate_id": c, "prospect_id": f"p{c}", "invited_at": -100, "counterfactual_p": 0.5}

@@ -153,12 +153,14 @@ def clv_margin(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("costs", "customers")
-def winning(moment: Moment, days: int | None) -> Frame:
-    """Spending on sales and marketing in the window, pro rata, and external customers created in it."""
+def winning(moment: Moment, days: int | None) -> Frame | Absent:
+    """External customers created in the window, against the spending on sales and marketing in it, pro rata."""
     assert days is not None
     spent = prorated(moment, "costs", days, "sales", "marketing")
+    if isinstance(spent, Absent):
+        return spent
     new = moment.customers().filter(nw.col("own_us") >= moment.before(days)).select(nw.len().alias("new"))
-    return new.with_columns(spent=nw.lit(spent), unit=nw.lit("company"))
+    return new.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), unit=nw.lit("company"))
 
 
 @metric(
@@ -173,7 +175,7 @@ def winning(moment: Moment, days: int | None) -> Frame:
 )  # fmt: skip
 def cac(company: Row) -> Mapping[str, nw.Expr]:
     """What a new customer costs in sales and marketing."""
-    return {"top": company.spent, "bottom": company.new, "n": company.new}
+    return {"top": company.spent, "bottom": company.new, "n": company.new, "coverage": company.coverage}
 
 
 @items("costs", "transactions")
@@ -185,7 +187,9 @@ def valued_and_won(moment: Moment, days: int | None) -> Frame | Absent:
         return found
     new = int((moment.people["own_us"].to_numpy() >= moment.before(days)).sum())
     spent = prorated(moment, "costs", days, "sales", "marketing")
-    return found.with_columns(spent=nw.lit(spent), new=nw.lit(float(new)))
+    if isinstance(spent, Absent):
+        return spent
+    return found.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), new=nw.lit(float(new)))
 
 
 def value_over_cost(means: Floats) -> Floats:
@@ -202,7 +206,10 @@ def value_over_cost(means: Floats) -> Floats:
 )  # fmt: skip
 def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
     """How often a customer's value pays for winning the customer."""
-    return {"value": customer.clv_margin, "new": customer.new, "spent": customer.spent, "n": customer.one}
+    return {
+        "value": customer.clv_margin, "new": customer.new, "spent": customer.spent, "n": customer.one,
+        "coverage": customer.coverage,
+    }  # fmt: skip
 
 
 @items("capex", "transactions", "usage_events|transactions|subscriptions")
@@ -212,6 +219,9 @@ def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
     if isinstance(found, Absent):
         return found
     start, end = last_quarter(moment.as_of_us)
+    invested = spread_over(moment, "capex", start, end)
+    if isinstance(invested, Absent):
+        return invested
     parts = []
     if any(moment.has(table) for table in ACTIVITY_TABLES):
         used = acts_of_use(moment).filter(nw.col("own_us") >= start, nw.col("own_us") < end)
@@ -220,9 +230,9 @@ def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
         running = moment.keep(subscriptions).filter(nw.col("own_us") < end, nw.col("end_us") >= start)
         parts.append(running.select("customer_id").unique())
     there = nw.concat(parts).unique()
-    invested = spread_over(moment.rows("capex"), start, end)
     rows = found.join(there, on="customer_id", how="semi")
-    return rows.with_columns(invested=nw.lit(invested) / nw.len().cast(nw.Float64))
+    each = nw.lit(invested.amount) / nw.len().cast(nw.Float64)
+    return rows.with_columns(invested=each, coverage=nw.lit(invested.coverage))
 
 
 @metric(
@@ -234,4 +244,4 @@ def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
 )  # fmt: skip
 def clv_per_capex(customer: Row) -> Mapping[str, nw.Expr]:
     """Customer value that stands against each unit of capital expenditure."""
-    return {"top": customer.clv_margin, "bottom": customer.invested}
+    return {"top": customer.clv_margin, "bottom": customer.invested, "coverage": customer.coverage}

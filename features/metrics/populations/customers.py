@@ -7,6 +7,7 @@ subscription, or usage or a transaction in 90 days; a stay is a chain of subscri
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,16 @@ from vouch.features.metrics.context import collected
 from vouch.features.vectors.aggregates import ten_thousandths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pyarrow as pa
 
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LEAST_COVERAGE = 0.8
+"""Costs and the like must cover so much of a window, else there is no figure of them."""
 MISSING_MARGINS = 0.2
 """Above this share of transactions without a margin, there is no figure of margins."""
 
@@ -120,24 +125,52 @@ def _columns(frame: Frame) -> list[tuple[str, pa.ChunkedArray]]:
     return [(name, table[name]) for name in table.column_names]
 
 
-def prorated(moment: Moment, table: str, days: float, *kinds: str) -> float:
-    """What a table of periods holds in the window, by the share of each period that lies in it."""
+@dataclass(frozen=True)
+class Spread:
+    """What periods hold between two instants, and the share of that time which they cover (0 to 1)."""
+
+    amount: float
+    coverage: float
+
+
+def prorated(moment: Moment, table: str, days: float, *kinds: str) -> Spread | Absent:
+    """What a table of periods holds in the window, by the share of each period that lies in it; see `spread_over`."""
+    return spread_over(moment, table, moment.before(days), moment.as_of_us, *kinds)
+
+
+def spread_over(moment: Moment, table: str, since_us: int, until_us: int, *kinds: str) -> Spread | Absent:
+    """What periods hold between two instants, by the share of each that lies there.
+
+    Absent where there is no period at all (of these kinds), and where the periods leave out more than a fifth of the
+    time: books that end before the window would make whatever is divided by them look good.
+    """
     rows = moment.rows(table)
     if kinds:
         rows = rows.filter(nw.col("kind").is_in(kinds))
-    return spread_over(rows, moment.before(days), moment.as_of_us)
-
-
-def spread_over(rows: Frame, since_us: int, until_us: int) -> float:
-    """What periods hold between two instants, by the share of each that lies there."""
     found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
+    what = f"{table} of {' or '.join(kinds)}" if kinds else table
+    if not len(found):
+        return Absent("not_applicable", f"no_input: there are no {what}")
     columns = (found[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
-    parts = []
+    parts, covered = [], []
     for start, end, amount in zip(*columns, strict=True):
         inside = min(end, until_us) - max(start, since_us)
         share = inside / (end - start) if end > start else float(since_us <= start < until_us)
         parts.append(amount * min(max(share, 0.0), 1.0))
-    return math.fsum(parts)
+        covered.append((max(start, since_us), min(end, until_us)))
+    coverage = _length(covered) / (until_us - since_us)
+    if coverage < LEAST_COVERAGE:
+        return Absent("insufficient_history", f"{what} cover {coverage:.0%} of the window")
+    return Spread(math.fsum(parts), coverage)
+
+
+def _length(spans: Iterable[tuple[int, int]]) -> int:
+    """How long spans are together, what they share counted once."""
+    total, reached = 0, -NEVER_US
+    for start, end in sorted(spans):
+        total += max(end - max(start, reached), 0)
+        reached = max(reached, end)
+    return total
 
 
 def last_quarter(as_of_us: int) -> tuple[int, int]:

@@ -175,13 +175,16 @@ SNAPSHOT = {
 
 def test_metrics_that_rest_on_a_model_come_from_the_scores_of_a_snapshot():
     sales = [order(f"c{n}", 95 - n % 2 * 40, 10.0, gross_margin=5.0) for n in range(40)]
-    spending = {"kind": "sales", "started_at": -180, "ended_at": 0, "amount": 8000}
+    spending = {"kind": "sales", "started_at": -360, "ended_at": 0, "amount": 16000}
     rows = {
         "transactions": sales,
         "customers": [{"customer_id": f"c{n}", "created_at": -50 if n < 8 else -400} for n in range(40)],
         "costs": [spending],
         "capex": [{"started_at": -100, "ended_at": -1, "category": "x", "amount": 990}],
-        "referrals": [{"advocate_id": f"c{n}", "prospect_id": f"c{n + 1}", "invited_at": -110} for n in range(30, 39)],
+        "referrals": [
+            {"advocate_id": f"c{n}", "prospect_id": f"c{n + 1}", "invited_at": -110, "counterfactual_p": 0.5}
+            for n in range(30, 39)
+        ],
     }
     found = {name: one(rows, name, scores=scored(**SNAPSHOT)) for name in
              ("clv_margin", "clv_to_cac", "clv_per_capex", "value_quadrants", "churn_drivers")}  # fmt: skip
@@ -276,7 +279,7 @@ def test_a_list_of_the_simulated_company_is_the_same_on_both_engines(moments, na
 
 
 def test_the_last_who_invited_has_the_revenue_where_the_company_says_so():
-    from vouch.features.metrics.definitions.revenue import credits
+    from vouch.features.metrics.populations.attribution import credits
 
     rows = {
         "referrals": [{"advocate_id": a, "prospect_id": "p", "invited_at": -at} for a, at in (("a", 60), ("b", 50))],
@@ -327,7 +330,8 @@ def test_depth_and_influence_weigh_acts_by_their_kind_as_the_company_says(own, d
 
 
 def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing_counts_twice():
-    from vouch.features.metrics.definitions.revenue import credits, referrers_by_value
+    from vouch.features.metrics.definitions.revenue import referrers_by_value
+    from vouch.features.metrics.populations.attribution import credits
 
     invitations = [("a", "p", 60, 0.0), ("b", "p", 50, 0.5), ("c", "p", 45, 0.0), ("d", "p", 75, 0.0),
                    ("a", "q", 60, 0.0)]  # fmt: skip
@@ -337,7 +341,7 @@ def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing
                       for a, p, at, chance in invitations],
         "transactions": [order("p", 40, 300.0, gross_margin=90), order("p", 10, 300.0, gross_margin=0),
                          order("q", 40, 100.0, gross_margin=50), order("z", 20, 99.0, gross_margin=1),
-                         order("z", 120, 50.0, gross_margin=1), order("z", 200, 1.0, gross_margin=1)],
+                         order("z", 400, 50.0, gross_margin=1), order("z", 800, 1.0, gross_margin=1)],
     }  # fmt: skip
     shared = Settings(attribution="linear", hidden_below=1)
     moment = Moment(company(rows), INSTANT_US, None, shared)

@@ -1,0 +1,123 @@
+"""A number only where there is one: books that end too early, strangers, nothing that says who was earned, few rules.
+
+Each figure here once looked good for want of data. What cannot be told is null, with the reason and, where they are
+known, with bounds.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from support.metric_examples import one
+
+PEOPLE = [f"c{number:02}" for number in range(40)]
+
+
+def costs(kind, since, until, amount=9000):
+    return {"kind": kind, "started_at": since, "ended_at": until, "amount": amount}
+
+
+def won(**more):
+    return {"customers": [{"customer_id": c, "created_at": -20} for c in PEOPLE], **more}
+
+
+@pytest.mark.parametrize(("until", "coverage"), [(0, 1.0), (-18, 0.8)])
+def test_costs_that_cover_the_window_make_a_figure_and_say_how_much_they_cover(until, coverage):
+    found = one(won(costs=[costs("sales", -90, until)]), "cac")
+    assert (found.value, found.coverage) == (pytest.approx(9000 / 40), pytest.approx(coverage))
+
+
+def test_costs_that_end_before_the_window_does_make_none():
+    found = one(won(costs=[costs("sales", -200, -40)]), "cac")
+    assert (found.value, found.status) == (None, "insufficient_history")
+    assert found.reason == "costs of sales or marketing cover 56% of the window"
+
+
+def test_periods_that_overlap_cover_what_they_share_once():
+    halves = [costs("sales", -90, -45), costs("marketing", -90, -45), costs("sales", -90, -40)]
+    assert one(won(costs=halves), "cac").status == "insufficient_history"
+
+
+@pytest.mark.parametrize("rows", [[], [costs("programme", -90, 0)]])
+def test_a_table_of_costs_that_holds_none_is_no_input(rows):
+    found = one(won(costs=rows), "cac")
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert found.reason.startswith("no_input")
+
+
+def referred(known=40, p=0.25, **more):
+    """Forty referred prospects who converted; of so many the id is that of a customer, who then bought."""
+    return {
+        "customers": [{"customer_id": c, "created_at": -50} for c in PEOPLE],
+        "referrals": [{"advocate_id": "a", "prospect_id": c if number < known else f"{c}@example.org",
+                       "invited_at": -60, "converted_at": -50, "counterfactual_p": p}
+                      for number, c in enumerate(PEOPLE)],
+        "transactions": [{"customer_id": c, "occurred_at": -50, "amount": 10, "gross_margin": 5, "kind": "purchase"}
+                         for c in PEOPLE],
+        "costs": [costs("programme", -400, 0, 400), costs("sales", -400, 0, 400)], **more,
+    }  # fmt: skip
+
+
+REVENUE = ("advocacy_revenue", "advocacy_revenue_share", "advocacy_revenue_share_incremental",
+           "advocacy_growth_contribution", "referral_value", "programme_roi")  # fmt: skip
+
+
+@pytest.mark.parametrize("metric_id", REVENUE)
+def test_revenue_of_prospects_who_are_nobody_is_unmatched_and_not_0(metric_id):
+    found = one(referred(known=0), metric_id)
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert found.reason.startswith("unmatched: none of 40 converted prospects is among the customers")
+    assert one(referred(known=19), metric_id).reason.startswith("unmatched: 19 of 40")
+
+
+def test_from_half_of_them_on_it_is_told():
+    assert one(referred(known=20), "advocacy_revenue").value == 200
+    nobody = {**referred(), "referrals": [{"advocate_id": "a", "prospect_id": "x", "invited_at": -60}]}
+    assert one(nobody, "advocacy_revenue").value == 0  # nobody converted: that is a 0
+
+
+@pytest.mark.parametrize(
+    ("metric_id", "bounds"),
+    [("advocacy_revenue_share_incremental", (0, 100)), ("programme_roi", (-100, 100 * (200 - 90) / 90)),
+     ("referral_value", (40 * 365 / 40, 200 + 40 * 365 / 40))],
+)  # fmt: skip
+def test_where_nobody_said_whether_they_had_come_anyway_there_are_bounds_and_no_value(metric_id, bounds):
+    found = one(referred(p=None), metric_id)
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert found.reason == "no_input: counterfactual_p is not known of 40 of 40 referred customers"
+    if metric_id != "referral_value":
+        assert (found.bound_low, found.bound_high) == pytest.approx(bounds)
+    else:  # the discount of ten days stands between
+        assert found.bound_low == pytest.approx(bounds[0])
+        assert found.bound_high == pytest.approx(bounds[1], rel=0.01)
+
+
+def growing(factor, **of_customers):
+    return {
+        "customers": [{"customer_id": c, "created_at": -900, **of_customers} for c in PEOPLE],
+        "transactions": [{"customer_id": c, "occurred_at": at, "amount": amount + number % 3, "kind": "purchase"}
+                         for number, c in enumerate(PEOPLE) for at, amount in ((-500, 100), (-100, 100 * factor))],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("metric_id", ["earned_growth_rate", "earned_growth_ratio"])
+def test_earned_growth_needs_something_that_says_who_was_earned(metric_id):
+    found = one(growing(2), metric_id)
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert found.reason.startswith("no_input: nothing says which customers were earned")
+    assert one(growing(2, acquisition_source="ads"), metric_id).value is not None
+
+
+@pytest.mark.parametrize("factor", [0.6, 0.99, 1.0])
+def test_there_is_no_share_of_a_growth_that_is_not_there(factor):
+    found = one(growing(factor, acquisition_source="ads"), "earned_growth_ratio")
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert found.reason.startswith("growth is not surely above 0")
+    assert one(growing(factor, acquisition_source="ads"), "earned_growth_rate").value is not None
+
+
+def test_earned_growth_compares_years_so_that_who_pays_by_the_year_has_not_left():
+    paid = {**growing(1, acquisition_source="ads")}
+    paid["transactions"] = [{"customer_id": c, "occurred_at": at, "amount": 100, "kind": "renewal"}
+                            for c in PEOPLE for at in (-550, -185)]  # fmt: skip
+    assert one(paid, "earned_growth_rate").value == pytest.approx(0)
