@@ -16,6 +16,7 @@ from vouch.features.metrics.estimators import NOT_BELOW_0, Mean, Proportion, Rat
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.advocacy import acts, tiers
 from vouch.features.metrics.populations.customers import active
+from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.metrics.populations.surveys import surveys
 
 if TYPE_CHECKING:
@@ -79,11 +80,10 @@ def actors(moment: Moment, days: int | None) -> Frame:
     return found.with_columns(depth=depth, unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
 
 
-def _frequency(sort: str, meaning: str, text: str, value: float) -> Callable[[Definition], Definition]:
+def _frequency(sort: str, meaning: str, text: str, value: float, *needs: str) -> Callable[[Definition], Definition]:
     return metric(
         "M31", f"{sort.capitalize()} acts per advocate", items=actors, kind=Rate(30.0), days=90,
-        unit="acts per 30 days",
-        better="higher", when_zero="empty_denominator",
+        unit="acts per 30 days", better="higher", when_zero="empty_denominator", needs=needs,
         source="Rate per exposure; acts as in the lists of advocacy software (Influitive)",
         formula=f"30 acts that were {meaning} / (90 days times customers with any act)",
         example=Example(text, _acts(), value),
@@ -96,13 +96,15 @@ def acts_per_advocate_organic(customer: Row) -> Mapping[str, nw.Expr]:
     return {"events": customer.organic, "exposure": customer.exposed}
 
 
-@_frequency("prompted", "asked for and not rewarded", "1 act by 5 customers in 90 days: 0.06667", 0.06667)
+@_frequency("prompted", "asked for and not rewarded", "1 act by 5 customers in 90 days: 0.06667", 0.06667,
+            "advocacy_acts.ask_id")  # fmt: skip
 def acts_per_advocate_prompted(customer: Row) -> Mapping[str, nw.Expr]:
     """Acts that were asked for, without a reward, by customers who speak up, per 30 days."""
     return {"events": customer.prompted, "exposure": customer.exposed}
 
 
-@_frequency("incentivised", "rewarded", "1 act by 5 customers in 90 days: 0.06667", 0.06667)
+@_frequency("incentivised", "rewarded", "1 act by 5 customers in 90 days: 0.06667", 0.06667,
+            "advocacy_acts.is_incentivised|referrals.is_incentivised")  # fmt: skip
 def acts_per_advocate_incentivised(customer: Row) -> Mapping[str, nw.Expr]:
     """Rewarded acts by customers who speak up, per 30 days."""
     return {"events": customer.incentivised, "exposure": customer.exposed}
@@ -211,10 +213,7 @@ def say_do_rate(customer: Row) -> Mapping[str, nw.Expr]:
 @items()
 def scored_advocates(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with an advocacy score in the published snapshot of the instant."""
-    if moment.scores is None:
-        return Absent("not_applicable", "no_model")
-    rows = moment.scores.collect("polars").lazy().filter(~nw.col("advocacy_score").is_null())
-    return rows.with_columns(unit=nw.col("customer_id"))
+    return scored_by(moment, "advocacy", "advocacy_score")
 
 
 @metric(

@@ -165,7 +165,7 @@ def visits(moment: Moment) -> Frame:
 
 @items("sessions")
 def visitors(moment: Moment, days: int | None) -> Frame:
-    """Visitors with a session in the window, bots and internal customers left out."""
+    """Visitors with a session in the window, bots and internal customers left out; known where a session has ended."""
     assert days is not None
     rows = moment.keep(visits).filter(nw.col("own_us") >= moment.before(days))
     seconds = (nw.col("engaged_s") * 1e3).round().cast(nw.Int64)
@@ -178,7 +178,8 @@ def visitors(moment: Moment, days: int | None) -> Frame:
             (~nw.col("milliseconds").is_null()).cast(nw.Int64).sum().alias("sessions"),
         )
     )
-    return found.with_columns(unit=nw.col("visitor"), engaged_s=nw.col("milliseconds").cast(nw.Float64) / 1e3)
+    known = nw.when(nw.col("sessions") > 0).then(nw.col("milliseconds").cast(nw.Float64) / 1e3)
+    return found.with_columns(unit=nw.col("visitor"), engaged_s=known)
 
 
 def _visited(*minutes: float) -> dict[str, list[dict[str, object]]]:

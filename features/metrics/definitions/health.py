@@ -14,6 +14,7 @@ from vouch.features.metrics.context import Moment
 from vouch.features.metrics.definitions.engagement import percentile
 from vouch.features.metrics.definitions.purchases import orders
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
+from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.customers import active, stays
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def healthy(moment: Moment, days: int | None) -> Frame:
 
 
 def mean_health(parts: Parts) -> Estimate:
-    """The mean score, between the means of the bounds."""
+    """The mean score of those of whom enough is known, between the means of the bounds of all."""
     found = Mean(limits=(0, 100)).estimate({"value": parts["value"]})
-    known = ~np.isnan(parts["value"]) & ~np.isnan(parts["lowest"])
+    reason = None if found.n else "too little is known: less than the least share of the rules, of every customer"
+    known = ~np.isnan(parts["lowest"])
     bounds = None
     if known.any():
         bounds = float(parts["lowest"][known].mean()), float(parts["highest"][known].mean())
-    return Estimate(found.value, found.n, found.n_missing, found.variance, bounds)
+    return Estimate(found.value, found.n, found.n_missing, found.variance, bounds, reason=reason)
 
 
 def mean_health_ends(parts: Parts) -> Interval:
@@ -78,17 +80,26 @@ _USE = {
 }  # fmt: skip
 
 
+_WELL = {
+    **_USE,
+    "surveys": [{**row, "customer_id": f"c{number}"} for number, row in enumerate(answers("nps", [10] * 5, 0, 10))],
+    "tickets": [{"customer_id": f"c{number}", "opened_at": -40, "resolved_at": -39} for number in range(5)],
+}
+
+
 @metric(
     "M69", "Health score", items=healthy, unit="points", better="higher", published=False,
     kind=Custom(("value", "lowest", "highest"), mean_health, mean_health_ends, "student_t", limits=(0, 100)),
     source="Our rules, in health.toml: product use, feedback, support, community, commercial",
-    formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there; bounds "
-    "take a missing measure for 0 and for 100",
-    example=Example("14 days of use in 28, as many as in the 28 before, is all that is known: 100", _USE, 100.0),
+    formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there, where "
+    "these weigh at least 0.6; bounds, of all customers, take a missing measure for 0 and for 100",
+    example=Example("As much use as before, the best answer, a ticket resolved, the rest unknown: 100", _WELL, 100.0),
 )  # fmt: skip
 def health_score(customer: Row) -> Mapping[str, nw.Expr]:
     """How customers fare by the rules, 0 to 100."""
-    return {"value": customer.health_score, "lowest": customer.health_low, "highest": customer.health_high}
+    is_known = customer.health_band != UNKNOWN
+    value = nw.when(is_known).then(customer.health_score)
+    return {"value": value, "lowest": customer.health_low, "highest": customer.health_high}
 
 
 @metric(

@@ -11,11 +11,10 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import ran
 from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
-from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
-from vouch.features.metrics.populations.customers import stays, subscriptions
-from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions
 from vouch.features.metrics.estimators import ANY, NOT_BELOW_0, Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
+from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import TAIL, Interval, Z
 
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
+AT_RISK = ("high", "watch")
+"""Churn bands of customers at risk."""
 FOLLOW_DAYS = 28
 """How long a treated customer is followed."""
-_NO_MODEL = Absent("not_applicable", "no_model")
 _NOBODY = "nobody was treated"
 _NO_SCORES = Example("No value without the scores of a published snapshot", {}, None, "not_applicable")
 
@@ -35,10 +35,7 @@ _NO_SCORES = Example("No value without the scores of a published snapshot", {}, 
 @items()
 def scored(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a churn probability in the published snapshot of the instant."""
-    if moment.scores is None:
-        return _NO_MODEL
-    rows = moment.scores.collect("polars").lazy().filter(~nw.col("churn_probability").is_null())
-    return rows.with_columns(unit=nw.col("customer_id"))
+    return scored_by(moment, "churn", "churn_probability")
 
 
 @metric(
@@ -88,24 +85,24 @@ def revenue_at_risk(customer: Row) -> Mapping[str, nw.Expr]:
 
 @items("touches")
 def at_risk(moment: Moment, days: int | None) -> Frame | Absent:
-    """External customers in the high churn band of the published snapshot."""
+    """External customers in the churn bands high and watch of the published snapshot."""
     rows = scored.prepare(moment, days)
     if isinstance(rows, Absent):
         return rows
     touched = moment.rows("touches", days).filter(nw.col("kind").is_in(("service", "sales"))).select("customer_id")
     reached = touched.unique().with_columns(is_reached=nw.lit(1, nw.Int64)).collect("polars").lazy()
-    found = rows.filter(nw.col("churn_band") == "high").join(reached, on="customer_id", how="left")
+    found = rows.filter(nw.col("churn_band").is_in(AT_RISK)).join(reached, on="customer_id", how="left")
     return found.with_columns(nw.col("is_reached").fill_null(0))
 
 
 @metric(
     "M25", "At-risk customers contacted", items=at_risk, kind=Proportion(), days=28, unit="percent", better="higher",
     when_zero="empty_denominator", published=False, source="Our definition: no public one exists",
-    formula="100 (contacted by service or sales in the window) / customers in the high churn band",
+    formula="100 (contacted by service or sales in the window) / customers in the churn bands high and watch",
     example=_NO_SCORES,
 )  # fmt: skip
 def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
-    """Share of the customers at high risk whom somebody has contacted."""
+    """Share of the customers at risk whom somebody has contacted."""
     return {"hit": customer.is_reached}
 
 
@@ -129,7 +126,6 @@ def treated(moment: Moment, days: int | None) -> Frame:
         unit=nw.col("treatment_id"),
         is_treated=(nw.col("arm") == "treated").cast(nw.Int64),
         is_churned=(nw.col("end_us") <= nw.col("own_us") + FOLLOW_DAYS * DAY_US).cast(nw.Int64),
-        cost=nw.col("cost").fill_null(0.0),
     )
 
 
@@ -202,18 +198,32 @@ def incremental_saves(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 def price(parts: Parts) -> Estimate:
-    """Cost of the treated over incremental saves; null where nobody was saved."""
+    """Cost of the treated over incremental saves; null where nobody was saved, or too few of the costs are known.
+
+    The few that are not known cost what the others do on average.
+    """
     found = saves(parts)
     if found.value is None:
         return found
     if found.value <= 0:
         return Estimate(None, found.n, status="empty_denominator", reason="treatment saved nobody")
-    return Estimate(float((parts["cost"] * parts["treated"]).sum()) / found.value, found.n)
+    cost, coverage = _cost(parts)
+    if coverage < LEAST_COVERAGE:
+        reason = f"no_input: the cost is known of {coverage:.0%} of the treated"
+        return Estimate(None, found.n, status="not_applicable", reason=reason)
+    return Estimate(cost / found.value, found.n, coverage=coverage)
+
+
+def _cost(parts: Parts) -> tuple[float, float]:
+    """What treating cost in all, from the mean of what is known, and of which share it is known."""
+    costs = parts["cost"][parts["treated"] > 0]
+    known = costs[~np.isnan(costs)]
+    return (float(known.mean()) * len(costs) if len(known) else 0.0), len(known) / max(len(costs), 1)
 
 
 def price_ends(parts: Parts) -> Interval:
     """Cost over the ends of the incremental saves; no upper end where these reach 0."""
-    cost, found = float((parts["cost"] * parts["treated"]).sum()), saves_ends(parts)
+    cost, found = _cost(parts)[0], saves_ends(parts)
     high = cost / float(found.low) if found.low > 0 else float("nan")
     return Interval(np.asarray(cost / float(found.high)), np.asarray(high), found.method)
 
@@ -234,9 +244,10 @@ def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
 @items()
 def driven(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with reasons for their churn score in the published snapshot of the instant."""
+    rows = scored_by(moment, "churn", "churn_reasons")
+    if isinstance(rows, Absent):
+        return rows
     found = contributions(moment.scores)
-    if not len(found.customers):
-        return _NO_MODEL
     made = {name: found.of[:, place].tolist() for place, name in enumerate(found.families)}
     spare = {name: [0.0] * len(found.customers) for name in family_names() if name not in made}
     columns = {"customer_id": found.customers, **made, **spare}

@@ -41,7 +41,7 @@ def referrers(moment: Moment, days: int | None) -> Frame:
     return found.with_columns(unit=nw.col("sender"))
 
 
-@items("referrals")
+@items("referrals", "referrals.converted_at")
 def matured_referrers(moment: Moment, days: int | None) -> Frame:
     """Advocates with valid referrals from invitations that are older than 30 days.
 
@@ -199,7 +199,7 @@ def invites_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
     return {"value": advocate.invites}
 
 
-@items("referrals", "usage_events|transactions|subscriptions")
+@items("referrals", "referrals.converted_at", "usage_events|transactions|subscriptions")
 def spreaders(moment: Moment, days: int | None) -> Frame:
     """External customers who are active at the instant, with the outcome of valid invitations older than 30 days."""
     assert days is not None

@@ -204,9 +204,12 @@ class Total(Shown):
         return Estimate(0.0, 0)
 
     def estimate(self, parts: Parts) -> Estimate:
-        """The sum; n counts the units that add something."""
+        """The sum; n counts the units that add something. Units of which nothing is known have no sum."""
         known = parts["amount"][known_in(parts, "amount")]
-        return Estimate(float(known.sum()), int(np.count_nonzero(known)), len(parts["amount"]) - len(known))
+        missing = len(parts["amount"]) - len(known)
+        if not len(known):
+            return Estimate(None, 0, missing)
+        return Estimate(float(known.sum()), int(np.count_nonzero(known)), missing)
 
     def interval_of(self, parts: Parts, population: int | None) -> None:
         """A count has no interval."""

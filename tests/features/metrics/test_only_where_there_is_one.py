@@ -6,9 +6,13 @@ known, with bounds.
 
 from __future__ import annotations
 
+import narwhals as nw
 import pytest
 
 from support.metric_examples import one
+from support.whole_company import scores_of
+from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.examples import answers
 
 PEOPLE = [f"c{number:02}" for number in range(40)]
 
@@ -121,3 +125,81 @@ def test_earned_growth_compares_years_so_that_who_pays_by_the_year_has_not_left(
     paid["transactions"] = [{"customer_id": c, "occurred_at": at, "amount": 100, "kind": "renewal"}
                             for c in PEOPLE for at in (-550, -185)]  # fmt: skip
     assert one(paid, "earned_growth_rate").value == pytest.approx(0)
+
+
+SUBSCRIBED = {"subscriptions": [{"customer_id": c, "started_at": -300, "mrr": 10} for c in PEOPLE],
+              "touches": [{"customer_id": "c00", "occurred_at": -9, "kind": "service"}]}  # fmt: skip
+ON_SCORES = ("churn_probability", "revenue_at_risk", "at_risk_coverage", "churn_drivers", "advocacy_potential")
+
+
+@pytest.mark.parametrize("metric_id", ON_SCORES)
+def test_what_rests_on_a_model_has_no_value_without_one(metric_id):
+    without = one(SUBSCRIBED, metric_id, scores=scores_of(PEOPLE, has_model=False))
+    assert (without.value, without.status, without.reason) == (None, "not_applicable", "no_model")
+    assert one(SUBSCRIBED, metric_id).reason == "no_model: no week is published as of this instant"
+    assert one(SUBSCRIBED, metric_id, scores=scores_of(PEOPLE)).value is not None
+
+
+def test_where_there_is_a_model_and_nobody_to_score_it_is_not_the_model_that_is_missing():
+    gone = scores_of(PEOPLE).with_columns(
+        churn_status=nw.lit("churned"), churn_probability=nw.lit(None, nw.Float64)
+    )  # fmt: skip
+    found = one(SUBSCRIBED, "churn_probability", scores=gone)
+    assert (found.value, found.status, found.reason) == (None, "empty", "nobody_scored: there is nobody to score")
+
+
+def test_revenue_at_risk_is_at_most_all_that_is_there_to_lose():
+    found = one(SUBSCRIBED, "revenue_at_risk", scores=scores_of(PEOPLE))
+    assert 0 <= found.ci_low <= found.value <= found.ci_high <= 400
+
+
+def used_by(*more):
+    rows = {"usage_events": [{"customer_id": c, "occurred_at": -1 - day, "event": "open"}
+                             for c in PEOPLE for day in range(0, 56, 2)]}  # fmt: skip
+    for known in more:
+        rows["surveys"] = [{**row, "customer_id": c, "invited_at": -9}
+                           for c, row in zip(known, answers("nps", [10] * len(known), 0, 10), strict=True)]  # fmt: skip
+        rows["tickets"] = [{"customer_id": c, "opened_at": -40, "resolved_at": -39} for c in PEOPLE]
+    return rows
+
+
+def test_a_health_of_a_twentieth_of_the_rules_is_none():
+    found = one(used_by(), "health_score")
+    assert (found.value, found.n, found.n_missing, found.coverage) == (None, 0, 40, 0.0)
+    assert found.reason.startswith("too little is known")
+    assert found.bound_low < found.bound_high
+
+
+def test_health_is_that_of_whom_enough_is_known_and_says_how_many_these_are():
+    found = one(used_by(PEOPLE[:30]), "health_score")
+    assert (found.value, found.n, found.n_missing, found.coverage) == (pytest.approx(100), 30, 10, 0.75)
+
+
+def test_a_sum_of_which_nothing_is_known_is_no_0():
+    posts = [{"author": c, "platform": "x", "occurred_at": -9, "is_brand_mention": True, "likes": None} for c in PEOPLE]
+    assert one({"social_posts": posts}, "likes").value is None
+    assert one({"social_posts": [*posts, {**posts[0], "likes": 3}]}, "likes").value == 3
+    assert one({"social_posts": [{**posts[0], "is_brand_mention": False, "likes": 3}]}, "likes").value == 0
+
+
+def test_a_session_that_has_not_ended_takes_no_time_off_the_others():
+    running = [{"visitor_id": f"r{n}", "started_at": -1} for n in range(6)]
+    ended = [{"visitor_id": f"v{n}", "started_at": -2, "ended_at": -1.99, "engaged_s": 600} for n in range(6)]
+    found = one({"sessions": [*running, *ended]}, "time_on_site")
+    assert (found.value, found.n, found.n_missing) == (10, 6, 6)
+
+
+@pytest.mark.parametrize("metric_id", ["referral_conversion_rate", "advocacy_conversion_rate", "k_factor"])
+def test_without_the_column_of_conversions_nobody_is_said_not_to_have_converted(metric_id):
+    rows = {"referrals": [{"advocate_id": c, "prospect_id": f"p{c}", "invited_at": -60} for c in PEOPLE],
+            "usage_events": [{"customer_id": c, "occurred_at": -3, "event": "open"} for c in PEOPLE]}  # fmt: skip
+    assert one(rows, metric_id).reason == "no_column: referrals.converted_at"
+
+
+def test_a_campaign_whose_costs_are_mostly_unknown_saved_nobody_for_nothing():
+    rows = load_metrics()["cost_per_save"].example.tables
+    assert one(rows, "cost_per_save").coverage == 1
+    half = {**rows, "treatments": [{**row, "cost": 4 if number % 2 else None}
+                                   for number, row in enumerate(rows["treatments"])]}  # fmt: skip
+    found = one(half, "cost_per_save")
+    assert (found.value, found.reason) == (None, "no_input: the cost is known of 50% of the treated")
