@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,7 @@ import narwhals as nw
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DefinitionError, UsageError, did_you_mean
 from vouch.features.expressions import as_text
+from vouch.features.metrics.estimators import Custom, Figure, Quotient, Ratio, Total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,6 +59,8 @@ class Items:
     needs: tuple[str, ...]
     population: str
     is_sample: bool = False
+    absent: tuple[str, ...] = ()
+    """When there are none although the tables are there: status and reason, for the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Metric:
     needs: tuple[str, ...]
     when_zero: str
     hidden_below: int
+    counts: str | None
+    absent: tuple[str, ...]
     unavailable: Unavailable | None
 
     @property
@@ -108,6 +115,40 @@ class Metric:
     def population(self) -> str:
         """Who or what is counted."""
         return self.items.population if self.items else "none"
+
+    @property
+    def counts_several(self) -> bool:
+        """Whether what is counted is not the units themselves."""
+        return "items" in self.parts or (self.kind is not None and self.kind.counts_items)
+
+    @property
+    def n_counts(self) -> str:
+        """What `n` counts, and `n_items` where that is something else."""
+        if self.kind is None:
+            return "nothing"
+        units = f"{re.split('[,;:]', self.population)[0]}, those with a value"
+        return f"{units}; `n_items`: {self.counts}" if self.counts else units
+
+    @property
+    def null_where(self) -> tuple[str, ...]:
+        """What makes the value null, status first: from what the metric and its items declare."""
+        if self.unavailable:
+            return (f"`not_applicable` (`{self.unavailable}`): always",)
+        assert self.kind is not None
+        assert self.items is not None
+        found = [f"`not_applicable`: without {' or '.join(need.split('|'))}" for need in self.inputs]
+        found += [*self.items.absent, *self.absent]
+        if self.reach_days:
+            found.append(f"`insufficient_history`: the data go back less than {self.reach_days} days")
+        if not isinstance(self.kind, Total):
+            found.append(f"`{self.when_zero}`: there is nothing to count, or to divide by")
+        if not self.kind.is_amount:
+            found.append(f"`suppressed`: n is below {self.hidden_below}")
+        least, most = self.kind.limits
+        if isinstance(self.kind, Ratio | Quotient | Figure | Custom) and math.isfinite(least):
+            beyond = f"below {least:g}" + (f" or above {most:g}" if math.isfinite(most) else "")
+            found.append(f"`not_applicable`: the figure comes out {beyond}")
+        return tuple(found)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -148,14 +189,20 @@ class Row:
         return nw.col(name)
 
 
-def items(*needs: str, is_sample: bool = False) -> Callable[[Callable[[Moment, int | None], Frame | Absent]], Items]:
-    """Declare items; the first paragraph of the docstring is the population that the envelope names."""
+def items(
+    *needs: str, is_sample: bool = False, absent: Sequence[str] = ()
+) -> Callable[[Callable[[Moment, int | None], Frame | Absent]], Items]:
+    """Declare items; the first paragraph of the docstring is the population that the envelope names.
+
+    `absent` says for the catalogue when the function gives Absent, status first.
+    """
     for need in needs:
         _check_need(need)
 
     def declare(function: Callable[[Moment, int | None], Frame | Absent]) -> Items:
         population = _docstring(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
-        return Items(function.__name__, function, needs, population[0].lower() + population[1:], is_sample)
+        named = population[0].lower() + population[1:]
+        return Items(function.__name__, function, needs, named, is_sample, tuple(absent))
 
     return declare
 
@@ -178,6 +225,8 @@ def metric(
     version: str = "1",
     when_zero: str = "empty",
     hidden_below: int = HIDDEN_BELOW,
+    counts: str | None = None,
+    absent: Sequence[str] = (),
     unavailable: Unavailable | None = None,
 ) -> Callable[[Callable[..., Mapping[str, nw.Expr]]], Callable[..., Mapping[str, nw.Expr]]]:
     """Declare a metric; the function takes one unit and returns the parts that its kind puts together.
@@ -200,6 +249,8 @@ def metric(
         version: moves with the meaning.
         when_zero: status where the denominator is 0: `empty` or `empty_denominator`.
         hidden_below: fewer observations than this are suppressed.
+        counts: what `n_items` counts, where a unit has several of it: posts, orders, tickets.
+        absent: when there is no value beside what is declared, status first, for the catalogue.
         unavailable: `no_input` where the contract has no column for it, `no_model` where no model exists yet.
     """
 
@@ -207,29 +258,13 @@ def metric(
         parts = {} if unavailable else function(Row())
         _register(
             Metric(
-                id=function.__name__,
-                code=code,
-                chapter=function.__module__.rsplit(".", 1)[-1],
-                name=name,
-                description=_docstring(function),
-                unit=unit,
-                better=better,
-                window_days=days,
-                reach_days=(days or 0) if reaches is None else reaches,
-                items=items,
-                kind=kind,
-                parts=parts,
-                source=source,
-                is_published=published,
-                formula=formula,
-                example=example,
-                version=version,
-                needs=tuple(needs),
-                when_zero=when_zero,
-                hidden_below=hidden_below,
-                unavailable=unavailable,
+                id=function.__name__, chapter=function.__module__.rsplit(".", 1)[-1], description=_docstring(function),
+                code=code, name=name, unit=unit, better=better, source=source, formula=formula, example=example,
+                window_days=days, reach_days=(days or 0) if reaches is None else reaches, items=items, kind=kind,
+                parts=parts, is_published=published, version=version, needs=tuple(needs), when_zero=when_zero,
+                hidden_below=hidden_below, counts=counts, absent=tuple(absent), unavailable=unavailable,
             )
-        )
+        )  # fmt: skip
         return function
 
     return declare
@@ -252,6 +287,8 @@ def _register(declared: Metric) -> None:
             raise DefinitionError(f"Metric {declared.id!r} has no items or no kind")
         if wanted := set(declared.kind.required) - declared.parts.keys():
             raise DefinitionError(f"Metric {declared.id!r} misses the parts {', '.join(sorted(wanted))} of its kind")
+        if declared.counts_several != (declared.counts is not None):
+            raise DefinitionError(f"Metric {declared.id!r} must say what n_items counts where a unit has several")
     if not isinstance(declared.example, Example):
         raise DefinitionError(f"Metric {declared.id!r} has no worked example")
     METRICS[declared.id] = declared
@@ -305,6 +342,9 @@ def catalogue_rows() -> list[dict[str, Any]]:
             "inputs": list(declared.inputs),
             "population": declared.population,
             "window_days": declared.window_days,
+            "looks_back_days": declared.reach_days or None,
+            "n_counts": declared.n_counts,
+            "null_where": list(declared.null_where),
             "higher_is_better": declared.higher_is_better,
             "interval": declared.kind.interval if declared.kind else None,
             "needs": declared.unavailable,

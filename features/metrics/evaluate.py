@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 COVERAGE = "coverage"
 """A part of this name is the share of the inputs that is there, the same for all units."""
+ITEMS = "items"
+"""A part of this name says how many things were counted of each unit."""
 DUST = 1e-9
 """What rounding may put a value beyond its limits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,6 +51,7 @@ class Envelope:
     value: float | None
     unit: str
     n: int
+    n_items: int
     n_missing: int
     coverage: float | None
     ci_low: float | None
@@ -197,6 +200,8 @@ class Measurer:
         found = metric.kind.estimate(chosen) if counted.size(segment) else metric.kind.of_nothing
         if COVERAGE in chosen and found.value is not None:
             found = replace(found, coverage=float(np.nanmax(chosen[COVERAGE])))
+        if ITEMS in chosen:
+            found = replace(found, n_items=round(float(np.nansum(chosen[ITEMS]))))
         estimate = self._with_status(metric, _short_of(found, lost))
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
@@ -252,6 +257,7 @@ class Measurer:
             value=estimate.value if shows else None,
             unit=metric.unit,
             n=estimate.n,
+            n_items=estimate.n if estimate.n_items is None else estimate.n_items,
             n_missing=estimate.n_missing,
             coverage=_coverage(estimate),
             ci_low=None,

@@ -20,7 +20,10 @@ Made by `vouch metrics --describe --format markdown` from the definitions beside
 Every value comes in an envelope: the value or null with a reason, n, what is missing, a 95 % interval and its method,
 bounds where an input is missing, window, instant, population, and the version of the definition. Rules for all:
 
-- An instant T sees what happened and was known before T. A window of w days is [T - w, T).
+- An instant T sees what happened and was known before T. A window of w days is [T - w, T). A window that is longer
+  than the data go back has no figure (`insufficient_history`).
+- `n` counts the units of the population that gave a value, `n_items` what was counted of them, `n_missing` the units
+  that gave none.
 - Empty is null with a reason, never 0. A count over a table that is there and holds no rows is 0.
 - Below 5 observations a mean, share or index is `suppressed`, from 5 to 29 it is `low_n`; counts and sums always stand.
 - Internal customers are in nothing. Active is a running subscription, or use or a transaction in 90 days.
@@ -70,6 +73,8 @@ def _entry(metric: Metric) -> Iterator[str]:
     yield f"{metric.description}\n"
     better = {True: "higher is better", False: "lower is better", None: "neither end is better"}
     window = f"{metric.window_days} days" if metric.window_days else "no window: the instant, or all that is known"
+    if metric.reach_days > (metric.window_days or 0):
+        window += f", for which the data of {metric.reach_days} days are looked at"
     interval = (metric.kind.interval if metric.kind else None) or "none"
     own = "" if metric.is_published else " (`definition_source`: `project`)"
     value = metric.example.value
@@ -79,12 +84,14 @@ def _entry(metric: Metric) -> Iterator[str]:
         "Window": window,
         "Population": metric.population,
         "Inputs": ", ".join(f"`{need.replace('|', '` or `')}`" for need in metric.inputs) or "published scores",
+        "`n` counts": metric.n_counts,
+        "Null where": "".join(f"\n  - {reason}" for reason in metric.null_where),
         "Interval": interval,
         "Source": f"{metric.source}{own}",
         "Example": f"{metric.example.text} ({'null' if value is None else f'{value:g}'})",
         "Version": metric.version,
     }
-    yield from (f"- {name}: {text}" for name, text in facts.items())
+    yield from (f"- {name}:{'' if text.startswith(chr(10)) else ' '}{text}" for name, text in facts.items())
     yield ""
 
 

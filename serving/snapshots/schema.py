@@ -150,6 +150,7 @@ def metrics(as_of_us: int) -> pa.Schema:
             ("value", number),
             ("unit", text),
             ("n", whole),
+            ("n_items", whole),
             ("n_missing", whole),
             ("coverage", number),
             ("ci_low", number),

@@ -61,6 +61,7 @@ def metric(metric_id: str, value: float | None, **other: Any) -> dict[str, Any]:
         "value": value,
         "unit": "percent",
         "n": 40,
+        "n_items": 40,
         "n_missing": 0,
         "coverage": 1.0,
         "ci_low": None if value is None else value - 5,

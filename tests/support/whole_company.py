@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 
@@ -88,10 +89,16 @@ def days_later(days):
     return INSTANT_US + round(days * DAY_US)
 
 
+def declared_statuses(metric_id):
+    """What the catalogue says that a null of the metric may be."""
+    return {re.match("`(\\w+)`", reason)[1] for reason in METRICS[metric_id].null_where}
+
+
 def assert_sound(envelopes):
     """A value is there or a reason why not; it lies within its interval, and that within what is possible."""
     for envelope in envelopes:
         kind = METRICS[envelope.metric_id].kind
+        assert envelope.status in {"ok", "low_n"} | declared_statuses(envelope.metric_id), envelope
         ends = [end for end in (envelope.ci_low, envelope.value, envelope.ci_high) if end is not None]
         assert ends == sorted(ends), envelope
         assert not ends or kind.limits[0] <= min(ends) <= max(ends) <= kind.limits[1], envelope

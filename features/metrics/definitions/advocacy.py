@@ -83,7 +83,7 @@ def actors(moment: Moment, days: int | None) -> Frame:
 def _frequency(sort: str, meaning: str, text: str, value: float, *needs: str) -> Callable[[Definition], Definition]:
     return metric(
         "M31", f"{sort.capitalize()} acts per advocate", items=actors, kind=Rate(30.0), days=90,
-        unit="acts per 30 days", better="higher", when_zero="empty_denominator", needs=needs,
+        unit="acts per 30 days", better="higher", when_zero="empty_denominator", needs=needs, counts="acts",
         source="Rate per exposure; acts as in the lists of advocacy software (Influitive)",
         formula=f"30 acts that were {meaning} / (90 days times customers with any act)",
         example=Example(text, _acts(), value),
@@ -115,11 +115,12 @@ def acts_per_advocate_incentivised(customer: Row) -> Mapping[str, nw.Expr]:
     better="higher", published=False,
     source="Our definition: sum of the weights of a customer's acts; a kind weighs 1 unless the company sets another",
     formula="mean over customers with any act of the sum of the weights of their acts",
+    counts="acts",
     example=Example("6 acts by 5 customers: 1.2", _acts(), 1.2),
 )  # fmt: skip
 def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
     """How much customers who speak up do."""
-    return {"value": customer.depth}
+    return {"value": customer.depth, "items": customer.organic + customer.prompted + customer.incentivised}
 
 
 @items("advocacy_acts|referrals")
@@ -210,7 +211,12 @@ def say_do_rate(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.in_time}
 
 
-@items()
+@items(
+    absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`empty` (`nobody_scored`): there is a model and nobody to score",
+    ),
+)  # fmt: skip
 def scored_advocates(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with an advocacy score in the published snapshot of the instant."""
     return scored_by(moment, "advocacy", "advocacy_score")

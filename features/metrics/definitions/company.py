@@ -49,6 +49,7 @@ _TOUCHES = {
     "M62", "Personal contacts", items=touched, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
     unit="percent", better="higher", needs=("touches.is_personalised",), source="Share of contacts, textbook",
     formula="100 personalised contacts / contacts of which it is known, by customer",
+    counts="contacts of which it is known",
     example=Example("2 of 5 contacts are personal: 40", _TOUCHES, 40.0),
 )  # fmt: skip
 def personalisation(customer: Row) -> Mapping[str, nw.Expr]:
@@ -60,6 +61,7 @@ def personalisation(customer: Row) -> Mapping[str, nw.Expr]:
     "M63", "Balance of service and sales", items=touched, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
     unit="percent", better="neither", published=False, source="Our definition: no public one exists",
     formula="100 contacts for service / (contacts for service + for sales), by customer",
+    counts="contacts for service or sales",
     example=Example("3 for service, 2 for sales: 60", _TOUCHES, 60.0),
 )  # fmt: skip
 def service_sales_balance(customer: Row) -> Mapping[str, nw.Expr]:
@@ -100,6 +102,7 @@ def spoken(moment: Moment, days: int | None) -> Frame:
     "M65", "Reach in the own language", items=spoken, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90,
     unit="percent", better="higher", published=False, source="Our definition: no public one exists",
     formula="100 posts about the brand in their author's preferred language / posts by customers, by customer",
+    counts="posts",
     example=Example("4 of 5 posts are in the customer's language: 80",
                     {"customers": [{"customer_id": c, "created_at": -99, "language": "ko-KR"} for c in "abcde"],
                      "social_posts": [{"author": c, "customer_id": c, "platform": "x", "occurred_at": -9,
@@ -155,16 +158,6 @@ def relevance(means: Floats) -> Floats:
     return result
 
 
-class _Culture(Figure):
-    """A figure over all who were asked, whose n counts those who answered on culture."""
-
-    def estimate(self, parts: Parts) -> Estimate:
-        """The figure of the means."""
-        found = super().estimate(parts)
-        said = int(np.count_nonzero(parts["fit_n"] > 0))
-        return Estimate(found.value if said else None, said)
-
-
 def _home(count: int) -> dict[str, list[dict[str, object]]]:
     people = [{"customer_id": f"c{n}", "created_at": -99, "language": "ro"} for n in range(count)]
     scores = [5 if n % 2 else 2 for n in range(count)]
@@ -180,7 +173,7 @@ def _home(count: int) -> dict[str, list[dict[str, object]]]:
 
 
 @metric(
-    "M72", "Cultural relevance", items=cultures, kind=_Culture(CULTURE, relevance, limits=(0, 100)), days=90,
+    "M72", "Cultural relevance", items=cultures, kind=Figure(CULTURE, relevance, limits=(0, 100)), days=90,
     unit="points", better="higher", published=False, hidden_below=30,
     source="Our definition; the published cultural insights index is a panel's, its formula is not public",
     formula="100 mean(share of the two best answers to the culture items, share of surveys in the customer's "
@@ -189,7 +182,7 @@ def _home(count: int) -> dict[str, list[dict[str, object]]]:
 )  # fmt: skip
 def cultural_relevance(customer: Row) -> Mapping[str, nw.Expr]:
     """How well the company fits the culture of its customers."""
-    return {name: getattr(customer, name) for name in CULTURE}
+    return {**{name: getattr(customer, name) for name in CULTURE}, "tell": customer.n}
 
 
 @items("maturity_answers")

@@ -31,7 +31,7 @@ MANY = 5_000
 
 @items("tickets")
 def contacts(moment: Moment, days: int | None) -> Frame:
-    """Tickets of external customers opened in the window."""
+    """External customers with tickets opened in the window."""
     rows = moment.rows("tickets", days)
     waited = nw.coalesce(
         nw.col("wait_s").cast(nw.Float64), (nw.col("first_response_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
@@ -43,6 +43,7 @@ def contacts(moment: Moment, days: int | None) -> Frame:
     rows = rows.select(
         "customer_id",
         unit=nw.col("ticket_id"),
+        one=nw.lit(1, nw.Int64),
         channel=channel,
         at_once=channel.is_in(AT_ONCE).cast(nw.Int64),
         waited=waited,
@@ -124,8 +125,8 @@ def _index(factors: Sequence[Floats]) -> Floats:
 
 def operational_effort(parts: Parts) -> Estimate:
     """Mean of the factors that are there, in 0 to 100, if there are two; bounds take a missing one for 0 and 1."""
-    n = len(parts["kept"])
-    factors = _factors(parts, np.ones((1, n)))
+    n = int(_codes(parts).max()) + 1
+    factors = _factors(parts, np.ones((1, len(parts["kept"]))))
     missing = sum(bool(np.isnan(factor[0])) for factor in factors)
     low = 100 * sum(float(np.nan_to_num(factor[0])) for factor in factors) / len(factors)
     value = float(_index(factors)[0])
@@ -198,6 +199,9 @@ def _ticket(wait_s: float, csat: float, final: str = "phone") -> dict[str, objec
     formula="100 mean(share of tickets that stayed in one channel, ease of the median wait by channel, mean "
     "satisfaction with the resolution); ease is 1 at 60 s and 0 at 30 min by phone, store and chat, 1 at 1 h and 0 at "
     "48 h elsewhere; without satisfaction, the share of tickets older than 14 days resolved and not reopened",
+    counts="tickets",
+    absent=("`not_applicable`: there are no tickets in the window",
+            "`empty`: fewer than two of the three factors are known"),
     example=Example("4 of 5 stay by phone (0.8), median wait 930 s (0.5), satisfaction 3 of 1 to 5 (0.5): 60",
                     {"tickets": [_ticket(60, 5), _ticket(300, 4), _ticket(930, 3), _ticket(1800, 2),
                                  _ticket(9000, 1, "email")]}, 60.0),
@@ -212,4 +216,5 @@ def ces_operational(ticket: Row) -> Mapping[str, nw.Expr]:
         "content": ticket.content,
         "settled": ticket.settled,
         "customer": ticket.customer,
+        "items": ticket.one,
     }

@@ -138,6 +138,7 @@ _INSTRUMENTS = (
     better="higher", when_zero="empty_denominator", published=False,
     source="Our definition: rate per exposure of what customers do, write and answer",
     formula="(usage events + tickets + feedback + answered surveys in 28 days) / active customers",
+    counts="interactions",
     example=Example("12 interactions of 5 active customers: 2.4",
                     {"usage_events": [{"customer_id": c, "occurred_at": -3, "event": "open"} for c in "abcdeabcde"],
                      "tickets": [{"customer_id": "a", "opened_at": -3}, {"customer_id": "b", "opened_at": -29}],
@@ -196,12 +197,13 @@ def _visited(*minutes: float) -> dict[str, list[dict[str, object]]]:
 @metric(
     "M46", "Session depth", items=visitors, kind=Ratio(limits=NOT_BELOW_0), days=90, unit="seconds", better="higher",
     source="GA4: engagement time per session", formula="engaged seconds / sessions, clustered by visitor",
+    counts="sessions",
     example=Example("10, 10, 10, 20, 10 minutes, and a session of a day that counts 30: 6 sessions, 900 s",
                     _visited(10, 10, 10, 20, 10), 900.0),
 )  # fmt: skip
 def session_depth(visitor: Row) -> Mapping[str, nw.Expr]:
     """Engaged seconds of a session."""
-    return {"top": visitor.engaged_s, "bottom": visitor.sessions}
+    return {"top": visitor.engaged_s, "bottom": visitor.sessions, "items": visitor.sessions}
 
 
 @items("usage_events", "usage_events.channel")
@@ -314,20 +316,22 @@ def dau_mau(customer: Row) -> Mapping[str, nw.Expr]:
     "M49", "Time on site", items=visitors, kind=Mean(1 / 60, limits=NOT_BELOW_0, bootstrap_always=True), days=30,
     unit="minutes per visitor", better="higher", source="GA4: engaged time per user, bots left out",
     formula="engaged minutes in 30 days / visitors with a session; without engaged_s the duration, at most 30 minutes",
+    counts="sessions",
     example=Example("10, 10, 10, 20, 10 minutes, and 30 more of the first: 18 a visitor",
                     _visited(10, 10, 10, 20, 10), 18.0),
 )  # fmt: skip
 def time_on_site(visitor: Row) -> Mapping[str, nw.Expr]:
     """Minutes that a visitor spends on the site in a month."""
-    return {"value": visitor.engaged_s}
+    return {"value": visitor.engaged_s, "items": visitor.sessions}
 
 
 @metric(
     "M49", "Time per session", items=visitors, kind=Ratio(1 / 60, limits=NOT_BELOW_0), days=30,
     unit="minutes per session", better="higher", source="GA4: engagement time per session",
     formula="engaged minutes / sessions in 30 days, clustered by visitor",
+    counts="sessions",
     example=Example("90 minutes in 6 sessions: 15", _visited(10, 10, 10, 20, 10), 15.0),
 )  # fmt: skip
 def time_per_session(visitor: Row) -> Mapping[str, nw.Expr]:
     """Minutes of a session."""
-    return {"top": visitor.engaged_s, "bottom": visitor.sessions}
+    return {"top": visitor.engaged_s, "bottom": visitor.sessions, "items": visitor.sessions}

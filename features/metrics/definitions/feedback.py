@@ -64,7 +64,7 @@ def writers(moment: Moment, days: int | None) -> Frame:
     weight = ((age * (-float(np.log(2)) / HALF_LIFE_DAYS)).exp() * 1e6).round().cast(nw.Int64)
     rows = tones(moment, days).with_columns(weight=weight)
     found = rows.with_columns(moved=nw.col("weight") * nw.col("polarity")).group_by("customer_id")
-    sums = found.agg(nw.col("weight").sum(), nw.col("moved").sum())
+    sums = found.agg(nw.col("weight").sum(), nw.col("moved").sum(), nw.len().alias("texts"))
     centre = nw.col("moved").sum().cast(nw.Float64) / nw.col("weight").sum().cast(nw.Float64) / 100
     weights = nw.col("weight").cast(nw.Float64) / 1e6
     summed = nw.col("moved").cast(nw.Float64) / 1e8
@@ -86,11 +86,12 @@ def _wrote(*polarity: int) -> dict[str, list[dict[str, object]]]:
     published=False, source="Our definition: exponentially weighted tone, shrunk towards the company's",
     formula="mean over customers of (sum s w + 3 m) / (sum w + 3); s is the tone of a text in -1 to 1, w halves "
     "every 60 days, m is the weighted mean of all texts",
+    counts="texts",
     example=Example("Tones 1, 1, 0, -1 and 0.5, a text each: mean 0.3", _wrote(100, 100, 0, -100, 50), 0.3),
 )  # fmt: skip
 def customer_sentiment(customer: Row) -> Mapping[str, nw.Expr]:
     """The tone of what a customer writes, recent texts first."""
-    return {"value": customer.tone}
+    return {"value": customer.tone, "items": customer.texts}
 
 
 @items("feedback", "feedback.topic")
@@ -169,12 +170,12 @@ def weekly_tones(moment: Moment, days: int | None) -> Frame:
 def expected_tone(parts: Parts) -> Estimate:
     """What the tone is expected to be, with how much better than persistence that is."""
     order = np.argsort(-parts["week"])
-    texts = round(float(np.nansum(parts["texts"])))
+    weeks = int(np.count_nonzero(~np.isnan(parts["tone"])))
     found = forecast(parts["tone"][order], FORECAST_WEEKS)
     if found is None:
-        return Estimate(None, texts, status="insufficient_history", reason="too few weeks with texts to judge it by")
+        return Estimate(None, weeks, status="insufficient_history", reason="too few weeks with texts to judge it by")
     told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
-    return Estimate(found.value, texts, reason=f"persistence; {told}" if found.is_persistence else told)
+    return Estimate(found.value, weeks, reason=f"persistence; {told}" if found.is_persistence else told)
 
 
 def expected_tone_ends(parts: Parts) -> Interval | None:
@@ -194,19 +195,25 @@ def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
 
 @metric(
     "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, reaches=0, unit="polarity", better="higher",
-    kind=Custom(("week", "tone", "texts"), expected_tone, expected_tone_ends, "out_of_time_80", limits=(-1, 1)),
+    kind=Custom(("week", "tone"), expected_tone, expected_tone_ends, "out_of_time_80", limits=(-1, 1)),
     published=False,
     source="Our definition: mean reversion, served only where it beats persistence out of time",
     formula="expected mean tone of the texts of four weeks, 28 days on; the level of the last four weeks drawn to the "
     "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
+    counts="texts",
+    absent=("`insufficient_history`: too few weeks with texts to judge it by",),
     example=Example("40 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
 )  # fmt: skip
 def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:
     """Where the tone of customers is heading."""
-    return {"week": week.week, "tone": week.tone, "texts": week.texts}
+    return {"week": week.week, "tone": week.tone, "items": week.texts}
 
 
-@items("feedback")
+@items(
+    "feedback", absent=(
+        "`not_applicable` (`no_input`): the project file registers no [feedback] sources",
+    ),
+)  # fmt: skip
 def registered_sources(moment: Moment, days: int | None) -> Frame | Absent:
     """Sources of feedback that the project file registers."""
     registered = moment.settings.feedback_sources

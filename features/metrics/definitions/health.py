@@ -93,6 +93,7 @@ _WELL = {
     source="Our rules, in health.toml: product use, feedback, support, community, commercial",
     formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there, where "
     "these weigh at least 0.6; bounds, of all customers, take a missing measure for 0 and for 100",
+    absent=("`empty`: less than 0.6 of the rules is known of every customer",),
     example=Example("As much use as before, the best answer, a ticket resolved, the rest unknown: 100", _WELL, 100.0),
 )  # fmt: skip
 def health_score(customer: Row) -> Mapping[str, nw.Expr]:

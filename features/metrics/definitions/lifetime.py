@@ -149,6 +149,7 @@ def median_survival_ends(parts: Parts) -> Interval:
                 limits=NOT_BELOW_0),
     source="Kaplan & Meier 1958, JASA 53:457-481; interval: Brookmeyer & Crowley 1982, Biometrics 38:29-41",
     formula="first day at which the Kaplan-Meier share of stays that last longer is at most a half",
+    absent=("`empty`: more than half are still there",),
     example=Example("Stays that end after 10, 20 and 40 days, two that run on since 30 and 50: 40",
                     {"subscriptions": [{"started_at": -60, "ended_at": -50, "mrr": 1},
                                        {"started_at": -60, "ended_at": -40, "mrr": 1},

@@ -59,7 +59,11 @@ def better_value(answer: Row) -> Mapping[str, nw.Expr]:
     return _perception("better_value", answer)
 
 
-@items(*relational_nps.needs, "competitor_metrics")
+@items(
+    *relational_nps.needs, "competitor_metrics", absent=(
+        "`empty`: fewer than 3 competitors have a published NPS",
+    ),
+)  # fmt: skip
 def nps_and_rivals(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers asked the NPS question, beside the latest published NPS of each competitor."""
     rivals = moment.rows("competitor_metrics").filter(nw.col("metric").str.to_lowercase() == "nps")

@@ -32,7 +32,12 @@ _NOBODY = "nobody was treated"
 _NO_SCORES = Example("No value without the scores of a published snapshot", {}, None, "not_applicable")
 
 
-@items()
+@items(
+    absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`empty` (`nobody_scored`): there is a model and nobody to score",
+    ),
+)  # fmt: skip
 def scored(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a churn probability in the published snapshot of the instant."""
     return scored_by(moment, "churn", "churn_probability")
@@ -48,7 +53,12 @@ def churn_probability(customer: Row) -> Mapping[str, nw.Expr]:
     return {"value": customer.churn_probability}
 
 
-@items("subscriptions")
+@items(
+    "subscriptions", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`empty` (`nobody_scored`): there is a model and nobody to score",
+    ),
+)  # fmt: skip
 def scored_revenue(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a churn probability and a running subscription."""
     rows = scored.prepare(moment, days)
@@ -83,7 +93,12 @@ def revenue_at_risk(customer: Row) -> Mapping[str, nw.Expr]:
     return {"risk": customer.churn_probability, "value": customer.mrr}
 
 
-@items("touches")
+@items(
+    "touches", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`empty` (`nobody_scored`): there is a model and nobody to score",
+    ),
+)  # fmt: skip
 def at_risk(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers in the churn bands high and watch of the published snapshot."""
     rows = scored.prepare(moment, days)
@@ -190,6 +205,7 @@ def saves_ends(parts: Parts) -> Interval:
     kind=Custom(("treated", "churned"), saves, saves_ends, "newcombe", limits=ANY, why_nothing=_NOBODY),
     source="Ascarza 2018, J. Marketing Research 55(1):80-98: effect against a randomised control",
     formula="(churn share of the control - churn share of the treated) times the number of treated, 28 days on",
+    absent=("`not_applicable`: nobody was treated, or nobody is in the control arm",),
     example=Example("1 of 10 treated and 3 of 10 controls leave: 2", _campaign(), 2.0),
 )  # fmt: skip
 def incremental_saves(customer: Row) -> Mapping[str, nw.Expr]:
@@ -234,6 +250,9 @@ def price_ends(parts: Parts) -> Interval:
                 why_nothing=_NOBODY),
     needs=("treatments.cost",),
     source="Cost over incremental saves", formula="cost of the treated / incremental saves",
+    absent=("`not_applicable`: nobody was treated, or nobody is in the control arm",
+            "`not_applicable` (`no_input`): the cost is known of fewer than 0.8 of the treated",
+            "`empty_denominator`: treatment saved nobody"),
     example=Example("10 treated at 4 each save 2: 20", _campaign(), 20.0),
 )  # fmt: skip
 def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
@@ -241,7 +260,12 @@ def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
     return {"treated": customer.is_treated, "churned": customer.is_churned, "cost": customer.cost}
 
 
-@items()
+@items(
+    absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`empty` (`nobody_scored`): there is a model and nobody to score",
+    ),
+)  # fmt: skip
 def driven(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with reasons for their churn score in the published snapshot of the instant."""
     rows = scored_by(moment, "churn", "churn_reasons")

@@ -89,6 +89,7 @@ _OFFICE = {
 @metric(
     "M40", "Advocacy software adoption", items=software, kind=_OF_SEATS, days=7, unit="percent", better="higher",
     source="Weekly active users over licences, textbook", formula="100 users in 7 days / seats licensed at the instant",
+    absent=("`empty_denominator`: nothing is licensed",),
     example=Example("2 users in a week, 8 seats: 25", _OFFICE, 25.0),
 )  # fmt: skip
 def software_adoption(company: Row) -> Mapping[str, nw.Expr]:
@@ -111,6 +112,7 @@ def software_activation(company: Row) -> Mapping[str, nw.Expr]:
     "M40", "Advocacy software features used", items=software, kind=_OF_SEATS, days=90, unit="percent",
     better="higher", needs=("licences.features_available",), source="Features used over available, textbook",
     formula="100 distinct features used in 90 days / features of the licences that run at the instant",
+    absent=("`empty_denominator`: nothing is licensed",),
     example=Example("3 of 6 features used: 50", _OFFICE, 50.0),
 )  # fmt: skip
 def software_feature_use(company: Row) -> Mapping[str, nw.Expr]:
@@ -118,7 +120,11 @@ def software_feature_use(company: Row) -> Mapping[str, nw.Expr]:
     return {"used": company.features, "there": company.available}
 
 
-@items("loyalty_ledger", "loyalty_ledger.lot_id")
+@items(
+    "loyalty_ledger", "loyalty_ledger.lot_id", absent=(
+        "`not_applicable` (`no_input`): points are redeemed, and no redemption names its lot",
+    ),
+)  # fmt: skip
 def lots(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with points issued in lots that are older than 182 days.
 
@@ -275,7 +281,15 @@ def loyalty_active(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_moving}
 
 
-@items("costs", "referrals", "transactions", "transactions.gross_margin")
+@items(
+    "costs", "referrals", "transactions", "transactions.gross_margin", absent=(
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+        "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
+        "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
+        "`insufficient_history`: costs of the programme cover less than 0.8 of the window",
+        "`not_applicable` (`no_input`): there are no costs of the programme",
+    ),
+)  # fmt: skip
 def returns(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window, against the cost of the programme in it, pro rata."""
     assert days is not None

@@ -65,22 +65,24 @@ _FIVE = _bought(a=(10, 20, 30), b=(10,), c=(10, 40), d=(10,), e=(20, 60, 80, 100
 @metric(
     "M66", "Order frequency", items=buyers, kind=Mean(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="orders per buyer",
     better="higher", source="Orders per buyer, textbook", formula="orders / customers with an order, in the window",
+    counts="orders",
     example=Example("10 orders of 5 buyers: 2", _FIVE, 2.0),
 )  # fmt: skip
 def order_frequency(customer: Row) -> Mapping[str, nw.Expr]:
     """Orders of a buyer in 90 days."""
-    return {"value": customer.orders}
+    return {"value": customer.orders, "items": customer.orders}
 
 
 @metric(
     "M66", "Order value", items=buyers, kind=Ratio(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="money per order",
     better="higher", source="Average order value, textbook",
     formula="spend / orders, by customer; refunds are left out",
+    counts="orders",
     example=Example("100 for 10 orders: 10", _FIVE, 10.0),
 )  # fmt: skip
 def order_value(customer: Row) -> Mapping[str, nw.Expr]:
     """What an order is worth."""
-    return {"top": customer.spent, "bottom": customer.orders}
+    return {"top": customer.spent, "bottom": customer.orders, "items": customer.orders}
 
 
 @items("transactions")

@@ -113,11 +113,12 @@ def referrals(referral: Row) -> Mapping[str, nw.Expr]:
     "M27", "Referrals per advocate", items=referrers, kind=Mean(limits=NOT_BELOW_0), days=90, unit="referrals",
     better="higher", when_zero="empty_denominator", source="Friendbuy: referrals per advocate",
     formula="valid referrals / customers who made one",
+    counts="referrals",
     example=Example("6 referrals by 5 advocates: 1.2", _invites(), 1.2),
 )  # fmt: skip
 def referrals_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
     """Valid referrals of a customer who made any."""
-    return {"value": nw.when(advocate.referrals > 0).then(advocate.referrals)}
+    return {"value": nw.when(advocate.referrals > 0).then(advocate.referrals), "items": advocate.referrals}
 
 
 @items("referrals", "usage_events|transactions|subscriptions")
@@ -142,6 +143,7 @@ def possible_referrers(moment: Moment, days: int | None) -> Frame:
     "M27", "Referrals per 1,000 customers", items=possible_referrers, kind=Rate(1000.0), days=90, unit="referrals",
     better="higher", when_zero="empty_denominator", source="Rate per exposure, textbook",
     formula="1000 valid referrals / active customers",
+    counts="referrals",
     example=Example("6 referrals among 10 active customers: 600", _invites(), 600.0),
 )  # fmt: skip
 def referrals_per_1000(customer: Row) -> Mapping[str, nw.Expr]:
@@ -154,6 +156,7 @@ def referrals_per_1000(customer: Row) -> Mapping[str, nw.Expr]:
     kind=Ratio(100.0, is_share=True, limits=(0, 100)), unit="percent", better="higher",
     source="Friendbuy, impact.com: purchases over referrals, fraud left out",
     formula="100 converted within 30 days / valid referrals older than 30 days; a prospect's conversion counts once",
+    counts="referrals",
     example=Example("Of 7 valid referrals 2 convert in time: not to oneself, no fraud, one prospect once: 28.571",
                     _INVITED, 28.5714),
 )  # fmt: skip
@@ -168,7 +171,9 @@ def referral_conversion_rate(advocate: Row) -> Mapping[str, nw.Expr]:
     needs=("referrals.clicked_at", "referrals.signed_up_at"),
     source="Friendbuy: sign-ups over clicks",
     formula="100 signed up / followed the link, both within 30 days of a valid invitation older than 30 days",
-    example=Example("Of 6 who follow the link in time 4 sign up: 66.667", _INVITED, 66.6667),
+    counts="prospects who followed the link",
+    example=Example("Of 7 who follow the link in time 4 sign up: 57.143",
+                    {"referrals": [*_INVITED["referrals"], _referral("f", "p9", clicked_at=-40)]}, 57.1429),
 )  # fmt: skip
 def referral_signup_rate(advocate: Row) -> Mapping[str, nw.Expr]:
     """Share of the prospects who followed the link that signed up."""
@@ -192,11 +197,12 @@ def advocacy_conversion_rate(advocate: Row) -> Mapping[str, nw.Expr]:
     "M30", "Invitations per advocate", items=referrers, kind=Mean(limits=NOT_BELOW_0), days=90,
     unit="invitations", better="higher", when_zero="empty_denominator", source="Friendbuy: invitations per advocate",
     formula="valid invitations, repeated ones too / customers who sent one",
+    counts="invitations",
     example=Example("7 invitations, one of them repeated, by 5 advocates: 1.4", _invites(), 1.4),
 )  # fmt: skip
 def invites_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
     """Invitations of a customer who sent any."""
-    return {"value": advocate.invites}
+    return {"value": advocate.invites, "items": advocate.invites}
 
 
 @items("referrals", "referrals.converted_at", "usage_events|transactions|subscriptions")
@@ -240,4 +246,7 @@ def growth_factor(means: Floats) -> Floats:
 )  # fmt: skip
 def k_factor(customer: Row) -> Mapping[str, nw.Expr]:
     """New customers that each active customer brings by referrals."""
-    return {"active": customer.is_active, "invited": customer.referrals, "converted": customer.converted}
+    return {
+        "active": customer.is_active, "invited": customer.referrals, "converted": customer.converted,
+        "tell": customer.is_active,
+    }  # fmt: skip

@@ -17,10 +17,14 @@ from vouch.features.metrics.estimators import ANY, Estimate, Figure, Floats, Mea
 from vouch.features.metrics.populations.advocacy import valid_referrals
 from vouch.features.metrics.populations.attribution import (
     FOLLOW_DAYS,
+    PERIOD_DAYS,
+    YEAR_DAYS,
     credited,
     credits,
     incremental,
+    periods,
     unmatched,
+    years,
 )
 from vouch.features.metrics.populations.customers import margins, prorated
 from vouch.features.statistics import intervals
@@ -32,50 +36,28 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
-PERIOD_DAYS = 90
-YEAR_DAYS = 365
 DISCOUNT = 0.1
 """Per year, on margins of referred customers."""
 EARNED_SOURCES = ("referral", "word_of_mouth")
 """Values of `acquisition_source` that count as earned, beside a known referrer."""
 
 
-def periods(moment: Moment) -> Frame:
-    """Revenue of each customer in the last 90 days and in the 90 before, in all and attributed to referrals."""
-    return _two_periods(moment, PERIOD_DAYS)
-
-
-def years(moment: Moment) -> Frame:
-    """Revenue of each customer in the last 365 days and in the 365 before."""
-    return _two_periods(moment, YEAR_DAYS)
-
-
-def _two_periods(moment: Moment, days: int) -> Frame:
-    now = nw.col("own_us") >= moment.before(days)
-    before = (nw.col("own_us") >= moment.before(2 * days)) & ~now
-    rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
-    is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
-    sums = {
-        "this_period": now,
-        "before": before,
-        "credited_now": now & is_credited,
-        "credited_before": before & is_credited,
-    }
-    found = rows.group_by("customer_id").agg(
-        *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
-        nw.col("own_us").min().alias("first_us"),
-        (nw.col("counterfactual_p").max() if moment.has("referrals") else nw.col("own_us").min()).alias("p"),
-    )
-    return found.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
-
-
-@items("referrals", "transactions")
+@items(
+    "referrals", "transactions", absent=(
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+    ),
+)  # fmt: skip
 def payers(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it is attributed to referrals."""
     return unmatched(moment) or moment.keep(periods)
 
 
-@items("referrals", "transactions")
+@items(
+    "referrals", "transactions", absent=(
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+        "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
+    ),
+)  # fmt: skip
 def incremental_payers(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it would not be there without referrals."""
     found = payers.prepare(moment, days)
@@ -145,7 +127,11 @@ def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.credited_now * (1 - customer.p.fill_null(0.0)), "bottom": customer.this_period}
 
 
-@items("referrals", "transactions")
+@items(
+    "referrals", "transactions", absent=(
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+    ),
+)  # fmt: skip
 def payers_of_two_periods(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before."""
     return unmatched(moment) or moment.keep(periods)
@@ -175,7 +161,11 @@ def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
     }
 
 
-@items("transactions", "customers")
+@items(
+    "transactions", "customers", absent=(
+        "`not_applicable` (`no_input`): nothing says who was earned (referred_by, acquisition_source, referrals)",
+    ),
+)  # fmt: skip
 def earners(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before.
 
@@ -279,6 +269,7 @@ def earned_growth_rate(customer: Row) -> Mapping[str, nw.Expr]:
     days=YEAR_DAYS, reaches=2 * YEAR_DAYS, unit="percent", better="higher", when_zero="empty_denominator", version="2",
     source="Reichheld 2021, Winning on Purpose, appendix B",
     formula="100 earned growth rate / growth of revenue, where growth is above 0 with its interval",
+    absent=("`not_applicable`: growth is not above 0 with its interval",),
     example=Example("Earned growth of 10 in a growth of 30: 33.333", _growing(), 33.3333),
 )  # fmt: skip
 def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
@@ -286,7 +277,15 @@ def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
     return {name: getattr(customer, column) for name, column in _GROWTH.items()}
 
 
-@items("referrals", "transactions", "transactions.gross_margin")
+@items(
+    "referrals", "transactions", "transactions.gross_margin", absent=(
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+        "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
+        "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
+        "`insufficient_history`: costs of sales and marketing cover less than 0.8 of the window",
+        "`not_applicable` (`no_input`): there are no costs of sales and marketing",
+    ),
+)  # fmt: skip
 def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a valid referral in the window, by what their referred customers brought since."""
     assert days is not None
@@ -296,8 +295,8 @@ def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
             return part
     assert not isinstance(rows, Absent)
     assert not isinstance(saved, Absent)
-    years = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
-    factor = (years * -float(np.log1p(DISCOUNT))).exp()
+    age = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
+    factor = (age * -float(np.log1p(DISCOUNT))).exp()
     discounted = (nw.col("margin").cast(nw.Float64) * factor).round().cast(nw.Int64)
     paid = credited(rows, moment).filter(nw.col("is_credited"))
     brought = paid.group_by("customer_id").agg(discounted.sum().alias("margin")).collect("polars").lazy()
@@ -350,7 +349,14 @@ def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
     return {"value": advocate.value}
 
 
-@items("referrals", "transactions", "transactions.gross_margin")
+@items(
+    "referrals", "transactions", "transactions.gross_margin", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
+        "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
+        "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
+    ),
+)  # fmt: skip
 def placed(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""
     found = valued.prepare(moment, None)

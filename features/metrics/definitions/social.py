@@ -102,7 +102,8 @@ def brand_authors(moment: Moment, days: int | None) -> Frame:
     for name in ("impressions", "reach", "followers"):
         there = nw.when(~nw.col(name).is_null())
         made = made.with_columns(there.then(nw.col("reactions")).alias(f"reactions_{name}"))
-        sums += [nw.col(f"reactions_{name}").sum(), nw.col(name).sum()]
+        count = (~nw.col(name).is_null()).cast(nw.Int64).sum().alias(f"posts_{name}")
+        sums += [nw.col(f"reactions_{name}").sum(), nw.col(name).sum(), count]
     by_tone = nw.when(~nw.col("sign").is_null()).then(nw.col("reach"))
     praise = nw.when((nw.col("sign") == 1) & ~nw.col("customer_id").is_null()).then(nw.col("reach")).otherwise(0)
     made = made.with_columns(toned_reach=by_tone, tone_reach=nw.col("sign") * nw.col("reach"), praise=praise)
@@ -113,7 +114,7 @@ def brand_authors(moment: Moment, days: int | None) -> Frame:
 def _engagement(below: str, value: float) -> Callable[[Definition], Definition]:
     return metric(
         "M51", f"Engagement rate by {below}", items=brand_authors, kind=Ratio(limits=NOT_BELOW_0), days=90,
-        unit="ratio", better="higher", when_zero="empty_denominator",
+        unit="ratio", better="higher", when_zero="empty_denominator", counts="posts",
         needs=(f"social_posts.{below}", "social_posts.likes|social_posts.shares|social_posts.comments"),
         source=f"Engagement rate over {below}, as platforms report it; the denominator is part of the name",
         formula=f"sum(likes + comments + shares) / sum({below}) of posts about the brand that have it, by author",
@@ -124,19 +125,19 @@ def _engagement(below: str, value: float) -> Callable[[Definition], Definition]:
 @_engagement("impressions", 0.04)
 def engagement_rate_by_impressions(author: Row) -> Mapping[str, nw.Expr]:
     """Reactions for each time that a post about the brand was shown."""
-    return {"top": author.reactions_impressions, "bottom": author.impressions}
+    return {"top": author.reactions_impressions, "bottom": author.impressions, "items": author.posts_impressions}
 
 
 @_engagement("reach", 0.08)
 def engagement_rate_by_reach(author: Row) -> Mapping[str, nw.Expr]:
     """Reactions for each person whom posts about the brand reached."""
-    return {"top": author.reactions_reach, "bottom": author.reach}
+    return {"top": author.reactions_reach, "bottom": author.reach, "items": author.posts_reach}
 
 
 @_engagement("followers", 0.02)
 def engagement_rate_by_followers(author: Row) -> Mapping[str, nw.Expr]:
     """Reactions for each follower of those who post about the brand."""
-    return {"top": author.reactions_followers, "bottom": author.followers}
+    return {"top": author.reactions_followers, "bottom": author.followers, "items": author.posts_followers}
 
 
 @metric(
@@ -144,11 +145,12 @@ def engagement_rate_by_followers(author: Row) -> Mapping[str, nw.Expr]:
     better="higher", when_zero="empty_denominator", needs=("social_posts.shares",),
     source="Kaushik: amplification rate",
     formula="sum(shares) / posts about the brand, by author",
+    counts="posts",
     example=Example("5 shares of 5 posts: 1", _WALL, 1.0),
 )  # fmt: skip
 def shares_per_post(author: Row) -> Mapping[str, nw.Expr]:
     """How often a post about the brand is shared."""
-    return {"top": author.shares, "bottom": author.posts}
+    return {"top": author.shares, "bottom": author.posts, "items": author.posts}
 
 
 @metric(
@@ -157,6 +159,7 @@ def shares_per_post(author: Row) -> Mapping[str, nw.Expr]:
     needs=("social_posts.reach", "social_posts.text", "social_posts.customer_id"),
     published=False, source="Our definition: reach of praise by customers over all reach",
     formula="reach of positive posts about the brand by known customers / reach of all posts about the brand",
+    counts="posts",
     example=Example("2 of 5 posts, alike in reach, are praise by customers: 0.4",
                     {"social_posts": [_post(f"u{n}", 0, 0, 0, reach=50, text="so", polarity=tone, customer_id=c)
                                       for n, (tone, c) in enumerate(((80, "a"), (20, "b"), (80, None), (0, "c"),
@@ -164,7 +167,7 @@ def shares_per_post(author: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def amplification(author: Row) -> Mapping[str, nw.Expr]:
     """Share of the brand's reach that is praise by customers."""
-    return {"top": author.praise, "bottom": author.reach}
+    return {"top": author.praise, "bottom": author.reach, "items": author.posts_reach}
 
 
 @items("social_posts", "social_posts.is_brand_mention", "social_posts.competitor")
@@ -180,6 +183,7 @@ def voices(moment: Moment, days: int | None) -> Frame:
     "M53", "Share of voice", items=voices, kind=Ratio(100.0, is_share=True, limits=(0, 100)), days=90, unit="percent",
     better="higher", source="Share of voice, textbook",
     formula="100 posts about the brand / (posts about the brand + about competitors)",
+    counts="posts",
     example=Example("5 posts about the brand, 1 about a competitor: 83.333", _WALL, 83.3333),
 )  # fmt: skip
 def share_of_voice(author: Row) -> Mapping[str, nw.Expr]:
@@ -243,8 +247,9 @@ def net_sentiment_ratio(text: Row) -> Mapping[str, nw.Expr]:
     better="higher", when_zero="empty_denominator", needs=("social_posts.reach",), published=False,
     source="Our definition: net sentiment weighted by reach",
     formula="100 sum(reach of positive - reach of negative posts) / sum(reach) of posts about the brand, by author",
+    counts="posts",
     example=Example("3 positive, 1 neutral, 1 negative of the same reach: 40", _WALL, 40.0),
 )  # fmt: skip
 def reputation(author: Row) -> Mapping[str, nw.Expr]:
     """How the brand is spoken of, by how many people hear it."""
-    return {"top": author.tone_reach, "bottom": author.toned_reach}
+    return {"top": author.tone_reach, "bottom": author.toned_reach, "items": author.posts_reach}

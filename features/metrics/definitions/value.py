@@ -71,7 +71,11 @@ def clv_revenue_historic(customer: Row) -> Mapping[str, nw.Expr]:
     return {"value": customer.revenue}
 
 
-@items("transactions", "transactions.gross_margin")
+@items(
+    "transactions", "transactions.gross_margin", absent=(
+        "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
+    ),
+)  # fmt: skip
 def margin_spenders(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers who ever bought; a missing margin takes the company's ratio where at most 20 % are missing."""
     rows = margins(moment)
@@ -115,7 +119,11 @@ _NO_MODEL = Example("No value until a model of future purchases is there", {}, N
 _ABSENT = Absent("not_applicable", "no_model")
 
 
-@items("transactions")
+@items(
+    "transactions", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+    ),
+)  # fmt: skip
 def valued(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot of the instant."""
     if moment.scores is None:
@@ -152,7 +160,12 @@ def clv_margin(customer: Row) -> Mapping[str, nw.Expr]:
     return {"value": customer.clv_margin}
 
 
-@items("costs", "customers")
+@items(
+    "costs", "customers", absent=(
+        "`insufficient_history`: costs of sales and marketing cover less than 0.8 of the window",
+        "`not_applicable` (`no_input`): there are no costs of sales and marketing",
+    ),
+)  # fmt: skip
 def winning(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers created in the window, against the spending on sales and marketing in it, pro rata."""
     assert days is not None
@@ -178,7 +191,13 @@ def cac(company: Row) -> Mapping[str, nw.Expr]:
     return {"top": company.spent, "bottom": company.new, "n": company.new, "coverage": company.coverage}
 
 
-@items("costs", "transactions")
+@items(
+    "costs", "transactions", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`insufficient_history`: costs of sales and marketing cover less than 0.8 of the window",
+        "`not_applicable` (`no_input`): there are no costs of sales and marketing",
+    ),
+)  # fmt: skip
 def valued_and_won(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value, beside what a new customer costs."""
     assert days is not None
@@ -212,7 +231,13 @@ def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
     }  # fmt: skip
 
 
-@items("capex", "transactions", "usage_events|transactions|subscriptions")
+@items(
+    "capex", "transactions", "usage_events|transactions|subscriptions", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+        "`insufficient_history`: capex cover less than 0.8 of the quarter",
+        "`not_applicable` (`no_input`): there are no capex",
+    ),
+)  # fmt: skip
 def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
     """External customers with a lifetime value who used, bought or were subscribed in the last full quarter."""
     found = valued.prepare(moment, days)

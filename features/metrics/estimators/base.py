@@ -27,8 +27,9 @@ FEW = 30
 class Estimate:
     """A value and what it rests on.
 
-    `n` counts what is measured, `n_missing` what belongs to the population and could not be. `variance` is that of one
-    observation, for shrinkage; None where the kind is not shrunk. `bounds` take what is missing at its worst and best.
+    `n` counts the units of the population that gave a value, `n_missing` those that could not; `n_items` what was
+    counted of them (posts, orders), None where that is the units themselves. `variance` is that of one unit, for
+    shrinkage; None where the kind is not shrunk. `bounds` take what is missing at its worst and best.
     A `reason` (with a `status`) says why there is no value, or what the reader should know of it. `coverage` is there
     where it is another share than that of `n`.
     """
@@ -41,6 +42,7 @@ class Estimate:
     status: str | None = None
     reason: str | None = None
     coverage: float | None = None
+    n_items: int | None = None
 
 
 class Kind(Protocol):
@@ -63,6 +65,10 @@ class Kind(Protocol):
         """Between what a value can lie at all."""
 
     @property
+    def counts_items(self) -> bool:
+        """Whether it counts things of which a unit has several."""
+
+    @property
     def of_nothing(self) -> Estimate:
         """What is said where there are no units; no other function of a kind is ever given none."""
 
@@ -80,6 +86,7 @@ class Shown:
     """What the kinds share: a text form that does not move from run to run, and intervals that keep to the limits."""
 
     limits: Any
+    counts_items: Any = False
 
     @property
     def of_nothing(self) -> Estimate:

@@ -23,7 +23,8 @@ class Figure(Shown):
     """Any figure that is a function of per-unit means: composites and products of ratios, with a bootstrap interval.
 
     `statistic` maps means (B, k) of the parts `of`, in that order, to B figures. `lowest` and `highest` do the same for
-    the bounds. The part `n` says which units count (above 0); without it, those that have any part other than 0.
+    the bounds. The part `n` says which units count (above 0); without it, those that have any part other than 0. The
+    part `tell` says of which units n is told, where the means are over more than those; there is no value without any.
     """
 
     of: tuple[str, ...]
@@ -49,6 +50,8 @@ class Figure(Shown):
         values, n = self._values(parts)
         missing = len(parts[self.of[0]]) - n if "n" in parts else 0
         if not n:
+            return Estimate(None, 0, missing)
+        if "tell" in parts and not (n := int(np.count_nonzero(parts["tell"] > 0))):
             return Estimate(None, 0, missing)
         means = values.mean(axis=0)[None, :]
         low, high = (self._at(which, means) for which in (self.lowest, self.highest))

@@ -131,8 +131,8 @@ class Ratio(Shown):
     """Sum of `top` over sum of `bottom`, times `scale`; the unit is what was drawn independently.
 
     Limits from 0 to `scale` say that every top is part of its bottom. Where then nothing or everything is a hit, so
-    that the linearised error vanishes, the interval is Wilson's over the clusters. `is_share`: what is counted are the
-    things of the bottom, and n is how many there are.
+    that the linearised error vanishes, the interval is Wilson's over the units. `is_share`: the bottom counts things
+    that a unit has several of, which are `n_items`.
     """
 
     scale: float = 1.0
@@ -142,6 +142,11 @@ class Ratio(Shown):
     interval: ClassVar[str] = "linearised_ratio"
     is_amount: ClassVar[bool] = False
 
+    @property
+    def counts_items(self) -> bool:
+        """Whether n_items is what the bottom counts."""
+        return self.is_share
+
     def _columns(self, parts: Parts) -> tuple[Floats, Floats, int]:
         known = known_in(parts, "top", "bottom")
         counted = known & ((parts["bottom"] != 0) | (parts["top"] != 0))
@@ -150,13 +155,13 @@ class Ratio(Shown):
     def estimate(self, parts: Parts) -> Estimate:
         """The ratio of the sums."""
         top, bottom, missing = self._columns(parts)
-        below = float(bottom.sum())
-        n = round(below) if self.is_share else len(bottom)
+        below, n = float(bottom.sum()), len(bottom)
+        items = round(below) if self.is_share else None
         if below == 0:
-            return Estimate(None, n, missing, status="empty_denominator" if n else None)
+            return Estimate(None, n, missing, status="empty_denominator" if n else None, n_items=items)
         value = float(top.sum()) / below
-        variance = 10_000 * value * (1 - value) if self.is_share else None
-        return Estimate(self.scale * value, n, missing, variance)
+        variance = _spread_of_units(top - value * bottom, below) * self.scale**2 if self.is_share else None
+        return Estimate(self.scale * value, n, missing, variance, n_items=items)
 
     def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """The linearised interval over units."""
@@ -167,6 +172,12 @@ class Ratio(Shown):
         return intervals.ratio_of_sums(*sums, len(bottom)).scaled(self.scale)
 
 
+def _spread_of_units(residuals: Floats, below: float) -> float:
+    """Variance of one unit of a ratio of sums: that of the ratio times the number of units."""
+    n = len(residuals)
+    return float((residuals**2).sum()) / max(n - 1, 1) / (below / n) ** 2
+
+
 @dataclass(frozen=True)
 class Rate(Shown):
     """Independent `events` per `exposure`, times `per`."""
@@ -174,14 +185,15 @@ class Rate(Shown):
     per: float = 1.0
     required: ClassVar[tuple[str, ...]] = ("events", "exposure")
     interval: ClassVar[str] = "garwood"
+    counts_items: ClassVar[bool] = True
     limits: ClassVar[Limits] = NOT_BELOW_0
     is_amount: ClassVar[bool] = False
 
     def estimate(self, parts: Parts) -> Estimate:
-        """The rate; n counts the units that were exposed."""
+        """The rate; n counts the units that were exposed, n_items the events."""
         (events, exposure), _, missing = counts(parts, "events", "exposure")
         n = int(np.count_nonzero(parts["exposure"] > 0))
-        return Estimate(self.per * events / exposure if exposure else None, n, missing)
+        return Estimate(self.per * events / exposure if exposure else None, n, missing, n_items=round(events))
 
     def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Garwood's exact interval."""
@@ -204,12 +216,12 @@ class Total(Shown):
         return Estimate(0.0, 0)
 
     def estimate(self, parts: Parts) -> Estimate:
-        """The sum; n counts the units that add something. Units of which nothing is known have no sum."""
+        """The sum. Units of which nothing is known have none."""
         known = parts["amount"][known_in(parts, "amount")]
         missing = len(parts["amount"]) - len(known)
         if not len(known):
             return Estimate(None, 0, missing)
-        return Estimate(float(known.sum()), int(np.count_nonzero(known)), missing)
+        return Estimate(float(known.sum()), len(known), missing)
 
     def interval_of(self, parts: Parts, population: int | None) -> None:
         """A count has no interval."""

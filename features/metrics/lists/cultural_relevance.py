@@ -35,6 +35,7 @@ def by_culture(moment: Moment) -> list[dict[str, Any]]:
     both = both.with_columns(nw.col(*where).fill_null(UNKNOWN)).select("customer_id", *where, *CULTURE)
     table = collected(both).sort_by([(name, "ascending") for name in (*where, "customer_id")])
     parts = {name: table[name].to_numpy().astype(np.float64) for name in CULTURE}
+    parts["tell"] = parts["fit_n"]
     places: dict[tuple[str, str], list[int]] = {}
     for row, place in enumerate(zip(*(table[name].to_pylist() for name in where), strict=True)):
         places.setdefault(place, []).append(row)

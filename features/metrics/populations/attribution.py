@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import Moment
 
 FOLLOW_DAYS = 365
+PERIOD_DAYS = 90
+YEAR_DAYS = 365
 LEAST_MATCHED = 0.5
 """Below this share of converted prospects who are known customers, their revenue cannot be told."""
 
@@ -66,6 +68,35 @@ def credited(rows: Frame, moment: Moment) -> Frame:
     rows = rows.join(invited.drop("lacks_p"), on="customer_id", how="left")
     age = nw.col("own_us") - nw.col("invited_us")
     return rows.with_columns(is_credited=((age >= 0) & (age < FOLLOW_DAYS * DAY_US)).fill_null(False))
+
+
+def periods(moment: Moment) -> Frame:
+    """Revenue of each customer in the last 90 days and in the 90 before, in all and attributed to referrals."""
+    return _two_periods(moment, PERIOD_DAYS)
+
+
+def years(moment: Moment) -> Frame:
+    """Revenue of each customer in the last 365 days and in the 365 before."""
+    return _two_periods(moment, YEAR_DAYS)
+
+
+def _two_periods(moment: Moment, days: int) -> Frame:
+    now = nw.col("own_us") >= moment.before(days)
+    before = (nw.col("own_us") >= moment.before(2 * days)) & ~now
+    rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
+    is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
+    sums = {
+        "this_period": now,
+        "before": before,
+        "credited_now": now & is_credited,
+        "credited_before": before & is_credited,
+    }
+    found = rows.group_by("customer_id").agg(
+        *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
+        nw.col("own_us").min().alias("first_us"),
+        (nw.col("counterfactual_p").max() if moment.has("referrals") else nw.col("own_us").min()).alias("p"),
+    )
+    return found.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
 
 
 def unmatched(moment: Moment) -> Absent | None:

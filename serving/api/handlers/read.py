@@ -84,6 +84,7 @@ def query_metrics(store: Store, request: MetricsQuery) -> dict[str, Any]:
     found = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
     for row in found:
         row["as_of"] = instant(row["as_of"])
+        row.setdefault("n_items", None)  # weeks of older versions do not say it
     return {**portfolio.freshness(now_us()), "metrics": found}
 
 

@@ -39,7 +39,7 @@ def test_the_page_says_everything_of_a_metric(metric):
     page = catalogue_page()
     entry = page[page.index(f'<a id="{metric.id}"></a>') :].split("\n### ")[0]
     for text in (metric.code, metric.name, metric.description, metric.formula, metric.unit, metric.source,
-                 metric.example.text, metric.population):  # fmt: skip
+                 metric.example.text, metric.population, metric.n_counts, *metric.null_where):  # fmt: skip
         assert text in entry
     assert all(part in entry for need in metric.inputs for part in need.split("|"))
 

@@ -9,9 +9,12 @@ import pytest
 from support.metric_examples import INSTANT_US, company, measured, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
+from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.comparisons.history import series
 from vouch.features.metrics.evaluate import measure, measure_by
 from vouch.features.metrics.examples import answers, repeated
+
+load_metrics()
 
 
 def nps(scores, **more):
@@ -174,3 +177,22 @@ def test_the_order_of_rows_does_not_matter():
 
 def test_both_engines_agree():
     assert measured(by_region(), by="region", engine="duckdb") == measured(by_region(), by="region")
+
+
+@pytest.mark.parametrize(
+    ("metric_id", "n", "n_items"),
+    [("share_of_voice", 6, 6), ("order_frequency", 5, 10), ("referrals_per_advocate", 5, 6), ("ces_operational", 5, 5),
+     ("interaction_frequency", 5, 12), ("k_factor", 10, 10), ("personalisation", 5, 5), ("session_depth", 5, 6),
+     ("nps", 31, 31)],
+)  # fmt: skip
+def test_n_counts_the_units_and_n_items_what_was_counted_of_them(metric_id, n, n_items):
+    found = one(METRICS[metric_id].example.tables, metric_id)
+    assert (found.n, found.n_items) == (n, n_items)
+
+
+def test_several_tickets_of_one_customer_are_one_unit():
+    tickets = METRICS["ces_operational"].example.tables["tickets"]
+    rows = [{**row, "customer_id": c} for c in "abcde" for row in tickets]
+    found = one({"tickets": rows}, "ces_operational")
+    assert (found.n, found.n_items) == (5, 25)
+    assert one({"tickets": rows[:15]}, "ces_operational").status == "suppressed"  # three customers
