@@ -140,8 +140,11 @@ class Metric:
         found += [*self.items.absent, *self.absent]
         if self.reach_days:
             found.append(f"`insufficient_history`: the data go back less than {self.reach_days} days")
-        if not isinstance(self.kind, Total):
-            found.append(f"`{self.when_zero}`: there is nothing to count, or to divide by")
+        is_total = isinstance(self.kind, Total)
+        nothing = (
+            "there are units, and of none is it known" if is_total else "there is nothing to count, or to divide by"
+        )
+        found.append(f"`{self.when_zero}`: {nothing}")
         if not self.kind.is_amount:
             found.append(f"`suppressed`: n is below {self.hidden_below}")
         least, most = self.kind.limits

@@ -130,7 +130,8 @@ class Incremental:
         if not self.unknown:
             return None
         reason = f"no_input: counterfactual_p is not known of {self.unknown} of {self.cases} referred customers"
-        return Absent("not_applicable", reason, (bounds(self.least), bounds(self.most)))
+        low, high = sorted((bounds(self.least), bounds(self.most)))
+        return Absent("not_applicable", reason, (low, high))
 
 
 def incremental(rows: Frame, gain: str, p: str) -> Incremental:
