@@ -15,9 +15,9 @@ from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Mean, Proportion, Rate, Total
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.advocacy import acts, tiers
-from vouch.features.metrics.populations.customers import active
+from vouch.features.metrics.populations.customers import active, gone
 from vouch.features.metrics.populations.published_scores import scored_by
-from vouch.features.metrics.populations.surveys import surveys
+from vouch.features.metrics.populations.surveys import answers_nps, surveys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,8 +125,9 @@ def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
 
 @items("advocacy_acts|referrals")
 def ranked_advocates(moment: Moment, days: int | None) -> Frame:
-    """External customers known at the instant, by their tier as advocates."""
-    return moment.keep(tiers).with_columns(unit=nw.col("customer_id"))
+    """External customers at the instant who have not left, by their tier as advocates."""
+    found = moment.keep(tiers).join(gone(moment), on="customer_id", how="anti")
+    return found.with_columns(unit=nw.col("customer_id"))
 
 
 def _tiered() -> dict[str, list[dict[str, object]]]:
@@ -146,7 +147,7 @@ def _tiered() -> dict[str, list[dict[str, object]]]:
 def _tier(name: str, formula: str, value: float, *needs: str) -> Callable[[Definition], Definition]:
     return metric(
         "M37", f"{name.capitalize()} advocates", items=ranked_advocates, kind=Total(), days=180, unit="customers",
-        better="higher", published=False, needs=needs,
+        better="higher", published=False, needs=needs, version="2",
         source="Our definition: promoters without an act, those who act, and the tenth of widest reach",
         formula=formula,
         example=Example(f"6 promoters; 3 spoke up in 180 days, one with a reach of 5000: {value:g}", _tiered(), value),
@@ -178,7 +179,7 @@ def promises(moment: Moment, days: int | None) -> Frame:
     assert days is not None
     since, until = moment.before(days + FOLLOW_DAYS), moment.before(FOLLOW_DAYS)
     rows = moment.keep(surveys).filter(
-        nw.col("instrument") == "nps", nw.col("is_relational"), nw.col("low") == 0, nw.col("high") == 10,
+        nw.col("instrument") == "nps", nw.col("is_relational"), answers_nps(),
         nw.col("answered_us") >= since, nw.col("answered_us") < until,
     )  # fmt: skip
     newest = nw.col("answered_us") == nw.col("answered_us").max().over("customer_id")
@@ -197,6 +198,7 @@ def promises(moment: Moment, days: int | None) -> Frame:
     when_zero="empty_denominator",
     source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10): many who say it do not do it",
     formula="100 promoters with an act within 90 days of the answer / promoters whose answer is older than 90 days",
+    version="2",
     example=Example(
         "Of 5 promoters 2 act within 90 days: 40",
         {"surveys": [{**row, "customer_id": c, "invited_at": -150}

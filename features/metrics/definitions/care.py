@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 NEEDS = ("respect", "gratitude", "access", "listening", "recognition", "presence")
 """In order: own issues resolved in time, thanks, quick answers, feedback acted on, recognition, posts reacted to."""
+THANKS = ("thanks", "public", "gift")
+"""Kinds of recognition that say thank you."""
 PROMISED_DAYS = 7
 """Within so many days a ticket is to be resolved and feedback acted on."""
 WINDOW_DAYS = 90
@@ -60,7 +62,7 @@ def _from_tickets(moment: Moment) -> Frame:
 def _from_recognitions(moment: Moment, cared: Frame) -> Frame:
     rows = moment.rows("recognitions", TIER_DAYS)
     is_recent = nw.col("own_us") >= moment.before(WINDOW_DAYS)
-    thanked = (is_recent & (nw.col("kind") == "thanks")).cast(nw.Int64).max().cast(nw.Float64)
+    thanked = (is_recent & nw.col("kind").is_in(THANKS)).cast(nw.Int64).max().cast(nw.Float64)
     seen = nw.col("kind").is_in(("public", "tier")).cast(nw.Int64).max().cast(nw.Float64)
     given = rows.group_by("customer_id").agg(thanked.alias("gratitude"), seen.alias("recognition"))
     found = cared.join(given.collect("polars").lazy(), on="customer_id", how="left")
@@ -121,6 +123,7 @@ def _first_unmet() -> nw.Expr:
     formula="mean over advocates of 100 mean over what is known of: own tickets resolved in 7 days, thanked in 90 "
     "days, ease of the first wait, own feedback acted on in 7 days, public or tier recognition in 180 days, own brand "
     "posts reacted to",
+    version="2",
     example=Example(
         "5 advocates, 2 thanked and seen, 1 thanked, 2 neither: 50",
         {"advocacy_acts": [{"customer_id": c, "occurred_at": -30, "kind": "review"} for c in "abcde"],

@@ -81,8 +81,8 @@ def measurement_consistency(company: Row) -> Mapping[str, nw.Expr]:
 
 
 def primary_language(tag: str) -> nw.Expr:
-    """Language of a BCP 47 tag, without region and script."""
-    return nw.col(tag).str.to_lowercase().str.slice(0, 2)
+    """Language of a BCP 47 tag, without region and script: its first subtag (`fil` is not `fi`)."""
+    return nw.col(tag).str.to_lowercase().str.replace_all(r"[-_].*$", "")
 
 
 @items("social_posts", "social_posts.language", "customers.language")
@@ -103,6 +103,7 @@ def spoken(moment: Moment, days: int | None) -> Frame:
     unit="percent", better="higher", published=False, source="Our definition: no public one exists",
     formula="100 posts about the brand in their author's preferred language / posts by customers, by customer",
     counts="posts",
+    version="2",
     example=Example("4 of 5 posts are in the customer's language: 80",
                     {"customers": [{"customer_id": c, "created_at": -99, "language": "ko-KR"} for c in "abcde"],
                      "social_posts": [{"author": c, "customer_id": c, "platform": "x", "occurred_at": -9,
@@ -178,6 +179,7 @@ def _home(count: int) -> dict[str, list[dict[str, object]]]:
     source="Our definition; the published cultural insights index is a panel's, its formula is not public",
     formula="100 mean(share of the two best answers to the culture items, share of surveys in the customer's "
     "language, response rate against the company's, at most 1); below 30 answers nothing is shown",
+    version="2",
     example=Example("Half fits, three quarters in the own language, all answer: 75", _home(40), 75.0),
 )  # fmt: skip
 def cultural_relevance(customer: Row) -> Mapping[str, nw.Expr]:

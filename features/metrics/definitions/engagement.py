@@ -13,7 +13,8 @@ from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Rate, Ratio
 from vouch.features.metrics.populations.advocacy import acts
-from vouch.features.metrics.populations.customers import active, purchases, stays
+from vouch.features.metrics.populations.customers import active, stays
+from vouch.features.metrics.populations.orders import purchases
 from vouch.features.metrics.populations.surveys import asked, latest
 
 if TYPE_CHECKING:
@@ -317,6 +318,7 @@ def dau_mau(customer: Row) -> Mapping[str, nw.Expr]:
     unit="minutes per visitor", better="higher", source="GA4: engaged time per user, bots left out",
     formula="engaged minutes in 30 days / visitors with a session; without engaged_s the duration, at most 30 minutes",
     counts="sessions",
+    version="2",
     example=Example("10, 10, 10, 20, 10 minutes, and 30 more of the first: 18 a visitor",
                     _visited(10, 10, 10, 20, 10), 18.0),
 )  # fmt: skip

@@ -47,12 +47,14 @@ FORECAST_DAYS = 728
 
 
 def tones(moment: Moment, days: int) -> Frame:
-    """Texts of customers with a tone in the window: `customer_id`, `polarity` (hundredths), own time."""
+    """Texts of customers with a tone in the window: `customer_id`, `polarity` (hundredths), when it was said."""
     parts = []
     for table in ("surveys", "feedback", "social_posts"):
         if moment.has(table):
-            rows = moment.rows(table, days).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
-            parts.append(rows.select("customer_id", "own_us", nw.col("polarity").cast(nw.Int64)))
+            rows = moment.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
+            said_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
+            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=said_us)
+            parts.append(rows.filter(nw.col("own_us") >= moment.before(days)))
     return nw.concat([part.collect("polars").lazy() for part in parts])
 
 
@@ -87,6 +89,7 @@ def _wrote(*polarity: int) -> dict[str, list[dict[str, object]]]:
     formula="mean over customers of (sum s w + 3 m) / (sum w + 3); s is the tone of a text in -1 to 1, w halves "
     "every 60 days, m is the weighted mean of all texts",
     counts="texts",
+    version="2",
     example=Example("Tones 1, 1, 0, -1 and 0.5, a text each: mean 0.3", _wrote(100, 100, 0, -100, 50), 0.3),
 )  # fmt: skip
 def customer_sentiment(customer: Row) -> Mapping[str, nw.Expr]:
@@ -202,6 +205,7 @@ def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
     "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
     counts="texts",
     absent=("`insufficient_history`: too few weeks with texts to judge it by",),
+    version="2",
     example=Example("40 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
 )  # fmt: skip
 def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:

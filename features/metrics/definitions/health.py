@@ -12,10 +12,10 @@ from vouch.features.health import UNKNOWN, health_at
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import Moment
 from vouch.features.metrics.definitions.engagement import percentile
-from vouch.features.metrics.definitions.purchases import orders
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.customers import active, stays
+from vouch.features.metrics.populations.orders import orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +94,7 @@ _WELL = {
     formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there, where "
     "these weigh at least 0.6; bounds, of all customers, take a missing measure for 0 and for 100",
     absent=("`empty`: less than 0.6 of the rules is known of every customer",),
+    version="2",
     example=Example("As much use as before, the best answer, a ticket resolved, the rest unknown: 100", _WELL, 100.0),
 )  # fmt: skip
 def health_score(customer: Row) -> Mapping[str, nw.Expr]:
@@ -164,6 +165,7 @@ def _no_ends(parts: Parts) -> Interval | None:
     source="Segments by recency, frequency, monetary value (Hughes); agreement: Hubert & Arabie 1985",
     formula="adjusted Rand index between the 27 segments (thirds by mid-rank of recency, frequency and spend in 365 "
     "days) now and a week ago",
+    version="2",
     example=Example("30 buyers, none of whom bought in the week: 1",
                     {"transactions": [{"customer_id": f"c{n:02}", "occurred_at": -10 - n, "amount": 5 + n % 7,
                                        "kind": "purchase"} for n in range(30)]}, 1.0),

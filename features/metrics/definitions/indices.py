@@ -17,7 +17,7 @@ from vouch.features.metrics.estimators import Figure, Floats, Proportion, Statis
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.advocacy import acts, negative_voices
 from vouch.features.metrics.populations.customers import active
-from vouch.features.metrics.populations.surveys import asked, latest, on_main_scale, whole_mean
+from vouch.features.metrics.populations.surveys import answers_nps, asked, latest, on_main_scale, whole_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,7 +179,7 @@ def advocacy_parts(moment: Moment, days: int | None) -> Frame:
     """External customers asked about trust, satisfaction or recommending the company as a whole; latest answers."""
     assert days is not None
     rows = asked(moment, days, "trust", "csat", "nps").filter(nw.col("is_relational"), nw.col("high") > nw.col("low"))
-    fits = (nw.col("instrument") != "nps") | ((nw.col("low") == 0) & (nw.col("high") == 10))
+    fits = (nw.col("instrument") != "nps") | answers_nps()
     given = fits & ~nw.col("answered_us").is_null()
     share = (nw.col("score") - nw.col("low")) / (nw.col("high") - nw.col("low"))
     found = latest(rows.with_columns(score=nw.when(given).then(share)), "instrument")
@@ -205,8 +205,9 @@ def _three(**scores: Sequence[float | None]) -> dict[str, list[dict[str, object]
     source="Our definition; trust as in Forrester's customer advocacy (does what is best for customers)",
     formula="mean over customers of 100 mean(trust, satisfaction, recommendation), each as a share of its scale, "
     "of customers with two of the three",
-    example=Example("Customers at 100, 50, 75 (without satisfaction), 50 and 0 give 55",
-                    _three(trust=[5, 3, 4, 3, 1], csat=[5, 3, None, 3, 1], nps=[10, 5, 7.5, 5, 0]), 55.0),
+    version="2",
+    example=Example("Customers at 100, 50, 77.5 (without satisfaction), 50 and 0 give 55.5",
+                    _three(trust=[5, 3, 4, 3, 1], csat=[5, 3, None, 3, 1], nps=[10, 5, 8, 5, 0]), 55.5),
 )  # fmt: skip
 def cai(customer: Row) -> Mapping[str, nw.Expr]:
     """Trust, satisfaction and willingness to recommend in one index."""

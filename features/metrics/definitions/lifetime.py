@@ -15,7 +15,8 @@ from vouch.features.facts.stays import ended
 from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Custom, Estimate, Floats, Parts, Proportion
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import activity, acts_of_use, purchases, stays
+from vouch.features.metrics.populations.customers import activity, stays
+from vouch.features.metrics.populations.orders import comebacks, purchases
 from vouch.features.statistics.intervals import Interval, Z
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ LONGEST_DAYS = 90
 
 @items("customers", "usage_events|transactions")
 def newcomers(moment: Moment, days: int | None) -> Frame:
-    """External customers whose 30th day after the day of their creation has fully passed, created in the window."""
+    """External customers whose 30th day after the day of their creation has fully passed, within the window."""
     assert days is not None
     since, until = (moment.before(back + RETURN_DAYS + 1) for back in (days, 0))
-    people = moment.customers().filter(nw.col("own_us") // DAY_US * DAY_US >= since)
-    people = people.filter(nw.col("own_us") // DAY_US * DAY_US < until)
-    used = acts_of_use(moment).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
+    born = nw.col("own_us") // DAY_US * DAY_US
+    people = moment.customers().filter(born > since, born <= until)  # day 30 is over at the end of the 31st
+    used = comebacks(moment).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
     came = people.join(used.collect("polars").lazy(), on="customer_id", how="left")
     later = nw.col("day") - nw.col("own_us") // DAY_US
     found = came.group_by("customer_id").agg(
@@ -59,8 +60,9 @@ def _came_back(*after: float) -> dict[str, list[dict[str, object]]]:
     "M15", "Retention on day 30", items=newcomers, kind=Proportion(), days=90, reaches=90 + RETURN_DAYS + 1,
     unit="percent", better="higher",
     when_zero="empty_denominator", source="Amplitude: N-day retention, complete cohorts only",
-    formula="100 new customers with usage or a transaction on the 30th UTC day after the day of creation / new "
+    formula="100 new customers with usage or an order on the 30th UTC day after the day of creation / new "
     "customers whose 30th day has passed",
+    version="2",
     example=Example("Of 5 whose day 30 is over, 2 come on it: 40", _came_back(30, 30.9, 29, 31), 40.0),
 )  # fmt: skip
 def retention_day_30(customer: Row) -> Mapping[str, nw.Expr]:
@@ -72,8 +74,9 @@ def retention_day_30(customer: Row) -> Mapping[str, nw.Expr]:
     "M15", "Retention from day 30", items=newcomers, kind=Proportion(), days=90, reaches=90 + RETURN_DAYS + 1,
     unit="percent", better="higher",
     when_zero="empty_denominator", source="Amplitude: unbounded retention, complete cohorts only",
-    formula="100 new customers with usage or a transaction on or after the 30th UTC day after the day of creation / "
+    formula="100 new customers with usage or an order on or after the 30th UTC day after the day of creation / "
     "new customers whose 30th day has passed",
+    version="2",
     example=Example("Of 5 whose day 30 is over, 3 come on it or after it: 60", _came_back(30, 30.9, 29, 31), 60.0),
 )  # fmt: skip
 def retention_from_day_30(customer: Row) -> Mapping[str, nw.Expr]:
@@ -162,10 +165,10 @@ def median_lifetime(stay: Row) -> Mapping[str, nw.Expr]:
 
 
 def first_buyers(moment: Moment) -> Frame:
-    """Customers by their first purchase of the last 455 days: `first_us`, and `next_us`, when they were seen again."""
+    """Customers by their first purchase of the last 455 days: `first_us`, and `next_us`, when they came back."""
     firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("first_us"))
     firsts = firsts.filter(nw.col("first_us") >= moment.before(FIRST_DAYS + LONGEST_DAYS))
-    seen = acts_of_use(moment).join(firsts, on="customer_id", how="inner")
+    seen = comebacks(moment).join(firsts, on="customer_id", how="inner")
     again = nw.when(nw.col("own_us") > nw.col("first_us")).then(nw.col("own_us"))
     return seen.group_by("customer_id").agg(nw.col("first_us").min(), again.min().alias("next_us"))
 
@@ -202,8 +205,8 @@ def _early(follow: int, again: int, value: float) -> Callable[[Definition], Defi
     return metric(
         "M18", f"Immediate churn, {follow} days", items=_matured_buyers(follow), kind=Proportion(), days=FIRST_DAYS,
         reaches=FIRST_DAYS + follow, unit="percent", better="lower", when_zero="empty_denominator", published=False,
-        source="Our definition: customers who leave right after their purchase",
-        formula=f"100 (no usage and no transaction within {follow} days after the first purchase) / first purchases "
+        version="2", source="Our definition: customers who leave right after their purchase",
+        formula=f"100 (no usage and no order within {follow} days after the first purchase) / first purchases "
         f"between {FIRST_DAYS + follow} and {follow} days ago",
         example=Example(f"Of 6 first buyers {again} come again within {follow} days: {value:g}",
                         _first_purchases(1, 30, 20, 31, 70), value),

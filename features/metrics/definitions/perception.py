@@ -93,6 +93,7 @@ def _relative_ends(parts: Parts) -> Interval:
     kind=Custom(("up", "down", "rival"), _relative, _relative_ends, "adjusted_wald", limits=(-200, 200)),
     source="Reichheld 2021, Winning on Purpose: NPS against competitors",
     formula="NPS - median of the latest NPS of the competitors, of which at least 3 must be known",
+    version="2",
     example=Example("NPS 60 against competitors at 10, 30 and 50 gives 30",
                     {"surveys": answers("nps", [10, 10, 9, 9, 1], 0, 10),
                      "competitor_metrics": [{"competitor": c, "metric": "nps", "value": v, "observed_at": -30}

@@ -114,6 +114,7 @@ def at_risk(moment: Moment, days: int | None) -> Frame | Absent:
     "M25", "At-risk customers contacted", items=at_risk, kind=Proportion(), days=28, unit="percent", better="higher",
     when_zero="empty_denominator", published=False, source="Our definition: no public one exists",
     formula="100 (contacted by service or sales in the window) / customers in the churn bands high and watch",
+    version="2",
     example=_NO_SCORES,
 )  # fmt: skip
 def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
@@ -253,6 +254,7 @@ def price_ends(parts: Parts) -> Interval:
     absent=("`not_applicable`: nobody was treated, or nobody is in the control arm",
             "`not_applicable` (`no_input`): the cost is known of fewer than 0.8 of the treated",
             "`empty_denominator`: treatment saved nobody"),
+    version="2",
     example=Example("10 treated at 4 each save 2: 20", _campaign(), 20.0),
 )  # fmt: skip
 def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:

@@ -325,6 +325,7 @@ def return_on_cost(means: Floats) -> Floats:
     when_zero="empty_denominator",
     source="Return on investment, textbook: incremental margin against cost",
     formula="100 (sum(advocacy margin times (1 - counterfactual_p)) - cost) / cost of the programme, in the window",
+    version="2",
     example=Example(
         "A referred margin of 400, a quarter of which would have come, for 100: 200",
         {"referrals": [{"advocate_id": "a", "prospect_id": "p", "invited_at": -60, "counterfactual_p": 0.25}],

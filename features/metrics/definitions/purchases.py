@@ -15,7 +15,7 @@ from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import collected, runs_of
 from vouch.features.metrics.estimators import NOT_BELOW_0, Floats, Mean, Median, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import purchases
+from vouch.features.metrics.populations.orders import orders
 from vouch.features.statistics.false_discovery import discoveries
 
 if TYPE_CHECKING:
@@ -30,15 +30,6 @@ OFTENER, SMALLER = 1.2, 0.9
 """Orders in the second window over the first from which, and spend per order up to which, somebody trades down."""
 LEVEL = 0.1
 SHUFFLES = 999
-
-
-def orders(moment: Moment) -> Frame:
-    """Orders: customer, time of the first row, amount in ten-thousandths."""
-    rows = purchases(moment)
-    found = rows.group_by("customer_id", "order").agg(
-        nw.col("own_us").min(), (nw.col("amount").sum().cast(nw.Float64) * 10_000).round().cast(nw.Int64).alias("cents")
-    )
-    return found.with_columns(unit=nw.concat_str("customer_id", "order", separator="\n"))
 
 
 @items("transactions")
@@ -64,8 +55,10 @@ _FIVE = _bought(a=(10, 20, 30), b=(10,), c=(10, 40), d=(10,), e=(20, 60, 80, 100
 
 @metric(
     "M66", "Order frequency", items=buyers, kind=Mean(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="orders per buyer",
-    better="higher", source="Orders per buyer, textbook", formula="orders / customers with an order, in the window",
+    better="higher", source="Orders per buyer, textbook",
+    formula="orders above 0 that were not wholly given back / customers with one, in the window",
     counts="orders",
+    version="2",
     example=Example("10 orders of 5 buyers: 2", _FIVE, 2.0),
 )  # fmt: skip
 def order_frequency(customer: Row) -> Mapping[str, nw.Expr]:
@@ -76,8 +69,9 @@ def order_frequency(customer: Row) -> Mapping[str, nw.Expr]:
 @metric(
     "M66", "Order value", items=buyers, kind=Ratio(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="money per order",
     better="higher", source="Average order value, textbook",
-    formula="spend / orders, by customer; refunds are left out",
+    formula="spend / orders above 0 that were not wholly given back, by customer; a part given back is left in",
     counts="orders",
+    version="2",
     example=Example("100 for 10 orders: 10", _FIVE, 10.0),
 )  # fmt: skip
 def order_value(customer: Row) -> Mapping[str, nw.Expr]:
@@ -99,6 +93,7 @@ def gaps(moment: Moment, days: int | None) -> Frame:
     "M66", "Days between orders", items=gaps, kind=Median(limits=NOT_BELOW_0), days=PERIOD_DAYS, unit="days",
     better="lower", source="Inter-purchase time, textbook",
     formula="median of the days between successive orders that end in 90 days",
+    version="2",
     example=Example("Pauses of 10, 10, 30, 40, 20 and 20 days: 20", _FIVE, 20.0),
 )  # fmt: skip
 def order_gap(pause: Row) -> Mapping[str, nw.Expr]:
@@ -199,6 +194,7 @@ def p_trading_down(first: Floats, second: Floats, customer: str) -> float:
     source="Our definition; conditional binomial and permutation test, Benjamini & Hochberg 1995 over customers",
     formula="100 customers who order at least 1.2 times as often and spend at most 0.9 times as much per order as in "
     "the 90 days before, both beyond chance (false discovery rate 10 %) / customers with 3 orders in both",
+    version="2",
     example=Example(
         "Of 5 regulars one orders 12 times for 10 instead of 4 times for 50: 20",
         {"transactions": [*({"customer_id": c, "occurred_at": -at, "amount": 20, "kind": "purchase"}

@@ -13,7 +13,8 @@ from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import activity, purchases, stays, subscriptions
+from vouch.features.metrics.populations.customers import activity, stays, subscriptions
+from vouch.features.metrics.populations.orders import purchases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,7 +199,7 @@ def buyers(moment: Moment, days: int | None) -> Frame:
 
 
 def recent_purchases(moment: Moment) -> Frame:
-    """Rows of purchases of the last 365 days: customer, order, own time."""
+    """Lines of the orders of the last 365 days: customer, order, own time."""
     rows = purchases(moment).filter(nw.col("own_us") >= moment.before(365))
     return rows.select("customer_id", "order", "own_us")
 
@@ -206,7 +207,9 @@ def recent_purchases(moment: Moment) -> Frame:
 @metric(
     "M16", "Repeat purchase rate", items=buyers, kind=Proportion(), days=365, unit="percent", better="higher",
     source="Share of buyers with a second order, as shop systems report it (Shopify: returning customer rate)",
-    formula="100 (customers with 2 orders or more) / (customers with 1 or more); rows of one order count once",
+    formula="100 (customers with 2 orders or more) / (customers with 1 or more); rows of one order count once, an "
+    "order of nothing or wholly given back not at all",
+    version="2",
     example=Example(
         "2 of 5 buyers have two orders; two lines of one order are one: 40",
         {"transactions": [

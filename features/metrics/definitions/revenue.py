@@ -96,6 +96,7 @@ _REFERRED = "200 net by one referred customer in time (not to oneself, not after
     source="Friendbuy: referral revenue; first invitation, 30 days to the first order, 365 days of the customer",
     formula="revenue in the window, refunds too, of customers whose first order followed a valid invitation by at "
     "most 30 days, in 365 days from it; one prospect of two advocates counts once",
+    version="2",
     example=Example(f"{_REFERRED}: 200", _referred(), 200.0),
 )  # fmt: skip
 def advocacy_revenue(customer: Row) -> Mapping[str, nw.Expr]:
@@ -106,7 +107,8 @@ def advocacy_revenue(customer: Row) -> Mapping[str, nw.Expr]:
 @metric(
     "M33", "Advocacy revenue share", items=payers, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
     unit="percent", better="higher", when_zero="empty_denominator", source="Friendbuy: percent of total revenue",
-    formula="100 advocacy revenue / revenue, in the window", example=Example(f"{_REFERRED}: 20", _referred(), 20.0),
+    formula="100 advocacy revenue / revenue, in the window", version="2",
+    example=Example(f"{_REFERRED}: 20", _referred(), 20.0),
 )  # fmt: skip
 def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the revenue that comes from customers who came by referral."""
@@ -120,6 +122,7 @@ def advocacy_revenue_share(customer: Row) -> Mapping[str, nw.Expr]:
     source="Our definition: the share less what would have come without the referral",
     formula="100 sum(advocacy revenue times (1 - counterfactual_p)) / revenue; where it is not known of a referred "
     "customer there is no value, and the bounds take it for 0 and for 1",
+    version="2",
     example=Example(f"{_REFERRED}, a quarter of which would have come anyway: 15", _referred(), 15.0),
 )  # fmt: skip
 def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
@@ -149,6 +152,7 @@ def growth_contribution(means: Floats) -> Floats:
     kind=Figure(("credited_now", "credited_before", "before"), growth_contribution, limits=ANY), better="higher",
     when_zero="empty_denominator", source="Contribution to growth, textbook",
     formula="100 (advocacy revenue - that of the window before) / revenue of the window before",
+    version="2",
     example=Example(f"{_REFERRED}; 500 in the window before, none of it referred: 40", _referred(), 40.0),
 )  # fmt: skip
 def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
@@ -337,6 +341,7 @@ def _cost_of_a_customer(moment: Moment, days: int) -> float | Absent:
     source="Kumar, Petersen & Leone 2007, Harvard Business Review 85(10)",
     formula="mean over advocates of sum over referred customers of (1 - counterfactual_p) (margin in 365 days, "
     "discounted at 10 % a year - reward) + saved acquisition cost (0 without the table costs)",
+    version="2",
     example=Example(
         "5 advocates, one brings a margin of 100 at once, half of which would have come: 10",
         {"referrals": [{"advocate_id": c, "prospect_id": f"p{c}", "invited_at": -100, "counterfactual_p": 0.5}

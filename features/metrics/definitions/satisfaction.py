@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.facts.surveys import DETRACTOR, PROMOTER
-from vouch.features.metrics.catalogue import Example, Row, items, metric
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
+from vouch.features.metrics.context import collected
 from vouch.features.metrics.estimators import ANY, Mean, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.surveys import asked, latest, on_main_scale, surveys
+from vouch.features.metrics.populations.surveys import answers_nps, asked, invitations, latest, on_main_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 MATURE_DAYS = 7
 """An invitation counts in the response rate once it is older than this."""
-TOP = {3.0: 3.0, 5.0: 4.0, 7.0: 6.0, 10.0: 8.0}
-"""Lowest score that counts as satisfied, by the highest score of a scale that begins at 1."""
+TOP = {(1, 3): 3, (1, 4): 4, (1, 5): 4, (1, 6): 5, (1, 7): 6, (0, 10): 8, (1, 10): 8}
+"""Lowest score that counts as satisfied, by scale; no other scale is read."""
 
 
 @items("surveys", is_sample=True)
@@ -29,14 +30,16 @@ def relational_nps(moment: Moment, days: int | None) -> Frame:
     """External customers asked the NPS question (0 to 10) about the company as a whole; latest answer of each."""
     assert days is not None
     rows = asked(moment, days, "nps").filter(nw.col("is_relational"))
-    fits = (nw.col("low") == 0) & (nw.col("high") == 10) & ~nw.col("answered_us").is_null()
+    fits = answers_nps() & ~nw.col("answered_us").is_null()
     return latest(rows.with_columns(score=nw.when(fits).then(nw.col("score"))))
 
 
 @metric(
     "M01", "Net promoter score", items=relational_nps, kind=Trinomial(), days=90, unit="points", better="higher",
     source="Reichheld 2003, Harvard Business Review 81(12); interval: Rocks 2016, J. Mod. Appl. Stat. Methods 15(1)",
-    formula="100 (promoters - detractors) / answers; promoters 9 and 10, detractors 0 to 6, on a scale of 0 to 10",
+    formula="100 (promoters - detractors) / answers; promoters 9 and 10, detractors 0 to 6, whole "
+    "numbers on a scale of 0 to 10",
+    version="2",
     example=Example("18 promoters, 11 passives, 2 detractors give 51.613",
                     {"surveys": answers("nps", [10] * 18 + [7] * 11 + [3] * 2, 0, 10)}, 51.6129),
 )  # fmt: skip
@@ -46,24 +49,20 @@ def nps(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys.invited_at")
-def invitations(moment: Moment, days: int | None) -> Frame:
-    """Survey invitations to external customers that are older than 7 days, one per customer, instrument and time."""
+def mature_invitations(moment: Moment, days: int | None) -> Frame:
+    """Survey invitations to external customers that are older than 7 days, reminders taken for part of the first."""
     assert days is not None
     since, until = moment.before(days + MATURE_DAYS), moment.before(MATURE_DAYS)
-    rows = moment.keep(surveys).filter(nw.col("invited_us") >= since, nw.col("invited_us") < until)
-    keys = ("customer_id", "instrument", "invited_us")
-    found = rows.group_by(*keys).agg(
-        (~nw.col("answered_us").is_null()).cast(nw.Int64).max().alias("is_answered"),
-        (nw.col("status") == "dismissed").cast(nw.Int64).max().alias("is_dismissed"),
-    )
-    return found.with_columns(unit=nw.concat_str(*(nw.col(key).cast(nw.String) for key in keys), separator="\n"))
+    found = moment.keep(invitations).filter(nw.col("is_invited") == 1)
+    return found.filter(nw.col("first_us") >= since, nw.col("first_us") < until)
 
 
 @metric(
-    "M02", "Response rate", items=invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS, unit="percent",
-    better="higher",
-    source="AAPOR Standard Definitions: answered over delivered",
-    formula="100 answered / delivered, of invitations from 97 to 7 days before",
+    "M02", "Response rate", items=mature_invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS,
+    unit="percent", better="higher", source="AAPOR Standard Definitions: answered over delivered",
+    formula="100 answered in full / delivered, of invitations from 97 to 7 days before; in full is each item that "
+    "was asked",
+    version="2",
     example=Example("3 of 6 invitations answered (one dismissed, one partial, one ignored) give 50",
                     {"surveys": [*answers("nps", [9, 8, 2], 0, 10),
                                  *({"instrument": "nps", "scale_min": 0, "scale_max": 10, "status": status,
@@ -75,10 +74,11 @@ def response_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 
 
 @metric(
-    "M02", "Dismissed rate", items=invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS, unit="percent",
-    better="lower",
-    source="AAPOR Standard Definitions: refusals over delivered",
-    formula="100 dismissed / delivered, of invitations from 97 to 7 days before",
+    "M02", "Dismissed rate", items=mature_invitations, kind=Proportion(), days=90, reaches=90 + MATURE_DAYS,
+    unit="percent", better="lower", source="AAPOR Standard Definitions: refusals over delivered",
+    formula="100 dismissed / delivered, of invitations from 97 to 7 days before; dismissed is none answered, and one "
+    "item waved away",
+    version="2",
     example=Example("1 of 5 invitations dismissed gives 20",
                     {"surveys": [*answers("nps", [9, 8, 2, 7], 0, 10),
                                  {"instrument": "nps", "scale_min": 0, "scale_max": 10, "status": "dismissed",
@@ -93,16 +93,15 @@ def dismissed_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 def answered_surveys(moment: Moment, days: int | None) -> Frame:
     """Surveys answered in full by external customers, one per customer, instrument and time."""
     assert days is not None
-    rows = moment.keep(surveys).filter(nw.col("answered_us") >= moment.before(days))
-    keys = ("customer_id", "instrument", "own_us")
-    found = rows.group_by(*keys).agg(nw.col("has_text").cast(nw.Int64).max())
-    return found.with_columns(unit=nw.concat_str(*(nw.col(key).cast(nw.String) for key in keys), separator="\n"))
+    found = moment.keep(invitations).filter(nw.col("is_answered") == 1)
+    return found.filter(nw.col("answered_us") >= moment.before(days))
 
 
 @metric(
     "M02", "Verbatim rate", items=answered_surveys, kind=Proportion(), days=90, unit="percent", better="higher",
     published=False, source="Our definition: no public one exists",
     formula="100 answers with a written text / answers",
+    version="2",
     example=Example("2 of 5 answers with a text give 40",
                     {"surveys": [*answers("nps", [9, 3], 0, 10, verbatim="because"),
                                  *answers("nps", [9, 8, 7], 0, 10)]}, 40.0),
@@ -112,22 +111,30 @@ def verbatim_rate(answer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": answer.has_text}
 
 
-@items("surveys.touchpoint")
-def contact_csat(moment: Moment, days: int | None) -> Frame:
+@items("surveys.touchpoint", absent=("`not_applicable` (`unsupported_scale`): no answer is on a scale with a top",))
+def contact_csat(moment: Moment, days: int | None) -> Frame | Absent:
     """Satisfaction surveys of external customers about one contact, on the scale that most answers have."""
     assert days is not None
     rows = asked(moment, days, "csat").filter(~nw.col("is_relational"))
     top: nw.Expr = nw.lit(None, nw.Float64)
-    for high, least in TOP.items():
-        top = nw.when((nw.col("low") == 1) & (nw.col("high") == high)).then(nw.lit(least)).otherwise(top)
-    rows = on_main_scale(rows.with_columns(top=top))
-    return rows.with_columns(unit=nw.col("response_id"))
+    for (low, high), least in TOP.items():
+        top = nw.when((nw.col("low") == low) & (nw.col("high") == high)).then(nw.lit(float(least))).otherwise(top)
+    rows = rows.with_columns(top=top)
+    given = rows.filter(~nw.col("answered_us").is_null()).group_by("low", "high", "top").agg(nw.len().alias("answers"))
+    scales = collected(given).sort_by([("low", "ascending"), ("high", "ascending")]).to_pylist()
+    if scales and all(scale["top"] is None for scale in scales):
+        told = ", ".join(f"{scale['answers']} on {scale['low']:g} to {scale['high']:g}" for scale in scales)
+        return Absent("not_applicable", f"unsupported_scale: {told}")
+    rows = rows.with_columns(answered_us=nw.when(~nw.col("top").is_null()).then(nw.col("answered_us")))
+    return on_main_scale(rows).with_columns(unit=nw.col("response_id"))
 
 
 @metric(
     "M03", "Customer satisfaction", items=contact_csat, kind=Proportion(), days=30, unit="percent", better="higher",
     source="Top-two-box share; thresholds of scales other than 1 to 5 are ours",
-    formula="100 satisfied / answers; satisfied is 4 and 5 of 5, 6 and 7 of 7, 8 to 10 of 10, 3 of 3",
+    formula="100 satisfied / answers; satisfied is 3 of 3, 4 of 4, 4 and 5 of 5, 5 and 6 of 6, 6 and 7 of 7, 8 to 10 "
+    "of 0 to 10 and of 1 to 10",
+    version="2",
     example=Example("Scores 5, 4, 4, 3, 1 give 60",
                     {"surveys": answers("csat", [5, 4, 4, 3, 1], 1, 5, "support")}, 60.0),
 )  # fmt: skip
@@ -140,6 +147,7 @@ def csat(answer: Row) -> Mapping[str, nw.Expr]:
     "M03", "Mean satisfaction", items=contact_csat, kind=Mean(100.0, limits=(0, 100)), days=30, unit="percent",
     better="higher", source="Mean of the score as a share of its scale",
     formula="100 mean((score - lowest) / (highest - lowest))",
+    version="2",
     example=Example("Scores 5, 4, 4, 3, 1 of 5 give 60",
                     {"surveys": answers("csat", [5, 4, 4, 3, 1], 1, 5, "support")}, 60.0),
 )  # fmt: skip

@@ -181,6 +181,7 @@ def winning(moment: Moment, days: int | None) -> Frame | Absent:
     better="lower", when_zero="empty_denominator",
     source="Skok, SaaS metrics: sales and marketing cost over new customers",
     formula="spending on sales and marketing in the window, pro rata / customers created in the window",
+    version="2",
     example=Example("100 a day for 180 days, half of it in the window, 18 new customers: 500",
                     {"costs": [{"started_at": -180, "ended_at": 0, "kind": "sales", "amount": 18000},
                                {"started_at": -180, "ended_at": 0, "kind": "programme", "amount": 999}],
@@ -220,6 +221,7 @@ def value_over_cost(means: Floats) -> Floats:
 @metric(
     "M21", "Lifetime value to acquisition cost", items=valued_and_won, days=90, unit="ratio", better="higher",
     kind=Figure(("value", "new", "spent"), value_over_cost, limits=ANY), when_zero="empty_denominator",
+    version="2",
     example=_NO_MODEL, source="Skok, SaaS metrics: LTV to CAC",
     formula="mean lifetime value (margin) / customer acquisition cost",
 )  # fmt: skip
@@ -262,7 +264,7 @@ def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
 
 @metric(
     "M22", "Lifetime value per capital expenditure", items=valued_in_quarter, kind=Ratio(limits=ANY), unit="ratio",
-    better="higher", when_zero="empty_denominator", example=_NO_MODEL, published=False,
+    better="higher", when_zero="empty_denominator", version="2", example=_NO_MODEL, published=False,
     source="Our definition: no public one exists",
     formula="sum of lifetime value (margin) of customers active in the last full quarter / capital expenditure of "
     "that quarter, pro rata",

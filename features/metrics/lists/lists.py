@@ -31,6 +31,7 @@ from vouch.features.metrics.lists.retention_curves import retention_curve, survi
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
 from vouch.features.metrics.populations.customers import subscriptions
+from vouch.features.metrics.populations.orders import outcomes
 from vouch.features.metrics.populations.published_reasons import drivers
 from vouch.features.statistics.false_discovery import adjusted
 
@@ -157,10 +158,32 @@ def churn_reasons(moment: Moment) -> Rows:
     assert not isinstance(frame, Absent)
     ended = frame.select("customer_id", "end_us")
     rows = moment.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
-    involuntary = (~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64)
-    found = rows.with_columns(reason=nw.col("cancel_reason").fill_null("not recorded"), involuntary=involuntary)
-    counted = found.group_by("reason").agg(nw.len().alias("customers"), nw.col("involuntary").sum())
-    return _plain(counted, ("customers", "descending"), ("reason", "ascending"))
+    rows = rows.with_columns(
+        is_known=(~nw.col("cancel_reason").is_null()).cast(nw.Int64),
+        reason=nw.col("cancel_reason").fill_null("not recorded"),
+        involuntary=(~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64),
+    )
+    order = [("customer_id", "ascending"), *((name, "descending") for name in ("is_known", "mrr", "subscription_id"))]
+    found: dict[str, dict[str, Any]] = {}
+    for row in _plain(rows.select(*(name for name, _ in order), "reason", "involuntary"), *order):
+        found.setdefault(row["customer_id"], row)  # of several subscriptions that ended together, one speaks
+    counted: dict[str, dict[str, Any]] = {}
+    for row in found.values():
+        of_reason = counted.setdefault(row["reason"], {"reason": row["reason"], "customers": 0, "involuntary": 0})
+        of_reason["customers"] += 1
+        of_reason["involuntary"] += row["involuntary"]
+    return sorted(counted.values(), key=lambda row: (-row["customers"], row["reason"]))
+
+
+def orders_by_outcome(moment: Moment) -> Rows:
+    """Orders of a year by what became of them: paid, given back in part or wholly, free; and of how many customers."""
+    table = collected(outcomes(moment, moment.before(365)))
+    found = []
+    for column, name in OUTCOMES.items():
+        rows = table.filter(table[column].to_numpy() > 0) if len(table) else table
+        customers = len(rows["customer_id"].unique())
+        found.append({"outcome": name, "orders": len(rows), "customers": customers})
+    return found
 
 
 def maturity_answers(moment: Moment) -> Rows:
@@ -240,6 +263,8 @@ def _frozen(moment: Moment) -> Rows:
     return [{"left_at": spoken(row.pop("left_us")), "scored_at": spoken(row.pop("scored_us")), **row} for row in rows]
 
 
+OUTCOMES = {"is_paid": "paid", "is_part_back": "given back in part", "is_back": "given back", "is_free": "free"}
+"""What may become of an order."""
 LISTS: dict[str, List] = {
     "say_do_gap": List("promoters, and whether they spoke up within 90 days",
                        ("surveys", "advocacy_acts|referrals"), say_do_gap),
@@ -250,6 +275,7 @@ LISTS: dict[str, List] = {
                        ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
     "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
     "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
+    "orders": List("orders of a year: paid, given back, free", ("transactions",), orders_by_outcome),
     "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares),
     "feedback_sources": List("sources of feedback: registered, fresh, in time, with a topic", ("feedback",),
                              feedback_sources),

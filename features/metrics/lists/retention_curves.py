@@ -17,7 +17,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.lifetime import lifetimes, survival
-from vouch.features.metrics.populations.customers import acts_of_use
+from vouch.features.metrics.populations.orders import comebacks
 from vouch.features.statistics import intervals
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def retention_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[Point]:
     begin_us = moment.as_of_us if moment.begins_us is None else moment.begins_us
     created = moment.customers().filter(nw.col("own_us") >= begin_us)
     people = collected(created.select("customer_id", day=nw.col("own_us") // DAY_US)).sort_by("customer_id")
-    used = acts_of_use(moment).select("customer_id", "day").unique().collect("polars").lazy()
+    used = comebacks(moment).select("customer_id", "day").unique().collect("polars").lazy()
     born = created.select("customer_id", born=nw.col("own_us") // DAY_US)
     came = collected(used.join(born, on="customer_id", how="inner").with_columns(age=nw.col("day") - nw.col("born")))
     came = came.filter(came["age"].to_numpy() >= 0)

@@ -20,10 +20,9 @@ from vouch.features.metrics.definitions.purchases import (
     PERIOD_DAYS,
     SMALLER,
     log_split,
-    orders,
     p_trading_down,
 )
-from vouch.features.metrics.populations.customers import purchases
+from vouch.features.metrics.populations.orders import orders, purchases
 from vouch.features.statistics.false_discovery import adjusted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vouch.features.facts.referrals import referrals
 from vouch.features.facts.surveys import PROMOTER
 from vouch.features.facts.voices import PUBLIC_SOURCES, is_about_us
 from vouch.features.metrics.context import collected
-from vouch.features.metrics.populations.surveys import asked, latest
+from vouch.features.metrics.populations.surveys import answers_nps, asked, latest
 from vouch.features.sentiment.polarity import NEGATIVE_FROM, POSITIVE_FROM
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def negative_voices(moment: Moment) -> Frame:
 
 def promoters(moment: Moment, days: float) -> Frame:
     """Customers whose latest relational answer to the NPS question in so many days is 9 or 10."""
-    rows = asked(moment, days, "nps").filter(nw.col("is_relational"), nw.col("low") == 0, nw.col("high") == 10)
+    rows = asked(moment, days, "nps").filter(nw.col("is_relational"), answers_nps())
     answered = nw.when(~nw.col("answered_us").is_null()).then(nw.col("score"))
     return latest(rows.with_columns(score=answered)).filter(nw.col("score") >= PROMOTER).select("customer_id")
 

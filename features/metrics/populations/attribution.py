@@ -16,7 +16,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, valid_referrals
-from vouch.features.metrics.populations.customers import purchases
+from vouch.features.metrics.populations.orders import purchases
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.facts.activity import active as active_customers
-from vouch.features.facts.orders import is_of_order, order_key
-from vouch.features.facts.spans import NEVER_US
+from vouch.features.facts.activity import is_recent
+from vouch.features.facts.spans import NEVER_US, has_ended
 from vouch.features.facts.stays import stays as chained
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
@@ -89,10 +89,14 @@ def _listed(moment: Moment, people: Frame) -> Frame:
     return people.join(moment.customers().select("customer_id"), on="customer_id", how="semi")
 
 
-def purchases(moment: Moment) -> Frame:
-    """Rows of purchases with `order` (order_id, else transaction_id)."""
-    rows = moment.rows("transactions").filter(is_of_order(nw.col("kind")))
-    return rows.with_columns(order=order_key(nw.col("order_id"), nw.col("transaction_id")))
+def gone(moment: Moment) -> Frame:
+    """Customers of once: whose last subscription has ended, or, without ends, who have not been active in 90 days."""
+    if moment.has("subscriptions", "ended_at"):
+        newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
+        return newest.filter(has_ended(nw.col("end_us"), moment.as_of_us)).select("customer_id")
+    if not any(moment.has(table) for table in ACTIVITY_TABLES):
+        return moment.customers().select("customer_id").head(0)
+    return moment.keep(activity).filter(~is_recent(nw.col("last_us"), moment.as_of_us)).select("customer_id")
 
 
 def margins(moment: Moment) -> Frame | Absent:

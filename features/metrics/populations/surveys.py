@@ -22,7 +22,7 @@ def surveys(moment: Moment) -> Frame:
     when_us = nw.coalesce("responded_us", "own_us")
     rows = moment.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
     return rows.select(
-        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language",
+        "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language", "touchpoint",
         item=nw.col("item").fill_null("").str.to_lowercase(),
         score=nw.col("score").cast(nw.Float64),
         low=nw.col("scale_min").cast(nw.Float64),
@@ -31,6 +31,51 @@ def surveys(moment: Moment) -> Frame:
         is_relational=is_relational(nw.col("touchpoint")),
         has_text=(nw.col("verbatim").str.len_chars() > 0).fill_null(False),
     )  # fmt: skip
+
+
+def invitations(moment: Moment) -> Frame:
+    """Invitations, one per customer, instrument and instant (`first_us`); a reminder is part of the first one.
+
+    A reminder asks the same customer the same item again, with no answer between. `is_answered`: all items that were
+    asked are answered; `is_dismissed`: none is, and one was waved away. `is_invited` is 0 where an answer came without.
+    """
+    keys = ("customer_id", "instrument", "touchpoint", "item")
+    order = ["own_us", "response_id"]
+    rows = moment.keep(surveys).with_columns(nw.col("touchpoint").fill_null(""))
+    rows = rows.with_columns(told_us=nw.col("answered_us").cum_max().over(*keys, order_by=order))
+    rows = rows.with_columns(
+        before_us=nw.col("own_us").shift(1).over(*keys, order_by=order),
+        told_us=nw.col("told_us").shift(1).over(*keys, order_by=order),
+    )
+    is_between = (nw.col("told_us") >= nw.col("before_us")) & (nw.col("told_us") <= nw.col("own_us"))
+    begins = nw.col("before_us").is_null() | is_between.fill_null(False)
+    rows = rows.with_columns(begins=begins.cast(nw.Int64))
+    rows = rows.with_columns(turn=nw.col("begins").cum_sum().over(*keys, order_by=order))
+    rows = rows.with_columns(first_us=nw.col("own_us").min().over(*keys, "turn"))
+    of_item = rows.group_by("customer_id", "instrument", "first_us", "touchpoint", "item").agg(
+        nw.col("answered_us").max(),
+        (~nw.col("answered_us").is_null()).cast(nw.Int64).max().alias("is_answered"),
+        (nw.col("status") == "dismissed").cast(nw.Int64).max().alias("is_dismissed"),
+        nw.col("has_text").cast(nw.Int64).max(),
+        (~nw.col("invited_us").is_null()).cast(nw.Int64).max().alias("is_invited"),
+    )
+    whole = of_item.group_by("customer_id", "instrument", "first_us").agg(
+        nw.col("answered_us", "is_dismissed", "has_text", "is_invited", "touchpoint").max(),
+        nw.len().cast(nw.Int64).alias("asked"),
+        nw.col("is_answered").sum().alias("answered"),
+    )
+    unit = (nw.col(key).cast(nw.String) for key in ("customer_id", "instrument", "first_us"))
+    return whole.with_columns(
+        unit=nw.concat_str(*unit, separator="\n"),
+        is_answered=(nw.col("answered") == nw.col("asked")).cast(nw.Int64),
+        is_dismissed=((nw.col("answered") == 0) & (nw.col("is_dismissed") == 1)).cast(nw.Int64),
+    )
+
+
+def answers_nps() -> nw.Expr:
+    """Whether a score answers the NPS question: a whole number from 0 to 10 on a scale of 0 to 10."""
+    score = nw.col("score")
+    return (nw.col("low") == 0) & (nw.col("high") == 10) & ((score - score.round()).abs() < 1e-9)
 
 
 def asked(moment: Moment, days: float, *instruments: str) -> Frame:
