@@ -14,8 +14,8 @@ import numpy as np
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.errors import Refused
-from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.facts.beginning import beginning_us
+from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
 from vouch.models.definition import SCORED

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import narwhals as nw
 
 from vouch.features.asof import view
-from vouch.features.contract.tables import DAY_US
-from vouch.features.errors import UsageError, did_you_mean
-from vouch.features.facts.act_weights import Weights, default_weights
-from vouch.features.facts.customers import external_customers
-from vouch.features.facts.rows import counted, rows_that_count
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, TABLES
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.beginning import beginning_us
+from vouch.features.facts.customers import external_customers
+from vouch.features.facts.rows import counted, rows_that_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence

@@ -171,8 +171,8 @@ _ENTRY = {
     "chapter": "satisfaction",
     "name": "Net promoter score",
     "description": "Share of customers who would recommend the company less share of those who would not, in points.",
-    "formula": "100 (promoters - detractors) / answers; promoters 9 and 10, detractors 0 to 6, whole numbers on a scale "
-    "of 0 to 10",
+    "formula": "100 (promoters - detractors) / answers; promoters 9 and 10, detractors 0 to 6, whole numbers on a scale"
+    " of 0 to 10",
     "source": "Reichheld 2003, Harvard Business Review 81(12); interval: Rocks 2016, J. Mod. Appl. Stat. Methods 15(1)",
     "inputs": ["surveys"],
     "looks_back_days": 90,

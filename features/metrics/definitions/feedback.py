@@ -11,7 +11,6 @@ from scipy.special import ndtr
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.voices import PUBLIC_SOURCES
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
-from vouch.features.metrics.estimators import Custom, Estimate, Floats, Mean, Median, Parts, Proportion, Quotient
 from vouch.features.metrics.estimators import (
     NOT_BELOW_0,
     Custom,

@@ -11,8 +11,8 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import ran
 from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
-from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions
 from vouch.features.metrics.estimators import ANY, NOT_BELOW_0, Custom, Estimate, Mean, Parts, Proportion
+from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions
 from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
 from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.statistics import intervals

@@ -8,9 +8,8 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
-from vouch.features.metrics.estimators import Figure, Floats, Mean, Proportion, Rate, Ratio, Total
-from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, invitations, valid_referrals
 from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Proportion, Rate, Ratio, Total
+from vouch.features.metrics.populations.advocacy import CONVERSION_DAYS, invitations, valid_referrals
 from vouch.features.metrics.populations.customers import active
 
 if TYPE_CHECKING:

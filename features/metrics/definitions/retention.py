@@ -9,7 +9,6 @@ import narwhals as nw
 from vouch.features.facts.activity import is_recent
 from vouch.features.facts.spans import ran, runs
 from vouch.features.facts.subscriptions import revenue, revenue_then
-from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Proportion, Ratio
 from vouch.features.metrics.examples import repeated

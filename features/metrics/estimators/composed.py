@@ -74,7 +74,8 @@ class Figure(Shown):
 class Custom(Shown):
     """A figure with arithmetic of its own: two functions over the parts `of`, of one unit or more.
 
-    Over all parts where `of` names none. `why_nothing` is the reason where there are no units, for a figure that is not applicable then.
+    Over all parts where `of` names none. `why_nothing` is the reason where there are no units, for a figure that is not
+    applicable then.
     """
 
     of: tuple[str, ...]
