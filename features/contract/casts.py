@@ -217,6 +217,14 @@ def _moment(name: str, family: Family, epoch: str | None) -> str:
     return "CAST(NULL AS BIGINT)"
 
 
+def endless(name: str, family: Family) -> str | None:
+    """SQL that says whether a time lies beyond the calendar, as what never ends is written; None where none can."""
+    if family in {"text", "bytes"}:
+        is_beyond = f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) >= {YEAR_10000_US}"
+        return f"(lower({name}) IN ('infinity', '+infinity') OR {is_beyond})"
+    return f"(isinf({name}) AND {name} > TIMESTAMP '2000-01-01')" if family in {"date", "timestamp", "zoned"} else None
+
+
 def _epoch_moment(name: str, family: Family, epoch: str) -> str:
     """A number in the unit that it is given in, but where only another unit makes it a year from 1973 to 2286."""
     number = f"TRY_CAST({_decimal_text(name, family)} AS DECIMAL(26,6))"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vouch.features.contract.casts import (
     LABELLED,
     STAGED_TYPES,
+    endless,
     family_of,
     literal,
     null_word,
@@ -211,7 +212,10 @@ def check_sql(table: Table, inputs: Mapping[str, Input], source: str, row: str, 
 
 def _read(table: Table, column: Column, given: Input) -> str:
     is_labelled = (table.name, column.name) in LABELLED
-    return value(column, quoted(f"raw {column.name}"), given.family, given.epoch, is_labelled=is_labelled)
+    cell = quoted(f"raw {column.name}")
+    read = value(column, cell, given.family, given.epoch, is_labelled=is_labelled)
+    is_endless = endless(cell, given.family) if column in table.open_dates() else None
+    return f"CASE WHEN {is_endless} THEN {NO_END_US} ELSE {read} END" if is_endless else read
 
 
 def _any(conditions: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+import duckdb
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,8 +114,11 @@ def test_an_epoch_number_is_the_same_instant_in_whatever_unit_it_stands(tmp_path
 OPEN = [(table.name, column.name) for table in TABLES.values() for column in table.open_dates()]
 
 
+BEYOND = ("9999-12-31T23:59:59-05:00", "infinity")
+
+
 @pytest.mark.parametrize(("table", "column"), OPEN)
-@pytest.mark.parametrize("far", ["2100-01-01", "2262-04-11", "2999-12-31T23:59:59Z", "9999-12-31"])
+@pytest.mark.parametrize("far", ["2100-01-01", "2262-04-11", "2999-12-31T23:59:59Z", "9999-12-31", *BEYOND])
 def test_a_later_date_in_the_year_2100_or_later_is_none(table, column, far):
     figures, frame = judged(table, row(table, **{column: far}))
     assert frame[TABLES[table].columns[column].staged].to_list() == [None]
@@ -402,3 +407,16 @@ def test_the_command_ends_loudly_where_a_table_belongs_to_nobody(tmp_path, vouch
     assert code == 4
     assert "orphaned_share of usage_events" in err
     assert "40 of 40 rows belong to customers" in out
+
+
+@pytest.mark.parametrize("physical", ["DATE", "TIMESTAMP", "TIMESTAMPTZ", "VARCHAR"])
+def test_an_infinite_end_of_a_database_is_none(tmp_path, physical):
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as database:
+        for name in ("customers", "usage_events", "subscriptions"):
+            frame = pl.DataFrame([row(name)])  # noqa: F841  # DuckDB finds it by its name
+            ends = f", 'infinity'::{physical} AS ended_at" if name == "subscriptions" else ""
+            database.execute(f"CREATE TABLE {name} AS SELECT *{ends} FROM frame")
+    found = staged(path, tmp_path / "home")
+    assert read(found, "subscriptions")["ended_us"].to_list() == [None]
+    assert [figures for _, _, figures in told(found, "no_end")] == [(1, 1)]
