@@ -32,6 +32,7 @@ def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     telemetry.learn(app.paths)
     site.app, site.tell, site.watch = app, pages.tell, telemetry.watch
     site.follow = partial(_follow, store)
+    shared.note_ready()
     return site
 
 

@@ -45,9 +45,8 @@ class SharedNumbers:
         self.descriptor = without_name() if descriptor is None else descriptor
         os.ftruncate(self.descriptor, SIZE)
         self._numbers = memoryview(mmap.mmap(self.descriptor, SIZE)).cast("d")
-        self._taken, self._thread = 0, threading.Lock()
+        self._taken, self._thread, self._place = 0, threading.Lock(), place
         self._pids = self.take(MOST_WORKERS)
-        self._pids[place] = os.getpid()
         self._recorded = self.take(1)
 
     def take(self, number: int) -> memoryview[float]:
@@ -66,9 +65,13 @@ class SharedNumbers:
         fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
         self._thread.release()
 
+    def note_ready(self) -> None:
+        """Tell that this worker answers from now on."""
+        self._pids[self._place] = os.getpid()
+
     @property
     def pids(self) -> list[int]:
-        """The workers' processes, of those that live."""
+        """The processes of the workers that answer."""
         return [int(pid) for pid in self._pids if pid and _lives(int(pid))]
 
     @property
