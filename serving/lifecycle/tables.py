@@ -45,9 +45,10 @@ def rows(subject: Subject, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            people = [name for name in (*PEOPLE, _KEY) if name in schema.names and _is_text(schema.field(name).type)]
+            texts = {name for name in schema.names if _is_text(schema.field(name).type)}
+            people = [name for name in (*PEOPLE, _KEY) if name in texts]
             for group in range(file.num_row_groups):
-                if _RAW in schema.names:
+                if _RAW in texts:
                     yield from _of_raw(subject, file.read_row_group(group))
                 elif people and pa.compute.any(named := _named(file.read_row_group(group, people), wanted)).as_py():
                     for row in file.read_row_group(group).filter(named).to_pylist():

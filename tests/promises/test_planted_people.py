@@ -145,6 +145,12 @@ def test_no_category_of_one_person_stands_in_a_model_or_a_metric(lived_in):
     assert not names_in(*home.glob("snapshots/*/*/metrics.parquet"), names=PLANTED)
 
 
+def test_all_of_it_is_closed_to_other_users(lived_in):
+    home, out, *_ = lived_in
+    modes = {path.lstat().st_mode & 0o7777 for folder in (home, out) for path in (folder, *folder.rglob("*"))}
+    assert modes == {0o600, 0o700}
+
+
 def test_nothing_is_left_once_they_are_erased_however_they_are_spelt(lived_in):
     home, out, tables, _ = lived_in
     code, told, warned = vouch(home, "erase", *map(spelt, PEOPLE), "--now", "2026-11-17T06:00:00Z", "--format", "json")

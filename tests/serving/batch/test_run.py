@@ -9,14 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from support import table_files
 from support.champions import write_champion, write_champions
 from vouch import models
 from vouch.features.errors import Locked, SnapshotError, UsageError
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import mondays, parse_instant
+from vouch.features.metrics.evaluate import measure
 from vouch.features.project import Project
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.run import plan_weeks, score_weeks
+from vouch.serving.batch.tables import envelope_table
 from vouch.serving.snapshots import files, schema
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
@@ -327,3 +330,16 @@ def test_metrics_by_themselves_take_the_scores_that_are_published(project, publi
     week = {row["metric_id"]: row["value"] for row in published.table("metrics").to_pylist() if row["by"] is None}
     assert {row["metric_id"]: row["value"] for row in rows} == pytest.approx({name: week[name] for name in ids})
     assert all(week[name] is not None for name in ids)
+
+
+def test_no_segment_of_a_few_customers_is_named_in_what_is_published(tmp_path):
+    regions = ["KR-11"] * 6 + ["Odd-A"] * 4 + ["Odd-B"] * 2
+    people = [table_files.row("customers", customer_id=f"c{n}", region=region) for n, region in enumerate(regions)]
+    people.append(table_files.row("customers", customer_id="c99"))
+    events = [table_files.row("usage_events", customer_id=f"c{n}") for n in range(13)]
+    folder = table_files.write_csv(tmp_path / "tables", table_files.company(customers=people, usage_events=events))
+    tables = open_tables(table_files.staged(folder))
+    found = envelope_table(tables, table_files.NOW_US - table_files.DAY_US * 300).to_pylist()
+    assert {row["segment"] for row in found if row["by"] == "region"} == {"KR-11", "other", "unknown"}
+    shown = measure(tables, table_files.NOW_US - table_files.DAY_US * 300, by="region")
+    assert {row.segment for row in shown} >= {"Odd-A", "Odd-B"}, "who asks for it oneself sees it"
