@@ -30,7 +30,10 @@ class Scope(StrEnum):
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who will use it.")],
-    scope: Annotated[Scope, typer.Option(help="What it may: look, also record, or everything.")] = Scope.READ,
+    scope: Annotated[
+        Scope,
+        typer.Option(help="read; write: also record, and withdraw one's own; admin: also withdraw that of others."),
+    ] = Scope.READ,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Make a key. It is shown now and never again: the store keeps a hash.
