@@ -6,6 +6,7 @@ its children make the right mode. Only what a library makes with a mode of its o
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ def keep_private(home: Path, is_shared: bool) -> int:
     if together and not mode:
         home.mkdir(parents=True, exist_ok=True)
     if home.is_dir() and mode & 0o7777 != wanted and home.stat().st_uid == os.geteuid():
-        home.chmod(wanted)
+        with contextlib.suppress(OSError):  # a home that takes no writes is read all the same
+            home.chmod(wanted)
     return before
 
 
@@ -52,8 +54,9 @@ def close_all(home: Path) -> int:
     mask, closed = os.umask(ALONE), 0
     os.umask(mask)
     for path in home.rglob("*"):
-        mode = path.lstat().st_mode
-        if not path.is_symlink() and mode & mask and path.lstat().st_uid == os.geteuid():
-            path.chmod(mode & 0o7777 & ~mask)
-            closed += 1
+        with contextlib.suppress(FileNotFoundError):  # what a service replaces meanwhile is made anew, and closed
+            found = path.lstat()
+            if not path.is_symlink() and found.st_mode & mask and found.st_uid == os.geteuid():
+                path.chmod(found.st_mode & 0o7777 & ~mask)
+                closed += 1
     return closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
 
@@ -10,6 +10,9 @@ from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.engines import as_staged
 from vouch.serving.api.numbers import WHOLE
 from vouch.serving.snapshots.schema import MODELS, NAMED, TIERS
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 MAX_PAGE = 200
 MAX_VECTORS = 1_000
@@ -105,8 +108,21 @@ class Vector(Request):
     features: Annotated[dict[Name, Value], Field(min_length=1, max_length=2_000)]
 
 
+_VECTORS_ALONE: JsonDict = {
+    "required": ["vectors"],
+    "properties": {"vectors": {"type": "array"}, "rows": {"type": "null"}, "as_of": {"type": "null"}},
+}
+_ROWS_ALONE: JsonDict = {
+    "required": ["rows", "as_of"],
+    "properties": {"rows": {"type": "object"}, "as_of": {"type": "string"}, "vectors": {"type": "null"}},
+}
+"""What the document says of either form, as the validator has it."""
+
+
 class ScoreRequest(Request):
     """Vectors, or raw rows in canonical form by table, with the instant to look from."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_VECTORS_ALONE, _ROWS_ALONE]})
 
     vectors: Annotated[list[Vector] | None, Field(min_length=1, max_length=MAX_VECTORS, fail_fast=True)] = None
     rows: Annotated[dict[Text, list[dict[Text, Cell]]] | None, Field(min_length=1, max_length=50)] = None

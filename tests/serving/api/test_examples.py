@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 
 from support.champions import write_champions
@@ -16,6 +17,7 @@ from vouch.serving.api.doors import DOORS
 from vouch.serving.api.examples import ANSWERS
 from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS, Problem
+from vouch.serving.api.schemas import ScoreRequest
 from vouch.serving.api.speaking import told
 from vouch.serving.api.state import Store
 from vouch.serving.metric_queries import catalogue
@@ -79,6 +81,29 @@ def test_an_example_names_what_the_route_answers_to_the_example_of_a_request(sto
         answer = json.loads(found) if isinstance(found, bytes) else json.loads(json.dumps(found))
         assert agree(shape(ANSWERS[door.path]), shape(answer)), door.path
         assert not any(isinstance(part, list) and not part for part in answer.values()), door.path
+
+
+FORMS = [
+    ({"vectors": [{"features": {"tenure_days": 3.0}}]}, True),
+    ({"vectors": [{"features": {"tenure_days": 3.0}}], "rows": None, "as_of": None}, True),
+    ({"rows": {"customers": [{"customer_id": "a"}]}, "as_of": "2026-01-01"}, True),
+    ({"vectors": None, "rows": None}, False),
+    ({}, False),
+    ({"rows": {"customers": [{"customer_id": "a"}]}}, False),
+    ({"vectors": [{"features": {"tenure_days": 3.0}}], "as_of": "2026-01-01"}, False),
+    ({"vectors": [{"features": {"a": 1.0}}], "rows": {"customers": [{}]}, "as_of": "2026-01-01"}, False),
+]
+
+
+@pytest.mark.parametrize(("body", "is_taken"), FORMS)
+def test_the_document_takes_of_a_score_what_the_route_takes(body, is_taken):
+    assert jsonschema.Draft202012Validator(ScoreRequest.model_json_schema()).is_valid(body) == is_taken
+    try:
+        ScoreRequest.model_validate(body)
+    except ValueError:
+        assert not is_taken
+    else:
+        assert is_taken
 
 
 def test_an_example_says_of_reasons_and_metrics_what_the_product_says():
