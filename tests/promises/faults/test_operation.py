@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import unicodedata
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 from support.capabilities import free_port
 from support.page_home import write_home
 from support.running_service import answers_more, begin, is_up, serving, wait_for, whole
-from support.running_service import is_up, serving, wait_for
 from support.searching import forms
 from vouch.serving.api.access import COOKIE
 from vouch.serving.api.doors import DOORS
