@@ -27,14 +27,14 @@ def beginning_us(activity: Iterable[Frame]) -> int | None:
 
     Internal customers count: what they did shows that it was recorded.
     """
-    rows: Counter[int] = Counter()
+    counted: Counter[int] = Counter()
     for frame in activity:
         daily = frame.select(day=nw.col("own_us") // DAY_US).group_by("day").agg(rows=nw.len().cast(nw.Int64))
-        for day in daily.collect("pyarrow").iter_rows(named=True):
-            rows[day["day"]] += day["rows"]
-    passed, total = 0, rows.total()
-    for day in sorted(rows):
-        passed += rows[day]
+        for row in daily.collect("pyarrow").iter_rows(named=True):
+            counted[int(row["day"])] += int(row["rows"])
+    passed, total = 0, counted.total()
+    for day in sorted(counted):
+        passed += counted[day]
         if passed * STRAYS >= total:
-            return int(day) * DAY_US
+            return day * DAY_US
     return None

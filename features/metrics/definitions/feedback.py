@@ -312,7 +312,7 @@ def bayesian_rating(parts: Parts) -> Estimate:
 
 
 def _rating_ends(parts: Parts) -> Interval:
-    return Mean(limits=(1, STARS)).ends({"value": parts["stars"]})
+    return Mean(limits=(1, STARS)).interval_of({"value": parts["stars"]}, None)
 
 
 @metric(

@@ -69,7 +69,7 @@ def mean_health(parts: Parts) -> Estimate:
 
 def mean_health_ends(parts: Parts) -> Interval:
     """Student's t, or a bootstrap for few."""
-    return Mean(limits=(0, 100)).ends({"value": parts["value"]})
+    return Mean(limits=(0, 100)).interval_of({"value": parts["value"]}, None)
 
 
 _USE = {

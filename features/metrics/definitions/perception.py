@@ -84,7 +84,7 @@ def _relative(parts: Parts) -> Estimate:
 
 
 def _relative_ends(parts: Parts) -> Interval:
-    found, rival = Trinomial().ends(parts), parts["rival"][0]
+    found, rival = Trinomial().interval_of(parts, None).within(-100, 100), parts["rival"][0]
     return Interval(np.asarray(found.low - rival), np.asarray(found.high - rival), found.method)
 
 

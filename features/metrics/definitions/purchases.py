@@ -158,9 +158,9 @@ def p_oftener(first: int, second: int) -> float:
 def regulars(moment: Moment, days: int | None) -> Frame:
     """External customers with 3 orders or more in each of the last two windows of 90 days."""
     assert days is not None
-    rows = moment.keep(orders).filter(nw.col("own_us") >= moment.before(2 * days))
+    lately = moment.keep(orders).filter(nw.col("own_us") >= moment.before(2 * days))
     is_late = (nw.col("own_us") >= moment.before(days)).cast(nw.Int64)
-    table = collected(rows.select("customer_id", "unit", "cents", is_late=is_late))
+    table = collected(lately.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
     late, cents = table["is_late"].to_numpy().astype(bool), table["cents"].to_numpy()
     found: dict[str, list[object]] = {"customer_id": [], "p": []}

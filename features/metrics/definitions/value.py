@@ -98,7 +98,7 @@ def _mean_margin(parts: Parts) -> Estimate:
 
 
 def _mean_margin_ends(parts: Parts) -> Interval:
-    return Mean(limits=ANY, bootstrap_always=True).ends(parts)
+    return Mean(limits=ANY, bootstrap_always=True).interval_of(parts, None)
 
 
 @metric(

@@ -85,8 +85,18 @@ NOTHING = Estimate(None, 0)
 class Shown:
     """What the kinds share: a text form that does not move from run to run, and intervals that keep to the limits."""
 
-    limits: Any
-    counts_items: Any = False
+    if TYPE_CHECKING:  # a kind has limits of its own, or takes them
+
+        @property
+        def limits(self) -> Any:
+            """Between what a value can lie at all."""
+
+        @property
+        def counts_items(self) -> Any:
+            """Whether it counts things of which a unit has several."""
+
+    else:
+        counts_items = False
 
     @property
     def of_nothing(self) -> Estimate:

@@ -166,7 +166,8 @@ class Ratio(Shown):
     def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """The linearised interval over units."""
         top, bottom, _ = self._columns(parts)
-        if self.limits == (0, self.scale) and top.sum() in (0, bottom.sum()):
+        is_share = tuple(self.limits) == (0, self.scale)
+        if is_share and top.sum() in (0, bottom.sum()):
             return intervals.wilson(len(top) if top.sum() else 0, len(bottom)).scaled(self.scale)
         sums = (top.sum(), bottom.sum(), (top * top).sum(), (bottom * bottom).sum(), (top * bottom).sum())
         return intervals.ratio_of_sums(*sums, len(bottom)).scaled(self.scale)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import Moment
 
-KEYS = ("customer_id", "order")
+KEYS = ["customer_id", "order"]
 
 
 def _lines(moment: Moment) -> Frame:
