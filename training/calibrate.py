@@ -89,9 +89,9 @@ def fit_beta(raw: Numbers, label: Numbers) -> Calibrator | None:
         return float(np.mean(softplus(odds) - label * odds)), slope / len(label)
 
     bounds = [(0.0, None), (0.0, None), (None, None)]
-    found = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-    left, slope, intercept = (float(f"{number:.{DIGITS}g}") for number in found.x)
-    is_rising = found.success and max(left, slope) > 0
+    fit = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    left, slope, intercept = (float(f"{number:.{DIGITS}g}") for number in fit.x)
+    is_rising = fit.success and max(left, slope) > 0
     return Calibrator("beta", slope, intercept, left=left) if is_rising else None
 
 

@@ -171,11 +171,11 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, Plan]]) -> di
         frame = collect(found_at)
         status = {name: target.status(frame) for name, (target, plan) in wanted.items() if instant in plan.instants}
         keep = np.zeros(len(frame), dtype=bool)
-        for found in status.values():
-            keep |= np.isin(found, list(SCORED))
+        for statuses in status.values():
+            keep |= np.isin(statuses, list(SCORED))
         numbers = frame.select_dtypes("float64").columns
-        kept = frame.loc[keep].astype(dict.fromkeys(numbers, "float32")).reset_index(drop=True)
-        panel[instant] = Slice(instant, kept, {name: found[keep] for name, found in status.items()})
+        vectors = frame.loc[keep].astype(dict.fromkeys(numbers, "float32")).reset_index(drop=True)
+        panel[instant] = Slice(instant, vectors, {name: statuses[keep] for name, statuses in status.items()})
     return panel
 
 

@@ -188,19 +188,19 @@ def _with_band(data: Dataset, judged: Judged, seed: int) -> Judged:
 
 def _intervals(rows: Part, probability: Numbers, seed: int) -> dict[str, tuple[float, float]]:
     """95 % intervals over customers, that of the calibration slope by its sandwich."""
-    found = {
+    ends = {
         name: figure_interval(rows.customers, rows.label, probability, name, RESAMPLES, seed) for name in WITH_INTERVAL
     }
     fit = calibration_fit(rows.label, probability, rows.customers)
-    return {**found, "calibration_slope": (fit.low, fit.high)}
+    return {**ends, "calibration_slope": (fit.low, fit.high)}
 
 
 def all_figures(data: Dataset, label: Numbers, probability: Numbers) -> dict[str, float]:
     """Figures of probabilities, with the profit per row of acting on them where the definition states its costs."""
-    found = figures(label, probability)
+    values = figures(label, probability)
     costs = data.model.costs
     profit = expected_profit(label, probability, costs.gain, costs.action) if costs else float("nan")
-    return {**found, "expected_profit": profit}
+    return {**values, "expected_profit": profit}
 
 
 def _rolled(
@@ -240,8 +240,8 @@ def _rolled(
 
 
 def _judged(data: Dataset, fitted: Fitted, seed: int) -> Judged:
-    found = _calibrated(data, fitted, seed)
-    return replace(found, figures=all_figures(data, data.test.label, found.probability))
+    calibrated = _calibrated(data, fitted, seed)
+    return replace(calibrated, figures=all_figures(data, data.test.label, calibrated.probability))
 
 
 def _calibrated(data: Dataset, fitted: Fitted, seed: int) -> Judged:
@@ -293,5 +293,5 @@ def _power(values: np.ndarray[Any, Any], label: Numbers, *, is_category: bool) -
     if len(known) == 0:
         return 0.5
     low, high = float(known.min()) - 1.0, float(known.max()) + 1.0
-    found = [roc_auc(label, np.where(missing, end, values).astype(np.float64)) for end in (low, high)]
-    return max(max(auc, 1 - auc) for auc in found)
+    areas = [roc_auc(label, np.where(missing, end, values).astype(np.float64)) for end in (low, high)]
+    return max(max(auc, 1 - auc) for auc in areas)

@@ -65,19 +65,19 @@ class Incumbent:
 
 
 def judge(
-    data: Dataset, found: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int
+    data: Dataset, evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int
 ) -> Verdict:
     """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.report`)."""
     return Verdict(
         (
             _contract(data, report),
             _positives(data),
-            _skill(found),
-            _baseline(data, found),
-            _calibration(data, found),
-            _leak(data, found),
-            *_champion(data, found, incumbent, seed),
-            _slices(data, found, incumbent, seed),
+            _skill(evaluation),
+            _baseline(data, evaluation),
+            _calibration(data, evaluation),
+            _leak(data, evaluation),
+            *_champion(data, evaluation, incumbent, seed),
+            _slices(data, evaluation, incumbent, seed),
         )
     )
 
@@ -102,8 +102,8 @@ def _positives(data: Dataset) -> Rule:
     return Rule("positives", rarer >= limit, why, float(rarer), float(limit))
 
 
-def _skill(found: Evaluation) -> Rule:
-    skill, low = found.challenger.figures["brier_skill"], found.intervals["roc_auc"][0]
+def _skill(evaluation: Evaluation) -> Rule:
+    skill, low = evaluation.challenger.figures["brier_skill"], evaluation.intervals["roc_auc"][0]
     why = f"Brier skill {skill:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)"
     return Rule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
 
@@ -113,9 +113,9 @@ def _not_worse(difference: Difference, margin: float) -> bool:
     return difference.difference <= margin * difference.b and not difference.low > 0
 
 
-def _baseline(data: Dataset, found: Evaluation) -> Rule:
-    other = found.best_baseline
-    difference, margin = found.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
+def _baseline(data: Dataset, evaluation: Evaluation) -> Rule:
+    other = evaluation.best_baseline
+    difference, margin = evaluation.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
         f"{_spoken(difference)}"
@@ -123,31 +123,31 @@ def _baseline(data: Dataset, found: Evaluation) -> Rule:
     return Rule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
 
 
-def _calibration(data: Dataset, found: Evaluation) -> Rule:
-    value, stated = found.challenger.figures["calibration_error"], data.target.max_calibration_error
-    limit = max(stated, found.calibration_by_chance)
+def _calibration(data: Dataset, evaluation: Evaluation) -> Rule:
+    value, stated = evaluation.challenger.figures["calibration_error"], data.target.max_calibration_error
+    limit = max(stated, evaluation.calibration_by_chance)
     why = (
         f"calibration error {value:.4f} over 20 bins (limit {stated:.3f}; true probabilities would show up to "
-        f"{found.calibration_by_chance:.4f} on so many rows)"
+        f"{evaluation.calibration_by_chance:.4f} on so many rows)"
     )
     return Rule("calibration", value <= limit, why, value, limit)
 
 
-def _leak(data: Dataset, found: Evaluation) -> Rule:
+def _leak(data: Dataset, evaluation: Evaluation) -> Rule:
     limit = data.model.gate.suspicious_auc
-    name, value = found.strongest_features[0] if found.strongest_features else ("none", 0.5)
+    name, value = evaluation.strongest_features[0] if evaluation.strongest_features else ("none", 0.5)
     why = f"the strongest single feature is {name}: ROC-AUC {value:.3f} by itself (a leak from {limit:.2f})"
     return Rule("leak", value < limit, why, value, limit)
 
 
-def _champion(data: Dataset, found: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[Rule]:
+def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[Rule]:
     if incumbent is None:
         yield Rule("champion", True, "there is no champion yet")
     elif incumbent.probability is None:
         yield Rule("champion", True, f"the champion cannot score these rows: {incumbent.why}")
     else:
         test, margin = data.test, data.model.gate.champion_margin
-        mine = found.challenger.probability
+        mine = evaluation.challenger.probability
         difference = paired_bootstrap(
             test.customers, test.label, mine, incumbent.probability, "log_loss", RESAMPLES, seed
         )
@@ -156,10 +156,10 @@ def _champion(data: Dataset, found: Evaluation, incumbent: Incumbent | None, see
         yield Rule("champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit)
 
 
-def _slices(data: Dataset, found: Evaluation, incumbent: Incumbent | None, seed: int) -> Rule:
+def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Rule:
     """Against the champion where it can score the rows, else against the best baseline."""
     test, gate = data.test, data.model.gate
-    theirs, name = found.best_baseline.probability, found.best_baseline.name
+    theirs, name = evaluation.best_baseline.probability, evaluation.best_baseline.name
     if incumbent is not None and incumbent.probability is not None:
         theirs, name = incumbent.probability, "the champion"
     worst, looked_at = None, 0
@@ -168,7 +168,7 @@ def _slices(data: Dataset, found: Evaluation, incumbent: Incumbent | None, seed:
         if of.by not in GATED or min(rows.positives, len(rows) - rows.positives) < gate.slice_positives:
             continue
         looked_at += 1
-        mine, other = found.challenger.probability[of.rows], theirs[of.rows]
+        mine, other = evaluation.challenger.probability[of.rows], theirs[of.rows]
         difference = paired_bootstrap(rows.customers, rows.label, mine, other, "log_loss", RESAMPLES, seed)
         excess = difference.difference / difference.b
         if difference.low > 0 and (worst is None or excess > worst[0]):

@@ -123,14 +123,14 @@ def judge_hazard(rows: Followed, anchor_weeks: int, seed: int) -> list[dict[str,
             return []
         here = rows.take(part)
         said[part] = fitted.by_week(here.probability, here.due)
-    found = []
+    horizons = []
     for weeks in JUDGED:
         seen = rows.weeks >= weeks
         if seen.any():
             true = ((rows.outcome[seen] > 0) & (rows.outcome[seen] <= weeks)).astype(np.float64)
             of = said[seen, weeks - 1]
-            found.append(
+            horizons.append(
                 {"weeks": weeks, "rows": int(seen.sum()), "came_true": round(float(true.mean()), 4),
                  "expected": round(float(of.mean()), 4), "roc_auc": round(float(roc_auc(true, of)), 4)}
             )  # fmt: skip
-    return found
+    return horizons

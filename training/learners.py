@@ -162,9 +162,9 @@ def fit_lightgbm(
     whole = lightgbm_data(data, data.train, parameters)
     fits = [lightgbm.train({**parameters, **_draws(seed, copy)}, whole, rounds) for copy in range(copies)]
     text = averaged([booster.model_to_string(num_iteration=rounds) for booster in fits])
-    told = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
+    stated = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
     scorer = make_scorer("lightgbm", text, len(data.columns))
-    return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, told)
+    return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, stated)
 
 
 def _draws(seed: int, copy: int) -> dict[str, int]:

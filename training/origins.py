@@ -43,9 +43,9 @@ def lay_origins(plan: Plan, target: Target, count: int = ORIGINS) -> list[Plan]:
     """Plans of the origins, the newest (the run itself) first; fewer where the history does not hold them."""
     if count < 1:
         return []
-    found = [found for instant in plan.instants[: -len(plan.test)] if (found := _origin(plan, target, instant))]
-    full = [of for of in found if len(of.calibrate) == len(plan.calibrate) and len(of.train) >= TRAINING_CUTOFFS]
-    rest = [of for of in found if of not in full]
+    plans = [laid for instant in plan.instants[: -len(plan.test)] if (laid := _origin(plan, target, instant))]
+    full = [of for of in plans if len(of.calibrate) == len(plan.calibrate) and len(of.train) >= TRAINING_CUTOFFS]
+    rest = [of for of in plans if of not in full]
     wanted = count - 1
     spread = np.unique(np.linspace(0, len(full) - 1, min(wanted, len(full))).round().astype(int))
     taken = [full[place] for place in spread] if full else []
@@ -71,7 +71,7 @@ def roll(
 ) -> list[Origin]:
     """Fit and calibrate models at all origins before the run; those without outcomes of both kinds are left out."""
     every = _joined([data.train, data.calibrate, data.test])
-    found = []
+    origins = []
     for plan in lay_origins(data.plan, data.target, count)[1:]:
         train, calibrate, test = (
             every.take(np.isin(every.as_of_us, np.array(part, np.int64)))
@@ -82,8 +82,8 @@ def roll(
         here = replace(data, plan=plan, train=train, calibrate=calibrate, test=test)
         fitted = {name: fit(here, seed) for name, fit in fitters.items()}
         raw = {name: model.scorer.raw(test.matrix) for name, model in fitted.items()}
-        found.append(Origin(plan, test, raw, {name: _said(here, fitted[name], raw[name], seed) for name in fitted}))
-    return found
+        origins.append(Origin(plan, test, raw, {name: _said(here, fitted[name], raw[name], seed) for name in fitted}))
+    return origins
 
 
 def _said(data: Dataset, fitted: Fitted, raw: Numbers, seed: int) -> Numbers:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from vouch.training.evaluate import Evaluation
 
 
-def pictures(data: Dataset, found: Evaluation) -> dict[str, bytes]:
+def pictures(data: Dataset, evaluation: Evaluation) -> dict[str, bytes]:
     """PNG files by name: calibration of the chosen candidate, gain of all."""
-    return {"calibration.png": _png(_calibration(data, found)), "gain.png": _png(_gain(data, found))}
+    return {"calibration.png": _png(_calibration(data, evaluation)), "gain.png": _png(_gain(data, evaluation))}
 
 
 def _figure(title: str) -> Figure:
@@ -35,9 +35,9 @@ def _png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def _calibration(data: Dataset, found: Evaluation) -> Figure:
-    table = calibration_table(data.test.label, found.challenger.probability)
-    figure = _figure(f"{data.model.name}: {found.chosen}, calibration on the test cutoffs")
+def _calibration(data: Dataset, evaluation: Evaluation) -> Figure:
+    table = calibration_table(data.test.label, evaluation.challenger.probability)
+    figure = _figure(f"{data.model.name}: {evaluation.chosen}, calibration on the test cutoffs")
     axes = figure.add_subplot()
     top = float(max(table.predicted.max(), table.high.max()))
     axes.plot([0, top], [0, top], color="grey", linewidth=1)
@@ -47,12 +47,12 @@ def _calibration(data: Dataset, found: Evaluation) -> Figure:
     return figure
 
 
-def _gain(data: Dataset, found: Evaluation) -> Figure:
+def _gain(data: Dataset, evaluation: Evaluation) -> Figure:
     figure = _figure(f"{data.model.name}: what the highest scores capture")
     axes = figure.add_subplot()
-    for name, judged in found.judged.items():
+    for name, judged in evaluation.judged.items():
         table = gain_table(data.test.label, judged.probability)
-        axes.plot(table.share, table.captured, label=name, linewidth=2.5 if name == found.chosen else 1.2)
+        axes.plot(table.share, table.captured, label=name, linewidth=2.5 if name == evaluation.chosen else 1.2)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     axes.set(xlabel="share of the customers, best first", ylabel="share of all that came true")
     axes.legend()

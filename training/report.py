@@ -104,16 +104,16 @@ class TrainingReport:
             {
                 "model": self.model,
                 "figure": figure,
-                self.chosen: _number(found.a, 5),
+                self.chosen: _number(difference.a, 5),
                 "other": name,
-                "value": _number(found.b, 5),
-                "difference": _number(found.difference, 5),
-                "low": _number(found.low, 5),
-                "high": _number(found.high, 5),
-                "better": found.a_is_better,
+                "value": _number(difference.b, 5),
+                "difference": _number(difference.difference, 5),
+                "low": _number(difference.low, 5),
+                "high": _number(difference.high, 5),
+                "better": difference.a_is_better,
             }
             for name, of in self.comparisons.items()
-            for figure, found in of.items()
+            for figure, difference in of.items()
         ]
 
     def origin_rows(self) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ class TrainingReport:
         return "\n".join(_lines(self))
 
 
-def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
+def describe(data: Dataset, evaluation: Evaluation) -> dict[str, Any]:
     """Fields of a report that come from the dataset and the evaluation."""
     parts = {"train": data.train, "calibrate": data.calibrate, "test": data.test}
     return {
@@ -179,23 +179,23 @@ def describe(data: Dataset, found: Evaluation) -> dict[str, Any]:
         "cutoffs": {"train": data.plan.train, "calibrate": data.plan.calibrate, "test": data.plan.test},
         "rows": {name: (len(part), part.positives) for name, part in parts.items()},
         "features": len(data.columns),
-        "chosen": found.chosen,
-        "calibration": {name: judged.calibrated.calibrator.method for name, judged in found.judged.items()},
-        "figures": {name: judged.figures for name, judged in found.judged.items() if judged.figures},
-        "intervals": found.intervals,
-        "comparisons": found.comparisons,
-        "strongest_features": found.strongest_features[:10],
-        "slices": found.slices,
-        "origins": found.rolled.each,
-        "pooled": _pooled(found),
-        "how_soon": found.how_soon,
+        "chosen": evaluation.chosen,
+        "calibration": {name: judged.calibrated.calibrator.method for name, judged in evaluation.judged.items()},
+        "figures": {name: judged.figures for name, judged in evaluation.judged.items() if judged.figures},
+        "intervals": evaluation.intervals,
+        "comparisons": evaluation.comparisons,
+        "strongest_features": evaluation.strongest_features[:10],
+        "slices": evaluation.slices,
+        "origins": evaluation.rolled.each,
+        "pooled": _pooled(evaluation),
+        "how_soon": evaluation.how_soon,
         "notes": data.plan.notes,
-        "test_rows": data.test.scored(found.challenger.probability),
+        "test_rows": data.test.scored(evaluation.challenger.probability),
     }
 
 
-def _pooled(found: Evaluation) -> dict[str, Any]:
-    rolled = found.rolled
+def _pooled(evaluation: Evaluation) -> dict[str, Any]:
+    rolled = evaluation.rolled
     if rolled.pooled is None:
         return {}
     return {
@@ -266,10 +266,10 @@ _SENSITIVE = (
 def _origins(report: TrainingReport) -> Iterable[str]:
     if not report.pooled:
         return
-    found = report.pooled
+    pooled = report.pooled
     yield from ("## Rolling origin", "The recipe fitted anew at earlier moments, each judged on what came after.", "")
     yield from _table(report.origin_rows())
-    ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in found["intervals"].items())
+    ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in pooled["intervals"].items())
     yield from ("", f"95 % intervals over customers, all origins together: {ends}.", "")
     if report.how_soon:
         yield from ("## How soon", "The probability within so many weeks, on customers that it was not fitted on.", "")
@@ -326,11 +326,11 @@ def _by_log_loss(report: TrainingReport) -> list[dict[str, Any]]:
     return [row for row in report.comparison_rows() if row["figure"] == "log_loss"]
 
 
-def _key_figures(found: Mapping[str, float]) -> dict[str, Any]:
+def _key_figures(figures: Mapping[str, float]) -> dict[str, Any]:
     return {
-        "rows": int(found["n"]),
-        "came true": int(found["positives"]),
-        **{figure: _number(found[figure], 5 if figure == "log_loss" else 4) for figure in SHOWN},
+        "rows": int(figures["n"]),
+        "came true": int(figures["positives"]),
+        **{figure: _number(figures[figure], 5 if figure == "log_loss" else 4) for figure in SHOWN},
     }
 
 

@@ -60,7 +60,7 @@ class Trained:
     """One model fitted and judged, before it is stored."""
 
     data: Dataset
-    found: Evaluation
+    evaluation: Evaluation
     as_of_us: int
     seed: int
     facts: Mapping[str, Any]
@@ -98,16 +98,16 @@ def train(
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
-    found = train_on(_opened(project, staged), wanted, known_us, seed, search, origins, is_judged)
-    refusals = [outcome for outcome in found.values() if isinstance(outcome, Refused)]
-    if len(refusals) == len(found):
+    outcomes = train_on(_opened(project, staged), wanted, known_us, seed, search, origins, is_judged)
+    refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
+    if len(refusals) == len(outcomes):
         kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
         raise kind(" ".join([*map(str, refusals), *_loads(staged)]))
     return [
         _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)
         else store(project, outcome, staged.report, now_us)
-        for model, outcome in found.items()
+        for model, outcome in outcomes.items()
     ]
 
 
@@ -195,11 +195,11 @@ def fit_and_judge(
     recipes = {TUNED: tuned.fit} if tuned else {}
     if is_judged:
         fitted = {**fit_all(data, seed), **{name: fit(data, seed) for name, fit in recipes.items()}}
-        found = evaluate(data, fitted, seed, origins, recipes, as_of_us)
+        evaluation = evaluate(data, fitted, seed, origins, recipes, as_of_us)
     else:
         fit = tuned.fit if tuned else CANDIDATES[data.model.learners[0]]
-        found = calibrate_only(data, fit(data, seed), seed)
-    return Trained(data, found, as_of_us, seed, facts, tuned.trials if tuned else ())
+        evaluation = calibrate_only(data, fit(data, seed), seed)
+    return Trained(data, evaluation, as_of_us, seed, facts, tuned.trials if tuned else ())
 
 
 def code_fingerprint() -> str:
@@ -214,7 +214,7 @@ def code_fingerprint() -> str:
 
 def write(trained: Trained, folder: Path) -> Predictor:
     """Write the chosen candidate as a bundle."""
-    best, data = trained.found.challenger, trained.data
+    best, data = trained.evaluation.challenger, trained.data
     return write_bundle(
         folder,
         model=trained.name,
@@ -226,7 +226,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         golden=trained.golden,
         facts=trained.facts,
         reference=reference(data.columns, data.test.matrix, best.probability),
-        hazard=trained.found.hazard,
+        hazard=trained.evaluation.hazard,
     )
 
 
@@ -235,13 +235,13 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
 
     What was not judged meets no gate: it is registered, and that is all.
     """
-    data, found = trained.data, trained.found
-    incumbent = _incumbent(project.home, data) if found.is_judged else None
-    verdict = judge(data, found, check, incumbent, trained.seed) if found.is_judged else None
+    data, evaluation = trained.data, trained.evaluation
+    incumbent = _incumbent(project.home, data) if evaluation.is_judged else None
+    verdict = judge(data, evaluation, check, incumbent, trained.seed) if evaluation.is_judged else None
     with tempfile.TemporaryDirectory() as folder:
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
-            trained.name, data.model.question, trained.as_of_us, **describe(data, found), verdict=verdict,
+            trained.name, data.model.question, trained.as_of_us, **describe(data, evaluation), verdict=verdict,
             facts={**trained.facts, "definition_fingerprint": _definitions(predictor)},
             content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
@@ -286,7 +286,7 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
     """What the gate's history keeps of a run: enough to show how good a version was when it was judged."""
     refusals = report.verdict.refusals if report.verdict else ()
     plain = report.as_json()
-    table = calibration_table(trained.data.test.label, trained.found.challenger.probability)
+    table = calibration_table(trained.data.test.label, trained.evaluation.challenger.probability)
     return {
         "action": "pass" if report.passed else "refuse",
         "reason": "the gate passed" if report.passed else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
@@ -310,13 +310,13 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
 
 def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Run:
     """What the tracking server keeps of a run."""
-    best = trained.found.challenger
+    best = trained.evaluation.challenger
     files = {
         "card.md": card(report).encode(),
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
         **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
-        **(pictures(trained.data, trained.found) if report.is_judged else {}),
+        **(pictures(trained.data, trained.evaluation) if report.is_judged else {}),
     }
     return versions.Run(
         model=trained.name,
@@ -343,7 +343,7 @@ def _gate(report: TrainingReport) -> dict[str, Any]:
 
 
 def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str, Any]]:
-    best, target = trained.found.challenger, trained.data.target
+    best, target = trained.evaluation.challenger, trained.data.target
     yield from {"candidate": report.chosen, "calibration": report.calibration[report.chosen]}.items()
     yield from {f"{name}_days": getattr(target, f"{name}_days") for name in ("lead", "horizon", "gap")}.items()
     yield from {"features": report.features, "seed": trained.seed, **best.fitted.facts}.items()

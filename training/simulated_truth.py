@@ -77,8 +77,10 @@ def true_probability(project: Project, model: str, rows: pd.DataFrame) -> Any:
 
 def reference_shares() -> dict[str, float]:
     """Share of the truth's gain that the reference reaches, by model; empty where none fits these parameters."""
-    kept = resources.files("vouch.features").joinpath("simulation", REFERENCE)
-    if not kept.is_file():
+    path = resources.files("vouch.features").joinpath("simulation", REFERENCE)
+    if not path.is_file():
         return {}
-    found = json.loads(kept.read_text(encoding="utf-8"))
-    return {} if found["version"] != VERSION else {n: float(m["share_of_truth"]) for n, m in found["models"].items()}
+    reference = json.loads(path.read_text(encoding="utf-8"))
+    if reference["version"] != VERSION:
+        return {}
+    return {name: float(measured["share_of_truth"]) for name, measured in reference["models"].items()}

@@ -80,7 +80,7 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
     """
     threshold = np.quantile(probability, 1 - SELECTED) if len(probability) else 1.0
     selected = probability >= threshold
-    found = []
+    judged = []
     for of in slices(frame):
         n = int(of.rows.sum())
         if n < minimum or _customers(frame, of.rows) < FEWEST:
@@ -88,7 +88,7 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
         true, said = label[of.rows], probability[of.rows]
         interval = wilson(np.array([true.sum()]), np.array([float(n)]))
         low, high = float(interval.low[0]), float(interval.high[0])
-        found.append(
+        judged.append(
             {
                 "by": of.by,
                 "value": of.value,
@@ -104,7 +104,7 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
                 "is_sensitive": is_sensitive(of.by),
             }
         )
-    return found
+    return judged
 
 
 def _customers(frame: pd.DataFrame, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> int:

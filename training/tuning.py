@@ -137,8 +137,8 @@ def _loss(data: Dataset, seed: int, trial: optuna.Trial) -> float:
     first = lightgbm_data(data, data.train.take(fit), parameters)
     valid = lightgbm_data(data, data.train.take(held), parameters, first)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    found = lightgbm.train(parameters, first, ROUNDS, valid_sets=[valid], callbacks=[partial(_look, trial), stop])
-    return float(found.best_score["valid_0"]["binary_logloss"])
+    booster = lightgbm.train(parameters, first, ROUNDS, valid_sets=[valid], callbacks=[partial(_look, trial), stop])
+    return float(booster.best_score["valid_0"]["binary_logloss"])
 
 
 def _look(trial: optuna.Trial, state: Any) -> None:

@@ -41,17 +41,17 @@ def measure(work: Path, customers: int, judged_customers: int, weeks: int, memor
     """Fit on the large company, judge on the small one, and return what is kept."""
     small, large = work / "small", work / "large"
     judged = _datasets(_company(small, judged_customers, weeks, 0), memory)
-    found = {}
+    measured = {}
     for name in COLUMNS:  # one model at a time: the rows of one are what fits into memory
         data = _datasets(_company(large, customers, weeks, 1), memory, [name], is_reference=True)[name]
         fitted = fit_lightgbm(_with_larger_trees(data), 0)
-        found[name] = _judged(Project(small, str(small / "company")), name, data, fitted, judged[name])
+        measured[name] = _judged(Project(small, str(small / "company")), name, data, fitted, judged[name])
     return {
         "version": VERSION,
         "customers": customers,
         "judged_on_customers": judged_customers,
         "weeks": weeks,
-        "models": found,
+        "models": measured,
     }
 
 
@@ -90,9 +90,9 @@ def _with_larger_trees(data: Dataset) -> Dataset:
 
 def _judged(project: Project, name: str, data: Dataset, fitted: Fitted, other: Dataset) -> dict[str, Any]:
     raw = fitted.scorer.raw(encode(other.test_frame, data.columns))
-    found = captured(project, name, other.test.scored(sigmoid(raw)))
-    found.pop("share_of_reference")
-    return {**found, "training_rows": len(data.train), **{n: float(np.round(v, 4)) for n, v in fitted.facts.items()}}
+    shares = captured(project, name, other.test.scored(sigmoid(raw)))
+    shares.pop("share_of_reference")
+    return {**shares, "training_rows": len(data.train), **{n: float(np.round(v, 4)) for n, v in fitted.facts.items()}}
 
 
 def main() -> None:
@@ -105,8 +105,8 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=78)
     parser.add_argument("--memory", default="8GB")
     given = parser.parse_args()
-    found = measure(given.work, given.customers, given.judged_on, given.weeks, given.memory)
-    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    document = measure(given.work, given.customers, given.judged_on, given.weeks, given.memory)
+    given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def rows() -> Iterator[Row]:
     tables = run._opened(project, stage(project, LAST_INSTANT_US))
     for name, trained in run.train_on(tables, MODELS, LAST_INSTANT_US).items():
         assert isinstance(trained, run.Trained), trained
-        data, best = trained.data, trained.found.challenger
+        data, best = trained.data, trained.evaluation.challenger
         yield from known(project, name, trained)
-        figures, pooled = best.figures, trained.found.rolled
+        figures, pooled = best.figures, trained.evaluation.rolled
         error, skill = figures["calibration_error"], figures["brier_skill"]
         note = f"{error:.4f}; Brier skill {skill:.3f}; {best.name}, {best.calibrated.calibrator.method}"
         yield Row(f"{name}: calibration error, 20 bins of equal mass", "0.02", error / 0.02, at_most=1.0, note=note)
@@ -59,7 +59,7 @@ def rows() -> Iterator[Row]:
 
 def known(project: Project, name: str, trained: run.Trained) -> Iterator[Row]:
     """How much of what can be known the model knows."""
-    found = captured(project, name, trained.data.test.scored(trained.found.challenger.probability))
+    found = captured(project, name, trained.data.test.scored(trained.evaluation.challenger.probability))
     note = f"ROC-AUC {found['roc_auc']:.4f}, truth {found['roc_auc_of_truth']:.4f}, {found['rows']} rows"
     share = found["share_of_reference"]
     yield Row(f"{name}: gain of ROC-AUC over 0.5", "LightGBM on a company ten times as large", share, at_least=0.9,

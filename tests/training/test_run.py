@@ -369,11 +369,11 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
         again = run.train_on(tables, ["churn"], report.as_of_us)["churn"]
     made = run.write(again, tmp_path / "bundle")
     assert made.content_hash == report.content_hash
-    assert Predictor.load(tmp_path / "bundle").kind == again.found.challenger.fitted.kind
+    assert Predictor.load(tmp_path / "bundle").kind == again.evaluation.challenger.fitted.kind
     incumbent = run._incumbent(project.home, again.data)
     assert (incumbent is not None) == report.is_promoted
     if incumbent:  # the champion is this very version, and these are the rows it was tested on
-        np.testing.assert_array_equal(incumbent.probability, again.found.challenger.probability)
+        np.testing.assert_array_equal(incumbent.probability, again.evaluation.challenger.probability)
         assert (incumbent.drift["major"], incumbent.drift["score"]["level"]) == (0, "none")
 
 
@@ -402,7 +402,7 @@ def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_cham
 
 
 def test_without_evaluation_the_preferred_candidate_is_fitted_as_it_would_be_with_it(data):
-    whole, bare = (run.fit_and_judge(data, day(300), 0, "f", is_judged=judged).found for judged in (True, False))
+    whole, bare = (run.fit_and_judge(data, day(300), 0, "f", is_judged=judged).evaluation for judged in (True, False))
     preferred = data.model.learners[0]
     assert list(bare.judged) == [bare.chosen] == [preferred]
     assert bare.challenger.fitted.content == whole.judged[preferred].fitted.content
