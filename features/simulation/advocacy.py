@@ -73,9 +73,9 @@ class Advocacy:
         at = self._when(len(who), from_us)
         refers = random.random(len(who)) < law.referral_share
         self._refer(who[refers], at[refers], is_rewarded=False)
-        told = refers & (random.random(len(who)) < 0.5)
+        is_reported = refers & (random.random(len(who)) < 0.5)
         kind = np.where(refers, REFERRAL, random.choice(len(ACT_KINDS), len(who), p=_ORGANIC))
-        shown = ~refers | told
+        shown = ~refers | is_reported
         self._act(who[shown], at[shown], kind[shown], np.where(random.random(int(shown.sum())) < 0.15, -1, 0))
         reviews = kind == REVIEW
         self.voice.remark(who[reviews], from_us, at[reviews])
@@ -135,11 +135,11 @@ class Advocacy:
     ) -> Frame:
         rows, random = len(number), self.random
         reward = np.round(random.uniform(5, 25, rows), 2) if is_rewarded else np.full(rows, np.nan)
-        told = np.ones(rows) if is_rewarded else np.where(random.random(rows) < 0.15, -1, 0)
+        paid = np.ones(rows) if is_rewarded else np.where(random.random(rows) < 0.15, -1, 0)
         return {
             "number": number, "advocate": who, "prospect": prospect, "invited": at, "clicked": clicked,
             "signed": np.full(rows, NEVER), "converted": np.full(rows, NEVER), "value": np.full(rows, np.nan),
-            "reward": reward, "paid": told, "fraud": np.full(rows, -1, dtype=np.int64),
+            "reward": reward, "paid": paid, "fraud": np.full(rows, -1, dtype=np.int64),
             "otherwise": np.full(rows, np.nan),
         }  # fmt: skip
 
@@ -191,15 +191,15 @@ class Advocacy:
         rows = stack(self._referrals)
         number = np.asarray(rows["number"])
         if self._converted:
-            found = stack(self._converted)
+            converted = stack(self._converted)
             order = np.argsort(number, kind="stable")
-            place = order[np.searchsorted(number[order], np.asarray(found["number"]))]
+            place = order[np.searchsorted(number[order], np.asarray(converted["number"]))]
             renamed = np.arange(self._prospects)
-            renamed[np.asarray(rows["prospect"])[place]] = np.asarray(found["prospect"])
+            renamed[np.asarray(rows["prospect"])[place]] = np.asarray(converted["prospect"])
             rows["prospect"] = renamed[np.asarray(rows["prospect"])]
             for name in ("signed", "converted", "value", "otherwise"):
-                np.asarray(rows[name])[place] = np.asarray(found[name])
-            clicked, signed = np.asarray(rows["clicked"]), np.asarray(found["signed"])
+                np.asarray(rows[name])[place] = np.asarray(converted[name])
+            clicked, signed = np.asarray(rows["clicked"]), np.asarray(converted["signed"])
             clicked[place] = np.minimum(
                 np.where(clicked[place] == NEVER, signed - 3_600_000_000, clicked[place]), signed
             )

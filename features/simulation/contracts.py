@@ -183,9 +183,9 @@ class Contracts:
         """Reasons as given: they follow the state, two in five give none."""
         state, people = self.people.state, self.people
         idle = state.engagement[who] < -0.8
-        told = np.where(people.stuck_until[who] >= 0, 2, np.where(idle, 4, self.random.integers(0, 4, len(who))))
-        told = np.where(self.random.random(len(who)) < 0.4, -1, told)
-        return np.where(fails, 5, told).astype(np.int8)
+        reason = np.where(people.stuck_until[who] >= 0, 2, np.where(idle, 4, self.random.integers(0, 4, len(who))))
+        reason = np.where(self.random.random(len(who)) < 0.4, -1, reason)
+        return np.where(fails, 5, reason).astype(np.int8)
 
     def change_plans(self, from_us: int) -> Frame:
         """Upgrades and downgrades: one row ends and the next starts at the same instant, the period anew."""

@@ -78,8 +78,8 @@ class Recorder:
     def _past(self, table: str, frame: Frame) -> Frame:
         """Rows and later-dated facts of before the end; a fact that has not happened yet is null."""
         frame = take(frame, self._own(table, frame) < self._end_us)
-        told = frame.get("ingested_at")
-        is_told = told != NEVER if isinstance(told, np.ndarray) else np.zeros(length(frame), dtype=bool)
+        ingested = frame.get("ingested_at")
+        is_told = ingested != NEVER if isinstance(ingested, np.ndarray) else np.zeros(length(frame), dtype=bool)
         for date, facts in TABLES[table].later.items():
             times = frame.get(date)
             if not isinstance(times, np.ndarray):

@@ -17,13 +17,13 @@ def adjusted(p: ArrayLike) -> NDArray[np.float64]:
     [0.04, 0.0533, 0.0533, 0.5]
     """
     given = np.asarray(p, dtype=np.float64)
-    found = np.full(given.shape, np.nan)
+    q_values = np.full(given.shape, np.nan)
     known = np.flatnonzero(~np.isnan(given))
     if len(known):
         order = known[np.argsort(given[known], kind="stable")]
         scaled = given[order] * len(order) / np.arange(1, len(order) + 1)
-        found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return found
+        q_values[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q_values
 
 
 def discoveries(p: ArrayLike, share: float) -> int:

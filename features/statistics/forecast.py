@@ -59,8 +59,8 @@ def _levels(weekly: Floats) -> Floats:
     start = np.maximum(np.arange(len(weekly)) + 1 - LEVEL_WEEKS, 0)
     stop = np.arange(len(weekly)) + 1
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = (sums[stop] - sums[start]) / (counts[stop] - counts[start])
-    return found
+        levels: Floats = (sums[stop] - sums[start]) / (counts[stop] - counts[start])
+    return levels
 
 
 def _drawn_back(levels: Floats, weeks: int) -> float:

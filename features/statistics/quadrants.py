@@ -41,5 +41,5 @@ def _held(axis: Floats, is_high: NDArray[np.bool_], before: NDArray[np.int64], w
     ordered = np.sort(axis)
     place = (np.searchsorted(ordered, axis, "left") + np.searchsorted(ordered, axis, "right")) / (2 * max(len(axis), 1))
     is_near = (np.abs(place - 0.5) <= HYSTERESIS) & (before >= 0)
-    kept: NDArray[np.bool_] = np.where(is_near, (before & weight) > 0, is_high)
-    return kept
+    is_above: NDArray[np.bool_] = np.where(is_near, (before & weight) > 0, is_high)
+    return is_above
