@@ -107,22 +107,22 @@ class Calibrator:
 
 def calibrator_from_json(content: dict[str, Any]) -> Calibrator:
     """Read what `Calibrator.as_json` wrote; raises BundleError where it is no monotone map."""
-    method, found = content.get("method"), None
+    method, calibrator = content.get("method"), None
     if method == "none":
-        found = Calibrator()
+        calibrator = Calibrator()
     if method in {"sigmoid", "beta"}:
         slope, intercept, left = (float(content.get(name, 1.0)) for name in ("slope", "intercept", "left"))
         rises = slope > 0 if method == "sigmoid" else min(slope, left) >= 0 and max(slope, left) > 0
         if rises and np.isfinite([slope, intercept, left]).all():
-            found = Calibrator(method, slope, intercept, left=left)
+            calibrator = Calibrator(method, slope, intercept, left=left)
     raw, probability = (tuple(content.get(name, ())) for name in ("raw", "probability"))
     if method in {"isotonic", "venn_abers"} and _rises(raw, probability):
-        found = Calibrator(method, raw=raw, probability=probability)
-    if found is None:
+        calibrator = Calibrator(method, raw=raw, probability=probability)
+    if calibrator is None:
         raise BundleError(
             f"The calibrator {method!r} of the bundle is no rising map to probabilities. Train the model again."
         )
-    return replace(found, band=_band_from_json(content["band"])) if content.get("band") else found
+    return replace(calibrator, band=_band_from_json(content["band"])) if content.get("band") else calibrator
 
 
 def _band_from_json(content: dict[str, Any]) -> Band:

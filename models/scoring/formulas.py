@@ -54,8 +54,8 @@ class Logistic:
 
     def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
         """Log-odds of each row, and what they are made of."""
-        found = self.contributions(matrix)
-        return _added(self.base, found), found
+        contributions = self.contributions(matrix)
+        return _added(self.base, contributions), contributions
 
     def moved(self, before: Matrix, now: Matrix) -> Numbers:
         """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
@@ -156,8 +156,8 @@ class Rules:
 
     def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
         """Log-odds of each row, and what they are made of."""
-        found = self.contributions(matrix)
-        return _added(self.base, found), found
+        contributions = self.contributions(matrix)
+        return _added(self.base, contributions), contributions
 
     def moved(self, before: Matrix, now: Matrix) -> Numbers:
         """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""

@@ -66,18 +66,18 @@ class Hazard:
 
 def hazard_from_json(content: Mapping[str, Any]) -> Hazard:
     """Read what `Hazard.as_json` wrote; raises BundleError where it cannot be one."""
-    found = Hazard(
+    hazard = Hazard(
         int(content["anchor_weeks"]),
         tuple(map(float, content["intercepts"])),
         tuple(map(float, content["slopes"])),
         tuple(map(float, content["due"])),
         int(content["observed_weeks"]),
     )
-    numbers = [*found.intercepts, *found.slopes, *found.due]
-    is_whole = len(found.intercepts) == len(found.slopes) == len(STARTS) and len(found.due) == len(DUE)
-    if not is_whole or not np.isfinite(numbers).all() or not 1 <= found.anchor_weeks <= WEEKS:
+    numbers = [*hazard.intercepts, *hazard.slopes, *hazard.due]
+    is_whole = len(hazard.intercepts) == len(hazard.slopes) == len(STARTS) and len(hazard.due) == len(DUE)
+    if not is_whole or not np.isfinite(numbers).all() or not 1 <= hazard.anchor_weeks <= WEEKS:
         raise BundleError("The hazard of the bundle is not sound. Train the model again.")
-    return found
+    return hazard
 
 
 def log_minus_log(probability: Numbers) -> Numbers:

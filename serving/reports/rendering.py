@@ -35,7 +35,7 @@ MOVES = {
 """What changed, as people read it."""
 
 
-def as_page(found: Figures) -> str:
+def as_page(figures: Figures) -> str:
     """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
     import jinja2
 
@@ -48,12 +48,12 @@ def as_page(found: Figures) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
-    shown = [row for row in found.metrics if row["unit"] == "percent"]
+    shown = [row for row in figures.metrics if row["unit"] == "percent"]
     return environment.get_template("report.html.jinja").render(
-        found=found,
+        figures=figures,
         scales={name: title for name, (title, _) in SCALES.items()},
-        group_charts={name: _safe(charts.group_chart(name, of)) for name in CHARTED if (of := found.portfolio[name])},
-        histogram=_safe(charts.histogram("churn", found.churn_bins)) if sum(found.churn_bins) else None,
+        group_charts={name: _safe(charts.group_chart(name, of)) for name in CHARTED if (of := figures.portfolio[name])},
+        histogram=_safe(charts.histogram("churn", figures.churn_bins)) if sum(figures.churn_bins) else None,
         intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
         moves=MOVES,
     )
@@ -71,49 +71,49 @@ def _safe(svg: str) -> Any:
     return markupsafe.Markup(svg)
 
 
-def as_text(found: Figures) -> str:
+def as_text(figures: Figures) -> str:
     """Return the report as plain text of at most TEXT_WIDTH columns: the same figures, the shorter lists."""
-    manifest = found.manifest
+    manifest = figures.manifest
     parts = [
-        [f"Customers as of {found.as_of}, revision {found.revision}", "=" * TEXT_WIDTH],
+        [f"Customers as of {figures.as_of}, revision {figures.revision}", "=" * TEXT_WIDTH],
         _paragraph(
-            f"{number(found.customers)} customers; data through {manifest['data_through'] or 'an unknown instant'}; "
+            f"{number(figures.customers)} customers; data through {manifest['data_through'] or 'an unknown instant'}; "
             f"scored {manifest['now']}."
         ),
         *([["WARNINGS", *_bullets(manifest["warnings"])]] if manifest["warnings"] else []),
-        ["WHAT CHANGED", *_changes(found)],
-        *([["WHO MOVED", *_movers(found)]] if found.movers else []),
+        ["WHAT CHANGED", *_changes(figures)],
+        *([["WHO MOVED", *_movers(figures)]] if figures.movers else []),
         *(
-            [["WHAT BECAME OF WHO WAS FLAGGED", *_bullets([flagged(entry) for entry in found.flagged])]]
-            if found.flagged
+            [["WHAT BECAME OF WHO WAS FLAGGED", *_bullets([flagged(entry) for entry in figures.flagged])]]
+            if figures.flagged
             else []
         ),
-        ["PORTFOLIO", *_portfolio(found)],
+        ["PORTFOLIO", *_portfolio(figures)],
         [
-            f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(found.candidates_total)})",
-            *_paragraph(f"Who could be asked at {found.asked_as_of}, by the rules of the policy."),
-            *_people(found.candidates, "score"),
+            f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(figures.candidates_total)})",
+            *_paragraph(f"Who could be asked at {figures.asked_as_of}, by the rules of the policy."),
+            *_people(figures.candidates, "score"),
         ],
-        [f"HIGHEST RISK OF CHURN ({number(found.at_risk_total)})", *_people(found.at_risk, "probability")],
-        ["METRICS", *_metrics(found.metrics)],
+        [f"HIGHEST RISK OF CHURN ({number(figures.at_risk_total)})", *_people(figures.at_risk, "probability")],
+        ["METRICS", *_metrics(figures.metrics)],
         ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _changes(found: Figures) -> list[str]:
-    if found.moves is None:
+def _changes(figures: Figures) -> list[str]:
+    if figures.moves is None:
         return ["There is no earlier snapshot to compare with."]
-    lines = [f"{words}: {number(getattr(found.moves, name))}" for name, words in MOVES.items()]
+    lines = [f"{words}: {number(getattr(figures.moves, name))}" for name, words in MOVES.items()]
     lines += [
-        f"the model of {name} is another one: part of the change is the model's" for name in found.moves.other_models
+        f"the model of {name} is another one: part of the change is the model's" for name in figures.moves.other_models
     ]
-    return [f"Against {found.moves.as_of}:", *_bullets(lines)]
+    return [f"Against {figures.moves.as_of}:", *_bullets(lines)]
 
 
-def _movers(found: Figures) -> list[str]:
+def _movers(figures: Figures) -> list[str]:
     lines: list[str] = []
-    for title, people in found.movers.items():
+    for title, people in figures.movers.items():
         lines.append(f"{title}:")
         for person in people:
             way = f"{percent(person.before)} to {percent(person.after)}"
@@ -132,17 +132,17 @@ def flagged(entry: Mapping[str, Any]) -> str:
     if not entry["flagged"]:
         return f"{start}nothing to tell ({plain(entry['reason'])})"
     became = ", ".join(f"{number(count)} {plain(state)}" for state, count in entry["became"].items())
-    told = f"{start}of {number(entry['flagged'])} flagged are now {became}"
+    became_text = f"{start}of {number(entry['flagged'])} flagged are now {became}"
     if entry["precision"] is None:
-        return f"{told}; whether it came true is not final yet"
+        return f"{became_text}; whether it came true is not final yet"
     low, high = percent(entry["precision_low"]), percent(entry["precision_high"])
     lift = "" if entry["lift"] is None else f", {number(entry['lift'], 1)} times that of everybody"
     soon = entry.get("lead_days")  # weeks of older versions do not say it
     lead = "" if soon is None else f", after {number(soon, 1)} days in the middle"
-    return f"{told}; came true for {percent(entry['precision'])} ({low} to {high}){lift}{lead}"
+    return f"{became_text}; came true for {percent(entry['precision'])} ({low} to {high}){lift}{lead}"
 
 
-def _portfolio(found: Figures) -> list[str]:
+def _portfolio(figures: Figures) -> list[str]:
     rows = [
         {
             "what": title if place == 0 else "",
@@ -152,7 +152,7 @@ def _portfolio(found: Figures) -> list[str]:
             "change": f"{signed(group.change):>6}",
         }
         for name, (title, _) in SCALES.items()
-        for place, group in enumerate(found.portfolio[name])
+        for place, group in enumerate(figures.portfolio[name])
     ]
     return aligned(rows)
 

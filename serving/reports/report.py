@@ -156,10 +156,10 @@ class Figures:
         }
 
 
-def figures(snapshot: Snapshot, found: Askable, earlier: Snapshot | None = None) -> Figures:
+def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = None) -> Figures:
     """Return the figures of a snapshot, compared with an earlier one where there is one.
 
-    `found` tells who of it may be asked.
+    `askable` tells who of it may be asked.
 
     Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
     """
@@ -172,12 +172,12 @@ def figures(snapshot: Snapshot, found: Askable, earlier: Snapshot | None = None)
     people = searchable(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = at_risk(people)
-    asked = _listed(snapshot, "advocacy", found.candidates, first := found.first(TOP))
+    asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
     leaving = _listed(snapshot, "churn", endangered, highest := Ranked(endangered).page(Filters(), TOP))
     return Figures(
         as_of=spoken(snapshot.as_of_us),
         revision=snapshot.revision,
-        asked_as_of=spoken(found.asking.now_us // SECOND_US * SECOND_US),
+        asked_as_of=spoken(askable.asking.now_us // SECOND_US * SECOND_US),
         manifest=snapshot.manifest,
         customers=len(states),
         portfolio={column: _groups(states, before, column) for column in SCALES},
@@ -200,8 +200,8 @@ def _movers(snapshot: Snapshot) -> dict[str, list[Moved]]:
     if "movers.parquet" not in snapshot.manifest["files"]:
         return {}
     table = snapshot.table("movers")
-    found = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
-    return {title: people for title, people in found.items() if people}
+    movers = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
+    return {title: people for title, people in movers.items() if people}
 
 
 def _moved(row: Mapping[str, Any]) -> Moved:
