@@ -1,0 +1,103 @@
+"""A name means one thing in a folder, and a module opens with what it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("features", "models", "training", "serving")
+
+# Rooms that may each say a name once: for a business concept, its feature, its frame for metrics, and its metric; for a
+# door and the room behind it; and for what Alembic calls.
+ALIKE = (
+    ("features/facts", "features/families", "features/metrics/populations", "features/metrics/definitions"),
+    ("serving/commands", "serving"),
+    ("serving/store/migrations/versions", "serving/store/migrations/versions"),
+)
+# Entry points, and items whose names stand in the fingerprints of their metrics.
+ALLOWED = {"main", "buyers", "invitations"}
+QUESTIONS = re.compile(r"(From|How|May|What|Where|Whether|Who|Whom|Whose|Why)\b")
+SENTENCE = re.compile(r"[.?!](\s|$)")
+
+
+def modules(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def public_names(code: str) -> list[str]:
+    """Classes and functions of a module, private ones apart."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node.name for node in ast.parse(code).body if isinstance(node, kinds) and not node.name.startswith("_")]
+
+
+def repeated(found: dict[str, list[str]]) -> list[str]:
+    """Names that stand in two modules for different things, from the modules of each name."""
+    told = []
+    for name, paths in sorted(found.items()):
+        pairs = [(one, other) for place, one in enumerate(paths) for other in paths[place + 1 :]]
+        if name not in ALLOWED and not all(is_alike(*pair) for pair in pairs):
+            told.append(f"{name}: {', '.join(paths)}")
+    return told
+
+
+def is_alike(one: str, other: str) -> bool:
+    return any(
+        one.startswith(f"{here}/") and other.startswith(f"{there}/")
+        for rooms in ALIKE
+        for here, there in permutations(rooms, 2)
+    )
+
+
+def opening(code: str) -> str | None:
+    """Say what is wrong with how a module opens, None where nothing is."""
+    text = ast.get_docstring(ast.parse(code)) or ""
+    if not SENTENCE.search(" ".join(text.splitlines()[:2])):
+        return "its first sentence does not end within two lines"
+    if QUESTIONS.match(text):
+        return "it opens with a question: name the thing, then say why"
+    return None
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_name_stands_in_two_modules_of_a_folder_for_different_things(folder):
+    found = defaultdict(list)
+    for path in modules(folder):
+        for name in public_names(path.read_text(encoding="utf-8")):
+            found[name].append(path.relative_to(ROOT).as_posix())
+    assert repeated(found) == []
+
+
+def test_each_module_opens_with_what_it_is():
+    told = {path: opening(path.read_text(encoding="utf-8")) for path in modules(*FOLDERS, "tests/support")}
+    assert {path.relative_to(ROOT).as_posix(): why for path, why in told.items() if why} == {}
+
+
+def test_a_planted_repetition_is_told():
+    far = {"Week": ["serving/store/weeks.py", "serving/web/weeks.py"]}
+    assert repeated(far) == ["Week: serving/store/weeks.py, serving/web/weeks.py"]
+    assert repeated({"erase": ["serving/commands/keeping.py", "serving/lifecycle/erasure.py"]}) == []
+    assert repeated({"buying": ["features/families/a.py", "features/families/b.py"]}) != []
+    assert repeated({"erase": ["serving/commands/a.py", "serving/exports/a.py", "serving/web/a.py"]}) != []
+
+
+@pytest.mark.parametrize(
+    ("code", "is_well"),
+    [
+        ('"""Weekly trends from the store."""', True),
+        ('"""Weekly trends from the store: how many customers\nstand where."""', True),
+        ('"""What became of those who were flagged."""', False),
+        ('"""Weekly trends\nfrom the store\nand no end."""', False),
+        ('"""Weekly trends from the store"""', False),
+        ("x = 1", False),
+    ],
+)
+def test_a_planted_opening_is_told(code, is_well):
+    assert (opening(code) is None) == is_well
