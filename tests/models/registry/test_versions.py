@@ -18,7 +18,7 @@ from support.small_model import LOGISTIC, vectors, written
 from vouch.features.errors import BundleError, UsageError
 from vouch.features.project import tracking
 from vouch.models.predictor import champion_folder, load_champion
-from vouch.models.registry import versions
+from vouch.models.registry import connection, versions
 from vouch.models.registry.champions import UNFINISHED, history, install, promoted_at_us, promotion
 from vouch.models.registry.recovery import mark_interrupted
 from vouch.serving.store.connection import Database
@@ -342,7 +342,7 @@ def test_a_home_in_a_folder_of_any_name_works_and_goes_on_where_it_is_moved_to(t
     assert (third, load_champion(after, "churn").content_hash) == (3, predictor.content_hash)
     assert not before.exists()
     with closing(sqlite3.connect(after / "mlflow" / "mlflow.db")) as database:
-        for table, columns in versions.PLACES.items():
+        for table, columns in connection.PLACES.items():
             for column in columns:
                 places = database.execute(f"SELECT {column} FROM {table} WHERE {column} LIKE '%/around/%'")
                 assert places.fetchall() == []
@@ -350,9 +350,9 @@ def test_a_home_in_a_folder_of_any_name_works_and_goes_on_where_it_is_moved_to(t
 
 def test_what_a_job_around_us_says_of_its_run_is_not_ours(tmp_path, monkeypatch):
     theirs = "0123456789abcdef0123456789abcdef"
-    for name in versions.SURROUNDING:
+    for name in connection.SURROUNDING:
         monkeypatch.setenv(name, theirs)
     version, _ = crown(tmp_path / "home", tmp_path, -1.5)
     assert version == 1
-    assert {os.environ[name] for name in versions.SURROUNDING} == {theirs}
+    assert {os.environ[name] for name in connection.SURROUNDING} == {theirs}
     assert versions.list_models(tmp_path / "home")[0]["run_id"] != theirs

@@ -17,7 +17,8 @@ from support.handwritten_weeks import MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
 from vouch.serving.api import state as stores
-from vouch.serving.api.handlers import asks, read
+from vouch.serving.api.handlers import asks as routes_asks
+from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
 from vouch.serving.api.state import Store
@@ -28,7 +29,7 @@ from vouch.serving.store import audit, weeks
 from vouch.serving.store.asks import Wanted, of_customer, record, set_outcome
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
-from vouch.serving.store.tables import asks as routes_asks
+from vouch.serving.store.tables import asks
 
 NOW = MONDAY + 6 * 3_600_000_000
 POLICY = load_policy()
