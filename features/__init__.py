@@ -1,6 +1,7 @@
-"""What is known of a customer at an instant: the contract, point-in-time views, features, metrics.
+"""Features and metrics: the contract, point-in-time views, feature vectors, rule-based metrics.
 
-From the ground up; a room knows what stands above it in this list, and nothing below (`tests/promises/test_layers.py`):
+All that is known of a customer at an instant stands here. From the ground up; a room knows what stands above it in this
+list, and nothing below (`tests/promises/test_layers.py`):
 
 - `errors`; `contract`: what a company hands over; `statistics`: arrays in and out; `sentiment`: how a text sounds
 - `asof`: what is known before an instant, the one reader of the past; `instants`, `project`, `durable`, `engines`;

@@ -1,9 +1,10 @@
-"""The point-in-time view: which rows of a company's tables are facts at an instant. The one reader of rows before T.
+"""The point-in-time view: which rows of a company's tables are facts at an instant.
 
-A row competes at T once it is known (`ingested_us < T`); of the versions of one key the latest known wins, and it is a
-fact only if its own time lies before T. So a correction that moves a row past T takes it away, and a late row changes
-no earlier view. What a row says about a later date stays unknown until that date, unless the company stated it before
-(`is_stated`): an announced end is known, an end that merely stands in today's table is not.
+It is the one reader of rows before T. A row competes at T once it is known (`ingested_us < T`); of the versions of one
+key the latest known wins, and it is a fact only if its own time lies before T. So a correction that moves a row past T
+takes it away, and a late row changes no earlier view. What a row says about a later date stays unknown until that date,
+unless the company stated it before (`is_stated`): an announced end is known, an end that merely stands in today's table
+is not.
 
 `superseded_us` (when the next version of the key became known) is computed once, when the tables are staged: it is
 half the cost of a rank per instant, and right where a correction moves a row past T.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: descriptions that hold their own digest, digests of files, flushing."""
+"""Atomic, durable files: there whole or not at all, flushed to disk, with digests that tell damage."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The engine that reads and checks a company's tables: within limits, closed to the outside, its errors in words.
+"""The staging engine (DuckDB): opened within limits, closed to the outside, its errors in words.
 
-One DuckDB connection does it all. Once the sources stand as views it reads the source files, writes into the folder of
-the run, and reaches nothing else, whatever a query of the project file says.
+It reads and checks a company's tables. One DuckDB connection does it all. Once the sources stand as views it reads the
+source files, writes into the folder of the run, and reaches nothing else, whatever a query of the project file says.
 """
 
 from __future__ import annotations

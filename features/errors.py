@@ -1,4 +1,6 @@
-"""Every error that vouch raises on purpose, as one tree. Bottom layer: imports nothing of ours.
+"""The error tree: every error that vouch raises on purpose.
+
+Bottom layer: imports nothing of ours.
 
 VouchError
 ├── UsageError            the command or the request is wrong                      exit 2

@@ -1,4 +1,4 @@
-"""What an expression says, as text, and which columns it reads: both taken from its tree.
+"""Expressions as text, and the columns that they read: both taken from the expression's tree.
 
 narwhals prints an expression for people: `1` and `"1"` read the same there, and a set in another order in each process.
 Definitions are compared by their text, so that here every two expressions that differ differ in text, and equal ones

@@ -1,4 +1,4 @@
-"""What is told about a company's tables: what each one feeds, what to be wary of, and the contract as a document."""
+"""The feed report: what each table of a company feeds, what to be wary of, and the contract as a document."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Rules:
+class HealthRules:
     """The whole rule file: measures, bands as (name, from) rising, and the least coverage that makes a band."""
 
     version: int
@@ -75,21 +75,21 @@ def _measure(raw: Mapping[str, Any]) -> Measure:
 
 
 @cache
-def rules() -> Rules:
+def health_rules() -> HealthRules:
     """Read and check the rules; raises DefinitionError where a measure names no feature or its tiers do not rise."""
     raw = tomllib.loads(resources.files("vouch.features").joinpath("health.toml").read_text(encoding="utf-8"))
     bands = tuple((band["name"], float(band["from"])) for band in raw["bands"])
     _rising([start for _, start in bands], "the bands")
     measures = tuple(_measure(measure) for measure in raw["measures"])
-    return Rules(int(raw["version"]), float(raw["coverage_floor"]), bands, measures)
+    return HealthRules(int(raw["version"]), float(raw["coverage_floor"]), bands, measures)
 
 
-def with_health(vectors: Frame, using: Rules | None = None) -> Frame:
+def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
     """Add `health_score`, `health_coverage` (0 to 1), `health_low`, `health_high` and `health_band` to vectors.
 
     Score and bounds run from 0 to 100; the score is null where no measure is there.
     """
-    chosen = using or rules()
+    chosen = using or health_rules()
     whole = sum(measure.weight for measure in chosen.measures)
     earned = _sum([measure.points().fill_null(0.0) * measure.weight for measure in chosen.measures])
     there = _sum([_is_there(measure) * measure.weight for measure in chosen.measures])
@@ -103,9 +103,9 @@ def with_health(vectors: Frame, using: Rules | None = None) -> Frame:
     return frame.with_columns(_band(chosen).alias(COLUMNS[4])).drop("health_earned", "health_there")
 
 
-def health_at(tables: Tables, as_of_us: int, using: Rules | None = None) -> Frame:
+def health_at(tables: Tables, as_of_us: int, using: HealthRules | None = None) -> Frame:
     """Health of all external customers at an instant: `customer_id`, and the columns of `with_health`."""
-    chosen = using or rules()
+    chosen = using or health_rules()
     names = [measure.feature for measure in chosen.measures]
     return with_health(narrow_vectors(tables, as_of_us, names), chosen).select("customer_id", *names, *COLUMNS)
 
@@ -121,7 +121,7 @@ def _sum(parts: list[nw.Expr]) -> nw.Expr:
     return added
 
 
-def _band(chosen: Rules) -> nw.Expr:
+def _band(chosen: HealthRules) -> nw.Expr:
     band = nw.lit(chosen.bands[0][0])
     for name, start in chosen.bands[1:]:
         # Weights such as 0.15 do not add up exactly: a score that stands on a boundary has reached it.

@@ -1,4 +1,7 @@
-"""Instants as people write them, and as folders are called: the only place that turns text into microseconds."""
+"""Instants: parsing and formatting, names of folders, Mondays and weeks.
+
+The only place that turns text into microseconds.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,10 @@ def is_midnight(instant_us: int) -> bool:
     return instant_us % DAY_US == 0
 
 
-def spoken(instant_us: int) -> str:
+def instant_text(instant_us: int) -> str:
     """Return a date where the instant is midnight UTC, else an ISO instant that ends in Z.
 
-    >>> spoken(0), spoken(1_500_000)
+    >>> instant_text(0), instant_text(1_500_000)
     ('1970-01-01', '1970-01-01T00:00:01.500000Z')
     """
     moment = as_datetime(instant_us)
@@ -61,7 +64,7 @@ def folder_name(instant_us: int) -> str:
     ('as_of=1970-01-01', 'as_of=1970-01-01T010000Z')
     """
     if instant_us % SECOND_US:
-        raise UsageError(f"A snapshot stands at a whole second, not at {spoken(instant_us)}")
+        raise UsageError(f"A snapshot stands at a whole second, not at {instant_text(instant_us)}")
     moment = as_datetime(instant_us)
     return f"as_of={moment.date()}" if is_midnight(instant_us) else moment.strftime("as_of=%Y-%m-%dT%H%M%SZ")
 
@@ -82,7 +85,7 @@ def from_folder_name(name: str) -> int | None:
 def mondays(first_us: int, last_us: int) -> list[int]:
     """Return the Mondays, 00:00 UTC, from the first instant to the last, both inclusive.
 
-    >>> [spoken(monday) for monday in mondays(parse_instant("2026-11-10"), parse_instant("2026-11-23"))]
+    >>> [instant_text(monday) for monday in mondays(parse_instant("2026-11-10"), parse_instant("2026-11-23"))]
     ['2026-11-16', '2026-11-23']
     """
     start = first_us + (_FIRST_MONDAY_US - first_us) % WEEK_US

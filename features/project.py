@@ -1,4 +1,4 @@
-"""One company's project: where its data lie, how they map onto the contract, where vouch keeps its own files.
+"""The configuration of one company's project (`vouch.toml`): where data lie, how they map, where vouch keeps files.
 
 Built once by the command line or the service, then passed. The only module that reads the environment.
 """

@@ -1,4 +1,4 @@
-"""What is predicted, from what, and which version is the champion.
+"""Models: what is predicted, from what, and which version is the champion.
 
 One file per model (`churn`, `advocacy`, ...), each with its label; every file that holds a `MODEL` is found by itself.
 `definition` is what such a file needs, of `eligibility` (who is scored) and `outcomes` (what came true: the one reader

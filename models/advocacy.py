@@ -1,4 +1,4 @@
-"""Advocacy potential: will a customer speak up for us unasked and unrewarded in the next 90 days?
+"""The advocacy model: will a customer speak up for us unasked and unrewarded in the next 90 days?
 
 Asked acts (`prompted`) and rewarded ones (`incentivised`) do not count: the score is about affinity, not about what a
 campaign bought.

@@ -1,4 +1,4 @@
-"""Churn: will a customer who is with us now have left four weeks on?
+"""The churn model: will a customer who is with us now have left four weeks on?
 
 Contractual where the company has subscriptions that can end, else by inactivity. Whose end is announced already is not
 predicted: those customers are listed apart (`leaving`).

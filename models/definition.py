@@ -1,4 +1,4 @@
-"""What a model is, as data: the outcome it predicts, who is scored, which features, how it is fitted and judged.
+"""Model definitions, as data: the outcome, who is eligible, which features, how it is fitted and gated.
 
 One file in this folder with a module-level `MODEL = Model(...)` is one model. Training and serving read nothing else,
 so that a new model is a new file. A definition that cannot hold is refused when it is loaded, not when it is run.

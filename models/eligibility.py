@@ -1,4 +1,4 @@
-"""What the definitions share in saying who is scored: statuses from the numbers of a vector.
+"""Eligibility for scoring, as model definitions share it: statuses from the numbers of a vector.
 
 Vectors are whatever gives a column by its name: a frame, an Arrow table, or the block of a request.
 """

@@ -1,7 +1,7 @@
-"""What came after an instant: labels for training, and what came true for monitoring. The one reader after T.
+"""Outcomes after an instant: labels for training, and what came true for monitoring.
 
-Everything is read as it is known at one moment (`known_us`), corrections and withdrawals included. An instant whose
-outcome is not final at that moment is censored (null), never zero.
+It is the one reader of rows after T. Everything is read as it is known at one moment (`known_us`), corrections and
+withdrawals included. An instant whose outcome is not final at that moment is censored (null), never zero.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
-from vouch.features.facts.acts import ORGANIC, acts, listed
+from vouch.features.facts.acts import ORGANIC, acts, listed_acts
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.referrals import invitations, referrals
 from vouch.features.facts.rows import counted
@@ -65,7 +65,7 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     Acts as `facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no second
     one.
     """
-    there = listed(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
+    there = listed_acts(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
     pairs = valid_referrals(tables, known_us) if "referrals" in tables else None
     organic = acts(there, pairs).filter(nw.col("sort") == ORGANIC)
     moments = organic.select("customer_id", occurred_us=nw.col("own_us")).unique()

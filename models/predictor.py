@@ -1,8 +1,9 @@
-"""The one way to score: a bundle, verified before it is parsed, turned into log-odds, probabilities and reasons.
+"""The predictor: a bundle, verified before it is parsed, turned into log-odds, probabilities and reasons.
 
-Serving reads `load_champion` and never the tracking server; MLflow loads the same bundle through `_load_pyfunc`. Heavy
-libraries are imported only where a model needs them. Nothing that a bundle holds reaches a library before its form was
-judged (`documents`, `model_text`): a bundle of any kind is either a model or a BundleError.
+It is the one way to score. Serving reads `load_champion` and never the tracking server; MLflow loads the same bundle
+through `_load_pyfunc`. Heavy libraries are imported only where a model needs them. Nothing that a bundle holds reaches
+a library before its form was judged (`documents`, `model_text`): a bundle of any kind is either a model or a
+BundleError.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
 from vouch.models.scoring.documents import KINDS
-from vouch.models.scoring.feature_matrix import Block, Column
-from vouch.models.scoring.formulas import Logistic, Rules
+from vouch.models.scoring.feature_matrix import Column, FeatureMatrix
+from vouch.models.scoring.formulas import Logistic, PointsRules
 from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
 from vouch.models.scoring.reasons import Reasons, grouped, take
 from vouch.models.scoring.trees import CHUNK, Trees
@@ -82,11 +83,11 @@ def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
     if missing:
         raise BundleError(f"The vectors lack {len(missing)} features that the model reads, for example {missing[0]!r}")
     matrix = np.empty((len(frame), len(columns)), dtype=np.float32)
-    if isinstance(frame, Block):
+    if isinstance(frame, FeatureMatrix):
         numbers = [position for position, column in enumerate(columns) if column.categories is None]
         matrix[:, numbers] = frame.take([columns[position].name for position in numbers])
     for position, column in enumerate(columns):
-        if isinstance(frame, Block):
+        if isinstance(frame, FeatureMatrix):
             if column.categories is not None:
                 matrix[:, position] = _codes(frame.texts[column.name], column.categories)
             continue
@@ -275,7 +276,7 @@ def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Sc
     if kind == "lightgbm":
         return Trees(str(content), columns)
     assert not isinstance(content, str), "a formula is numbers"
-    return (Logistic if kind == "logistic" else Rules)(content, columns)
+    return (Logistic if kind == "logistic" else PointsRules)(content, columns)
 
 
 def _check_golden(folder: Path, predictor: Predictor, content: bytes) -> None:

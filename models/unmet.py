@@ -1,7 +1,8 @@
-"""What a week holds that a model has never met, and what it no longer holds: values that the stability index hides.
+"""Unmet categories: values of a week that a model has never met, or no longer meets.
 
-A model reads a category that training did not know as missing, and a column that lost its values as if nobody had any:
-it answers all the same. Each is told by the share of the rows that it concerns, with the values by name.
+The population stability index hides them. A model reads a category that training did not know as missing, and a column
+that lost its values as if nobody had any: it answers all the same. Each is told by the share of the rows that it
+concerns, with the values by name.
 """
 
 from __future__ import annotations

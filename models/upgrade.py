@@ -1,4 +1,4 @@
-"""Upgrade propensity: will a subscriber move to a dearer plan in the next 90 days?
+"""The upgrade model: will a subscriber move to a dearer plan in the next 90 days?
 
 What counts is money: an upgrade that was paid. A downgrade that is undone cannot be told apart, and counts.
 """

@@ -1,4 +1,4 @@
-"""Everything that people and machines call: the command line, the service, the page, the files.
+"""Serving: the command line, the service, the page, the files; everything that people and machines call.
 
 From the ground up, as `tests/promises/test_layers.py` holds:
 

@@ -19,7 +19,7 @@ from vouch.features.instants import microseconds
 from vouch.features.private import keep_private
 from vouch.features.project import home, is_shared_home
 from vouch.serving.commands import backup, data, demo, keeping, keys, metrics, models, publishing, score, serve, train
-from vouch.serving.commands.options import Run
+from vouch.serving.commands.options import CommandRun
 from vouch.serving.output import warn
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def begin(
     """Which customers are about to leave, which would speak up for you, and why."""
     before = keep_private(home(), is_shared_home())
     ctx.call_on_close(lambda: os.umask(before))
-    ctx.obj = Run(microseconds(datetime.now(UTC)))
+    ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 
 
 for part in (demo, data, train, models, score, metrics, publishing, keeping, backup, serve, keys):

@@ -1,4 +1,4 @@
-"""Metrics by themselves, for `vouch metrics`: from where the data are to envelopes as plain rows."""
+"""Metric queries for `vouch metrics`: from where the data are to envelopes as plain rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,31 @@ import narwhals as nw
 from vouch.features.errors import UsageError
 from vouch.features.facts.act_weights import act_weights
 from vouch.features.ingest.stage import opened, stage
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
-from vouch.features.metrics.comparisons.change import changes
+from vouch.features.metrics.comparisons.change import metric_changes
 from vouch.features.metrics.comparisons.history import history
 from vouch.features.metrics.comparisons.readings import sensitivity
 from vouch.features.metrics.comparisons.segments import scan
-from vouch.features.metrics.context import SEGMENTS, Moment, Settings
+from vouch.features.metrics.context import SEGMENTS, MetricContext, Settings
 from vouch.features.metrics.evaluate import measure
 from vouch.features.metrics.lists.lists import list_meanings as meanings_of_lists
-from vouch.features.metrics.lists.lists import listed
+from vouch.features.metrics.lists.lists import list_rows
 from vouch.models.quality.health_audit import audit
 from vouch.serving.docs.metric_catalogue import catalogue_page
 from vouch.serving.monitoring.alerts import JUDGED
 from vouch.serving.snapshots.files import published, read_snapshot
 
-__all__ = ["Answer", "Question", "answered", "catalogue", "list_meanings", "page", "published_scores", "settings"]
+__all__ = [
+    "Answer",
+    "Question",
+    "answered",
+    "catalogue",
+    "catalogue_text",
+    "list_meanings",
+    "published_scores",
+    "settings",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +83,7 @@ def answered(
     staged = stage(project, now_us)
     tables = opened(project, staged, engine)
     as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
-    progress(f"{spoken(as_of_us)}: metrics")
+    progress(f"{instant_text(as_of_us)}: metrics")
     name, found = _looked(tables, project, asked, as_of_us)
     return Answer(as_of_us, name, [one if isinstance(one, dict) else one.as_dict() for one in found])
 
@@ -89,7 +98,7 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
     scores = published_scores(project.home, as_of_us)
     if asked.against_us is not None:
         both = published_scores(project.home, asked.against_us), scores
-        return "changes", changes(tables, asked.against_us, as_of_us, ids, by, scores=both, settings=chosen)
+        return "changes", metric_changes(tables, asked.against_us, as_of_us, ids, by, scores=both, settings=chosen)
     if asked.scan:
         splits = SEGMENTS if by is None else (by,)
         return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
@@ -98,7 +107,7 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
     if asked.listing == ALERTS:
         return ALERTS, alerts(project.home, as_of_us)
     if asked.listing is not None:
-        return asked.listing, listed(Moment(tables, as_of_us, scores, chosen), asked.listing)
+        return asked.listing, list_rows(MetricContext(tables, as_of_us, scores, chosen), asked.listing)
     if asked.sensitivity:
         return "readings", sensitivity(tables, as_of_us, scores=scores, settings=chosen, bootstraps=asked.bootstraps)
     return "metrics", measure(tables, as_of_us, ids, by, scores, bootstraps=asked.bootstraps, settings=chosen)
@@ -132,7 +141,7 @@ def alerts(home: Path, as_of_us: int) -> list[dict[str, Any]]:
     """How good the alerts of earlier weeks were, as the week of an instant says; see `monitoring.alerts`."""
     if as_of_us not in published(home):
         raise UsageError(
-            f"The list {ALERTS!r} needs a published week: run `vouch score` as of {spoken(as_of_us)} first"
+            f"The list {ALERTS!r} needs a published week: run `vouch score` as of {instant_text(as_of_us)} first"
         )
     entries = read_snapshot(home, as_of_us, tables=()).manifest.get("flagged", [])
     names = ("model", "weeks", "as_of", "flagged", *JUDGED, "reason")
@@ -153,6 +162,6 @@ def catalogue() -> list[dict[str, Any]]:
     return [{"metric_id": row["id"], **{name: row[name] for name in row if name != "id"}} for row in catalogue_rows()]
 
 
-def page() -> str:
+def catalogue_text() -> str:
     """The catalogue of metrics as a page in Markdown."""
     return catalogue_page()

@@ -1,4 +1,4 @@
-"""How commands show what they have: tables for people, JSON and CSV for machines, progress where somebody watches.
+"""Output of commands: tables for people, JSON and CSV for machines, progress where somebody watches.
 
 The only door from a command to a terminal, so that no password, no control character and no formula passes.
 """

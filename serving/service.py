@@ -22,7 +22,7 @@ import bentoml
 from vouch.features.errors import Refused, VouchError
 from vouch.features.private import keep_private
 from vouch.features.project import home, is_shared_home, listens_here_alone, logs_requests, store_url
-from vouch.serving.api.front import Front, Site
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.problems import where
 from vouch.serving.api.shared import SharedNumbers
 
@@ -33,7 +33,7 @@ PR_SET_PDEATHSIG = 1
 SWITCH_SECONDS = 0.0005
 """How long threads that watch and write may keep the one that answers waiting; Python's own 5 ms show in the tail."""
 _log = logging.getLogger("vouch.serving")
-routes = Site()
+routes = MountedApp()
 """Stands for the application until a worker has made it. It takes every path, so that BentoML's own pages, which load
 scripts from other hosts, are not served."""
 
@@ -51,14 +51,14 @@ class Vouch:
 
     def __init__(self) -> None:
         from vouch.serving.api import logs
-        from vouch.serving.api.state import Store
+        from vouch.serving.api.state import ServingState
         from vouch.serving.site import open_site
 
         die_with(os.getppid())
         keep_private(home(), is_shared_home())
         logs.configure(with_requests=logs_requests())
         try:
-            self._store = Store(home(), store_url())
+            self._store = ServingState(home(), store_url())
             self._store.refresh()
             is_local = listens_here_alone()
             if not self._store.keys and not is_local:
@@ -86,7 +86,7 @@ class Vouch:
         self._store.stop()
 
 
-Vouch.add_asgi_middleware(Front, site=routes)  # type: ignore[attr-defined]  # the decorator makes a Service of it
+Vouch.add_asgi_middleware(Middleware, site=routes)  # type: ignore[attr-defined]  # the decorator makes a Service of it
 
 
 def application(numbers: int, place: int) -> ASGIApp:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from vouch.features.errors import StoreError
-from vouch.serving.api.access import Gate
+from vouch.serving.api.access import AccessGate
 from vouch.serving.api.application import api_routes
 from vouch.serving.api.routes import GuardedRouter
 from vouch.serving.api.shared import SharedNumbers
@@ -18,15 +18,15 @@ from vouch.serving.api.telemetry import Telemetry
 from vouch.serving.web.routes import Pages
 
 if TYPE_CHECKING:
-    from vouch.serving.api.front import Site
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.front import MountedApp
+    from vouch.serving.api.state import ServingState
 
 
-def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
+def open_site(site: MountedApp, store: ServingState, *, is_local: bool) -> MountedApp:
     """Answer from a store from now on. `is_local`: only this machine reaches the service."""
     rate = f"{store.policy.limits.requests_per_minute}/minute"
     shared = site.shared = store.shared = site.shared or SharedNumbers()
-    site.gate = Gate(store, is_local, rate, now_us, shared)
+    site.gate = AccessGate(store, is_local, rate, now_us, shared)
     pages, telemetry = Pages(store, site.gate), Telemetry(store, now_us, shared)
     app = GuardedRouter([*api_routes(store, telemetry), *pages.routes()])
     telemetry.learn(app.paths)
@@ -36,7 +36,7 @@ def open_site(site: Site, store: Store, *, is_local: bool) -> Site:
     return site
 
 
-async def _follow(store: Store) -> None:
+async def _follow(store: ServingState) -> None:
     """Take what other workers have recorded, so that whoever recorded it finds it, whichever of them answers next."""
     if store.is_behind:
         with suppress(StoreError):  # it does not answer: what is in memory still serves

@@ -1,4 +1,4 @@
-"""Fit, judge and gate models.
+"""Training: fit, judge and gate models.
 
 `run` goes the whole way: `dataset` lays cutoffs and builds the panel, `learners` fit (`tuning` searches, `averaging`
 joins trees), `calibrate` makes probabilities honest, `evaluate` compares over `origins` and `slices`, `gate` decides,

@@ -1,4 +1,4 @@
-"""Several LightGBM models as one that says the mean of their log-odds: their trees side by side, each worth its share.
+"""Averaging ensemble of LightGBM models: one that says the mean of their log-odds, each worth its share.
 
 It is a LightGBM model like any other, so that it is scored and explained like any other.
 """

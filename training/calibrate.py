@@ -1,7 +1,7 @@
-"""How probabilities are made honest: the map is chosen on rows later than those that were fitted, by log loss.
+"""Fitting of the calibration map: chosen by log loss, on rows later than those that were fitted.
 
-Each way is fitted on one half of the customers and judged on the other, both ways round; the best is then fitted on all
-rows of the part. Where the history leaves no such part, scores stay as they are.
+So probabilities are honest. Each way is fitted on one half of the customers and judged on the other, both ways round;
+the best is then fitted on all rows of the part. Where the history leaves no such part, scores stay as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from vouch.features.statistics.intervals import TAIL
 from vouch.models.quality.figures import calibration_slope_intercept, log_loss
-from vouch.models.scoring.calibration import Band, Calibrator, sigmoid, softplus
+from vouch.models.scoring.calibration import Calibrator, IntervalBand, sigmoid, softplus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,7 +172,7 @@ def with_band(chosen: Chosen, raw: Numbers, label: Numbers, customers: np.ndarra
         return chosen
     low, high = np.quantile(drawn, [TAIL, 1 - TAIL], axis=0)
     ends = [tuple(np.round(np.maximum.accumulate(end), DIGITS).tolist()) for end in (low, high)]
-    return Chosen(replace(calibrator, band=Band(tuple(at.tolist()), ends[0], ends[1])), chosen.held_out)
+    return Chosen(replace(calibrator, band=IntervalBand(tuple(at.tolist()), ends[0], ends[1])), chosen.held_out)
 
 
 def _stepped(

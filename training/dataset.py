@@ -1,4 +1,4 @@
-"""Rolling cutoffs and the rows that come of them: vectors as known at each, labels as known when the run began.
+"""Training datasets at rolling cutoffs: point-in-time vectors at each, labels as known when the run began.
 
 The newest instants with a final outcome are for the test, the ones before for calibration, the ones before those for
 fitting. Embargo: all outcomes of one part are final before the first cutoff of the next, so that no part could have
@@ -42,7 +42,7 @@ ROWS_LOOKED_AT = 4000
 
 
 @dataclass(frozen=True)
-class Plan:
+class CutoffPlan:
     """The cutoffs of one model, in microseconds, each part rising; `notes` says what the history did not allow."""
 
     train: tuple[int, ...]
@@ -57,7 +57,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Part:
+class DatasetPart:
     """Rows of one part of a dataset: encoded features, label, customer and instant of each."""
 
     matrix: Matrix
@@ -73,9 +73,9 @@ class Part:
         """Rows whose outcome came true."""
         return int(self.label.sum())
 
-    def take(self, rows: np.ndarray[Any, Any]) -> Part:
+    def take(self, rows: np.ndarray[Any, Any]) -> DatasetPart:
         """Rows by mask or position."""
-        return Part(self.matrix[rows], self.label[rows], self.customers[rows], self.as_of_us[rows])
+        return DatasetPart(self.matrix[rows], self.label[rows], self.customers[rows], self.as_of_us[rows])
 
     def scored(self, probability: Numbers) -> pd.DataFrame:
         """Whose rows these are, what came true, and what a model said: one row each."""
@@ -97,11 +97,11 @@ class Dataset:
 
     model: Model
     target: Target
-    plan: Plan
+    plan: CutoffPlan
     columns: tuple[Column, ...]
-    train: Part
-    calibrate: Part
-    test: Part
+    train: DatasetPart
+    calibrate: DatasetPart
+    test: DatasetPart
     test_frame: pd.DataFrame
     """Whole vectors of the test rows, for another model to score."""
     moments: pd.DataFrame | None = None
@@ -116,7 +116,7 @@ def data_begins(tables: Tables) -> int:
     return first_us // WEEK_US * WEEK_US
 
 
-def make_plan(name: str, cutoffs: Cutoffs, target: Target, as_of_us: int, begins_us: int) -> Plan:
+def make_plan(name: str, cutoffs: Cutoffs, target: Target, as_of_us: int, begins_us: int) -> CutoffPlan:
     """Lay the cutoffs of a model back from `as_of_us`.
 
     Where the history is short, there are fewer of them, and no calibration at the worst; `notes` says so. Raises
@@ -130,7 +130,7 @@ def make_plan(name: str, cutoffs: Cutoffs, target: Target, as_of_us: int, begins
             parts.append(_part(cutoffs, as_of_us, before - target.matured_days * DAY_US, earliest, count))
             before = parts[-1][0] if parts[-1] else before
         if parts[2] and len(parts[1]) == calibrate and len(parts[0]) == test:
-            return Plan(parts[2], parts[1], parts[0], tuple(_notes(cutoffs, parts)))
+            return CutoffPlan(parts[2], parts[1], parts[0], tuple(_notes(cutoffs, parts)))
     there = (as_of_us - begins_us) // DAY_US
     needed = 2 * target.matured_days + cutoffs.history_days
     raise Refused(
@@ -155,7 +155,7 @@ def _notes(cutoffs: Cutoffs, parts: Sequence[tuple[int, ...]]) -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class Slice:
+class InstantVectors:
     """Vectors of one instant, rows kept that some model needs; numbers as float32."""
 
     as_of_us: int
@@ -163,7 +163,7 @@ class Slice:
     status: Mapping[str, np.ndarray[Any, Any]]
 
 
-def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, Plan]]) -> dict[int, Slice]:
+def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, CutoffPlan]]) -> dict[int, InstantVectors]:
     """Compute the vectors of all instants that some model needs, each once, and say who is eligible for which model."""
     panel = {}
     instants = sorted({instant for _, plan in wanted.values() for instant in plan.instants})
@@ -175,11 +175,13 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, Plan]]) -> di
             keep |= np.isin(statuses, list(SCORED))
         numbers = frame.select_dtypes("float64").columns
         vectors = frame.loc[keep].astype(dict.fromkeys(numbers, "float32")).reset_index(drop=True)
-        panel[instant] = Slice(instant, vectors, {name: statuses[keep] for name, statuses in status.items()})
+        panel[instant] = InstantVectors(instant, vectors, {name: statuses[keep] for name, statuses in status.items()})
     return panel
 
 
-def make_dataset(model: Model, target: Target, plan: Plan, panel: Mapping[int, Slice], labels: pd.DataFrame) -> Dataset:
+def make_dataset(
+    model: Model, target: Target, plan: CutoffPlan, panel: Mapping[int, InstantVectors], labels: pd.DataFrame
+) -> Dataset:
     """Join vectors of eligible customers with their labels and encode them; censored rows are dropped.
 
     Only features that vary in the training rows are kept. Raises Refused where too few outcomes came true.
@@ -191,7 +193,7 @@ def make_dataset(model: Model, target: Target, plan: Plan, panel: Mapping[int, S
     _check_positives(model, target, plan, frames)
     columns = tuple(_columns(model, frames["train"]))
     parts = {
-        part: Part(
+        part: DatasetPart(
             encode(frame, columns),
             frame["label"].to_numpy(np.float64),
             frame["customer_id"].to_numpy(dtype=object),
@@ -203,7 +205,9 @@ def make_dataset(model: Model, target: Target, plan: Plan, panel: Mapping[int, S
     return Dataset(model, target, plan, columns, train, calibrate, test, frames["test"])
 
 
-def _eligible(model: Model, panel: Mapping[int, Slice], labels: pd.DataFrame, instants: Sequence[int]) -> pd.DataFrame:
+def _eligible(
+    model: Model, panel: Mapping[int, InstantVectors], labels: pd.DataFrame, instants: Sequence[int]
+) -> pd.DataFrame:
     import pandas as pd
 
     if not instants:
@@ -219,7 +223,7 @@ def _eligible(model: Model, panel: Mapping[int, Slice], labels: pd.DataFrame, in
     return joined.loc[joined["label"].notna()].reset_index(drop=True)
 
 
-def _check_positives(model: Model, target: Target, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> None:
+def _check_positives(model: Model, target: Target, plan: CutoffPlan, frames: Mapping[str, pd.DataFrame]) -> None:
     train, test = frames["train"]["label"], frames["test"]["label"]
     least = model.gate.minimum_positives
     rarer = min(train.sum(), len(train) - train.sum())

@@ -1,7 +1,7 @@
-"""Candidates side by side on the test cutoff, and the chosen one at several origins: figures, intervals, who is taken.
+"""Evaluation of candidates on the test cutoff, and of the chosen one at several origins.
 
-The candidate is chosen on the validation cutoffs (log loss on customers that its calibrator was not fitted on), never
-on the test cutoff, which is only reported.
+Figures, intervals, who is taken. The candidate is chosen on the validation cutoffs (log loss on customers that its
+calibrator was not fitted on), never on the test cutoff, which is only reported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from vouch.models.scoring.hazard import Hazard
     from vouch.models.scoring.trees import Numbers
-    from vouch.training.dataset import Dataset, Part
+    from vouch.training.dataset import Dataset, DatasetPart
     from vouch.training.learners import Fitted
     from vouch.training.origins import Origin
 
@@ -186,7 +186,7 @@ def _with_band(data: Dataset, judged: Judged, seed: int) -> Judged:
     return replace(judged, calibrated=with_band(judged.calibrated, raw, later.label, later.customers, seed))
 
 
-def _intervals(rows: Part, probability: Numbers, seed: int) -> dict[str, tuple[float, float]]:
+def _intervals(rows: DatasetPart, probability: Numbers, seed: int) -> dict[str, tuple[float, float]]:
     """95 % intervals over customers, that of the calibration slope by its sandwich."""
     ends = {
         name: figure_interval(rows.customers, rows.label, probability, name, RESAMPLES, seed) for name in WITH_INTERVAL
@@ -275,7 +275,7 @@ def strongest_features(data: Dataset, seed: int) -> list[tuple[str, float]]:
     return sorted(powers, key=lambda power: (-power[1], power[0]))
 
 
-def _sample(rows: Part, seed: int) -> Part:
+def _sample(rows: DatasetPart, seed: int) -> DatasetPart:
     if len(rows) <= LEAK_ROWS:
         return rows
     return rows.take(np.sort(np.random.default_rng(seed).choice(len(rows), LEAK_ROWS, replace=False)))

@@ -1,11 +1,12 @@
-"""May the challenger become the champion? Named rules, each with its figure and limit; all must hold.
+"""The promotion gate: named rules, each with its figure and limit; all must hold.
 
-`contract`: the data that it was trained on kept the contract. `positives`: the test rows hold enough outcomes to judge
-by. `skill`: it beats the base rate (Brier skill above 0) and chance (the interval of its ROC-AUC lies above 0.5).
-`baseline`: it is not worse than the best of the rules and the logistic regression by log loss. `calibration`: its error
-stays within the limit, or within what true probabilities would show on so few rows. `leak`: no single feature tells the
-outcome by itself. `champion`: on the same rows it is not worse than the champion. `slices`: on no part of the customers
-that a company plans by (segment, region, tenure, language) is it surely worse than that, by more than a margin.
+May the challenger become the champion? `contract`: the data that it was trained on kept the contract. `positives`: the
+test rows hold enough outcomes to judge by. `skill`: it beats the base rate (Brier skill above 0) and chance (the
+interval of its ROC-AUC lies above 0.5). `baseline`: it is not worse than the best of the rules and the logistic
+regression by log loss. `calibration`: its error stays within the limit, or within what true probabilities would show on
+so few rows. `leak`: no single feature tells the outcome by itself. `champion`: on the same rows it is not worse than
+the champion. `slices`: on no part of the customers that a company plans by (segment, region, tenure, language) is it
+surely worse than that, by more than a margin.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rule:
+class GateRule:
     """One rule of the gate: whether it held, and the figures that say why."""
 
     name: str
@@ -40,7 +41,7 @@ class Rule:
 class Verdict:
     """What the gate said: all rules, whether they held or not."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[GateRule, ...]
 
     @property
     def passed(self) -> bool:
@@ -48,7 +49,7 @@ class Verdict:
         return all(rule.passed for rule in self.rules)
 
     @property
-    def refusals(self) -> tuple[Rule, ...]:
+    def refusals(self) -> tuple[GateRule, ...]:
         """The rules that did not hold."""
         return tuple(rule for rule in self.rules if not rule.passed)
 
@@ -82,30 +83,30 @@ def judge(
     )
 
 
-def _contract(data: Dataset, report: Mapping[str, Any]) -> Rule:
+def _contract(data: Dataset, report: Mapping[str, Any]) -> GateRule:
     limit = data.model.gate.maximum_quarantined
     shares = {
         name: table["quarantined"] / table["rows"] for name, table in report.get("tables", {}).items() if table["rows"]
     }
     worst = max(shares, key=lambda name: shares[name], default=None)
     if worst is None:
-        return Rule("contract", True, "no report of a check came with the data")
+        return GateRule("contract", True, "no report of a check came with the data")
     value = shares[worst]
     why = f"{value:.2%} of {worst} is in quarantine, the most of all tables (limit {limit:.0%})"
-    return Rule("contract", value <= limit, why, value, limit)
+    return GateRule("contract", value <= limit, why, value, limit)
 
 
-def _positives(data: Dataset) -> Rule:
+def _positives(data: Dataset) -> GateRule:
     rows, positives = len(data.test), data.test.positives
     rarer, limit = min(positives, rows - positives), data.model.gate.minimum_positives
     why = f"{positives} of {rows} test rows came true (at least {limit} of each kind)"
-    return Rule("positives", rarer >= limit, why, float(rarer), float(limit))
+    return GateRule("positives", rarer >= limit, why, float(rarer), float(limit))
 
 
-def _skill(evaluation: Evaluation) -> Rule:
+def _skill(evaluation: Evaluation) -> GateRule:
     skill, low = evaluation.challenger.figures["brier_skill"], evaluation.intervals["roc_auc"][0]
     why = f"Brier skill {skill:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)"
-    return Rule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
+    return GateRule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
 
 
 def _not_worse(difference: Difference, margin: float) -> bool:
@@ -113,38 +114,38 @@ def _not_worse(difference: Difference, margin: float) -> bool:
     return difference.difference <= margin * difference.b and not difference.low > 0
 
 
-def _baseline(data: Dataset, evaluation: Evaluation) -> Rule:
+def _baseline(data: Dataset, evaluation: Evaluation) -> GateRule:
     other = evaluation.best_baseline
     difference, margin = evaluation.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
         f"{_spoken(difference)}"
     )
-    return Rule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
+    return GateRule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
 
 
-def _calibration(data: Dataset, evaluation: Evaluation) -> Rule:
+def _calibration(data: Dataset, evaluation: Evaluation) -> GateRule:
     value, stated = evaluation.challenger.figures["calibration_error"], data.target.max_calibration_error
     limit = max(stated, evaluation.calibration_by_chance)
     why = (
         f"calibration error {value:.4f} over 20 bins (limit {stated:.3f}; true probabilities would show up to "
         f"{evaluation.calibration_by_chance:.4f} on so many rows)"
     )
-    return Rule("calibration", value <= limit, why, value, limit)
+    return GateRule("calibration", value <= limit, why, value, limit)
 
 
-def _leak(data: Dataset, evaluation: Evaluation) -> Rule:
+def _leak(data: Dataset, evaluation: Evaluation) -> GateRule:
     limit = data.model.gate.suspicious_auc
     name, value = evaluation.strongest_features[0] if evaluation.strongest_features else ("none", 0.5)
     why = f"the strongest single feature is {name}: ROC-AUC {value:.3f} by itself (a leak from {limit:.2f})"
-    return Rule("leak", value < limit, why, value, limit)
+    return GateRule("leak", value < limit, why, value, limit)
 
 
-def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[Rule]:
+def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[GateRule]:
     if incumbent is None:
-        yield Rule("champion", True, "there is no champion yet")
+        yield GateRule("champion", True, "there is no champion yet")
     elif incumbent.probability is None:
-        yield Rule("champion", True, f"the champion cannot score these rows: {incumbent.why}")
+        yield GateRule("champion", True, f"the champion cannot score these rows: {incumbent.why}")
     else:
         test, margin = data.test, data.model.gate.champion_margin
         mine = evaluation.challenger.probability
@@ -153,10 +154,12 @@ def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None
         )
         why = f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on the same rows: "
         limit = margin * difference.b
-        yield Rule("champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit)
+        yield GateRule(
+            "champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit
+        )
 
 
-def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Rule:
+def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> GateRule:
     """Against the champion where it can score the rows, else against the best baseline."""
     test, gate = data.test, data.model.gate
     theirs, name = evaluation.best_baseline.probability, evaluation.best_baseline.name
@@ -175,13 +178,13 @@ def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, 
             worst = (excess, of, difference)
     if worst is None:
         why = f"on none of {looked_at} slices with {gate.slice_positives} outcomes is it surely worse than {name}"
-        return Rule("slices", True, why, 0.0, gate.slice_margin)
+        return GateRule("slices", True, why, 0.0, gate.slice_margin)
     excess, of, difference = worst
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {name} where {of.by} is {of.value}: "
         f"{_spoken(difference)}, {excess:.1%} worse (limit {gate.slice_margin:.0%})"
     )
-    return Rule("slices", excess <= gate.slice_margin, why, excess, gate.slice_margin)
+    return GateRule("slices", excess <= gate.slice_margin, why, excess, gate.slice_margin)
 
 
 def _spoken(difference: Difference) -> str:

@@ -1,4 +1,4 @@
-"""Fit how soon: rates per week after an instant, on scores that were given out of time (`vouch.training.origins`).
+"""Fitting of the hazard: rates per week after an instant, on out-of-time scores (`vouch.training.origins`).
 
 Rows are followed from their instant until the outcome, or until the last week that is final at the time of the run.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.models.scoring.trees import Numbers
-    from vouch.training.dataset import Dataset, Part
+    from vouch.training.dataset import Dataset, DatasetPart
 
 WEEK_US = 7 * DAY_US
 RIDGE = 1.0
@@ -48,7 +48,7 @@ class Followed:
         )  # fmt: skip
 
 
-def follow(data: Dataset, parts: Sequence[tuple[Part, Numbers]], known_us: int) -> Followed:
+def follow(data: Dataset, parts: Sequence[tuple[DatasetPart, Numbers]], known_us: int) -> Followed:
     """Follow rows and their probabilities to their first outcome (`Dataset.moments`), as known at `known_us`."""
     assert data.moments is not None, "the caller sees to it"
     moments = {customer: np.sort(of) for customer, of in _grouped(data.moments).items()}

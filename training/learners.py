@@ -1,4 +1,4 @@
-"""What is fitted: LightGBM and logistic regression as candidates, two rules as baselines that anybody could set up.
+"""Learners: LightGBM and logistic regression as candidates, two rules as baselines that anybody could set up.
 
 Each gives a scorer of the very kind that a bundle holds, so that what is judged is what is served. Fits are seeded, and
 use one thread, so that equal data give equal models.
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
-from vouch.features.health import rules as health_rules
+from vouch.features.health import health_rules
 from vouch.models.predictor import make_scorer
-from vouch.models.scoring.formulas import Part, bend, points, standardised
+from vouch.models.scoring.formulas import PointsMeasure, bend, points, standardised
 from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.averaging import averaged
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.dataset import Dataset
-    from vouch.training.dataset import Part as Rows
+    from vouch.training.dataset import DatasetPart as Rows
 
 LIGHTGBM: Mapping[str, Any] = {
     "objective": "binary",
@@ -222,13 +222,13 @@ def fit_recency(data: Dataset, seed: int) -> Fitted:
     feature = next((name for name in data.model.recency if name in there), None)
     days = (0.0, 1.0, 3.0, 7.0, 14.0, 28.0, 56.0, 91.0, 182.0, 365.0, 730.0)
     earned = tuple(100.0 - 100.0 * float(np.log1p(day) / np.log1p(days[-1])) for day in days)
-    return _fit_rule("recency", data, [Part(feature, 1.0, days, earned)] if feature else [])
+    return _fit_rule("recency", data, [PointsMeasure(feature, 1.0, days, earned)] if feature else [])
 
 
 def fit_health(data: Dataset, seed: int) -> Fitted:
     """The health score as customer-success teams set it up: `features/health.toml`, weighted over what is known."""
     parts = [
-        Part(
+        PointsMeasure(
             measure.feature,
             measure.weight,
             at=tuple(float(start) for start, _ in measure.tiers[1:] if start is not None),
@@ -239,7 +239,7 @@ def fit_health(data: Dataset, seed: int) -> Fitted:
     return _fit_rule("health", data, parts)
 
 
-def _fit_rule(name: str, data: Dataset, parts: Sequence[Part]) -> Fitted:
+def _fit_rule(name: str, data: Dataset, parts: Sequence[PointsMeasure]) -> Fitted:
     """Map a rule's score to log-odds by the line that fits the training rows best (a rule that knows nothing: flat)."""
     from sklearn.linear_model import LogisticRegression
 

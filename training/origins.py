@@ -1,4 +1,4 @@
-"""Rolling origin: the chosen recipe fitted anew at earlier moments and judged on what came after each of them.
+"""Rolling-origin evaluation: the chosen recipe fitted anew at earlier instants, judged on what came after each.
 
 One test cutoff says how a model does in one month. Here the instants of the panel are dealt out again: a test cutoff,
 calibration cutoffs whose outcomes were final before it, training cutoffs whose outcomes were final before those. The
@@ -14,7 +14,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.training.calibrate import choose
-from vouch.training.dataset import Part, Plan
+from vouch.training.dataset import CutoffPlan, DatasetPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +33,13 @@ TRAINING_CUTOFFS = 3
 class Origin:
     """What was said at one origin of the rows of its test cutoff, by each model that was fitted there."""
 
-    plan: Plan
-    rows: Part
+    plan: CutoffPlan
+    rows: DatasetPart
     raw: Mapping[str, Numbers]
     probability: Mapping[str, Numbers]
 
 
-def lay_origins(plan: Plan, target: Target, count: int = ORIGINS) -> list[Plan]:
+def lay_origins(plan: CutoffPlan, target: Target, count: int = ORIGINS) -> list[CutoffPlan]:
     """Plans of the origins, the newest (the run itself) first; fewer where the history does not hold them."""
     if count < 1:
         return []
@@ -53,7 +53,7 @@ def lay_origins(plan: Plan, target: Target, count: int = ORIGINS) -> list[Plan]:
     return [plan, *sorted(taken, key=lambda of: -of.test[0])]
 
 
-def _origin(plan: Plan, target: Target, test: int) -> Plan | None:
+def _origin(plan: CutoffPlan, target: Target, test: int) -> CutoffPlan | None:
     """The plan of one earlier test cutoff, with as many calibration cutoffs as leave one to fit on."""
     matured = target.matured_days * DAY_US
     for count in range(len(plan.calibrate), -1, -1):
@@ -62,7 +62,7 @@ def _origin(plan: Plan, target: Target, test: int) -> Plan | None:
         first = calibrate[0] if calibrate else test
         train = tuple(instant for instant in earlier if instant + matured <= first)
         if train and len(calibrate) == count:
-            return Plan(train, calibrate, (test,))
+            return CutoffPlan(train, calibrate, (test,))
     return None
 
 
@@ -94,8 +94,8 @@ def _said(data: Dataset, fitted: Fitted, raw: Numbers, seed: int) -> Numbers:
     return chosen.calibrator.apply(raw)
 
 
-def _joined(parts: Sequence[Part]) -> Part:
+def _joined(parts: Sequence[DatasetPart]) -> DatasetPart:
     def whole(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return Part(whole("matrix"), whole("label"), whole("customers"), whole("as_of_us"))
+    return DatasetPart(whole("matrix"), whole("label"), whole("customers"), whole("as_of_us"))

@@ -1,4 +1,4 @@
-"""Calibration and gain of a model as pictures, for the tracking server and the card."""
+"""Plots of calibration and gain, for the tracking server and the model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run found, as data, as text for people, and as the model's card."""
+"""The training report: what a run has measured, as data, as text for people, and as the model card."""
 
 from __future__ import annotations
 

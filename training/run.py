@@ -254,7 +254,9 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
         entry = _entry(trained, report, now_us)
         if verdict.passed:
             bundle, text = Path(folder) / "bundle", card(report)
-            versions.crown(project.home, trained.name, registered.version, bundle, text, entry, project.tracking)
+            versions.promote_version(
+                project.home, trained.name, registered.version, bundle, text, entry, project.tracking
+            )
         else:
             versions.refuse(project.home, trained.name, registered.version, entry)
     return report
@@ -308,7 +310,7 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
     }
 
 
-def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Run:
+def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.TrainingRun:
     """What the tracking server keeps of a run."""
     best = trained.evaluation.challenger
     files = {
@@ -318,7 +320,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Run
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
         **(pictures(trained.data, trained.evaluation) if report.is_judged else {}),
     }
-    return versions.Run(
+    return versions.TrainingRun(
         model=trained.name,
         bundle=bundle,
         example=trained.golden,

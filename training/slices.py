@@ -1,7 +1,7 @@
-"""How a model does on parts of the customers: for the gate, for fairness, and for the card.
+"""Slices of the test rows: how a model does on parts of the customers.
 
-Sensitive attributes (gender, year of birth) are reported on, whether they are trained on or not; the gate looks at
-those by which a company plans: segment, region, tenure, language.
+For the gate, for fairness, and for the card. Sensitive attributes (gender, year of birth) are reported on, whether they
+are trained on or not; the gate looks at those by which a company plans: segment, region, tenure, language.
 """
 
 from __future__ import annotations

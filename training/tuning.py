@@ -1,4 +1,4 @@
-"""Tune the trees with Optuna, inside the training cutoffs only: seeded, pruned, bounded by trials, and resumable.
+"""Hyperparameter tuning with Optuna, inside the training cutoffs: seeded, pruned, bounded by trials, resumable.
 
 Each trial is drawn by a sampler seeded with its place in the study, so that a study which was interrupted goes on as if
 it had not been: the trials that are done stand in a database under the home. A limit in seconds is for people in a

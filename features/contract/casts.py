@@ -1,4 +1,4 @@
-"""How a value of any physical type is read as one kind of the contract, as SQL of the staging engine.
+"""Type casts: a value of any physical type read as one kind of the contract, as SQL of the staging engine.
 
 A number that a file holds as binary floating point goes through its shortest decimal text, so that the same table
 gives the same decimals from CSV, Parquet, DuckDB and PostgreSQL. A cast that fails gives null, never an error.
@@ -100,7 +100,7 @@ def as_is(path: object) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def words(values: tuple[str, ...]) -> str:
+def sql_texts(values: tuple[str, ...]) -> str:
     """A list of texts for IN (...)."""
     return ", ".join(map(literal, values))
 
@@ -132,7 +132,7 @@ def _trimmed(expression: str, family: Family) -> str:
 def _is_word(text: str, name: str) -> str:
     """Whether a text is a word for nothing in a column of this name."""
     meant = tuple(word for word in NULL_WORDS if word != "na" or name.strip().lower() not in NA_IS_A_NAME)
-    return f"(length({text}) <= 4 AND lower({text}) IN ({words(meant)}))"
+    return f"(length({text}) <= 4 AND lower({text}) IN ({sql_texts(meant)}))"
 
 
 def value(column: Column, name: str, family: Family, epoch: str | None, *, is_labelled: bool = False) -> str:
@@ -259,7 +259,7 @@ def _boolean(name: str, family: Family) -> str:
         return name
     if family not in _NUMERIC:
         return "CAST(NULL AS BOOLEAN)"
-    yes, no = (words(TRUE_WORDS), words(FALSE_WORDS)) if family == "text" else ("1", "0")
+    yes, no = (sql_texts(TRUE_WORDS), sql_texts(FALSE_WORDS)) if family == "text" else ("1", "0")
     subject = f"lower({name})" if family == "text" else name
     return f"CASE WHEN {subject} IN ({yes}) THEN true WHEN {subject} IN ({no}) THEN false END"
 

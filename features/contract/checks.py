@@ -1,4 +1,4 @@
-"""The contract check as SQL made from the contract: which rows are accepted, which are refused, which cells are nulled.
+"""The contract check, as SQL made from the contract: which rows are accepted or refused, which cells nulled.
 
 One query per table reads raw rows and gives every row back in contract form, with `is_refused`, the list of its
 `problems` and, where there are any, the raw row as JSON. Nothing is dropped here: what becomes of a row is decided by
@@ -20,9 +20,9 @@ from vouch.features.contract.casts import (
     other_unit,
     quoted,
     raw,
+    sql_texts,
     value,
     why_unreadable,
-    words,
 )
 from vouch.features.contract.tables import DAY_US, NO_END_US
 
@@ -54,7 +54,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Rule:
+class RowRule:
     """A condition on a whole row: over columns in contract form where it refuses the row, over values where it mends.
 
     `repair` is the value that a mended column takes.
@@ -66,22 +66,22 @@ class Rule:
     repair: str = ""
 
 
-def rules(table: Table, now_us: str) -> list[Rule]:
+def row_rules(table: Table, now_us: str) -> list[RowRule]:
     """Rules of a table's rows. `now_us` is an SQL expression."""
     clock = table.clock[0]
     found = [
-        Rule(clock, "before_1970", "own_us < 0"),
-        Rule(clock, "after_ingestion", f"own_us - {DAY_US} > ingested_us"),
-        Rule(clock, "in_the_future", f"own_us - {DAY_US} > {now_us}"),
+        RowRule(clock, "before_1970", "own_us < 0"),
+        RowRule(clock, "after_ingestion", f"own_us - {DAY_US} > ingested_us"),
+        RowRule(clock, "in_the_future", f"own_us - {DAY_US} > {now_us}"),
     ]
     if not table.columns[clock].is_required:
-        found.insert(0, Rule(clock, "missing_time", "own_us IS NULL"))
-    found += [Rule(c.name, "time_runs_backwards", f"{quoted(c.staged)} < own_us") for c in table.dates()]
+        found.insert(0, RowRule(clock, "missing_time", "own_us IS NULL"))
+    found += [RowRule(c.name, "time_runs_backwards", f"{quoted(c.staged)} < own_us") for c in table.dates()]
     if table.name == "surveys":
         found += [
-            Rule("scale_min", "scale_empty", "scale_min >= scale_max"),
-            Rule("score", "outside_scale", "scale_min < scale_max AND (score < scale_min OR score > scale_max)"),
-            Rule("score", "answered_without_score", "status = 'answered' AND score IS NULL"),
+            RowRule("scale_min", "scale_empty", "scale_min >= scale_max"),
+            RowRule("score", "outside_scale", "scale_min < scale_max AND (score < scale_min OR score > scale_max)"),
+            RowRule("score", "answered_without_score", "status = 'answered' AND score IS NULL"),
         ]
     return found
 
@@ -96,7 +96,7 @@ def _column_problem(table: Table, column: Column, family: Family) -> str:
     if column.kind == "text":
         cases.append(f"WHEN contains({read}, chr(0)) THEN 'nul_character'")
     if column.values:
-        cases.append(f"WHEN {read} NOT IN ({words(column.values)}) THEN 'unknown_value'")
+        cases.append(f"WHEN {read} NOT IN ({sql_texts(column.values)}) THEN 'unknown_value'")
     limits = [f"{read} < {column.minimum:g}"] if column.minimum is not None else []
     limits += [f"{read} > {column.maximum:g}"] if column.maximum is not None else []
     if limits:
@@ -108,10 +108,10 @@ def _column_problem(table: Table, column: Column, family: Family) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
-def repairs(table: Table, inputs: Mapping[str, Input]) -> list[Rule]:
+def repairs(table: Table, inputs: Mapping[str, Input]) -> list[RowRule]:
     """What is mended in a table's rows, where the value that is meant is certain. Conditions never are null."""
     found = [
-        Rule(c.name, "no_end", f"{_value(c)} >= {NO_END_US}", f"CAST(NULL AS {STAGED_TYPES['time']})")
+        RowRule(c.name, "no_end", f"{_value(c)} >= {NO_END_US}", f"CAST(NULL AS {STAGED_TYPES['time']})")
         for c in table.open_dates()
         if c.name in inputs
     ]
@@ -119,17 +119,17 @@ def repairs(table: Table, inputs: Mapping[str, Input]) -> list[Rule]:
         column, cell = table.columns[name], quoted(f"raw {name}")
         if column.kind == "time" and given.epoch:
             is_other = f"{_value(column)} IS NOT NULL AND {other_unit(cell, given.family, given.epoch)}"
-            found.append(Rule(name, "epoch_unit", is_other, _value(column)))
+            found.append(RowRule(name, "epoch_unit", is_other, _value(column)))
         if (table.name, name) in LABELLED and given.family in {"text", "bytes"}:
             is_read = f"{_value(column)} IS NOT NULL AND TRY_CAST({cell} AS DOUBLE) IS NULL"
-            found.append(Rule(name, "label_read", is_read, _value(column)))
+            found.append(RowRule(name, "label_read", is_read, _value(column)))
     if table.name == "transactions":
         margin = '"value gross_margin"'
         refunded = """"value kind" = 'refund' AND "value amount" > 0"""
         found += [
-            Rule("amount", "refund_negated", refunded, '-abs("value amount")'),
-            Rule("gross_margin", "", refunded, f"-abs({margin})"),
-            Rule("kind", "credit_note", """"value kind" = 'purchase' AND "value amount" < 0""", "'refund'"),
+            RowRule("amount", "refund_negated", refunded, '-abs("value amount")'),
+            RowRule("gross_margin", "", refunded, f"-abs({margin})"),
+            RowRule("kind", "credit_note", """"value kind" = 'purchase' AND "value amount" < 0""", "'refund'"),
         ]
     return found
 
@@ -155,7 +155,7 @@ def checked_columns(table: Table) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in [("row", "BIGINT"), *staged, *added])
 
 
-def _staged_value(table: Table, column: Column, mended: Sequence[Rule]) -> str:
+def _staged_value(table: Table, column: Column, mended: Sequence[RowRule]) -> str:
     """A cell as it is staged: nulled where it is broken, mended where what is meant is certain, else as it was read."""
     kept = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {_value(column)} END"
     if (table.name, column.name) == ("surveys", "item"):
@@ -222,7 +222,7 @@ def _any(conditions: Iterable[str]) -> str:
     return " OR ".join(f"({condition}) IS TRUE" for condition in conditions) or "false"
 
 
-def _notes(mended: Sequence[Rule], worded: Sequence[str]) -> str:
+def _notes(mended: Sequence[RowRule], worded: Sequence[str]) -> str:
     """The list of what was mended and of words that were read as nothing, null without any."""
     told = [(rule.condition, rule.column, rule.reason, quoted(f"raw {rule.column}")) for rule in mended if rule.reason]
     words_of = {name: quoted(f"word {name}") for name in worded}
@@ -241,7 +241,7 @@ def _notes(mended: Sequence[Rule], worded: Sequence[str]) -> str:
 def _judgement(table: Table, now_us: str) -> str:
     """Flags per row: one per rule, whether the row is refused, whether any optional cell is broken."""
     required = [f"{quoted(f'problem {c.name}')} IS NOT NULL" for c in table.required()]
-    conditions = [f"({rule.condition}) IS TRUE" for rule in rules(table, now_us)]
+    conditions = [f"({rule.condition}) IS TRUE" for rule in row_rules(table, now_us)]
     optional = [f"{quoted(f'problem {c.name}')} IS NOT NULL" for c in table.columns.values() if not c.is_required]
     refused = " OR ".join([*required, *conditions])
     return f"({refused}) AS is_refused, ({' OR '.join(optional)}) AS is_nulled"
@@ -255,7 +255,7 @@ def _answer(table: Table, inputs: Mapping[str, Input], now_us: str, notes: str) 
     ]
     found += [
         f"CASE WHEN {rule.condition} THEN {_problem('row', rule.column, literal(rule.reason))} END"
-        for rule in rules(table, now_us)
+        for rule in row_rules(table, now_us)
     ]
     listed = f"list_filter([{', '.join(found)}], lambda problem: problem IS NOT NULL)"
     as_handed_over = ", ".join(f"{quoted(name)} := {_json_value(name, i.family)}" for name, i in inputs.items())

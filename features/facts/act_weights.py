@@ -1,4 +1,4 @@
-"""What an act of speaking up weighs, by its kind: as `act_weights.toml` says, changed by what a company sets."""
+"""Weights of acts of speaking up, by kind: `act_weights.toml`, changed by what a company sets."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def sort_of(is_incentivised: nw.Expr, ask_id: nw.Expr) -> nw.Expr:
     return nw.when(is_rewarded(is_incentivised)).then(nw.lit(INCENTIVISED)).otherwise(unrewarded)
 
 
-def listed(rows: Frame) -> Frame:
+def listed_acts(rows: Frame) -> Frame:
     """The rows of `advocacy_acts` as acts: COLUMNS, of which `unit` names the row, and `sort` is one of SORTS."""
     rows = rows.with_columns(
         unit=nw.concat_str(nw.lit("act "), nw.col("act_id")), sort=sort_of(nw.col("is_incentivised"), nw.col("ask_id"))

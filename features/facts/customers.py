@@ -1,4 +1,7 @@
-"""Customers: those that count. Internal customers are in nothing, neither as advocates nor as prospects."""
+"""Customers that count: all but internal ones.
+
+Internal customers are in nothing, neither as advocates nor as prospects.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that count: of the facts of a table, those of external customers that are what the table is about.
+"""Row filters of facts: of the rows of a table, those of external customers that are what the table is about.
 
 What metrics, labels and serving read of a table at an instant. The builder of vectors gives each external customer its
 own rows, and so needs the rest of the rule alone.

@@ -1,4 +1,4 @@
-"""Spans of time: whether a subscription, a membership or a licence runs at an instant.
+"""Time spans: whether a subscription, a membership or a licence runs at an instant.
 
 Who looks from an instant sees what was before it: an end that is announced for the instant itself is yet to come, and
 belongs to the window that begins there. Of an instant that is past it is known that the end has come.

@@ -1,7 +1,8 @@
-"""Stays: chains of a customer's subscriptions. The end of a stay is churn, the end of a subscription need not be.
+"""Stays: chains of a customer's subscriptions.
 
-Subscriptions that overlap, touch (a change of plan) or resume within the gap are one stay. An end is churn unless a
-start lies in [end, end + gap): a pause of exactly the gap is churn.
+The end of a stay is churn, the end of a subscription need not be. Subscriptions that overlap, touch (a change of plan)
+or resume within the gap are one stay. An end is churn unless a start lies in [end, end + gap): a pause of exactly the
+gap is churn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every count that the contract check makes, in one table: what it counts, in words, how to mend it, and who judges it.
+"""The counts of the contract check, in one table: what each counts, in words, how to mend it, who judges it.
 
 A row is refused, a cell is emptied, a row is repaired, or something is merely counted. `vouch check` tells each of them
 with its figures and its mend; before a week is published, guards hold its share against limits (`guards.toml`).

@@ -1,4 +1,4 @@
-"""Tables of a DuckDB file or a PostgreSQL schema as relations, read without changing anything there.
+"""Database sources: tables of a DuckDB file or a PostgreSQL schema as relations, read without changing anything there.
 
 A PostgreSQL schema is copied in batches into Parquet files of the run, in one read-only transaction, so that all tables
 are seen at one moment. The order of rows in a database means nothing: its digest does not depend on it.

@@ -1,4 +1,4 @@
-"""Customers who were erased, as keyed hashes: they are left out whenever tables are read, so that none comes back.
+"""The list of erased customers, as keyed hashes: left out whenever tables are read, so that none comes back.
 
 The hash is HMAC-SHA-256 under a key of this home. Who has the list alone cannot try names; who has both can only ask
 whether a name that is known already was erased, which is what reading needs.
@@ -80,7 +80,7 @@ def known(home: Path) -> Tombstones:
     return found
 
 
-def bury(home: Path, customer_ids: Iterable[str]) -> Tombstones:
+def add(home: Path, customer_ids: Iterable[str]) -> Tombstones:
     """Keep the hashes of customers for good, from before anything else is erased; return all tombstones."""
     found = known(home)
     found = Tombstones(found.key, found.hashes | {found.hash_of(customer) for customer in customer_ids})
@@ -108,7 +108,7 @@ def columns_of_people(table: Table) -> list[str]:
     ]
 
 
-def prepare(connection: Connection, tombstones: Tombstones) -> None:
+def register_hashes(connection: Connection, tombstones: Tombstones) -> None:
     """Make the hashes known to the engine, and the function that gives the hash of a text."""
     block = tombstones.key.ljust(_BLOCK, b"\0")
     inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))

@@ -1,4 +1,4 @@
-"""The figures of one table for the report: what its rows tell, what others tell of them, what the whole table tells."""
+"""Figures of one table for the contract report: from its own rows, from other tables, from the whole table."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.mapping import Plan
-    from vouch.features.ingest.staging_context import Bench
+    from vouch.features.ingest.mapping import TablePlan
+    from vouch.features.ingest.staging_context import StagingContext
 
 ADDED = ("own_us", "ingested_us", "is_stated", "is_deleted")
 """What each row in contract form has beside the columns of its table."""
 FIGURES = ("rows", "quarantined", "cells", "repaired")
 
 
-def figures(bench: Bench, rows: str) -> dict[str, int]:
+def figures(staging: StagingContext, rows: str) -> dict[str, int]:
     """Counts of judged rows (behind FROM): as handed over, refused, repaired; and of broken cells."""
-    handed_over, refused, repaired, cells = bench.row(
+    handed_over, refused, repaired, cells = staging.row(
         "SELECT count(*), count(*) FILTER (is_refused), count(*) FILTER (is_repaired AND NOT is_refused), "
         "coalesce(sum(len(list_filter(problems, lambda problem: problem.scope = 'cell'))), 0)::BIGINT "
         f"FROM {rows}"
@@ -33,13 +33,13 @@ def figures(bench: Bench, rows: str) -> dict[str, int]:
 
 
 def full_figures(
-    bench: Bench, plan: Plan, found: Mapping[str, int], tallies: Sequence[Tally], across: Mapping[str, int],
-    rows: str, people: str, named: str,
+    staging: StagingContext, plan: TablePlan, found: Mapping[str, int], tallies: Sequence[Tally],
+    across: Mapping[str, int], rows: str, people: str, named: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of a table: what rows tell by themselves, what others tell of them, and what the whole table tells.
 
     Args:
-        bench: where the tables are worked on.
+        staging: where the tables are worked on.
         plan: how the table was read.
         found: figures by name, with the rows that were `written`.
         tallies: reasons that rows tell by themselves.
@@ -49,7 +49,7 @@ def full_figures(
         named: SQL for how many of them name a customer.
     """
     table, accepted_rows = plan.table, found["rows"] - found["quarantined"]
-    whole = whole_counts(bench, table, plan.columns, rows)
+    whole = whole_counts(staging, table, plan.columns, rows)
     apart = {"orphans", *({"tied_versions"} if any(count.code == "superseded" for count in whole) else ())}
     counts = of_tallies(table, tallies, found["rows"])
     counts += [Count(code, None, n, accepted_rows, "count") for code, n in across.items() if n and code not in apart]
@@ -57,7 +57,7 @@ def full_figures(
     reasons = by_code(tallies) | {count.code: count.count for count in whole}
     reasons |= {code: n for code, n in across.items() if n and code != "orphans"}
     if orphans := across.get("orphans", 0):
-        counts.insert(0, strangers(bench, table, people, orphans, int(bench.row(named)[0])))
+        counts.insert(0, strangers(staging, table, people, orphans, int(staging.row(named)[0])))
     return {
         **{name: found[name] for name in FIGURES},
         "duplicates": accepted_rows - found["written"],
@@ -67,15 +67,15 @@ def full_figures(
     }
 
 
-def row_tallies(bench: Bench, table: Table, rows: str) -> list[Tally]:
+def row_tallies(staging: StagingContext, table: Table, rows: str) -> list[Tally]:
     """How often each reason was met that a row tells by itself, by column; of each an example."""
     problems = f"SELECT raw, unnest(problems) AS problem FROM {rows} WHERE problems IS NOT NULL"
-    told = bench.rows(
+    told = staging.rows(
         "SELECT problem.scope, problem.column, problem.reason, count(*), "
         f"min(json_extract_string(raw, '$.' || problem.column)) FROM ({problems}) GROUP BY ALL"
     )
     notes = f"SELECT is_refused, unnest(notes) AS note FROM {rows} WHERE notes IS NOT NULL"
-    told += bench.rows(
+    told += staging.rows(
         "SELECT CASE WHEN note.reason = 'null_word' THEN 'count' ELSE 'repair' END, note.column, note.reason, "
         f"count(*), min(note.value) FROM ({notes}) WHERE note.reason = 'null_word' OR NOT is_refused "
         "GROUP BY note.column, note.reason, CASE WHEN note.reason = 'null_word' THEN note.value END"
@@ -83,13 +83,13 @@ def row_tallies(bench: Bench, table: Table, rows: str) -> list[Tally]:
     found = [Tally(*one) for one in told]
     if table.name == "surveys":
         is_other = "instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)"
-        (other,) = bench.row(f"SELECT count(*) FROM {rows} WHERE NOT is_refused AND {is_other}")
+        (other,) = staging.row(f"SELECT count(*) FROM {rows} WHERE NOT is_refused AND {is_other}")
         found += [Tally("count", "scale_max", "other_scale", other)] if other else []
     return sorted(found, key=lambda tally: (tally.scope, tally.column, tally.code, tally.example or ""))
 
 
 def counted_across(
-    bench: Bench, table: Table, rows: str, repeated: str | None, targets: Mapping[str, str]
+    staging: StagingContext, table: Table, rows: str, repeated: str | None, targets: Mapping[str, str]
 ) -> dict[str, int]:
     """What stays and is counted, where it takes other rows to tell, by code; `rows` are accepted, up to conditions."""
     found = {}
@@ -98,20 +98,20 @@ def counted_across(
         f"AND {quoted(column)} NOT IN (SELECT key FROM {target})"
         for column, target in targets.items()
     ]
-    found["dangling_reference"] = sum(bench.row(sql)[0] for sql in dangling)
+    found["dangling_reference"] = sum(staging.row(sql)[0] for sql in dangling)
     if table.customer and table.name != "customers":
         customer = quoted(table.customer)
-        (found["orphans"],) = bench.row(
+        (found["orphans"],) = staging.row(
             f"SELECT count(*) FROM {rows} AND {customer} IS NOT NULL "
             f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
         )
-        (found["before_created_at"],) = bench.row(
+        (found["before_created_at"],) = staging.row(
             f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {customer} WHERE own_us < created_us"
         )
     if repeated and table.key:
         content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
         versions = f"SELECT DISTINCT {content} FROM {rows} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
-        (found["tied_versions"],) = bench.row(
+        (found["tied_versions"],) = staging.row(
             f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
             f"GROUP BY {quoted(table.key)}, ingested_us)",
         )

@@ -1,4 +1,4 @@
-"""Where rows come from: Parquet and CSV files, relations of a DuckDB file, each as something that stands behind FROM.
+"""File sources: Parquet and CSV files and relations of a DuckDB file, each as something that stands behind FROM.
 
 Files are read through once as bytes before the engine sees them: that gives their digest for the fingerprint of a
 run, and the exact byte where a text is not UTF-8.
@@ -35,7 +35,7 @@ _HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceFile:
     """One file of a source: what stands behind FROM for it alone, and the SHA-256 of its bytes."""
 
     sql: str
@@ -54,7 +54,7 @@ class Relation:
     sql: str
     columns: Mapping[str, str]
     is_csv: bool = False
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SourceFile, ...] = ()
 
     def find(self, name: str) -> str | None:
         """The column of that name, in any case of letters; None where there is none."""
@@ -76,10 +76,12 @@ class FileSource:
     digests: tuple[str, ...] = field(default=())
     """SHA-256 of each part, once it was read through."""
 
-    def single_parts(self) -> list[Part]:
+    def single_parts(self) -> list[SourceFile]:
         """Each part as a relation of its own."""
         alone = [replace(self, parts=(path,)).rows() for path in self.parts]
-        return [Part(sql, digest) for sql, digest in zip(alone, self.digests, strict=True)] if self.digests else []
+        return (
+            [SourceFile(sql, digest) for sql, digest in zip(alone, self.digests, strict=True)] if self.digests else []
+        )
 
     def rows(self) -> str:
         """SQL behind FROM: all columns, and the number of the row."""

@@ -1,4 +1,4 @@
-"""What a run reads: a company's relations on the engine, how they feed the tables, and the digest of all of it."""
+"""The inputs of a run: a company's relations on the engine, how they feed the tables, and the digest of all of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.ingest.files import FileSource
-    from vouch.features.ingest.mapping import Plan
+    from vouch.features.ingest.mapping import TablePlan
     from vouch.features.project import Project
 
 FORM = 4
@@ -35,9 +35,9 @@ LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""
 
 
-def prepare(
+def prepare_inputs(
     connection: Connection, project: Project, folders: Sequence[Path]
-) -> tuple[dict[str, Plan], str, tuple[str, ...]]:
+) -> tuple[dict[str, TablePlan], str, tuple[str, ...]]:
     """Make the company's relations, close the connection to everything else, say how each table is read.
 
     `folders` are our own: the first is that of the run.

@@ -1,4 +1,4 @@
-"""From a company's relations to the tables of the contract: which relation and column feeds what, before a row is read.
+"""The mapping of relations to tables of the contract: which column feeds what, settled before a row is read.
 
 Whatever is certainly wrong is told here, so that a run does not stop after an hour: a missing table or column, a type
 that cannot be meant.
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TablePlan:
     """How one table is read: from which relation, each column from what; and what was said on the way."""
 
     table: Table
     relation: Relation
     inputs: Mapping[str, Input]
     warnings: tuple[str, ...] = ()
-    recorded: Plan | None = None
+    recorded: TablePlan | None = None
     """Rows of the same table that the service has recorded; they are read beside the company's own."""
 
     @property
@@ -41,14 +41,16 @@ class Plan:
         return [name for name in self.table.columns if name in given]
 
 
-def with_recorded(planned: Mapping[str, Plan], relations: Mapping[str, Relation]) -> dict[str, Plan]:
+def with_recorded(planned: Mapping[str, TablePlan], relations: Mapping[str, Relation]) -> dict[str, TablePlan]:
     """Return the plans with what the service has recorded, in relations that are named like the tables."""
     also = {name: _plan(TABLES[name], TableMapping(), relation) for name, relation in relations.items()}
     both = {name: replace(plan, recorded=also.get(name)) for name, plan in planned.items()}
     return {name: both.get(name) or also[name] for name in TABLES if name in both or name in also}
 
 
-def plans(project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]) -> dict[str, Plan]:
+def plans(
+    project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+) -> dict[str, TablePlan]:
     """Say how each table that is there is read.
 
     `ask(table, query)` gives the relation of a query. Raises MissingTable, MissingColumn, WrongType and
@@ -94,7 +96,7 @@ def _named(name: str, relations: Mapping[str, Relation]) -> Relation | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def _plan(table: Table, mapping: TableMapping, relation: Relation) -> Plan:
+def _plan(table: Table, mapping: TableMapping, relation: Relation) -> TablePlan:
     inputs: dict[str, Input] = {}
     warnings: list[str] = []
     used: set[str] = set()
@@ -116,7 +118,7 @@ def _plan(table: Table, mapping: TableMapping, relation: Relation) -> Plan:
         raise MissingColumn(table.name, table.clock[0], relation.columns)
     if extra := sorted(name for name in relation.columns if name not in used):
         warnings.append(f"{table.name}: columns that the contract does not know are not read: {', '.join(extra)}")
-    return Plan(table, relation, inputs, tuple(warnings))
+    return TablePlan(table, relation, inputs, tuple(warnings))
 
 
 def _input(table: Table, column: str, mapping: TableMapping, relation: Relation, used: set[str]) -> Input | None:

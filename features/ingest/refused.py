@@ -1,4 +1,4 @@
-"""Rows that were refused for a value alone: kept apart in contract form, so that metrics can count them as missing.
+"""Rows refused for a value alone: kept apart in contract form, so that metrics can count them as missing.
 
 Of such a row it is known whose it is and when it was, but not what it says. It feeds nothing; but a metric that it
 would have fed must not look as if it rested on everything (labels at the ends of a scale refuse the extremes alone).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.staging_context import Bench
+    from vouch.features.ingest.staging_context import StagingContext
 
 FILE = "refused"
 """Folder of such rows among staged tables, and name of the file of one part."""
@@ -59,7 +59,7 @@ def refused_sql(table: Table, rows: str, *, has_polarity: bool) -> str:
     )
 
 
-def join_refused(bench: Bench, table: Table, sources: Sequence[str], staged: str, path: Path) -> None:
+def join_refused(staging: StagingContext, table: Table, sources: Sequence[str], staged: str, path: Path) -> None:
     """Write such rows of all sources (behind FROM), but for those whose key was accepted in another row; else nothing.
 
     `staged` is what stands behind FROM for the accepted rows.
@@ -67,15 +67,17 @@ def join_refused(bench: Bench, table: Table, sources: Sequence[str], staged: str
     rows, relation = " UNION ALL ".join(f"SELECT * FROM {source}" for source in sources), f"{OWN}.refused"
     if not rows:
         return
-    bench.rows(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
+    staging.rows(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
     if table.key:
         key = quoted(table.key)
         mended = f"SELECT {key} FROM {staged} WHERE {key} IN (SELECT {key} FROM {relation})"
-        bench.rows(f"DELETE FROM {relation} WHERE {key} IN ({mended})")
-    if bench.row(f"SELECT count(*) FROM {relation}")[0]:
+        staging.rows(f"DELETE FROM {relation} WHERE {key} IN ({mended})")
+    if staging.row(f"SELECT count(*) FROM {relation}")[0]:
         path.parent.mkdir(exist_ok=True)
         order = ", ".join(["own_us", *([quoted(table.key)] if table.key else []), "hash(refused)"])
-        bench.rows(f"COPY (SELECT * FROM {relation} refused ORDER BY {order}) TO {literal(str(path))} (FORMAT parquet)")
+        staging.rows(
+            f"COPY (SELECT * FROM {relation} refused ORDER BY {order}) TO {literal(str(path))} (FORMAT parquet)"
+        )
 
 
 def file_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Rows of a request as tables in contract form: the same check and the same form as for staged tables, in memory.
+"""Staging of a request's rows, in memory: the same check and the same form as for staged tables.
 
 Statements are prepared once per thread and table, since planning them costs more than running them on a handful of
 rows. A request is a transaction that is rolled back: nothing of it stays. References are left alone, because what they

@@ -1,4 +1,4 @@
-"""From wherever a company's tables are to tables in contract form: staged once per input, opened on any engine.
+"""Staging: a company's tables, wherever they lie, in contract form; once per input, opened on any engine.
 
 What is staged lies in `$VOUCH_HOME/staged/FINGERPRINT/`, whole or not at all, and is used again while the input, the
 mapping and the contract are the same, and no row passes from the future into the past.
@@ -28,22 +28,22 @@ from vouch.features.engines import connect, first_line
 from vouch.features.errors import Damaged, DataError, MissingExtra, UsageError, did_you_mean
 from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
-from vouch.features.ingest.inputs import FORM, prepare
+from vouch.features.ingest.inputs import FORM, prepare_inputs
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
-from vouch.features.ingest.staging_context import Bench
+from vouch.features.ingest.staging_context import StagingContext
 from vouch.features.project import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from vouch.features.ingest.mapping import Plan
+    from vouch.features.ingest.mapping import TablePlan
     from vouch.features.ingest.stage_table import Outcome
     from vouch.features.project import Project
 
-    Found = tuple[Path, Mapping[str, Plan], tuple[str, ...]]
+    Found = tuple[Path, Mapping[str, TablePlan], tuple[str, ...]]
     """A staged folder, how its tables were read, and what was not."""
 
 _log = logging.getLogger("vouch.features")
@@ -145,40 +145,40 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
         connection = connect(project, Path(building))
         try:
             shelf = project.home / SHELF
-            planned, base, unread = prepare(connection, project, [Path(building), home, shelf])
+            planned, base, unread = prepare_inputs(connection, project, [Path(building), home, shelf])
             erased = tombstones.load(project.home)
             if erased is not None:
                 base = hashlib.sha256(f"{base} {erased.digest}".encode()).hexdigest()
-                tombstones.prepare(connection, erased)
+                tombstones.register_hashes(connection, erased)
             found = _reusable(home, base, now_us)
             if found is not None:
                 return found, planned, unread
-            bench = Bench(connection, folder, now_us, home, shelf, erased.digest if erased else None)
-            outcomes = _staged(bench, planned)
+            staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
+            outcomes = _staged(staging, planned)
         finally:
             connection.close()
         return _publish(home, folder, base, outcomes), planned, unread
 
 
-def _staged(bench: Bench, plans: Mapping[str, Plan]) -> dict[str, Outcome]:
+def _staged(staging: StagingContext, plans: Mapping[str, TablePlan]) -> dict[str, Outcome]:
     """Read, check and write all tables: `TABLE.parquet`, and `quarantine/TABLE.parquet` where there is anything.
 
     A table that comes in parts is a folder of files instead.
     """
-    (bench.folder / "quarantine").mkdir()
+    (staging.folder / "quarantine").mkdir()
     first = [name for name in REFERRED if name in plans]
     for name in first:
-        parse(bench, plans[name])
-        remember(bench, name)
+        parse(staging, plans[name])
+        remember(staging, name)
     outcomes = {}
     for name, plan in plans.items():
         if is_by_part(plan):
-            outcomes[name] = stage_parts(bench, plan)
+            outcomes[name] = stage_parts(staging, plan)
             continue
         if name not in first:
-            parse(bench, plan)
-        outcomes[name] = finish(bench, plan, plans)
-        bench.rows(f"DROP TABLE {parsed(name)}")
+            parse(staging, plan)
+        outcomes[name] = finish(staging, plan, plans)
+        staging.rows(f"DROP TABLE {parsed(name)}")
     return outcomes
 
 

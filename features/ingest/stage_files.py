@@ -1,9 +1,9 @@
-"""A table that comes in several files, or a large one: each is read and checked once, and kept by week of ingestion.
+"""Incremental staging of a table in several files, or a large one: each is read and checked once.
 
-What a part gives hangs on its bytes and on how it is read, so that an export that grows by a file a week costs a week.
-Across parts only keys are compared: a row that gets a further version has its week of its part written anew. Figures
-are added up from those of the parts. Kept under `$VOUCH_HOME/parts`, whole or not at all, compared with its digests
-before it is used.
+It is kept by week of ingestion. What a part gives hangs on its bytes and on how it is read, so that an export that
+grows by a file a week costs a week. Across parts only keys are compared: a row that gets a further version has its week
+of its part written anew. Figures are added up from those of the parts. Kept under `$VOUCH_HOME/parts`, whole or not at
+all, compared with its digests before it is used.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.files import Part
-    from vouch.features.ingest.mapping import Plan
-    from vouch.features.ingest.staging_context import Bench
+    from vouch.features.ingest.files import SourceFile
+    from vouch.features.ingest.mapping import TablePlan
+    from vouch.features.ingest.staging_context import StagingContext
 
 FORMAT = 3
 """Moves when what is kept of a part changes."""
@@ -66,7 +66,7 @@ FACTS, PEOPLE, BROKEN = "facts.json", "people.parquet", "quarantine.parquet"
 
 
 @dataclass(frozen=True)
-class Kept:
+class StagedFile:
     """One part as it was read: its folder, and what is known of it."""
 
     name: str
@@ -79,32 +79,32 @@ class Kept:
         return sorted(self.facts["weeks"])
 
 
-def is_by_part(plan: Plan) -> bool:
+def is_by_part(plan: TablePlan) -> bool:
     """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables."""
     is_apart = not plan.table.references and plan.table.name not in REFERRED and plan.recorded is None
     return is_apart and bool(plan.relation.parts)
 
 
-def stage_parts(bench: Bench, plan: Plan) -> Outcome:
+def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
     """Write one table as a folder of files by week, reading only parts that were not read before."""
-    kept = [_found(bench, plan, part) or _read(bench, plan, part) for part in plan.relation.parts]
+    kept = [_found(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
     table = plan.table
-    versions = _Versions(bench, table, kept)
+    versions = _Versions(staging, table, kept)
     files = versions.write()
     broken, readable = _summed(kept, "broken"), _summed(kept, "readable")
     examples = {column: example for part in reversed(kept) for column, example in part.facts["examples"].items()}
     told = [(column, examples[column], times) for column, times in sorted(broken.items())]
     empty = unusable_columns(table, told, readable)
-    _join_quarantine(bench, table.name, kept)
+    _join_quarantine(staging, table.name, kept)
     rows = rows_of(versions.out / name for name in files)
     refused = [refused_of(part.folder) for part in kept if f"{REFUSED}.parquet" in part.facts["files"]]
-    join_refused(bench, table, refused, rows, bench.folder / REFUSED / f"{table.name}.parquet")
-    (written,) = bench.row(f"SELECT count(*) FROM {rows}")
+    join_refused(staging, table, refused, rows, staging.folder / REFUSED / f"{table.name}.parquet")
+    (written,) = staging.row(f"SELECT count(*) FROM {rows}")
     found = {**dict.fromkeys(FIGURES, 0), **_summed(kept, "figures"), "written": written}
     tallies = added(Tally(*one) for part in kept for one in part.facts["tallies"])
-    across = _across(bench, table, kept) | {"tied_versions": versions.tied}
+    across = _across(staging, table, kept) | {"tied_versions": versions.tied}
     named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in kept)}"
-    report = full_figures(bench, plan, found, tallies, across, rows, rows, named)
+    report = full_figures(staging, plan, found, tallies, across, rows, rows, named)
     columns = tuple(column for column in plan.inputs if column not in empty)
     said = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
     ends = [part.facts["accepted_until_us"] for part in kept if part.facts["accepted_until_us"] is not None]
@@ -114,26 +114,26 @@ def stage_parts(bench: Bench, plan: Plan) -> Outcome:
     )
 
 
-def _name(bench: Bench, plan: Plan, part: Part) -> str:
+def _name(staging: StagingContext, plan: TablePlan, part: SourceFile) -> str:
     """What decides how a part reads, as a digest."""
     inputs = {name: repr(given) for name, given in plan.inputs.items()}
     told = [FORMAT, CONTRACT_VERSION, LEXICON_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
-    told += [bench.erased] if bench.erased else []
+    told += [staging.erased] if staging.erased else []
     return hashlib.sha256(json.dumps([*told, part.digest]).encode()).hexdigest()
 
 
-def _found(bench: Bench, plan: Plan, part: Part) -> Kept | None:
+def _found(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile | None:
     """A part that was read before, from a now that saw the same rows as the future."""
-    name = _name(bench, plan, part)
-    for path in sorted((bench.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
+    name = _name(staging, plan, part)
+    for path in sorted((staging.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
         facts = as_written(path, FORMAT)
         if facts is None:
             continue
         until_us, future_us = facts["accepted_until_us"], facts["future_from_us"]
-        is_past = until_us is None or until_us - DAY_US <= bench.now_us
-        is_future = future_us is None or future_us - DAY_US > bench.now_us
+        is_past = until_us is None or until_us - DAY_US <= staging.now_us
+        is_future = future_us is None or future_us - DAY_US > staging.now_us
         if is_past and is_future and _is_whole(path.parent, facts):
-            return Kept(path.parent.name, path.parent, facts)
+            return StagedFile(path.parent.name, path.parent, facts)
     return None
 
 
@@ -144,100 +144,100 @@ def _is_whole(folder: Path, facts: Mapping[str, Any]) -> bool:
     return is_there and all(file_digest(folder / name) == facts["files"][name] for name in apart)
 
 
-def _read(bench: Bench, plan: Plan, part: Part) -> Kept:
+def _read(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile:
     """Read and check one part, and keep it."""
-    table, home = plan.table, bench.shelf / plan.table.name
+    table, home = plan.table, staging.shelf / plan.table.name
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=bench.shelf) as building:
-        folder = bench.shelf / building / "part"
+    with tempfile.TemporaryDirectory(prefix=f".building-{os.getpid()}-", dir=staging.shelf) as building:
+        folder = staging.shelf / building / "part"
         folder.mkdir()
-        erased = parse(bench, replace(plan, relation=replace(plan.relation, sql=part.sql)))
+        erased = parse(staging, replace(plan, relation=replace(plan.relation, sql=part.sql)))
         rows = f"(SELECT * FROM {accepted(table.name)})"
         if table.name in TEXTS:
-            judge_texts(bench.connection, table, rows)
+            judge_texts(staging.connection, table, rows)
         form = contract_form(table, rows, repeated=None, targets={}, has_polarity=table.name in TEXTS)
-        bench.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
-        facts = _facts(bench, plan) | {
+        staging.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
+        facts = _facts(staging, plan) | {
             "form": FORMAT,
             "erased": erased,
-            "weeks": write_weeks(bench, f"{OWN}.formed", plan, folder),
+            "weeks": write_weeks(staging, f"{OWN}.formed", plan, folder),
         }
         if table.customer:
             person = quoted(table.customer)
             people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
-            _copy(bench, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
-        write_quarantine(bench, table.name, folder / BROKEN)
+            _copy(staging, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
+        write_quarantine(staging, table.name, folder / BROKEN)
         of_part = f"({refused_sql(table, parsed(table.name), has_polarity=table.name in TEXTS)})"
-        join_refused(bench, table, [of_part], f"{OWN}.formed", folder / f"{REFUSED}.parquet")
-        bench.rows(f"DROP TABLE {parsed(table.name)}")
-        bench.rows(f"DROP TABLE {OWN}.formed")
+        join_refused(staging, table, [of_part], f"{OWN}.formed", folder / f"{REFUSED}.parquet")
+        staging.rows(f"DROP TABLE {parsed(table.name)}")
+        staging.rows(f"DROP TABLE {OWN}.formed")
         facts["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
         (folder / FACTS).write_text(sealed(facts), encoding="utf-8")
         flush(folder)
-        target = home / f"{_name(bench, plan, part)}-{facts['future_from_us']}"
+        target = home / f"{_name(staging, plan, part)}-{facts['future_from_us']}"
         if target.exists():  # damaged, or made by somebody else at the same time: the same bytes
             shutil.rmtree(target)
         folder.rename(target)
-    return Kept(target.name, target, facts)
+    return StagedFile(target.name, target, facts)
 
 
-def write_weeks(bench: Bench, relation: str, plan: Plan, folder: Path) -> dict[str, int]:
+def write_weeks(staging: StagingContext, relation: str, plan: TablePlan, folder: Path) -> dict[str, int]:
     """Write rows as one file per week of ingestion; return when the last row of each was known and past, by name."""
     week = f"(ingested_us - {FIRST_MONDAY_US}) // {WEEK_US}"
-    known = bench.rows(
+    known = staging.rows(
         f"SELECT {week}, max(greatest(own_us, ingested_us)) FROM {relation} GROUP BY ALL ORDER BY ALL"
     ) or [(0, 0)]
     found = {}
     for number, until_us in known:
         name = f"{number:05}.parquet"
         ordered = f"SELECT * FROM {relation} formed WHERE {week} = {number} ORDER BY {row_order(plan.table, 'formed')}"
-        _copy(bench, ordered, folder / name)
+        _copy(staging, ordered, folder / name)
         found[name] = until_us
     return found
 
 
-def _copy(bench: Bench, query: str, path: Path) -> None:
-    bench.rows(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+def _copy(staging: StagingContext, query: str, path: Path) -> None:
+    staging.rows(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
 
 
-def _facts(bench: Bench, plan: Plan) -> dict[str, Any]:
+def _facts(staging: StagingContext, plan: TablePlan) -> dict[str, Any]:
     """What the report needs of one part."""
     name = plan.table.name
-    until_us, future_us = bench.row(
-        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
+    until_us, future_us = staging.row(
+        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {staging.now_us}) "
         f"FROM {parsed(name)}"
     )
-    broken = broken_columns(bench, name)
+    broken = broken_columns(staging, name)
     columns = list(plan.inputs)
     counts = ", ".join(f"count({quoted(plan.table.columns[column].staged)})" for column in columns)
-    readable = bench.row(f"SELECT {counts} FROM {parsed(name)}")
+    readable = staging.row(f"SELECT {counts} FROM {parsed(name)}")
     return {
         "accepted_until_us": until_us,
         "future_from_us": future_us,
-        "figures": figures(bench, parsed(name)),
-        "tallies": [astuple(tally) for tally in row_tallies(bench, plan.table, parsed(name))],
+        "figures": figures(staging, parsed(name)),
+        "tallies": [astuple(tally) for tally in row_tallies(staging, plan.table, parsed(name))],
         "broken": {column: times for column, _, times in broken},
         "examples": {column: example for column, example, _ in broken},
         "readable": dict(zip(columns, readable, strict=True)),
     }
 
 
-def _summed(kept: Sequence[Kept], fact: str) -> dict[str, int]:
+def _summed(kept: Sequence[StagedFile], fact: str) -> dict[str, int]:
     found: Counter[str] = Counter()
     for part in kept:
         found.update(part.facts[fact])
     return dict(found)
 
 
-def _across(bench: Bench, table: Table, kept: Sequence[Kept]) -> dict[str, int]:
+def _across(staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -> dict[str, int]:
     """Counts of what takes the customers to tell, by code."""
     if not table.customer:
         return {}
     people, known = rows_of(part.folder / PEOPLE for part in kept), f"{OWN}.known"
-    (orphans,) = bench.row(
+    (orphans,) = staging.row(
         f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
     )
-    early = bench.rows(
+    early = staging.rows(
         f"SELECT DISTINCT filename FROM {people} people JOIN {known} known USING (key) WHERE first_us < created_us"
     )
     of, before = (
@@ -245,14 +245,14 @@ def _across(bench: Bench, table: Table, kept: Sequence[Kept]) -> dict[str, int]:
         0,
     )
     if of:
-        (before,) = bench.row(
+        (before,) = staging.row(
             f"SELECT count(*) FROM {rows_of(of)} JOIN {known} ON key = {quoted(table.customer)} "
             "WHERE own_us < created_us"
         )
     return {"orphans": orphans, "before_created_at": before}
 
 
-def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:
+def _join_quarantine(staging: StagingContext, name: str, kept: Sequence[StagedFile]) -> None:
     """Write the quarantine of all parts as one, rows numbered as if the parts were one file."""
     selects, start = [], 0
     for part in kept:
@@ -262,7 +262,7 @@ def _join_quarantine(bench: Bench, name: str, kept: Sequence[Kept]) -> None:
         start += part.facts["figures"]["rows"] + part.facts["erased"]
     if selects:
         ordered = f'{" UNION ALL ".join(selects)} ORDER BY row, scope DESC, "column", reason'
-        _copy(bench, ordered, bench.folder / "quarantine" / f"{name}.parquet")
+        _copy(staging, ordered, staging.folder / "quarantine" / f"{name}.parquet")
 
 
 class _Versions:
@@ -271,9 +271,9 @@ class _Versions:
     What a staged folder before held of the same parts stands: only keys of new parts are looked up in it.
     """
 
-    def __init__(self, bench: Bench, table: Table, kept: Sequence[Kept]) -> None:
-        self.bench, self.table, self.kept = bench, table, kept
-        self.out = bench.folder / f"{table.name}.parquet"
+    def __init__(self, staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -> None:
+        self.staging, self.table, self.kept = staging, table, kept
+        self.out = staging.folder / f"{table.name}.parquet"
         self.content = [*staged_columns(table), *ADDED]
         self.derived = ["day", *(["polarity"] if table.name in TEXTS else [])]
         self.before, self.held, self.tied, self.told = self._predecessor()
@@ -287,7 +287,7 @@ class _Versions:
         """
         names = [part.name for part in self.kept]
         best: tuple[Path | None, int, int, Mapping[str, Any]] = (None, 0, 0, {})
-        for path in sorted(self.bench.published.glob("[!.]*/manifest.json")):
+        for path in sorted(self.staging.published.glob("[!.]*/manifest.json")):
             manifest, report = as_written(path, FORM), as_written(path.with_name("report.json"), FORM)
             if manifest is None or report is None:
                 continue
@@ -342,33 +342,33 @@ class _Versions:
 
     def _ordered(self) -> set[str]:
         """Put the versions of keys that are repeated by new parts in order; return the files that hold any of them."""
-        bench, key = self.bench, quoted(self.table.key or "")
+        staging, key = self.staging, quoted(self.table.key or "")
         names = {str(read): name for name, _, _, read in self._files()}
         old, new = [[str(read) for *_, read in self._files(*of)] for of in ((self.held,), (None, self.held))]
-        find_repeated(bench, key, old, new)
-        hit = bench.rows(f"SELECT DISTINCT filename FROM {OWN}.hits ORDER BY ALL")
+        find_repeated(staging, key, old, new)
+        hit = staging.rows(f"SELECT DISTINCT filename FROM {OWN}.hits ORDER BY ALL")
         among = [*new, *(path for (path,) in hit)]
         rows = f"{rows_of(among)} WHERE {key} IN (FROM {OWN}.repeated)" if among else f"{rows_of(old[:1])} WHERE false"
-        bench.rows(f"CREATE OR REPLACE TABLE {OWN}.candidates AS SELECT * FROM {rows}")
+        staging.rows(f"CREATE OR REPLACE TABLE {OWN}.candidates AS SELECT * FROM {rows}")
         content = ", ".join(map(quoted, [*self.content, *self.derived]))
         order = f"PARTITION BY {key} ORDER BY ingested_us, {tie_order(self.table)}"
         places = ", ".join(
             f"({literal(path)}, {literal(name)}, {number})" for number, (path, name) in enumerate(names.items())
         )
-        bench.rows(
+        staging.rows(
             f"CREATE OR REPLACE TABLE {OWN}.versions AS SELECT *, lead(ingested_us) OVER ({order}) AS superseded_us "
             f"FROM (SELECT {content}, min_by(place.name, place.number) AS file FROM {OWN}.candidates "
             f"JOIN (VALUES {places}) place (filename, name, number) USING (filename) GROUP BY ALL)"
         )
         self.tied += self._ties(names) - self._ties(old)
-        return {names[path] for (path,) in bench.rows(f"SELECT DISTINCT filename FROM {OWN}.candidates")}
+        return {names[path] for (path,) in staging.rows(f"SELECT DISTINCT filename FROM {OWN}.candidates")}
 
     def _ties(self, among: Iterable[str]) -> int:
         """Versions of repeated keys that became known at one moment, in some files."""
         content, key = ", ".join(map(quoted, self.content)), quoted(self.table.key or "")
         paths = ", ".join(map(literal, among)) or "NULL"
         rows = f"SELECT DISTINCT {content} FROM {OWN}.candidates WHERE filename IN ({paths})"
-        (found,) = self.bench.row(
+        (found,) = self.staging.row(
             "SELECT coalesce(sum(n - 1), 0)::BIGINT "
             f"FROM (SELECT count(*) AS n FROM ({rows}) GROUP BY {key}, ingested_us)"
         )
@@ -381,7 +381,7 @@ class _Versions:
         others = f"SELECT {content} FROM {rows_of([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
         versions = f"SELECT {content} FROM {OWN}.versions WHERE file = {literal(name)}"
         rows = f"SELECT * FROM ({others} UNION ALL {versions}) formed ORDER BY {row_order(self.table, 'formed')}"
-        _copy(self.bench, rows, self.out / name)
+        _copy(self.staging, rows, self.out / name)
 
 
 def _link(there: Path, here: Path) -> None:

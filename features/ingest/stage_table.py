@@ -1,4 +1,4 @@
-"""One table through the engine: every row read once, checked, counted, and written in contract form."""
+"""Staging of one table through the engine: every row read once, checked, counted, written in contract form."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.mapping import Plan
-    from vouch.features.ingest.staging_context import Bench
+    from vouch.features.ingest.mapping import TablePlan
+    from vouch.features.ingest.staging_context import StagingContext
 
 TEXTS = {"surveys": "verbatim", "feedback": "text", "social_posts": "text"}
 """Tables whose rows carry a text, and so a polarity."""
@@ -62,32 +62,32 @@ def parsed(table: str) -> str:
     return f"{OWN}.parsed_{table}"
 
 
-def parse(bench: Bench, plan: Plan) -> int:
+def parse(staging: StagingContext, plan: TablePlan) -> int:
     """Make the relation `parsed` of a table: every row of its source, judged.
 
     Rows of erased customers are left out; returns how many.
     """
-    query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(bench.now_us))
+    query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(staging.now_us))
     try:
-        bench.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
+        staging.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise _column_unreadable(bench, plan, error) from error
+        raise _column_unreadable(staging, plan, error) from error
     if plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
         also, row = plan.recorded, f"-1 - {quoted(ROW)}"
-        query = check_sql(also.table, also.inputs, also.relation.sql, row, str(bench.now_us))
-        bench.rows(f"INSERT INTO {parsed(plan.table.name)} BY NAME {query}")
-    return tombstones.leave_out(bench.connection, plan.table, parsed(plan.table.name)) if bench.erased else 0
+        query = check_sql(also.table, also.inputs, also.relation.sql, row, str(staging.now_us))
+        staging.rows(f"INSERT INTO {parsed(plan.table.name)} BY NAME {query}")
+    return tombstones.leave_out(staging.connection, plan.table, parsed(plan.table.name)) if staging.erased else 0
 
 
-def _column_unreadable(bench: Bench, plan: Plan, error: duckdb.Error) -> DataError:
+def _column_unreadable(staging: StagingContext, plan: TablePlan, error: duckdb.Error) -> DataError:
     """The error of a source that names the first column which alone cannot be read, where it is that of a column."""
     if plan.relation.is_csv:
         return unreadable(plan.relation.place, error)
     for name, given in plan.inputs.items():
         try:
-            bench.rows(f"SELECT max(hash({given.expression})) FROM {plan.relation.sql}")
+            staging.rows(f"SELECT max(hash({given.expression})) FROM {plan.relation.sql}")
         except duckdb.Error as of_column:
             return unreadable(f"{plan.relation.place}, column {name!r}", of_column)
     return DataError(f"{plan.relation.place}: cannot be staged: {first_line(error)}")
@@ -168,20 +168,20 @@ def tie_order(table: Table) -> str:
     return ", ".join(f"{quoted(column)} NULLS LAST" for column in [*first, *later, *facts])
 
 
-def remember(bench: Bench, name: str) -> None:
+def remember(staging: StagingContext, name: str) -> None:
     """Make the relation that references into a parsed table are held against."""
     relation, sql = remembered(name)
-    bench.rows(f"CREATE TABLE {relation} AS {sql}")
+    staging.rows(f"CREATE TABLE {relation} AS {sql}")
 
 
-def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
+def finish(staging: StagingContext, plan: TablePlan, there: Container[str]) -> Outcome:
     """Write one parsed table and its quarantine, and count what happened to its rows."""
     table, name = plan.table, plan.table.name
-    empty = _columns_of_wrong_type(bench, plan)
-    repeated = _repeated(bench, table)
+    empty = _columns_of_wrong_type(staging, plan)
+    repeated = _repeated(staging, table)
     targets = references(table, plan.columns, there)
     if name in TEXTS:
-        judge_texts(bench.connection, table, f"(SELECT * FROM {accepted(name)})")
+        judge_texts(staging.connection, table, f"(SELECT * FROM {accepted(name)})")
     query = contract_form(
         table,
         f"(SELECT * FROM {accepted(name)})",
@@ -189,21 +189,21 @@ def finish(bench: Bench, plan: Plan, there: Container[str]) -> Outcome:
         targets=targets,
         has_polarity=name in TEXTS,
     )
-    path = literal(str(bench.folder / f"{name}.parquet"))
+    path = literal(str(staging.folder / f"{name}.parquet"))
     ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
-    (written,) = bench.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
-    write_quarantine(bench, name, bench.folder / "quarantine" / f"{name}.parquet")
-    rows = f"read_parquet({place(bench.folder / f'{name}.parquet')}, hive_partitioning = false)"
+    (written,) = staging.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
+    write_quarantine(staging, name, staging.folder / "quarantine" / f"{name}.parquet")
+    rows = f"read_parquet({place(staging.folder / f'{name}.parquet')}, hive_partitioning = false)"
     refused = f"({refused_sql(table, parsed(name), has_polarity=name in TEXTS)})"
-    join_refused(bench, table, [refused], rows, bench.folder / REFUSED / f"{name}.parquet")
-    found = figures(bench, parsed(name)) | {"written": written}
-    tallies = row_tallies(bench, table, parsed(name))
-    across = counted_across(bench, table, accepted(name), repeated, targets)
+    join_refused(staging, table, [refused], rows, staging.folder / REFUSED / f"{name}.parquet")
+    found = figures(staging, parsed(name)) | {"written": written}
+    tallies = row_tallies(staging, table, parsed(name))
+    across = counted_across(staging, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
     named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
-    report = full_figures(bench, plan, found, tallies, across, rows, people, named)
-    accepted_until_us, future_from_us = bench.row(
-        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {bench.now_us}) "
+    report = full_figures(staging, plan, found, tallies, across, rows, people, named)
+    accepted_until_us, future_from_us = staging.row(
+        f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {staging.now_us}) "
         f"FROM {parsed(name)}"
     )
     columns = tuple(column for column in plan.columns if column not in empty)
@@ -223,18 +223,18 @@ def left_out(table: Table, column: str) -> str:
     return f"{table.name}.{column} is left out: not one of its values can be read as {wanted}"
 
 
-def _columns_of_wrong_type(bench: Bench, plan: Plan) -> list[str]:
+def _columns_of_wrong_type(staging: StagingContext, plan: TablePlan) -> list[str]:
     name, table = plan.table.name, plan.table
-    broken = broken_columns(bench, name)
+    broken = broken_columns(staging, name)
     readable = {}
     for column, _, _ in broken:
-        (readable[column],) = bench.row(f"SELECT count({quoted(table.columns[column].staged)}) FROM {parsed(name)}")
+        (readable[column],) = staging.row(f"SELECT count({quoted(table.columns[column].staged)}) FROM {parsed(name)}")
     return unusable_columns(table, broken, readable)
 
 
-def broken_columns(bench: Bench, name: str) -> list[tuple[str, str, int]]:
+def broken_columns(staging: StagingContext, name: str) -> list[tuple[str, str, int]]:
     """Columns of a parsed table with values that cannot be read: the name, what the first looks like, how many."""
-    found = bench.rows(
+    found = staging.rows(
         "SELECT problem.column, min(row), min_by(raw, row), count(*) "
         f"FROM (SELECT row, raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
         f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
@@ -256,16 +256,16 @@ def unusable_columns(table: Table, broken: Iterable[tuple[str, str, int]], reada
     return empty
 
 
-def _repeated(bench: Bench, table: Table) -> str | None:
+def _repeated(staging: StagingContext, table: Table) -> str | None:
     """Make the relation of keys that occur more than once; None where there are none."""
     if not table.key:
         return None
     key, relation = quoted(table.key), f"{OWN}.repeated"
-    bench.rows(
+    staging.rows(
         f"CREATE OR REPLACE TABLE {relation} AS SELECT {key} AS key FROM {accepted(table.name)} "
         f"AND {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1"
     )
-    return relation if bench.row(f"SELECT count(*) FROM {relation}")[0] else None
+    return relation if staging.row(f"SELECT count(*) FROM {relation}")[0] else None
 
 
 def judge_texts(connection: duckdb.DuckDBPyConnection, table: Table, rows: str) -> None:
@@ -298,12 +298,12 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> 
     connection.unregister("kept")
 
 
-def write_quarantine(bench: Bench, name: str, path: Path) -> None:
+def write_quarantine(staging: StagingContext, name: str, path: Path) -> None:
     """Write what was refused or nulled, one row per problem; no file where there is nothing."""
     broken = f"FROM {parsed(name)} WHERE problems IS NOT NULL"
-    if not bench.row(f"SELECT count(*) {broken}")[0]:
+    if not staging.row(f"SELECT count(*) {broken}")[0]:
         return
-    bench.rows(
+    staging.rows(
         f'COPY (SELECT row, problem.scope AS scope, problem.column AS "column", problem.reason AS reason, raw '
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
         f'ORDER BY row, scope DESC, "column", reason) TO {literal(str(path))} (FORMAT parquet)'

@@ -1,4 +1,7 @@
-"""Where the tables of one run are brought into contract form: what every step of staging works with."""
+"""`StagingContext`: where the tables of one run are brought into contract form.
+
+Every step of staging works with it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bench:
+class StagingContext:
     """Where the tables of one run are worked on: the connection, the folder to write into, and now."""
 
     connection: duckdb.DuckDBPyConnection

@@ -1,4 +1,4 @@
-"""What only a whole table tells: faults that no row shows by itself, and that are commonest when a company begins.
+"""Whole-table checks for onboarding: faults that no row shows by itself, commonest when a company begins.
 
 Ids of another form than those of `customers`, one load stamp for all history, last days in place of ends, items that no
 metric knows. Each is counted over the rows as they were staged; what would mend it is tried, and proposed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.casts import quoted, words
+from vouch.features.contract.casts import quoted, sql_texts
 from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
 from vouch.features.engines import OWN
 from vouch.features.ingest.counts import Count
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from vouch.features.contract.tables import Table
-    from vouch.features.ingest.staging_context import Bench
+    from vouch.features.ingest.staging_context import StagingContext
 
 FEWEST = 5
 """So many of a kind tell of a habit; fewer may be chance."""
@@ -48,12 +48,12 @@ FORMS = (
 """What may set two forms of one id apart, and the SQL that makes them one; @ stands for the id."""
 
 
-def strangers(bench: Bench, table: Table, rows: str, count: int, of: int) -> Count:
+def strangers(staging: StagingContext, table: Table, rows: str, count: int, of: int) -> Count:
     """The count of rows whose customer is not known, with an example, and the normalisation that would join most."""
     customer = table.customer
     assert customer is not None
     relation, known = f"{OWN}.strangers", f"{OWN}.known"
-    bench.rows(
+    staging.rows(
         f"CREATE OR REPLACE TABLE {relation} AS SELECT {quoted(customer)} AS id, count(*) AS n FROM {rows} "
         f"WHERE {quoted(customer)} IS NOT NULL AND {quoted(customer)} NOT IN (SELECT key FROM {known}) "
         f"GROUP BY ALL ORDER BY n DESC, id LIMIT {STRANGERS_AT_ONCE}"
@@ -63,14 +63,14 @@ def strangers(bench: Bench, table: Table, rows: str, count: int, of: int) -> Cou
         keys = (
             f"SELECT {form.replace('@', 'key')} AS form, min(key) AS key FROM {known} GROUP BY ALL HAVING count(*) = 1"
         )
-        joined, example, meant, is_theirs = bench.row(
+        joined, example, meant, is_theirs = staging.row(
             f"SELECT coalesce(sum(n), 0)::BIGINT, min(id), min_by(key, id), bool_and(form = key) "
             f"FROM {relation} JOIN ({keys}) ON form = {form.replace('@', 'id')}"
         )
         tried.append((joined, -place, what, form, example, meant, is_theirs))
     joined, _, what, form, example, meant, is_theirs = max(tried)
-    if joined * LEAST_JOINED < bench.row(f"SELECT sum(n)::BIGINT FROM {relation}")[0]:
-        (example,) = bench.row(f"SELECT min(id) FROM {relation}")
+    if joined * LEAST_JOINED < staging.row(f"SELECT sum(n)::BIGINT FROM {relation}")[0]:
+        (example,) = staging.row(f"SELECT min(id) FROM {relation}")
         return Count("orphans", customer, count, of, "count", example)
     where = table.name if is_theirs else f"{table.name} and in customers, both"
     mend = (
@@ -79,50 +79,50 @@ def strangers(bench: Bench, table: Table, rows: str, count: int, of: int) -> Cou
     return Count("orphans", customer, count, of, "count", example, f" where `customers` has {meant!r}", mend)
 
 
-def whole_counts(bench: Bench, table: Table, columns: Collection[str], rows: str) -> list[Count]:
+def whole_counts(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> list[Count]:
     """What is counted over a whole table in contract form; `columns` were handed over, `rows` stands behind FROM."""
-    found = list(_versions(bench, table, columns, rows))
+    found = list(_versions(staging, table, columns, rows))
     if "ingested_at" in columns:
-        found += _stamps(bench, rows)
+        found += _stamps(staging, rows)
     if table.name == "subscriptions" and "ended_at" in columns:
-        found += [*_ends(bench, rows), *_one_end(bench, rows)]
+        found += [*_ends(staging, rows), *_one_end(staging, rows)]
     if table.name == "surveys":
-        found += _items(bench, rows)
+        found += _items(staging, rows)
     return found
 
 
-def _versions(bench: Bench, table: Table, columns: Collection[str], rows: str) -> Iterator[Count]:
+def _versions(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> Iterator[Count]:
     if not table.key or "ingested_at" in columns:
         return
-    replaced, of = bench.row(f"SELECT count(superseded_us), count(*) FROM {rows}")
+    replaced, of = staging.row(f"SELECT count(superseded_us), count(*) FROM {rows}")
     if replaced:
         yield Count("superseded", table.key, replaced, of, "count")
 
 
-def _stamps(bench: Bench, rows: str) -> Iterator[Count]:
+def _stamps(staging: StagingContext, rows: str) -> Iterator[Count]:
     """Rows that became known together, where they are most rows of the table."""
-    (middle,) = bench.row(f"SELECT quantile_disc(ingested_us, 0.5) FROM {rows} WHERE is_stated AND NOT is_deleted")
+    (middle,) = staging.row(f"SELECT quantile_disc(ingested_us, 0.5) FROM {rows} WHERE is_stated AND NOT is_deleted")
     if middle is None:
         return
     together = f"is_stated AND abs(ingested_us - {middle}) <= {DAY_US} AND ingested_us - own_us > {LOAD_DAYS * DAY_US}"
-    count, first, of = bench.row(
+    count, first, of = staging.row(
         f"SELECT count(*) FILTER ({together}), min(ingested_us) FILTER ({together}), count(*) FROM {rows}"
     )
     if count >= FEWEST_STAMPED and 2 * count > of:
         yield Count("one_load_stamp", "ingested_at", count, of, "count", more=f" {_spoken(first)}")
 
 
-def _ends(bench: Bench, rows: str) -> Iterator[Count]:
+def _ends(staging: StagingContext, rows: str) -> Iterator[Count]:
     """Subscriptions that never ran, and ends that look like last days."""
     facts = f"SELECT * FROM {rows} WHERE superseded_us IS NULL AND NOT is_deleted"
-    failed, of = bench.row(f"SELECT count(*) FILTER (ended_us = own_us), count(*) FROM ({facts})")
+    failed, of = staging.row(f"SELECT count(*) FILTER (ended_us = own_us), count(*) FROM ({facts})")
     if failed:
         yield Count("failed", "ended_at", failed, of, "count")
     after = "lead(own_us) OVER (PARTITION BY customer_id ORDER BY own_us, ended_us, subscription_id) - ended_us"
     gaps = f"SELECT {after} AS gap FROM ({facts}) QUALIFY gap BETWEEN 0 AND {RESUMED_DAYS * DAY_US}"
     hour = DAY_US // 24
     is_last = f"(gap BETWEEN 1 AND {hour // 60} OR gap IN ({23 * hour}, {DAY_US}, {25 * hour}))"
-    count, usual, of = bench.row(
+    count, usual, of = staging.row(
         f"SELECT count(*) FILTER ({is_last}), mode(gap) FILTER ({is_last}), count(*) FROM ({gaps})"
     )
     if count >= FEWEST and 2 * count > of:
@@ -132,23 +132,23 @@ def _ends(bench: Bench, rows: str) -> Iterator[Count]:
         yield Count("last_days", "ended_at", count, of, "count", mend=mend)
 
 
-def _one_end(bench: Bench, rows: str) -> Iterator[Count]:
+def _one_end(staging: StagingContext, rows: str) -> Iterator[Count]:
     """One end that most of those who run now share, years ahead."""
-    runs = f"superseded_us IS NULL AND NOT is_deleted AND (ended_us IS NULL OR ended_us > {bench.now_us})"
-    ahead = bench.now_us + YEARS_AHEAD * 365 * DAY_US
-    usual, of = bench.row(f"SELECT mode(ended_us) FILTER (ended_us > {ahead}), count(*) FROM {rows} WHERE {runs}")
+    runs = f"superseded_us IS NULL AND NOT is_deleted AND (ended_us IS NULL OR ended_us > {staging.now_us})"
+    ahead = staging.now_us + YEARS_AHEAD * 365 * DAY_US
+    usual, of = staging.row(f"SELECT mode(ended_us) FILTER (ended_us > {ahead}), count(*) FROM {rows} WHERE {runs}")
     if usual is None:
         return
-    (count,) = bench.row(f"SELECT count(*) FROM {rows} WHERE {runs} AND ended_us = {usual}")
+    (count,) = staging.row(f"SELECT count(*) FROM {rows} WHERE {runs} AND ended_us = {usual}")
     if count >= FEWEST and 2 * count > of:
         yield Count("one_end", "ended_at", count, of, "count", _spoken(usual))
 
 
-def _items(bench: Bench, rows: str) -> Iterator[Count]:
+def _items(staging: StagingContext, rows: str) -> Iterator[Count]:
     """Answers to items that no metric knows, by instrument and name."""
-    asked = bench.rows(
+    asked = staging.rows(
         f"SELECT instrument, coalesce(item, ''), count(*) FROM {rows} WHERE status = 'answered' "
-        f"AND superseded_us IS NULL AND NOT is_deleted AND instrument IN ({words(tuple(ITEMS))}) "
+        f"AND superseded_us IS NULL AND NOT is_deleted AND instrument IN ({sql_texts(tuple(ITEMS))}) "
         "GROUP BY ALL ORDER BY ALL"
     )
     named = {instrument: {item for of, item, _ in asked if of == instrument} for instrument in PAIRED}

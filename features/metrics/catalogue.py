@@ -1,8 +1,9 @@
-"""The metric catalogue: what is measured, declared once, from which the command line, the API and the page derive.
+"""The metric catalogue: `@metric` and `@items` declare each metric once.
 
-A metric is a set of counts per unit (an answer, a customer, an advocate), written as expressions over `items`, and a
-`kind` that turns them into a value with its interval. Items are prepared from rows that are facts at one instant; a
-metric has no raw table and no clock. Nothing is registered without a worked example that the tests compute.
+Command line, API and page derive from it. A metric is a set of counts per unit (an answer, a customer, an advocate),
+written as expressions over `items`, and a `kind` that turns them into a value with its interval. Items are prepared
+from rows that are facts at one instant; a metric has no raw table and no clock. Nothing is registered without a worked
+example that the tests compute.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Kind
 
 Better = Literal["higher", "lower", "neither"]
@@ -48,14 +49,14 @@ class Absent:
 class Items:
     """One row per unit, prepared from the tables at an instant.
 
-    The function takes the moment and the window in days, and returns a frame with `unit` (unique text), `customer_id`
+    The function takes the context and the window in days, and returns a frame with `unit` (unique text), `customer_id`
     (null where the unit belongs to nobody; left out where a metric cannot be split by customers) and what the metrics
     read; or Absent. `needs` are tables or `table.column`, alternatives parted by `|`. `is_sample`: a unit is a customer
     who was asked, so that the size of a finite population narrows the interval.
     """
 
     name: str
-    prepare: Callable[[Moment, int | None], Frame | Absent]
+    prepare: Callable[[MetricContext, int | None], Frame | Absent]
     needs: tuple[str, ...]
     population: str
     is_sample: bool = False
@@ -194,7 +195,7 @@ class Row:
 
 def items(
     *needs: str, is_sample: bool = False, absent: Sequence[str] = ()
-) -> Callable[[Callable[[Moment, int | None], Frame | Absent]], Items]:
+) -> Callable[[Callable[[MetricContext, int | None], Frame | Absent]], Items]:
     """Declare items; the first paragraph of the docstring is the population that the envelope names.
 
     `absent` says for the catalogue when the function gives Absent, status first.
@@ -202,7 +203,7 @@ def items(
     for need in needs:
         _check_need(need)
 
-    def declare(function: Callable[[Moment, int | None], Frame | Absent]) -> Items:
+    def declare(function: Callable[[MetricContext, int | None], Frame | Absent]) -> Items:
         population = _docstring(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
         named = population[0].lower() + population[1:]
         return Items(function.__name__, function, needs, named, is_sample, tuple(absent))
@@ -358,6 +359,6 @@ def catalogue_rows() -> list[dict[str, Any]]:
     ]
 
 
-def definition_lines() -> list[str]:
+def metric_definition_lines() -> list[str]:
     """One line of text per metric: what it computes. The reviewed form of all definitions."""
     return [declared.definition for declared in load_metrics().values()]

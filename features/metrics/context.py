@@ -1,6 +1,6 @@
-"""What a metric sees: the tables at one instant without internal customers, and frames that several metrics share.
+"""`MetricContext`: the tables at one instant without internal customers, and frames that several metrics share.
 
-Every row comes through the point-in-time view. A frame that was computed once is kept for the moment, so that the
+Every row comes through the point-in-time view. A frame that was computed once is kept by the context, so that the
 metrics of one table are one pass over it.
 """
 
@@ -66,7 +66,7 @@ class Settings:
 NO_SETTINGS = Settings()
 
 
-class Moment:
+class MetricContext:
     """The tables at an instant, for metrics. `scores` are a published snapshot's, as one more table; None without."""
 
     def __init__(
@@ -99,8 +99,8 @@ class Moment:
         """External customers known at the instant, one row each, with what metrics are split by."""
         return self.keep(_customers)
 
-    def keep(self, make: Callable[[Moment], Frame]) -> Frame:
-        """The frame that a function makes of this moment, computed once; in Polars from then on."""
+    def keep(self, make: Callable[[MetricContext], Frame]) -> Frame:
+        """The frame that a function makes of this context, computed once; in Polars from then on."""
         if make not in self._kept:
             self._kept[make] = make(self).collect("polars").lazy()
         return self._kept[make]
@@ -125,18 +125,18 @@ class Moment:
         return first if first is not None and first >= self.as_of_us else None
 
     @cached_property
-    def with_refused(self) -> Moment:
+    def with_refused(self) -> MetricContext:
         """The same with the rows that were refused for a value alone, as if they could be read: only to be compared."""
         frames = {name: nw.concat([self.tables.frames[name], rows]) for name, rows in self.tables.refused.items()}
         tables = replace(self.tables, frames={**self.tables.frames, **frames}, refused={})
-        return Moment(tables, self.as_of_us, self.scores, self.settings)
+        return MetricContext(tables, self.as_of_us, self.scores, self.settings)
 
     def refused(self, table: str, days: float | None) -> int:
         """How many rows of a table were refused for a value alone, of those that would be facts in the window."""
         if table not in self.tables.refused:
             return 0
         alone = replace(self.tables, frames={**self.tables.frames, table: self.tables.refused[table]})
-        rows = Moment(alone, self.as_of_us).rows(table, days)
+        rows = MetricContext(alone, self.as_of_us).rows(table, days)
         return int(collected(rows.select(nw.len().alias("rows")))["rows"][0].as_py())
 
     @cached_property
@@ -168,9 +168,9 @@ def check_split(tables: Tables, by: str) -> None:
         raise UsageError(f"The data hold no customers.{by}: metrics cannot be split by it")
 
 
-def _customers(moment: Moment) -> Frame:
-    chosen = external_customers(moment.tables, moment.as_of_us)
-    chosen = rows_that_count(moment.tables, "customers", [moment.as_of_us], chosen)
+def _customers(context: MetricContext) -> Frame:
+    chosen = external_customers(context.tables, context.as_of_us)
+    chosen = rows_that_count(context.tables, "customers", [context.as_of_us], chosen)
     return chosen.select("customer_id", "own_us", "account_id", "referred_by", *SEGMENT_COLUMNS)
 
 

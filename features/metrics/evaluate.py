@@ -1,4 +1,4 @@
-"""Metrics of a company at an instant: counts in the engine, one row per unit; values and intervals here.
+"""Evaluation of metrics at an instant: counts in the engine, one row per unit; values and intervals here.
 
 Every metric comes in the same envelope: a value, or null with a reason, and what it rests on. A count over a table that
 is there but holds no rows is 0; a mean or a share of nothing is null.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, definition_lines
-from vouch.features.metrics.context import NO_SETTINGS, TENURE, UNKNOWN, Moment, can_split, check_split
+from vouch.features.instants import instant_text
+from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
+from vouch.features.metrics.context import NO_SETTINGS, TENURE, UNKNOWN, MetricContext, can_split, check_split
 from vouch.features.metrics.estimators import FEW, Estimate
 from vouch.features.metrics.units import Splitter, counted_together
 from vouch.features.sentiment.polarity import LEXICON_VERSION
@@ -37,7 +36,6 @@ ITEMS = "items"
 """A part of this name says how many things were counted of each unit."""
 DUST = 1e-9
 """What rounding may put a value beyond its limits."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -124,13 +122,13 @@ def measure_by(
     a few customers have in common are pooled.
     """
     metrics = chosen_metrics(ids)
-    moment = Moment(tables, as_of_us, scores, settings)
+    context = MetricContext(tables, as_of_us, scores, settings)
     everything = ids is None
-    return envelopes_of(moment, metrics, bys, everything=everything, bootstraps=bootstraps, is_published=is_published)
+    return envelopes_of(context, metrics, bys, everything=everything, bootstraps=bootstraps, is_published=is_published)
 
 
 def envelopes_of(
-    moment: Moment,
+    context: MetricContext,
     metrics: Sequence[Metric],
     bys: Sequence[str | None],
     *,
@@ -138,14 +136,14 @@ def envelopes_of(
     bootstraps: bool,
     is_published: bool = False,
 ) -> list[Envelope]:
-    """Envelopes of metrics at a moment; with `everything`, what cannot be had or split is left out of a split."""
-    bys = [by for by in bys if by is None or can_split(moment.tables, by)]
-    labels = {by: moment.labels(by) for by in bys if by is not None}
+    """Envelopes of metrics at an instant; with `everything`, what cannot be had or split is left out of a split."""
+    bys = [by for by in bys if by is None or can_split(context.tables, by)]
+    labels = {by: context.labels(by) for by in bys if by is not None}
     if is_published:
         labels |= {by: pooled(of, named=(UNKNOWN,)) for by, of in labels.items() if by != TENURE}
-    runs = [Measurer(moment, by, None if by is None else labels[by], bootstraps) for by in bys]
+    runs = [Measurer(context, by, None if by is None else labels[by], bootstraps) for by in bys]
     found: dict[tuple[str | None, str], list[Envelope]] = {}
-    for members, counted in counted_together(moment, metrics):
+    for members, counted in counted_together(context, metrics):
         for run in runs:
             found |= {(run.by, metric.id): run.envelopes(metric, counted) for metric in members}
             run.splitter.forget()
@@ -161,15 +159,15 @@ def envelopes_of(
 
 def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
     """SHA-256 of all definitions and of what a company sets; moves with a window or a formula, not with wording."""
-    lines = [f"lexicon {LEXICON_VERSION}", f"{settings}", *definition_lines()]
+    lines = [f"lexicon {LEXICON_VERSION}", f"{settings}", *metric_definition_lines()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Measurer:
-    """One split of one moment."""
+    """One split at one instant."""
 
-    def __init__(self, moment: Moment, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
-        self.moment, self.by, self.bootstraps = moment, by, bootstraps
+    def __init__(self, context: MetricContext, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
+        self.context, self.by, self.bootstraps = context, by, bootstraps
         self.splitter = Splitter(labels)
 
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
@@ -207,7 +205,7 @@ class Measurer:
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate
         is_finite = segment.name is None and metric.items is not None and metric.items.is_sample
-        interval = metric.kind.ends(chosen, self.moment.settings.population if is_finite else None)
+        interval = metric.kind.ends(chosen, self.context.settings.population if is_finite else None)
         if interval is None:
             return envelope, estimate
         interval = interval.holding(envelope.value)
@@ -230,7 +228,7 @@ class Measurer:
         estimate = replace(estimate, value=min(max(estimate.value, least), most))
         if metric.kind.is_amount or estimate.status:
             return estimate
-        hidden_below = least_shown(metric, self.moment.settings)
+        hidden_below = least_shown(metric, self.context.settings)
         if estimate.n < hidden_below:
             return replace(estimate, status="suppressed", reason=f"n is below {hidden_below}")
         if estimate.n < FEW:
@@ -241,8 +239,8 @@ class Measurer:
     def _unknown(self, metric: Metric) -> str | None:
         """That a table which the metric reads has rows, and that the company knew none of them at the instant."""
         for table in dict.fromkeys(way.split(".")[0] for need in metric.inputs for way in need.split("|")):
-            if (first_us := self.moment.unknown_until_us(table)) is not None:
-                return f"nothing of {table} is known before {spoken(first_us)}"
+            if (first_us := self.context.unknown_until_us(table)) is not None:
+                return f"nothing of {table} is known before {instant_text(first_us)}"
         return None
 
     def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
@@ -267,7 +265,7 @@ class Measurer:
             bound_high=high,
             value_shrunk=None,
             window_days=metric.window_days,
-            as_of=spoken(self.moment.as_of_us),
+            as_of=instant_text(self.context.as_of_us),
             population=metric.population,
             definition_version=metric.version,
             definition_source=metric.definition_source,
@@ -333,9 +331,3 @@ def _within(metric: Metric, bounds: tuple[float, float]) -> tuple[float | None, 
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def spoken(instant_us: int) -> str:
-    """Say an instant: a date where the instant is midnight UTC, else an ISO instant that ends in Z."""
-    moment = _EPOCH + timedelta(microseconds=instant_us)
-    return str(moment.date()) if instant_us % DAY_US == 0 else moment.isoformat().replace("+00:00", "Z")

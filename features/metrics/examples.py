@@ -1,4 +1,4 @@
-"""Short ways to write the rows of worked examples: times in days from the instant, negative before it."""
+"""Builders of rows for worked examples: times in days from the instant, negative before it."""
 
 from __future__ import annotations
 

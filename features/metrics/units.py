@@ -1,4 +1,4 @@
-"""The units of metrics at one instant: each metric's parts per unit, and which units belong to which segment.
+"""Units of analysis of metrics at one instant: each metric's parts per unit, and the segment of each unit.
 
 Metrics over the same items are one pass; what a metric needs and the company does not have is Absent with a reason.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vouch.features.metrics.catalogue import Items, Metric
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Floats, Parts
 
 
@@ -48,7 +48,7 @@ class Counted:
     parts: Mapping[str, Floats]
     units: pa.ChunkedArray
     customers: pa.ChunkedArray | None
-    moment: Moment
+    context: MetricContext
     refused: int = 0
     """How many rows were refused for a value alone that these units would have been made from, too."""
     with_refused: Counted | None = None
@@ -69,8 +69,8 @@ class Counted:
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
-        """The place of each unit's customer among the people of the moment; one after the last for unknown ones."""
-        people = self.moment.people["customer_id"]
+        """The place of each unit's customer among the people of the context; one after the last for unknown ones."""
+        people = self.context.people["customer_id"]
         found = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
         return np.asarray(found.to_numpy(), np.int64)
 
@@ -93,61 +93,65 @@ def _column(metric: Metric, part: str) -> str:
     return f"{metric.id}__{part}"
 
 
-def all_counted(moment: Moment, metrics: Sequence[Metric]) -> dict[str, Counted | Absent]:
+def all_counted(context: MetricContext, metrics: Sequence[Metric]) -> dict[str, Counted | Absent]:
     """The units of each metric, or why there are none; metrics over the same items are one pass."""
-    return {metric.id: counted for members, counted in counted_together(moment, metrics) for metric in members}
+    return {metric.id: counted for members, counted in counted_together(context, metrics) for metric in members}
 
 
-def counted_together(moment: Moment, metrics: Sequence[Metric]) -> Iterator[tuple[Sequence[Metric], Counted | Absent]]:
+def counted_together(
+    context: MetricContext, metrics: Sequence[Metric]
+) -> Iterator[tuple[Sequence[Metric], Counted | Absent]]:
     """Give the units of metrics over the same items, and these metrics: one pass after another, none of them kept."""
     together: dict[tuple[str, int | None], list[Metric]] = defaultdict(list)
     for metric in metrics:
-        absent = _absent(moment, metric)
+        absent = _absent(context, metric)
         if absent is not None or metric.items is None:
             yield [metric], absent or Absent("not_applicable", "no_input")
         else:
             together[metric.items.name, metric.window_days].append(metric)
     for (_, days), members in together.items():
         assert members[0].items is not None
-        yield members, _with_refused(moment, members[0].items, days, members)
+        yield members, _with_refused(context, members[0].items, days, members)
 
 
-def _absent(moment: Moment, metric: Metric) -> Absent | None:
+def _absent(context: MetricContext, metric: Metric) -> Absent | None:
     """What the metric needs and the company does not have."""
     if metric.unavailable:
         return Absent("not_applicable", metric.unavailable)
     for need in metric.inputs:
         alternatives = [alternative.partition(".") for alternative in need.split("|")]
-        if any(moment.has(table, *([column] if column else [])) for table, _, column in alternatives):
+        if any(context.has(table, *([column] if column else [])) for table, _, column in alternatives):
             continue
-        lacks_table = not any(moment.has(table) for table, _, _ in alternatives)
+        lacks_table = not any(context.has(table) for table, _, _ in alternatives)
         names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
         return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
-    return _too_early(moment, metric.reach_days)
+    return _too_early(context, metric.reach_days)
 
 
-def _too_early(moment: Moment, days: int) -> Absent | None:
+def _too_early(context: MetricContext, days: int) -> Absent | None:
     """That the data begin after the metric begins to look: what it counts would seem to rise from nothing."""
-    since_us, begins_us = moment.before(days), moment.begins_us if days else None
+    since_us, begins_us = context.before(days), context.begins_us if days else None
     if begins_us is None or begins_us <= since_us:
         return None
-    seen = (moment.as_of_us - begins_us) / DAY_US
+    seen = (context.as_of_us - begins_us) / DAY_US
     return Absent("insufficient_history", f"{days} days are looked at, and the data begin {seen:.0f} days before")
 
 
-def _with_refused(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
+def _with_refused(
+    context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]
+) -> Counted | Absent:
     """The units, and where rows were refused that would have fed them, the units with these as well."""
-    found = _counted(moment, items, days, metrics)
+    found = _counted(context, items, days, metrics)
     tables = dict.fromkeys(way.partition(".")[0] for need in items.needs for way in need.split("|"))
-    refused = sum(moment.refused(table, days) for table in tables)
+    refused = sum(context.refused(table, days) for table in tables)
     if isinstance(found, Absent) or not refused:
         return found
-    other = _counted(moment.with_refused, items, days, metrics)
+    other = _counted(context.with_refused, items, days, metrics)
     return found if isinstance(other, Absent) else replace(found, refused=refused, with_refused=other)
 
 
-def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
-    frame = items.prepare(moment, days)
+def _counted(context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
+    frame = items.prepare(context, days)
     if isinstance(frame, Absent):
         return frame
     keys = ["unit", *(["customer_id"] if "customer_id" in frame.collect_schema().names() else [])]
@@ -155,7 +159,7 @@ def _counted(moment: Moment, items: Items, days: int | None, metrics: Sequence[M
     table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
     table = table.sort_by("unit")
     arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
-    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None, moment)
+    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None, context)
 
 
 class Splitter:

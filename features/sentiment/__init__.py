@@ -1,1 +1,1 @@
-"""How a text sounds (`polarity`), by the words of a small fixed lexicon (`lexicon`)."""
+"""Sentiment of texts: polarity and language (`polarity`), by the words of a small fixed lexicon (`lexicon`)."""

@@ -1,4 +1,4 @@
-"""The words of lexicon.toml, read once and brought into the form in which language.py matches them."""
+"""The sentiment lexicon: the words of lexicon.toml, read once, in the form in which texts are matched."""
 
 from __future__ import annotations
 

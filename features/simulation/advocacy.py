@@ -1,4 +1,4 @@
-"""Speaking up: organic, asked and rewarded acts, referrals with their fraud, asks, thanks, contacts, campaigns."""
+"""Simulated advocacy: organic, asked and rewarded acts, referrals with fraud, asks, thanks, contacts, campaigns."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SELF_INVITED = 0.0006
 REFERRAL_COLUMNS = ("advocate", "prospect", "invited", "clicked", "signed", "converted", "due")
 
 
-class Advocacy:
+class AdvocacyWeeks:
     """Draws a week of speaking up. Referrals wait in memory until their prospects have come or not."""
 
     def __init__(

@@ -1,8 +1,8 @@
-"""The causal core: how the latent state of a customer moves, and the hazards that follow from it.
+"""The causal model of the simulation: how a customer's latent state moves, and the hazards that follow from it.
 
 All functions are pure and work on arrays of any shape, so that the simulation (one path) and the truth (many forward
 paths) share them. With g(x) = 1 / (1 + exp(-x)), S satisfaction, E engagement, A affinity, L the usual level of E,
-d = L - E the fall below it, tenure in weeks, and the constants of `Churn` and `Advocacy`:
+d = L - E the fall below it, tenure in weeks, and the constants of `Churn` and `AdvocacyRates`:
 
 Drift, each week, z standard normal, m the customer's own mean:
     S' = m + 0.95 (S - m) + 0.24 z            plus shocks; a slow ticket takes `Support.blow`
@@ -38,7 +38,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from vouch.features.simulation.frames import Numbers
-    from vouch.features.simulation.parameters import Advocacy, Churn, Latents, Support
+    from vouch.features.simulation.parameters import AdvocacyRates, Churn, Latents, Support
 
 
 @dataclass
@@ -126,7 +126,7 @@ def trial(tenure_weeks: Numbers, law: Churn) -> Numbers:
     return law.trial * np.exp(-(((tenure_weeks - law.trial_week) / law.trial_width) ** 2))
 
 
-def advocacy_rate(state: State, fixed: Numbers, at_work: Numbers, law: Advocacy) -> Numbers:
+def advocacy_rate(state: State, fixed: Numbers, at_work: Numbers, law: AdvocacyRates) -> Numbers:
     """Weekly rate of organic acts of a running customer, before stuck tickets and status.
 
     Args:
@@ -148,7 +148,7 @@ def _by_kind(pair: tuple[float, float], at_work: Numbers) -> Numbers:
     return np.asarray(pair[0] + (pair[1] - pair[0]) * at_work)
 
 
-def season(tenure_weeks: Numbers, at_work: Numbers, law: Advocacy) -> Numbers:
+def season(tenure_weeks: Numbers, at_work: Numbers, law: AdvocacyRates) -> Numbers:
     """Log factor of tenure on the organic rate."""
     first, last = law.honeymoon_weeks
     at_home = np.where((tenure_weeks >= first) & (tenure_weeks < last), law.honeymoon, 1.0)
@@ -156,7 +156,7 @@ def season(tenure_weeks: Numbers, at_work: Numbers, law: Advocacy) -> Numbers:
     return np.asarray(np.log(np.where(at_work > 0, np.array(law.seasoned)[phase], at_home)))
 
 
-def rest(weeks_since: Numbers, law: Advocacy) -> Numbers:
+def rest(weeks_since: Numbers, law: AdvocacyRates) -> Numbers:
     """Factor on the organic rate so many weeks after the week of the last organic act."""
     return np.where(weeks_since <= law.rest_weeks, law.rest, 1.0)
 

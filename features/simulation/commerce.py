@@ -1,4 +1,4 @@
-"""Money and points: payments of contracts, orders beside them, refunds, the loyalty programme."""
+"""Simulated payments, orders, refunds and loyalty points."""
 
 from __future__ import annotations
 

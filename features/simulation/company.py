@@ -1,4 +1,4 @@
-"""A company with known truth: canonical tables as a company would hand them over, and the true probabilities beside.
+"""The simulated company: canonical tables as a company would hand them over, with the true probabilities beside.
 
 Customers have a latent satisfaction, engagement and affinity that drift from week to week and are shocked by outages, a
 price rise, launches and bad support. Churn and organic advocacy happen with stated hazards of these
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from vouch.features.errors import UsageError
 from vouch.features.simulation import causes
-from vouch.features.simulation.advocacy import Advocacy
+from vouch.features.simulation.advocacy import AdvocacyWeeks
 from vouch.features.simulation.commerce import Commerce
 from vouch.features.simulation.contracts import MONTH_US, YEAR_US, Contracts
 from vouch.features.simulation.frames import (
@@ -106,7 +106,7 @@ class Company:
         self.views = Voice(self.people, self.law, apart, streams[11])
         self.usage = Usage(self.people, self.law.habits, self.recorder, streams[4])
         self.commerce = Commerce(self.people, self.recorder, streams[5])
-        self.advocacy = Advocacy(self.people, self.law, self.recorder, self.voice, streams[6])
+        self.advocacy = AdvocacyWeeks(self.people, self.law, self.recorder, self.voice, streams[6])
         self.office = Office(self.people, self.recorder, streams[7])
         self.drift, self.forward = streams[8], streams[9]
         self.first_plan = self.people.plan.copy()

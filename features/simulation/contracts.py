@@ -1,4 +1,4 @@
-"""Subscriptions: who starts, decides to leave, changes plan, pauses and returns, and when each is known."""
+"""Simulated subscriptions: starts, cancellations, plan changes, pauses, returns, and when each is known."""
 
 from __future__ import annotations
 

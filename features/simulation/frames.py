@@ -1,4 +1,4 @@
-"""Columns of simulated rows as plain numbers, and their way into Parquet in the contract's form.
+"""Columnar buffers of simulated rows as plain numbers, and their way into Parquet in the contract's form.
 
 Text stands as codes into a vocabulary and keys as numbers behind a prefix, so that a week of events is a handful of
 numpy arrays until it is written. Files are written in row groups as the weeks go by: memory does not grow with them.

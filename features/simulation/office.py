@@ -1,4 +1,4 @@
-"""What the company knows of itself: costs, licences, its own use of tools, overrides, maturity, competitors."""
+"""Simulated tables of the company itself: costs, licences, tool use, overrides, maturity, competitors."""
 
 from __future__ import annotations
 

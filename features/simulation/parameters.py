@@ -1,4 +1,4 @@
-"""Every constant of the simulated company, fixed before any model was fitted.
+"""Parameters of the simulation: every constant, fixed before any model was fitted.
 
 A change of any value is a new company: raise `VERSION`, and compute again what was measured on the old one.
 """
@@ -78,7 +78,7 @@ class Churn:
 
 
 @dataclass(frozen=True)
-class Advocacy:
+class AdvocacyRates:
     """Weekly rate of organic acts; see `vouch.features.simulation.causes.advocacy_rate`."""
 
     base: float = 0.02
@@ -194,7 +194,7 @@ class Parameters:
     version: str = VERSION
     latents: Latents = field(default_factory=Latents)
     churn: Churn = field(default_factory=Churn)
-    advocacy: Advocacy = field(default_factory=Advocacy)
+    advocacy: AdvocacyRates = field(default_factory=AdvocacyRates)
     support: Support = field(default_factory=Support)
     mixture: Mixture = field(default_factory=Mixture)
     habits: Habits = field(default_factory=Habits)

@@ -1,4 +1,4 @@
-"""Who the customers are, and the state that the weeks change."""
+"""The simulated population: customers with their attributes, and the latent state that the weeks change."""
 
 from __future__ import annotations
 

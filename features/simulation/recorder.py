@@ -1,8 +1,8 @@
-"""From what happened to what a company's tables hold: nothing of the future, and the defects of real tables.
+"""The observation model of the simulation: from what happened to what tables hold.
 
-Rows come late (`ingested_at`), are corrected or withdrawn by a later version of the same key, tie with another version,
-or are simply there twice. A stated `ingested_at` always lies after all that the version tells, later-dated facts
-included: a version known before its facts would announce them.
+Nothing of the future, and the defects of real tables. Rows come late (`ingested_at`), are corrected or withdrawn by a
+later version of the same key, tie with another version, or are simply there twice. A stated `ingested_at` always lies
+after all that the version tells, later-dated facts included: a version known before its facts would announce them.
 """
 
 from __future__ import annotations

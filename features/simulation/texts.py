@@ -1,4 +1,4 @@
-"""What simulated customers write: short texts in English, Korean and Romanian, by sentiment.
+"""Simulated texts of customers, in English, Korean and Romanian, by sentiment.
 
 Sentences are made of an opening and an ending, in ordinary words, so that a small lexicon reads most but not all of
 them; some Romanian ones come without diacritics, as people type them.

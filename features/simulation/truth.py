@@ -1,4 +1,4 @@
-"""The true probabilities at a Monday, given the latent state at that Monday.
+"""True probabilities at a Monday, given the latent state at that Monday.
 
     churn_28d     the last running subscription ends within 28 days and does not resume within the gap,
                   for customers who run at that instant and have announced no end; else null

@@ -1,4 +1,4 @@
-"""What customers do in the product: events and sessions, the images of engagement.
+"""Simulated product usage: events and sessions, the images of engagement.
 
 Satisfaction shows in them too: the content spend longer (`value` is minutes), the dissatisfied call and write rather
 than click; affinity shows as time in the community.

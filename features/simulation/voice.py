@@ -1,4 +1,4 @@
-"""What customers say: tickets, surveys, feedback and posts, each a noisy image of the latent state."""
+"""Simulated tickets, surveys, feedback and posts, each a noisy image of the latent state."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Estimates and how sure they are: arrays in, arrays out, no tables."""
+"""Statistics: estimates and their uncertainty; arrays in, arrays out, no tables."""

@@ -1,4 +1,4 @@
-"""Many tests at once: the false discovery rate of Benjamini & Hochberg, JRSS B 57 (1995) 289-300."""
+"""False discovery rate of many tests at once: Benjamini & Hochberg, JRSS B 57 (1995) 289-300."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""A forecast of a weekly figure that has to earn its place: where it does not beat persistence, persistence is told.
+"""Forecast of a weekly figure by mean reversion, which has to earn its place against persistence.
 
-The model draws the latest level back to the long-run mean, as far as the past says that levels are drawn back. It is
-judged out of time, from one origin after another with nothing later known, and serves only where its mean absolute
-error is below that of persistence (skill above 0). The 80 % interval is that of the errors so made.
+Where it does not beat persistence, persistence is told. The model draws the latest level back to the long-run mean, as
+far as the past says that levels are drawn back. It is judged out of time, from one origin after another with nothing
+later known, and serves only where its mean absolute error is below that of persistence (skill above 0). The 80 %
+interval is that of the errors so made.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Ninety-five per cent intervals from counts and sums: the engine counts, this module says how sure we are.
+"""Confidence intervals of 95 % from counts and sums.
 
-Every function takes arrays as well as single numbers, so that a table of segments is one call; where there is too
-little to say anything (no observation, one for a variance) the ends are NaN. A finite population (`population`, the
-number of customers who could have answered) narrows an interval where more than a twentieth of it was observed, as
-Cochran 1977, *Sampling Techniques*, section 2.8, has it: the variance times (N - n) / (N - 1), here as the effective
-number of observations n (N - 1) / (N - n), so that a full census ends in the estimate itself.
+The engine counts, this module says how sure we are. Every function takes arrays as well as single numbers, so that a
+table of segments is one call; where there is too little to say anything (no observation, one for a variance) the ends
+are NaN. A finite population (`population`, the number of customers who could have answered) narrows an interval where
+more than a twentieth of it was observed, as Cochran 1977, *Sampling Techniques*, section 2.8, has it: the variance
+times (N - n) / (N - 1), here as the effective number of observations n (N - 1) / (N - n), so that a full census ends in
+the estimate itself.
 """
 
 from __future__ import annotations

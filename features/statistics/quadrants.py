@@ -1,4 +1,4 @@
-"""Customers by what they are worth and by whom they bring: the four quadrants of Kumar, Petersen & Leone 2007.
+"""Customer value quadrants of Kumar, Petersen & Leone 2007: by own worth, and by worth of referrals.
 
 Each axis is parted at its median. A customer near a border stays where it was: only who passes the border by more than
 the hysteresis moves, so that nobody goes to and fro by noise.

@@ -1,4 +1,4 @@
-"""Whether the parts of an index belong together, and whether an index tells something of its own."""
+"""Reliability of an index: whether its parts belong together, and whether it tells something of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From definitions of features to one row per customer and instant.
+"""Feature vectors: from definitions of features to one row per customer and instant.
 
 `declare` is what a family needs to define a feature, of `aggregates`; `build` makes the vectors: from rows (`group_by`,
 `active_days`, `distinct_values`) or from customer-days that are kept from run to run (`customer_days`,

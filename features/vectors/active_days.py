@@ -1,4 +1,4 @@
-"""Features of active days straight from the rows of a large table: first one row per customer and day, then the rest.
+"""Active-day features straight from the rows of a large table: one row per customer and day first, then the rest.
 
 To put all rows in order, or to count the distinct days among them, costs several times what everything else does.
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Frame, Tables
     from vouch.features.vectors.declare import Feature
-    from vouch.features.vectors.group_by import Group
+    from vouch.features.vectors.group_by import FeatureGroup
 
 
 @dataclass(frozen=True)
 class ActiveDays:
     """Features of one table that need to know no more than when a customer's days began, and of how many rows each."""
 
-    group: Group
+    group: FeatureGroup
     tables: Tables
 
     def partial(self, as_of_us: int) -> Frame:

@@ -1,8 +1,8 @@
-"""What a feature is made of: small trees over counts, sums, extremes, distinct values and latest values.
+"""Aggregates: small trees over counts, sums, extremes, distinct values and latest values.
 
-Aggregates are kept as trees rather than as finished expressions, because the builder then shares equal parts between
-features, and may compute them from kept partial results instead of from the rows. Sums are exact: the contract form
-holds integers and decimals, and only results become float64.
+A feature is made of these. Aggregates are kept as trees rather than as finished expressions, because the builder then
+shares equal parts between features, and may compute them from kept partial results instead of from the rows. Sums are
+exact: the contract form holds integers and decimals, and only results become float64.
 """
 
 from __future__ import annotations

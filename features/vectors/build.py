@@ -1,4 +1,4 @@
-"""The only builder of vectors: one row per external customer known at an instant, one column per feature.
+"""The one builder of point-in-time vectors: a row per external customer known at an instant, a column per feature.
 
 Training calls it with many instants, the weekly batch with one, a request with its own rows; so that training and
 serving cannot drift apart. Everything stays lazy and in the engine until it is collected.
@@ -19,7 +19,7 @@ from vouch.features.facts.rows import rows_that_count, rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.customer_days import divided
 from vouch.features.vectors.declare import COLUMNS, Feature, derivation_rounds, load_families
-from vouch.features.vectors.group_by import Group, aggregated, empty_value, finished, narrowed
+from vouch.features.vectors.group_by import FeatureGroup, aggregated, empty_value, finished, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -37,7 +37,7 @@ def feature_names() -> list[str]:
     return list(load_families())
 
 
-def definition_lines() -> list[str]:
+def feature_definition_lines() -> list[str]:
     """One line of text per feature: what it computes. The reviewed form of all definitions."""
     features = load_families()
     rules = [f"{table} | {text}" for table in sorted(TABLES) if (text := rule(table))]
@@ -120,7 +120,7 @@ def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Fra
     while more := {source for name in wanted for source in features[name].sources} - wanted:
         wanted |= more
     groups = [
-        Group(group.table, group.by, members)
+        FeatureGroup(group.table, group.by, members)
         for group in fed_groups(tables)
         if (members := tuple(member for member in group.members if member.name in wanted))
     ]
@@ -130,7 +130,7 @@ def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Fra
     return _completed(frame, groups).select(*KEYS, *names)
 
 
-def _partial(tables: Tables, group: Group, instants: Sequence[int]) -> Frame:
+def _partial(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Frame:
     rows = views(tables, group.table, instants, group.farthest_days)
     rows = narrowed(rows_that_count(tables, group.table, instants, rows), group, "as_of_us")
     return _settled(aggregated(rows, group.parts, group.by, "as_of_us"))
@@ -158,16 +158,16 @@ def _settled(frame: Frame) -> Frame:
     return frame if frame.implementation.is_polars() else frame.collect("polars").lazy()
 
 
-def fed_groups(tables: Tables) -> list[Group]:
+def fed_groups(tables: Tables) -> list[FeatureGroup]:
     """The features that the company's tables feed, by table and column of the customer."""
     members: dict[tuple[str, str], list[Feature]] = {}
     for declared in load_families().values():
         if declared.table and tables.has(declared.table, *declared.needs):
             members.setdefault((declared.table, declared.by), []).append(declared)
-    return [Group(table, by, tuple(of)) for (table, by), of in members.items()]
+    return [FeatureGroup(table, by, tuple(of)) for (table, by), of in members.items()]
 
 
-def _completed(frame: Frame, groups: Sequence[Group]) -> Frame:
+def _completed(frame: Frame, groups: Sequence[FeatureGroup]) -> Frame:
     """Fill in what customers without rows get, what is absent, and the derived features."""
     features = load_families()
     fed = {member.name for group in groups for member in group.members}

@@ -1,4 +1,4 @@
-"""Customer-days that are kept from run to run, by file of rows and so by week of ingestion, and extended by a week.
+"""Incremental store of customer-days: kept from run to run by file and week of ingestion, extended by a week.
 
 A file of rows is named by its digest: what was summed up of it holds for good, and a file that a correction or a
 withdrawal touched is another file. At an instant, files whose rows were all known and past before it are taken from
@@ -26,7 +26,7 @@ from vouch.features.asof import position, visible
 from vouch.features.durable import file_digest, flush, sealed, unsealed
 from vouch.features.errors import DataError
 from vouch.features.vectors.fingerprints import rests_on
-from vouch.features.vectors.group_by import Group, aggregated, narrowed, part_name
+from vouch.features.vectors.group_by import FeatureGroup, aggregated, narrowed, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class KeptDays:
     """The cells of one table: what can be summed up by customer and day, kept under `home`."""
 
     tables: Tables
-    group: Group
+    group: FeatureGroup
     parts: Mapping[str, Primitive]
     home: Path
 
@@ -221,7 +221,7 @@ def _plain(value: nw.Expr, kind: nw.dtypes.DType) -> nw.Expr:
     return value.cast(nw.Int64) if is_whole else value
 
 
-def _kept_name(group: Group, part: Primitive) -> str:
+def _kept_name(group: FeatureGroup, part: Primitive) -> str:
     """Name of a partial result: its definition, with all that it rests on."""
     told = [FORMAT, group.table, group.by, str(part), *rests_on(group.table, part.reads)]
     return f"kept_{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"

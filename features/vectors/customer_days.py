@@ -1,9 +1,9 @@
-"""Customer-days: rows of a busy table summed up once by customer and day, and windows at many instants from them.
+"""Customer-days, a daily rollup: rows of a busy table summed by customer and day.
 
-All windows are whole days long, so that a cell of one customer and one day, cut at the hour of the instant, lies wholly
-inside or outside each window. Counts, sums, extremes, distinct days and the days between active days can be had from
-such cells exactly; distinct values of other columns cannot, and are counted apart
-(`vouch.features.vectors.distinct_values`).
+Lookback windows at many instants are taken from them. All windows are whole days long, so that a cell of one customer
+and one day, cut at the hour of the instant, lies wholly inside or outside each window. Counts, sums, extremes, distinct
+days and the days between active days can be had from such cells exactly; distinct values of other columns cannot, and
+are counted apart (`vouch.features.vectors.distinct_values`).
 
 Rows that become known late or are superseded carry the instants at which they are facts in the key of their cell.
 """
@@ -28,7 +28,7 @@ from vouch.features.vectors.distinct_values import (
     counts_distinct_values,
     distinct_values,
 )
-from vouch.features.vectors.group_by import Group, aggregated, narrowed, part_name
+from vouch.features.vectors.group_by import FeatureGroup, aggregated, narrowed, part_name
 from vouch.features.vectors.windows import in_windows
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Cells:
 class Rollup:
     """The features of one table that can be had from customer-days, and these, by hour of the instants."""
 
-    group: Group
+    group: FeatureGroup
     instants: tuple[int, ...]
     cells: Callable[[int], Iterator[Cells]]
     """Gives the cells for an hour, in one piece or customer range by customer range."""
@@ -94,7 +94,9 @@ class Rollup:
 Prepared = Rollup | DistinctValues | ActiveDays
 
 
-def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) -> tuple[list[Prepared], list[Group]]:
+def divided(
+    tables: Tables, groups: Sequence[FeatureGroup], instants: Sequence[int]
+) -> tuple[list[Prepared], list[FeatureGroup]]:
     """Prepare for all instants at once what can be, and give the groups that are left for the rows."""
     rollups: list[Prepared] = []
     left = []
@@ -119,7 +121,7 @@ def divided(tables: Tables, groups: Sequence[Group], instants: Sequence[int]) ->
     return rollups, left
 
 
-def _some(group: Group, members: Sequence[Feature]) -> list[Group]:
+def _some(group: FeatureGroup, members: Sequence[Feature]) -> list[FeatureGroup]:
     """The group with some of its features, where there are any."""
     return [replace(group, members=tuple(members))] if members else []
 
@@ -133,7 +135,7 @@ def _rows(tables: Tables, table: str) -> int:
     return int(tables.frames[table].select(nw.len()).collect().item())
 
 
-def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | None:
+def _rollup(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rollup | None:
     """Customer-days from what is kept, or from the rows; None where they gain nothing."""
     if group.table not in ROLLED or TABLES[group.table].later or tables.engine == "spark":
         return None
@@ -146,14 +148,14 @@ def _rollup(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup | N
     return _rolled_up(tables, group, instants) if is_fitting else None
 
 
-def _additive(group: Group) -> tuple[Group, dict[str, Primitive]]:
+def _additive(group: FeatureGroup) -> tuple[FeatureGroup, dict[str, Primitive]]:
     """What is summed up by customer and day: the group without features that read gaps, and its parts over all rows."""
     of_rows = replace(group, members=tuple(member for member in group.members if "day_gap" not in member.reads))
     kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not counts_days(part)]
     return of_rows, {part_name(part): part for part in kept}
 
 
-def _kept(tables: Tables, group: Group) -> KeptDays:
+def _kept(tables: Tables, group: FeatureGroup) -> KeptDays:
     assert tables.kept is not None, "files stand with the place for what is kept of them"
     return KeptDays(tables, *_additive(group), tables.kept / group.table)
 
@@ -200,9 +202,9 @@ def _ordered(kept: Frame, by: str) -> Cells:
     return Cells(_in_order(found, customers, by), customers)
 
 
-def _can_be_rolled(member: Feature, group: Group) -> bool:
+def _can_be_rolled(member: Feature, group: FeatureGroup) -> bool:
     """Whether all parts add up over days: what a row gives must not hang on other rows, or on the instant."""
-    alone = Group(group.table, group.by, (member,))
+    alone = FeatureGroup(group.table, group.by, (member,))
     hangs = alone.hangs_on_instant or any(column.is_ordered for column in alone.columns)
     if hangs or (alone.has_day_gap and member.reads != {"day_gap"}):
         return False
@@ -221,7 +223,7 @@ def _from_cells(part: Primitive, phase: int) -> Primitive:
     return Primitive("sum" if part.operation == "count" else part.operation, kept, window=part.window)
 
 
-def _rolled_up(tables: Tables, group: Group, instants: Sequence[int]) -> Rollup:
+def _rolled_up(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rollup:
     of_rows, parts = _additive(group)
     rows = narrowed(visible(tables, group.table, instants), of_rows, "day", *SEEN)
     cells = {}

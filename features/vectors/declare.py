@@ -1,4 +1,4 @@
-"""What a definition file needs: `feature`, `derived`, `column`, and the aggregates they are made of.
+"""The feature definition language: `feature`, `derived`, `column`, and the aggregates they are made of.
 
 A feature is declared once, as an aggregate of rows that are already cut at the instant: a definition has no raw table
 and no clock, so that it cannot leak.

@@ -1,4 +1,4 @@
-"""Distinct values at many instants from one pass over the rows: at which instants a window holds a value, as bits.
+"""Distinct counts at many instants from one pass: at which instants a lookback window holds a value, as bits.
 
 The instants at which a window holds a row follow one another, so two comparisons tell them. The bits of all rows of one
 customer and value are joined, and what is left to do is to count bits. Rows are not multiplied by instants, and what
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Frame, Tables
     from vouch.features.vectors.aggregates import Primitive, Window
-    from vouch.features.vectors.group_by import Group
+    from vouch.features.vectors.group_by import FeatureGroup
 
 MOST_INSTANTS = 60
 """Bits of a 64-bit number that can be shifted freely."""
@@ -32,7 +32,7 @@ MOST_INSTANTS = 60
 class DistinctValues:
     """Features of one table that count distinct values, at several instants."""
 
-    group: Group
+    group: FeatureGroup
     instants: tuple[int, ...]
     counts: nw.DataFrame[Any]
     """One row per customer; of each part a column per instant, null where there is nothing to count."""
@@ -44,14 +44,14 @@ class DistinctValues:
         return self.counts.lazy().select(self.group.by, nw.lit(as_of_us, nw.Int64).alias("as_of_us"), *found)
 
 
-def counts_distinct_values(group: Group) -> bool:
+def counts_distinct_values(group: FeatureGroup) -> bool:
     """Whether all that the features need are distinct values in windows, and rows read alike at all instants."""
     hangs = group.hangs_on_instant or group.has_day_gap or any(column.is_ordered for column in group.columns)
     is_bounded = all(part.operation == "distinct" and part.span[0] is not None for part in group.parts.values())
     return is_bounded and not hangs and not TABLES[group.table].later
 
 
-def distinct_values(tables: Tables, group: Group, instants: Sequence[int]) -> DistinctValues:
+def distinct_values(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> DistinctValues:
     """Count the distinct values of a group at several instants (ascending, at most `MOST_INSTANTS`)."""
     rows = _with_bits(tables, group, instants)
     counts = [_counted(rows, group, names, len(instants)).collect("polars") for names in _by_column(group)]
@@ -61,7 +61,7 @@ def distinct_values(tables: Tables, group: Group, instants: Sequence[int]) -> Di
     return DistinctValues(group, tuple(instants), found)
 
 
-def _by_column(group: Group) -> Iterable[list[str]]:
+def _by_column(group: FeatureGroup) -> Iterable[list[str]]:
     """Names of the parts that count values of the same column under the same condition."""
     found: dict[str, list[str]] = {}
     for name, part in group.parts.items():
@@ -69,7 +69,7 @@ def _by_column(group: Group) -> Iterable[list[str]]:
     return found.values()
 
 
-def _with_bits(tables: Tables, group: Group, instants: Sequence[int]) -> Frame:
+def _with_bits(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Frame:
     """Rows of a customer that some window holds at some instant, with the bits of each window."""
     farthest = group.farthest_days
     assert farthest is not None, "windows are bounded"
@@ -113,7 +113,7 @@ def _column(part: str, at: int) -> str:
     return f"{part}_{at}"
 
 
-def _counted(rows: Frame, group: Group, names: Sequence[str], instants: int) -> Frame:
+def _counted(rows: Frame, group: FeatureGroup, names: Sequence[str], instants: int) -> Frame:
     """The number of values by customer, part and instant."""
     parts = {name: group.parts[name] for name in names}
     one: Primitive = next(iter(parts.values()))

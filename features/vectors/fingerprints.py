@@ -1,4 +1,4 @@
-"""The fingerprint of a feature: what it computes and all that this rests on, as one short hash.
+"""Feature fingerprints: a short hash of what a feature computes and of all that this rests on.
 
 It moves with the feature's own expression, window, unit or value for nothing, with a computed column that it reads,
 however far behind, with a feature that it is derived from, and with the lexicon where it rests on texts; never with

@@ -1,4 +1,4 @@
-"""From the rows of one table to one row per customer: the features of that table as one group of aggregates.
+"""Group-by aggregation of one table: its features as one group of aggregates, one row per customer.
 
 Equal parts of different features are computed once. Conditions and windows become columns before they are used, and
 frames are kept narrow, because the time of a small query goes into building it.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Group:
+class FeatureGroup:
     """Features of one table whose customer stands in one column."""
 
     table: str
@@ -87,7 +87,7 @@ def part_name(part: Primitive) -> str:
     return f"part_{_digest(str(part))}"
 
 
-def narrowed(rows: Frame, group: Group, *more: str) -> Frame:
+def narrowed(rows: Frame, group: FeatureGroup, *more: str) -> Frame:
     """The rows of a view that belong to a customer, with the columns that the group reads and computes, and `more`."""
     rows = rows.filter(~nw.col(group.by).is_null()).select(*dict.fromkeys([*group.reads, *more]))
     ready: dict[str, nw.Expr] = {}
@@ -171,7 +171,7 @@ def _operation(name: str, part: Primitive) -> nw.Expr:
             return value.n_unique() - value.is_null().cast(nw.Int64).max()
 
 
-def finished(partial: Frame, group: Group) -> Frame:
+def finished(partial: Frame, group: FeatureGroup) -> Frame:
     """The features of a group from its partial results: `customer_id`, `as_of_us`, then one column per feature."""
     keys = (nw.col(group.by).alias("customer_id"), nw.col("as_of_us"))
     return partial.select(*keys, *(_feature(member) for member in group.members))

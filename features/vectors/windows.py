@@ -1,4 +1,4 @@
-"""Windows over rows that stand in order of customer and time: each column is added up once, between all edges.
+"""Lookback windows over rows in order of customer and time: each column is added up once, between all edges.
 
 All windows at one instant share their edges. Rows of one customer between two edges follow one another, so that one
 pass per column gives what lies between edges, and a window is a few of these together. Whole numbers only, for these

@@ -1,8 +1,9 @@
-"""A feature and its value as people read them, in English, Korean and Romanian, with what moved.
+"""Reasons in words: a feature and its value as people read them, in English, Korean and Romanian.
 
-English is the docstring of the definition; the other languages stand in `words.toml` under that same docstring, so that
-a definition that is worded anew asks for its translations anew. A feature that a language has no words for is told in
-English, whole: half a sentence in each language is none. `make wordings` lists what is missing.
+With what moved, where that is given. English is the docstring of the definition; the other languages stand in
+`words.toml` under that same docstring, so that a definition that is worded anew asks for its translations anew. A
+feature that a language has no words for is told in English, whole: half a sentence in each language is none. `make
+wordings` lists what is missing.
 """
 
 from __future__ import annotations
@@ -73,26 +74,28 @@ def table() -> Mapping[str, Any]:
     return found
 
 
-def words(feature: str, value: float | str | None, language: str = "en", previous: float | str | None = None) -> str:
+def reason_text(
+    feature: str, value: float | str | None, language: str = "en", previous: float | str | None = None
+) -> str:
     """Return a reason as people read it: what the feature means, its value, and what it was before where that is given.
 
     Values are numbers, or text as reasons keep it (`unknown` and None are a missing value; as `previous`, None is that
     nobody asks). Raises UsageError for a language that is not there.
 
-    >>> words("tickets_28d", 3, previous=0)
+    >>> reason_text("tickets_28d", 3, previous=0)
     '3 tickets opened in 28 days, up from 0'
-    >>> words("tickets_28d", "3", "ko", "0"), words("active_days_7d", "unknown", "ro")
+    >>> reason_text("tickets_28d", "3", "ko", "0"), reason_text("active_days_7d", "unknown", "ro")
     ('최근 28일간 접수한 문의: 3건, 이전 0건에서 증가', 'zile cu utilizare în ultimele 7 zile: necunoscut')
     """
     of, language = meaning(feature), told_in(feature, language)
     if of is None:
         return f"{feature}: {UNKNOWN if value is None else value}"
-    said = spoken(language)
+    said = phrases_of(language)
     text = _stated(of, value, language, said)
     return text if previous is None else f"{text}, {_moved(of, value, previous, language, said)}"
 
 
-def spoken(language: str) -> Mapping[str, str]:
+def phrases_of(language: str) -> Mapping[str, str]:
     """Phrases of a language; raises UsageError where it is not there."""
     if language not in LANGUAGES:
         raise UsageError(
@@ -104,7 +107,7 @@ def spoken(language: str) -> Mapping[str, str]:
 
 def told_in(feature: str, language: str) -> str:
     """Return the language that a feature is told in: the one asked for, or English where it has no words for it."""
-    spoken(language)
+    phrases_of(language)
     of = meaning(feature)
     return language if language == "en" or of is None or language in table()["meanings"].get(of.key, {}) else "en"
 
@@ -167,11 +170,11 @@ def _moved(
 def told(entry: Mapping[str, Any], language: str = "en") -> str:
     """Return an entry of reasons (`feature`, `value`) or of changes (with `cause` and `before`) as people read it."""
     if entry.get("cause") == "model":
-        return spoken(language)["model"]
-    text = words(entry["feature"], entry["value"], language, entry.get("before"))
+        return phrases_of(language)["model"]
+    text = reason_text(entry["feature"], entry["value"], language, entry.get("before"))
     if entry.get("cause") != "definition":
         return text
-    return spoken(told_in(entry["feature"], language))["definition"].format(words=text)
+    return phrases_of(told_in(entry["feature"], language))["definition"].format(words=text)
 
 
 def signed(entry: Mapping[str, Any], language: str = "en") -> str:
@@ -182,10 +185,10 @@ def signed(entry: Mapping[str, Any], language: str = "en") -> str:
     """
     way = "raises" if entry["contribution"] > 0 else "lowers"
     spoken_in = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
-    return spoken(spoken_in)[way].format(words=told(entry, language))
+    return phrases_of(spoken_in)[way].format(words=told(entry, language))
 
 
 def family(name: str, language: str = "en") -> str:
     """Name of a family of features as people read it."""
-    spoken(language)
+    phrases_of(language)
     return str(table()["families"].get(name, {}).get(language, name))

@@ -1,1 +1,1 @@
-"""How good probabilities are (`figures`), whether inputs moved (`drift`), and what came true (`monitoring`)."""
+"""Model quality: figures of probabilities (`figures`), input drift (`drift`), what came true (`monitoring`)."""

@@ -1,4 +1,4 @@
-"""Whether the customers that are scored now still look like those that the model was tested on: features and scores.
+"""Drift by the population stability index: features and scores of now against those of the test rows.
 
 A bundle keeps how often each bin of each feature, and of the probability, was met in its newest rows (`Histogram`). The
 rows of a week are counted into the same bins by the engine, and each shift is the population stability index of both

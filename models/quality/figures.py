@@ -1,4 +1,4 @@
-"""How good probabilities are: figures of ranking, calibration and use, with intervals by resampling customers.
+"""Evaluation figures: ranking, calibration and use of probabilities, with intervals by resampling customers.
 
 Pure functions of outcomes `y` (n,) of 0 and 1, scores or probabilities `p` (n,) and weights (n,), 1 each by default.
 Everything is tie-aware: rows with equal scores share what they get, so no figure depends on the order of rows. A figure
@@ -43,7 +43,7 @@ def roc_auc(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> floa
 
     Source: Hanley & McNeil 1982, Radiology 143:29-36.
     """
-    return _taken(weighted_figures.roc_auc, y, p, weight)
+    return _taken(weighted_figures.weighted_roc_auc, y, p, weight)
 
 
 def pr_auc(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -51,22 +51,22 @@ def pr_auc(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float
 
     Source: Davis & Goadrich 2006, ICML (no linear interpolation between the points).
     """
-    return _taken(weighted_figures.pr_auc, y, p, weight)
+    return _taken(weighted_figures.weighted_pr_auc, y, p, weight)
 
 
 def log_loss(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean of -log of the probability that was given to what happened; kept finite at 0 and 1."""
-    return _taken(weighted_figures.log_loss, y, p, weight)
+    return _taken(weighted_figures.weighted_log_loss, y, p, weight)
 
 
 def brier(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean squared difference between probability and outcome. Source: Brier 1950, Monthly Weather Review 78:1-3."""
-    return _taken(weighted_figures.brier, y, p, weight)
+    return _taken(weighted_figures.weighted_brier, y, p, weight)
 
 
 def brier_skill(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None) -> float:
     """1 - Brier / Brier of the base rate of these rows: above 0 where the probabilities say more than the base rate."""
-    return _taken(weighted_figures.brier_skill, y, p, weight)
+    return _taken(weighted_figures.weighted_brier_skill, y, p, weight)
 
 
 def calibration_error(y: ArrayLike, p: ArrayLike, bins: int = BINS, weight: ArrayLike | None = None) -> float:
@@ -75,17 +75,17 @@ def calibration_error(y: ArrayLike, p: ArrayLike, bins: int = BINS, weight: Arra
     Rows with equal probability stay in one bin, that of their middle rank.
     Source: Naeini, Cooper & Hauskrecht 2015, AAAI, with bins of equal mass (Nixon et al. 2019).
     """
-    return _taken(partial(weighted_figures.calibration_error, bins=bins), y, p, weight)
+    return _taken(partial(weighted_figures.weighted_calibration_error, bins=bins), y, p, weight)
 
 
 def lift_at(y: ArrayLike, score: ArrayLike, share: float, weight: ArrayLike | None = None) -> float:
     """Precision in the best `share` (0 to 1) of the rows over the base rate: 1 for a score that knows nothing."""
-    return _taken(partial(weighted_figures.lift, share=share), y, score, weight)
+    return _taken(partial(weighted_figures.weighted_lift, share=share), y, score, weight)
 
 
 def precision_at(y: ArrayLike, score: ArrayLike, share: float, weight: ArrayLike | None = None) -> float:
     """Share of positives in the best `share` (0 to 1) of the rows, as expected over all orders of tied rows."""
-    return _taken(partial(weighted_figures.precision, share=share), y, score, weight)
+    return _taken(partial(weighted_figures.weighted_precision, share=share), y, score, weight)
 
 
 @dataclass(frozen=True)

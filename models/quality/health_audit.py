@@ -1,4 +1,4 @@
-"""The rules of the health score against what came true: does each measure tell who leaves, and what should it weigh?
+"""Audit of the health rules against outcomes: does each measure tell who leaves, and what should it weigh?
 
 Of several past instants whose outcome is final, customers who could leave are scored by the rules as known then, and
 set against who had left by the end of the horizon. A measure that tells nothing has an AUC of 0.5; where its points are
@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import DataError
-from vouch.features.health import Rules, rules, with_health
+from vouch.features.health import HealthRules, health_rules, with_health
 from vouch.features.statistics import intervals
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.models.definition import SCORED, load
@@ -76,12 +76,12 @@ class Audit:
         return asdict(self)
 
 
-def audit(tables: Tables, known_us: int, using: Rules | None = None) -> list[Audit]:
+def audit(tables: Tables, known_us: int, using: HealthRules | None = None) -> list[Audit]:
     """Audit the rules by what is known at an instant: the score first, then its measures in the order of the file.
 
     Raises MissingTable where nobody's leaving can be told, DataError where too few have left to judge by.
     """
-    chosen = using or rules()
+    chosen = using or health_rules()
     frame = _panel(tables, known_us, chosen)
     left = frame["label"].to_numpy(np.float64)
     if left.sum() < LEAST_LEAVERS:
@@ -99,7 +99,7 @@ def audit(tables: Tables, known_us: int, using: Rules | None = None) -> list[Aud
     return found
 
 
-def _panel(tables: Tables, known_us: int, chosen: Rules) -> pd.DataFrame:
+def _panel(tables: Tables, known_us: int, chosen: HealthRules) -> pd.DataFrame:
     """Customers who could leave at each instant, with points, score, band, and whether they left."""
     import pandas as pd
 
@@ -118,7 +118,7 @@ def _panel(tables: Tables, known_us: int, chosen: Rules) -> pd.DataFrame:
     return joined.loc[joined["label"].notna()].reset_index(drop=True)
 
 
-def _bands(frame: pd.DataFrame, chosen: Rules) -> Floats:
+def _bands(frame: pd.DataFrame, chosen: HealthRules) -> Floats:
     """Start of the band of each row; NaN where it is unknown."""
     starts = dict(chosen.bands)
     return np.array([starts.get(band, np.nan) for band in frame["health_band"]])

@@ -1,4 +1,4 @@
-"""What was predicted against what came true: the calibration of published scores, once their outcome is final."""
+"""Outcome monitoring: the calibration of published scores, once their outcome is final."""
 
 from __future__ import annotations
 

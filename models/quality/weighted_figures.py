@@ -1,4 +1,4 @@
-"""Figures of one score as functions of the weights of its rows: sorted once, then taken for many weights.
+"""Evaluation figures as functions of row weights, for the bootstrap: sorted once, taken for many weights.
 
 That is what makes 500 resamples of 40,000 rows a matter of seconds. A figure that does not exist is NaN.
 """
@@ -50,7 +50,7 @@ def ranked(p: Numbers) -> Ranking:
     return Ranking(order, np.flatnonzero(np.diff(p[order], prepend=np.nan) != 0))
 
 
-def roc_auc(y: Numbers, p: Numbers) -> Weighted:
+def weighted_roc_auc(y: Numbers, p: Numbers) -> Weighted:
     """Area under the ROC curve, ties half."""
     ranking = ranked(p)
 
@@ -61,7 +61,7 @@ def roc_auc(y: Numbers, p: Numbers) -> Weighted:
     return of
 
 
-def pr_auc(y: Numbers, p: Numbers) -> Weighted:
+def weighted_pr_auc(y: Numbers, p: Numbers) -> Weighted:
     """Average precision over distinct scores."""
     ranking = ranked(p)
 
@@ -78,21 +78,21 @@ def mean_of(loss: Numbers) -> Weighted:
     return lambda weight: divided(float(np.sum(weight * loss)), float(np.sum(weight)))
 
 
-def log_loss(y: Numbers, p: Numbers) -> Weighted:
+def weighted_log_loss(y: Numbers, p: Numbers) -> Weighted:
     """Mean of -log of the probability given to what happened, kept finite at 0 and 1."""
     tiny = np.finfo(np.float64).eps
     given = np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny)
     return mean_of(-np.log(given))
 
 
-def brier(y: Numbers, p: Numbers) -> Weighted:
+def weighted_brier(y: Numbers, p: Numbers) -> Weighted:
     """Mean squared difference."""
     return mean_of((p - y) ** 2)
 
 
-def brier_skill(y: Numbers, p: Numbers) -> Weighted:
+def weighted_brier_skill(y: Numbers, p: Numbers) -> Weighted:
     """1 - Brier / Brier of the base rate."""
-    score, base = brier(y, p), mean_of(y)
+    score, base = weighted_brier(y, p), mean_of(y)
 
     def of(weight: Numbers) -> float:
         rate = base(weight)
@@ -101,7 +101,7 @@ def brier_skill(y: Numbers, p: Numbers) -> Weighted:
     return of
 
 
-def calibration_error(y: Numbers, p: Numbers, bins: int = BINS) -> Weighted:
+def weighted_calibration_error(y: Numbers, p: Numbers, bins: int = BINS) -> Weighted:
     """Mean distance of predicted and observed over bins of equal mass."""
     ranking = ranked(p)
 
@@ -124,7 +124,7 @@ def binned(ranking: Ranking, y: Numbers, p: Numbers, weight: Numbers, bins: int)
     return held[0], held[1], held[2]
 
 
-def precision(y: Numbers, p: Numbers, share: float) -> Weighted:
+def weighted_precision(y: Numbers, p: Numbers, share: float) -> Weighted:
     """Share of positives in the best `share` of the rows; a row or tie that is cut counts in part."""
     if not 0 < share <= 1:
         raise DefinitionError(f"A share of rows lies above 0 and up to 1, not at {share}; 0.05 stands for 5 %.")
@@ -138,21 +138,21 @@ def precision(y: Numbers, p: Numbers, share: float) -> Weighted:
     return of
 
 
-def lift(y: Numbers, p: Numbers, share: float) -> Weighted:
+def weighted_lift(y: Numbers, p: Numbers, share: float) -> Weighted:
     """Precision in the best `share` of the rows over the base rate."""
-    best, all_rows = precision(y, p, share), mean_of(y)
+    best, all_rows = weighted_precision(y, p, share), mean_of(y)
     return lambda weight: divided(best(weight), all_rows(weight))
 
 
 FIGURES: dict[str, Callable[[Numbers, Numbers], Weighted]] = {
-    "roc_auc": roc_auc,
-    "pr_auc": pr_auc,
-    "log_loss": log_loss,
-    "brier": brier,
-    "brier_skill": brier_skill,
-    "calibration_error": calibration_error,
-    **{f"lift_at_{100 * share:g}": partial(lift, share=share) for share in SHARES},
-    **{f"precision_at_{100 * share:g}": partial(precision, share=share) for share in SHARES},
+    "roc_auc": weighted_roc_auc,
+    "pr_auc": weighted_pr_auc,
+    "log_loss": weighted_log_loss,
+    "brier": weighted_brier,
+    "brier_skill": weighted_brier_skill,
+    "calibration_error": weighted_calibration_error,
+    **{f"lift_at_{100 * share:g}": partial(weighted_lift, share=share) for share in SHARES},
+    **{f"precision_at_{100 * share:g}": partial(weighted_precision, share=share) for share in SHARES},
 }
 """Figures by name, as `figures` gives them and as they can be resampled; the numbers in the names are percent."""
 

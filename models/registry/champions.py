@@ -137,7 +137,7 @@ def install(folder: Path, bundle: Path, card: str, content_hash: str) -> None:
         _move(_copied(bundle, target, content_hash), target)
     _turn(folder, target)
     _replace(folder / "card.md", card.encode())
-    _thin(folder, {target.resolve(), before})
+    _prune(folder, {target.resolve(), before})
 
 
 def _stands(target: Path, content_hash: str) -> bool:
@@ -202,7 +202,7 @@ def _turn(folder: Path, target: Path) -> None:
     link.replace(folder / "bundle")
 
 
-def _thin(folder: Path, used: set[Path]) -> None:
+def _prune(folder: Path, used: set[Path]) -> None:
     """Keep the newest few bundles beside the one that is read and the one before it."""
     others = [path for path in (folder / VERSIONS).resolve().iterdir() if not path.name.startswith(".")]
     others = sorted((path for path in others if path not in used), key=lambda path: -path.stat().st_mtime_ns)

@@ -1,7 +1,7 @@
-"""The one way to MLflow: the team's server, or an SQLite database and artifacts under `home/mlflow/`.
+"""The connection to MLflow: the team's server, or an SQLite database and artifacts under `home/mlflow/`.
 
-The database is made under a file lock, because its first use is a race. It speaks of files by whole paths, which are
-set right where the home has moved.
+It is the one way there. The database is made under a file lock, because its first use is a race. It speaks of files by
+whole paths, which are set right where the home has moved.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""What was interrupted: a killed training leaves its run and its logged model as if they were still at work, and
-perhaps a promotion that serving knows of and the registry does not."""
+"""Recovery of interrupted trainings and promotions.
+
+A killed training leaves its run and its logged model as if they were still at work, and perhaps a promotion that
+serving knows of and the registry does not.
+"""
 
 from __future__ import annotations
 

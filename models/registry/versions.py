@@ -1,4 +1,4 @@
-"""Versions of models in MLflow: log, register, promote, roll back, list.
+"""Model versions in MLflow: log, register, promote, roll back, list.
 
 Nothing is ever stored or loaded as pickle: what is logged is the bundle, and MLflow finds `vouch.models.predictor` by
 name.
@@ -37,7 +37,7 @@ FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What one training run leaves: its bundle, and what people look up. `files` are artifacts by name."""
 
     model: str
@@ -73,7 +73,7 @@ def log_week(
             _log_files(mlflow, files)
 
 
-def register(home: Path, run: Run, tracking: str | None = None) -> Registered:
+def register(home: Path, run: TrainingRun, tracking: str | None = None) -> Registered:
     """Log a run with its bundle as a pyfunc model, and register the bundle as a new version of the model."""
     with answering(home, tracking):
         mlflow, client = connect(home, tracking)
@@ -107,7 +107,7 @@ def _log_files(mlflow: ModuleType, files: Mapping[str, bytes]) -> None:
         mlflow.log_artifacts(folder)
 
 
-def _log_trials(mlflow: ModuleType, run: Run) -> None:
+def _log_trials(mlflow: ModuleType, run: TrainingRun) -> None:
     for trial in run.trials:
         tried = {name: value for name, value in trial.items() if name not in {"trial", "loss", "is_cut"}}
         with mlflow.start_run(run_name=f"{run.model}-trial-{trial['trial']}", nested=True):
@@ -165,7 +165,7 @@ def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) 
         yield bundle, card, known
 
 
-def crown(
+def promote_version(
     home: Path,
     name: str,
     version: int,
@@ -248,14 +248,14 @@ def rollback(home: Path, name: str, reason: str, now_us: int, tracking: str | No
     Raises UsageError where there was none.
     """
     crowned = [entry["version"] for entry in history(home, name) if entry["action"] != "refuse"]
-    reigns = _reigns(history(home, name))
+    reigns = _champion_history(history(home, name))
     if len(reigns) < 2:
         raise UsageError(f"Model {name!r} had no champion before {crowned[-1] if crowned else 'any version'}")
     _by_hand(home, name, reigns[-2], {"action": "rollback", "reason": reason, "at_us": now_us}, tracking)
     return reigns[-2]
 
 
-def _reigns(entries: list[dict[str, Any]]) -> list[int]:
+def _champion_history(entries: list[dict[str, Any]]) -> list[int]:
     """Champions in order; a rollback takes the last one away."""
     reigns: list[int] = []
     for entry in entries:
@@ -268,7 +268,7 @@ def _reigns(entries: list[dict[str, Any]]) -> list[int]:
 
 def champion_version(home: Path, name: str) -> int | None:
     """Return the version that is the champion on this machine, or None where there is none."""
-    reigns = _reigns(history(home, name))
+    reigns = _champion_history(history(home, name))
     return reigns[-1] if reigns else None
 
 
@@ -282,7 +282,7 @@ def _by_hand(home: Path, name: str, version: int, entry: Mapping[str, Any], trac
                     f"Version {version} of {name!r} was never evaluated: nobody knows how good it is. Run "
                     f"`vouch train {name}` with its evaluation, and promote what comes of it."
                 )
-            crown(home, name, version, bundle, card, entry, tracking)
+            promote_version(home, name, version, bundle, card, entry, tracking)
 
 
 def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""From an encoded vector to log-odds with exact reasons, and from log-odds to a calibrated probability.
+"""Scoring: from an encoded vector to log-odds with exact reasons, and on to a calibrated probability.
 
 `bundle` is what a model is on disk: text and numbers with a hash of each file. `trees` and `formulas` score and
 explain, `calibration` maps, `hazard` says how soon, `reasons` add parts up by family, `shapley_change` splits what

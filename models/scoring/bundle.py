@@ -1,4 +1,4 @@
-"""A model as a folder of text and numbers: written whole, hashed, and read only after its hashes hold.
+"""The model bundle, a folder of text and numbers: written whole, hashed, and read only after its hashes hold.
 
 `manifest.json` (kind, SHA-256 of each file, what it was fitted on), `model.txt` or `model.json`, `calibrator.json`,
 `features.json` (ordered names, families, category maps, fingerprints), `golden.json` (made-up rows with the scores they

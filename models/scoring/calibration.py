@@ -1,4 +1,7 @@
-"""From raw log-odds to probabilities, as plain numbers; fitted in training, applied wherever a model scores."""
+"""Calibration maps: from raw log-odds to probabilities, as plain numbers.
+
+Fitted in training, applied wherever a model scores.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ Method = Literal["none", "sigmoid", "isotonic", "beta", "venn_abers"]
 
 
 @dataclass(frozen=True)
-class Band:
+class IntervalBand:
     """Ends of the 95 % interval of the probability at some raw log-odds, rising; linear between, flat beyond.
 
     It says how far the calibration map is uncertain (customers of the calibration rows drawn anew), not the model.
@@ -70,7 +73,7 @@ class Calibrator:
     raw: tuple[float, ...] = ()
     probability: tuple[float, ...] = ()
     left: float = 1.0
-    band: Band | None = None
+    band: IntervalBand | None = None
 
     def apply(self, raw: Numbers) -> Numbers:
         """Probabilities of raw log-odds, shape kept."""
@@ -125,10 +128,10 @@ def calibrator_from_json(content: dict[str, Any]) -> Calibrator:
     return replace(calibrator, band=_band_from_json(content["band"])) if content.get("band") else calibrator
 
 
-def _band_from_json(content: dict[str, Any]) -> Band:
+def _band_from_json(content: dict[str, Any]) -> IntervalBand:
     if not _rises(content["raw"], content["low"]) or not _rises(content["raw"], content["high"]):
         raise BundleError("The intervals of the bundle's calibrator do not rise. Train the model again.")
-    return Band(tuple(content["raw"]), tuple(content["low"]), tuple(content["high"]))
+    return IntervalBand(tuple(content["raw"]), tuple(content["low"]), tuple(content["high"]))
 
 
 def _rises(raw: Sequence[float], probability: Sequence[float]) -> bool:

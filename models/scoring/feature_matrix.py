@@ -1,4 +1,4 @@
-"""Vectors of a request as one matrix: what a table of columns costs more to make than to score."""
+"""The feature matrix of a request's vectors: a table of columns costs more to make than to score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Block:
+class FeatureMatrix:
     """Numbers by row and place, NaN where there is none, and columns of texts beside them."""
 
     places: Mapping[str, int]
@@ -46,6 +46,8 @@ class Block:
         taken: np.ndarray[Any, np.dtype[np.float64]] = self.numbers[:, [self.places[name] for name in names]]
         return taken
 
-    def filter(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Block:
+    def filter(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> FeatureMatrix:
         """Some of the rows."""
-        return Block(self.places, self.numbers[keep], {name: values[keep] for name, values in self.texts.items()})
+        return FeatureMatrix(
+            self.places, self.numbers[keep], {name: values[keep] for name, values in self.texts.items()}
+        )

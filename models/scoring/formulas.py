@@ -1,4 +1,4 @@
-"""Scores and exact reasons of the models that are formulas: logistic regression, and rules made of points.
+"""Formula models with exact reasons: logistic regression, and rules made of points.
 
 Everything is added feature by feature in the order of the bundle, never by a matrix product, so that a row scores the
 same to the last bit alone and in a batch.
@@ -91,7 +91,7 @@ def _added(base: float, contributions: Numbers) -> Numbers:
 
 
 @dataclass(frozen=True)
-class Part:
+class PointsMeasure:
     """One measure of a rule: what its feature earns, 0 to 100 points, and its weight; null has no say.
 
     As many `points` as places `at`: linear between them, flat beyond. One more: steps, the first below the first place,
@@ -136,7 +136,7 @@ def points(parts: Sequence[Mapping[str, Any] | None], matrix: Matrix) -> Numbers
     return result / np.where(weight > 0, weight, 1.0)[:, None]
 
 
-class Rules:
+class PointsRules:
     """A points rule, mapped to log-odds by a line that was fitted in training."""
 
     def __init__(self, content: Mapping[str, Any], columns: int) -> None:

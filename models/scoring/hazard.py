@@ -1,4 +1,4 @@
-"""How soon: the probability that the outcome comes true within 1 to 26 weeks, from one score.
+"""Piecewise exponential hazard: the probability that the outcome comes within 1 to 26 weeks, from one score.
 
 A piecewise exponential model (Friedman 1982): the rate of each week is exp(intercept + slope log(-log(1 - p))), with
 an intercept and a slope per stretch of weeks and weights for weeks in which a renewal falls due. The calibrated

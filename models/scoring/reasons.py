@@ -1,4 +1,4 @@
-"""Why a customer scores as it does: exact parts of the log-odds by family, each with its leading feature."""
+"""Reasons of a score: exact parts of the log-odds by family, each with its leading feature."""
 
 from __future__ import annotations
 

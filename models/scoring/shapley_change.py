@@ -1,4 +1,4 @@
-"""What moved the score of a tree model from one vector to another: exact shares of the difference by feature.
+"""Shapley values of a score's change between two vectors of a tree model: exact shares by feature.
 
 They are Shapley values of the game "take the new value, or leave the old one" (baseline Shapley, Sundararajan & Najmi
 2020): they add up to the difference, a feature that did not change has none, and no order of the features is preferred.

@@ -1,8 +1,8 @@
-"""Who may: a caller is known by a bearer key or by a session of the page, and may what the scope of the key says.
+"""Authentication and authorisation: a caller is known by a bearer key or by a session of the page.
 
-Each route says what it needs; nothing is open but the probes and the page's way in. Where no key was ever made the
-service is open to its own machine, if it listens there alone. Wrong keys are counted by address, right ones by key;
-by all workers of the service together.
+A caller may what the scope of the key says. Each route says what it needs; nothing is open but the probes and the
+page's way in. Where no key was ever made the service is open to its own machine, if it listens there alone. Wrong keys
+are counted by address, right ones by key; by all workers of the service together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.shared import SharedHits, SharedNumbers
 from vouch.serving.store.audit import entry
 from vouch.serving.store.callers import EVERYBODY, Caller
-from vouch.serving.store.keys import SCOPES, signed_in, verified
+from vouch.serving.store.keys import SCOPES, session_key_id, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from starlette.types import Scope
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.store.keys import Key
 
 NOTHING = "nothing"
@@ -45,11 +45,16 @@ def caller_of(scope: Scope) -> Caller:
     return found
 
 
-class Gate:
+class AccessGate:
     """Lets requests through to a route, or says why not."""
 
     def __init__(
-        self, store: Store, is_local: bool, rate: str, now: Callable[[], int], shared: SharedNumbers | None = None
+        self,
+        store: ServingState,
+        is_local: bool,
+        rate: str,
+        now: Callable[[], int],
+        shared: SharedNumbers | None = None,
     ) -> None:
         self._store, self._is_local, self._now = store, is_local, now
         self._rate, self._wrong = parse(rate), parse(WRONG_KEYS)
@@ -95,7 +100,7 @@ class Gate:
         if kind.lower() == "bearer":
             return verified(text.strip(), keys)
         token = session_token(headers) if is_page else None
-        key = keys.get(signed_in(self._store.database, token, self._now()) or "") if token else None
+        key = keys.get(session_key_id(self._store.database, token, self._now()) or "") if token else None
         return key if key and key.revoked_us is None else None
 
     @property

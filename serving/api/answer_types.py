@@ -1,4 +1,4 @@
-"""Answers of the API, as types: what is promised, and what the document describes."""
+"""Response types of the API: what is promised, and what the OpenAPI document describes."""
 
 from __future__ import annotations
 

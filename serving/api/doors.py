@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Door:
+class ApiRoute:
     """One route: what it takes, what it answers, and who makes the answer.
 
     Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
@@ -38,64 +38,64 @@ class Door:
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = ("no_snapshot",)
-DOORS = (
-    Door(
+API_ROUTES = (
+    ApiRoute(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
-        schemas.AdvocatesSearch, answer_types.Candidates, lists.advocates, ("unknown_cursor", *SNAPSHOT),
+        schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
         scope="read", action="listed",
     ),
-    Door(
+    ApiRoute(
         "/v1/customers/get", "Everything on one customer",
         schemas.CustomerGet, answer_types.CustomerAnswer, read.get_customer, ("unknown_customer", *SNAPSHOT),
         {"customer_id": "C000001"},
         scope="read", action="looked",
     ),
-    Door(
+    ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk, ("unknown_cursor", *SNAPSHOT),
+        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
         scope="read", action="listed",
     ),
-    Door(
+    ApiRoute(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
         schemas.AskRecord, answer_types.AskAnswer, asks.record_ask,
         ("unknown_customer", "not_to_be_asked", "conflict", *SNAPSHOT),
         {"ask_id": "crm-2026-000123", "customer_id": "C000001", "kind": "referral"},
         scope="write", is_heavy=True,
     ),
-    Door(
+    ApiRoute(
         "/v1/asks/outcome", "Record what came of an ask; idempotent by `ask_id`",
         schemas.AskOutcome, answer_types.AskAnswer, asks.record_outcome, ("unknown_ask", "conflict"),
         {"ask_id": "crm-2026-000123", "outcome": "accepted"},
         scope="write", is_heavy=True,
     ),
-    Door(
+    ApiRoute(
         "/v1/overrides/record", "Record a health score that was set by hand; idempotent by `override_id`",
         overrides.OverrideRecord, overrides.OverrideAnswer, overrides.record_override,
         ("unknown_customer", "conflict", *SNAPSHOT),
         {"override_id": "crm-2026-000007", "customer_id": "C000001", "score": 35, "reason": "their sponsor left"},
         scope="write", is_heavy=True,
     ),
-    Door(
+    ApiRoute(
         "/v1/overrides/withdraw", "Withdraw a health score that was set by hand: one's own, or any with `admin`",
         overrides.OverrideWithdraw, overrides.OverrideAnswer, overrides.withdraw_override, ("unknown_override",),
         {"override_id": "crm-2026-000007"},
         scope="write", is_heavy=True,
     ),
-    Door(
+    ApiRoute(
         "/v1/score", "Scores for vectors or raw rows given in the request",
         schemas.ScoreRequest, answer_types.ScoreAnswer, score.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
         scope="read", is_heavy=score.is_heavy,
     ),
-    Door(
+    ApiRoute(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
         schemas.MetricsQuery, answer_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
         scope="read", is_heavy=True,
     ),
-    Door(
+    ApiRoute(
         "/v1/metrics/catalogue", "What each metric means",
         schemas.MetricsCatalogue, answer_types.CatalogueAnswer, read.metrics_catalogue, ("unknown_metric",),
         {},

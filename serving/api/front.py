@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from vouch.serving.api.access import Gate
+    from vouch.serving.api.access import AccessGate
     from vouch.serving.api.shared import SharedNumbers
 
 STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
@@ -47,13 +47,13 @@ HEADERS = {
 _log = logging.getLogger("vouch.serving")
 
 
-class Site:
+class MountedApp:
     """What a worker serves: the application, and the gate before it; without them until the worker is ready."""
 
     app: ASGIApp | None = None
     shared: SharedNumbers | None = None
     """What is counted together with other workers, where there are others."""
-    gate: Gate | None = None
+    gate: AccessGate | None = None
     watch: Callable[[Scope, int, float], None] | None = None
     """What is told of every answer: its status, and the seconds it took."""
     follow: Callable[[], Awaitable[None]] | None = None
@@ -68,13 +68,13 @@ class Site:
         await self.app(scope, receive, send)
 
 
-class Front:
+class Middleware:
     """The ASGI wrapper around everything: our routes alone answer, with one form of error.
 
     BentoML's own application, which it stands in, is started and ended, and never asked.
     """
 
-    def __init__(self, app: ASGIApp, site: Site) -> None:
+    def __init__(self, app: ASGIApp, site: MountedApp) -> None:
         self._app, self._site = app, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What the service writes to its log: one JSON document per line, and nothing personal in any of them.
+"""Structured logs of the service: one JSON document per line, and nothing personal in any of them.
 
 Our own lines name routes, codes and places in the code, never what was sent. Lines of libraries pass through the same
 formatter: the text of an error is left out (it may hold what was sent), and what looks like an e-mail address or a

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from vouch.serving.api.doors import Door
+    from vouch.serving.api.doors import ApiRoute
 
 REFERENCE = "#/components/schemas/{model}"
 GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable", "keys_unknown")
@@ -27,7 +27,7 @@ ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "inval
 KEYS = "`vouch keys create NAME --scope SCOPE` makes one. Without any key the service is open to its own machine."
 
 
-def document(doors: Sequence[Door]) -> dict[str, Any]:
+def document(routes: Sequence[ApiRoute]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the routes and the probes."""
     return {
         "openapi": "3.1.0",
@@ -37,7 +37,7 @@ def document(doors: Sequence[Door]) -> dict[str, Any]:
             "description": "Which customers are about to leave, which would speak up, and why.",
         },
         "paths": {
-            **{door.path: {"post": _operation(door)} for door in doors},
+            **{route.path: {"post": _operation(route)} for route in routes},
             "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
             "/schema.json": {"get": _plain("The routes for BentoML's own client", "application/json", *GUARDED)},
             "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
@@ -51,7 +51,7 @@ def document(doors: Sequence[Door]) -> dict[str, Any]:
         },
         "security": [{"key": []}],
         "components": {
-            "schemas": _schemas([model for door in doors for model in (door.takes, door.gives)]),
+            "schemas": _schemas([model for route in routes for model in (route.takes, route.gives)]),
             "responses": {code: _problem(code) for code in KINDS},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": KEYS}},
         },
@@ -65,17 +65,17 @@ def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     return found
 
 
-def _operation(door: Door) -> dict[str, Any]:
-    takes = {"schema": _reference(door.takes), "example": door.example}
-    gives = {"schema": _reference(door.gives), "example": ANSWERS[door.path]}
+def _operation(route: ApiRoute) -> dict[str, Any]:
+    takes = {"schema": _reference(route.takes), "example": route.example}
+    gives = {"schema": _reference(route.gives), "example": ANSWERS[route.path]}
     return {
-        "summary": door.summary,
-        "description": f"Needs the scope `{door.scope}`.",
-        "operationId": door.path.strip("/").replace("/", "_"),
+        "summary": route.summary,
+        "description": f"Needs the scope `{route.scope}`.",
+        "operationId": route.path.strip("/").replace("/", "_"),
         "requestBody": {"required": True, "content": {"application/json": takes}},
         "responses": {
             "200": {"description": "Done", "content": {"application/json": gives}},
-            **_problems((*ALWAYS, *door.problems)),
+            **_problems((*ALWAYS, *route.problems)),
         },
     }
 
@@ -104,20 +104,20 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=model.__name__)}
 
 
-def for_bentoml(doors: Sequence[Door]) -> dict[str, Any]:
+def for_bentoml(routes: Sequence[ApiRoute]) -> dict[str, Any]:
     """Return the routes as BentoML's own client reads them, from `/schema.json`."""
     return {
         "name": "vouch",
         "type": "service",
         "routes": [
             {
-                "name": door.path.removeprefix("/v1/").replace("/", "_"),
-                "route": door.path,
-                "doc": door.summary,
+                "name": route.path.removeprefix("/v1/").replace("/", "_"),
+                "route": route.path,
+                "doc": route.summary,
                 "batchable": False,
-                "input": {"properties": {}, **door.takes.model_json_schema()},
-                "output": door.gives.model_json_schema(mode="serialization"),
+                "input": {"properties": {}, **route.takes.model_json_schema()},
+                "output": route.gives.model_json_schema(mode="serialization"),
             }
-            for door in doors
+            for route in routes
         ],
     }

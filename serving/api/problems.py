@@ -1,4 +1,4 @@
-"""What goes wrong with a request, said the same way by every route and layer: RFC 9457 problem documents.
+"""Problem documents (RFC 9457): what goes wrong with a request, said alike by every route and layer.
 
 Nothing that came with a request is repeated, neither in an answer nor in a log line.
 """
@@ -21,37 +21,37 @@ MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProblemKind:
     """One kind of problem: the status it is sent with, and its title."""
 
     status: int
     title: str
 
 
-KINDS: Mapping[str, Kind] = {
-    "malformed": Kind(400, "The body is not JSON"),
-    "malformed_path": Kind(400, "The path holds what no path may"),
-    "unauthorised": Kind(401, "A key is needed"),
-    "forbidden": Kind(403, "The key may not do this"),
-    "unknown_customer": Kind(404, "No such customer"),
-    "unknown_ask": Kind(404, "No such ask"),
-    "unknown_override": Kind(404, "No such override"),
-    "unknown_cursor": Kind(404, "No such page of the list"),
-    "unknown_metric": Kind(404, "No such metric"),
-    "unknown_route": Kind(404, "No such route"),
-    "method_not_allowed": Kind(405, "The route takes another method"),
-    "too_slow": Kind(408, "The body did not arrive in time"),
-    "conflict": Kind(409, "It stands otherwise already"),
-    "not_to_be_asked": Kind(409, "The customer must not be asked now"),
-    "too_large": Kind(413, "The body is too large"),
-    "unsupported_media_type": Kind(415, "The body must be application/json"),
-    "invalid_value": Kind(422, "A value is not what the route takes"),
-    "too_many_requests": Kind(429, "Too many requests"),
-    "internal": Kind(500, "Something went wrong here"),
-    "no_snapshot": Kind(503, "No snapshot is published yet"),
-    "store_unavailable": Kind(503, "The store does not answer now"),
-    "keys_unknown": Kind(503, "Which keys stand is not known now"),
-    "unavailable": Kind(503, "The service cannot answer now"),
+KINDS: Mapping[str, ProblemKind] = {
+    "malformed": ProblemKind(400, "The body is not JSON"),
+    "malformed_path": ProblemKind(400, "The path holds what no path may"),
+    "unauthorised": ProblemKind(401, "A key is needed"),
+    "forbidden": ProblemKind(403, "The key may not do this"),
+    "unknown_customer": ProblemKind(404, "No such customer"),
+    "unknown_ask": ProblemKind(404, "No such ask"),
+    "unknown_override": ProblemKind(404, "No such override"),
+    "unknown_cursor": ProblemKind(404, "No such page of the list"),
+    "unknown_metric": ProblemKind(404, "No such metric"),
+    "unknown_route": ProblemKind(404, "No such route"),
+    "method_not_allowed": ProblemKind(405, "The route takes another method"),
+    "too_slow": ProblemKind(408, "The body did not arrive in time"),
+    "conflict": ProblemKind(409, "It stands otherwise already"),
+    "not_to_be_asked": ProblemKind(409, "The customer must not be asked now"),
+    "too_large": ProblemKind(413, "The body is too large"),
+    "unsupported_media_type": ProblemKind(415, "The body must be application/json"),
+    "invalid_value": ProblemKind(422, "A value is not what the route takes"),
+    "too_many_requests": ProblemKind(429, "Too many requests"),
+    "internal": ProblemKind(500, "Something went wrong here"),
+    "no_snapshot": ProblemKind(503, "No snapshot is published yet"),
+    "store_unavailable": ProblemKind(503, "The store does not answer now"),
+    "keys_unknown": ProblemKind(503, "Which keys stand is not known now"),
+    "unavailable": ProblemKind(503, "The service cannot answer now"),
 }
 RETRY_SECONDS = {
     "store_unavailable": "5",

@@ -1,4 +1,4 @@
-"""Routes that say what a key needs for them, and check it themselves, where they are matched.
+"""Guarded routes: each says what a key needs for it, and checks it itself, where it is matched.
 
 Who may is never decided by the text of a path: one route can be reached by several spellings (`/v1/%61sks/record`, and
 Starlette's patterns take a line break at the end), and a list of paths beside the routes would miss some of them.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from vouch.serving.api.front import Site
+    from vouch.serving.api.front import MountedApp
 
 
 class GuardedRoute(Route):
@@ -45,7 +45,7 @@ class GuardedRoute(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer who may, once the body is there; raises the Problem of who may not."""
-        site: Site = scope["state"]["site"]
+        site: MountedApp = scope["state"]["site"]
         if site.gate is None or site.follow is None:
             raise Problem("unavailable")
         scope["state"]["caller"] = site.gate.admit(scope, self.needs, is_page=self.is_page)

@@ -1,4 +1,4 @@
-"""Requests of the API, as types: what is refused, and what the document describes."""
+"""Request types of the API: what is refused, and what the OpenAPI document describes."""
 
 from __future__ import annotations
 

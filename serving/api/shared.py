@@ -1,4 +1,4 @@
-"""Numbers that the workers of one service count together: hits of each key, times to answer, how often was recorded.
+"""Counters that the workers of one service share: hits of each key, response times, how often was recorded.
 
 They lie in memory behind a file that has no name, which is made before the workers and handed to each: nobody else
 reaches it, it goes with the last of them, and what a worker has counted stays when another takes its place.

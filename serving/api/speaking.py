@@ -1,4 +1,4 @@
-"""Parts of answers that people read: reasons in words, what to ask for and why, instants as text."""
+"""Formatting of answers for people: reasons in words, what to ask for and why, instants as text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.instants import as_datetime
-from vouch.features.vectors.words import words
+from vouch.features.vectors.words import reason_text
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vouch.serving.api.week import Portfolio
+    from vouch.serving.api.week import ServedWeek
 
 FIRST: Mapping[str, str] = {
     THANK: "has spoken up and was not thanked: thank before you ask again",
@@ -27,12 +27,12 @@ LONGEST_KEPT = 100
 
 @lru_cache(20_000)
 def _kept_words(feature: str, value: str) -> str:
-    return words(feature, value)
+    return reason_text(feature, value)
 
 
 def _words(feature: str, value: str) -> str:
     """A reason in words; the same few values come again and again."""
-    return (_kept_words if len(value) <= LONGEST_KEPT else words)(feature, value)
+    return (_kept_words if len(value) <= LONGEST_KEPT else reason_text)(feature, value)
 
 
 def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:
@@ -49,13 +49,13 @@ def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, 
     return [
         {
             **change,
-            "words": words(change["feature"], change["value"]) if change["feature"] and change["value"] else None,
+            "words": reason_text(change["feature"], change["value"]) if change["feature"] and change["value"] else None,
         }
         for change in changes
     ]
 
 
-def reason_to_ask(portfolio: Portfolio, kind: str, row: Mapping[str, Any], worth: float) -> dict[str, Any]:
+def reason_to_ask(portfolio: ServedWeek, kind: str, row: Mapping[str, Any], worth: float) -> dict[str, Any]:
     """What to ask somebody for, with what that rests on."""
     own = next((act["n"] for act in row.get("acts") or () if act["kind"] == kind), 0)
     value = portfolio.asking.policy.kinds[kind].value
@@ -70,7 +70,7 @@ def reason_to_ask(portfolio: Portfolio, kind: str, row: Mapping[str, Any], worth
     }
 
 
-def instant(value: Any) -> str | None:
+def iso_instant(value: Any) -> str | None:
     """A date, a timestamp, or microseconds since 1970, as ISO text."""
     if value is None:
         return None

@@ -1,5 +1,4 @@
-"""What the service answers from: the newest week of the store and the champions, in memory, replaced when newer ones
-are published.
+"""`ServingState`: the newest week of the store and the champions in memory, replaced when newer ones are published.
 
 A snapshot or a champion that is not sound is not taken: the one before stays, and the log says so once. Readers take
 `store.portfolio` once per request, so that an answer never mixes two snapshots. A store that does not answer costs what
@@ -26,7 +25,7 @@ from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import promoted_at_us
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.watch import Look, Watch
-from vouch.serving.api.week import Portfolio, load
+from vouch.serving.api.week import ServedWeek, load_week
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.scoring.score import Champion, champion
 from vouch.serving.snapshots import files
@@ -58,7 +57,7 @@ def now_us() -> int:
     return microseconds(datetime.now(UTC))
 
 
-class Store:
+class ServingState:
     """Holds what the service answers from, and looks for newer."""
 
     def __init__(self, home: Path, url: str | None = None) -> None:
@@ -68,7 +67,7 @@ class Store:
         self.journal = Journal(self.database)
         self.keys: Mapping[str, Key] | None = None
         """All keys by their ids; None until the store has told them."""
-        self._portfolio: Portfolio | None = None
+        self._portfolio: ServedWeek | None = None
         self._overrides: Mapping[str, Override] = {}
         self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.counted: dict[tuple[int, int], Any] = {}
@@ -100,7 +99,7 @@ class Store:
         self._watches: tuple[Watch, ...] = ()
 
     @property
-    def portfolio(self) -> Portfolio:
+    def portfolio(self) -> ServedWeek:
         """The week to answer from; raises the problem `no_snapshot` where there is none.
 
         Where somebody has written to a file of it since it was verified, the problem is `unavailable` until the file
@@ -157,9 +156,9 @@ class Store:
             self._put_right(error)
             raise StoreError(str(error)) from error
 
-    def _earlier_metrics(self, connection: Connection, newest: weeks.Week, number: int) -> list[pa.Table]:
+    def _earlier_metrics(self, connection: Connection, newest: weeks.StoredWeek, number: int) -> list[pa.Table]:
         """Metrics of so many weeks before one, each read once."""
-        known = [week for week in weeks.weeks(connection) if week.as_of_us < newest.as_of_us][-number:]
+        known = [week for week in weeks.stored_weeks(connection) if week.as_of_us < newest.as_of_us][-number:]
         for week in known:
             if (week.snapshot_id, week.version) not in self._metrics:
                 found = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
@@ -264,7 +263,7 @@ class Store:
         found = self._overrides.get(customer_id)
         return None if found is None or found.expires_us <= now_us() else found
 
-    def _take_asks(self, portfolio: Portfolio) -> None:
+    def _take_asks(self, portfolio: ServedWeek) -> None:
         asking = portfolio.asking
         with self._reading, self.database.reading() as connection:
             newest = connection.execute(select(func.max(asks.c.version))).scalar() or 0
@@ -274,7 +273,7 @@ class Store:
 
     def _take_snapshot(self) -> None:
         try:
-            found = load(self.database, self.policy, now_us())
+            found = load_week(self.database, self.policy, now_us())
         except SnapshotError as error:
             self.refused = (*self.refused, str(error))
             self._put_right(error)

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics: latency by route, problems by code, age of snapshot and data, drift, the store.
+"""Prometheus metrics at /metrics: latency by route, problems by code, age of snapshot and data, drift, the store.
 
 Counts stand in memory that all workers share, so that whichever is asked tells of all of them (and which costs less per
 request than the client's own); they are told through the client's collector. A route is one of ours or `other`: no
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
@@ -48,7 +48,7 @@ WIDTH = len(BUCKETS) + 2
 class Telemetry:
     """Counts requests of all workers, and tells how the store fares when it is asked."""
 
-    def __init__(self, store: Store, now: Callable[[], int], shared: SharedNumbers | None = None) -> None:
+    def __init__(self, store: ServingState, now: Callable[[], int], shared: SharedNumbers | None = None) -> None:
         self._store, self._now, self._shared = store, now, shared or SharedNumbers()
         self._problems = self._shared.take(len(KINDS))
         self._codes = {code: place for place, code in enumerate(KINDS)}
@@ -125,7 +125,7 @@ class _Told:
         return self._give()
 
 
-def _of_store(store: Store, now_us: int) -> Iterator[Metric]:
+def _of_store(store: ServingState, now_us: int) -> Iterator[Metric]:
     yield _gauge("vouch_store_up", "Whether the store answers.", store.trouble is None)
     for what, age_s in (("keys", store.keys_age_s), ("watch", store.watch_age_s)):
         if age_s is not None:
@@ -163,7 +163,7 @@ def _of_processes(pids: Sequence[int]) -> Iterator[Metric]:
     yield _gauge("vouch_workers", "Processes that answer.", len(pids))
 
 
-def _of_week(store: Store, now_us: int) -> Iterator[Metric]:
+def _of_week(store: ServingState, now_us: int) -> Iterator[Metric]:
     portfolio = store.portfolio
     fresh, manifest = portfolio.freshness(now_us), portfolio.week.manifest
     yield _info("vouch_snapshot_info", "The week that is served.", [{"as_of": fresh["as_of"]}])

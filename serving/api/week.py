@@ -1,4 +1,4 @@
-"""One published week as the service answers from it: rows mapped into memory, lists ready to be searched."""
+"""`ServedWeek`: one published week as the service answers from it, rows mapped into memory, lists ready to search."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
 from vouch.serving.asking.candidates import askable, searchable
-from vouch.serving.asking.ranked_list import Ranked, RowsKept
-from vouch.serving.asking.ranking import LISTS, at_risk
+from vouch.serving.asking.ranked_list import RankedList, RowCache
+from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
-from vouch.serving.store.mapped import Customers, Rows, keep_only, mapped, named
+from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
 from vouch.serving.store.secrets import secret
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.asking.waiting import Asking
     from vouch.serving.store.connection import Database
-    from vouch.serving.store.weeks import Week
+    from vouch.serving.store.weeks import StoredWeek
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
@@ -38,27 +38,27 @@ OF_WEEK = ("scores", "customers", "changes")
 
 
 @dataclass(frozen=True)
-class Portfolio:
+class ServedWeek:
     """One week: rows by customer, and both ranked lists."""
 
-    week: Week
+    week: StoredWeek
     scores: Rows
     customers: Rows
     ids: Customers
     metrics: pa.Table
     candidates: pd.DataFrame
-    ranked: Ranked
+    ranked: RankedList
     """The candidates, to be searched."""
-    at_risk: Ranked
+    at_risk: RankedList
     asking: Asking
     """Who must wait with the next ask."""
-    before: Earlier | None
+    before: WeekBefore | None
     changes: Rows | None = None
     """What moved each score since the week before; None where the week was published without."""
     uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    rows: RowsKept = field(default_factory=RowsKept)
+    rows: RowCache = field(default_factory=RowCache)
 
-    def profile(self, ranked: Ranked, place: int) -> dict[str, Any]:
+    def profile(self, ranked: RankedList, place: int) -> dict[str, Any]:
         """The profile of who stands at a place of a list."""
         return self.customers.at(int(ranked.rows[place]))
 
@@ -86,10 +86,10 @@ class Portfolio:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class WeekBefore:
     """The scores of the week before."""
 
-    week: Week
+    week: StoredWeek
     scores: Rows
     ids: Customers
 
@@ -99,16 +99,16 @@ class Earlier:
         return None if row is None else self.scores.at(row)
 
 
-def load(database: Database, policy: Policy | None, now_us: int) -> Portfolio | None:
+def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedWeek | None:
     """Read the newest week of the store, None where there is none; raises SnapshotError where it is not sound."""
     with database.reading() as connection:
-        known = weeks.weeks(connection, with_customers=True)
+        known = weeks.stored_weeks(connection, with_customers=True)
         if not known:
             return None
         *earlier, week = known
         wanted = [*((week, name) for name in OF_WEEK), *((of, "scores") for of in earlier[-1:])]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
-        names = {key: named(found) for key, found in digests.items() if found}
+        names = {key: file_name(found) for key, found in digests.items() if found}
         kept = digests_of_files(connection)
         files = {
             key: mapped(database.home, name, kept.get(name), weeks.read(connection, *key))
@@ -135,21 +135,21 @@ def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:
 
 
 def _ready(
-    week: Week,
+    week: StoredWeek,
     scores: Rows,
     customers: Rows,
     policy: Policy,
     draws: str,
     now_us: int,
     metrics: pa.Table,
-    before: Earlier | None,
+    before: WeekBefore | None,
     changes: Rows | None,
-) -> Portfolio:
+) -> ServedWeek:
     frame = searchable(scores.table(), customers.table())
     found = askable(frame, customers, policy, draws, week.as_of_us, now_us)
     places, asks = found.asking.of_data
     unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
-    return Portfolio(
+    return ServedWeek(
         week=week,
         scores=scores,
         customers=customers,
@@ -157,7 +157,7 @@ def _ready(
         metrics=metrics,
         candidates=found.candidates,
         ranked=found.ranked,
-        at_risk=Ranked(at_risk(frame.drop(columns=[name for name in LISTS if name in frame]))),
+        at_risk=RankedList(rank_at_risk(frame.drop(columns=[name for name in LISTS if name in frame]))),
         asking=found.asking,
         before=before,
         changes=changes,
@@ -165,6 +165,6 @@ def _ready(
     )
 
 
-def _before(week: Week, rows: Mapping[tuple[int, str], Rows]) -> Earlier:
+def _before(week: StoredWeek, rows: Mapping[tuple[int, str], Rows]) -> WeekBefore:
     scores = rows[week.snapshot_id, "scores"]
-    return Earlier(week, scores, Customers(scores))
+    return WeekBefore(week, scores, Customers(scores))

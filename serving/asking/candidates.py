@@ -1,4 +1,4 @@
-"""Who may be asked now, in which order: one list of one week for the service, the report and the demo.
+"""The candidates who may be asked now, in order: one list of one week for the service, the report and the demo.
 
 The ranked candidates of the week, places given at random, and who must wait: by the asks that the week's data know of
 and those that the service has recorded since, within the caps and quotas of the company's policy.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from vouch.serving.asking.exploration import with_draws
-from vouch.serving.asking.ranked_list import Ranked
-from vouch.serving.asking.ranking import LISTS, Filters, candidates
+from vouch.serving.asking.ranked_list import RankedList
+from vouch.serving.asking.ranking import LISTS, Filters, rank_candidates
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.waiting import Asking
 from vouch.serving.snapshots.schema import NAMED
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from vouch.serving.asking.ranked_list import Found
+    from vouch.serving.asking.ranked_list import FoundPlaces
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.snapshots.files import Snapshot
     from vouch.serving.store.mapped import Rows
@@ -59,10 +59,10 @@ class Askable:
     """The candidates of one week in their order, ready to be searched, and who of them must wait."""
 
     candidates: pd.DataFrame
-    ranked: Ranked
+    ranked: RankedList
     asking: Asking
 
-    def first(self, limit: int) -> Found:
+    def first(self, limit: int) -> FoundPlaces:
         """The places of the first who may be asked now, and how many may be."""
         return self.ranked.page(Filters(), limit, resting=(self.asking.state, self.asking.left))
 
@@ -72,8 +72,8 @@ def askable(frame: pd.DataFrame, customers: Rows, policy: Policy, draws: str, as
 
     `draws` is the secret that places given at random follow from.
     """
-    ordered = with_draws(candidates(frame, policy, as_of_us), policy.exploration.share, draws, as_of_us)
-    ranked = Ranked(ordered)
+    ordered = with_draws(rank_candidates(frame, policy, as_of_us), policy.exploration.share, draws, as_of_us)
+    ranked = RankedList(ordered)
     return Askable(ordered, ranked, Asking(ranked, customers, Customers(customers), policy, now_us))
 
 

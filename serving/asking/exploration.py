@@ -1,8 +1,9 @@
-"""Places given at random, where the policy wants some: what is learnt of those who would not be asked otherwise.
+"""Exploration: places given at random, where the policy wants some.
 
-Each of those who may be asked is drawn with the same probability, the propensity, which is logged with the ask. Who is
-drawn takes the place of somebody drawn at random from the whole list. Both draws follow from a secret of the store, the
-week and the customer: the same on every host, in every process, on every page of a list.
+So something is learnt of those who would not be asked otherwise. Each of those who may be asked is drawn with the same
+probability, the propensity, which is logged with the ask. Who is drawn takes the place of somebody drawn at random from
+the whole list. Both draws follow from a secret of the store, the week and the customer: the same on every host, in
+every process, on every page of a list.
 """
 
 from __future__ import annotations

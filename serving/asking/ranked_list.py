@@ -1,7 +1,8 @@
-"""A ranked list as the service searches it: filters answered from what was filtered before, pages by where they ended.
+"""Search and cursor pagination of a ranked list, with a cache of filtered places.
 
-What filters leave is kept per filter, as places in the order of the list, as long as there is room: a company asks for
-the same segments and regions again and again.
+Filters are answered from what was filtered before, pages by where they ended. What filters leave is kept per filter, as
+places in the order of the list, as long as there is room: a company asks for the same segments and regions again and
+again.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPlaces:
     """Rows of a list (places in its order), their ranks from `first_rank`, and how many there are in all."""
 
     places: Places
@@ -48,7 +49,7 @@ class Found:
     is_last: bool
 
 
-class Kept:
+class ArrayCache:
     """Arrays by key, the least used go first when there is no room for all. Safe for threads.
 
     Keys come from requests and take room as well: an empty answer to a long question is not free.
@@ -85,7 +86,7 @@ def size_of(key: Any) -> int:
     return sys.getsizeof(key) + sum(map(size_of, inside))
 
 
-class Ranked:
+class RankedList:
     """A ranked frame, ready to be searched."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -107,7 +108,7 @@ class Ranked:
         present = [name for name in CATEGORIES if name in frame]
         self._codes = {name: frame[name].cat.codes.to_numpy() for name in present}
         self.categories = {name: [str(value) for value in frame[name].cat.categories] for name in present}
-        self._standing, self._now = Kept(), Kept()
+        self._standing, self._now = ArrayCache(), ArrayCache()
 
     def __len__(self) -> int:
         """How long the list is without filters."""
@@ -136,7 +137,7 @@ class Ranked:
         limit: int,
         after: Place | None = None,
         resting: tuple[Hashable, Callable[[Places], Places]] | None = None,
-    ) -> Found:
+    ) -> FoundPlaces:
         """Return up to `limit` places that meet the filters and come after a place.
 
         `resting` names a state of what moves with every ask, and leaves out of places those who must wait in it.
@@ -147,7 +148,7 @@ class Ranked:
             places = self._now.get((filters, state), lambda: left(places))
         start = 0 if after is None else int(np.searchsorted(places, self._place_after(after)))
         found = places[start : start + limit]
-        return Found(found, start + 1, len(places), start + len(found) >= len(places))
+        return FoundPlaces(found, start + 1, len(places), start + len(found) >= len(places))
 
     def _matching(self, filters: Filters) -> Places:
         keep = np.ones(len(self), dtype=bool)
@@ -179,7 +180,7 @@ class Ranked:
         return bisect.bisect_right(self._ids, after.customer_id, low, high)
 
 
-class RowsKept:
+class RowCache:
     """Rows as JSON, the object's opening brace left out; as many as there is room for."""
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
-"""Who may be asked to speak up, for what, in which order, and why: frames in, frames out, no I/O.
+"""Eligibility and ranking of candidates: who may be asked, for what, in which order, and why.
 
-The order is by expected value: the probability that a customer speaks up unasked, times the probability of staying,
-times the worth of the act that is worth asking for: of those that the customer could do, the one whose worth times its
-share of the customer's acts is the greatest. That share is counted from the customer's own acts, and from all others'
-where there are few. Where staying is not known (no champion, or nobody to lose) it counts as certain: a month's churn
-moves the product by a few per cent at most, and an unknown must not push anybody out of the list.
+Frames in, frames out, no I/O. The order is by expected value: the probability that a customer speaks up unasked, times
+the probability of staying, times the worth of the act that is worth asking for: of those that the customer could do,
+the one whose worth times its share of the customer's acts is the greatest. That share is counted from the customer's
+own acts, and from all others' where there are few. Where staying is not known (no champion, or nobody to lose) it
+counts as certain: a month's churn moves the product by a few per cent at most, and an unknown must not push anybody out
+of the list.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.
     return found
 
 
-def candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: int | None = None) -> pd.DataFrame:
+def rank_candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: int | None = None) -> pd.DataFrame:
     """Return the customers ranked by expected value, with what to ask each for and why each is not asked.
 
     Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, the consents and the profile
@@ -133,7 +134,7 @@ def candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: 
     return _ranked(frame.assign(exclusion=exclusions(frame, declared)).drop(columns=lists))
 
 
-def at_risk(customers: pd.DataFrame) -> pd.DataFrame:
+def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:
     """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
 
     Where the company has no revenue per customer (`mrr` is null) the probability alone ranks. Whose churn is not

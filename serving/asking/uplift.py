@@ -1,4 +1,4 @@
-"""What asking brings, from asks that were made at random: accepted asks against what the same customers do unasked.
+"""Uplift of asking, from randomised asks: accepted asks against what the same customers do unasked.
 
 Only asks with `is_randomised` and an outcome, or time enough for one, are read: whoever was chosen because of a high
 score would have spoken up more often anyway. Unasked is the model's calibrated probability, over its own horizon.

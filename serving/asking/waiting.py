@@ -1,4 +1,4 @@
-"""Who must wait with the next ask: the asks that the week's data know of, and those recorded here, as one.
+"""Waiting times between asks: those that the week's data know of, and those recorded here, as one.
 
 The state of everybody is kept in memory: what follows from the data is worked out at once and again every minute,
 because rests end; what is recorded moves the state of that customer alone.
@@ -22,7 +22,7 @@ from vouch.serving.asking.what_to_ask import flattened
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-    from vouch.serving.asking.ranked_list import Places, Ranked
+    from vouch.serving.asking.ranked_list import Places, RankedList
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.store.mapped import Customers, Rows
 
@@ -35,7 +35,7 @@ OF_AN_ASK = ("ask_id", "kind", "asked_us", "outcome", "outcome_us")
 class Asking:
     """The state of asks over one week; `version` moves whenever somebody's state may have moved."""
 
-    ranked: Ranked
+    ranked: RankedList
     customers: Rows
     ids: Customers
     policy: Policy

@@ -1,4 +1,4 @@
-"""What to ask a customer for: of the acts that the customer could do, the one with the highest expected value."""
+"""The choice of what to ask for: of the acts that a customer could do, the one with the highest expected value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vouch.features.contract.tables import DAY_US
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vouch.serving.asking.rules.policy import Kind, Policy
+    from vouch.serving.asking.rules.policy import ActKind, Policy
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Places = np.ndarray[Any, np.dtype[np.int64]]
@@ -62,7 +62,7 @@ def shares(counts: Numbers, own_acts: float) -> Numbers:
     return shrunk
 
 
-def could_do(customers: pd.DataFrame, kind: Kind) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def could_do(customers: pd.DataFrame, kind: ActKind) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether each customer could do an act of a kind; what is asked for and not known counts as not met."""
     could = np.ones(len(customers), dtype=bool)
     for name, least in (("tenure_days", kind.minimum_tenure_days), ("nps_last", kind.minimum_nps)):

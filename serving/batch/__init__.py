@@ -1,1 +1,1 @@
-"""The weekly batch: scores, metrics and what changed, guarded, and published as one snapshot whole or not at all."""
+"""The weekly batch: scores, metrics and what changed, guarded, and published as one snapshot, atomically."""

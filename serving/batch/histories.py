@@ -1,4 +1,4 @@
-"""What the candidate policy reads of a customer's past: asks and their outcomes, acts by kind, open tickets, needs."""
+"""Histories of customers for the candidate policy: asks and their outcomes, acts by kind, open tickets, needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from vouch.features.asof import view
 from vouch.features.facts.acts import ORGANIC
 from vouch.features.facts.tickets import is_open, priority
-from vouch.features.metrics.context import Moment, collected
+from vouch.features.metrics.context import MetricContext, collected
 from vouch.features.metrics.definitions.care import WINDOW_DAYS, cared_for
 from vouch.features.metrics.populations.advocacy import acts
 from vouch.serving.snapshots import schema
@@ -31,12 +31,12 @@ class Histories:
     """The past of all customers at an instant, read once, given batch by batch."""
 
     def __init__(self, tables: Tables, as_of_us: int) -> None:
-        moment = Moment(tables, as_of_us)
+        context = MetricContext(tables, as_of_us)
         self._columns = {
-            "asks": _asks(moment),
-            "acts": _acts(moment),
-            "open_tickets": _open_tickets(moment),
-            "care_first": _care_first(moment),
+            "asks": _asks(context),
+            "acts": _acts(context),
+            "open_tickets": _open_tickets(context),
+            "care_first": _care_first(context),
         }
 
     def of(self, customers: Sequence[str]) -> dict[str, pa.Array]:
@@ -47,23 +47,23 @@ class Histories:
         }
 
 
-def _asks(moment: Moment) -> Mapping[str, Any]:
+def _asks(context: MetricContext) -> Mapping[str, Any]:
     """Asks by customer, the latest last."""
-    if not moment.has("asks"):
+    if not context.has("asks"):
         return {}
     names = ("ask_id", "kind", "outcome", "outcome_us", "propensity", "is_randomised")
-    rows = view(moment.tables, "asks", moment.as_of_us).filter(nw.col("own_us") >= moment.before(ASK_DAYS))
+    rows = view(context.tables, "asks", context.as_of_us).filter(nw.col("own_us") >= context.before(ASK_DAYS))
     found = defaultdict(list)
     for row in _ordered(rows.select("customer_id", nw.col("own_us").alias("asked_us"), *names), "asked_us", "ask_id"):
         found[row.pop("customer_id")].append(row)
     return found
 
 
-def _acts(moment: Moment) -> Mapping[str, Any]:
+def _acts(context: MetricContext) -> Mapping[str, Any]:
     """Organic acts by customer: of each kind how many, and when the latest was."""
-    if not moment.has("advocacy_acts") and not moment.has("referrals"):
+    if not context.has("advocacy_acts") and not context.has("referrals"):
         return {}
-    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, ~nw.col("customer_id").is_null())
+    organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, ~nw.col("customer_id").is_null())
     counted = organic.group_by("customer_id", "kind").agg(nw.len().alias("n"), nw.col("own_us").max().alias("last_us"))
     found = defaultdict(list)
     for row in _ordered(counted, "kind"):
@@ -71,11 +71,11 @@ def _acts(moment: Moment) -> Mapping[str, Any]:
     return found
 
 
-def _open_tickets(moment: Moment) -> Mapping[str, Any]:
+def _open_tickets(context: MetricContext) -> Mapping[str, Any]:
     """Priorities of the open tickets by customer, in small letters."""
-    if not moment.has("tickets"):
+    if not context.has("tickets"):
         return {}
-    rows = moment.rows("tickets").filter(is_open(nw.col("resolved_us"), moment.as_of_us))
+    rows = context.rows("tickets").filter(is_open(nw.col("resolved_us"), context.as_of_us))
     called = priority(nw.col("priority")).fill_null(NO_PRIORITY)
     found = defaultdict(list)
     for row in _ordered(rows.select("customer_id", priority=called), "priority"):
@@ -83,13 +83,13 @@ def _open_tickets(moment: Moment) -> Mapping[str, Any]:
     return found
 
 
-def _care_first(moment: Moment) -> Mapping[str, Any]:
+def _care_first(context: MetricContext) -> Mapping[str, Any]:
     """What an advocate is owed before being asked again, by the needs of the care index."""
-    if not any(moment.has(*need.split(".")) for need in ("advocacy_acts", "referrals")):
+    if not any(context.has(*need.split(".")) for need in ("advocacy_acts", "referrals")):
         return {}
-    if not any(moment.has(table) for table in ("tickets", "recognitions", "feedback", "social_posts")):
+    if not any(context.has(table) for table in ("tickets", "recognitions", "feedback", "social_posts")):
         return {}
-    rows = cared_for.prepare(moment, WINDOW_DAYS)
+    rows = cared_for.prepare(context, WINDOW_DAYS)
     assert isinstance(rows, nw.LazyFrame)
     names = ("customer_id", "gratitude", *REPAIRED)
     found = {}

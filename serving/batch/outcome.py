@@ -1,17 +1,17 @@
-"""What is to be done about a week, and what became of it: what the batch tells people and schedulers."""
+"""Plan and outcome of one week of the batch: what is to be done, what came of it, for people and schedulers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vouch.serving.monitoring.guards import Finding
+    from vouch.serving.monitoring.guards import GuardFinding
     from vouch.serving.snapshots.files import Snapshot
 
 Outcome = Literal["published", "left_alone", "inputs_changed", "refused"]
@@ -19,7 +19,7 @@ Action = Literal["publish", "take_up", "revise", "leave_alone", "inputs_changed"
 
 
 @dataclass(frozen=True)
-class Plan:
+class WeekPlan:
     """What is to be done about one week, and why."""
 
     as_of_us: int
@@ -30,7 +30,7 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler to read."""
         return {
-            "as_of": spoken(self.as_of_us),
+            "as_of": instant_text(self.as_of_us),
             "action": self.action,
             "why": self.why,
             "revision": None if self.standing is None else self.standing.revision,
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Week:
+class WeekOutcome:
     """What became of one week: the snapshot that stands now, and whether this run made it."""
 
     as_of_us: int
@@ -48,7 +48,7 @@ class Week:
     customers: int
     statuses: Mapping[str, Mapping[str, int]]
     warnings: Sequence[str] = ()
-    findings: Sequence[Finding] = ()
+    findings: Sequence[GuardFinding] = ()
     difference: Mapping[str, Any] | None = None
     because: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Week:
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler to read."""
         return {
-            "as_of": spoken(self.as_of_us),
+            "as_of": instant_text(self.as_of_us),
             "revision": self.revision,
             "outcome": self.outcome,
             "folder": None if self.folder is None else str(self.folder),

@@ -1,4 +1,4 @@
-"""What filters and rules read of a customer besides scores: profile, consent, revenue, the last ask. No free text."""
+"""Profiles of customers for filters and rules: segments, consent, revenue, the last ask. No free text."""
 
 from __future__ import annotations
 

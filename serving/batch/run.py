@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from vouch import models
 from vouch.features.errors import SnapshotError, UsageError
 from vouch.features.ingest.stage import opened, stage
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.features.metrics.context import NO_SETTINGS, Settings
 from vouch.features.metrics.evaluate import definition_fingerprint as measures_fingerprint
 from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
-from vouch.serving.batch.outcome import Plan, Week
-from vouch.serving.batch.steps import Work
+from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
+from vouch.serving.batch.steps import WeekSteps
 from vouch.serving.metric_queries import settings
 from vouch.serving.monitoring import guards
 from vouch.serving.scoring.score import champions
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.stage import Staged
     from vouch.features.project import Project
     from vouch.serving.batch.outcome import Outcome
-    from vouch.serving.monitoring.guards import Finding, Seen
+    from vouch.serving.monitoring.guards import GuardFinding, WeekStats
     from vouch.serving.scoring.score import Champion
     from vouch.serving.snapshots.files import Snapshot
 
@@ -69,27 +69,27 @@ class Batch:
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def plan(self, as_of_us: int, is_revision: bool) -> Plan:
+    def plan(self, as_of_us: int, is_revision: bool) -> WeekPlan:
         """Say what is to be done about one week; raises SnapshotError where it is damaged, and no revision is asked."""
         folder = files.current_folder(self.home, as_of_us)
         if folder is None:
             if (whole := self._finished(as_of_us)) is not None:
-                return Plan(as_of_us, "take_up", "a run that was interrupted had written it whole", whole)
-            return Plan(as_of_us, "publish", "it is not published yet")
+                return WeekPlan(as_of_us, "take_up", "a run that was interrupted had written it whole", whole)
+            return WeekPlan(as_of_us, "publish", "it is not published yet")
         try:
             standing = files.open_revision(folder)
         except SnapshotError as error:
             if is_revision:
-                return Plan(as_of_us, "revise", f"the published one is damaged: {error}")
+                return WeekPlan(as_of_us, "revise", f"the published one is damaged: {error}")
             raise
         if standing.manifest["inputs"] == self.inputs:
-            return Plan(as_of_us, "leave_alone", "it is published from these inputs", standing)
+            return WeekPlan(as_of_us, "leave_alone", "it is published from these inputs", standing)
         because = ", ".join(changed_inputs(standing.manifest, self._facts())) or "what it was made from"
         if is_revision:
-            return Plan(as_of_us, "revise", f"changed: {because}", standing)
-        return Plan(as_of_us, "inputs_changed", f"changed: {because}; --revision publishes them beside", standing)
+            return WeekPlan(as_of_us, "revise", f"changed: {because}", standing)
+        return WeekPlan(as_of_us, "inputs_changed", f"changed: {because}; --revision publishes them beside", standing)
 
-    def week(self, plan: Plan) -> Week:
+    def week(self, plan: WeekPlan) -> WeekOutcome:
         """Do what is planned about one week."""
         if plan.action in ("publish", "revise"):
             return self._publish(plan.as_of_us, plan.standing)
@@ -113,14 +113,16 @@ class Batch:
                 return found
         return None
 
-    def _publish(self, as_of_us: int, standing: Snapshot | None) -> Week:
+    def _publish(self, as_of_us: int, standing: Snapshot | None) -> WeekOutcome:
         """Make the tables step by step, let the guards look, and publish, or refuse to."""
         before = self._before(as_of_us)
         origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
         with files.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
-            work = Work(self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings)
+            work = WeekSteps(
+                self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings
+            )
             seconds, taken_up = work.run()
-            self.progress(f"{spoken(as_of_us)}: guards")
+            self.progress(f"{instant_text(as_of_us)}: guards")
             seen, fared = work.seen(), work.fared(self.home)
             findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before, fared["drift"]))
             hard = [finding for finding in findings if finding.level == "hard"]
@@ -129,7 +131,7 @@ class Batch:
                 return self._refused(manifest, as_of_us, findings, seconds)
             if standing is not None:
                 manifest["difference"] = difference(standing, draft.folder, manifest)
-            self.progress(f"{spoken(as_of_us)}: publishing")
+            self.progress(f"{instant_text(as_of_us)}: publishing")
             return _told(draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up)
 
     def _before(self, as_of_us: int) -> Snapshot | None:
@@ -139,8 +141,10 @@ class Batch:
         except SnapshotError:
             return None
 
-    def _figures(self, seen: Seen, before: Snapshot | None, drift: Mapping[str, Any]) -> Iterator[guards.Figure]:
-        kept = None if before is None else guards.Seen.of_manifest(before.manifest)
+    def _figures(
+        self, seen: WeekStats, before: Snapshot | None, drift: Mapping[str, Any]
+    ) -> Iterator[guards.GuardFigure]:
+        kept = None if before is None else guards.WeekStats.of_manifest(before.manifest)
         yield from guards.contract_figures(self.staged.report)
         yield from guards.table_figures(seen, kept)
         yield from guards.customer_figures(seen, kept)
@@ -150,7 +154,7 @@ class Batch:
         """What goes into every week of this run."""
         report = self.staged.report
         return {
-            "now": spoken(self.now_us),
+            "now": instant_text(self.now_us),
             "engine": self.tables.engine,
             "code_version": version(),
             "inputs": self.inputs,
@@ -165,7 +169,7 @@ class Batch:
         }
 
     def _judged(
-        self, as_of_us: int, seen: Seen, before: Snapshot | None, findings: Sequence[Finding]
+        self, as_of_us: int, seen: WeekStats, before: Snapshot | None, findings: Sequence[GuardFinding]
     ) -> dict[str, Any]:
         """What the guards saw, and what a reader should know."""
         through_us = self.staged.data_through_us
@@ -175,7 +179,7 @@ class Batch:
             if champion.predictor is None and not models.load(name).is_optional
         ]
         return {
-            "data_through": None if through_us is None else spoken(min(through_us, as_of_us)),
+            "data_through": None if through_us is None else instant_text(min(through_us, as_of_us)),
             "changes_since": None if before is None else before.name,
             "seen": seen.as_dict(),
             "guards": {
@@ -186,11 +190,11 @@ class Batch:
         }
 
     def _refused(
-        self, manifest: Mapping[str, Any], as_of_us: int, findings: Sequence[Finding], seconds: Mapping[str, float]
-    ) -> Week:
+        self, manifest: Mapping[str, Any], as_of_us: int, findings: Sequence[GuardFinding], seconds: Mapping[str, float]
+    ) -> WeekOutcome:
         """A week that is not published: what stands is what stood before."""
         folder = files.current_folder(self.home, as_of_us)
-        return Week(
+        return WeekOutcome(
             as_of_us=as_of_us,
             revision=None if folder is None else files.revision_of(folder),
             outcome="refused",
@@ -213,7 +217,7 @@ def score_weeks(
     despite: str | None = None,
     wait_s: float = 0,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Week]:
+) -> list[WeekOutcome]:
     """Publish one snapshot per instant (by default of the latest week that the data reach), under the lock.
 
     `despite` is the reason for publishing although guards refuse. Raises Locked where another run is at work for
@@ -232,7 +236,7 @@ def plan_weeks(
     engine: str = "duckdb",
     wait_s: float = 0,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Plan]:
+) -> list[WeekPlan]:
     """Say what `score_weeks` would do, and do nothing but read and check the tables."""
     with _opened(project, instants, now_us, engine, None, wait_s, progress) as (batch, wanted):
         return [batch.plan(as_of_us, is_revision) for as_of_us in wanted]
@@ -250,7 +254,7 @@ def _opened(
 ) -> Iterator[tuple[Batch, Sequence[int]]]:
     """Read the tables under the lock; gives the run, and the instants that are wanted."""
     if late := [instant for instant in instants or () if instant > now_us]:
-        raise UsageError(f"{spoken(late[0])} lies after now ({spoken(now_us)})")
+        raise UsageError(f"{instant_text(late[0])} lies after now ({instant_text(now_us)})")
     with files.lock(project.home, "score", wait_s), writing(project.home):
         sweep(project.home, "score")
         progress("reading and checking the tables")
@@ -272,8 +276,8 @@ def _model_facts(champion: Champion) -> dict[str, Any] | None:
     }
 
 
-def _told(found: Snapshot, outcome: Outcome, **more: Any) -> Week:
-    return Week(
+def _told(found: Snapshot, outcome: Outcome, **more: Any) -> WeekOutcome:
+    return WeekOutcome(
         as_of_us=found.as_of_us,
         revision=found.revision,
         outcome=outcome,

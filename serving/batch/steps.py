@@ -1,4 +1,4 @@
-"""The steps that make the tables of one week. Each is done once: what a killed run had made whole is taken up."""
+"""Idempotent steps that make the tables of one week: what a killed run had made whole is taken up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from vouch.features.health import with_health
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.profiles import profiles
@@ -19,7 +19,7 @@ from vouch.serving.batch.tiers import tiers
 from vouch.serving.monitoring import observed
 from vouch.serving.monitoring.alerts import followed
 from vouch.serving.monitoring.drift_and_outcomes import came_true_by_week, drift_of_week
-from vouch.serving.monitoring.guards import Seen
+from vouch.serving.monitoring.guards import WeekStats
 from vouch.serving.scoring import score_changes
 from vouch.serving.scoring.score import score
 from vouch.serving.scoring.spark import scored_on_workers
@@ -41,7 +41,7 @@ OF_CUSTOMERS = ("scores", "customers", "vectors", "changes")
 
 
 @dataclass(frozen=True)
-class Work:
+class WeekSteps:
     """The steps of one week, each done once: what a killed run had done is taken up."""
 
     home: Path
@@ -65,7 +65,7 @@ class Work:
         }
         seconds, taken_up = {}, []
         for number, (name, (paths, make)) in enumerate(steps.items(), 1):
-            self.progress(f"{spoken(self.as_of_us)}: step {number} of {len(steps)}, {name}")
+            self.progress(f"{instant_text(self.as_of_us)}: step {number} of {len(steps)}, {name}")
             start = time.perf_counter()
             if not draft.once(name, paths, make):
                 taken_up.append(name)
@@ -84,10 +84,10 @@ class Work:
         rows = stored_batches(self.draft.kept / "vectors.parquet")
         people = stored_batches(self.draft.kept / "profiles.parquet")
         schemas = {
-            "scores": columns.scores(self.as_of_us),
+            "scores": columns.scores_schema(self.as_of_us),
             "customers": columns.CUSTOMERS,
             "vectors": score_changes.kept_schema(),
-            "changes": columns.changes(self.as_of_us),
+            "changes": columns.changes_schema(self.as_of_us),
         }
         done = 0
         with ExitStack() as opened:
@@ -103,7 +103,7 @@ class Work:
                 for name, table in made.items():
                     writers[name].write_table(table)
                 done += len(batch)
-                self.progress(f"{spoken(self.as_of_us)}: {done:,} customers scored")
+                self.progress(f"{instant_text(self.as_of_us)}: {done:,} customers scored")
 
     def _scored(self) -> Iterator[Mapping[str, Scored]]:
         """The columns of each model, batch by batch: from the workers of the cluster where there is one."""
@@ -132,9 +132,9 @@ class Work:
         with self.draft.table("metrics", envelopes.schema) as writer:
             writer.write_table(envelopes)
 
-    def seen(self) -> Seen:
+    def seen(self) -> WeekStats:
         """What guards know of the week."""
-        return Seen(
+        return WeekStats(
             as_of_us=self.as_of_us,
             tables=observed.tables_at(self.tables, self.as_of_us),
             missing=observed.missing_shares(self.draft.kept / "vectors.parquet"),

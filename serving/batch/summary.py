@@ -1,4 +1,4 @@
-"""What a run of the batch tells: rows for people, one document for a scheduler whatever happens, and a file that stays.
+"""The run summary of the batch: rows for people, one document for a scheduler whatever happens, a file that stays.
 
 The document says how the run ended even where it failed, so that a scheduler needs no more than that and the exit code.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import Refused, VouchError
-from vouch.features.instants import as_datetime, spoken
+from vouch.features.instants import as_datetime, instant_text
 from vouch.features.project import home
 from vouch.serving.output import Format, as_json, say, show, warn
 
@@ -73,7 +73,7 @@ def _document(command: str, now_us: int, summary: Summary, error: VouchError | N
     ended = "done" if error is None else "refused" if isinstance(error, Refused) else "failed"
     return {
         "command": command,
-        "now": spoken(now_us),
+        "now": instant_text(now_us),
         "outcome": ended,
         "exit_code": 0 if error is None else error.exit_code,
         "error": None if error is None else {"code": error.code, "message": str(error)},

@@ -1,4 +1,4 @@
-"""One batch of vectors, profiles or metrics as a snapshot's tables hold it."""
+"""Conversion of one batch of vectors, profiles or metrics to the form of a snapshot's tables."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def envelope_table(
     """
     found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings, is_published=True)
     rows = [envelope.as_dict() for envelope in found]
-    schema = columns.metrics(as_of_us)
+    schema = columns.metrics_schema(as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)
     return table.append_column("as_of", columns.repeated(as_of_us, len(table))).select(schema.names).cast(schema)

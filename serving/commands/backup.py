@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vouch.serving.commands.options import Now, Run, Wait, alone
+from vouch.serving.commands.options import CommandRun, Now, Wait, alone
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 app = typer.Typer()
@@ -29,7 +29,7 @@ def backup(
     from vouch.features.project import home, store_url, version
     from vouch.serving.lifecycle.backup import back_up
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     where = home()
     with progress() as step, alone(where, wait, "score"):
         done = back_up(where, out, run.now_us(now), version(), is_shared=store_url() is not None, step=step)

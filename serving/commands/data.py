@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vouch.features.errors import Refused, UsageError
-from vouch.serving.commands.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 app = typer.Typer()
@@ -56,7 +56,7 @@ def check(
     if describe:
         show(contract_rows(), form)
         return
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     where = project(data)
     with progress() as step:
         step("reading and checking the tables")
@@ -130,9 +130,9 @@ def features(
         raise UsageError("Name the file to write with --out, or ask for the dictionary with --describe")
     from vouch.serving.exports.vectors_file import write_vectors
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     with progress() as step:
-        written = write_vectors(project(data), instant(as_of), run.now_us(now), out, engine.value, step)
+        written = write_vectors(project(data), typed_instant(as_of), run.now_us(now), out, engine.value, step)
     warn(f"{written.customers:,} customers as of {written.as_of} in {out}")
 
 

@@ -119,7 +119,7 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
 
 
 def _show_candidates(project: Project, found: Snapshot, now_us: int) -> None:
-    from vouch.features.vectors.words import words
+    from vouch.features.vectors.words import reason_text
     from vouch.serving.asking.candidates import askable_now
 
     scores = found.table("scores")
@@ -129,7 +129,7 @@ def _show_candidates(project: Project, found: Snapshot, now_us: int) -> None:
     rows = []
     for rank, (_, row) in enumerate(people.candidates.iloc[first.places].iterrows(), 1):
         reasons = scores["advocacy_reasons"][int(row["row"])].as_py()[:SHOWN_REASONS]
-        signed = [f"{'+' if r['contribution'] > 0 else '-'} {words(r['feature'], r['value'])}" for r in reasons]
+        signed = [f"{'+' if r['contribution'] > 0 else '-'} {reason_text(r['feature'], r['value'])}" for r in reasons]
         rows.append(
             {
                 "rank": rank,

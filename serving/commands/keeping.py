@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vouch.serving.commands.options import Now, Run, Wait, alone
+from vouch.serving.commands.options import CommandRun, Now, Wait, alone
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 app = typer.Typer()
@@ -29,17 +29,17 @@ def clean(
     from vouch.features.project import home, tracking
     from vouch.models.registry.recovery import mark_interrupted
     from vouch.serving.lifecycle.retention import clean as clean_up
-    from vouch.serving.lifecycle.retention import load_policy
+    from vouch.serving.lifecycle.retention import load_retention_policy
     from vouch.serving.snapshots.arrow_streams import writing
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     now_us, where = run.now_us(now), home()
     with progress() as step, alone(where, wait, "score", "train"), writing(where):
         step("looking for what may go")
         done = clean_up(where, now_us, dry_run)
         if not dry_run:
             step("marking interrupted runs")
-            hours = load_policy(where)["tracking"]["hours"]
+            hours = load_retention_policy(where)["tracking"]["hours"]
             done.marked = mark_interrupted(where, now_us, hours * 3_600_000_000, tracking())
     show(done.removed, form, document=done.as_dict())
     if form is Format.TABLE:
@@ -76,7 +76,7 @@ def erase(
     from vouch.serving.lifecycle.erasure import erase as forget
     from vouch.serving.snapshots.arrow_streams import writing
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     where = home()
     ids = [one for given in customer_id for one in (_typed() if given == "-" else [given])]
     project = Project(where, None, store=store_url(), tracking=tracking())
@@ -122,7 +122,7 @@ def about(
     from vouch.features.project import Project, home, store_url, tracking
     from vouch.serving.lifecycle.about import about as tell
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     project = Project(home(), None, store=store_url(), tracking=tracking())
     answer = tell(project, customer_id, run.now_us(now), out)
     show(answer.rows(), form, document=answer.as_dict())

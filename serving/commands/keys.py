@@ -10,7 +10,7 @@ import typer
 from vouch.serving.output import Format, FormatOption, say, show, warn
 
 if TYPE_CHECKING:
-    from vouch.serving.commands.options import Run
+    from vouch.serving.commands.options import CommandRun
     from vouch.serving.store.connection import Database
 
 app = typer.Typer()
@@ -42,7 +42,7 @@ def create(
     """
     from vouch.serving.store.keys import create as make
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     made = make(_database(), name, scope.value, run.clock_us)
     if form is Format.TABLE:
         say(made)
@@ -75,7 +75,7 @@ def revoke(
     """
     from vouch.serving.store.keys import revoke as take
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     taken = take(_database(), name, run.clock_us)
     say(f"The key {taken.key_id} of {taken.name} is revoked")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vouch.features.errors import UsageError
-from vouch.features.instants import spoken
-from vouch.serving.commands.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from vouch.features.instants import instant_text
+from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
 from vouch.serving.output import Format, progress, say, show
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def metrics(
 
     Example: vouch metrics ./company nps retention_rate --by segment
     """
-    from vouch.serving.metric_queries import Question, answered, catalogue, list_meanings, page
+    from vouch.serving.metric_queries import Question, answered, catalogue, catalogue_text, list_meanings
 
     if describe:
-        say(page().rstrip()) if shape is Shape.MARKDOWN else show(catalogue(), Format(shape))
+        say(catalogue_text().rstrip()) if shape is Shape.MARKDOWN else show(catalogue(), Format(shape))
         return
     if shape is Shape.MARKDOWN:
         raise UsageError("Markdown is for the catalogue: add --describe, or choose another --format")
@@ -86,11 +86,11 @@ def metrics(
     if listing == NAMES:
         show(list_meanings(), form)
         return
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     asked = Question(
-        ids=ids or None, by=by, as_of_us=instant(as_of), from_start=since == START, scan=scan, sensitivity=sensitivity,
-        since_us=None if since == START else instant(since), against_us=instant(against), bootstraps=bootstraps,
-        listing=listing, audit=audit,
+        ids=ids or None, by=by, as_of_us=typed_instant(as_of), from_start=since == START, scan=scan,
+        sensitivity=sensitivity, since_us=None if since == START else typed_instant(since),
+        against_us=typed_instant(against), bootstraps=bootstraps, listing=listing, audit=audit,
     )  # fmt: skip
     with progress() as step:
         found = answered(project(data), asked, run.now_us(now), engine.value, step)
@@ -101,5 +101,5 @@ def _tell(found: Answer, form: Format, has_segments: bool, is_series: bool) -> N
     shown = BRIEF.get(found.name, tuple(found.rows[0]) if found.rows else ())
     names = [name for name in shown if name != "segment" or has_segments]
     brief = [{name: row[name] for name in (["as_of", *names] if is_series else names)} for row in found.rows]
-    document = {"as_of": spoken(found.as_of_us), found.name: found.rows}
+    document = {"as_of": instant_text(found.as_of_us), found.name: found.rows}
     show(brief if form is Format.TABLE else found.rows, form, document)

@@ -9,7 +9,7 @@ import typer
 from vouch.serving.output import Format, FormatOption, say, show, warn
 
 if TYPE_CHECKING:
-    from vouch.serving.commands.options import Run
+    from vouch.serving.commands.options import CommandRun
 
 app = typer.Typer()
 
@@ -46,7 +46,7 @@ def promote(
     from vouch.features.project import home, tracking
     from vouch.models.registry import versions
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     versions.promote(home(), model, version, reason, run.clock_us, tracking())
     say(f"Version {version} is the champion of {model}")
 
@@ -60,6 +60,6 @@ def rollback(ctx: typer.Context, model: Model, reason: Why) -> None:
     from vouch.features.project import home, tracking
     from vouch.models.registry import versions
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     version = versions.rollback(home(), model, reason, run.clock_us, tracking())
     say(f"Version {version} is the champion of {model} again")

@@ -1,4 +1,4 @@
-"""What several commands take: where the data are, which instant, which engine, what time it is."""
+"""Options that commands share: where the data are, which instant, which engine, what time it is."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ EngineOption = Annotated[Engine, typer.Option("--engine", help="Who computes.")]
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandRun:
     """One run of a command: the clock was read once, before anything else."""
 
     clock_us: int
 
     def now_us(self, given: str | None) -> int:
         """The instant that this run takes for now."""
-        return instant(given) or self.clock_us
+        return typed_instant(given) or self.clock_us
 
 
-def instant(given: str | None) -> int | None:
+def typed_instant(given: str | None) -> int | None:
     """Return an instant that was typed, or None where none was."""
     return None if given is None else parse_instant(given)
 

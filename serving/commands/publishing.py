@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vouch.serving.commands.options import AsOf, Now, Run, instant
+from vouch.serving.commands.options import AsOf, CommandRun, Now, typed_instant
 from vouch.serving.exports.targets import Target
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
@@ -35,10 +35,10 @@ def report(
     from vouch.serving.snapshots.files import read_snapshot
     from vouch.serving.snapshots.read import week_before
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     with progress() as step:
         step("reading the snapshot")
-        snapshot = read_snapshot(home(), instant(as_of))
+        snapshot = read_snapshot(home(), typed_instant(as_of))
         people = askable_now(home(), store_url(), snapshot, run.now_us(now))
         found = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
         step("drawing")
@@ -78,11 +78,11 @@ def export(
     from vouch.serving.snapshots.files import lock, read_snapshot
     from vouch.serving.snapshots.read import at_or_before
 
-    run: Run = ctx.obj
-    since = instant(changed_since)
+    run: CommandRun = ctx.obj
+    since = typed_instant(changed_since)
     with progress() as step, lock(home(), "export"):
         step("reading the snapshot")
-        snapshot = read_snapshot(home(), instant(as_of), ["scores", "customers"])
+        snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
         done = write(snapshot, to, out, earlier=earlier)
@@ -97,7 +97,7 @@ def export(
         warn(f"warning: {warning}")
 
 
-def _audited(run: Run, route: str, action: str, rows: int) -> None:
+def _audited(run: CommandRun, route: str, action: str, rows: int) -> None:
     """Note in the audit log that customers left by a command."""
     from vouch.features.project import home, store_url
     from vouch.serving.store.audit import COMMAND_LINE, noted

@@ -9,7 +9,7 @@ import typer
 from vouch.features.errors import StoreError, UsageError
 from vouch.features.instants import mondays
 from vouch.serving.batch.summary import telling
-from vouch.serving.commands.options import AsOf, Data, Engine, EngineOption, Now, Run, instant, project
+from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, warn
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def score(
     from vouch.serving.batch import run as weekly
     from vouch.serving.monitoring.tracking import log_weeks
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     now_us = run.now_us(now)
     options: dict[str, Any] = {"is_revision": revision, "engine": engine.value, "wait_s": wait}
     with telling(form, "score", now_us) as summary, progress() as step:
@@ -85,9 +85,9 @@ def _instants(as_of: str | None, first: str | None, last: str | None) -> list[in
     if (first is None) != (last is None) or (first is not None and as_of is not None):
         raise UsageError("Give --as-of for one week, or both --from and --to for several")
     if first is None or last is None:
-        single = instant(as_of)
+        single = typed_instant(as_of)
         return None if single is None else [single]
-    weeks = mondays(instant(first) or 0, instant(last) or 0)
+    weeks = mondays(typed_instant(first) or 0, typed_instant(last) or 0)
     if not weeks:
         raise UsageError(f"There is no Monday from {first} to {last}")
     return weeks

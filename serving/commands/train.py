@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vouch.features.errors import Refused
-from vouch.serving.commands.options import AsOf, Data, Now, Run, instant, project
+from vouch.serving.commands.options import AsOf, CommandRun, Data, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, say, show
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def train(
     from vouch.training.run import train as fit
     from vouch.training.tuning import Tuning
 
-    run: Run = ctx.obj
+    run: CommandRun = ctx.obj
     where, tuning = project(data), Tuning(trials, seconds)
     with progress() as step, lock(where.home, "train"):
         step(f"training {model}")
-        reports = fit(where, model, instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
+        reports = fit(where, model, typed_instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
     tell_reports(reports, form)
 
 

@@ -1,4 +1,4 @@
-"""The processes of the service: one that listens and watches, and workers that answer on its socket.
+"""Processes of the service: one that listens and watches, and workers that answer on its socket.
 
 A worker that dies is replaced. One that cannot start is tried again while another answers; where none does, the service
 ends and says so, for whoever started it to see. (The supervisor of uvicorn takes a service down with the first worker

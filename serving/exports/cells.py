@@ -1,4 +1,4 @@
-"""How values are spelt in files for a target, and a check of written files by the rules that the target publishes."""
+"""Spelling of values in export files, and a check of written files by the rules that the target publishes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from vouch.features.shown import is_computed, plain_text, visible
-from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Rules, Target
+from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Target, TargetRules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -32,7 +32,7 @@ def schema(as_of: pa.DataType) -> pa.Schema:
     return pa.schema([(field.column, types[field.kind]) for field in FIELDS])
 
 
-def cell(field: Field, value: Any, rules: Rules) -> str:
+def cell(field: Field, value: Any, rules: TargetRules) -> str:
     """Return one value as it stands in a CSV file; a text that is too long is cut, a key never."""
     if value is None:
         return rules.null
@@ -47,7 +47,7 @@ def cell(field: Field, value: Any, rules: Rules) -> str:
     return f"{text[: rules.text_characters - 1]}…" if is_long else text
 
 
-def key_fault(key: str, written: Collection[str], rules: Rules) -> str | None:
+def key_fault(key: str, written: Collection[str], rules: TargetRules) -> str | None:
     """Why a target cannot take an id as it would be written, beside those that were; None where it can."""
     if key in written:
         return "is that of another one, once it is written without control characters"
@@ -60,7 +60,7 @@ def _decimal(number: float) -> str:
     return "0" if text == "-0" else text
 
 
-def check_file(target: Target, path: Path, rules: Rules | None = None) -> list[str]:
+def check_file(target: Target, path: Path, rules: TargetRules | None = None) -> list[str]:
     """Return what breaks the rules of a target in a file, with its line; nothing where the CRM can take it."""
     held = rules or RULES[target]
     faults = _parquet_faults(path) if target is Target.PARQUET else _csv_faults(target, path, held)
@@ -83,7 +83,7 @@ def _parquet_faults(path: Path) -> Iterator[str]:
         yield "customer_id is not the key: null or repeated"
 
 
-def _csv_faults(target: Target, path: Path, rules: Rules) -> Iterator[str]:
+def _csv_faults(target: Target, path: Path, rules: TargetRules) -> Iterator[str]:
     yield from _byte_faults(path, rules)
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file, strict=True)
@@ -95,7 +95,7 @@ def _csv_faults(target: Target, path: Path, rules: Rules) -> Iterator[str]:
             yield f"after line {reader.line_num}: not UTF-8"
 
 
-def _byte_faults(path: Path, rules: Rules) -> Iterator[str]:
+def _byte_faults(path: Path, rules: TargetRules) -> Iterator[str]:
     size, last, has_returns = 0, b"", False
     with path.open("rb") as file:
         while part := file.read(MB):
@@ -108,7 +108,7 @@ def _byte_faults(path: Path, rules: Rules) -> Iterator[str]:
         yield "lines do not end in LF alone"
 
 
-def _row_faults(target: Target, rows: Iterator[list[str]], rules: Rules) -> Iterator[str]:
+def _row_faults(target: Target, rows: Iterator[list[str]], rules: TargetRules) -> Iterator[str]:
     names = next(rows, [])
     yield from _name_faults(names, rules)
     known = {field.name(target): field for field in FIELDS}
@@ -133,7 +133,7 @@ def _row_faults(target: Target, rows: Iterator[list[str]], rules: Rules) -> Iter
         yield f"{line:,} rows with the titles, more than {rules.file_rows:,}"
 
 
-def _name_faults(names: list[str], rules: Rules) -> Iterator[str]:
+def _name_faults(names: list[str], rules: TargetRules) -> Iterator[str]:
     if not names or len(set(names)) < len(names):
         yield "line 1: no names of fields, or one twice"
     if rules.columns is not None and len(names) > rules.columns:
@@ -145,7 +145,7 @@ def _name_faults(names: list[str], rules: Rules) -> Iterator[str]:
             yield f"line 1: {name!r} cannot be the name of a field"
 
 
-def _cell_fault(field: Field, value: str, rules: Rules) -> str | None:
+def _cell_fault(field: Field, value: str, rules: TargetRules) -> str | None:
     """What is wrong with a cell; values are not repeated, for they are a customer's."""
     if value == rules.null and field.kind != "key":
         return None

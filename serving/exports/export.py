@@ -1,4 +1,4 @@
-"""A published snapshot as files that a CRM's bulk import takes, keyed by the external id of the customer.
+"""CRM export: a published snapshot as files for a bulk import, keyed by the external id of the customer.
 
 Everybody is exported, with consent as a flag, so that the CRM can hold back whom nobody may contact; a missing consent
 is none. A file appears only when it is whole and was found to keep the rules of its target; the list of a set's
@@ -24,10 +24,10 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from vouch.features.errors import Refused, SnapshotError, UsageError
-from vouch.features.instants import folder_name, spoken
+from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
 from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
-from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Rules, Target
+from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.files import file_digest
 from vouch.serving.snapshots.read import batches, in_words
@@ -105,7 +105,7 @@ def export(
     folder: Path,
     *,
     earlier: Snapshot | None = None,
-    rules: Rules | None = None,
+    rules: TargetRules | None = None,
 ) -> Exported:
     """Write a snapshot into a folder as files for a target; with `earlier`, only the rows that changed since.
 
@@ -115,10 +115,10 @@ def export(
     id the target cannot hold is left out, and told.
     """
     if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
-        raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
+        raise UsageError(f"{instant_text(earlier.as_of_us)} does not lie before {instant_text(snapshot.as_of_us)}")
     held = rules or RULES[target]
-    since = None if earlier is None else spoken(earlier.as_of_us)
-    done = Exported(target, spoken(snapshot.as_of_us), snapshot.revision, since, job=JOBS.get(target))
+    since = None if earlier is None else instant_text(earlier.as_of_us)
+    done = Exported(target, instant_text(snapshot.as_of_us), snapshot.revision, since, job=JOBS.get(target))
     with _drafting(folder) as draft:
         chosen = _chosen(snapshot, earlier, held, done)
         write = _write_parquet if target is Target.PARQUET else _write_csv
@@ -130,7 +130,7 @@ def export(
     return done
 
 
-def rows(snapshot: Snapshot) -> Iterator[Row]:
+def export_rows(snapshot: Snapshot) -> Iterator[Row]:
     """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
     models = columns.MODELS
     of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in models)]
@@ -148,12 +148,12 @@ def rows(snapshot: Snapshot) -> Iterator[Row]:
             yield row
 
 
-def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: Rules, done: Exported) -> Iterator[Row]:
+def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: TargetRules, done: Exported) -> Iterator[Row]:
     """The rows to write, counted as they pass."""
-    before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in rows(earlier)}
+    before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in export_rows(earlier)}
     folded: set[str] = set()
     written: set[str] = set()
-    for place, row in enumerate(rows(snapshot)):
+    for place, row in enumerate(export_rows(snapshot)):
         done.customers += 1
         key = cell(FIELDS[0], row["customer_id"], rules)
         if done.target is not Target.PARQUET and (why := key_fault(key, written, rules)):
@@ -174,7 +174,7 @@ def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: Rules, done: Ex
     done.gone = None if before is None else len(before)
 
 
-def _mark(row: Row, rules: Rules) -> bytes:
+def _mark(row: Row, rules: TargetRules) -> bytes:
     """Digest of what is written of a row, the date apart."""
     cells = [cell(item, row[item.column], rules) for item in FIELDS if item.column != "as_of"]
     return hashlib.blake2b("\0".join(cells).encode(), digest_size=12).digest()
@@ -188,7 +188,7 @@ def _stem(snapshot: Snapshot, target: Target, earlier: Snapshot | None) -> str:
 
 
 def _write_parquet(
-    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: Rules
+    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: TargetRules
 ) -> dict[Path, int]:
     layout, path, waiting, written = schema(columns.as_of_type(snapshot.as_of_us)), draft / f"{stem}-001.parquet", [], 0
     with pq.ParquetWriter(path, layout, compression="zstd", write_page_checksum=True, version="2.6") as writer:
@@ -203,7 +203,7 @@ def _write_parquet(
 
 
 def _write_csv(
-    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: Rules
+    chosen: Iterable[Row], snapshot: Snapshot, draft: Path, stem: str, target: Target, rules: TargetRules
 ) -> dict[Path, int]:
     """Write numbered files, each with the row of titles and within the limits; return how many rows each one holds."""
     titles = _line(item.name(target) for item in FIELDS)
@@ -220,7 +220,7 @@ def _write_csv(
     return dict(counts)
 
 
-def _parts(titles: bytes, lines: Iterator[bytes], rules: Rules) -> Iterator[Iterator[bytes]]:
+def _parts(titles: bytes, lines: Iterator[bytes], rules: TargetRules) -> Iterator[Iterator[bytes]]:
     """Cut lines into runs that fit into one file each, at least one; each run must be used up before the next."""
     most_bytes = rules.file_bytes or float("inf")
     most_rows = rules.file_rows or float("inf")

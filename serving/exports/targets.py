@@ -1,4 +1,4 @@
-"""What an export looks like, per target, as data: the fields, what they are called where, and the limits of files.
+"""Export targets, as data: the fields, what they are called where, and the limits of files.
 
 The rules are those that the makers of both CRMs publish (read November 2026):
 
@@ -72,7 +72,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Rules:
+class TargetRules:
     """What a target takes; a limit that is None is none. The row of titles counts as a row."""
 
     null: str = ""
@@ -87,10 +87,10 @@ class Rules:
 
 
 MB = 1_000_000
-RULES: Mapping[Target, Rules] = {
-    Target.CSV: Rules(),
-    Target.PARQUET: Rules(),
-    Target.SALESFORCE: Rules(
+RULES: Mapping[Target, TargetRules] = {
+    Target.CSV: TargetRules(),
+    Target.PARQUET: TargetRules(),
+    Target.SALESFORCE: TargetRules(
         null="#N/A",
         file_bytes=100 * MB,
         columns=5_000,
@@ -100,7 +100,7 @@ RULES: Mapping[Target, Rules] = {
         name=r"[A-Za-z](?:_?[A-Za-z0-9])*__c",
         name_characters=40 + len("__c"),
     ),
-    Target.HUBSPOT: Rules(file_bytes=512 * MB, file_rows=1_048_576, columns=999),
+    Target.HUBSPOT: TargetRules(file_bytes=512 * MB, file_rows=1_048_576, columns=999),
 }
 
 JOBS: Mapping[Target, Mapping[str, str]] = {

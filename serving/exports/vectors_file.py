@@ -1,4 +1,4 @@
-"""Vectors as one Parquet file, for `vouch features`: there whole or not at all, in the order of customers."""
+"""The vectors file of `vouch features`: one Parquet file, atomic, in the order of customers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from vouch.features.ingest.stage import opened, stage
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.features.vectors.build import vectors
 from vouch.serving.exports.written_files import note
 from vouch.serving.snapshots.arrow_streams import ordered_batches, scratch_folder
@@ -40,7 +40,7 @@ def write_vectors(
     staged = stage(project, now_us)
     tables = opened(project, staged, engine)
     instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
-    progress(f"{spoken(instant)}: vectors")
+    progress(f"{instant_text(instant)}: vectors")
     out.parent.mkdir(parents=True, exist_ok=True)
     draft, customers = out.with_name(f".{out.name}.draft"), 0
     with scratch_folder(project.home, "features") as scratch:
@@ -51,8 +51,8 @@ def write_vectors(
                 writer.write_table(batch)
                 customers += len(batch)
     draft.replace(out)
-    note(project.home, "vectors", spoken(instant), [out])
-    return Written(spoken(instant), customers)
+    note(project.home, "vectors", instant_text(instant), [out])
+    return Written(instant_text(instant), customers)
 
 
 def _dated(batch: pa.Table, as_of_us: int) -> pa.Table:

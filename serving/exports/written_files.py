@@ -1,4 +1,4 @@
-"""Where reports, exports and vectors were written to: files outside the home that hold customers.
+"""The register of written files: reports, exports and vectors outside the home that hold customers.
 
 They are listed as they are written, so that erasing a customer reaches them too, and changed only where they still
 are what was written.
@@ -33,7 +33,7 @@ class Output:
     sha256: str
 
 
-def load(home: Path) -> list[Output]:
+def load_outputs(home: Path) -> list[Output]:
     """Return what was written, the oldest first; raises ConfigurationError where the list is damaged."""
     path = home / LIST
     if not path.exists():
@@ -49,10 +49,10 @@ def note(home: Path, kind: str, as_of: str, paths: Iterable[Path]) -> None:
     made = [Output(kind, str(path.resolve()), as_of, file_digest(path)) for path in paths]
     with _locked(home):
         replaced = {output.path for output in made}
-        save(home, [*(output for output in load(home) if output.path not in replaced), *made])
+        save_outputs(home, [*(output for output in load_outputs(home) if output.path not in replaced), *made])
 
 
-def save(home: Path, outputs: Iterable[Output]) -> None:
+def save_outputs(home: Path, outputs: Iterable[Output]) -> None:
     """Replace the list."""
     path = home / LIST
     beside = path.with_suffix(".next")

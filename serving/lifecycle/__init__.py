@@ -1,1 +1,1 @@
-"""What lies under the home: how long it stays, and how customers leave it for good."""
+"""The data lifecycle under the home: retention, and the erasure of customers."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.errors import UnknownCustomer, UsageError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle.erasure import spelt
 from vouch.serving.lifecycle.inventory import HOLDINGS, unlisted
@@ -67,14 +67,14 @@ def about(project: Project, customer_id: str, now_us: int, out: Path) -> Answer:
         raise UnknownCustomer(1, [1], MEND)
     document = {
         "customer_id": known,
-        "at": spoken(now_us),
+        "at": instant_text(now_us),
         "held": held,
         "not_held": [{"place": of["place"], "what": of["what"], "why": of.get("why", NOTHING)} for of in missing],
         "left": [*subject.left, *(f"{name}: no part of vouch, look through it by hand" for name in unlisted(subject))],
         "beyond_reach": BEYOND_REACH,
     }
     write_whole(out, json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
-    written_files.note(project.home, ANSWER, spoken(now_us), [out])
+    written_files.note(project.home, ANSWER, instant_text(now_us), [out])
     database = Database(project.home, project.store)
     with database.writing() as connection:
         noted(connection, now_us, COMMAND_LINE, "told", route="vouch about", customer_id=known, rows=1)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from vouch.features.documents import NAME
 from vouch.features.durable import flush_file, sealed
 from vouch.features.errors import BackupError, SnapshotError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.models.registry.champions import promotion
 from vouch.serving.lifecycle.inventory import HOLDINGS
 from vouch.serving.snapshots.files import open_revision, revisions
@@ -79,7 +79,7 @@ def back_up(
                 tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
             ):
                 _Writer(home, place, tar, done, step).write(is_shared)
-                about = {"format": FORMAT, "release": release, "made_at": spoken(now_us), "home": str(home)}
+                about = {"format": FORMAT, "release": release, "made_at": instant_text(now_us), "home": str(home)}
                 manifest = sealed({**about, "is_shared": is_shared, "files": done.files, "links": done.links}).encode()
                 tar.addfile(_entry(MANIFEST, len(manifest)), io.BytesIO(manifest))
             flush_file(place / "tar")

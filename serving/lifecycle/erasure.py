@@ -1,9 +1,9 @@
-"""The right to erasure: customers out of everything that vouch keeps or has written, with a receipt without names.
+"""Erasure of customers (the right to be forgotten), from everything that vouch keeps or has written.
 
-First everything is searched: who stands nowhere was spelt wrong, and is refused, unless asked for in advance. Then the
-tombstones, so that nobody comes back whatever happens after; then each entry of `vouch.serving.lifecycle.inventory`,
-and a second search. A run that was interrupted is finished by the next one, whomever that is for. Numbers of customers
-in metrics and in models stay: they name nobody.
+It leaves a receipt without names. First everything is searched: who stands nowhere was spelt wrong, and is refused,
+unless asked for in advance. Then the tombstones, so that nobody comes back whatever happens after; then each entry of
+`vouch.serving.lifecycle.inventory`, and a second search. A run that was interrupted is finished by the next one,
+whomever that is for. Numbers of customers in metrics and in models stay: they name nobody.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _begin(
 def _finish(subject: Subject, work: Work, progress: Callable[[str], None]) -> Receipt:
     """Take them out of every entry of the home, and look again."""
     progress("tombstones")
-    buried = tombstones.bury(subject.home, work.customer_ids)
+    buried = tombstones.add(subject.home, work.customer_ids)
     for holding in HOLDINGS:
         progress(holding.meaning)
         holding.erase(subject, holding.name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import MANIFEST, described
-from vouch.features.instants import as_datetime, spoken
+from vouch.features.instants import as_datetime, instant_text
 from vouch.serving.snapshots import files
 
 if TYPE_CHECKING:
@@ -120,4 +120,4 @@ def _replaced(parent: Path, as_of_us: int, now_us: int, days: int) -> Iterator[O
     current = (parent / files.POINTER).read_text(encoding="utf-8").strip()
     for _, path in sorted(files.revisions(parent).items()):
         if path.name != current:
-            yield path, f"a replaced revision of {spoken(as_of_us)}"
+            yield path, f"a replaced revision of {instant_text(as_of_us)}"

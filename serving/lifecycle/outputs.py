@@ -31,7 +31,7 @@ ANSWER = "answer"
 
 def read(subject: Subject, _: str) -> Iterator[Held]:
     """Give the rows and lines of all files that are there."""
-    for output in written_files.load(subject.home):
+    for output in written_files.load_outputs(subject.home):
         path = Path(output.path)
         if not path.exists():
             continue
@@ -70,7 +70,7 @@ def _read(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
 
 def erase(subject: Subject, _: str) -> None:
     """Write every file anew that still is what was written; lists of exports last, for they tell of the others."""
-    outputs = {output.path: output for output in written_files.load(subject.home)}
+    outputs = {output.path: output for output in written_files.load_outputs(subject.home)}
     for output in sorted(outputs.values(), key=lambda output: output.kind == "listing"):
         path = Path(output.path)
         if path.exists() and files.file_digest(path) == output.sha256:
@@ -79,7 +79,7 @@ def erase(subject: Subject, _: str) -> None:
                 outputs[output.path] = replace(output, sha256=files.file_digest(path))
         if not path.exists():
             del outputs[output.path]
-        written_files.save(subject.home, outputs.values())
+        written_files.save_outputs(subject.home, outputs.values())
 
 
 def _rewrite(subject: Subject, output: Output, path: Path) -> None:

@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).with_name("retention.toml")
 OWN = "retention.toml"
 
 
-def load_policy(home: Path) -> Policy:
+def load_retention_policy(home: Path) -> Policy:
     """Return the policy that comes with vouch, a company's own in its place; raises ConfigurationError."""
     policy: Policy = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
     own = home / OWN
@@ -66,7 +66,7 @@ class Cleaned:
 
 def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     """Remove what the policy lets go; a rehearsal only says what that is. Call it with the lock of scoring."""
-    done, of = Cleaned(), Cleaning(home, now_us, load_policy(home))
+    done, of = Cleaned(), Cleaning(home, now_us, load_retention_policy(home))
     for path, why in [found for holding in HOLDINGS for found in holding.lets_go(of, holding.name)]:
         done.removed.append({"path": str(path.relative_to(home)), "why": why})
         if not is_rehearsal:
@@ -77,7 +77,9 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     for place in ("staged", SHELF, KEPT):
         for path in sweep_unfinished(home / place):
             done.removed.append({"path": str(path.relative_to(home)), "why": "reading of an interrupted run"})
-    written_files.save(home, [output for output in written_files.load(home) if Path(output.path).exists()])
+    written_files.save_outputs(
+        home, [output for output in written_files.load_outputs(home) if Path(output.path).exists()]
+    )
     done.closed = close_all(home)
     return done
 

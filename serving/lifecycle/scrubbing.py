@@ -1,4 +1,4 @@
-"""Files without the rows, or without the names, of some customers: decoded, written anew beside, and put in place."""
+"""Scrubbing of files: written anew without the rows, or the names, of some customers, and put in place."""
 
 from __future__ import annotations
 

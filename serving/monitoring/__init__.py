@@ -1,1 +1,1 @@
-"""What watches a week: guards before it is published; drift, outcomes and alerts after."""
+"""Monitoring of weeks: guards before one is published; drift, outcomes and alerts after."""

@@ -1,4 +1,4 @@
-"""What became of those who were flagged four and twelve weeks ago: where they stand now, and whether it came true.
+"""Precision and lead time of alerts: those flagged four and twelve weeks ago, and whether it came true.
 
 Flagged for churn is who was in the band `high`; for advocacy the tenth with the highest probability. Where they stand
 is known at once. Precision (at k, the number flagged), lift and lead time need the outcome to be final, which takes the
@@ -14,7 +14,7 @@ import numpy as np
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import WEEK_US, spoken
+from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.statistics.intervals import wilson
 from vouch.models.quality.monitoring import LOOK_BACK_WEEKS
 from vouch.serving.snapshots.files import published, read_snapshot
@@ -52,7 +52,7 @@ def _entry(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame, name
     nothing = dict.fromkeys(JUDGED)
     if then_us is None:
         return {**entry, "reason": "no_snapshot", **nothing}
-    entry["as_of"] = spoken(then_us)
+    entry["as_of"] = instant_text(then_us)
     try:
         snapshot = read_snapshot(home, then_us, ["scores"])
     except SnapshotError:

@@ -1,4 +1,4 @@
-"""How the champions fare, week by week: drift of what they read and say, and what came true of what they had said.
+"""Drift and outcomes of the champions, week by week: of what they read and say, and of what came true.
 
 Plain data for the manifest of a snapshot and for the tracking server. Nothing here stops a run: where there is nothing
 to compare with, the entry is null with a reason.
@@ -13,7 +13,7 @@ import narwhals as nw
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import WEEK_US, spoken
+from vouch.features.instants import WEEK_US, instant_text
 from vouch.models.quality.drift import drift
 from vouch.models.quality.monitoring import LOOK_BACK_WEEKS, CameTrue, came_true
 from vouch.models.unmet import alike, gone, unmet
@@ -80,7 +80,7 @@ def _by_week(home: Path, tables: Tables, name: str, known_us: int) -> list[dict[
         elif instant not in told:
             told.add(instant)
             figures = _of_week(home, tables, name, instant, known_us)
-            found.append({"look_back": label, "as_of": spoken(instant), **figures})
+            found.append({"look_back": label, "as_of": instant_text(instant), **figures})
     return found
 
 

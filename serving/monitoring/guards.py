@@ -1,4 +1,4 @@
-"""Guards before a week is published: figures of this week and the one before, held against limits of one file.
+"""Publication guards: figures of this week and the one before, held against limits of one file.
 
 Above a soft limit the run warns; above a hard one nothing is published, and the week before stays. The figures stand in
 the manifest, so that the next week has something to be compared with.
@@ -47,7 +47,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Figure:
+class GuardFigure:
     """One figure of a week: which guard reads it, of what, and on how many rows it rests."""
 
     guard: str
@@ -61,7 +61,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Finding:
+class GuardFinding:
     """A limit that a figure is above of."""
 
     guard: str
@@ -89,7 +89,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Seen:
+class WeekStats:
     """What guards know of a week: by table rows, rows of the last seven days and the newest; families; customers."""
 
     as_of_us: int
@@ -102,7 +102,7 @@ class Seen:
         return {"tables": self.tables, "missing": self.missing, "customers": self.customers}
 
     @classmethod
-    def of_manifest(cls, manifest: Mapping[str, Any]) -> Seen | None:
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> WeekStats | None:
         """What an earlier week kept; None where it kept nothing."""
         kept = manifest.get("seen")
         return None if kept is None else cls(as_of_us=parse_instant(manifest["as_of"]), **kept)
@@ -146,13 +146,13 @@ def _checked(path: Path, name: str, raw: Any) -> dict[str, Any]:
     return dict(raw)
 
 
-def judge(guards: Mapping[str, Guard], figures: Iterator[Figure]) -> list[Finding]:
+def judge(guards: Mapping[str, Guard], figures: Iterator[GuardFigure]) -> list[GuardFinding]:
     """Return what is above a limit, the hard ones first."""
     found = [finding for figure in figures if (finding := _judged(guards[figure.guard], figure))]
     return sorted(found, key=lambda finding: (finding.level, finding.guard, finding.thing))
 
 
-def _judged(guard: Guard, figure: Figure) -> Finding | None:
+def _judged(guard: Guard, figure: GuardFigure) -> GuardFinding | None:
     if figure.rests_on < guard.at_least:
         return None
     soft, hard = guard.limits(figure.thing)
@@ -163,7 +163,7 @@ def _judged(guard: Guard, figure: Figure) -> Finding | None:
         level, limit = "soft", soft
     else:
         return None
-    return Finding(
+    return GuardFinding(
         guard.name,
         figure.thing,
         level,
@@ -176,33 +176,37 @@ def _judged(guard: Guard, figure: Figure) -> Finding | None:
     )
 
 
-def contract_figures(report: Mapping[str, Any]) -> Iterator[Figure]:
+def contract_figures(report: Mapping[str, Any]) -> Iterator[GuardFigure]:
     """What the contract check says, by table: rows, cells and repairs in all, and each other count by its guard."""
     for name, table in report["tables"].items():
         rows, counts = table["rows"], table.get("counts", ())
         for guard, of in MERGED.items() if rows else ():
             told = ", ".join(f"{c['column']} {c['code']} {c['count']:,}" for c in counts if c["guard"] == guard)
-            yield Figure(guard, name, table.get(of, 0) / rows, rows, detail=told)
+            yield GuardFigure(guard, name, table.get(of, 0) / rows, rows, detail=told)
         for count in counts:
             if count["guard"] not in MERGED and count["of"]:
-                yield Figure(count["guard"], name, count["count"] / count["of"], count["of"], detail=count["detail"])
+                yield GuardFigure(
+                    count["guard"], name, count["count"] / count["of"], count["of"], detail=count["detail"]
+                )
 
 
-def table_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:
+def table_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFigure]:
     """How new each table is, and its rows against the week before."""
     for name, newest_us in _newest(seen):
-        yield Figure("stale_days", name, (seen.as_of_us - newest_us) / DAY_US)
+        yield GuardFigure("stale_days", name, (seen.as_of_us - newest_us) / DAY_US)
     for name, kept in (before.tables if before else {}).items():
         now = seen.tables.get(name, {"rows": 0, "week": 0})
         if kept["rows"]:
-            yield Figure("rows_lost", name, 1 - now["rows"] / kept["rows"], kept["rows"], kept["rows"], now["rows"])
+            yield GuardFigure(
+                "rows_lost", name, 1 - now["rows"] / kept["rows"], kept["rows"], kept["rows"], now["rows"]
+            )
         if kept["week"]:
             ratio, rests_on = now["week"] / kept["week"], kept["week"]
-            yield Figure("week_drop", name, 1 - ratio, rests_on, kept["week"], now["week"])
-            yield Figure("week_rise", name, ratio - 1, rests_on, kept["week"], now["week"])
+            yield GuardFigure("week_drop", name, 1 - ratio, rests_on, kept["week"], now["week"])
+            yield GuardFigure("week_rise", name, ratio - 1, rests_on, kept["week"], now["week"])
 
 
-def _newest(seen: Seen) -> Iterator[tuple[str, int]]:
+def _newest(seen: WeekStats) -> Iterator[tuple[str, int]]:
     """The newest own time of each table that has rows, and of the tables of activity as one."""
     newest = {name: table["newest_us"] for name, table in seen.tables.items() if table["newest_us"] is not None}
     if activity := [newest[name] for name in ACTIVITY_TABLES if name in newest]:
@@ -210,37 +214,37 @@ def _newest(seen: Seen) -> Iterator[tuple[str, int]]:
     yield from newest.items()
 
 
-def customer_figures(seen: Seen, before: Seen | None) -> Iterator[Figure]:
+def customer_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFigure]:
     """How many customers there are, and how much is missing of them, against the week before."""
     if before is None or not before.customers:
         return
     change = abs(seen.customers / before.customers - 1)
-    yield Figure("customers_change", "customers", change, before.customers, before.customers, seen.customers)
+    yield GuardFigure("customers_change", "customers", change, before.customers, before.customers, seen.customers)
     for family, share in seen.missing.items():
         if family in before.missing:
             kept = before.missing[family]
-            yield Figure("missing_rise", family, share - kept, seen.customers, kept, share)
+            yield GuardFigure("missing_rise", family, share - kept, seen.customers, kept, share)
 
 
-def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
+def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[GuardFigure]:
     """How far scores and features are from the rows that each model was tested on; what chance may show counts as 0."""
     for model, of in drift.items():
         if of.get("reason") is not None:
             continue
         if score := of["score"]:
-            yield Figure("score_drift", model, 0.0 if score["level"] == "none" else score["index"], of["rows"])
+            yield GuardFigure("score_drift", model, 0.0 if score["level"] == "none" else score["index"], of["rows"])
         if features := of["features"]:
-            yield Figure("feature_drift", model, of["major"] / features, of["rows"])
+            yield GuardFigure("feature_drift", model, of["major"] / features, of["rows"])
         yield from _strange_figures(model, of)
 
 
-def _strange_figures(model: str, of: Mapping[str, Any]) -> Iterator[Figure]:
+def _strange_figures(model: str, of: Mapping[str, Any]) -> Iterator[GuardFigure]:
     """What a model has never met, by column, and whether it says the same of everybody."""
     for found in of["unmet"]:
         named = f"the model has never met {', '.join(map(repr, found['values']))}: map them, or train again"
-        yield Figure("unmet_categories", f"{model} {found['name']}", found["share"], of["rows"], detail=named)
+        yield GuardFigure("unmet_categories", f"{model} {found['name']}", found["share"], of["rows"], detail=named)
     for found in of["gone"]:
         value = "unknown for everybody" if found["value"] is None else f"{found['value']!r} for everybody"
         detail = f"it is {value} now, and was not: see to the table that it is made of"
-        yield Figure("lost_columns", f"{model} {found['name']}", found["share"], of["rows"], detail=detail)
-    yield Figure("equal_scores", model, of["alike"], of["rows"])
+        yield GuardFigure("lost_columns", f"{model} {found['name']}", found["share"], of["rows"], detail=detail)
+    yield GuardFigure("equal_scores", model, of["alike"], of["rows"])

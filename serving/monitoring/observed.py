@@ -1,4 +1,4 @@
-"""What guards look at: the tables of a company as they are at an instant, and what is missing in its vectors."""
+"""Observations for the guards: a company's tables as they are at an instant, and missingness in its vectors."""
 
 from __future__ import annotations
 

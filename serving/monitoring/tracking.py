@@ -1,4 +1,4 @@
-"""Log each published week to the tracking server: drift of the champions, and what came true of what they had said.
+"""Logging of each published week to the tracking server: drift of the champions, and outcomes of their scores.
 
 The figures stand in the week's manifest; here data scientists find them beside the runs that made the models. A server
 that does not answer stops nothing: the week is published, and the reason comes back.
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vouch.features.project import Project
-    from vouch.serving.batch.outcome import Week
+    from vouch.serving.batch.outcome import WeekOutcome
 
 SHOWN = ("calibration_error", "calibration_slope", "brier_skill", "log_loss", "roc_auc", "observed", "expected")
 """What is logged of how a model held, as metrics; the files hold all of it."""
 
 
-def log_weeks(project: Project, weeks: Sequence[Week]) -> list[str]:
+def log_weeks(project: Project, weeks: Sequence[WeekOutcome]) -> list[str]:
     """Log the weeks that a run published, where models are tracked; returns why some were not."""
     from vouch.models.registry import versions
     from vouch.models.registry.connection import is_tracked

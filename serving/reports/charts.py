@@ -55,7 +55,7 @@ def group_chart(name: str, groups: Sequence[Group]) -> str:
         return _inline(name, figure)
 
 
-def histogram(name: str, counts: Sequence[int]) -> str:
+def histogram_chart(name: str, counts: Sequence[int]) -> str:
     """Bars of counts over equal parts of 0 to 1."""
     with _drawing(1.9) as (figure, axes):
         width = 1 / len(counts)

@@ -53,7 +53,7 @@ def as_page(figures: Figures) -> str:
         figures=figures,
         scales={name: title for name, (title, _) in SCALES.items()},
         group_charts={name: _safe(charts.group_chart(name, of)) for name in CHARTED if (of := figures.portfolio[name])},
-        histogram=_safe(charts.histogram("churn", figures.churn_bins)) if sum(figures.churn_bins) else None,
+        histogram=_safe(charts.histogram_chart("churn", figures.churn_bins)) if sum(figures.churn_bins) else None,
         intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
         moves=MOVES,
     )

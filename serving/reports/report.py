@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import UsageError
-from vouch.features.instants import SECOND_US, spoken
+from vouch.features.instants import SECOND_US, instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
 from vouch.features.shown import visible
 from vouch.serving.asking.candidates import Askable, searchable
-from vouch.serving.asking.ranked_list import Ranked
-from vouch.serving.asking.ranking import Filters, at_risk
+from vouch.serving.asking.ranked_list import RankedList
+from vouch.serving.asking.ranking import Filters, rank_at_risk
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from vouch.serving.asking.ranked_list import Found
+    from vouch.serving.asking.ranked_list import FoundPlaces
     from vouch.serving.snapshots.files import Snapshot
 
 TOP = 20
@@ -104,7 +104,7 @@ class Moves:
 
 
 @dataclass(frozen=True)
-class Moved:
+class ListedMove:
     """One customer in a list of movers: before and now, and what moved the score most."""
 
     customer_id: str
@@ -135,7 +135,7 @@ class Figures:
     at_risk_total: int
     has_revenue: bool
     moves: Moves | None
-    movers: Mapping[str, Sequence[Moved]]
+    movers: Mapping[str, Sequence[ListedMove]]
     flagged: Sequence[Mapping[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -164,20 +164,20 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
     """
     if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
-        raise UsageError(f"{spoken(earlier.as_of_us)} does not lie before {spoken(snapshot.as_of_us)}")
+        raise UsageError(f"{instant_text(earlier.as_of_us)} does not lie before {instant_text(snapshot.as_of_us)}")
     columns = list(dict.fromkeys([*_SCORES, *(f"{model}_status" for model in MODELS)]))
     scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
     states = scores.to_pandas()
     before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
     people = searchable(scores, customers)
     envelopes = _metrics(snapshot)
-    endangered = at_risk(people)
+    endangered = rank_at_risk(people)
     asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
-    leaving = _listed(snapshot, "churn", endangered, highest := Ranked(endangered).page(Filters(), TOP))
+    leaving = _listed(snapshot, "churn", endangered, highest := RankedList(endangered).page(Filters(), TOP))
     return Figures(
-        as_of=spoken(snapshot.as_of_us),
+        as_of=instant_text(snapshot.as_of_us),
         revision=snapshot.revision,
-        asked_as_of=spoken(askable.asking.now_us // SECOND_US * SECOND_US),
+        asked_as_of=instant_text(askable.asking.now_us // SECOND_US * SECOND_US),
         manifest=snapshot.manifest,
         customers=len(states),
         portfolio={column: _groups(states, before, column) for column in SCALES},
@@ -195,7 +195,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     )
 
 
-def _movers(snapshot: Snapshot) -> dict[str, list[Moved]]:
+def _movers(snapshot: Snapshot) -> dict[str, list[ListedMove]]:
     """The first of each list of movers that is not empty, by its title; none where the week was compared with none."""
     if "movers.parquet" not in snapshot.manifest["files"]:
         return {}
@@ -204,8 +204,8 @@ def _movers(snapshot: Snapshot) -> dict[str, list[Moved]]:
     return {title: people for title, people in movers.items() if people}
 
 
-def _moved(row: Mapping[str, Any]) -> Moved:
-    return Moved(
+def _moved(row: Mapping[str, Any]) -> ListedMove:
+    return ListedMove(
         customer_id=visible(row["customer_id"]),
         before=row["probability_before"],
         after=row["probability"],
@@ -245,7 +245,7 @@ def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
     return [{**row, "name": names.get(row["metric_id"], row["metric_id"])} for row in rows if row["by"] is None]
 
 
-def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: Found) -> list[Listed]:
+def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPlaces) -> list[Listed]:
     """The first of a ranked list with their reasons."""
     chosen = [_plain(row) for row in ranked.iloc[first.places].to_dict("records")]
     reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
@@ -284,7 +284,7 @@ def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earli
     newly_high, no_longer_high = crossed("churn_band", ["high"])
     models = snapshot.manifest["models"]
     return Moves(
-        as_of=spoken(earlier.as_of_us),
+        as_of=instant_text(earlier.as_of_us),
         arrived=len(states) - len(both),
         gone=len(before) - len(both),
         newly_high=newly_high,

@@ -1,4 +1,4 @@
-"""A report that was written before somebody was erased, written again from the week as it is now."""
+"""Reports written again after an erasure, from the week as it is now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors in, the columns of scores out: the same code for the weekly batch and for a request.
+"""Scoring of vectors into the columns of scores: the same code for the weekly batch and for a request.
 
 Who is scored is said by the model's definition; what a champion says of those stands beside the statuses of the rest.
 Without a champion the statuses are there all the same, and who would be scored reads `no_model`.
@@ -16,7 +16,7 @@ from vouch import models
 from vouch.features.errors import MissingTable
 from vouch.models.definition import SCORED
 from vouch.models.predictor import load_champion
-from vouch.models.scoring.feature_matrix import Block
+from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.snapshots.schema import MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Ta
         return None
 
 
-def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = True) -> Scored:
+def score(champion: Champion, vectors: pa.Table | FeatureMatrix, with_reasons: bool = True) -> Scored:
     """Return the columns of one model for vectors, as `vouch.features.vectors.build.vectors` makes them.
 
     A block of vectors has no reasons: they tell what stood in a table.
@@ -94,7 +94,7 @@ def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = Tr
         nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
         return Scored(status=pa.array(status, pa.string()), **nothing)
     is_scored = np.isin(status, list(SCORED))
-    kept = is_scored if isinstance(vectors, Block) else pa.array(is_scored)
+    kept = is_scored if isinstance(vectors, FeatureMatrix) else pa.array(is_scored)
     chosen = vectors if is_scored.all() else vectors.filter(kept)
     if with_reasons:
         (raw, probability), reasons = champion.predictor.explained(chosen)
@@ -115,7 +115,7 @@ def score(champion: Champion, vectors: pa.Table | Block, with_reasons: bool = Tr
     )
 
 
-def _within(predictor: Predictor, vectors: pa.Table | Block, probability: Numbers) -> pa.Array:
+def _within(predictor: Predictor, vectors: pa.Table | FeatureMatrix, probability: Numbers) -> pa.Array:
     """How soon, as columns hold it."""
     if predictor.hazard is None:
         return pa.nulls(len(probability), WITHIN)
@@ -139,7 +139,7 @@ _KINDS: Mapping[str, pa.DataType] = {
 }
 
 
-def _status(champion: Champion, vectors: pa.Table | Block) -> np.ndarray[Any, np.dtype[np.object_]]:
+def _status(champion: Champion, vectors: pa.Table | FeatureMatrix) -> np.ndarray[Any, np.dtype[np.object_]]:
     if champion.target is None:
         return np.full(len(vectors), NO_MODEL, dtype=object)
     status = champion.target.status(vectors)

@@ -1,4 +1,4 @@
-"""Why a score moved since the snapshot before: exact parts by family, model version and definition version.
+"""Attribution of score changes since the snapshot before: exact parts by family, model and definition version.
 
 The raw log-odds of then and now differ by the sum of three steps. The new model is put in the place of the old one on
 the vector of then (`model`). Features whose definition changed go from what they said then to what they say now
@@ -110,7 +110,7 @@ def change_table(
 
     Null for who was not scored at both instants.
     """
-    schema, customers = columns.changes(as_of_us), batch["customer_id"]
+    schema, customers = columns.changes_schema(as_of_us), batch["customer_id"]
     found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, len(batch))}
     found |= {f"{name}_changes": pa.nulls(len(batch), columns.CHANGES) for name in columns.MODELS}
     before = rows_before(of, customers[0].as_py(), customers[-1].as_py()) if of and len(batch) else None
@@ -128,7 +128,7 @@ def _of_model(
     was_scored = before.raw[name].is_valid().take(places).fill_null(False)
     both = pa.compute.and_(was_scored, scored.raw.is_valid())
     rows = before.take(places.filter(both))
-    entries = changes(
+    entries = score_change_parts(
         predictor, rows.vectors, batch.filter(both), _numbers(rows.raw[name]), _numbers(scored.raw.filter(both)),
         rows.model[name].to_pylist(),
     )  # fmt: skip
@@ -140,7 +140,7 @@ def _numbers(column: pa.Array) -> Numbers:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def changes(
+def score_change_parts(
     predictor: Predictor,
     before: pa.Table,
     now: pa.Table,

@@ -1,4 +1,4 @@
-"""Scores on the workers of a Spark cluster: Arrow batches of vectors in, the columns of scores out, in their order.
+"""Distributed scoring on Spark: Arrow batches of vectors in, the columns of scores out, in their order.
 
 Champions are loaded once per worker process, from the folder that the home holds them in; so the home, with the vectors
 of the week, must lie where all workers reach it. What comes back is what one machine computes, bit by bit, since a

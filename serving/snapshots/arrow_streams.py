@@ -1,4 +1,4 @@
-"""Lazy frames of any engine as Arrow batches in the order of customers: memory stays bounded, bytes stay the same.
+"""Arrow streams of lazy frames in the order of customers: memory stays bounded, bytes stay the same on any engine.
 
 The engine sorts and writes to disk; what comes back is cut into batches of a fixed size, whatever row groups or part
 files the engine chose.

@@ -1,4 +1,4 @@
-"""How one revision of a week differs from the one before it: why, whose rows, which columns, and by how much."""
+"""The difference of two revisions of a week: why, whose rows, which columns, and by how much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots on disk: one folder per instant and revision, there whole or not at all, and read only where it is sound.
+"""Snapshot files, atomic: a folder per instant and revision, whole or not at all, read only where it is sound.
 
 Files are written into a folder of their own, flushed, digested, renamed to `revision-N`; then the pointer `CURRENT` is
 replaced. What a killed run had made whole is taken up by the next one from the same inputs. Rewriting files in place
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from vouch.features.durable import flush_file
 from vouch.features.errors import Locked, SnapshotError
 from vouch.features.home_format import mark_home
-from vouch.features.instants import folder_name, from_folder_name, spoken
+from vouch.features.instants import folder_name, from_folder_name, instant_text
 from vouch.features.project import version
 from vouch.serving.snapshots.manifest import NAME as MANIFEST
 from vouch.serving.snapshots.manifest import manifest_of, sealed
@@ -51,7 +51,7 @@ class Snapshot:
     @property
     def name(self) -> dict[str, Any]:
         """Which one it is, as manifests say it."""
-        return {"as_of": spoken(self.as_of_us), "revision": self.revision}
+        return {"as_of": instant_text(self.as_of_us), "revision": self.revision}
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Return one of the tables that `vouch.serving.snapshots.schema` tells of, its page checksums verified."""
@@ -125,7 +125,7 @@ class Draft:
         for path in self.folder.iterdir():
             flush_file(path)
         files = {path.name: file_digest(path) for path in sorted(self.folder.iterdir())}
-        body = {**manifest, "as_of": spoken(self.as_of_us), "revision": revision, "files": files}
+        body = {**manifest, "as_of": instant_text(self.as_of_us), "revision": revision, "files": files}
         (self.folder / MANIFEST).write_text(sealed(body), encoding="utf-8")
         flush_file(self.folder / MANIFEST)
         flush_file(self.folder)
@@ -240,7 +240,7 @@ def read_snapshot(home: Path, as_of_us: int | None = None, tables: Collection[st
         as_of_us = instants[-1]
     folder = current_folder(home, as_of_us)
     if folder is None:
-        raise SnapshotError(f"No snapshot as of {spoken(as_of_us)} is published. Run `vouch score` for it first.")
+        raise SnapshotError(f"No snapshot as of {instant_text(as_of_us)} is published. Run `vouch score` for it first.")
     return open_revision(folder, tables)
 
 
@@ -257,7 +257,7 @@ def open_revision(folder: Path, tables: Collection[str] | None = None) -> Snapsh
     if (
         as_of_us is None
         or match is None
-        or (spoken(as_of_us), int(match[1]))
+        or (instant_text(as_of_us), int(match[1]))
         != (
             manifest["as_of"],
             manifest["revision"],

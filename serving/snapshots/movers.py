@@ -1,4 +1,4 @@
-"""Who moved since the snapshot before: whose score rose or fell most, who is newly at risk, who newly speaks up.
+"""Movers since the snapshot before: largest rises and falls, newly at risk, newly speaking up.
 
 Each row carries both scores, and the parts that add up exactly to the movement of the raw one
 (`vouch.serving.scoring.score_changes`). Lists are short, ordered, and the same for the same two weeks.
@@ -37,7 +37,7 @@ def state_columns() -> list[str]:
 
 def mover_table(scores: pa.Table, before: pa.Table | None, changes: pa.Table, as_of_us: int) -> pa.Table:
     """Return `movers.parquet` from scores of both weeks (`state_columns`) and the changes, in the order of `scores`."""
-    schema = columns.movers(as_of_us)
+    schema = columns.movers_schema(as_of_us)
     if before is None:
         return schema.empty_table()
     now = scores.to_pandas().assign(row=range(len(scores)))
@@ -84,7 +84,7 @@ def _rows(model: str, name: str, listed: pd.DataFrame, changes: pa.Table) -> pa.
         "state_before": text(f"{state}_before"),
         "changes": changes[f"{model}_changes"].take(pa.array(listed["row"], pa.int64())).combine_chunks(),
     }
-    return pa.table({field: found[field] for field in columns.movers(0).names if field != "as_of"})
+    return pa.table({field: found[field] for field in columns.movers_schema(0).names if field != "as_of"})
 
 
 def movers_of(table: pa.Table, model: str, name: str, longest: int) -> Iterator[dict[str, Any]]:

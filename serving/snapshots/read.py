@@ -1,4 +1,4 @@
-"""Rows of a published snapshot: read batch by batch, as cells that are safe to show, and the snapshot before it."""
+"""Reading of published snapshots: batch by batch, as cells that are safe to show, and the snapshot before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a snapshot's three tables: the one place that says what batch, service and exports agree on."""
+"""Arrow schemas of a snapshot's tables: the one place that says what batch, service and exports agree on."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def repeated(as_of_us: int, rows: int) -> pa.Array:
     return instants.cast(as_of_type(as_of_us))
 
 
-def scores(as_of_us: int) -> pa.Schema:
+def scores_schema(as_of_us: int) -> pa.Schema:
     """Columns of `scores.parquet`."""
     return pa.schema(
         [
@@ -104,10 +104,10 @@ def nothing(name: str, rows: int) -> pa.Array:
     later = [f"{model}_{part}" for model in MODELS for part in (*ENDS, "within")]
     if name not in later and not name.startswith(tuple(f"{model}_" for model in EXTRA)):
         raise KeyError(name)
-    return pa.nulls(rows, scores(0).field(name).type)
+    return pa.nulls(rows, scores_schema(0).field(name).type)
 
 
-def changes(as_of_us: int) -> pa.Schema:
+def changes_schema(as_of_us: int) -> pa.Schema:
     """Columns of `changes.parquet`."""
     return pa.schema(
         [
@@ -118,7 +118,7 @@ def changes(as_of_us: int) -> pa.Schema:
     )
 
 
-def movers(as_of_us: int) -> pa.Schema:
+def movers_schema(as_of_us: int) -> pa.Schema:
     """Columns of `movers.parquet`."""
     return pa.schema(
         [
@@ -138,7 +138,7 @@ def movers(as_of_us: int) -> pa.Schema:
     )
 
 
-def metrics(as_of_us: int) -> pa.Schema:
+def metrics_schema(as_of_us: int) -> pa.Schema:
     """Columns of `metrics.parquet`: the envelope of a metric."""
     text, number, whole = pa.string(), pa.float64(), pa.int64()
     return pa.schema(
@@ -211,10 +211,10 @@ CUSTOMERS = pa.schema(
 """Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the
 company has no such table, 0 where the customer has none."""
 FORMS: Mapping[str, Callable[[int], pa.Schema]] = {
-    "scores": scores,
-    "changes": changes,
-    "movers": movers,
-    "metrics": metrics,
+    "scores": scores_schema,
+    "changes": changes_schema,
+    "movers": movers_schema,
+    "metrics": metrics_schema,
     "customers": lambda _: CUSTOMERS,
 }
 """Columns of each table of a snapshot, by its instant."""

@@ -1,4 +1,4 @@
-"""Asks and their outcomes in the store: recorded once, within the caps, and told to the weekly batch as its input.
+"""Asks in the store, with their outcomes: recorded idempotently, within the caps, and fed to the weekly batch.
 
 Whether somebody may be asked is decided in the transaction that writes it, over the asks of the week's data and those
 recorded here as one. All who record wait for one another there, on every host.
@@ -54,7 +54,7 @@ class Told:
     why: str | None = None
 
 
-def record(
+def store_ask(
     database: Database,
     wanted: Wanted,
     policy: Policy,

@@ -1,4 +1,7 @@
-"""Who listed, looked, asked, exported, erased: written with what was done, or, for what was only read, soon after."""
+"""The audit log: who listed, looked, asked, exported, erased.
+
+Written with what was done, or, for what was only read, soon after.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from vouch.features.errors import StoreError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.serving.store.tables import MARKS, audit, marks
 
 if TYPE_CHECKING:
@@ -60,10 +63,10 @@ def noted(connection: Connection, at_us: int, actor: str, action: str, **other: 
     connection.execute(insert(audit).values(entry(at_us, actor, action, **other)))
 
 
-def entries(connection: Connection, limit: int = 1_000) -> list[dict[str, Any]]:
+def newest_entries(connection: Connection, limit: int = 1_000) -> list[dict[str, Any]]:
     """Return the newest lines, the newest first."""
     found = connection.execute(select(audit).order_by(audit.c.entry_id.desc()).limit(limit))
-    return [{"at": spoken(row.at_us), **{k: v for k, v in row._mapping.items() if k != "at_us"}} for row in found]
+    return [{"at": instant_text(row.at_us), **{k: v for k, v in row._mapping.items() if k != "at_us"}} for row in found]
 
 
 class Journal:

@@ -1,4 +1,4 @@
-"""Who called: the name and the scope of a key, as what was recorded keeps it."""
+"""Callers: the name and the scope of a key, as what was recorded keeps it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The one way to the serving store: opened, brought to the schema of this code, read and written in transactions.
+"""The connection to the serving store: opened, migrated to the schema of this code, used in transactions.
 
-SQLite under `VOUCH_HOME` by default, PostgreSQL where `VOUCH_STORE_URL` says so. Every error of a driver becomes a
-StoreError, which names no value that was written.
+It is the one way there. SQLite under `VOUCH_HOME` by default, PostgreSQL where `VOUCH_STORE_URL` says so. Every error
+of a driver becomes a StoreError, which names no value that was written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Weeks of the store that are found to be what was published: a digest of each batch, and one of all that a week holds.
+"""Integrity digests of weeks in the store: one of each batch, and one of all that a week holds.
 
-A database tells of pages that it cannot read, and not of a value that has changed on disk.
+So a week is found to be what was published. A database tells of pages that it cannot read, and not of a value that has
+changed on disk.
 """
 
 from __future__ import annotations

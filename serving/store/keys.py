@@ -1,4 +1,4 @@
-"""Keys and signed-in sessions in the store: shown once, stored as hashes, revoked at once for everybody."""
+"""API keys and sessions in the store: shown once, stored as hashes, revoked at once for everybody."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, insert, select, update
 
 from vouch.features.errors import UsageError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.serving.store.audit import COMMAND_LINE, noted
 from vouch.serving.store.tables import keys, sessions
 
@@ -46,8 +46,8 @@ class Key:
             "key_id": self.key_id,
             "name": self.name,
             "scope": self.scope,
-            "created_at": spoken(self.created_us),
-            "revoked_at": None if self.revoked_us is None else spoken(self.revoked_us),
+            "created_at": instant_text(self.created_us),
+            "revoked_at": None if self.revoked_us is None else instant_text(self.revoked_us),
         }
 
 
@@ -117,7 +117,7 @@ def sign_in(database: Database, key: Key, now_us: int) -> str:
     return token
 
 
-def signed_in(database: Database, token: str, now_us: int) -> str | None:
+def session_key_id(database: Database, token: str, now_us: int) -> str | None:
     """Return the id of the key that a session was opened with, None where it has ended."""
     live = and_(sessions.c.session_hash == hashed(token), sessions.c.expires_us > now_us)
     with database.reading() as connection:

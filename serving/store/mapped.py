@@ -1,4 +1,4 @@
-"""Tables of a week as files that all processes of a host map into memory: read once from the store, paid for once.
+"""Memory-mapped tables of a week, shared by all processes of a host: read once from the store, paid for once.
 
 A file is named by what it holds, and mapped only where it has the digest that the store keeps of it: a byte that has
 changed, or a file that a power cut has left half, is written anew from the store. Whoever reads can ask whether the
@@ -143,7 +143,7 @@ class MappedFile:
         return Rows(reader.schema, kept, starts, self)
 
 
-def named(digests: Iterable[str]) -> str:
+def file_name(digests: Iterable[str]) -> str:
     """The name of the file for batches with these digests, as this version of Arrow writes it."""
     return hashlib.sha256("\n".join([pa.__version__, *digests]).encode()).hexdigest()[:32] + ".arrow"
 

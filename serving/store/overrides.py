@@ -51,7 +51,7 @@ class Override:
         return all(getattr(self, name) == getattr(other, name) for name in said)
 
 
-def record(database: Database, wanted: Override, caller: Caller) -> tuple[Override | None, bool]:
+def store_override(database: Database, wanted: Override, caller: Caller) -> tuple[Override | None, bool]:
     """Record an override: as it stands and whether it is new, or None where its id stands for another one."""
     with database.writing("asks") as connection:  # under the mark of asks, whose writers wait for one another
         known = _by_id(connection, wanted.given_id)

@@ -1,4 +1,4 @@
-"""Asks and overrides that the service has recorded, as rows of the contract: the batch reads them with the company's.
+"""Recorded asks and overrides as rows of the contract: the batch reads them with the company's.
 
 An outcome is another version of its ask, known from the moment at which it was recorded, so that a week of the past
 sees no more than was known then. An override that was withdrawn ends at that moment, and stood before it. The same rows
@@ -55,7 +55,7 @@ SCHEMAS = {
 }
 
 
-def rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return what was recorded, by table of the contract."""
     found = connection.execute(select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).all()
     of_asks = [_ask(row) for row in found] + [_outcome(row) for row in found if row.outcome_recorded_us is not None]
@@ -100,7 +100,7 @@ def with_recorded(project: Project) -> Project:
         return project
     database = Database(project.home, project.store)
     with database.reading() as connection:
-        found = rows(connection)
+        found = recorded_rows(connection)
     database.close()
     return replace(project, recorded={name: str(_written(project.home, name, of)) for name, of in found.items() if of})
 

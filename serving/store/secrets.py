@@ -1,4 +1,4 @@
-"""What only this store knows: secrets that are drawn once."""
+"""Secrets of one store, drawn once and known to it alone."""
 
 from __future__ import annotations
 

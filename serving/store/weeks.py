@@ -1,8 +1,9 @@
-"""Published weeks in the store: brought from the snapshots on disk, and read back, the old one or the new one.
+"""Published weeks in the store: loaded from the snapshots on disk, read back atomically.
 
-The rows of a week lie in Arrow batches, so that they come back exactly as they were published. They are written batch
-by batch while nobody sees them; one short transaction then shows them all. Only a week that is newer than all others
-takes their place, so that a host with an old disk cannot bring back what was replaced or erased.
+A reader sees the old one or the new one. The rows of a week lie in Arrow batches, so that they come back exactly as
+they were published. They are written batch by batch while nobody sees them; one short transaction then shows them all.
+Only a week that is newer than all others takes their place, so that a host with an old disk cannot bring back what was
+replaced or erased.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow.compute
 from sqlalchemy import and_, delete, func, insert, select, update
 
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.serving.snapshots import files as disk
 from vouch.serving.snapshots.read import batches as batches_on_disk
 from vouch.serving.snapshots.read import columns_of
@@ -49,7 +50,7 @@ ASK_COLUMNS = ("ask_id", "kind", "asked_us", "outcome", "outcome_us")
 
 
 @dataclass(frozen=True)
-class Week:
+class StoredWeek:
     """One week as the store holds it."""
 
     snapshot_id: int
@@ -77,7 +78,7 @@ def bring(database: Database, home: Path, now_us: int) -> list[str]:
                 _load(database, disk.read_snapshot(home, as_of_us, read), is_recent, is_told, now_us)
             except SnapshotError as error:
                 refused.append(str(error))
-        _thin(database)
+        _prune(database)
     return refused
 
 
@@ -183,7 +184,7 @@ def _asks(snapshot_id: int, table: pa.Table) -> list[dict[str, Any]]:
     ]
 
 
-def _thin(database: Database) -> None:
+def _prune(database: Database) -> None:
     """Keep the newest revision of each instant, and what is told of customers for the newest instants alone."""
     with database.writing() as connection:
         whole = list(connection.execute(_whole().order_by(snapshots.c.as_of_us.desc(), snapshots.c.revision.desc())))
@@ -208,7 +209,7 @@ def _whole() -> Any:
     return select(snapshots).where(snapshots.c.is_whole)
 
 
-def weeks(connection: Connection, with_customers: bool = False) -> list[Week]:
+def stored_weeks(connection: Connection, with_customers: bool = False) -> list[StoredWeek]:
     """Return the weeks of the store, each in its newest revision, the newest week last.
 
     Raises SnapshotError where one does not hold what was published.
@@ -222,8 +223,8 @@ def weeks(connection: Connection, with_customers: bool = False) -> list[Week]:
     return [_week(row) for row in rows.values()]
 
 
-def _week(row: Row[Any]) -> Week:
-    return Week(row.snapshot_id, row.as_of_us, row.revision, row.version, json.loads(row.manifest))
+def _week(row: Row[Any]) -> StoredWeek:
+    return StoredWeek(row.snapshot_id, row.as_of_us, row.revision, row.version, json.loads(row.manifest))
 
 
 def digests(connection: Connection, snapshot_id: int, name: str) -> list[str]:
@@ -242,13 +243,13 @@ def read(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.Rec
         yield from table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
 
 
-def states(connection: Connection, week: Week) -> pa.Table | None:
+def states(connection: Connection, week: StoredWeek) -> pa.Table | None:
     """Return where each customer stood in a week, None where the store no longer knows."""
     found = list(read(connection, week.snapshot_id, STATES))
     return pa.Table.from_batches(found) if found else None
 
 
-def states_of(connection: Connection, told: Sequence[Week], customer_id: str) -> list[dict[str, Any]]:
+def states_of(connection: Connection, told: Sequence[StoredWeek], customer_id: str) -> list[dict[str, Any]]:
     """Return where one customer stood, week by week as the weeks are given; only weeks that know of it."""
     of_weeks = and_(batches.c.name == STATES, batches.c.snapshot_id.in_([week.snapshot_id for week in told]))
     ends = select(batches.c.snapshot_id, batches.c.place, batches.c.first_customer, batches.c.last_customer)
@@ -265,7 +266,7 @@ def states_of(connection: Connection, told: Sequence[Week], customer_id: str) ->
         row = connection.execute(select(batches.c.digest, batches.c.body).where(at)).one()
         table = _unpacked(*row, STATES)
         kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
-        found += [{"as_of": spoken(week.as_of_us), **one} for one in kept.to_pylist()]
+        found += [{"as_of": instant_text(week.as_of_us), **one} for one in kept.to_pylist()]
     return found
 
 
@@ -303,7 +304,9 @@ def rows_of_customer(connection: Connection, customer_id: str) -> Iterator[dict[
     as_of_us = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.as_of_us))}
     for row, table in _with_customer(connection, customer_id):
         kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
-        yield from ({"table": row.name, "as_of": spoken(as_of_us[row.snapshot_id]), **one} for one in kept.to_pylist())
+        yield from (
+            {"table": row.name, "as_of": instant_text(as_of_us[row.snapshot_id]), **one} for one in kept.to_pylist()
+        )
 
 
 def without_customer(connection: Connection, customer_id: str) -> int:
@@ -322,6 +325,6 @@ def without_customer(connection: Connection, customer_id: str) -> int:
     return gone
 
 
-def describe(week: Week) -> str:
+def describe(week: StoredWeek) -> str:
     """A week in the words of a log line."""
-    return f"the snapshot as of {spoken(week.as_of_us)}, revision {week.revision}"
+    return f"the snapshot as of {instant_text(week.as_of_us)}, revision {week.revision}"

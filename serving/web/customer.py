@@ -1,4 +1,4 @@
-"""One customer: what the scores are, why, how they went, and what was asked."""
+"""The customer page: what the scores are, why, how they went, and what was asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vouch.serving.web.weeks import history
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.web.svg import Trend
 
 REASON_WIDTH = 180.0
@@ -47,7 +47,7 @@ class Profile:
     trends: Mapping[str, Trend | None]
 
 
-def profile(store: Store, customer_id: str) -> Profile:
+def profile(store: ServingState, customer_id: str) -> Profile:
     """Return one customer; raises the problems `unknown_customer` and `no_snapshot`."""
     answer = read.get_customer(store, CustomerGet(customer_id=customer_id))
     weeks = history(store, customer_id)

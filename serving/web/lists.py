@@ -1,4 +1,4 @@
-"""The two ranked lists as people browse them: filters from an address, rows from the same answers as the API's."""
+"""The pages of the two ranked lists: filters from an address, rows from the same answers as the API's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
 
 Asked = TypeVar("Asked", bound=BaseModel)
 ROWS = 25
@@ -51,7 +51,7 @@ class Listing:
     first_query: str
 
 
-def candidates(store: Store, query: QueryParams) -> Listing:
+def candidate_listing(store: ServingState, query: QueryParams) -> Listing:
     """Return candidates to be asked; raises the problems of the API."""
     choices = [
         *_profile_choices(store, query),
@@ -67,7 +67,7 @@ def candidates(store: Store, query: QueryParams) -> Listing:
     return _listing(read.search_advocates(store, request), choices, kept, query)
 
 
-def at_risk(store: Store, query: QueryParams) -> Listing:
+def at_risk_listing(store: ServingState, query: QueryParams) -> Listing:
     """Return customers at risk; raises the problems of the API."""
     choices = [*_profile_choices(store, query), Choice("band", BANDS, query.get("band", ""))]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
@@ -97,7 +97,7 @@ def _place(query: QueryParams) -> dict[str, Any]:
     return {"limit": ROWS, "cursor": query.get("cursor")}
 
 
-def _profile_choices(store: Store, query: QueryParams) -> list[Choice]:
+def _profile_choices(store: ServingState, query: QueryParams) -> list[Choice]:
     frame = store.portfolio.candidates
     return [
         Choice(name, _with_chosen(_values(frame[name]), query.get(name, "")), query.get(name, ""))

@@ -1,4 +1,4 @@
-"""All metrics of a week by chapter, and one of them with its trend, its segments and what it means."""
+"""The metric pages: all of a week by chapter, and one of them with its trend, its segments and what it means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vouch.serving.web.overview import FULL_SCALE, series_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.web.overview import Series
     from vouch.serving.web.svg import Trend, Whisker
 
@@ -33,7 +33,7 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Part:
+class SegmentRow:
     """One segment of a metric."""
 
     row: Mapping[str, Any]
@@ -48,33 +48,33 @@ class Measured:
     series: Series
     trend: Trend | None
     by: str
-    parts: Sequence[Part]
+    parts: Sequence[SegmentRow]
 
 
 @cache
-def entries() -> Mapping[str, Mapping[str, Any]]:
+def catalogue_by_id() -> Mapping[str, Mapping[str, Any]]:
     """The catalogue by id."""
     return {entry["metric_id"]: entry for entry in catalogue()}
 
 
-def chapters(store: Store) -> list[Chapter]:
+def chapters(store: ServingState) -> list[Chapter]:
     """Return all metrics of the snapshot, those without a value last in each chapter."""
-    found = series_of(store, list(entries()))
+    found = series_of(store, list(catalogue_by_id()))
     named: dict[str, list[Series]] = {}
     for metric_id, series in found.items():
-        named.setdefault(entries()[metric_id]["chapter"], []).append(series)
+        named.setdefault(catalogue_by_id()[metric_id]["chapter"], []).append(series)
     return [Chapter(name, sorted(of, key=lambda series: not series.is_shown)) for name, of in named.items()]
 
 
-def measured(store: Store, metric_id: str, by: str) -> Measured:
+def measured(store: ServingState, metric_id: str, by: str) -> Measured:
     """Return one metric; raises the problem `unknown_route` where there is none of that name."""
-    found = series_of(store, [metric_id]) if metric_id in entries() else {}
+    found = series_of(store, [metric_id]) if metric_id in catalogue_by_id() else {}
     if metric_id not in found:
         raise Problem("unknown_route")
     split = next((known for known in SPLITS if known == by), SPLITS[0])
     rows = read.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
     return Measured(
-        entry=entries()[metric_id],
+        entry=catalogue_by_id()[metric_id],
         series=found[metric_id],
         trend=svg.trend(found[metric_id].points),
         by=split,
@@ -82,7 +82,7 @@ def measured(store: Store, metric_id: str, by: str) -> Measured:
     )
 
 
-def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _parts(rows: Sequence[Mapping[str, Any]]) -> list[SegmentRow]:
     """Segments on one common scale, the highest value first."""
     ends = [
         end for row in rows for end in (row["ci_low"], row["value"], row["ci_high"]) if row["value"] is not None and end
@@ -90,7 +90,7 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     span = FULL_SCALE.get(rows[0]["unit"], (min([0.0, *ends]), max([0.0, *ends]))) if rows else (0.0, 1.0)
     ordered = sorted(rows, key=lambda row: (row["value"] is None, -(row["value"] or 0.0), row["segment"]))
     return [
-        Part(
+        SegmentRow(
             row,
             None if row["value"] is None else svg.whisker(row["value"], row["ci_low"], row["ci_high"], span),
         )

@@ -1,4 +1,4 @@
-"""The models: which one scores, how good it was when it was judged, and what the gate has said since the first."""
+"""The models page: which one scores, how good it was when judged, and what the gate has said since the first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import BundleError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import history
 from vouch.serving.snapshots.schema import MODELS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.web.svg import Square
 
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
@@ -38,7 +38,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedModel:
     """One model: what it predicts, its champion, and the figures of the training run that made it."""
 
     name: str
@@ -67,12 +67,12 @@ class Judged:
         return list(self.entry.get("calibration", ()))
 
 
-def judged(store: Store, home: Path) -> list[Judged]:
+def judged(store: ServingState, home: Path) -> list[JudgedModel]:
     """Return all models that have columns of their own in a snapshot."""
     return [_judged(store, home, name) for name in MODELS]
 
 
-def _judged(store: Store, home: Path, name: str) -> Judged:
+def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
     champion = store.champions[name]
     try:
         entries = history(home, name)
@@ -83,7 +83,7 @@ def _judged(store: Store, home: Path, name: str) -> Judged:
     trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
     known = next((entry for entry in crowned if "figures" in entry), trained)
     bins = [(row["predicted"], row["observed"], row["low"], row["high"]) for row in known.get("calibration", ())]
-    return Judged(
+    return JudgedModel(
         name=name,
         question=models.load(name).question,
         kind=champion.predictor.kind if champion.predictor else None,
@@ -91,7 +91,7 @@ def _judged(store: Store, home: Path, name: str) -> Judged:
         content_hash=content_hash,
         horizon_days=champion.target.horizon_days if champion.target else None,
         version=crowned[-1].get("version") if crowned else None,
-        since=spoken(crowned[-1]["at_us"]) if crowned else None,
+        since=instant_text(crowned[-1]["at_us"]) if crowned else None,
         entry=known,
         plot=svg.calibration(bins),
         decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
@@ -100,7 +100,7 @@ def _judged(store: Store, home: Path, name: str) -> Judged:
     )
 
 
-def _drift(store: Store, name: str) -> Mapping[str, Any]:
+def _drift(store: ServingState, name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = {}
     if store.is_ready:
         found = (store.portfolio.week.manifest.get("drift") or {}).get(name) or {}
@@ -111,7 +111,7 @@ def _decision(entry: Mapping[str, Any]) -> Decision:
     at_us = entry["at_us"]
     return Decision(
         action=entry["action"],
-        at=spoken(at_us - at_us % DAY_US),
+        at=instant_text(at_us - at_us % DAY_US),
         version=entry.get("version"),
         reason=entry.get("reason") or "",
         rules=entry.get("rules") or (),

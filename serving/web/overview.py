@@ -1,4 +1,4 @@
-"""The portfolio at a glance: the figures that a week begins with, each beside the weeks before it."""
+"""The overview page: the figures that a week begins with, each beside the weeks before it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from vouch.serving.api.handlers import read
 from vouch.serving.api.schemas import MetricsQuery
 from vouch.serving.web import svg
-from vouch.serving.web.weeks import SHOWN, weeks
+from vouch.serving.web.weeks import SHOWN, week_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.web.svg import Bars, Point, Trend, Whisker
-    from vouch.serving.web.weeks import Week
+    from vouch.serving.web.weeks import WeekCounts
 
 HEADLINES = ("revenue_at_risk", "churn_rate_monthly", "nps", "health_score")
 """Metrics that stand large at the top, beside the number of customers."""
@@ -58,7 +58,7 @@ class Series:
 class Overview:
     """All that the portfolio shows."""
 
-    weeks: Sequence[Week]
+    weeks: Sequence[WeekCounts]
     headlines: Sequence[Series]
     friends: Sequence[Series]
     risk: Bars | None
@@ -66,27 +66,27 @@ class Overview:
     stacks: Mapping[str, Bars | None]
 
     @property
-    def newest(self) -> Week | None:
+    def newest(self) -> WeekCounts | None:
         """The week that is served."""
         return self.weeks[-1] if self.weeks else None
 
     @property
-    def before(self) -> Week | None:
+    def before(self) -> WeekCounts | None:
         """The week before it."""
         return self.weeks[-2] if len(self.weeks) > 1 else None
 
 
-def overview(store: Store) -> Overview:
+def overview(store: ServingState) -> Overview:
     """Return the portfolio of the snapshot that is served; raises the problem `no_snapshot` where there is none."""
     portfolio = store.portfolio
-    found = weeks(store)
+    found = week_counts(store)
     known = series_of(store, [*HEADLINES, *FRIENDS])
     counts = binned(portfolio.candidates["churn_probability"].to_numpy())
     return Overview(
         weeks=found,
         headlines=[known[name] for name in HEADLINES if name in known],
         friends=[known[name] for name in FRIENDS if name in known],
-        risk=svg.histogram(counts),
+        risk=svg.histogram_bars(counts),
         risk_counts=counts,
         stacks={name: svg.stacks([week.of(name) for week in found]) for name in ("health_band", "churn_band")},
     )
@@ -98,7 +98,7 @@ def binned(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
     return [int(count) for count in counts]
 
 
-def series_of(store: Store, wanted: Sequence[str]) -> dict[str, Series]:
+def series_of(store: ServingState, wanted: Sequence[str]) -> dict[str, Series]:
     """Return metrics by id, those that the snapshot has; the whole company, week by week."""
     there = store.portfolio.metric_ids
     ids = [name for name in dict.fromkeys(wanted) if name in there]

@@ -1,4 +1,4 @@
-"""How a view becomes an answer: templates, languages, headers, and problems told as pages.
+"""Rendering of pages: templates, languages, headers, and problems told as pages.
 
 The policy of content lets a page load our own style and script and nothing else: no inline script, no other host.
 """
@@ -21,7 +21,7 @@ from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.shown import visible
 from vouch.features.vectors.words import family, told
 from vouch.serving.api.state import now_us
-from vouch.serving.web.metrics import entries
+from vouch.serving.web.metrics import catalogue_by_id
 from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from vouch.serving.api.problems import Problem
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.store.callers import Caller
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -132,7 +132,9 @@ def _ask_id() -> str:
 
 def metric_name(t: Speech, metric_id: str) -> str:
     """Return the name of a metric in a language, or as the catalogue has it."""
-    return t.get(f"metric.{metric_id}", entries()[metric_id]["name"] if metric_id in entries() else metric_id)
+    return t.get(
+        f"metric.{metric_id}", catalogue_by_id()[metric_id]["name"] if metric_id in catalogue_by_id() else metric_id
+    )
 
 
 def _model_name(t: Speech, name: str) -> str:
@@ -175,8 +177,14 @@ def language_of(request: Request) -> str:
     return preferred(request.headers.get("accept-language", ""))
 
 
-def page(
-    request: Request, template: str, values: Mapping[str, Any], *, store: Store, status: int = 200, here: str = ""
+def render_page(
+    request: Request,
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    store: ServingState,
+    status: int = 200,
+    here: str = "",
 ) -> Response:
     """Return a template as an answer, with what every page shows."""
     language = language_of(request)
@@ -204,7 +212,7 @@ def page(
     return answer
 
 
-def _freshness(store: Store) -> dict[str, Any] | None:
+def _freshness(store: ServingState) -> dict[str, Any] | None:
     return store.portfolio.freshness(now_us()) if store.is_ready else None
 
 
@@ -216,11 +224,13 @@ def _url(request: Request, **changed: str) -> str:
     return f"{quote(request.url.path)}?{urlencode(held)}" if held else quote(request.url.path)
 
 
-def problem_page(request: Request, problem: Problem, store: Store) -> Response:
+def problem_page(request: Request, problem: Problem, store: ServingState) -> Response:
     """Return a problem as a page."""
     request.state.problem = problem.code
     code = ALIKE.get(problem.code, problem.code)
     code = code if code in TOLD else "invalid_value"
-    answer = page(request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status)
+    answer = render_page(
+        request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status
+    )
     answer.headers.update(problem.headers)
     return answer

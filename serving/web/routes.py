@@ -28,20 +28,28 @@ from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.store import keys
 from vouch.serving.store.audit import entry
 from vouch.serving.web.customer import profile
-from vouch.serving.web.lists import at_risk, candidates, checked
+from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
 from vouch.serving.web.metrics import SPLITS, chapters, measured
 from vouch.serving.web.models import FIGURES, card, judged
 from vouch.serving.web.overview import overview
-from vouch.serving.web.render import ASSETS, HEADERS, YEAR_SECONDS, asset_content, customer_url, page, problem_page
-from vouch.serving.web.session import check_sender, signed_in, signed_out, target, with_query
+from vouch.serving.web.render import (
+    ASSETS,
+    HEADERS,
+    YEAR_SECONDS,
+    asset_content,
+    customer_url,
+    problem_page,
+    render_page,
+)
+from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from starlette.types import Scope
 
-    from vouch.serving.api.access import Gate
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.access import AccessGate
+    from vouch.serving.api.state import ServingState
     from vouch.serving.store.callers import Caller
 
     View = Callable[[Request], Response]
@@ -56,7 +64,7 @@ _log = logging.getLogger("vouch.pages")
 class Pages:
     """All views, over one store."""
 
-    def __init__(self, store: Store, gate: Gate) -> None:
+    def __init__(self, store: ServingState, gate: AccessGate) -> None:
         self._store, self._home, self._gate = store, store.home, gate
 
     def routes(self) -> list[GuardedRoute]:
@@ -131,17 +139,17 @@ class Pages:
             if refused is None:
                 raise
             values = {"next": to, "refused": refused}
-            answer = page(request, "login", values, store=self._store, here="login", status=problem.status)
+            answer = render_page(request, "login", values, store=self._store, here="login", status=problem.status)
             answer.headers.update(problem.headers)
             return answer
-        return signed_in(request, keys.sign_in(self._store.database, key, now_us()), to)
+        return sign_in_response(request, keys.sign_in(self._store.database, key, now_us()), to)
 
     def sign_out(self, request: Request, _: Mapping[str, str]) -> Response:
         """End the session."""
         token = session_token(dict(request.scope["headers"]))
         if token:
             keys.sign_out(self._store.database, token)
-        return signed_out()
+        return sign_out_response()
 
     def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record an ask, and go back to where it was made; who must not be asked is told there."""
@@ -181,7 +189,7 @@ class Pages:
         state = {name: request.query_params.get(name) for name in ("done", "refused")}
         told = {"done": state["done"] if state["done"] in DONE else None}
         told["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
-        return page(request, template, {**told, **values}, store=self._store, here=template)
+        return render_page(request, template, {**told, **values}, store=self._store, here=template)
 
     def _note(self, request: Request, action: str, **other: Any) -> None:
         """Tell the audit log who has seen whom."""
@@ -197,13 +205,13 @@ class Pages:
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
-        found = candidates(self._store, request.query_params)
+        found = candidate_listing(self._store, request.query_params)
         self._note(request, "listed", rows=len(found.answer["candidates"]))
         return self._page(request, "candidates", found=found)
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""
-        found = at_risk(self._store, request.query_params)
+        found = at_risk_listing(self._store, request.query_params)
         self._note(request, "listed", rows=len(found.answer["customers"]))
         return self._page(request, "at_risk", found=found)
 

@@ -1,8 +1,9 @@
-"""Signing in with a key, and out again: a cookie that no script reads, and posts that come from our own page alone.
+"""Sessions of the page: signing in with a key, and out again.
 
-The cookie holds a random token that the store keeps as a hash, so that a session ends for all processes at once. A post
-is taken where the browser says that our own page sent it (`Sec-Fetch-Site`, else `Origin`): beside the cookie's
-`SameSite=Strict` that also guards a service that is open to its own machine, where there is no cookie.
+A cookie that no script reads, and posts that come from our own page alone. The cookie holds a random token that the
+store keeps as a hash, so that a session ends for all processes at once. A post is taken where the browser says that our
+own page sent it (`Sec-Fetch-Site`, else `Origin`): beside the cookie's `SameSite=Strict` that also guards a service
+that is open to its own machine, where there is no cookie.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def with_query(address: str, **added: str) -> str:
     return parts._replace(query=urlencode({**held, **added})).geturl()
 
 
-def signed_in(request: Request, token: str, to: str) -> Response:
+def sign_in_response(request: Request, token: str, to: str) -> Response:
     """Return the way on with the session's cookie; only over HTTPS where the page was reached that way."""
     answer = RedirectResponse(to, 303)
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
@@ -71,7 +72,7 @@ def signed_in(request: Request, token: str, to: str) -> Response:
     return answer
 
 
-def signed_out() -> Response:
+def sign_out_response() -> Response:
     """Return the way in, without the cookie."""
     answer = RedirectResponse(LOGIN, 303)
     answer.delete_cookie(COOKIE, path=PAGE, httponly=True, samesite="strict")

@@ -1,4 +1,4 @@
-"""Where the marks of a chart stand: numbers in, places in a drawing out; the templates draw them as SVG.
+"""Geometry of SVG charts: numbers in, places in a drawing out; the templates draw them.
 
 The page draws for each request, so this is plain arithmetic (matplotlib would cost a second to import and a tenth to
 draw). Every chart has a table of the same figures beside it in the page.
@@ -221,7 +221,7 @@ def _labelled(points: Sequence[Point]) -> tuple[Mark, ...]:
     )
 
 
-def histogram(counts: Sequence[int]) -> Bars | None:
+def histogram_bars(counts: Sequence[int]) -> Bars | None:
     """Return bars of counts over equal parts of 0 to 1, the labels at quarters; None where all are empty."""
     if not sum(counts):
         return None

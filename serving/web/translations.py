@@ -1,4 +1,4 @@
-"""How the page speaks: its texts in three languages, and numbers and dates as each of them writes these.
+"""Translations of the page: its texts in three languages, and numbers and dates as each of them writes these.
 
 A text is looked up by a key (`translations/en.toml` has them all). What a language lacks is told in English, the whole
 text, and `make wordings` lists it; a key that English lacks is an error, which the tests find before anybody reads it.

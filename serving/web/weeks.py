@@ -1,4 +1,4 @@
-"""Week after week: how many customers stand where, and how one customer's scores went, as the store tells it.
+"""Weekly trends from the store: how many customers stand where, and how one customer's scores went.
 
 Without the store there are no trends; what is served is told all the same.
 """
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vouch.features.errors import SnapshotError, StoreError
-from vouch.features.instants import spoken
+from vouch.features.instants import instant_text
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.store import weeks as of_store
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
 
 SHOWN = of_store.TOLD_WEEKS
 """Weeks that a trend looks back: a quarter."""
@@ -31,7 +31,7 @@ _log = logging.getLogger("vouch.pages")
 
 
 @dataclass(frozen=True)
-class Week:
+class WeekCounts:
     """How many customers stand at each value of what is counted; those who have left are counted by themselves."""
 
     as_of: str
@@ -45,7 +45,7 @@ class Week:
         return [(value, self.counts[column].get(value, 0)) for value in known]
 
 
-def weeks(store: Store, limit: int = SHOWN) -> list[Week]:
+def week_counts(store: ServingState, limit: int = SHOWN) -> list[WeekCounts]:
     """Return the weeks up to the one that is served, the newest last, as far as the store tells of them."""
     try:
         with store.database.reading() as connection:
@@ -55,7 +55,7 @@ def weeks(store: Store, limit: int = SHOWN) -> list[Week]:
         return []
 
 
-def history(store: Store, customer_id: str, limit: int = SHOWN) -> list[dict[str, Any]]:
+def history(store: ServingState, customer_id: str, limit: int = SHOWN) -> list[dict[str, Any]]:
     """Return the scores of one customer week by week, the newest last; only weeks that know the customer."""
     try:
         with store.database.reading() as connection:
@@ -65,27 +65,27 @@ def history(store: Store, customer_id: str, limit: int = SHOWN) -> list[dict[str
         return []
 
 
-def _told(store: Store, connection: Connection, limit: int) -> list[of_store.Week]:
+def _told(store: ServingState, connection: Connection, limit: int) -> list[of_store.StoredWeek]:
     """The weeks up to the one that is served."""
     served_us = store.portfolio.week.as_of_us
-    return [week for week in of_store.weeks(connection) if week.as_of_us <= served_us][-limit:]
+    return [week for week in of_store.stored_weeks(connection) if week.as_of_us <= served_us][-limit:]
 
 
-def _counted(store: Store, connection: Connection, week: of_store.Week) -> Week | None:
+def _counted(store: ServingState, connection: Connection, week: of_store.StoredWeek) -> WeekCounts | None:
     """One week, counted once; None for one of which the store does not tell where customers stood."""
     key = (week.snapshot_id, week.version)
     if key not in store.counted:
         states = of_store.states(connection, week)
-        store.counted[key] = None if states is None else _count(spoken(week.as_of_us), states)
-    found: Week | None = store.counted[key]
+        store.counted[key] = None if states is None else _count(instant_text(week.as_of_us), states)
+    found: WeekCounts | None = store.counted[key]
     return found
 
 
-def _count(as_of: str, states: pa.Table) -> Week:
+def _count(as_of: str, states: pa.Table) -> WeekCounts:
     has_left = pa.compute.equal(states["churn_status"], "churned")
     there = states.filter(pa.compute.invert(has_left))
     counts = {name: _values(there[name]) for name in COUNTED}
-    return Week(as_of, len(there), len(states) - len(there), counts)
+    return WeekCounts(as_of, len(there), len(states) - len(there), counts)
 
 
 def _values(column: pa.ChunkedArray) -> dict[str, int]:

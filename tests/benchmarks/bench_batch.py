@@ -154,7 +154,7 @@ def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> Non
     from vouch.serving.snapshots import schema as columns
     from vouch.serving.snapshots.arrow_streams import BATCH_ROWS
 
-    schema, absent = columns.scores(as_of_us), [name for name in columns.MODELS if name not in found]
+    schema, absent = columns.scores_schema(as_of_us), [name for name in columns.MODELS if name not in found]
     every = {**found, **{name: champion(HERE / "nowhere", name) for name in absent}}
     with pq.ParquetFile(HERE / "vectors.parquet") as file, pq.ParquetWriter(HERE / "scores.parquet", schema) as writer:
         for batch in file.iter_batches(BATCH_ROWS):

@@ -29,7 +29,7 @@ from vouch.models.quality.figures import (
     roc_auc,
 )
 from vouch.training.calibrate import choose
-from vouch.training.dataset import Dataset, Part, Plan
+from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart
 from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
 from vouch.training.learners import CANDIDATES, fit_all
@@ -57,10 +57,10 @@ def dataset(columns, matrix, label, customers, instants=None) -> Dataset:
     """Rows as a training run takes them; those of one instant where none are given."""
     instants = np.zeros(len(label), dtype=np.int64) if instants is None else instants
     model = models.load("churn")
-    every = Part(matrix, label, customers, instants)
+    every = DatasetPart(matrix, label, customers, instants)
     parts = [every.take(instants == of) for of in (0, 1, 2)]
     frame = pd.DataFrame({"customer_id": parts[2].customers})
-    return Dataset(model, model.targets[0], Plan((0,), (1,), (2,)), columns, *parts, frame)
+    return Dataset(model, model.targets[0], CutoffPlan((0,), (1,), (2,)), columns, *parts, frame)
 
 
 def chosen(columns, matrix, label, seed: int):

@@ -20,7 +20,7 @@ from support import published_weeks as hand_company
 from vouch.models.predictor import _load_pyfunc
 from vouch.serving.api.handlers.score import score_request
 from vouch.serving.api.schemas import ScoreRequest
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -97,7 +97,7 @@ def thousand(address: str, home: Path, key: str, scorer: object, names: list[str
     """A thousand vectors in one request, with reading and without."""
     matrix = hand_scoring.frame(MANY, seed=3)[names].to_numpy()
     bare = seconds_of(lambda: scorer._booster.predict(matrix, num_threads=1))
-    content, store = json.dumps(BATCH), Store(home)
+    content, store = json.dumps(BATCH), ServingState(home)
     store.refresh()
     head = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     with httpx.Client(base_url=address, headers=head, timeout=60) as client:

@@ -27,7 +27,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.acts import ORGANIC
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS, stays
-from vouch.features.metrics.context import Moment
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.contacts import contacts
 from vouch.features.metrics.definitions.purchases import orders
 from vouch.features.metrics.definitions.referral import recent_referrals, referrers
@@ -65,11 +65,11 @@ def test_a_subscription_that_ends_as_it_starts_never_ran(engine):
         span(at, None, "changed", subscription_id="k3", mrr=2),
     ]  # fmt: skip
     tables = company(engine, subscriptions=spans)
-    moment, found = Moment(tables, T), vectors_of(tables, *OF_SUBSCRIPTIONS)
+    context, found = MetricContext(tables, T), vectors_of(tables, *OF_SUBSCRIPTIONS)
     ends = [("changed", NEVER_US), ("gone", at), ("short", at + 1)]
-    assert kept(moment.keep(stays_of), "customer_id", "end_us") == ends
+    assert kept(context.keep(stays_of), "customer_id", "end_us") == ends
     assert churn_events(tables, T, GAP_DAYS)["customer_id"].tolist() == ["gone", "short"]
-    assert kept(starters.prepare(moment, DAYS), "customer_id", "is_retained") == [("changed", 1), ("gone", 0)]
+    assert kept(starters.prepare(context, DAYS), "customer_id", "is_retained") == [("changed", 1), ("gone", 0)]
     assert found["has_ever_subscribed"].to_dict() == {"changed": 1, "failed": 0, "gone": 1, "short": 1}
     assert found["subscriptions_ended"].to_dict() == {"changed": 1, "failed": 0, "gone": 1, "short": 1}
     assert found.loc["changed", ["plan_upgrades", "plan_downgrades"]].tolist() == [1, 0]
@@ -97,7 +97,7 @@ def test_a_pause_of_exactly_the_gap_is_churn_in_metric_and_label_alike(engine):
     spans += [span(end + GAP_US + late, None, c) for c, late in (("a", -1), ("b", 0), ("c", 1))]
     tables = company(engine, subscriptions=spans)
     assert churn_events(tables, T, GAP_DAYS)["customer_id"].tolist() == ["b", "c"]
-    assert kept(starters.prepare(Moment(tables, T), DAYS), "customer_id", "is_retained") == [("a", 1)]
+    assert kept(starters.prepare(MetricContext(tables, T), DAYS), "customer_id", "is_retained") == [("a", 1)]
 
 
 @on_each_engine
@@ -107,9 +107,9 @@ def test_internal_customers_are_in_nothing(engine):
     sent = [referral("a", "staff"), referral("a", "p"), referral("b", "staff"), referral("staff", "q")]
     made = [act("a", before(4), kind="review"), act("staff", before(3), kind="review")]
     tables = company(engine, customers=[staff, *come], referrals=sent, advocacy_acts=made)
-    moment = Moment(tables, T)
-    assert kept(moment.keep(valid_referrals), "advocate_id", "prospect_id") == [("a", "p")]
-    assert kept(moment.keep(acts), "customer_id", "kind") == [("a", "referral"), ("a", "review")]
+    context = MetricContext(tables, T)
+    assert kept(context.keep(valid_referrals), "advocate_id", "prospect_id") == [("a", "p")]
+    assert kept(context.keep(acts), "customer_id", "kind") == [("a", "referral"), ("a", "review")]
     assert organic_acts(tables, T)["customer_id"].tolist() == ["a", "a"]
     at_two = panel(tables, [T - 1, T]).set_index(["as_of_us", "customer_id"])
     for found in (vectors_of(tables, *OF_REFERRALS, "was_referred"), at_two.loc[T - 1], at_two.loc[T]):
@@ -151,7 +151,7 @@ def test_the_priorities_that_mean_high_are_the_same_for_the_feature_and_for_who_
 
 def test_a_resolution_that_is_yet_to_come_settles_nothing():
     rows = [ticket(before(20), resolved_at=at, ingested_at=before(19)) for at in (T - 1, T, T + 1)]
-    found = contacts.prepare(Moment(company(tickets=rows), T), 90)
+    found = contacts.prepare(MetricContext(company(tickets=rows), T), 90)
     assert sorted(row for (row,) in kept(found, "settled")) == [0, 0, 1]
 
 
@@ -163,7 +163,7 @@ def test_a_referral_that_is_listed_on_the_same_day_is_one_act_as_it_is_listed(en
             act("day after", at + DAY_US, ask_id="k"), act("same day", at + DAY_US - 1, ask_id="k")]  # fmt: skip
     sent = [referral(row["customer_id"], "p", at) for row in made]
     tables = company(engine, advocacy_acts=made, referrals=sent, asks=[])
-    of_metric = Moment(tables, T).keep(acts)
+    of_metric = MetricContext(tables, T).keep(acts)
     assert kept(of_metric.filter(nw.col("sort") == ORGANIC), "customer_id", "unit") == [
         ("day after", f"referral day after-p-{at}"), ("day before", f"referral day before-p-{at}"),
         ("free", f"act free-{at}"), ("review", f"referral review-p-{at}"),
@@ -198,9 +198,9 @@ def test_the_first_of_several_invitations_is_the_referral_and_a_conversion_on_an
     assert found.loc["fraud"].tolist() == [1, 1, 0, 0]
     assert found.loc["self"].tolist() == [0, 0, 0, 0]
     assert found.loc["twice"].tolist() == [1, 1, 1, 3]
-    moment = Moment(tables, T)
+    context = MetricContext(tables, T)
     recent = [("fraud",), ("on",), ("paid",), ("twice",)]
-    assert kept(recent_referrals.prepare(moment, 365), "customer_id") == recent
+    assert kept(recent_referrals.prepare(context, 365), "customer_id") == recent
     sorts = [
         ("early", "organic"),
         ("fraud", "organic"),
@@ -208,11 +208,11 @@ def test_the_first_of_several_invitations_is_the_referral_and_a_conversion_on_an
         ("paid", "incentivised"),
         ("twice", "organic"),
     ]
-    assert kept(moment.keep(acts), "customer_id", "sort") == sorts
+    assert kept(context.keep(acts), "customer_id", "sort") == sorts
     assert sorted(organic_acts(tables, T)["customer_id"]) == ["early", "fraud", "on", "twice"]
-    converted = moment.keep(valid_referrals).filter(~nw.col("ever_converted_us").is_null())
+    converted = context.keep(valid_referrals).filter(~nw.col("ever_converted_us").is_null())
     assert kept(converted, "advocate_id") == [("early",), ("twice",)]
-    assert kept(referrers.prepare(moment, 365), "customer_id", "referrals", "invites") == [
+    assert kept(referrers.prepare(context, 365), "customer_id", "referrals", "invites") == [
         ("early", 0, 1), ("fraud", 1, 1), ("on", 1, 2), ("paid", 1, 2), ("twice", 1, 2),
     ]  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_somebody_is_internal_from_the_moment_at_which_that_is_known():
     tables = company(customers=known, referrals=[referral("a", "p", before(3))])
     found = panel(tables, [before(2), T]).set_index(["as_of_us", "customer_id"])["referrals_lifetime"]
     assert (found[before(2), "a"], found[T, "a"]) == (1, 0)
-    assert [len(kept(Moment(tables, at).keep(valid_referrals), "sender")) for at in (before(2), T)] == [1, 0]
+    assert [len(kept(MetricContext(tables, at).keep(valid_referrals), "sender")) for at in (before(2), T)] == [1, 0]
 
 
 @on_each_engine
@@ -232,7 +232,7 @@ def test_usage_or_a_transaction_of_90_days_makes_active_to_metrics_and_to_eligib
     used = {"customer_id": "a", "occurred_at": at, "event": "open"}
     paid = {"transaction_id": "1", "customer_id": "b", "occurred_at": at, "amount": 1, "kind": "renewal"}
     tables = company(engine, usage_events=[used], transactions=[paid])
-    assert kept(active(Moment(tables, T)), "customer_id") == ([("a",), ("b",)] if is_recent else [])
+    assert kept(active(MetricContext(tables, T)), "customer_id") == ([("a",), ("b",)] if is_recent else [])
     assert is_active(vectors_of(tables, "days_since_activity")).tolist() == [is_recent, is_recent]
 
 
@@ -244,7 +244,7 @@ def test_an_order_is_a_purchase_and_its_lines_are_one(engine):
             for n, key, kind in lines]  # fmt: skip
     tables = company(engine, transactions=rows)
     assert vectors_of(tables, "orders_lifetime").loc["a", "orders_lifetime"] == 2
-    assert kept(orders(Moment(tables, T)), "order") == [("3",), ("o",)]
+    assert kept(orders(MetricContext(tables, T)), "order") == [("3",), ("o",)]
 
 
 @on_each_engine
@@ -266,8 +266,8 @@ def test_what_began_before_the_instant_and_has_not_ended_before_it_runs_at_it(en
     assert vector["is_leaving"] == (is_running and end is not None)
     status = subscriber_status(pd.DataFrame([vector]))[0]
     assert status == ("not_eligible" if start == T else "churned" if not is_running else "leaving" if end else "ok")
-    moment = Moment(tables, T)
-    assert kept(active(moment), "customer_id") == ([("a",)] if is_running else [])
+    context = MetricContext(tables, T)
+    assert kept(active(context), "customer_id") == ([("a",)] if is_running else [])
     assert kept(profiles(tables, T), "mrr") == [(float(is_running),)]
 
 
@@ -276,13 +276,13 @@ def test_what_began_before_the_instant_and_has_not_ended_before_it_runs_at_it(en
 def test_of_an_instant_that_is_past_it_is_known_who_has_left_at_it(engine, start, end, ran):
     since = before(DAYS)
     spans = [span(since + start, None if end is None else since + end)]
-    moment = Moment(company(engine, subscriptions=spans), T)
+    context = MetricContext(company(engine, subscriptions=spans), T)
     expected = [("a",)] if ran else []
-    assert kept(starters.prepare(moment, DAYS), "customer_id") == expected
-    assert kept(revenue_starters.prepare(moment, DAYS), "customer_id") == expected
+    assert kept(starters.prepare(context, DAYS), "customer_id") == expected
+    assert kept(revenue_starters.prepare(context, DAYS), "customer_id") == expected
 
 
 def test_a_change_of_plan_as_the_window_begins_leaves_nobody_out():
     spans = [span(before(99), before(DAYS)), span(before(DAYS), None, mrr=3)]
-    found = revenue_starters.prepare(Moment(company(subscriptions=spans), T), DAYS)
+    found = revenue_starters.prepare(MetricContext(company(subscriptions=spans), T), DAYS)
     assert kept(found, "start_mrr", "end_mrr") == [(3.0, 3.0)]

@@ -24,7 +24,7 @@ from support.facts_rows import (
 )
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.acts import ORGANIC
-from vouch.features.metrics.context import Moment
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.advocacy import actors
 from vouch.features.metrics.definitions.referral import recent_referrals
 from vouch.features.metrics.definitions.retention import starters
@@ -97,7 +97,7 @@ def test_who_churned_by_the_label_and_is_not_back_is_who_the_churn_rate_counts(d
     tables = company(subscriptions=rows, customers=[STAFF])
     target = CHURN.targets[0]
     churned = named(label_churn(tables, [T], T + target.matured_days * DAY_US, target).to_dict("records"), "label")
-    then = dict(kept(starters.prepare(Moment(tables, UNTIL), DAYS), "customer_id", "is_retained"))
+    then = dict(kept(starters.prepare(MetricContext(tables, UNTIL), DAYS), "customer_id", "is_retained"))
     subscribed = vectors_of(tables, "is_subscribed", as_of_us=UNTIL)
     back = set(subscribed.index[subscribed["is_subscribed"] == 1])
     assert then.keys() == there_at(rows, T)
@@ -121,16 +121,16 @@ def test_an_organic_act_is_one_to_metric_label_and_feature(drawn, corrections):
                for n, (c, at, _, whom, paid, fraud) in enumerate(drawn) if whom is not None]  # fmt: skip
     people = [STAFF, *({"customer_id": c, "created_at": before(900)} for c in "ab")]
     tables = company(customers=people, advocacy_acts=done, referrals=corrected(invited, corrections, is_fraud=True))
-    moment = Moment(tables, T)
-    counted = dict(kept(actors.prepare(moment, 90), "customer_id", "organic"))
+    context = MetricContext(tables, T)
+    counted = dict(kept(actors.prepare(context, 90), "customer_id", "organic"))
     label = Target("organic", label_advocacy, lambda v: v, horizon_days=90)
     acted = label_advocacy(tables, [before(90)], T, label).to_dict("records")
     assert named(acted, "label") == {customer for customer, organic in counted.items() if organic}
-    organic = moment.keep(all_acts).filter(nw.col("sort") == ORGANIC)
+    organic = context.keep(all_acts).filter(nw.col("sort") == ORGANIC)
     moments = organic_acts(tables, T)
     assert set(kept(organic, "customer_id", "own_us")) == set(moments.itertuples(index=False, name=None))
     found = vectors_of(tables, "organic_acts_90d", "referrals_365d", "organic_referrals_365d")
-    valid = recent_referrals.prepare(moment, 365)
+    valid = recent_referrals.prepare(context, 365)
     for feature, rows in {
         "organic_acts_90d": organic.filter(nw.col("unit").str.starts_with("act "), nw.col("own_us") >= before(90)),
         "referrals_365d": valid,

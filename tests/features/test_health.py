@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vouch.features.errors import DefinitionError
-from vouch.features.health import COLUMNS, UNKNOWN, Measure, Rules, rules, with_health
+from vouch.features.health import COLUMNS, UNKNOWN, HealthRules, Measure, health_rules, with_health
 
 ORDER = ("at_risk", "watch", "healthy")
 
@@ -17,14 +17,14 @@ ORDER = ("at_risk", "watch", "healthy")
 STEPS = (0, 20, 21, 47, 50, 59, 80, 100)
 
 
-def plain(*weights: float) -> Rules:
+def plain(*weights: float) -> HealthRules:
     """Rules whose measures give the value itself, for the values in STEPS."""
     tiers = tuple((float(point), float(point)) for point in STEPS)
     measures = tuple(Measure(f"f{i}", "group", weight, tiers) for i, weight in enumerate(weights))
-    return Rules(1, 0.6, (("at_risk", 0.0), ("watch", 50.0), ("healthy", 75.0)), measures)
+    return HealthRules(1, 0.6, (("at_risk", 0.0), ("watch", 50.0), ("healthy", 75.0)), measures)
 
 
-def scored(chosen: Rules, values: list[float | None]) -> dict[str, float | str | None]:
+def scored(chosen: HealthRules, values: list[float | None]) -> dict[str, float | str | None]:
     columns = {m.feature: pl.Series([v], dtype=pl.Float64) for m, v in zip(chosen.measures, values, strict=True)}
     return (
         with_health(nw.from_native(pl.DataFrame(columns).lazy()), chosen)
@@ -72,14 +72,14 @@ def test_a_missing_input_never_improves_a_band(parts, data):
 
 def test_the_shipped_rules_weigh_one_in_all_and_name_features_that_exist():
     groups: dict[str, float] = {}
-    for measure in rules().measures:
+    for measure in health_rules().measures:
         groups[measure.group] = groups.get(measure.group, 0.0) + measure.weight
     expected = {"product_use": 0.35, "feedback": 0.25, "support": 0.20, "community": 0.10, "commercial": 0.10}
     assert groups == pytest.approx(expected)
 
 
 def test_a_boundary_belongs_to_the_higher_tier():
-    tickets = next(m for m in rules().measures if m.feature == "tickets_open")
+    tickets = next(m for m in health_rules().measures if m.feature == "tickets_open")
     frame = nw.from_native(pl.DataFrame({"tickets_open": [0.0, 1.0, 1.5, 4.0, None]}).lazy())
     points = frame.select(tickets.points().alias("p")).collect("polars")["p"].to_list()
     assert points == [100.0, 60.0, 60.0, 0.0, None]

@@ -165,14 +165,14 @@ def test_a_third_model_has_columns_and_stands_aside_until_it_is_named():
     assert columns.MODELS[:2] == ("churn", "advocacy")
     assert sorted(columns.MODELS) == models.names()
     assert {f"upgrade_{part}" for part in ("status", "probability", "band", "reasons", "raw", "base", "model")} <= set(
-        columns.scores(0).names
+        columns.scores_schema(0).names
     )
-    assert "upgrade_changes" in columns.changes(0).names
+    assert "upgrade_changes" in columns.changes_schema(0).names
     assert upgrade.is_optional
     assert not CHURN.is_optional
     with pytest.raises(KeyError):
         columns.nothing("churn_raw", 3)
-    assert columns.nothing("upgrade_raw", 3).type == columns.scores(0).field("upgrade_raw").type
+    assert columns.nothing("upgrade_raw", 3).type == columns.scores_schema(0).field("upgrade_raw").type
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "polars"])

@@ -20,8 +20,8 @@ from support.small_model import COLUMNS, ISOTONIC, LOGISTIC, RULES, vectors, wri
 from vouch.features.errors import BundleError
 from vouch.models import load as load_model
 from vouch.models.predictor import Predictor, _load_pyfunc, encode, load_champion
-from vouch.models.scoring.calibration import FLOOR, Band, Calibrator, calibrator_from_json, log_odds, sigmoid
-from vouch.models.scoring.feature_matrix import Block
+from vouch.models.scoring.calibration import FLOOR, Calibrator, IntervalBand, calibrator_from_json, log_odds, sigmoid
+from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.models.scoring.formulas import bend
 from vouch.models.scoring.reasons import as_text
 
@@ -289,7 +289,9 @@ def test_a_block_of_vectors_scores_as_a_table_does(tmp_path):
     frame = vectors(40, seed=4)
     numbers = [column.name for column in COLUMNS if column.categories is None]
     texts = {"plan": frame["plan"].to_numpy(dtype=object)}
-    block = Block({name: place for place, name in enumerate(numbers)}, frame[numbers].to_numpy(dtype=float), texts)
+    block = FeatureMatrix(
+        {name: place for place, name in enumerate(numbers)}, frame[numbers].to_numpy(dtype=float), texts
+    )
     assert np.array_equal(encode(block, COLUMNS), encode(frame, COLUMNS), equal_nan=True)
     assert predictor.score(block).probability.tolist() == predictor.score(frame).probability.tolist()
     kept = np.arange(40) % 3 == 0
@@ -301,7 +303,7 @@ def test_a_block_of_vectors_scores_as_a_table_does(tmp_path):
 def test_a_probability_has_an_interval_where_the_bundle_keeps_one(tmp_path):
     from vouch.serving.scoring.score import Champion, score
 
-    band = Band(raw=(-3.0, 0.0), low=(0.01, 0.2), high=(0.2, 0.9))
+    band = IntervalBand(raw=(-3.0, 0.0), low=(0.01, 0.2), high=(0.2, 0.9))
     predictor = written(tmp_path / "with", "logistic", LOGISTIC, replace(ISOTONIC, band=band))
     frame = vectors(300, seed=2).assign(is_subscribed=1.0, has_ever_subscribed=1.0, is_leaving=0.0, tenure_days=400.0)
     target = load_model("churn").target_named("contract")

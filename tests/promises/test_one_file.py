@@ -68,15 +68,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 CONTACTS = {"touches": [{"occurred_at": -5, "kind": kind} for kind in ("service", "sales") for _ in range(3)]}
 
 
 @items("touches")
-def contacted(moment: Moment, days: int | None) -> Frame:
+def contacted(context: MetricContext, days: int | None) -> Frame:
     """Contacts of external customers in the window."""
-    rows = moment.rows("touches", days)
+    rows = context.rows("touches", days)
     return rows.select("customer_id", unit=nw.col("touch_id"), served=(nw.col("kind") == "service").cast(nw.Int64))
 
 

@@ -19,7 +19,7 @@ from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import history
 from vouch.serving.api.application import open_site
 from vouch.serving.api.problems import Front, Site
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.store import keys
@@ -46,7 +46,7 @@ def call(store, key, path, body):
 
 
 def test_the_weeks_of_an_earlier_release_are_served_as_they_were(before):
-    store = Store(before.home)
+    store = ServingState(before.home)
     store.refresh()
     key, told = before.told["key"], before.told["customer"]
     assert store.trouble is None
@@ -95,7 +95,7 @@ def test_a_new_week_goes_on_from_the_weeks_of_an_earlier_release(before):
     assert week.outcome == "published"
     assert published(before.home) == [parse_instant(instant) for instant in (FIRST, SECOND, NEXT)]
     assert {instant: read_snapshot(before.home, instant).manifest["files"] for instant in old} == old
-    store = Store(before.home)
+    store = ServingState(before.home)
     store.refresh()
     assert store.portfolio.freshness(0)["as_of"] == NEXT
     one = call(store, before.told["key"], "/v1/customers/get", {"customer_id": "C01"})

@@ -13,10 +13,10 @@ import httpx
 from starlette.types import ASGIApp
 
 from support.handwritten_weeks import publish
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import Front, Site
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.routes import GuardedRoute
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -51,10 +51,10 @@ class Served:
         self.keys = {scope: keys.create(self.database, scope, scope, NOW) for scope in keys.SCOPES}
         self.keys["revoked"] = keys.create(self.database, "revoked", "admin", NOW)
         keys.revoke(self.database, "revoked", NOW + 1)
-        self.store = Store(home)
+        self.store = ServingState(home)
         self.store.refresh()
-        self.site = open_site(Site(), self.store, is_local=False)
-        self.app: ASGIApp = Front(self.site, self.site)
+        self.site = open_site(MountedApp(), self.store, is_local=False)
+        self.app: ASGIApp = Middleware(self.site, self.site)
         self.runner = asyncio.Runner()
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ def sent_to(route: GuardedRoute, method: str) -> tuple[dict[str, str], bytes]:
     if route.is_page:
         form = {"ask_id": "form", "customer_id": "c2", "kind": "referral", "outcome": "accepted", "key": "none"}
         return {**OURS, "content-type": "application/x-www-form-urlencoded"}, urlencode(form).encode()
-    body = next(dict(door.example) for door in DOORS if door.path == route.path)
+    body = next(dict(door.example) for door in API_ROUTES if door.path == route.path)
     if "customer_id" in body:
         body["customer_id"] = "c2"
     return {"content-type": "application/json"}, json.dumps(body).encode()

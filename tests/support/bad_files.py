@@ -1,4 +1,4 @@
-"""Files and columns that cannot be what they should be, kind by kind: for tests of reading and of the weekly batch."""
+"""Damaged input files and columns, kind by kind: for tests of reading and of the weekly batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine may lack: PostgreSQL, Spark, a browser, the public data sets, curl, and git with a checkout.
+"""Capabilities of the machine, for skips: PostgreSQL, Spark, a browser, the public data sets, curl, git.
 
 A test that needs one of them takes the fixture or carries the mark of that name. Where it is missing, the test is
 skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git`), the test fails

@@ -1,4 +1,4 @@
-"""Champions made by hand: formulas of a few features with plain numbers, so that tests need no training."""
+"""Handwritten champions: formulas of a few features with plain numbers, so that tests need no training."""
 
 from __future__ import annotations
 

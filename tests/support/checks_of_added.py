@@ -1,4 +1,4 @@
-"""What a tree with a feature, a family, a chapter and a model more must do: run in the copy of `test_one_file`."""
+"""Checks of a tree with a feature, a family, a chapter and a model more: run in the copy of `test_one_file`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.vectors.build import collect, vectors
 from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import retrains_due
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import Front, Site
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.openapi import document
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.docs.metric_catalogue import catalogue_page
 from vouch.serving.site import open_site
 from vouch.serving.snapshots import schema
@@ -61,8 +61,8 @@ def test_metrics_are_computed_and_listed(vouch, metric_id):
 
 def test_the_model_is_found_by_all_that_asks_for_models(vouch):
     assert "speaking" in models.names()
-    assert {"speaking_probability", "upgrade_probability"} <= set(schema.scores(0).names)
-    named = json.dumps(document(DOORS)["components"]["schemas"])
+    assert {"speaking_probability", "upgrade_probability"} <= set(schema.scores_schema(0).names)
+    named = json.dumps(document(API_ROUTES)["components"]["schemas"])
     assert '"speaking"' in named
 
 
@@ -70,10 +70,10 @@ def test_the_model_is_found_by_all_that_asks_for_models(vouch):
 def test_the_page_shows_all_of_them(tmp_path, language):
     write_home(tmp_path)
     publish(tmp_path, MONDAY, metrics=[metric("service_share", 50.0, unit="percent")])
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
-    site = open_site(Site(), store, is_local=True)
-    client = TestClient(Front(site, site), base_url="http://127.0.0.1")
+    site = open_site(MountedApp(), store, is_local=True)
+    client = TestClient(Middleware(site, site), base_url="http://127.0.0.1")
     shown = client.get("/app/metrics", params={"lang": language})
     assert (shown.status_code, "Share of contacts for service" in shown.text, "Contacted" in shown.text) == (200, 1, 1)
     assert "speaking" in client.get("/app/models", params={"lang": language}).text

@@ -1,4 +1,4 @@
-"""A dataset of made-up rows with a known law, for learners and the gate; no tables behind it."""
+"""Synthetic datasets with a known law, for learners and the gate; no tables behind them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.feature_matrix import Column
-from vouch.training.dataset import Dataset, Part, Plan
+from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart
 
 COLUMNS = (
     Column("active_days_28d", "usage"),
@@ -20,7 +20,7 @@ COLUMNS = (
     Column("plan", "profile", ("basic", "plus", "pro")),
     Column("noise", "usage"),
 )
-PLAN = Plan(tuple(day * DAY_US for day in (100, 142, 184)), (226 * DAY_US,), (268 * DAY_US,))
+PLAN = CutoffPlan(tuple(day * DAY_US for day in (100, 142, 184)), (226 * DAY_US,), (268 * DAY_US,))
 
 
 def rows(customers, instant_us, seed, interaction=1.5):
@@ -48,7 +48,7 @@ def part(instants, customers, seed, columns=COLUMNS, **law):
     """Rows of one part of a dataset."""
     made = [(*rows(customers, instant, seed, **law), instant) for instant in instants]
     frame = pd.concat([frame for frame, _, _ in made], ignore_index=True) if made else rows(1, 0, 0)[0].iloc[:0]
-    found = Part(
+    found = DatasetPart(
         encode(frame, columns),
         np.concatenate([label for _, label, _ in made]) if made else np.empty(0),
         frame["customer_id"].to_numpy(dtype=object),

@@ -1,4 +1,4 @@
-"""What the fault tests share: the command as a process of its own, killed at a moment, and homes to break."""
+"""Fault injection: the command as a process of its own, killed at a moment, and homes to break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are made from definitions and kept, so that a change of what is computed is read before it is taken.
+"""Golden files: texts made from definitions and kept, so that a change of what is computed is read before it is taken.
 
 `make golden` writes them anew and says what differs; read the difference before a commit. A test holds that what stands
 in them is made still, line by line and in its order. What is made beyond that was added: it is listed, and breaks
@@ -17,8 +17,8 @@ from vouch.serving.docs.metric_catalogue import catalogue_page
 
 ROOT = Path(__file__).parents[2]
 FILES = {
-    ROOT / "tests" / "golden" / "definitions.txt": lambda: "\n".join(build.definition_lines()) + "\n",
-    ROOT / "tests" / "golden" / "metrics.txt": lambda: "\n".join(catalogue.definition_lines()) + "\n",
+    ROOT / "tests" / "golden" / "definitions.txt": lambda: "\n".join(build.feature_definition_lines()) + "\n",
+    ROOT / "tests" / "golden" / "metrics.txt": lambda: "\n".join(catalogue.metric_definition_lines()) + "\n",
     ROOT / "features" / "metrics" / "definitions" / "CATALOGUE.md": catalogue_page,
 }
 

@@ -88,11 +88,15 @@ METRICS = (
 def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, movers=(), **manifest: Any) -> Snapshot:
     """Publish one week; the rows may lack columns, which are null then."""
     tables = {
-        "scores": (columns.scores(as_of_us), people),
+        "scores": (columns.scores_schema(as_of_us), people),
         "customers": (columns.CUSTOMERS, people),
-        "metrics": (columns.metrics(as_of_us), metrics),
-        **({"changes": (columns.changes(as_of_us), people)} if any("churn_changes" in row for row in people) else {}),
-        **({"movers": (columns.movers(as_of_us), movers)} if movers else {}),
+        "metrics": (columns.metrics_schema(as_of_us), metrics),
+        **(
+            {"changes": (columns.changes_schema(as_of_us), people)}
+            if any("churn_changes" in row for row in people)
+            else {}
+        ),
+        **({"movers": (columns.movers_schema(as_of_us), movers)} if movers else {}),
     }
     with drafting(home, as_of_us) as draft:
         for name, (schema, rows) in tables.items():

@@ -1,4 +1,4 @@
-"""What a process and all that it has started listen on, as the system tells it: TCP, UDP and Unix sockets."""
+"""Listening sockets of a process and of all that it has started, as the system tells it: TCP, UDP, Unix."""
 
 from __future__ import annotations
 

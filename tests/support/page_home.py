@@ -1,4 +1,4 @@
-"""A home made by hand for tests of the page: two weeks, champions, and what the gate has said of them."""
+"""A handwritten home for tests of the page: two weeks, champions, and what the gate has said of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published weeks of any size without a batch run: figures at random, in the form of a real week."""
+"""Synthetic published weeks of any size without a batch run: figures at random, in the form of a real week."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def write_company(home: Path, customers: int, as_of_us: int = MONDAY, seed: int 
     random = np.random.default_rng(seed)
     with drafting(home, as_of_us) as draft:
         schemas = {
-            "scores": columns.scores(as_of_us),
+            "scores": columns.scores_schema(as_of_us),
             "customers": columns.CUSTOMERS,
-            "changes": columns.changes(as_of_us),
+            "changes": columns.changes_schema(as_of_us),
         }
         for name, schema in schemas.items():
             with draft.table(name, schema) as writer:
@@ -48,7 +48,7 @@ def write_company(home: Path, customers: int, as_of_us: int = MONDAY, seed: int 
                     made = MAKERS[name](random, ids, as_of_us)
                     full = {f.name: made.get(f.name, pa.nulls(len(ids), f.type)) for f in schema}
                     writer.write_table(pa.table(full).cast(schema))
-        with draft.table("metrics", columns.metrics(as_of_us)) as writer:
+        with draft.table("metrics", columns.metrics_schema(as_of_us)) as writer:
             writer.write_table(metrics(as_of_us))
         rows = dict.fromkeys(("scores", "customers", "changes"), customers)
         draft.publish(
@@ -137,7 +137,7 @@ MAKERS = {"scores": scores, "customers": customers, "changes": changes}
 
 
 def metrics(as_of_us: int) -> pa.Table:
-    schema = columns.metrics(as_of_us)
+    schema = columns.metrics_schema(as_of_us)
     row = dict.fromkeys(schema.names) | {
         "metric_id": "nps",
         "code": "M01",

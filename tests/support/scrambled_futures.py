@@ -1,4 +1,4 @@
-"""Other futures of the same past: rows that are not known at an instant are scrambled, deleted, withdrawn and added.
+"""Scrambled futures of the same past: rows not known at an instant are scrambled, deleted, withdrawn and added.
 
 A version that was known before the instant belongs to the past even where its own time lies ahead: it may have taken
 another away. Two companies that differ only in this must have the same vectors at that instant, bit by bit.

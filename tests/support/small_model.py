@@ -8,7 +8,7 @@ import pandas as pd
 from vouch.models.predictor import write_bundle
 from vouch.models.scoring.calibration import Calibrator
 from vouch.models.scoring.feature_matrix import Column
-from vouch.models.scoring.formulas import Part
+from vouch.models.scoring.formulas import PointsMeasure
 
 COLUMNS = (
     Column("active_days_28d", "usage"),
@@ -50,11 +50,11 @@ RULES = {
     "base": -2.0,
     "slope": -0.04,
     "parts": [
-        Part("active_days_28d", 0.7, (0.0, 10.0, 28.0), (0.0, 60.0, 100.0)).as_json(),
+        PointsMeasure("active_days_28d", 0.7, (0.0, 10.0, 28.0), (0.0, 60.0, 100.0)).as_json(),
         None,
         None,
         None,
-        Part("nps_last", 0.3, (0.0, 10.0), (0.0, 100.0)).as_json(),
+        PointsMeasure("nps_last", 0.3, (0.0, 10.0), (0.0, 100.0)).as_json(),
     ],
 }
 ISOTONIC = Calibrator("isotonic", raw=(-3.0, -1.0, 2.0), probability=(0.01, 0.2, 0.9))

@@ -1,4 +1,4 @@
-"""A very small company for tests of reading and checking: rows by hand, written in the forms that companies choose."""
+"""A very small company as files, for tests of reading and checking, in the forms that companies choose."""
 
 from __future__ import annotations
 

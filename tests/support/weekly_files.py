@@ -1,4 +1,4 @@
-"""A small company whose events come as one file per week, with all that may be wrong or late in them."""
+"""Weekly event files of a small company, with all that may be wrong or late in them."""
 
 from __future__ import annotations
 

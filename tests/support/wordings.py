@@ -1,4 +1,4 @@
-"""What has no wording of its own in a language, and wordings of what is gone: `make wordings` lists both.
+"""Missing and left-over wordings of each language: `make wordings` lists both.
 
 No test fails for it: who adds a feature need not speak Korean, and it is told in English until somebody words it.
 """

@@ -16,7 +16,7 @@ from vouch.models.predictor import encode
 from vouch.models.quality.drift import counted, reference
 from vouch.models.scoring.bundle import Column
 from vouch.training.dataset import _categories
-from vouch.training.gate import Rule, Verdict
+from vouch.training.gate import GateRule, Verdict
 from vouch.training.report import TrainingReport, card
 from vouch.training.slices import slice_rows
 
@@ -83,7 +83,7 @@ def test_nothing_that_a_company_wrote_makes_anything_of_a_card():
         slices=({"by": "segment", "value": HOSTILE, "n": 60},),
         notes=(HOSTILE,),
         facts={"data": HOSTILE},
-        verdict=Verdict((Rule("slices", False, HOSTILE, None, None),)),
+        verdict=Verdict((GateRule("slices", False, HOSTILE, None, None),)),
     )
     text = card(report)
     shown = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)

@@ -12,7 +12,7 @@ from support.datasets import COLUMNS, PLAN, dataset
 from vouch.models.quality.figures import calibration_error, error_by_chance
 from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.models.scoring.feature_matrix import Column
-from vouch.training.dataset import Part
+from vouch.training.dataset import DatasetPart
 from vouch.training.evaluate import choose_candidate, evaluate, strongest_features
 from vouch.training.gate import Incumbent, judge
 from vouch.training.learners import Fitted, fit_all
@@ -135,7 +135,7 @@ def test_a_planted_leak_is_found(data):
     def leaking(part):
         leak = np.where(part.label == 1, rng.normal(5, 1, len(part)), np.nan)
         matrix = np.column_stack([part.matrix, leak]).astype(np.float32)
-        return Part(matrix, part.label, part.customers, part.as_of_us)
+        return DatasetPart(matrix, part.label, part.customers, part.as_of_us)
 
     planted = replace(
         data, columns=columns, train=leaking(data.train), calibrate=leaking(data.calibrate), test=leaking(data.test)
@@ -150,7 +150,7 @@ def test_a_category_that_tells_the_outcome_is_a_leak_too(data):
     rows = data.train
     matrix = rows.matrix.copy()
     matrix[:, 4] = rows.label  # plan
-    told = replace(data, train=Part(matrix, rows.label, rows.customers, rows.as_of_us))
+    told = replace(data, train=DatasetPart(matrix, rows.label, rows.customers, rows.as_of_us))
     assert strongest_features(told, 0)[0] == ("plan", 1.0)
 
 

@@ -15,12 +15,12 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
 from vouch.models.definition import Cutoffs, Target
 from vouch.models.quality.figures import figures, lift_at
-from vouch.training.dataset import Plan, make_plan
+from vouch.training.dataset import CutoffPlan, make_plan
 from vouch.training.evaluate import evaluate
 from vouch.training.learners import fit_all
 from vouch.training.origins import lay_origins, roll
 
-LONG = Plan(tuple(day * DAY_US for day in range(100, 521, 42)), (562 * DAY_US,), (604 * DAY_US,))
+LONG = CutoffPlan(tuple(day * DAY_US for day in range(100, 521, 42)), (562 * DAY_US,), (604 * DAY_US,))
 
 
 @given(

@@ -149,9 +149,9 @@ def test_the_health_baseline_is_the_health_score(data):
     import narwhals as nw
     import polars
 
-    from vouch.features.health import rules
+    from vouch.features.health import health_rules
 
-    wanted = [measure.feature for measure in rules().measures]
+    wanted = [measure.feature for measure in health_rules().measures]
     whole = data.test_frame.reindex(columns=wanted).astype("float64")
     scored = with_health(nw.from_native(polars.from_pandas(whole, nan_to_null=True).lazy()))
     health = scored.collect("pyarrow").to_native()["health_score"].to_numpy()

@@ -1,1 +1,1 @@
-"""Metrics beside each other: over time, between segments, between readings."""
+"""Comparisons of metrics: between two instants, week by week, between segments, between readings."""

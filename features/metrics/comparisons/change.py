@@ -1,4 +1,4 @@
-"""What changed between two instants, whether that is more than chance, and what each segment adds to it.
+"""Change of metrics between two instants: its test against chance, and what each segment adds to it.
 
 The test is paired as far as the same customers are in both periods (see `linearisation`); over all rows of one call the
 false discovery rate is told (`q`). The contributions of the segments of one split add up to the change of the company:
@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute
 from scipy.special import ndtr
 
+from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.linearisation import Linear, linear
-from vouch.features.metrics.context import NO_SETTINGS, Moment, check_split
-from vouch.features.metrics.evaluate import Measurer, plain, spoken
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext, check_split
+from vouch.features.metrics.evaluate import Measurer, plain
 from vouch.features.metrics.units import all_counted
 from vouch.features.statistics.false_discovery import adjusted
 from vouch.features.statistics.intervals import Z
@@ -74,7 +75,7 @@ class Change:
         return plain(asdict(self))
 
 
-def changes(
+def metric_changes(
     tables: Tables,
     before_us: int,
     as_of_us: int,
@@ -101,8 +102,8 @@ def changes(
     if by is not None:
         check_split(tables, by)
     metrics = chosen_metrics(ids)
-    moments = [Moment(tables, at, of, settings) for at, of in zip((before_us, as_of_us), scores, strict=True)]
-    periods = [_Period(moment, metrics, by) for moment in moments]
+    moments = [MetricContext(tables, at, of, settings) for at, of in zip((before_us, as_of_us), scores, strict=True)]
+    periods = [_Period(context, metrics, by) for context in moments]
     found: list[Change] = []
     for metric in metrics:
         rows = _compared(metric, *periods)
@@ -114,12 +115,12 @@ def changes(
 class _Period:
     """All metrics at one of the two instants."""
 
-    def __init__(self, moment: Moment, metrics: Sequence[Metric], by: str | None) -> None:
-        labels = None if by is None else moment.labels(by)
-        self.moment, self.by = moment, by
-        self.measurer = Measurer(moment, by, labels, bootstraps=False)
-        self.whole = Measurer(moment, None, None, bootstraps=False)
-        self.counted = all_counted(moment, metrics)
+    def __init__(self, context: MetricContext, metrics: Sequence[Metric], by: str | None) -> None:
+        labels = None if by is None else context.labels(by)
+        self.context, self.by = context, by
+        self.measurer = Measurer(context, by, labels, bootstraps=False)
+        self.whole = Measurer(context, None, None, bootstraps=False)
+        self.counted = all_counted(context, metrics)
 
     def side(self, metric: Metric) -> dict[str | None, _Side]:
         """What there is of each segment, or of the company under None."""
@@ -167,7 +168,7 @@ def _row(metric: Metric, segment: str | None, pair: tuple[_Side | None, ...], be
     assert told is not None
     row = Change(
         metric_id=metric.id, code=metric.code, by=now.by, segment=segment, unit=metric.unit,
-        as_of_before=spoken(before.moment.as_of_us), as_of=spoken(now.moment.as_of_us),
+        as_of_before=instant_text(before.context.as_of_us), as_of=instant_text(now.context.as_of_us),
         value_before=values[0], value=values[1], difference=None, ci_low=None, ci_high=None, test=None, p=None, q=None,
         n_before=0 if first is None else first.n, n=0 if second is None else second.n, n_in_both=None,
         contribution=None, contribution_own=None, contribution_mix=None,
@@ -233,7 +234,7 @@ def _with_contributions(
     sums = [_weights(metric, side) for side in sides]
     if sums[0] is None or sums[1] is None:
         return list(rows)
-    added = contributions(sums[0], sums[1])
+    added = segment_contributions(sums[0], sums[1])
     shown, hidden = [], []
     for row in rows:
         own, mix = added.get(row.segment or "", (0.0, 0.0))
@@ -274,13 +275,13 @@ def _weights(metric: Metric, side: dict[str | None, _Side]) -> Sums | None:
     return {name: (top / whole, bottom / whole) for name, (top, bottom) in found.items()} if whole else None
 
 
-def contributions(before: Sums, now: Sums) -> dict[str, tuple[float, float]]:
+def segment_contributions(before: Sums, now: Sums) -> dict[str, tuple[float, float]]:
     """What each segment adds to the change of the whole: by its own change, and by its weight.
 
     Each side holds, by segment, its part of the whole figure and its weight in it (NaN where the figure is a plain
     sum). The parts add up exactly. Source: Marshall-Edgeworth weights of the shift-share decomposition.
 
-    >>> added = contributions({"a": (50.0, 0.5), "b": (0.0, 0.5)}, {"a": (30.0, 0.25), "b": (7.5, 0.75)})
+    >>> added = segment_contributions({"a": (50.0, 0.5), "b": (0.0, 0.5)}, {"a": (30.0, 0.25), "b": (7.5, 0.75)})
     >>> {name: tuple(round(part, 3) for part in parts) for name, parts in added.items()}
     {'a': (7.5, -16.562), 'b': (6.25, -9.688)}
     >>> round(sum(sum(parts) for parts in added.values()), 9)

@@ -1,8 +1,8 @@
-"""Metrics week by week, back to the beginning of the data: the tables are read once, and looked at from every Monday.
+"""Metric history, a backfill week by week from the beginning of the data.
 
-Every week is measured as known just before it, so a late correction changes no earlier week. Where a week's window
-reaches back to before the data begin, a count or a rate would tell of a rise that never was: it is null with the
-status `insufficient_history`.
+The tables are read once, and looked at from every Monday. Every week is measured as known just before it, so a late
+correction changes no earlier week. Where a week's window reaches back to before the data begin, a count or a rate would
+tell of a rise that never was: it is null with the status `insufficient_history`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, TABLES
 from vouch.features.metrics.catalogue import chosen_metrics
-from vouch.features.metrics.context import NO_SETTINGS, Moment, check_split, collected
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext, check_split, collected
 from vouch.features.metrics.estimators import Rate, Total
 from vouch.features.metrics.evaluate import Envelope, envelopes_of
 
@@ -58,10 +58,10 @@ def held(tables: Tables) -> Tables:
     return replace(tables, frames=_Held(tables.frames))
 
 
-def mondays(since_us: int, until_us: int) -> list[int]:
+def mondays_after(since_us: int, until_us: int) -> list[int]:
     """Mondays 00:00 UTC after one instant and up to another.
 
-    >>> [instant // DAY_US for instant in mondays(4 * DAY_US, 20 * DAY_US)]
+    >>> [instant // DAY_US for instant in mondays_after(4 * DAY_US, 20 * DAY_US)]
     [11, 18]
     """
     first = (since_us - MONDAY_US) // WEEK_US + 1
@@ -89,10 +89,10 @@ def series(
     begins = _Beginnings(kept)
     found = []
     for instant in instants:
-        moment = Moment(kept, instant, None, settings)
-        envelopes = envelopes_of(moment, metrics, [by], everything=ids is None, bootstraps=bootstraps)
+        context = MetricContext(kept, instant, None, settings)
+        envelopes = envelopes_of(context, metrics, [by], everything=ids is None, bootstraps=bootstraps)
         meant = {metric.id: metric for metric in metrics}
-        found += [begins.flagged(meant[envelope.metric_id], envelope, moment) for envelope in envelopes]
+        found += [begins.flagged(meant[envelope.metric_id], envelope, context) for envelope in envelopes]
     return found
 
 
@@ -114,7 +114,7 @@ def history(
     if begin_us is None:
         return []
     first_us = begin_us if since_us is None else max(begin_us, since_us - 1)
-    return series(tables, mondays(first_us, as_of_us), ids, by, bootstraps=bootstraps, settings=settings)
+    return series(tables, mondays_after(first_us, as_of_us), ids, by, bootstraps=bootstraps, settings=settings)
 
 
 class _Beginnings:
@@ -134,13 +134,13 @@ class _Beginnings:
         known = [found for name in names if (found := self._found[name]) is not None]
         return min(known) if known else None
 
-    def flagged(self, metric: Metric, envelope: Envelope, moment: Moment) -> Envelope:
+    def flagged(self, metric: Metric, envelope: Envelope, context: MetricContext) -> Envelope:
         """The envelope, without its value where that is a count or a rate over a window that the data do not fill."""
         if envelope.value is None or metric.window_days is None or not isinstance(metric.kind, Total | Rate):
             return envelope
         names = {need.partition(".")[0] for needs in metric.inputs for need in needs.split("|")}
         begin_us = self.of(sorted(name for name in names if name in self.tables and _has_events(name)))
-        if begin_us is None or begin_us <= moment.before(metric.window_days):
+        if begin_us is None or begin_us <= context.before(metric.window_days):
             return envelope
         return replace(
             envelope, value=None, ci_low=None, ci_high=None, ci_method=None, value_shrunk=None,

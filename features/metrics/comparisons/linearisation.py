@@ -1,10 +1,11 @@
-"""How much each unit moves a figure: the linear form from which changes and segments are tested.
+"""Linearisation of metrics: how much each unit moves a figure.
 
-A figure t of n units is linearised: t is about its true value plus the sum of the influences of its units, which sum
-to 0 and whose squares sum to the variance. Influences of one customer are added up before they are squared, and where
-a customer is in both of two periods, the two are set off against each other: the test of the difference is paired as
-far as the same customers are there. For shares and net scores without a common customer this is the textbook
-z = (t2 - t1) / sqrt(v1 + v2). Source: Deville 1999, Survey Methodology 25(2):193-203 (linearisation by influence).
+Changes and segments are tested from this linear form. A figure t of n units is linearised: t is about its true value
+plus the sum of the influences of its units, which sum to 0 and whose squares sum to the variance. Influences of one
+customer are added up before they are squared, and where a customer is in both of two periods, the two are set off
+against each other: the test of the difference is paired as far as the same customers are there. For shares and net
+scores without a common customer this is the textbook z = (t2 - t1) / sqrt(v1 + v2). Source: Deville 1999, Survey
+Methodology 25(2):193-203 (linearisation by influence).
 """
 
 from __future__ import annotations

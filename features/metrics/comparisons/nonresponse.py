@@ -1,4 +1,4 @@
-"""NPS weighted for who did not answer: strata of all who were asked, each with the weight that it has among them.
+"""NPS weighted for nonresponse: strata of all who were asked, each with the weight that it has among them.
 
 Strata are tenure band, plan, region and tenth of use (active days in 28); a stratum with fewer than 5 answers is merged
 with its neighbours by leaving out the last of these, then the one before, down to none. Source: post-stratification,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Floats
 
 LEAST_ANSWERS = 5
@@ -68,34 +68,34 @@ def stratified(strata: Sequence[Stratum]) -> tuple[Estimate, Interval]:
     return Estimate(value, answered, asked - answered), interval
 
 
-def weighted_nps(moment: Moment, answers: Frame) -> tuple[Estimate, Interval]:
+def weighted_nps(context: MetricContext, answers: Frame) -> tuple[Estimate, Interval]:
     """Weight the answers (one row per customer asked, `score` null without an answer) to all who were asked."""
     asked = collected(answers.select("customer_id", score=nw.col("score").cast(nw.Float64)))
-    codes = _strata(moment, asked["customer_id"])
+    codes = _strata(context, asked["customer_id"])
     score = asked["score"].to_numpy().astype(np.float64)
     return stratified(list(_merged(codes, score)))
 
 
-def _strata(moment: Moment, customers: pa.ChunkedArray) -> list[tuple[str, ...]]:
+def _strata(context: MetricContext, customers: pa.ChunkedArray) -> list[tuple[str, ...]]:
     """The stratum of each customer, coarse first."""
-    people = moment.people
+    people = context.people
     place = pa.compute.index_in(customers, value_set=people["customer_id"]).to_pylist()
-    columns = [moment.labels(name) for name in STRATA if name == TENURE or _is_known(moment, name)]
-    columns.append(_tenths(moment))
+    columns = [context.labels(name) for name in STRATA if name == TENURE or _is_known(context, name)]
+    columns.append(_tenths(context))
     names = list(zip(*columns, strict=True))
     return [("",) * len(columns) if at is None else tuple(names[at]) for at in place]
 
 
-def _is_known(moment: Moment, name: str) -> bool:
-    return name in SEGMENT_COLUMNS and moment.has("customers", name)
+def _is_known(context: MetricContext, name: str) -> bool:
+    return name in SEGMENT_COLUMNS and context.has("customers", name)
 
 
-def _tenths(moment: Moment) -> list[str]:
+def _tenths(context: MetricContext) -> list[str]:
     """Tenth of use of each customer of `people`, ties together."""
-    if not any(moment.has(table) for table in ACTIVITY_TABLES):
-        return [""] * len(moment.people)
-    used = collected(moment.keep(activity).select("customer_id", days=nw.col("active_days").cast(nw.Float64)))
-    place = pa.compute.index_in(moment.people["customer_id"], value_set=used["customer_id"])
+    if not any(context.has(table) for table in ACTIVITY_TABLES):
+        return [""] * len(context.people)
+    used = collected(context.keep(activity).select("customer_id", days=nw.col("active_days").cast(nw.Float64)))
+    place = pa.compute.index_in(context.people["customer_id"], value_set=used["customer_id"])
     days = used["days"].take(place).fill_null(0.0).to_numpy()
     ordered = np.sort(days)
     below, upto = np.searchsorted(ordered, days, side="left"), np.searchsorted(ordered, days, side="right")

@@ -1,8 +1,9 @@
-"""Where sources disagree on a definition: both readings side by side, so that nobody has to take ours on trust.
+"""Sensitivity to the definition: where sources disagree, both readings of a metric side by side.
 
-The primary reading of each topic is the metric that everything else shows; the others are metrics of their own, or
-stand here only (`metric_id` is null): a detractor as below 6, and NPS weighted for who did not answer. Last come the
-figures that say whether an index hangs together, and whether it says something of its own.
+So nobody has to take ours on trust. The primary reading of each topic is the metric that everything else shows; the
+others are metrics of their own, or stand here only (`metric_id` is null): a detractor as below 6, and NPS weighted for
+who did not answer. Last come the figures that say whether an index hangs together, and whether it says something of its
+own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from vouch.features.metrics.catalogue import METRICS, Absent, chosen_metrics
 from vouch.features.metrics.comparisons.nonresponse import weighted_nps
-from vouch.features.metrics.context import NO_SETTINGS, Moment, collected
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.definitions.contacts import contacts, ticket_ease
 from vouch.features.metrics.definitions.indices import advocacy_parts, emotional_facets
 from vouch.features.metrics.definitions.satisfaction import contact_csat, effort, relational_nps
@@ -102,16 +103,16 @@ def sensitivity(
 ) -> list[Reading]:
     """Both readings of everything that the sources disagree about, at an instant."""
     ids = [metric_id for _, members in TOPICS.values() for metric_id in members]
-    moment = Moment(tables, as_of_us, scores, settings)
-    found = envelopes_of(moment, chosen_metrics(ids), [None], everything=False, bootstraps=bootstraps)
+    context = MetricContext(tables, as_of_us, scores, settings)
+    found = envelopes_of(context, chosen_metrics(ids), [None], everything=False, bootstraps=bootstraps)
     envelopes = {envelope.metric_id: envelope for envelope in found}
     readings = []
     for topic, (question, members) in TOPICS.items():
         rows = [_of_envelope(topic, question, envelopes[metric_id], metric_id == members[0]) for metric_id in members]
         if topic == "detractors":
-            rows += _other_promoters(moment, question)
+            rows += _other_promoters(context, question)
         readings += [_set_off(row, rows[0]) for row in rows]
-    return [*readings, *_coherence(moment)]
+    return [*readings, *_coherence(context)]
 
 
 def _of_envelope(topic: str, question: str, envelope: Envelope, is_primary: bool) -> Reading:
@@ -139,19 +140,19 @@ def _set_off(row: Reading, primary: Reading) -> Reading:
     return replace(row, difference=row.value - primary.value)
 
 
-def _other_promoters(moment: Moment, question: str) -> list[Reading]:
+def _other_promoters(context: MetricContext, question: str) -> list[Reading]:
     """NPS with detractors below 6, and NPS weighted for non-response."""
     made: list[tuple[str, Estimate, Interval | None]] = []
-    if moment.has("surveys"):
+    if context.has("surveys"):
         days = METRICS["nps"].window_days
-        answers = relational_nps.prepare(moment, days)
+        answers = relational_nps.prepare(context, days)
         assert not isinstance(answers, Absent)
         score = collected(answers.select(score=nw.col("score").cast(nw.Float64)))["score"].to_numpy()
         score = score.astype(np.float64)
         unknown = np.where(np.isnan(score), np.nan, 0.0)
         parts = {"up": (score >= 9) + unknown, "down": (score < 6) + unknown}
         made.append((STRICT, Trinomial().estimate(parts), Trinomial().ends(parts)))
-        made.append((WEIGHTED, *weighted_nps(moment, answers)))
+        made.append((WEIGHTED, *weighted_nps(context, answers)))
     else:
         absent = Estimate(None, 0, status="not_applicable", reason="no_table: surveys")
         made = [(STRICT, absent, None), (WEIGHTED, absent, None)]
@@ -182,23 +183,23 @@ def _number(end: Floats) -> float | None:
     return float(end) if np.isfinite(end) else None
 
 
-def _coherence(moment: Moment) -> Iterator[Reading]:
+def _coherence(context: MetricContext) -> Iterator[Reading]:
     """Cronbach's alpha of the advocacy index; correlations of emotional loyalty and recorded effort with answers."""
     question = "an index of parts that do not go together, or that only repeats another, says little"
-    if moment.has("surveys"):
-        parts = _by_customer(moment, advocacy_parts, 180, "trust", "csat", "nps")
+    if context.has("surveys"):
+        parts = _by_customer(context, advocacy_parts, 180, "trust", "csat", "nps")
         given = [parts[name] for name in ("trust", "csat", "nps") if not np.isnan(parts[name]).all()]
         values = np.column_stack(given) if given else np.empty((0, 0))
         n = int(np.count_nonzero(~np.isnan(values).any(axis=1)))
         found = Estimate(cronbach_alpha(values), n)
         yield _made(HANGS_TOGETHER, question, "Cronbach's alpha of the customer advocacy index", "ratio", found, None)
-    if moment.has("surveys", "item") and moment.has("surveys", "touchpoint"):
-        felt = _by_customer(moment, emotional_facets, 180, "index")
-        content = _by_customer(moment, contact_csat, 365, "score")
+    if context.has("surveys", "item") and context.has("surveys", "touchpoint"):
+        felt = _by_customer(context, emotional_facets, 180, "index")
+        content = _by_customer(context, contact_csat, 365, "score")
         yield _together(question, "correlation of emotional loyalty with satisfaction", felt, content)
-    if moment.has("surveys", "touchpoint") and moment.has("tickets"):
-        said = _by_customer(moment, contact_csat, 90, "score")
-        told, eased = _by_customer(moment, effort, 90, "score"), _mean_ease(moment)
+    if context.has("surveys", "touchpoint") and context.has("tickets"):
+        said = _by_customer(context, contact_csat, 90, "score")
+        told, eased = _by_customer(context, effort, 90, "score"), _mean_ease(context)
         yield _together(question, "correlation of effort as said with effort as recorded", told, eased)
         yield _together(question, "correlation of effort as said with satisfaction after a contact", told, said)
 
@@ -216,9 +217,9 @@ def _together(question: str, reading: str, one: Columns, other: Columns) -> Read
     return _made(HANGS_TOGETHER, question, reading, "ratio", Estimate(r, n), ends)
 
 
-def _by_customer(moment: Moment, items: Items, days: int, *names: str) -> Columns:
+def _by_customer(context: MetricContext, items: Items, days: int, *names: str) -> Columns:
     """Means of columns by customer."""
-    frame = items.prepare(moment, days)
+    frame = items.prepare(context, days)
     assert not isinstance(frame, Absent)
     rows = frame.filter(~nw.col("customer_id").is_null()).group_by("customer_id")
     table = collected(rows.agg(nw.col(name).cast(nw.Float64).mean() for name in names)).sort_by("customer_id")
@@ -226,9 +227,9 @@ def _by_customer(moment: Moment, items: Items, days: int, *names: str) -> Column
     return {"customer_id": table["customer_id"].to_pylist(), **columns}
 
 
-def _mean_ease(moment: Moment) -> Columns:
+def _mean_ease(context: MetricContext) -> Columns:
     """Mean ease of each customer's tickets: one channel, wait and end, of what is known."""
-    frame = contacts.prepare(moment, 90)
+    frame = contacts.prepare(context, 90)
     assert not isinstance(frame, Absent)
     rows = frame.with_columns(ease=ticket_ease()).filter(~nw.col("customer_id").is_null()).group_by("customer_id")
     table = collected(rows.agg(nw.col("ease").mean())).sort_by("customer_id")

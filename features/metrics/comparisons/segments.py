@@ -1,4 +1,4 @@
-"""Which segments stand out: each against the rest of the company, over every split, with the rate of false discoveries.
+"""Segment scan: each segment against the rest, over every split, with the false discovery rate held.
 
 A hundred segments hold five that differ at the 5 % level though nothing is behind it; `q` is the least false discovery
 rate at which a segment stands out among all that were looked at.
@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.change import standard_error
 from vouch.features.metrics.comparisons.linearisation import linear
-from vouch.features.metrics.context import NO_SETTINGS, SEGMENTS, Moment, can_split
+from vouch.features.metrics.context import NO_SETTINGS, SEGMENTS, MetricContext, can_split
 from vouch.features.metrics.evaluate import Measurer, plain
 from vouch.features.metrics.units import Segment, all_counted
 from vouch.features.statistics.false_discovery import adjusted
@@ -33,7 +33,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Finding:
+class SegmentFinding:
     """One segment of one metric, against everybody else. `difference` is the segment's value less that of the rest."""
 
     metric_id: str
@@ -63,15 +63,15 @@ def scan(
     *,
     scores: Frame | None = None,
     settings: Settings = NO_SETTINGS,
-) -> list[Finding]:
+) -> list[SegmentFinding]:
     """Compare every segment that can be shown with the rest of the company; the surest findings first."""
     metrics = chosen_metrics(ids)
-    moment = Moment(tables, as_of_us, scores, settings)
-    counted = all_counted(moment, metrics)
-    found: list[Finding] = []
+    context = MetricContext(tables, as_of_us, scores, settings)
+    counted = all_counted(context, metrics)
+    found: list[SegmentFinding] = []
     for by in bys:
         if can_split(tables, by):
-            measurer = Measurer(moment, by, moment.labels(by), bootstraps=False)
+            measurer = Measurer(context, by, context.labels(by), bootstraps=False)
             for metric in metrics:
                 found += _against_the_rest(measurer, metric, counted[metric.id])
     q = adjusted([finding.p for finding in found])
@@ -79,7 +79,7 @@ def scan(
     return sorted(rated, key=lambda one: (one.q, one.p, one.metric_id, one.by, one.segment))
 
 
-def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Absent) -> list[Finding]:
+def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Absent) -> list[SegmentFinding]:
     """Each segment of enough observations, where both it and the rest have a figure that can be tested."""
     if isinstance(counted, Absent) or counted.customers is None or metric.kind is None or metric.kind.is_amount:
         return []
@@ -101,10 +101,12 @@ def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Abs
     return found
 
 
-def _finding(metric: Metric, by: str, envelope: Envelope, of_rest: float, difference: float, p: float) -> Finding:
+def _finding(
+    metric: Metric, by: str, envelope: Envelope, of_rest: float, difference: float, p: float
+) -> SegmentFinding:
     assert envelope.value is not None, "only what has a value is tested"
     assert envelope.segment is not None, "only segments are tested"
-    return Finding(
+    return SegmentFinding(
         metric_id=metric.id,
         code=metric.code,
         by=by,

@@ -1,4 +1,4 @@
-"""Who speaks up for the company, how often, and whether those who say that they would do it (M30, M31, M37 to M39)."""
+"""Metrics of advocacy: who speaks up, how often, and whether those who say that they would (M30, M31, M37 to M39)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 Definition = Callable[[Row], "Mapping[str, nw.Expr]"]
 FOLLOW_DAYS = 90
 
 
 @items("usage_events|transactions|subscriptions", "advocacy_acts|referrals")
-def possible_advocates(moment: Moment, days: int | None) -> Frame:
+def possible_advocates(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
-    organic = moment.keep(acts).filter(nw.col("own_us") >= moment.before(days), nw.col("sort") == ORGANIC)
+    organic = context.keep(acts).filter(nw.col("own_us") >= context.before(days), nw.col("sort") == ORGANIC)
     marked = organic.select("customer_id").unique().with_columns(has_act=nw.lit(1, nw.Int64))
-    found = moment.keep(active).join(marked, on="customer_id", how="left")
+    found = context.keep(active).join(marked, on="customer_id", how="left")
     return found.with_columns(nw.col("has_act").fill_null(0), unit=nw.col("customer_id"))
 
 
@@ -69,12 +69,12 @@ def advocacy_participation(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("advocacy_acts|referrals")
-def actors(moment: Moment, days: int | None) -> Frame:
+def actors(context: MetricContext, days: int | None) -> Frame:
     """External customers with an act of any kind in the window: own acts, and valid referrals not among them."""
     assert days is not None
-    rows = moment.keep(acts).filter(nw.col("own_us") >= moment.before(days))
+    rows = context.keep(acts).filter(nw.col("own_us") >= context.before(days))
     each = [(nw.col("sort") == sort).cast(nw.Int64).sum().alias(sort) for sort in SORTS]
-    whole = (weight_of_kind(moment.settings.act_weights) * 1e9).round().cast(nw.Int64)
+    whole = (weight_of_kind(context.settings.act_weights) * 1e9).round().cast(nw.Int64)
     found = rows.with_columns(whole=whole).group_by("customer_id").agg(nw.col("whole").sum(), *each)
     depth = nw.col("whole").cast(nw.Float64) / 1e9
     return found.with_columns(depth=depth, unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
@@ -124,9 +124,9 @@ def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("advocacy_acts|referrals")
-def ranked_advocates(moment: Moment, days: int | None) -> Frame:
+def ranked_advocates(context: MetricContext, days: int | None) -> Frame:
     """External customers at the instant who have not left, by their tier as advocates."""
-    found = moment.keep(tiers).join(gone(moment), on="customer_id", how="anti")
+    found = context.keep(tiers).join(gone(context), on="customer_id", how="anti")
     return found.with_columns(unit=nw.col("customer_id"))
 
 
@@ -174,17 +174,17 @@ def advocates_influential(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys", "advocacy_acts|referrals")
-def promises(moment: Moment, days: int | None) -> Frame:
+def promises(context: MetricContext, days: int | None) -> Frame:
     """External customers whose latest answer to the NPS question from 180 to 90 days ago was 9 or 10."""
     assert days is not None
-    since, until = moment.before(days + FOLLOW_DAYS), moment.before(FOLLOW_DAYS)
-    rows = moment.keep(surveys).filter(
+    since, until = context.before(days + FOLLOW_DAYS), context.before(FOLLOW_DAYS)
+    rows = context.keep(surveys).filter(
         nw.col("instrument") == "nps", nw.col("is_relational"), answers_nps(),
         nw.col("answered_us") >= since, nw.col("answered_us") < until,
     )  # fmt: skip
     newest = nw.col("answered_us") == nw.col("answered_us").max().over("customer_id")
     said = rows.filter(newest).group_by("customer_id").agg(nw.col("score").max(), nw.col("answered_us").max())
-    did = moment.keep(acts).select("customer_id", "own_us")
+    did = context.keep(acts).select("customer_id", "own_us")
     both = said.filter(nw.col("score") >= PROMOTER).join(did, on="customer_id", how="left")
     lag = nw.col("own_us") - nw.col("answered_us")
     in_time = ((lag >= 0) & (lag <= FOLLOW_DAYS * DAY_US)).fill_null(False).cast(nw.Int64)
@@ -219,9 +219,9 @@ def say_do_rate(customer: Row) -> Mapping[str, nw.Expr]:
         "`empty` (`nobody_scored`): there is a model and nobody to score",
     ),
 )  # fmt: skip
-def scored_advocates(moment: Moment, days: int | None) -> Frame | Absent:
+def scored_advocates(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with an advocacy score in the published snapshot of the instant."""
-    return scored_by(moment, "advocacy", "advocacy_score")
+    return scored_by(context, "advocacy", "advocacy_score")
 
 
 @metric(

@@ -1,6 +1,7 @@
-"""How well the company looks after those who speak up for it (M44). Our own definition.
+"""Advocate care: how well the company looks after those who speak up for it (M44).
 
-Six needs in the order of the list; a need about which nothing is known (no ticket, no post) is left out, not met.
+Our own definition. Six needs in the order of the list; a need about which nothing is known (no ticket, no post) is left
+out, not met.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 NEEDS = ("respect", "gratitude", "access", "listening", "recognition", "presence")
 """In order: own issues resolved in time, thanks, quick answers, feedback acted on, recognition, posts reacted to."""
@@ -47,21 +48,21 @@ def _means(rows: Frame, **columns: nw.Expr) -> Frame:
     return found.collect("polars").lazy()
 
 
-def _from_tickets(moment: Moment) -> Frame:
-    rows = moment.rows("tickets", WINDOW_DAYS)
+def _from_tickets(context: MetricContext) -> Frame:
+    rows = context.rows("tickets", WINDOW_DAYS)
     waited = nw.coalesce(
         nw.col("wait_s").cast(nw.Float64), (nw.col("first_response_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
     )
     at_once = nw.col("first_channel").fill_null("").str.to_lowercase().is_in(AT_ONCE)
     slow, quick = ((BAD_S[i] - waited) / (BAD_S[i] - GOOD_S[i]) for i in (0, 1))
     ease = nw.when(at_once).then(quick).otherwise(slow)
-    is_due = nw.col("own_us") < moment.before(PROMISED_DAYS)
+    is_due = nw.col("own_us") < context.before(PROMISED_DAYS)
     return _means(rows, respect=nw.when(is_due).then(_in_time("resolved_us")), access=ease.clip(0.0, 1.0))
 
 
-def _from_recognitions(moment: Moment, cared: Frame) -> Frame:
-    rows = moment.rows("recognitions", TIER_DAYS)
-    is_recent = nw.col("own_us") >= moment.before(WINDOW_DAYS)
+def _from_recognitions(context: MetricContext, cared: Frame) -> Frame:
+    rows = context.rows("recognitions", TIER_DAYS)
+    is_recent = nw.col("own_us") >= context.before(WINDOW_DAYS)
     thanked = (is_recent & nw.col("kind").is_in(THANKS)).cast(nw.Int64).max().cast(nw.Float64)
     seen = nw.col("kind").is_in(("public", "tier")).cast(nw.Int64).max().cast(nw.Float64)
     given = rows.group_by("customer_id").agg(thanked.alias("gratitude"), seen.alias("recognition"))
@@ -69,18 +70,18 @@ def _from_recognitions(moment: Moment, cared: Frame) -> Frame:
     return found.with_columns(nw.col("gratitude", "recognition").fill_null(0.0))
 
 
-def _known_needs(moment: Moment, cared: Frame) -> Frame:
+def _known_needs(context: MetricContext, cared: Frame) -> Frame:
     """Share (0 to 1) to which each need of each advocate is met, null where nothing is known."""
     parts: list[Frame] = []
-    if moment.has("tickets"):
-        parts.append(_from_tickets(moment))
-    if moment.has("recognitions"):
-        parts.append(_from_recognitions(moment, cared))
-    if moment.has("feedback", "acted_on_at"):
-        rows = moment.rows("feedback", WINDOW_DAYS).filter(nw.col("own_us") < moment.before(PROMISED_DAYS))
+    if context.has("tickets"):
+        parts.append(_from_tickets(context))
+    if context.has("recognitions"):
+        parts.append(_from_recognitions(context, cared))
+    if context.has("feedback", "acted_on_at"):
+        rows = context.rows("feedback", WINDOW_DAYS).filter(nw.col("own_us") < context.before(PROMISED_DAYS))
         parts.append(_means(rows, listening=_in_time("acted_on_us")))
-    if moment.has("social_posts", "brand_reacted_at"):
-        rows = moment.rows("social_posts", WINDOW_DAYS).filter(is_about_us(nw.col("is_brand_mention")))
+    if context.has("social_posts", "brand_reacted_at"):
+        rows = context.rows("social_posts", WINDOW_DAYS).filter(is_about_us(nw.col("is_brand_mention")))
         reacted = (~nw.col("brand_reacted_us").is_null()).cast(nw.Int64).cast(nw.Float64)
         parts.append(_means(rows, presence=reacted))
     for part in parts:
@@ -90,10 +91,10 @@ def _known_needs(moment: Moment, cared: Frame) -> Frame:
 
 
 @items("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts")
-def cared_for(moment: Moment, days: int | None) -> Frame:
+def cared_for(context: MetricContext, days: int | None) -> Frame:
     """External customers with an organic act in 180 days."""
-    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= moment.before(TIER_DAYS))
-    found = _known_needs(moment, organic.select("customer_id").unique())
+    organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= context.before(TIER_DAYS))
+    found = _known_needs(context, organic.select("customer_id").unique())
     given = nw.sum_horizontal(*((~nw.col(name).is_null()).cast(nw.Int64) for name in NEEDS))
     total = nw.col(NEEDS[0]).fill_null(0.0)
     for name in NEEDS[1:]:

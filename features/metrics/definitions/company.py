@@ -1,4 +1,4 @@
-"""What the company does: personal contacts, service, language, culture, maturity (M62 to M65, M72, M73)."""
+"""Metrics of the company's own conduct: contacts, service, language, culture, maturity (M62 to M65, M72, M73)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.definitions.indices import in_two_best
 from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Parts, Ratio
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.surveys import asked, latest, surveys
+from vouch.features.metrics.populations.surveys import asked, latest_answers, surveys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.statistics.intervals import Interval
 
 
 @items("touches")
-def touched(moment: Moment, days: int | None) -> Frame:
+def touched(context: MetricContext, days: int | None) -> Frame:
     """External customers whom the company contacted in the window."""
-    rows = moment.rows("touches", days)
+    rows = context.rows("touches", days)
     known = (~nw.col("is_personalised").is_null()).cast(nw.Int64)
     found = rows.group_by("customer_id").agg(
         known.sum().alias("known"),
@@ -86,13 +86,13 @@ def primary_language(tag: str) -> nw.Expr:
 
 
 @items("social_posts", "social_posts.language", "customers.language")
-def spoken(moment: Moment, days: int | None) -> Frame:
+def spoken(context: MetricContext, days: int | None) -> Frame:
     """External customers who posted about the brand in a known language."""
-    rows = moment.rows("social_posts", days).filter(
+    rows = context.rows("social_posts", days).filter(
         is_about_us(nw.col("is_brand_mention")), ~nw.col("customer_id").is_null(), ~nw.col("language").is_null()
     )
     said = rows.select("customer_id", tongue=primary_language("language")).collect("polars").lazy()
-    people = moment.customers().filter(~nw.col("language").is_null())
+    people = context.customers().filter(~nw.col("language").is_null())
     both = said.join(people.select("customer_id", own=primary_language("language")), on="customer_id", how="inner")
     found = both.with_columns(same=(nw.col("tongue") == nw.col("own")).cast(nw.Int64)).group_by("customer_id")
     return found.agg(nw.col("same").sum(), nw.len().alias("posts")).with_columns(unit=nw.col("customer_id"))
@@ -116,13 +116,13 @@ def language_reach(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys", "surveys.language", "surveys.invited_at", "customers.language")
-def cultures(moment: Moment, days: int | None) -> Frame:
+def cultures(context: MetricContext, days: int | None) -> Frame:
     """External customers who were asked anything in the window; `n` marks those who answered on culture."""
     assert days is not None
-    fits = in_two_best(latest(asked(moment, days, "culture"), "item")).filter(~nw.col("is_top").is_null())
+    fits = in_two_best(latest_answers(asked(context, days, "culture"), "item")).filter(~nw.col("is_top").is_null())
     fits = fits.group_by("customer_id").agg(nw.col("is_top").sum().alias("fit"), nw.len().alias("fit_n"))
-    rows = moment.keep(surveys).filter(nw.col("invited_us") >= moment.before(days))
-    people = moment.customers().select("customer_id", own=primary_language("language"))
+    rows = context.keep(surveys).filter(nw.col("invited_us") >= context.before(days))
+    people = context.customers().select("customer_id", own=primary_language("language"))
     rows = rows.join(people, on="customer_id", how="left").with_columns(
         in_own=(primary_language("language") == nw.col("own")).cast(nw.Int64),
         is_answered=(~nw.col("answered_us").is_null()).cast(nw.Int64),
@@ -188,9 +188,9 @@ def cultural_relevance(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("maturity_answers")
-def criteria(moment: Moment, days: int | None) -> Frame:
+def criteria(context: MetricContext, days: int | None) -> Frame:
     """Criteria of the maturity questionnaire, by their latest answer."""
-    rows = moment.rows("maturity_answers")
+    rows = context.rows("maturity_answers")
     newest = nw.col("own_us") == nw.col("own_us").max().over("criterion")
     met = nw.col("is_met").cast(nw.Int64)
     found = rows.filter(newest).group_by("criterion").agg(nw.col("level").max(), met.min().alias("is_met"))

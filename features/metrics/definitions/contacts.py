@@ -1,4 +1,4 @@
-"""Effort as the records of the help desk show it (M05), beside the effort that customers say they had (M04)."""
+"""Observed customer effort, from the records of the help desk (M05), beside the effort that customers report (M04)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 AT_ONCE = ("phone", "store", "chat")
 """Channels on which a customer waits for the answer."""
@@ -30,16 +30,16 @@ MANY = 5_000
 
 
 @items("tickets")
-def contacts(moment: Moment, days: int | None) -> Frame:
+def contacts(context: MetricContext, days: int | None) -> Frame:
     """External customers with tickets opened in the window."""
-    rows = moment.rows("tickets", days)
+    rows = context.rows("tickets", days)
     waited = nw.coalesce(
         nw.col("wait_s").cast(nw.Float64), (nw.col("first_response_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
     )
     channel = nw.col("first_channel").fill_null("").str.to_lowercase()
     kept = (nw.col("first_channel") == nw.col("final_channel")).cast(nw.Int64)
-    is_settled = nw.col("own_us") < moment.before(SETTLED_DAYS)
-    solved = ~is_open(nw.col("resolved_us"), moment.as_of_us) & ~nw.col("is_reopened").fill_null(False)
+    is_settled = nw.col("own_us") < context.before(SETTLED_DAYS)
+    solved = ~is_open(nw.col("resolved_us"), context.as_of_us) & ~nw.col("is_reopened").fill_null(False)
     rows = rows.select(
         "customer_id",
         unit=nw.col("ticket_id"),

@@ -1,4 +1,4 @@
-"""How often, how deeply and on how many channels customers engage (M12, M45 to M49)."""
+"""Metrics of engagement: frequency, depth and number of channels (M12, M45 to M49)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean,
 from vouch.features.metrics.populations.advocacy import acts
 from vouch.features.metrics.populations.customers import active, stays
 from vouch.features.metrics.populations.orders import purchases
-from vouch.features.metrics.populations.surveys import asked, latest
+from vouch.features.metrics.populations.surveys import asked, latest_answers
+from vouch.features.statistics.intervals import first_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 CONTACT_TABLES = ("usage_events", "tickets", "feedback")
 """Tables whose rows are interactions, beside answered surveys."""
@@ -35,16 +36,16 @@ def percentile(column: str) -> nw.Expr:
 
 
 @items("surveys", "subscriptions|transactions", "advocacy_acts|referrals")
-def benchmarked(moment: Moment, days: int | None) -> Frame:
+def benchmarked(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, ranked among one another."""
     assert days is not None
-    since = moment.before(days)
-    rows = asked(moment, days, "csat").filter(nw.col("high") > nw.col("low"))
+    since = context.before(days)
+    rows = asked(context, days, "csat").filter(nw.col("high") > nw.col("low"))
     share = (nw.col("score") - nw.col("low")) / (nw.col("high") - nw.col("low"))
-    satisfied = latest(rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(share)))
-    spoken = moment.keep(acts).filter(nw.col("own_us") >= since).group_by("customer_id").agg(acts=nw.len())
-    found = moment.keep(active).join(satisfied.select("customer_id", "score"), on="customer_id", how="left")
-    found = found.join(spoken, on="customer_id", how="left").join(_loyalty(moment), on="customer_id", how="left")
+    satisfied = latest_answers(rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(share)))
+    spoken = context.keep(acts).filter(nw.col("own_us") >= since).group_by("customer_id").agg(acts=nw.len())
+    found = context.keep(active).join(satisfied.select("customer_id", "score"), on="customer_id", how="left")
+    found = found.join(spoken, on="customer_id", how="left").join(_loyalty(context), on="customer_id", how="left")
     found = found.with_columns(acts=nw.col("acts").fill_null(0), loyal=nw.col("loyal").fill_null(0))
     ranked = found.with_columns(percentile(name).alias(f"{name}_rank") for name in ("score", "acts", "loyal"))
     known = (nw.col("acts_rank") + nw.col("loyal_rank")) / 3
@@ -56,18 +57,13 @@ def benchmarked(moment: Moment, days: int | None) -> Frame:
     )
 
 
-def _loyalty(moment: Moment) -> Frame:
+def _loyalty(context: MetricContext) -> Frame:
     """Days of the running stay; without subscriptions, orders in a year."""
-    if moment.has("subscriptions"):
-        running = moment.keep(stays).filter(is_on(nw.col("end_us"), moment.as_of_us))
-        return running.group_by("customer_id").agg(loyal=moment.as_of_us - nw.col("started_us").min())
-    rows = purchases(moment).filter(nw.col("own_us") >= moment.before(YEAR_DAYS))
+    if context.has("subscriptions"):
+        running = context.keep(stays).filter(is_on(nw.col("end_us"), context.as_of_us))
+        return running.group_by("customer_id").agg(loyal=context.as_of_us - nw.col("started_us").min())
+    rows = purchases(context).filter(nw.col("own_us") >= context.before(YEAR_DAYS))
     return rows.group_by("customer_id").agg(loyal=nw.col("order").n_unique()).collect("polars").lazy()
-
-
-def first_mean(means: Floats) -> Floats:
-    """The first mean."""
-    return means[:, 0]
 
 
 def second_mean(means: Floats) -> Floats:
@@ -112,20 +108,20 @@ def engagement_benchmark(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("usage_events|transactions|subscriptions", "usage_events|tickets|feedback|surveys")
-def interacting(moment: Moment, days: int | None) -> Frame:
+def interacting(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
     parts = []
     for table in CONTACT_TABLES:
-        if moment.has(table):
-            rows = moment.rows(table, days).filter(~nw.col("customer_id").is_null())
+        if context.has(table):
+            rows = context.rows(table, days).filter(~nw.col("customer_id").is_null())
             counted = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("contacts"))
             parts.append(counted.collect("polars").lazy())
-    if moment.has("surveys"):
-        every = asked(moment, days, *_INSTRUMENTS).filter(~nw.col("answered_us").is_null())
+    if context.has("surveys"):
+        every = asked(context, days, *_INSTRUMENTS).filter(~nw.col("answered_us").is_null())
         parts.append(every.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("contacts")))
     total = nw.concat(parts).group_by("customer_id").agg(nw.col("contacts").sum())
-    found = moment.keep(active).join(total, on="customer_id", how="left")
+    found = context.keep(active).join(total, on="customer_id", how="left")
     return found.with_columns(nw.col("contacts").fill_null(0), unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
 
 
@@ -150,14 +146,14 @@ def interaction_frequency(customer: Row) -> Mapping[str, nw.Expr]:
     return {"events": customer.contacts, "exposure": customer.one}
 
 
-def visits(moment: Moment) -> Frame:
+def visits(context: MetricContext) -> Frame:
     """Sessions of people (no bots) in the last 90 days: `visitor`, `engaged_s`, own time.
 
     A visitor is the `visitor_id`, else the customer, else the session by itself.
     """
     lasted = (nw.col("ended_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
     capped = nw.when(lasted > LONGEST_S).then(nw.lit(float(LONGEST_S))).otherwise(lasted)
-    rows = moment.rows("sessions", 90).filter(is_visit(nw.col("is_bot")))
+    rows = context.rows("sessions", 90).filter(is_visit(nw.col("is_bot")))
     return rows.select(
         "session_id", "customer_id", "own_us",
         visitor=nw.coalesce("visitor_id", "customer_id", "session_id"),
@@ -166,10 +162,10 @@ def visits(moment: Moment) -> Frame:
 
 
 @items("sessions")
-def visitors(moment: Moment, days: int | None) -> Frame:
+def visitors(context: MetricContext, days: int | None) -> Frame:
     """Visitors with a session in the window, bots and internal customers left out; known where a session has ended."""
     assert days is not None
-    rows = moment.keep(visits).filter(nw.col("own_us") >= moment.before(days))
+    rows = context.keep(visits).filter(nw.col("own_us") >= context.before(days))
     seconds = (nw.col("engaged_s") * 1e3).round().cast(nw.Int64)
     found = (
         rows.with_columns(milliseconds=seconds)
@@ -208,9 +204,9 @@ def session_depth(visitor: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("usage_events", "usage_events.channel")
-def channel_users(moment: Moment, days: int | None) -> Frame:
+def channel_users(context: MetricContext, days: int | None) -> Frame:
     """External customers with usage on a known channel in the window."""
-    rows = moment.rows("usage_events", days).filter(~nw.col("channel").is_null())
+    rows = context.rows("usage_events", days).filter(~nw.col("channel").is_null())
     each = [(nw.col("channel") == channel).cast(nw.Int64).sum().alias(channel) for channel in CHANNELS]
     return rows.group_by("customer_id").agg(*each).with_columns(unit=nw.col("customer_id"))
 
@@ -237,18 +233,18 @@ def channel_entropy(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("usage_events|transactions|subscriptions", "usage_events", "usage_events.channel", "sessions")
-def engaged(moment: Moment, days: int | None) -> Frame:
+def engaged(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, ranked among one another."""
     assert days is not None
-    use = moment.rows("usage_events", days).group_by("customer_id").agg(
+    use = context.rows("usage_events", days).group_by("customer_id").agg(
         nw.len().alias("events"), (nw.col("channel").n_unique() - nw.col("channel").is_null().cast(nw.Int64).max())
         .alias("channels"),
     )  # fmt: skip
-    rows = moment.keep(visits).filter(nw.col("own_us") >= moment.before(days), ~nw.col("customer_id").is_null())
+    rows = context.keep(visits).filter(nw.col("own_us") >= context.before(days), ~nw.col("customer_id").is_null())
     milliseconds = (nw.col("engaged_s") * 1e3).round().cast(nw.Int64)
     depth = rows.group_by("customer_id").agg(milliseconds.sum().alias("time"), nw.len().alias("sessions"))
     depth = depth.with_columns(depth=nw.col("time").cast(nw.Float64) / nw.col("sessions").cast(nw.Float64))
-    found = moment.keep(active).join(use.collect("polars").lazy(), on="customer_id", how="left")
+    found = context.keep(active).join(use.collect("polars").lazy(), on="customer_id", how="left")
     found = found.join(depth.select("customer_id", "depth"), on="customer_id", how="left")
     names = ("events", "depth", "channels")
     found = found.with_columns(nw.col(name).cast(nw.Float64).fill_null(0.0) for name in names)
@@ -275,9 +271,9 @@ def engagement_index(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("usage_events|transactions")
-def active_customers(moment: Moment, days: int | None) -> Frame:
+def active_customers(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
-    return moment.keep(active).with_columns(unit=nw.col("customer_id"))
+    return context.keep(active).with_columns(unit=nw.col("customer_id"))
 
 
 def _used(*days: int) -> dict[str, list[dict[str, object]]]:

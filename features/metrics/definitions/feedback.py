@@ -1,4 +1,4 @@
-"""What customers write, what about, and what the company does with it (M55 to M60)."""
+"""Metrics of feedback: volume, topics, tone, and what the company does with it (M55 to M60)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 HALF_LIFE_DAYS = 60
 PRIOR_TEXTS = 3.0
@@ -45,25 +45,25 @@ FORECAST_DAYS = 728
 """How far a forecast of tone looks ahead, and back."""
 
 
-def tones(moment: Moment, days: int) -> Frame:
+def tones(context: MetricContext, days: int) -> Frame:
     """Texts of customers with a tone in the window: `customer_id`, `polarity` (hundredths), when it was said."""
     parts = []
     for table in ("surveys", "feedback", "social_posts"):
-        if moment.has(table):
-            rows = moment.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
+        if context.has(table):
+            rows = context.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
             said_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
             rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=said_us)
-            parts.append(rows.filter(nw.col("own_us") >= moment.before(days)))
+            parts.append(rows.filter(nw.col("own_us") >= context.before(days)))
     return nw.concat([part.collect("polars").lazy() for part in parts])
 
 
 @items("surveys|feedback|social_posts")
-def writers(moment: Moment, days: int | None) -> Frame:
+def writers(context: MetricContext, days: int | None) -> Frame:
     """External customers who wrote in the window: survey answers, feedback, posts."""
     assert days is not None
-    age = (moment.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
+    age = (context.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
     weight = ((age * (-float(np.log(2)) / HALF_LIFE_DAYS)).exp() * 1e6).round().cast(nw.Int64)
-    rows = tones(moment, days).with_columns(weight=weight)
+    rows = tones(context, days).with_columns(weight=weight)
     found = rows.with_columns(moved=nw.col("weight") * nw.col("polarity")).group_by("customer_id")
     sums = found.agg(nw.col("weight").sum(), nw.col("moved").sum(), nw.len().alias("texts"))
     centre = nw.col("moved").sum().cast(nw.Float64) / nw.col("weight").sum().cast(nw.Float64) / 100
@@ -97,12 +97,12 @@ def customer_sentiment(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("feedback", "feedback.topic")
-def topics(moment: Moment, days: int | None) -> Frame:
+def topics(context: MetricContext, days: int | None) -> Frame:
     """Feedback on a known topic of the last two weeks, by external customers and by others."""
     assert days is not None
-    rows = moment.rows("feedback", days).filter(~nw.col("topic").is_null())
+    rows = context.rows("feedback", days).filter(~nw.col("topic").is_null())
     kept = rows.select("customer_id", "own_us", "topic", unit=nw.col("feedback_id")).collect("polars").lazy()
-    is_new = (nw.col("own_us") >= moment.before(days / 2)).cast(nw.Int64)
+    is_new = (nw.col("own_us") >= context.before(days / 2)).cast(nw.Int64)
     return kept.with_columns(code=nw.col("topic").rank("dense").cast(nw.Int64), is_new=is_new)
 
 
@@ -157,11 +157,11 @@ def discussion_trends(text: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys|feedback|social_posts")
-def weekly_tones(moment: Moment, days: int | None) -> Frame:
+def weekly_tones(context: MetricContext, days: int | None) -> Frame:
     """Weeks before the instant, by the tone of what external customers wrote in each."""
     assert days is not None
     weeks = days // 7
-    rows = tones(moment, days).with_columns(week=(moment.as_of_us - 1 - nw.col("own_us")) // (7 * DAY_US))
+    rows = tones(context, days).with_columns(week=(context.as_of_us - 1 - nw.col("own_us")) // (7 * DAY_US))
     found = rows.group_by("week").agg(nw.col("polarity").sum(), nw.len().alias("texts"))
     every = nw.from_dict({"week": list(range(weeks))}, schema={"week": nw.Int64()}, backend="polars").lazy()
     whole = every.join(found, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
@@ -217,13 +217,13 @@ def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): the project file registers no [feedback] sources",
     ),
 )  # fmt: skip
-def registered_sources(moment: Moment, days: int | None) -> Frame | Absent:
+def registered_sources(context: MetricContext, days: int | None) -> Frame | Absent:
     """Sources of feedback that the project file registers."""
-    registered = moment.settings.feedback_sources
+    registered = context.settings.feedback_sources
     if not registered:
         return Absent("not_applicable", "no_input: the project file registers no [feedback] sources")
     lag = nw.col("ingested_us") - nw.col("own_us")
-    rows = moment.rows("feedback", days).filter(lag <= PROMISED_DAYS * DAY_US)
+    rows = context.rows("feedback", days).filter(lag <= PROMISED_DAYS * DAY_US)
     seen = rows.select("source").unique().with_columns(arrived=nw.lit(1, nw.Int64)).collect("polars").lazy()
     made = {"source": sorted(set(registered))}
     every = nw.from_dict(made, schema={"source": nw.String()}, backend="polars").lazy()
@@ -246,10 +246,10 @@ def source_coverage(source: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("feedback", "feedback.acted_on_at")
-def due_feedback(moment: Moment, days: int | None) -> Frame:
+def due_feedback(context: MetricContext, days: int | None) -> Frame:
     """Feedback older than 7 days, by external customers and by others."""
     assert days is not None
-    rows = moment.rows("feedback", days + PROMISED_DAYS).filter(nw.col("own_us") < moment.before(PROMISED_DAYS))
+    rows = context.rows("feedback", days + PROMISED_DAYS).filter(nw.col("own_us") < context.before(PROMISED_DAYS))
     lag = (nw.col("acted_on_us") - nw.col("own_us")).cast(nw.Float64) / DAY_US
     found = rows.select("customer_id", unit=nw.col("feedback_id"), lag=lag)
     return found.with_columns(in_time=(nw.col("lag") <= PROMISED_DAYS).fill_null(False).cast(nw.Int64))
@@ -289,9 +289,9 @@ def days_to_act(text: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("feedback", "feedback.rating", "feedback.rating_max")
-def reviews(moment: Moment, days: int | None) -> Frame:
+def reviews(context: MetricContext, days: int | None) -> Frame:
     """Reviews with a rating on public sources, by external customers and by others."""
-    rows = moment.rows("feedback", days).filter(
+    rows = context.rows("feedback", days).filter(
         nw.col("source").is_in(PUBLIC_SOURCES), ~nw.col("rating").is_null(), nw.col("rating_max") > 1
     )
     most = nw.col("rating_max").cast(nw.Float64)

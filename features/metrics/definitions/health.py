@@ -1,4 +1,4 @@
-"""How customers fare by rule, and whether the segments that we see hold still (M69 to M71)."""
+"""Metrics of customer health by rule, and of how stable the observed segments are (M69 to M71)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from vouch.features.facts.spans import has_ended
 from vouch.features.health import UNKNOWN, health_at
 from vouch.features.metrics.catalogue import Example, Row, items, metric
-from vouch.features.metrics.context import Moment
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.engagement import percentile
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.examples import answers
@@ -29,31 +29,31 @@ STEPS = 3
 BOUNDS = ("health_low", "health_high")
 
 
-def health(moment: Moment) -> Frame:
+def health(context: MetricContext) -> Frame:
     """Health of the customers who are active: from a published snapshot where there is one, else by the rules.
 
     The bounds come from the scores where they hold them, as those of a week that is being made do.
     """
-    by_rule = moment.scores is None or BOUNDS[0] not in moment.scores.collect_schema().names()
-    rows = health_at(moment.tables, moment.as_of_us).collect("polars").lazy() if by_rule else None
-    if moment.scores is not None:
-        scored = moment.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
+    by_rule = context.scores is None or BOUNDS[0] not in context.scores.collect_schema().names()
+    rows = health_at(context.tables, context.as_of_us).collect("polars").lazy() if by_rule else None
+    if context.scores is not None:
+        scored = context.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
         told = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))
         rows = told if rows is None else told.join(rows.select("customer_id", *BOUNDS), on="customer_id", how="left")
     assert rows is not None
     chosen = rows.select("customer_id", "health_score", *BOUNDS, "health_band")
-    chosen = chosen.join(moment.keep(active).select("customer_id"), on="customer_id", how="semi")
-    if not moment.has("subscriptions"):
+    chosen = chosen.join(context.keep(active).select("customer_id"), on="customer_id", how="semi")
+    if not context.has("subscriptions"):
         return chosen
-    newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
-    left = newest.filter(has_ended(nw.col("end_us"), moment.as_of_us))
+    newest = context.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
+    left = newest.filter(has_ended(nw.col("end_us"), context.as_of_us))
     return chosen.join(left.select("customer_id"), on="customer_id", how="anti")
 
 
 @items("customers", "usage_events|transactions|subscriptions")
-def healthy(moment: Moment, days: int | None) -> Frame:
+def healthy(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant; who has left has no health."""
-    return moment.keep(health).with_columns(unit=nw.col("customer_id"))
+    return context.keep(health).with_columns(unit=nw.col("customer_id"))
 
 
 def mean_health(parts: Parts) -> Estimate:
@@ -116,9 +116,9 @@ def success_rate(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": nw.when(customer.health_band != UNKNOWN).then(is_healthy)}
 
 
-def value_segments(moment: Moment) -> Frame:
+def value_segments(context: MetricContext) -> Frame:
     """Recency, frequency and spend of the buyers of a year, each in thirds by percentile rank: `segment` 0 to 26."""
-    rows = moment.keep(orders).filter(nw.col("own_us") >= moment.before(YEAR_DAYS))
+    rows = context.keep(orders).filter(nw.col("own_us") >= context.before(YEAR_DAYS))
     found = rows.group_by("customer_id").agg(
         nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend")
     )
@@ -129,11 +129,11 @@ def value_segments(moment: Moment) -> Frame:
 
 
 @items("transactions")
-def settled(moment: Moment, days: int | None) -> Frame:
+def settled(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the year before the instant and in the year before the week before."""
-    earlier = Moment(moment.tables, moment.before(WEEK_DAYS))
+    earlier = MetricContext(context.tables, context.before(WEEK_DAYS))
     before = earlier.keep(value_segments).select("customer_id", rfm_before=nw.col("rfm"))
-    found = moment.keep(value_segments).join(before, on="customer_id", how="inner")
+    found = context.keep(value_segments).join(before, on="customer_id", how="inner")
     return found.with_columns(unit=nw.col("customer_id"))
 
 

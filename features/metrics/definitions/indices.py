@@ -1,4 +1,4 @@
-"""Indices of experience, trust and emotional loyalty, made of several answers of a customer (M06 to M09).
+"""Composite indices of experience, trust and emotional loyalty, from several answers of a customer (M06 to M09).
 
 Answers are relational: the latest of a customer to each item counts. A customer with fewer than two parts of an index
 has none, and is counted as missing; the bounds take a missing part for 0 and for 1.
@@ -17,13 +17,13 @@ from vouch.features.metrics.estimators import Figure, Floats, Proportion, Statis
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.advocacy import acts, negative_voices
 from vouch.features.metrics.populations.customers import active
-from vouch.features.metrics.populations.surveys import answers_nps, asked, latest, on_main_scale, whole_mean
+from vouch.features.metrics.populations.surveys import answers_nps, asked, latest_answers, on_main_scale, whole_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 FOUR = ("ease", "empathy", "understanding", "effectiveness")
 FORRESTER = ("effectiveness", "ease", "emotion")
@@ -53,17 +53,17 @@ def _spread(rows: Frame, names: Sequence[str], columns: Mapping[str, nw.Expr]) -
 
 
 @items("surveys", is_sample=True)
-def experience(moment: Moment, days: int | None) -> Frame:
+def experience(context: MetricContext, days: int | None) -> Frame:
     """External customers who rated their experience on items of 1 to 5, latest answer to each; effort turned round."""
     assert days is not None
-    rows = asked(moment, days, "cxi").filter(nw.col("low") == 1, nw.col("high") == 5)
+    rows = asked(context, days, "cxi").filter(nw.col("low") == 1, nw.col("high") == 5)
     is_effort = nw.col("item") == "effort"
     rows = rows.with_columns(
         score=nw.when(is_effort).then(6 - nw.col("score")).otherwise(nw.col("score")),
         item=nw.when(is_effort).then(nw.lit("ease")).otherwise(nw.col("item")),
     )
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score")))
-    found = latest(rows, "item")
+    found = latest_answers(rows, "item")
     columns = {
         "up": (nw.col("score") >= 4).cast(nw.Int64),
         "down": (nw.col("score") <= 2).cast(nw.Int64),
@@ -175,14 +175,14 @@ def _index_parts(customer: Row) -> dict[str, nw.Expr]:
 
 
 @items("surveys", is_sample=True)
-def advocacy_parts(moment: Moment, days: int | None) -> Frame:
+def advocacy_parts(context: MetricContext, days: int | None) -> Frame:
     """External customers asked about trust, satisfaction or recommending the company as a whole; latest answers."""
     assert days is not None
-    rows = asked(moment, days, "trust", "csat", "nps").filter(nw.col("is_relational"), nw.col("high") > nw.col("low"))
+    rows = asked(context, days, "trust", "csat", "nps").filter(nw.col("is_relational"), nw.col("high") > nw.col("low"))
     fits = (nw.col("instrument") != "nps") | answers_nps()
     given = fits & ~nw.col("answered_us").is_null()
     share = (nw.col("score") - nw.col("low")) / (nw.col("high") - nw.col("low"))
-    found = latest(rows.with_columns(score=nw.when(given).then(share)), "instrument")
+    found = latest_answers(rows.with_columns(score=nw.when(given).then(share)), "instrument")
     parts = ("trust", "csat", "nps")
     each = [nw.when(nw.col("instrument") == name).then(nw.col("score")).max().alias(name) for name in parts]
     return _of_parts(found.group_by("customer_id").agg(*each), parts)
@@ -215,13 +215,13 @@ def cai(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("usage_events|transactions|subscriptions", "advocacy_acts|referrals", "feedback|social_posts")
-def outspoken(moment: Moment, days: int | None) -> Frame:
+def outspoken(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
-    since = moment.before(days)
-    organic = moment.keep(acts).filter(nw.col("own_us") >= since, nw.col("sort") == ORGANIC)
-    negative = moment.keep(negative_voices).filter(nw.col("own_us") >= since)
-    found = moment.keep(active).select("customer_id", unit=nw.col("customer_id"))
+    since = context.before(days)
+    organic = context.keep(acts).filter(nw.col("own_us") >= since, nw.col("sort") == ORGANIC)
+    negative = context.keep(negative_voices).filter(nw.col("own_us") >= since)
+    found = context.keep(active).select("customer_id", unit=nw.col("customer_id"))
     for name, rows in (("speaks_for", organic), ("speaks_against", negative)):
         marked = rows.select("customer_id").unique().with_columns(nw.lit(1, nw.Int64).alias(name))
         found = found.join(marked, on="customer_id", how="left").with_columns(nw.col(name).fill_null(0))
@@ -261,11 +261,11 @@ def cai_behavioural(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys")
-def trust_answers(moment: Moment, days: int | None) -> Frame:
+def trust_answers(context: MetricContext, days: int | None) -> Frame:
     """External customers asked whether they trust the company; latest answer of each to each item, on one scale."""
     assert days is not None
-    rows = asked(moment, days, "trust").filter(nw.col("is_relational"))
-    return in_two_best(latest(on_main_scale(rows), "item"))
+    rows = asked(context, days, "trust").filter(nw.col("is_relational"))
+    return in_two_best(latest_answers(on_main_scale(rows), "item"))
 
 
 @metric(
@@ -280,12 +280,12 @@ def trust(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys", "surveys.item", is_sample=True)
-def emotional_facets(moment: Moment, days: int | None) -> Frame:
+def emotional_facets(context: MetricContext, days: int | None) -> Frame:
     """External customers asked how attached they feel (items of 1 to 7), latest answer to each item."""
     assert days is not None
-    rows = asked(moment, days, "emotional_loyalty").filter(nw.col("low") == 1, nw.col("high") == 7)
+    rows = asked(context, days, "emotional_loyalty").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score") - 1))
-    found = latest(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
+    found = latest_answers(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
     found = found.with_columns(
         nw.when(nw.col("item").str.starts_with(name)).then(nw.col("score")).alias(name) for name in FACETS
     )

@@ -1,4 +1,4 @@
-"""How long customers stay: return after a month, lifetime, early silence, and known reasons (M15, M17 to M19)."""
+"""Metrics of lifetime: return after a month, lifetime, early silence, known churn reasons (M15, M17 to M19)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 RETURN_DAYS = 30
 FIRST_DAYS = 365
@@ -31,13 +31,13 @@ LONGEST_DAYS = 90
 
 
 @items("customers", "usage_events|transactions")
-def newcomers(moment: Moment, days: int | None) -> Frame:
+def newcomers(context: MetricContext, days: int | None) -> Frame:
     """External customers whose 30th day after the day of their creation has fully passed, within the window."""
     assert days is not None
-    since, until = (moment.before(back + RETURN_DAYS + 1) for back in (days, 0))
+    since, until = (context.before(back + RETURN_DAYS + 1) for back in (days, 0))
     born = nw.col("own_us") // DAY_US * DAY_US
-    people = moment.customers().filter(born > since, born <= until)  # day 30 is over at the end of the 31st
-    used = comebacks(moment).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
+    people = context.customers().filter(born > since, born <= until)  # day 30 is over at the end of the 31st
+    used = comebacks(context).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
     came = people.join(used.collect("polars").lazy(), on="customer_id", how="left")
     later = nw.col("day") - nw.col("own_us") // DAY_US
     found = came.group_by("customer_id").agg(
@@ -85,20 +85,20 @@ def retention_from_day_30(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("subscriptions|usage_events|transactions")
-def lifetimes(moment: Moment, days: int | None) -> Frame:
+def lifetimes(context: MetricContext, days: int | None) -> Frame:
     """Stays of external customers, those that run on counted as unfinished.
 
     Without subscriptions a stay is from the first use or transaction to the last, over after 90 days without any.
     """
-    if moment.has("subscriptions"):
-        spans = moment.keep(stays).with_columns(unit=_stay_unit())
-        is_over = has_ended(nw.col("end_us"), moment.as_of_us)
+    if context.has("subscriptions"):
+        spans = context.keep(stays).with_columns(unit=_stay_unit())
+        is_over = has_ended(nw.col("end_us"), context.as_of_us)
         start = nw.col("started_us")
     else:
-        spans = moment.keep(activity).with_columns(end_us=nw.col("last_us"), unit=nw.col("customer_id"))
-        is_over = ~is_recent(nw.col("last_us"), moment.as_of_us)
+        spans = context.keep(activity).with_columns(end_us=nw.col("last_us"), unit=nw.col("customer_id"))
+        is_over = ~is_recent(nw.col("last_us"), context.as_of_us)
         start = nw.col("first_us")
-    until = nw.when(is_over).then(nw.col("end_us")).otherwise(nw.lit(moment.as_of_us, nw.Int64))
+    until = nw.when(is_over).then(nw.col("end_us")).otherwise(nw.lit(context.as_of_us, nw.Int64))
     return spans.with_columns(is_over=is_over.cast(nw.Int64), lasted=(until - start).cast(nw.Float64) / DAY_US)
 
 
@@ -164,20 +164,20 @@ def median_lifetime(stay: Row) -> Mapping[str, nw.Expr]:
     return {"lasted": stay.lasted, "is_over": stay.is_over}
 
 
-def first_buyers(moment: Moment) -> Frame:
+def first_buyers(context: MetricContext) -> Frame:
     """Customers by their first purchase of the last 455 days: `first_us`, and `next_us`, when they came back."""
-    firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("first_us"))
-    firsts = firsts.filter(nw.col("first_us") >= moment.before(FIRST_DAYS + LONGEST_DAYS))
-    seen = comebacks(moment).join(firsts, on="customer_id", how="inner")
+    firsts = purchases(context).group_by("customer_id").agg(nw.col("own_us").min().alias("first_us"))
+    firsts = firsts.filter(nw.col("first_us") >= context.before(FIRST_DAYS + LONGEST_DAYS))
+    seen = comebacks(context).join(firsts, on="customer_id", how="inner")
     again = nw.when(nw.col("own_us") > nw.col("first_us")).then(nw.col("own_us"))
     return seen.group_by("customer_id").agg(nw.col("first_us").min(), again.min().alias("next_us"))
 
 
 def _matured_buyers(follow: int) -> Items:
-    def prepare(moment: Moment, days: int | None) -> Frame:
+    def prepare(context: MetricContext, days: int | None) -> Frame:
         assert days is not None
-        found = moment.keep(first_buyers).filter(
-            nw.col("first_us") >= moment.before(days + follow), nw.col("first_us") < moment.before(follow)
+        found = context.keep(first_buyers).filter(
+            nw.col("first_us") >= context.before(days + follow), nw.col("first_us") < context.before(follow)
         )
         is_silent = nw.col("next_us").is_null() | (nw.col("next_us") > nw.col("first_us") + follow * DAY_US)
         return found.with_columns(is_silent=is_silent.cast(nw.Int64), unit=nw.col("customer_id"))
@@ -232,11 +232,11 @@ def immediate_churn_90(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("subscriptions", "subscriptions.cancel_reason")
-def leavers(moment: Moment, days: int | None) -> Frame:
+def leavers(context: MetricContext, days: int | None) -> Frame:
     """Stays of external customers that ended in the window, without a resumption that is known."""
     assert days is not None
-    spans = moment.keep(stays).filter(nw.col("end_us") >= moment.before(days), nw.col("end_us") < moment.as_of_us)
-    newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max().alias("newest_us"))
+    spans = context.keep(stays).filter(nw.col("end_us") >= context.before(days), nw.col("end_us") < context.as_of_us)
+    newest = context.keep(stays).group_by("customer_id").agg(nw.col("end_us").max().alias("newest_us"))
     spans = spans.join(newest, on="customer_id", how="left").filter(nw.col("end_us") == nw.col("newest_us"))
     return ended(spans).with_columns(unit=_stay_unit())
 

@@ -1,4 +1,4 @@
-"""How customers see the company against others and against what they expected (M10 and M11)."""
+"""Metrics of perception: the company against its competitors, and against what was expected (M10 and M11)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vouch.features.metrics.definitions.indices import in_two_best
 from vouch.features.metrics.definitions.satisfaction import relational_nps
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.surveys import asked, latest, on_main_scale, whole_mean
+from vouch.features.metrics.populations.surveys import asked, latest_answers, on_main_scale, whole_mean
 from vouch.features.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 
 @items("surveys", "surveys.item", is_sample=True)
-def perceptions(moment: Moment, days: int | None) -> Frame:
+def perceptions(context: MetricContext, days: int | None) -> Frame:
     """External customers asked how they see the company, latest answer of each to each item, on one scale."""
     assert days is not None
-    return in_two_best(latest(on_main_scale(asked(moment, days, "perception"), "item"), "item"))
+    return in_two_best(latest_answers(on_main_scale(asked(context, days, "perception"), "item"), "item"))
 
 
 def _perception(item: str, answer: Row) -> dict[str, nw.Expr]:
@@ -64,15 +64,15 @@ def better_value(answer: Row) -> Mapping[str, nw.Expr]:
         "`empty`: fewer than 3 competitors have a published NPS",
     ),
 )  # fmt: skip
-def nps_and_rivals(moment: Moment, days: int | None) -> Frame | Absent:
+def nps_and_rivals(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers asked the NPS question, beside the latest published NPS of each competitor."""
-    rivals = moment.rows("competitor_metrics").filter(nw.col("metric").str.to_lowercase() == "nps")
+    rivals = context.rows("competitor_metrics").filter(nw.col("metric").str.to_lowercase() == "nps")
     newest = nw.col("own_us") == nw.col("own_us").max().over("competitor")
     values = rivals.filter(newest).group_by("competitor").agg(nw.col("value").max().cast(nw.Float64))
     known = sorted(values.collect("pyarrow").to_native()["value"].to_pylist())
     if len(known) < 3:
         return Absent("empty", "fewer than 3 competitors have a published NPS")
-    answers_given = relational_nps.prepare(moment, days)
+    answers_given = relational_nps.prepare(context, days)
     assert not isinstance(answers_given, Absent)
     return answers_given.with_columns(rival=nw.lit(float(np.median(known))))
 
@@ -105,12 +105,14 @@ def relative_nps(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys", is_sample=True)
-def expectation_pairs(moment: Moment, days: int | None) -> Frame:
+def expectation_pairs(context: MetricContext, days: int | None) -> Frame:
     """External customers who rated what they expected and what they got on the same item (1 to 7), latest answers."""
     assert days is not None
-    rows = asked(moment, days, "expectation", "perception").filter(nw.col("low") == 1, nw.col("high") == 7)
+    rows = asked(context, days, "expectation", "perception").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score")))
-    found = latest(rows, "instrument", "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
+    found = latest_answers(rows, "instrument", "item").with_columns(
+        score=(nw.col("score") * 1e6).round().cast(nw.Int64)
+    )
     signed = nw.when(nw.col("instrument") == "perception").then(nw.col("score")).otherwise(0 - nw.col("score"))
     pairs = found.with_columns(signed=signed).filter(~nw.col("score").is_null())
     pairs = pairs.group_by("customer_id", "item").agg(nw.col("signed").sum().alias("gap"), nw.len().alias("sides"))

@@ -1,4 +1,4 @@
-"""Churn foreseen and prevented: probabilities of a published snapshot, and what treatment changed (M23 to M26)."""
+"""Metrics of churn prediction and prevention: published probabilities, effect of treatment (M23 to M26)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
 from vouch.features.metrics.estimators import ANY, NOT_BELOW_0, Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions
-from vouch.features.metrics.populations.published_reasons import contributions, family_names, order_taus
+from vouch.features.metrics.populations.published_reasons import family_contributions, family_names, order_taus
 from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import TAIL, Interval, Z
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 AT_RISK = ("high", "watch")
 """Churn bands of customers at risk."""
@@ -38,9 +38,9 @@ _NO_SCORES = Example("No value without the scores of a published snapshot", {}, 
         "`empty` (`nobody_scored`): there is a model and nobody to score",
     ),
 )  # fmt: skip
-def scored(moment: Moment, days: int | None) -> Frame | Absent:
+def scored(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a churn probability in the published snapshot of the instant."""
-    return scored_by(moment, "churn", "churn_probability")
+    return scored_by(context, "churn", "churn_probability")
 
 
 @metric(
@@ -59,12 +59,12 @@ def churn_probability(customer: Row) -> Mapping[str, nw.Expr]:
         "`empty` (`nobody_scored`): there is a model and nobody to score",
     ),
 )  # fmt: skip
-def scored_revenue(moment: Moment, days: int | None) -> Frame | Absent:
+def scored_revenue(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a churn probability and a running subscription."""
-    rows = scored.prepare(moment, days)
+    rows = scored.prepare(context, days)
     if isinstance(rows, Absent):
         return rows
-    return rows.join(revenue(moment.keep(subscriptions), moment.as_of_us), on="customer_id", how="inner")
+    return rows.join(revenue(context.keep(subscriptions), context.as_of_us), on="customer_id", how="inner")
 
 
 def expected_loss(parts: Parts) -> Estimate:
@@ -99,12 +99,12 @@ def revenue_at_risk(customer: Row) -> Mapping[str, nw.Expr]:
         "`empty` (`nobody_scored`): there is a model and nobody to score",
     ),
 )  # fmt: skip
-def at_risk(moment: Moment, days: int | None) -> Frame | Absent:
+def at_risk(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers in the churn bands high and watch of the published snapshot."""
-    rows = scored.prepare(moment, days)
+    rows = scored.prepare(context, days)
     if isinstance(rows, Absent):
         return rows
-    touched = moment.rows("touches", days).filter(nw.col("kind").is_in(("service", "sales"))).select("customer_id")
+    touched = context.rows("touches", days).filter(nw.col("kind").is_in(("service", "sales"))).select("customer_id")
     reached = touched.unique().with_columns(is_reached=nw.lit(1, nw.Int64)).collect("polars").lazy()
     found = rows.filter(nw.col("churn_band").is_in(AT_RISK)).join(reached, on="customer_id", how="left")
     return found.with_columns(nw.col("is_reached").fill_null(0))
@@ -123,18 +123,18 @@ def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("treatments", "subscriptions")
-def treated(moment: Moment, days: int | None) -> Frame:
+def treated(context: MetricContext, days: int | None) -> Frame:
     """External customers whom a campaign treated or kept as control more than 28 days ago, subscribed at that time.
 
     The first assignment in the window counts; churned is a stay that ended within 28 days of it.
     """
     assert days is not None
-    rows = moment.rows("treatments", days + FOLLOW_DAYS).filter(nw.col("own_us") < moment.before(FOLLOW_DAYS))
+    rows = context.rows("treatments", days + FOLLOW_DAYS).filter(nw.col("own_us") < context.before(FOLLOW_DAYS))
     rows = rows.select("treatment_id", "customer_id", "own_us", "arm", nw.col("cost").cast(nw.Float64))
     rows = rows.collect("polars").lazy().with_columns(one=nw.lit(1, nw.Int64))
     place = nw.col("one").cum_sum().over("customer_id", order_by=["own_us", "treatment_id"])
     first = rows.with_columns(place=place).filter(nw.col("place") == 1)
-    spans = moment.keep(stays).select("customer_id", "started_us", "end_us")
+    spans = context.keep(stays).select("customer_id", "started_us", "end_us")
     followed = first.join(spans, on="customer_id", how="inner").filter(
         ran(nw.col("started_us"), nw.col("end_us"), nw.col("own_us"))
     )
@@ -268,12 +268,12 @@ def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
         "`empty` (`nobody_scored`): there is a model and nobody to score",
     ),
 )  # fmt: skip
-def driven(moment: Moment, days: int | None) -> Frame | Absent:
+def driven(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with reasons for their churn score in the published snapshot of the instant."""
-    rows = scored_by(moment, "churn", "churn_reasons")
+    rows = scored_by(context, "churn", "churn_reasons")
     if isinstance(rows, Absent):
         return rows
-    found = contributions(moment.scores)
+    found = family_contributions(context.scores)
     made = {name: found.of[:, place].tolist() for place, name in enumerate(found.families)}
     spare = {name: [0.0] * len(found.customers) for name in family_names() if name not in made}
     columns = {"customer_id": found.customers, **made, **spare}

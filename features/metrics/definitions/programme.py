@@ -1,4 +1,4 @@
-"""The advocacy and loyalty programmes: software in use, points, members, and what it all returns (M40 to M43)."""
+"""Metrics of advocacy and loyalty programmes: software in use, points, members, return (M40 to M43)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.statistics.intervals import Interval
 
 LOT_DAYS = 182
@@ -40,22 +40,22 @@ LOT_DAYS = 182
 COMPANY = "company"
 
 
-def _licensed(moment: Moment) -> tuple[float, float]:
+def _licensed(context: MetricContext) -> tuple[float, float]:
     """Seats and features of the licences that run at the instant."""
-    rows = moment.rows("licences").filter(is_on(nw.col("ended_us"), moment.as_of_us))
+    rows = context.rows("licences").filter(is_on(nw.col("ended_us"), context.as_of_us))
     sums = collected(rows.select(nw.col("seats").sum(), nw.col("features_available").sum()))
     seats, features = (float(sums[name][0].as_py() or 0) for name in ("seats", "features_available"))
     return seats, features
 
 
 @items("advocacy_software", "licences")
-def software(moment: Moment, days: int | None) -> Frame:
+def software(context: MetricContext, days: int | None) -> Frame:
     """Seats of the advocacy software that are licensed at the instant."""
     assert days is not None
-    used = moment.rows("advocacy_software", days).select(
+    used = context.rows("advocacy_software", days).select(
         nw.col("user_id").n_unique().alias("users"), nw.col("feature").n_unique().alias("features")
     )
-    seats, features = _licensed(moment)
+    seats, features = _licensed(context)
     return used.with_columns(seats=nw.lit(seats), available=nw.lit(features), unit=nw.lit(COMPANY))
 
 
@@ -125,13 +125,13 @@ def software_feature_use(company: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): points are redeemed, and no redemption names its lot",
     ),
 )  # fmt: skip
-def lots(moment: Moment, days: int | None) -> Frame | Absent:
+def lots(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with points issued in lots that are older than 182 days.
 
     Absent where points are redeemed and no redemption says from which lot: none would seem to be redeemed.
     """
     assert days is not None
-    rows = moment.rows("loyalty_ledger")
+    rows = context.rows("loyalty_ledger")
     is_redeemed = nw.col("kind") == "redeem"
     counts = rows.select(
         is_redeemed.cast(nw.Int64).sum().alias("redeemed"),
@@ -142,8 +142,8 @@ def lots(moment: Moment, days: int | None) -> Frame | Absent:
         return Absent("not_applicable", "no_input: no redemption in loyalty_ledger names its lot")
     rows = rows.filter(~nw.col("lot_id").is_null())
     rows = rows.select("customer_id", "lot_id", "kind", "own_us", nw.col("points").cast(nw.Float64))
-    kept = rows.filter(nw.col("own_us") >= moment.before(days + LOT_DAYS)).collect("polars").lazy()
-    since, until = moment.before(days + LOT_DAYS), moment.before(LOT_DAYS)
+    kept = rows.filter(nw.col("own_us") >= context.before(days + LOT_DAYS)).collect("polars").lazy()
+    since, until = context.before(days + LOT_DAYS), context.before(LOT_DAYS)
     earned = kept.filter(nw.col("kind") == "earn").group_by("customer_id", "lot_id")
     issued = earned.agg(nw.col("own_us").min().alias("issued_us"), nw.col("points").sum().alias("issued"))
     issued = issued.filter(nw.col("issued_us") >= since, nw.col("issued_us") < until)
@@ -181,9 +181,9 @@ def redemption_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("loyalty_ledger")
-def ledger_sums(moment: Moment, days: int | None) -> Frame:
+def ledger_sums(context: MetricContext, days: int | None) -> Frame:
     """External customers with points earned or redeemed in the window."""
-    rows = moment.rows("loyalty_ledger", days).filter(nw.col("kind").is_in(("earn", "redeem")))
+    rows = context.rows("loyalty_ledger", days).filter(nw.col("kind").is_in(("earn", "redeem")))
     sums = [
         nw.when(nw.col("kind") == kind).then(nw.col("points")).sum().cast(nw.Float64).fill_null(0.0).alias(name)
         for kind, name in (("earn", "earned"), ("redeem", "redeemed"))
@@ -219,22 +219,22 @@ def breakage(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.issued - customer.redeemed, "bottom": customer.issued}
 
 
-def members(moment: Moment) -> Frame:
+def members(context: MetricContext) -> Frame:
     """Customers who are enrolled at the instant, `is_moving` where they earned or redeemed in 90 days."""
-    there = moment.rows("loyalty_members").filter(is_on(nw.col("left_us"), moment.as_of_us))
+    there = context.rows("loyalty_members").filter(is_on(nw.col("left_us"), context.as_of_us))
     found = there.select("customer_id").unique().collect("polars").lazy()
-    if not moment.has("loyalty_ledger"):
+    if not context.has("loyalty_ledger"):
         return found.with_columns(is_moving=nw.lit(None, nw.Int64))
-    moved = moment.rows("loyalty_ledger", 90).filter(nw.col("kind").is_in(("earn", "redeem"))).select("customer_id")
+    moved = context.rows("loyalty_ledger", 90).filter(nw.col("kind").is_in(("earn", "redeem"))).select("customer_id")
     moving = moved.unique().with_columns(is_moving=nw.lit(1, nw.Int64)).collect("polars").lazy()
     return found.join(moving, on="customer_id", how="left").with_columns(nw.col("is_moving").fill_null(0))
 
 
 @items("loyalty_members", "usage_events|transactions|subscriptions")
-def eligible(moment: Moment, days: int | None) -> Frame:
+def eligible(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
-    enrolled = moment.keep(members).select("customer_id", is_member=nw.lit(1, nw.Int64))
-    found = moment.keep(active).join(enrolled, on="customer_id", how="left")
+    enrolled = context.keep(members).select("customer_id", is_member=nw.lit(1, nw.Int64))
+    found = context.keep(active).join(enrolled, on="customer_id", how="left")
     return found.with_columns(nw.col("is_member").fill_null(0), unit=nw.col("customer_id"))
 
 
@@ -265,9 +265,9 @@ def loyalty_enrolment(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("loyalty_members", "loyalty_ledger")
-def enrolled(moment: Moment, days: int | None) -> Frame:
+def enrolled(context: MetricContext, days: int | None) -> Frame:
     """External customers who are members of the loyalty programme at the instant."""
-    return moment.keep(members).with_columns(unit=nw.col("customer_id"))
+    return context.keep(members).with_columns(unit=nw.col("customer_id"))
 
 
 @metric(
@@ -290,16 +290,16 @@ def loyalty_active(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): there are no costs of the programme",
     ),
 )  # fmt: skip
-def returns(moment: Moment, days: int | None) -> Frame | Absent:
+def returns(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window, against the cost of the programme in it, pro rata."""
     assert days is not None
-    rows, cost = margins(moment), prorated(moment, "costs", days, "programme")
-    for part in (unmatched(moment), rows, cost):
+    rows, cost = margins(context), prorated(context, "costs", days, "programme")
+    for part in (unmatched(context), rows, cost):
         if isinstance(part, Absent):
             return part
     assert not isinstance(rows, Absent)
     assert not isinstance(cost, Absent)
-    rows = credited(rows, moment).filter(nw.col("own_us") >= moment.before(days))
+    rows = credited(rows, context).filter(nw.col("own_us") >= context.before(days))
     margin = nw.when(nw.col("is_credited")).then(nw.col("margin"))
     found = rows.group_by("customer_id").agg(margin.sum(), nw.col("counterfactual_p").max().alias("p"))
     found = found.with_columns(margin=nw.col("margin").fill_null(0).cast(nw.Float64) / 10_000)

@@ -1,4 +1,4 @@
-"""What customers buy: how often, for how much, of what kind, and who trades down (M66 to M68)."""
+"""Metrics of purchases: frequency, order value, mix of kinds, trading down (M66 to M68)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 PERIOD_DAYS = 90
 LEAST_ORDERS = 3
@@ -32,10 +32,10 @@ SHUFFLES = 999
 
 
 @items("transactions")
-def buyers(moment: Moment, days: int | None) -> Frame:
+def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who ordered in the window."""
     assert days is not None
-    rows = moment.keep(orders).filter(nw.col("own_us") >= moment.before(days))
+    rows = context.keep(orders).filter(nw.col("own_us") >= context.before(days))
     found = rows.group_by("customer_id").agg(nw.len().alias("orders"), nw.col("cents").sum())
     return found.with_columns(unit=nw.col("customer_id"), spent=nw.col("cents").cast(nw.Float64) / 10_000)
 
@@ -79,13 +79,13 @@ def order_value(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("transactions")
-def gaps(moment: Moment, days: int | None) -> Frame:
+def gaps(context: MetricContext, days: int | None) -> Frame:
     """Pauses between an order of an external customer and the order before, that ended in the window."""
     assert days is not None
-    rows = moment.keep(orders)
+    rows = context.keep(orders)
     before = nw.col("own_us").shift(1).over("customer_id", order_by=["own_us", "order"])
     rows = rows.with_columns(gap=(nw.col("own_us") - before).cast(nw.Float64) / DAY_US)
-    return rows.filter(nw.col("own_us") >= moment.before(days), ~nw.col("gap").is_null())
+    return rows.filter(nw.col("own_us") >= context.before(days), ~nw.col("gap").is_null())
 
 
 @metric(
@@ -101,9 +101,9 @@ def order_gap(pause: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("transactions")
-def revenue_by_kind(moment: Moment, days: int | None) -> Frame:
+def revenue_by_kind(context: MetricContext, days: int | None) -> Frame:
     """External customers with a purchase, renewal or upgrade in the window."""
-    rows = moment.rows("transactions", days)
+    rows = context.rows("transactions", days)
     again = nw.when(nw.col("kind").is_in(("renewal", "upgrade"))).then(nw.col("amount"))
     paid = nw.when(nw.col("kind").is_in(("purchase", "renewal", "upgrade"))).then(nw.col("amount"))
     sums = [part.sum().cast(nw.Float64).fill_null(0.0).alias(name) for name, part in (("again", again), ("paid", paid))]
@@ -155,11 +155,11 @@ def p_oftener(first: int, second: int) -> float:
 
 
 @items("transactions")
-def regulars(moment: Moment, days: int | None) -> Frame:
+def regulars(context: MetricContext, days: int | None) -> Frame:
     """External customers with 3 orders or more in each of the last two windows of 90 days."""
     assert days is not None
-    lately = moment.keep(orders).filter(nw.col("own_us") >= moment.before(2 * days))
-    is_late = (nw.col("own_us") >= moment.before(days)).cast(nw.Int64)
+    lately = context.keep(orders).filter(nw.col("own_us") >= context.before(2 * days))
+    is_late = (nw.col("own_us") >= context.before(days)).cast(nw.Int64)
     table = collected(lately.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
     late, cents = table["is_late"].to_numpy().astype(bool), table["cents"].to_numpy()

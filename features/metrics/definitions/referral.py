@@ -1,4 +1,4 @@
-"""Referrals: how many, how many become customers, and how many advocates bring one (M27 to M29)."""
+"""Metrics of referrals: how many, how many become customers, how many advocates bring one (M27 to M29)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 
 @items("referrals")
-def recent_referrals(moment: Moment, days: int | None) -> Frame:
+def recent_referrals(context: MetricContext, days: int | None) -> Frame:
     """Valid referrals by external customers: not to oneself, not known as fraud, one per advocate and prospect."""
     assert days is not None
-    pairs = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
+    pairs = context.keep(valid_referrals).filter(nw.col("invited_us") >= context.before(days))
     return pairs.with_columns(customer_id=nw.col("advocate_id"), unit=nw.col("referral_id"), one=nw.lit(1, nw.Int64))
 
 
 @items("referrals")
-def referrers(moment: Moment, days: int | None) -> Frame:
+def referrers(context: MetricContext, days: int | None) -> Frame:
     """External customers who made a valid referral in the window; `invites` counts repeated ones too."""
     assert days is not None
-    sent = moment.keep(invitations).filter(nw.col("own_us") >= moment.before(days))
+    sent = context.keep(invitations).filter(nw.col("own_us") >= context.before(days))
     found = sent.group_by("sender").agg(
         nw.col("advocate_id").max().alias("customer_id"),
         (nw.col("number") == 1).cast(nw.Int64).sum().alias("referrals"),
@@ -41,15 +41,15 @@ def referrers(moment: Moment, days: int | None) -> Frame:
 
 
 @items("referrals", "referrals.converted_at")
-def matured_referrers(moment: Moment, days: int | None) -> Frame:
+def matured_referrers(context: MetricContext, days: int | None) -> Frame:
     """Advocates with valid referrals from invitations that are older than 30 days.
 
     Valid: not to oneself, not known as fraud, one per advocate and prospect. Followed for 30 days each.
     """
     assert days is not None
-    pairs = moment.keep(valid_referrals).filter(
-        nw.col("invited_us") >= moment.before(days + CONVERSION_DAYS),
-        nw.col("invited_us") < moment.before(CONVERSION_DAYS),
+    pairs = context.keep(valid_referrals).filter(
+        nw.col("invited_us") >= context.before(days + CONVERSION_DAYS),
+        nw.col("invited_us") < context.before(CONVERSION_DAYS),
     )
     until = nw.col("invited_us") + CONVERSION_DAYS * DAY_US
     clicked = (nw.col("clicked_us") <= until).fill_null(False)
@@ -121,16 +121,16 @@ def referrals_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("referrals", "usage_events|transactions|subscriptions")
-def possible_referrers(moment: Moment, days: int | None) -> Frame:
+def possible_referrers(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, and their valid referrals; with those of anybody else."""
     assert days is not None
-    pairs = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
+    pairs = context.keep(valid_referrals).filter(nw.col("invited_us") >= context.before(days))
     made = pairs.group_by("sender").agg(nw.len().alias("referrals"), nw.col("advocate_id").max())
     sent = made.select(
         unit=nw.col("sender"), customer_id=nw.col("advocate_id"), referrals=nw.col("referrals").cast(nw.Int64),
         is_active=nw.lit(0, nw.Int64),
     )  # fmt: skip
-    there = moment.keep(active).select(
+    there = context.keep(active).select(
         unit=nw.col("customer_id"), customer_id=nw.col("customer_id"), referrals=nw.lit(0, nw.Int64),
         is_active=nw.lit(1, nw.Int64),
     )  # fmt: skip
@@ -205,13 +205,13 @@ def invites_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("referrals", "referrals.converted_at", "usage_events|transactions|subscriptions")
-def spreaders(moment: Moment, days: int | None) -> Frame:
+def spreaders(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, with the outcome of valid invitations older than 30 days."""
     assert days is not None
-    found = matured_referrers.prepare(moment, days)
+    found = matured_referrers.prepare(context, days)
     assert not isinstance(found, Absent)
     sent = found.select("unit", "customer_id", "referrals", "converted")
-    there = moment.keep(active).select("customer_id", is_active=nw.lit(1, nw.Int64), unit=nw.col("customer_id"))
+    there = context.keep(active).select("customer_id", is_active=nw.lit(1, nw.Int64), unit=nw.col("customer_id"))
     zero = nw.lit(0, nw.Int64)
     both = nw.concat(
         [

@@ -1,4 +1,4 @@
-"""Who stays and who leaves, in customers and in recurring revenue, and who buys again (M13 to M16)."""
+"""Metrics of churn and retention, of customers and of recurring revenue, and repeat purchase (M13 to M16)."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 PERIOD_DAYS = 28
 
 
 @items("subscriptions|usage_events|transactions")
-def starters(moment: Moment, days: int | None) -> Frame:
+def starters(context: MetricContext, days: int | None) -> Frame:
     """External customers who were subscribed when the window began, or active where nobody has subscriptions.
 
     A pause of less than 14 days that a known resumption has closed counts as subscribed. Active is usage or a
     transaction in the 90 days before.
     """
     assert days is not None
-    start_us = moment.before(days)
-    if moment.has("subscriptions"):
-        began = _subscribed_then(moment, start_us)
-        there = moment.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), moment.as_of_us))
+    start_us = context.before(days)
+    if context.has("subscriptions"):
+        began = _subscribed_then(context, start_us)
+        there = context.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), context.as_of_us))
         stayed = there.select("customer_id").unique()
     else:
-        used = moment.keep(activity)
+        used = context.keep(activity)
         began = used.filter(is_recent(nw.col("last_28_us"), start_us)).select("customer_id")
-        stayed = used.filter(is_recent(nw.col("last_us"), moment.as_of_us)).select("customer_id")
+        stayed = used.filter(is_recent(nw.col("last_us"), context.as_of_us)).select("customer_id")
     stayed = stayed.with_columns(is_retained=nw.lit(1, nw.Int64))
     found = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
     return found.with_columns(unit=nw.col("customer_id"))
 
 
-def _subscribed_then(moment: Moment, at_us: int) -> Frame:
+def _subscribed_then(context: MetricContext, at_us: int) -> Frame:
     """Customers who were subscribed at an instant that is past."""
-    spans = moment.keep(stays).filter(ran(nw.col("started_us"), nw.col("end_us"), at_us))
+    spans = context.keep(stays).filter(ran(nw.col("started_us"), nw.col("end_us"), at_us))
     return spans.select("customer_id").unique()
 
 
@@ -126,13 +126,13 @@ def churn_rate_annual(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("subscriptions")
-def revenue_starters(moment: Moment, days: int | None) -> Frame:
+def revenue_starters(context: MetricContext, days: int | None) -> Frame:
     """External customers with a running subscription when the window began."""
     assert days is not None
-    start_us, rows = moment.before(days), moment.keep(subscriptions)
+    start_us, rows = context.before(days), context.keep(subscriptions)
     start = revenue_then(rows, start_us).rename({"mrr": "start_mrr"}).filter(nw.col("start_mrr") > 0)
-    start = start.join(_subscribed_then(moment, start_us), on="customer_id", how="semi")
-    end = revenue(rows, moment.as_of_us).rename({"mrr": "end_mrr"})
+    start = start.join(_subscribed_then(context, start_us), on="customer_id", how="semi")
+    end = revenue(rows, context.as_of_us).rename({"mrr": "end_mrr"})
     found = start.join(end, on="customer_id", how="left").with_columns(nw.col("end_mrr").fill_null(0.0))
     return found.with_columns(unit=nw.col("customer_id"))
 
@@ -189,17 +189,17 @@ def net_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("transactions")
-def buyers(moment: Moment, days: int | None) -> Frame:
+def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the window."""
     assert days is not None
-    rows = moment.keep(recent_purchases).filter(nw.col("own_us") >= moment.before(days))
+    rows = context.keep(recent_purchases).filter(nw.col("own_us") >= context.before(days))
     found = rows.group_by("customer_id").agg(nw.col("order").n_unique().alias("orders"))
     return found.with_columns(unit=nw.col("customer_id"))
 
 
-def recent_purchases(moment: Moment) -> Frame:
+def recent_purchases(context: MetricContext) -> Frame:
     """Lines of the orders of the last 365 days: customer, order, own time."""
-    rows = purchases(moment).filter(nw.col("own_us") >= moment.before(365))
+    rows = purchases(context).filter(nw.col("own_us") >= context.before(365))
     return rows.select("customer_id", "order", "own_us")
 
 

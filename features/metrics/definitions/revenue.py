@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 DISCOUNT = 0.1
 """Per year, on margins of referred customers."""
@@ -47,9 +47,9 @@ EARNED_SOURCES = ("referral", "word_of_mouth")
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
     ),
 )  # fmt: skip
-def payers(moment: Moment, days: int | None) -> Frame | Absent:
+def payers(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it is attributed to referrals."""
-    return unmatched(moment) or moment.keep(periods)
+    return unmatched(context) or context.keep(periods)
 
 
 @items(
@@ -58,9 +58,9 @@ def payers(moment: Moment, days: int | None) -> Frame | Absent:
         "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
     ),
 )  # fmt: skip
-def incremental_payers(moment: Moment, days: int | None) -> Frame | Absent:
+def incremental_payers(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it would not be there without referrals."""
-    found = payers.prepare(moment, days)
+    found = payers.prepare(context, days)
     if isinstance(found, Absent):
         return found
     whole = float(collected(found.select(nw.col("this_period").sum()))[0][0].as_py() or 0.0)
@@ -135,9 +135,9 @@ def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
     ),
 )  # fmt: skip
-def payers_of_two_periods(moment: Moment, days: int | None) -> Frame | Absent:
+def payers_of_two_periods(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before."""
-    return unmatched(moment) or moment.keep(periods)
+    return unmatched(context) or context.keep(periods)
 
 
 def growth_contribution(means: Floats) -> Floats:
@@ -170,27 +170,27 @@ def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): nothing says who was earned (referred_by, acquisition_source, referrals)",
     ),
 )  # fmt: skip
-def earners(moment: Moment, days: int | None) -> Frame | Absent:
+def earners(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before.
 
     New: the first transaction lies in the window. Earned: new, and referred, by a known referrer, a valid invitation
     or an acquisition source of `referral` or `word_of_mouth`. Absent where nothing says who was earned.
     """
     assert days is not None
-    people = moment.customers().select("customer_id", "referred_by", "acquisition_source")
+    people = context.customers().select("customer_id", "referred_by", "acquisition_source")
     told = people.select(nw.max_horizontal(nw.col("referred_by").count(), nw.col("acquisition_source").count()))
     says_so = bool(collected(told)[0][0].as_py())
     invited = None
-    if moment.has("referrals"):
-        lost = unmatched(moment)
+    if context.has("referrals"):
+        lost = unmatched(context)
         if lost is not None and not says_so:
             return lost
-        invited = moment.keep(credits).select("customer_id").unique()
-        says_so = says_so or bool(len(collected(moment.keep(valid_referrals).select("sender").head(1))))
+        invited = context.keep(credits).select("customer_id").unique()
+        says_so = says_so or bool(len(collected(context.keep(valid_referrals).select("sender").head(1))))
     if not says_so:
         where = "customers.referred_by, customers.acquisition_source and referrals hold nothing"
         return Absent("not_applicable", f"no_input: nothing says which customers were earned; {where}")
-    return _earned(moment.keep(years).join(people, on="customer_id", how="left"), invited, moment.before(days))
+    return _earned(context.keep(years).join(people, on="customer_id", how="left"), invited, context.before(days))
 
 
 def _earned(found: Frame, invited: Frame | None, since_us: int) -> Frame:
@@ -290,11 +290,11 @@ def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): there are no costs of sales and marketing",
     ),
 )  # fmt: skip
-def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
+def referrers_by_value(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a valid referral in the window, by what their referred customers brought since."""
     assert days is not None
-    rows, saved = margins(moment), _cost_of_a_customer(moment, days)
-    for part in (unmatched(moment), rows, saved):
+    rows, saved = margins(context), _cost_of_a_customer(context, days)
+    for part in (unmatched(context), rows, saved):
         if isinstance(part, Absent):
             return part
     assert not isinstance(rows, Absent)
@@ -302,13 +302,13 @@ def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     age = (nw.col("own_us") - nw.col("invited_us")).cast(nw.Float64) / (FOLLOW_DAYS * DAY_US)
     factor = (age * -float(np.log1p(DISCOUNT))).exp()
     discounted = (nw.col("margin").cast(nw.Float64) * factor).round().cast(nw.Int64)
-    paid = credited(rows, moment).filter(nw.col("is_credited"))
+    paid = credited(rows, context).filter(nw.col("is_credited"))
     brought = paid.group_by("customer_id").agg(discounted.sum().alias("margin")).collect("polars").lazy()
-    shares = moment.keep(credits).filter(nw.col("invited_us") >= moment.before(days))
+    shares = context.keep(credits).filter(nw.col("invited_us") >= context.before(days))
     won = shares.join(brought, on="customer_id", how="inner")
     reward = nw.col("reward_cost").fill_null(0).cast(nw.Float64)
     won = won.with_columns(net=nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share") - reward)
-    made = moment.keep(valid_referrals).filter(nw.col("invited_us") >= moment.before(days))
+    made = context.keep(valid_referrals).filter(nw.col("invited_us") >= context.before(days))
     found = made.group_by("sender").agg(nw.col("advocate_id").max().alias("customer_id"))
     count = len(collected(found.select("sender")))
     spared = float(collected(won.select(nw.col("share").sum()))[0][0].as_py() or 0.0) * saved
@@ -323,15 +323,15 @@ def referrers_by_value(moment: Moment, days: int | None) -> Frame | Absent:
     return found.with_columns(value=nw.col("value").fill_null(0).cast(nw.Float64) / 10_000, unit=nw.col("sender"))
 
 
-def _cost_of_a_customer(moment: Moment, days: int) -> float | Absent:
+def _cost_of_a_customer(context: MetricContext, days: int) -> float | Absent:
     """Acquisition cost that a referral saves; 0 where the company hands over no costs at all."""
-    if not moment.has("costs"):
+    if not context.has("costs"):
         return 0.0
-    spent = prorated(moment, "costs", days, "sales", "marketing")
+    spent = prorated(context, "costs", days, "sales", "marketing")
     if isinstance(spent, Absent):
         return spent
-    new = moment.people["own_us"].to_numpy()
-    count = int((new >= moment.before(days)).sum())
+    new = context.people["own_us"].to_numpy()
+    count = int((new >= context.before(days)).sum())
     return spent.amount / count if count else 0.0
 
 
@@ -362,10 +362,10 @@ def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
     ),
 )  # fmt: skip
-def placed(moment: Moment, days: int | None) -> Frame | Absent:
+def placed(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""
-    found = valued.prepare(moment, None)
-    sent = referrers_by_value.prepare(moment, FOLLOW_DAYS)
+    found = valued.prepare(context, None)
+    sent = referrers_by_value.prepare(context, FOLLOW_DAYS)
     for part in (found, sent):
         if isinstance(part, Absent):
             return part

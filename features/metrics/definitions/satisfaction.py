@@ -1,4 +1,4 @@
-"""What customers answer when asked: NPS, response, satisfaction and effort (M01 to M04)."""
+"""Metrics of surveys: NPS, response, satisfaction (CSAT) and effort (CES) (M01 to M04)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.estimators import ANY, Mean, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.surveys import answers_nps, asked, invitations, latest, on_main_scale
+from vouch.features.metrics.populations.surveys import answers_nps, asked, invitations, latest_answers, on_main_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 MATURE_DAYS = 7
 """An invitation counts in the response rate once it is older than this."""
@@ -26,12 +26,12 @@ TOP = {(1, 3): 3, (1, 4): 4, (1, 5): 4, (1, 6): 5, (1, 7): 6, (0, 10): 8, (1, 10
 
 
 @items("surveys", is_sample=True)
-def relational_nps(moment: Moment, days: int | None) -> Frame:
+def relational_nps(context: MetricContext, days: int | None) -> Frame:
     """External customers asked the NPS question (0 to 10) about the company as a whole; latest answer of each."""
     assert days is not None
-    rows = asked(moment, days, "nps").filter(nw.col("is_relational"))
+    rows = asked(context, days, "nps").filter(nw.col("is_relational"))
     fits = answers_nps() & ~nw.col("answered_us").is_null()
-    return latest(rows.with_columns(score=nw.when(fits).then(nw.col("score"))))
+    return latest_answers(rows.with_columns(score=nw.when(fits).then(nw.col("score"))))
 
 
 @metric(
@@ -49,11 +49,11 @@ def nps(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys.invited_at")
-def mature_invitations(moment: Moment, days: int | None) -> Frame:
+def mature_invitations(context: MetricContext, days: int | None) -> Frame:
     """Survey invitations to external customers that are older than 7 days, reminders taken for part of the first."""
     assert days is not None
-    since, until = moment.before(days + MATURE_DAYS), moment.before(MATURE_DAYS)
-    found = moment.keep(invitations).filter(nw.col("is_invited") == 1)
+    since, until = context.before(days + MATURE_DAYS), context.before(MATURE_DAYS)
+    found = context.keep(invitations).filter(nw.col("is_invited") == 1)
     return found.filter(nw.col("first_us") >= since, nw.col("first_us") < until)
 
 
@@ -90,11 +90,11 @@ def dismissed_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys.verbatim")
-def answered_surveys(moment: Moment, days: int | None) -> Frame:
+def answered_surveys(context: MetricContext, days: int | None) -> Frame:
     """Surveys answered in full by external customers, one per customer, instrument and time."""
     assert days is not None
-    found = moment.keep(invitations).filter(nw.col("is_answered") == 1)
-    return found.filter(nw.col("answered_us") >= moment.before(days))
+    found = context.keep(invitations).filter(nw.col("is_answered") == 1)
+    return found.filter(nw.col("answered_us") >= context.before(days))
 
 
 @metric(
@@ -112,10 +112,10 @@ def verbatim_rate(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys.touchpoint", absent=("`not_applicable` (`unsupported_scale`): no answer is on a scale with a top",))
-def contact_csat(moment: Moment, days: int | None) -> Frame | Absent:
+def contact_csat(context: MetricContext, days: int | None) -> Frame | Absent:
     """Satisfaction surveys of external customers about one contact, on the scale that most answers have."""
     assert days is not None
-    rows = asked(moment, days, "csat").filter(~nw.col("is_relational"))
+    rows = asked(context, days, "csat").filter(~nw.col("is_relational"))
     top: nw.Expr = nw.lit(None, nw.Float64)
     for (low, high), least in TOP.items():
         top = nw.when((nw.col("low") == low) & (nw.col("high") == high)).then(nw.lit(float(least))).otherwise(top)
@@ -157,16 +157,16 @@ def csat_mean(answer: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("surveys")
-def effort(moment: Moment, days: int | None) -> Frame:
+def effort(context: MetricContext, days: int | None) -> Frame:
     """Answers of external customers to how easy it was, on the scale that most have; 1 to 5 effort is turned round."""
     assert days is not None
-    rows = asked(moment, days, "ces", "ces1")
+    rows = asked(context, days, "ces", "ces1")
     is_turned = nw.col("instrument") == "ces1"
     turned = nw.when(is_turned).then(nw.col("low") + nw.col("high") - nw.col("score")).otherwise(nw.col("score"))
     rows = on_main_scale(rows.with_columns(score=turned))
     columns = ("unit", "customer_id", "score", "low", "high")
     each = rows.filter(~nw.col("is_relational")).with_columns(unit=nw.col("response_id")).select(*columns)
-    return nw.concat([each, latest(rows.filter(nw.col("is_relational"))).select(*columns)])
+    return nw.concat([each, latest_answers(rows.filter(nw.col("is_relational"))).select(*columns)])
 
 
 SEVEN = [1] * 80 + [2] * 210 + [3] * 140 + [4] * 110 + [5] * 160 + [6] * 180 + [7] * 120

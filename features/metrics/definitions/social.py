@@ -1,4 +1,4 @@
-"""What is said about the brand in public: counts, reach, share of voice, tone (M50 to M54, M61).
+"""Metrics of public voice: counts, reach, share of voice, tone (M50 to M54, M61).
 
 Posts about the brand carry `is_brand_mention`. The author is what was drawn independently.
 """
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 Definition = Callable[[Row], "Mapping[str, nw.Expr]"]
 COUNTS = ("likes", "shares", "comments")
 NUMBERS = (*COUNTS, "impressions", "reach", "followers")
 
 
-def posts(moment: Moment) -> Frame:
+def posts(context: MetricContext) -> Frame:
     """Posts of the last 90 days, with `is_brand` and `sign` of the tone: 1, 0 or -1, null where it is not known."""
     tone = nw.when(nw.col("polarity") >= POSITIVE_FROM).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
     sign = nw.when(nw.col("polarity") <= NEGATIVE_FROM).then(nw.lit(-1, nw.Int64)).otherwise(tone)
-    return moment.rows("social_posts", 90).select(
+    return context.rows("social_posts", 90).select(
         "author", "customer_id", *NUMBERS, unit=nw.col("post_id"),
         is_brand=is_about_us(nw.col("is_brand_mention")).cast(nw.Int64),
         is_rival=(~nw.col("competitor").is_null()).cast(nw.Int64),
@@ -39,9 +39,9 @@ def posts(moment: Moment) -> Frame:
 
 
 @items("social_posts", "social_posts.is_brand_mention")
-def brand_posts(moment: Moment, days: int | None) -> Frame:
+def brand_posts(context: MetricContext, days: int | None) -> Frame:
     """Posts about the brand, by external customers and by others."""
-    return moment.keep(posts).filter(nw.col("is_brand") == 1)
+    return context.keep(posts).filter(nw.col("is_brand") == 1)
 
 
 def _post(author: str, likes: int, shares: int, comments: int, **more: object) -> dict[str, object]:
@@ -93,9 +93,9 @@ def mentions(post: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("social_posts", "social_posts.is_brand_mention")
-def brand_authors(moment: Moment, days: int | None) -> Frame:
+def brand_authors(context: MetricContext, days: int | None) -> Frame:
     """Authors of posts about the brand, external customers and others; a post without a number is left out of it."""
-    rows = moment.keep(posts).filter(nw.col("is_brand") == 1)
+    rows = context.keep(posts).filter(nw.col("is_brand") == 1)
     reactions = nw.col("likes").fill_null(0) + nw.col("shares").fill_null(0) + nw.col("comments").fill_null(0)
     sums = [nw.col("shares").sum(), (~nw.col("shares").is_null()).cast(nw.Int64).sum().alias("posts")]
     made = rows.with_columns(reactions=reactions)
@@ -171,9 +171,9 @@ def amplification(author: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("social_posts", "social_posts.is_brand_mention", "social_posts.competitor")
-def voices(moment: Moment, days: int | None) -> Frame:
+def voices(context: MetricContext, days: int | None) -> Frame:
     """Authors of posts about the brand or a competitor."""
-    rows = moment.keep(posts).filter((nw.col("is_brand") == 1) | (nw.col("is_rival") == 1))
+    rows = context.keep(posts).filter((nw.col("is_brand") == 1) | (nw.col("is_rival") == 1))
     sums = [nw.col(name).sum() for name in ("is_brand", "is_rival")]
     found = rows.group_by("author").agg(nw.col("customer_id").max(), *sums)
     return found.with_columns(unit=nw.col("author"))
@@ -192,22 +192,22 @@ def share_of_voice(author: Row) -> Mapping[str, nw.Expr]:
 
 
 @items("social_posts|feedback")
-def texts(moment: Moment, days: int | None) -> Frame:
+def texts(context: MetricContext, days: int | None) -> Frame:
     """Posts about the brand, reviews and remarks; by external customers and by others."""
     parts = []
-    if moment.has("social_posts"):
-        rows = moment.keep(posts).filter(nw.col("is_brand") == 1)
+    if context.has("social_posts"):
+        rows = context.keep(posts).filter(nw.col("is_brand") == 1)
         parts.append(rows.select("customer_id", "sign", unit=nw.concat_str(nw.lit("post "), nw.col("unit"))))
-    if moment.has("feedback"):
-        parts.append(moment.keep(remarks).select("customer_id", "sign", "unit"))
+    if context.has("feedback"):
+        parts.append(context.keep(remarks).select("customer_id", "sign", "unit"))
     return nw.concat(parts)
 
 
-def remarks(moment: Moment) -> Frame:
+def remarks(context: MetricContext) -> Frame:
     """Feedback of the last 90 days by tone: 1, 0 or -1, null where it is not known."""
     tone = nw.when(nw.col("polarity") >= POSITIVE_FROM).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
     sign = nw.when(nw.col("polarity") <= NEGATIVE_FROM).then(nw.lit(-1, nw.Int64)).otherwise(tone)
-    return moment.rows("feedback", 90).select(
+    return context.rows("feedback", 90).select(
         "customer_id",
         sign=nw.when(~nw.col("polarity").is_null()).then(sign),
         unit=nw.concat_str(nw.lit("feedback "), nw.col("feedback_id")),

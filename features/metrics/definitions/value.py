@@ -1,4 +1,7 @@
-"""What customers are worth, and what it costs to win them (M20 to M22). Expected value needs a model of its own."""
+"""Metrics of customer value and acquisition cost (M20 to M22).
+
+Expected value needs a model of its own.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.statistics.intervals import Interval
 
 
@@ -49,9 +52,9 @@ def _sales(*of_customers: tuple[float, ...], margin: float | None = None) -> dic
 
 
 @items("transactions")
-def spenders(moment: Moment, days: int | None) -> Frame:
+def spenders(context: MetricContext, days: int | None) -> Frame:
     """External customers who ever bought."""
-    rows = moment.rows("transactions")
+    rows = context.rows("transactions")
     bought = (nw.col("kind") != "refund").cast(nw.Int64).max()
     found = rows.group_by("customer_id").agg(
         nw.col("amount").sum().cast(nw.Float64).alias("revenue"), bought.alias("has_bought")
@@ -76,9 +79,9 @@ def clv_revenue_historic(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
     ),
 )  # fmt: skip
-def margin_spenders(moment: Moment, days: int | None) -> Frame | Absent:
+def margin_spenders(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought; a missing margin takes the company's ratio where at most 20 % are missing."""
-    rows = margins(moment)
+    rows = margins(context)
     if isinstance(rows, Absent):
         return rows
     found = rows.group_by("customer_id").agg(
@@ -124,15 +127,15 @@ _ABSENT = Absent("not_applicable", "no_model")
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
     ),
 )  # fmt: skip
-def valued(moment: Moment, days: int | None) -> Frame | Absent:
+def valued(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot of the instant."""
-    if moment.scores is None:
+    if context.scores is None:
         return _ABSENT
-    known = moment.scores.select("customer_id", "clv_margin").filter(~nw.col("clv_margin").is_null())
+    known = context.scores.select("customer_id", "clv_margin").filter(~nw.col("clv_margin").is_null())
     found = known.collect("polars")
     if not len(found):
         return _ABSENT
-    bought = moment.rows("transactions").filter(nw.col("kind") != "refund").select("customer_id").unique()
+    bought = context.rows("transactions").filter(nw.col("kind") != "refund").select("customer_id").unique()
     rows = found.lazy().join(bought.collect("polars").lazy(), on="customer_id", how="semi")
     return rows.with_columns(unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
 
@@ -166,13 +169,13 @@ def clv_margin(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): there are no costs of sales and marketing",
     ),
 )  # fmt: skip
-def winning(moment: Moment, days: int | None) -> Frame | Absent:
+def winning(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers created in the window, against the spending on sales and marketing in it, pro rata."""
     assert days is not None
-    spent = prorated(moment, "costs", days, "sales", "marketing")
+    spent = prorated(context, "costs", days, "sales", "marketing")
     if isinstance(spent, Absent):
         return spent
-    new = moment.customers().filter(nw.col("own_us") >= moment.before(days)).select(nw.len().alias("new"))
+    new = context.customers().filter(nw.col("own_us") >= context.before(days)).select(nw.len().alias("new"))
     return new.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), unit=nw.lit("company"))
 
 
@@ -199,14 +202,14 @@ def cac(company: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): there are no costs of sales and marketing",
     ),
 )  # fmt: skip
-def valued_and_won(moment: Moment, days: int | None) -> Frame | Absent:
+def valued_and_won(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value, beside what a new customer costs."""
     assert days is not None
-    found = valued.prepare(moment, days)
+    found = valued.prepare(context, days)
     if isinstance(found, Absent):
         return found
-    new = int((moment.people["own_us"].to_numpy() >= moment.before(days)).sum())
-    spent = prorated(moment, "costs", days, "sales", "marketing")
+    new = int((context.people["own_us"].to_numpy() >= context.before(days)).sum())
+    spent = prorated(context, "costs", days, "sales", "marketing")
     if isinstance(spent, Absent):
         return spent
     return found.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), new=nw.lit(float(new)))
@@ -240,21 +243,21 @@ def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): there are no capex",
     ),
 )  # fmt: skip
-def valued_in_quarter(moment: Moment, days: int | None) -> Frame | Absent:
+def valued_in_quarter(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a lifetime value who used, bought or were subscribed in the last full quarter."""
-    found = valued.prepare(moment, days)
+    found = valued.prepare(context, days)
     if isinstance(found, Absent):
         return found
-    start, end = last_quarter(moment.as_of_us)
-    invested = spread_over(moment, "capex", start, end)
+    start, end = last_quarter(context.as_of_us)
+    invested = spread_over(context, "capex", start, end)
     if isinstance(invested, Absent):
         return invested
     parts = []
-    if any(moment.has(table) for table in ACTIVITY_TABLES):
-        used = acts_of_use(moment).filter(nw.col("own_us") >= start, nw.col("own_us") < end)
+    if any(context.has(table) for table in ACTIVITY_TABLES):
+        used = acts_of_use(context).filter(nw.col("own_us") >= start, nw.col("own_us") < end)
         parts.append(used.select("customer_id").unique().collect("polars").lazy())
-    if moment.has("subscriptions"):
-        running = moment.keep(subscriptions).filter(nw.col("own_us") < end, nw.col("end_us") >= start)
+    if context.has("subscriptions"):
+        running = context.keep(subscriptions).filter(nw.col("own_us") < end, nw.col("end_us") >= start)
         parts.append(running.select("customer_id").unique())
     there = nw.concat(parts).unique()
     rows = found.join(there, on="customer_id", how="semi")

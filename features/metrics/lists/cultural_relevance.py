@@ -1,4 +1,4 @@
-"""Cultural relevance where culture is: by region and language together, with the parts that it is the mean of.
+"""Cultural relevance by region and language together, with the parts that it is the mean of.
 
 Answers of different cultures are not compared here: people in some places give the ends of a scale more readily, so
 levels of satisfaction differ between countries for reasons that have nothing to do with the company.
@@ -17,20 +17,20 @@ from vouch.features.metrics.definitions.company import CULTURE, RELEVANCE, cultu
 from vouch.features.metrics.evaluate import least_shown
 
 if TYPE_CHECKING:
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Floats, Parts
 
 
-def by_culture(moment: Moment) -> list[dict[str, Any]]:
+def by_culture(context: MetricContext) -> list[dict[str, Any]]:
     """One row per region and language of who was asked in 90 days: answers, relevance with its interval, its parts.
 
     Fewer answers on culture than the metric asks for are told as a number, and nothing else is.
     """
     metric = METRICS["cultural_relevance"]
-    frame = cultures.prepare(moment, metric.window_days)
+    frame = cultures.prepare(context, metric.window_days)
     assert not isinstance(frame, Absent)
     where = ("region", "language")
-    people = moment.customers().select("customer_id", "region", language=primary_language("language"))
+    people = context.customers().select("customer_id", "region", language=primary_language("language"))
     both = frame.collect("polars").lazy().join(people, on="customer_id", how="left")
     both = both.with_columns(nw.col(*where).fill_null(UNKNOWN)).select("customer_id", *where, *CULTURE)
     table = collected(both).sort_by([(name, "ascending") for name in (*where, "customer_id")])
@@ -39,7 +39,7 @@ def by_culture(moment: Moment) -> list[dict[str, Any]]:
     places: dict[tuple[str, str], list[int]] = {}
     for row, place in enumerate(zip(*(table[name].to_pylist() for name in where), strict=True)):
         places.setdefault(place, []).append(row)
-    least = least_shown(metric, moment.settings)
+    least = least_shown(metric, context.settings)
     return [
         {"region": region, "language": language, "asked": len(rows),
          **_told({name: column[rows] for name, column in parts.items()}, least)}

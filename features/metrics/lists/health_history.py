@@ -1,4 +1,4 @@
-"""The health score over time: scores set by hand that expire, and the last score of who has left.
+"""The history of the health score: overrides by hand that expire, and the last score of who has left.
 
 An override never changes the score: it stands beside it, with who set it and until when. Who has left keeps the score
 of the Monday before; a score over what is left of a customer would turn green.
@@ -13,14 +13,14 @@ import narwhals as nw
 from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import has_ended
-from vouch.features.health import health_at, rules
-from vouch.features.metrics.comparisons.history import mondays
+from vouch.features.health import health_at, health_rules
+from vouch.features.metrics.comparisons.history import mondays_after
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.populations.customers import stays
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 FROZEN_DAYS = 28
 """How far back the last scores of those who left are told."""
@@ -41,24 +41,24 @@ def overrides(tables: Tables, as_of_us: int) -> Frame:
     rows = rows.with_columns(number).with_columns(
         place=nw.col("one").cum_sum(reverse=True).over("customer_id", order_by=order)
     )
-    band: nw.Expr = nw.lit(rules().bands[0][0])
-    for name, start in rules().bands[1:]:
+    band: nw.Expr = nw.lit(health_rules().bands[0][0])
+    for name, start in health_rules().bands[1:]:
         band = nw.when(nw.col("score") >= start).then(nw.lit(name)).otherwise(band)
     newest = rows.filter(nw.col("place") == 1).with_columns(band=band)
     return newest.select("customer_id", "score", "band", "reason", "set_by", "set_us", "expires_us")
 
 
-def frozen(moment: Moment, days: int = FROZEN_DAYS) -> list[dict[str, Any]]:
+def frozen(context: MetricContext, days: int = FROZEN_DAYS) -> list[dict[str, Any]]:
     """Who left in so many days, with the health of the last Monday before: as it was known then."""
-    ends = moment.keep(stays).group_by("customer_id").agg(left_us=nw.col("end_us").max())
-    gone = ends.filter(has_ended(nw.col("left_us"), moment.as_of_us), nw.col("left_us") >= moment.before(days))
+    ends = context.keep(stays).group_by("customer_id").agg(left_us=nw.col("end_us").max())
+    gone = ends.filter(has_ended(nw.col("left_us"), context.as_of_us), nw.col("left_us") >= context.before(days))
     left = {row["customer_id"]: row["left_us"] for row in collected(gone).to_pylist()}
     found: list[dict[str, Any]] = []
-    for scored_us in mondays(moment.before(days + 8), moment.as_of_us):
+    for scored_us in mondays_after(context.before(days + 8), context.as_of_us):
         until_us = scored_us + 7 * DAY_US
         names = [customer for customer, left_us in left.items() if scored_us <= left_us < until_us]
         if names:
-            scores = health_at(moment.tables, scored_us).select("customer_id", "health_score", "health_band")
+            scores = health_at(context.tables, scored_us).select("customer_id", "health_score", "health_band")
             rows = collected(scores.filter(nw.col("customer_id").is_in(names))).to_pylist()
             found += [{**row, "left_us": left[row["customer_id"]], "scored_us": scored_us} for row in rows]
     return sorted(found, key=lambda row: (row["left_us"], row["customer_id"]))

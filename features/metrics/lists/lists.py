@@ -1,7 +1,7 @@
-"""Lists behind the figures: which customers, which topics, which reasons. Each is read at one moment, like a metric.
+"""Lists behind the figures: which customers, which topics, which reasons.
 
-A list is a function of a moment that gives plain rows in a fixed order; `LISTS` names them. Where the tables are not
-there, `UsageError` says which are missing.
+Each is read at one instant, like a metric. A list is a function of a context that gives plain rows in a fixed order;
+`LISTS` names them. Where the tables are not there, `UsageError` says which are missing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.acts import ORGANIC
 from vouch.features.facts.spans import is_on
 from vouch.features.facts.subscriptions import revenue
+from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.advocacy import promises
@@ -24,7 +25,7 @@ from vouch.features.metrics.definitions.care import NEEDS, cared_for
 from vouch.features.metrics.definitions.feedback import PROMISED_DAYS, topic_changes, topics
 from vouch.features.metrics.definitions.health import health
 from vouch.features.metrics.definitions.lifetime import leavers
-from vouch.features.metrics.evaluate import plain, spoken
+from vouch.features.metrics.evaluate import plain
 from vouch.features.metrics.lists.cultural_relevance import by_culture
 from vouch.features.metrics.lists.health_history import frozen, overrides
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 Rows = list[dict[str, Any]]
 DANGER = ("high", "watch")
@@ -53,18 +54,18 @@ class List:
 
     meaning: str
     needs: tuple[str, ...]
-    rows: Callable[[Moment], Rows]
+    rows: Callable[[MetricContext], Rows]
 
 
-def listed(moment: Moment, name: str) -> Rows:
+def list_rows(context: MetricContext, name: str) -> Rows:
     """The rows of one list. Raises UsageError where there is no such list, or its tables are not there."""
     if name not in LISTS:
         raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
     found = LISTS[name]
-    missing = [need for need in found.needs if not any(moment.has(table) for table in need.split("|"))]
+    missing = [need for need in found.needs if not any(context.has(table) for table in need.split("|"))]
     if missing:
         raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
-    return [plain(row) for row in found.rows(moment)]
+    return [plain(row) for row in found.rows(context)]
 
 
 def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
@@ -72,49 +73,49 @@ def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
     return rows
 
 
-def say_do_gap(moment: Moment) -> Rows:
+def say_do_gap(context: MetricContext) -> Rows:
     """Promoters whose 90 days are over, those who have not spoken up first."""
-    frame = promises.prepare(moment, 90)
+    frame = promises.prepare(context, 90)
     assert not isinstance(frame, Absent)
     found = frame.select("customer_id", has_acted=nw.col("in_time") == 1)
     return _plain(found, ("has_acted", "ascending"), ("customer_id", "ascending"))
 
 
-def hidden_advocates(moment: Moment) -> Rows:
+def hidden_advocates(context: MetricContext) -> Rows:
     """Customers who speak up unasked, or are among the tenth most likely to, and whom nobody asked or thanked."""
-    since = moment.before(TIER_DAYS)
-    organic = moment.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since)
+    since = context.before(TIER_DAYS)
+    organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since)
     counted = organic.group_by("customer_id").agg(nw.len().alias("acts"))
-    found = moment.customers().select("customer_id").join(counted, on="customer_id", how="left")
+    found = context.customers().select("customer_id").join(counted, on="customer_id", how="left")
     found = found.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
-    if moment.scores is not None:
-        scored = moment.scores.select("customer_id", "advocacy_score").collect("polars").lazy()
+    if context.scores is not None:
+        scored = context.scores.select("customer_id", "advocacy_score").collect("polars").lazy()
         place = nw.col("advocacy_score").rank("average", descending=True)
         is_high = place <= nw.col("advocacy_score").count().cast(nw.Float64) / MOST_LIKELY
         scored = scored.with_columns(likely=nw.when(is_high).then(nw.col("advocacy_score")))
         found = found.drop("likely").join(scored.select("customer_id", "likely"), on="customer_id", how="left")
     found = found.filter((nw.col("acts") > 0) | ~nw.col("likely").is_null())
     for table in ("asks", "recognitions"):
-        if moment.has(table):
-            known = moment.rows(table).select("customer_id").unique().collect("polars").lazy()
+        if context.has(table):
+            known = context.rows(table).select("customer_id").unique().collect("polars").lazy()
             found = found.join(known, on="customer_id", how="anti")
     found = found.select("customer_id", organic_acts=nw.col("acts"), advocacy_score=nw.col("likely"))
     return _plain(found, ("organic_acts", "descending"), ("advocacy_score", "descending"), ("customer_id", "ascending"))
 
 
-def advocates_at_risk(moment: Moment) -> Rows:
+def advocates_at_risk(context: MetricContext) -> Rows:
     """Advocates who may leave: by the churn score of a published snapshot, without one by the health rules."""
-    if moment.scores is not None:
-        told = moment.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
+    if context.scores is not None:
+        told = context.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
         told = told.filter(nw.col("churn_band").is_in(DANGER))
     else:
-        told = moment.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
+        told = context.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
         nothing = {"churn_band": nw.lit(None, nw.String), "churn_probability": nw.lit(None, nw.Float64)}
         told = told.with_columns(**nothing)
-    ranked = moment.keep(tiers).filter(nw.col("rank") < TIERS.index("potential"))
+    ranked = context.keep(tiers).filter(nw.col("rank") < TIERS.index("potential"))
     found = ranked.join(told, on="customer_id", how="inner")
-    if moment.has("subscriptions"):
-        found = found.join(revenue(moment.keep(subscriptions), moment.as_of_us), on="customer_id", how="left")
+    if context.has("subscriptions"):
+        found = found.join(revenue(context.keep(subscriptions), context.as_of_us), on="customer_id", how="left")
     else:
         found = found.with_columns(mrr=nw.lit(None, nw.Float64))
     order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
@@ -122,17 +123,17 @@ def advocates_at_risk(moment: Moment) -> Rows:
     return [{"customer_id": row["customer_id"], "tier": TIERS[row.pop("rank")], **row} for row in rows]
 
 
-def care_needs(moment: Moment) -> Rows:
+def care_needs(context: MetricContext) -> Rows:
     """What each advocate needs, 0 to 1, null where nothing is known of it, and the first need that is not met."""
-    frame = cared_for.prepare(moment, 90)
+    frame = cared_for.prepare(context, 90)
     assert not isinstance(frame, Absent)
     found = frame.select("customer_id", *NEEDS, care=nw.col("index") * 100, first_unmet_need=nw.col("first_unmet"))
     return _plain(found, ("care", "ascending"), ("customer_id", "ascending"))
 
 
-def topics_on_the_move(moment: Moment) -> Rows:
+def topics_on_the_move(context: MetricContext) -> Rows:
     """Topics of feedback this week against the week before, the surest changes first."""
-    frame = topics.prepare(moment, 14)
+    frame = topics.prepare(context, 14)
     assert not isinstance(frame, Absent)
     table = collected(frame.select("topic", "code", "is_new"))
     codes, is_new = (table[name].to_numpy().astype(np.float64) for name in ("code", "is_new"))
@@ -152,12 +153,12 @@ def topics_on_the_move(moment: Moment) -> Rows:
     return sorted(rows, key=lambda row: (row["p"], row["topic"]))
 
 
-def churn_reasons(moment: Moment) -> Rows:
+def churn_reasons(context: MetricContext) -> Rows:
     """Why customers left in 90 days, as recorded: reasons by number, with how many of them did not leave by choice."""
-    frame = leavers.prepare(moment, 90)
+    frame = leavers.prepare(context, 90)
     assert not isinstance(frame, Absent)
     ended = frame.select("customer_id", "end_us")
-    rows = moment.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
+    rows = context.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
     rows = rows.with_columns(
         is_known=(~nw.col("cancel_reason").is_null()).cast(nw.Int64),
         reason=nw.col("cancel_reason").fill_null("not recorded"),
@@ -175,9 +176,9 @@ def churn_reasons(moment: Moment) -> Rows:
     return sorted(counted.values(), key=lambda row: (-row["customers"], row["reason"]))
 
 
-def orders_by_outcome(moment: Moment) -> Rows:
+def orders_by_outcome(context: MetricContext) -> Rows:
     """Orders of a year by what became of them: paid, given back in part or wholly, free; and of how many customers."""
-    table = collected(outcomes(moment, moment.before(365)))
+    table = collected(outcomes(context, context.before(365)))
     found = []
     for column, name in OUTCOMES.items():
         rows = table.filter(table[column].to_numpy() > 0) if len(table) else table
@@ -186,33 +187,33 @@ def orders_by_outcome(moment: Moment) -> Rows:
     return found
 
 
-def maturity_answers(moment: Moment) -> Rows:
+def maturity_answers(context: MetricContext) -> Rows:
     """The latest answer to each criterion of advocacy maturity, level by level, with its evidence."""
-    rows = moment.rows("maturity_answers")
+    rows = context.rows("maturity_answers")
     newest = rows.filter(nw.col("own_us") == nw.col("own_us").max().over("criterion"))
     found = newest.select("level", "criterion", "is_met", "evidence", "own_us").unique()
     order = [(name, "ascending") for name in ("level", "criterion", "is_met", "evidence")]
-    return [{"answered_at": spoken(row.pop("own_us")), **row} for row in _plain(found, *order)]
+    return [{"answered_at": instant_text(row.pop("own_us")), **row} for row in _plain(found, *order)]
 
 
-def feedback_sources(moment: Moment) -> Rows:
+def feedback_sources(context: MetricContext) -> Rows:
     """Sources of feedback, registered or seen in 30 days: how much, how fresh, in time or not, with a topic."""
     in_time = (nw.col("ingested_us") - nw.col("own_us") <= PROMISED_DAYS * DAY_US).cast(nw.Int64)
-    rows = moment.rows("feedback", 30).with_columns(in_time=in_time, newest_us=nw.col("own_us"))
+    rows = context.rows("feedback", 30).with_columns(in_time=in_time, newest_us=nw.col("own_us"))
     counted = rows.group_by("source").agg(
         nw.len().alias("texts"), nw.col("in_time").sum(), nw.col("topic").count().alias("topics"),
         nw.col("newest_us").max(),
     )  # fmt: skip
     seen = {row["source"]: row for row in collected(counted).to_pylist()}
     found = []
-    for source in sorted({*seen, *moment.settings.feedback_sources}):
+    for source in sorted({*seen, *context.settings.feedback_sources}):
         row = seen.get(source)
         found.append(
             {
                 "source": source,
-                "is_registered": source in moment.settings.feedback_sources,
+                "is_registered": source in context.settings.feedback_sources,
                 "texts": row["texts"] if row else 0,
-                "newest_at": spoken(row["newest_us"]) if row else None,
+                "newest_at": instant_text(row["newest_us"]) if row else None,
                 "in_time": row["in_time"] / row["texts"] if row else None,
                 "with_topic": row["topics"] / row["texts"] if row else None,
             }
@@ -220,12 +221,12 @@ def feedback_sources(moment: Moment) -> Rows:
     return found
 
 
-def loyalty_tiers(moment: Moment) -> Rows:
+def loyalty_tiers(context: MetricContext) -> Rows:
     """Members by tier: how many, how many took part in 90 days, and how many earned once and never again."""
-    people = moment.rows("loyalty_members").filter(is_on(nw.col("left_us"), moment.as_of_us))
+    people = context.rows("loyalty_members").filter(is_on(nw.col("left_us"), context.as_of_us))
     people = people.with_columns(tier=nw.col("tier").fill_null("none"))
-    rows = moment.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
-    recent = (nw.col("own_us") >= moment.before(90)).cast(nw.Int64)
+    rows = context.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
+    recent = (nw.col("own_us") >= context.before(90)).cast(nw.Int64)
     each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))
     both = people.select("customer_id", "tier").join(each, on="customer_id", how="left")
     both = both.with_columns(nw.col("is_active").fill_null(0), once=(nw.col("entries") == 1).fill_null(False))
@@ -234,9 +235,9 @@ def loyalty_tiers(moment: Moment) -> Rows:
     return _plain(counted, ("members", "descending"), ("tier", "ascending"))
 
 
-def channel_shares(moment: Moment) -> Rows:
+def channel_shares(context: MetricContext) -> Rows:
     """Usage events of 90 days by channel, and the share of each among those whose channel is known."""
-    rows = moment.rows("usage_events", 90).filter(~nw.col("channel").is_null())
+    rows = context.rows("usage_events", 90).filter(~nw.col("channel").is_null())
     counted = rows.group_by("channel").agg(
         nw.len().alias("events"), nw.col("customer_id").n_unique().alias("customers")
     )
@@ -245,22 +246,28 @@ def channel_shares(moment: Moment) -> Rows:
     return [{**row, "share": row["events"] / whole} for row in found]
 
 
-def _curve(moment: Moment) -> Rows:
-    return [point.as_dict() for point in retention_curve(moment)]
+def _curve(context: MetricContext) -> Rows:
+    return [point.as_dict() for point in retention_curve(context)]
 
 
-def _survival(moment: Moment) -> Rows:
-    return list(survival_curve(moment))
+def _survival(context: MetricContext) -> Rows:
+    return list(survival_curve(context))
 
 
-def _overrides(moment: Moment) -> Rows:
-    rows = _plain(overrides(moment.tables, moment.as_of_us), ("customer_id", "ascending"))
-    return [{"set_at": spoken(row.pop("set_us")), "expires_at": spoken(row.pop("expires_us")), **row} for row in rows]
+def _overrides(context: MetricContext) -> Rows:
+    rows = _plain(overrides(context.tables, context.as_of_us), ("customer_id", "ascending"))
+    return [
+        {"set_at": instant_text(row.pop("set_us")), "expires_at": instant_text(row.pop("expires_us")), **row}
+        for row in rows
+    ]
 
 
-def _frozen(moment: Moment) -> Rows:
-    rows = frozen(moment)
-    return [{"left_at": spoken(row.pop("left_us")), "scored_at": spoken(row.pop("scored_us")), **row} for row in rows]
+def _frozen(context: MetricContext) -> Rows:
+    rows = frozen(context)
+    return [
+        {"left_at": instant_text(row.pop("left_us")), "scored_at": instant_text(row.pop("scored_us")), **row}
+        for row in rows
+    ]
 
 
 OUTCOMES = {"is_paid": "paid", "is_part_back": "given back in part", "is_back": "given back", "is_free": "free"}
@@ -284,7 +291,7 @@ LISTS: dict[str, List] = {
     "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture),
     "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
-                          lambda moment: drivers(moment.scores)),
+                          lambda context: drivers(context.scores)),
     "trading": List("how orders and spend per order of regular customers changed, and why",
                     ("transactions",), trading_states),
     "retention_curve": List("share of new customers who come back on day k, and from it on",

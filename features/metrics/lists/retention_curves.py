@@ -1,4 +1,4 @@
-"""How many new customers come back on day k, and from day k on, for many k: the retention curve behind M15.
+"""Retention curves (behind M15): how many new customers come back on day k, and from day k on, for many k.
 
 Only those whose day k is over are counted. The share of all of them together (pooled) and the plain mean of the monthly
 cohorts are both told; a cohort of whom nobody came back is a cohort with 0 %, not one to be skipped. The survival curve
@@ -23,7 +23,7 @@ from vouch.features.statistics import intervals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Floats
 
 DAYS = (1, 3, 7, 14, 30, 60, 90, 180, 365)
@@ -61,15 +61,15 @@ def pooled_and_mean(cohorts: Floats, hits: Floats) -> tuple[float | None, float 
     return float(100 * hits.mean()), float(100 * (came / sizes).mean()), len(sizes)
 
 
-def retention_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[Point]:
+def retention_curve(context: MetricContext, days: Sequence[int] = DAYS) -> list[Point]:
     """The curve of customers created since activity is recorded, at these days: exactly on the day, and on it or later.
 
     Whoever was there before the data begin could not be seen coming back, and is left out.
     """
-    begin_us = moment.as_of_us if moment.begins_us is None else moment.begins_us
-    created = moment.customers().filter(nw.col("own_us") >= begin_us)
+    begin_us = context.as_of_us if context.begins_us is None else context.begins_us
+    created = context.customers().filter(nw.col("own_us") >= begin_us)
     people = collected(created.select("customer_id", day=nw.col("own_us") // DAY_US)).sort_by("customer_id")
-    used = comebacks(moment).select("customer_id", "day").unique().collect("polars").lazy()
+    used = comebacks(context).select("customer_id", "day").unique().collect("polars").lazy()
     born = created.select("customer_id", born=nw.col("own_us") // DAY_US)
     came = collected(used.join(born, on="customer_id", how="inner").with_columns(age=nw.col("day") - nw.col("born")))
     came = came.filter(came["age"].to_numpy() >= 0)
@@ -78,7 +78,7 @@ def retention_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[Point]:
     age, start = came["age"].to_numpy(), people["day"].to_numpy()
     found = []
     for day in days:
-        is_over = start + day + 1 <= moment.as_of_us // DAY_US
+        is_over = start + day + 1 <= context.as_of_us // DAY_US
         for is_from in (False, True):
             hits = np.zeros(len(start))
             hits[rows[age >= day if is_from else age == day]] = 1.0
@@ -93,9 +93,9 @@ def _point(day: int, is_from: bool, cohorts: Floats, hits: Floats) -> Point:
     return Point(day, is_from, len(hits), count, pooled, low, high, mean)
 
 
-def survival_curve(moment: Moment, days: Sequence[int] = DAYS) -> list[dict[str, float | int]]:
+def survival_curve(context: MetricContext, days: Sequence[int] = DAYS) -> list[dict[str, float | int]]:
     """Share of stays that last longer than so many days, by Kaplan and Meier; nothing where there are no stays."""
-    frame = lifetimes.prepare(moment, None)
+    frame = lifetimes.prepare(context, None)
     assert not isinstance(frame, Absent)
     table = collected(frame.select("lasted", "is_over"))
     lasted, is_over = (table[name].to_numpy().astype(np.float64) for name in ("lasted", "is_over"))

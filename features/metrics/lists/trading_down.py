@@ -1,4 +1,4 @@
-"""Who orders oftener and spends less, customer by customer: the states behind M68, and what may be behind them.
+"""Trading down, customer by customer (behind M68): who orders oftener and spends less, and what may be behind it.
 
 Two adjacent windows of 90 days. Frequency and spend per order each rise, stay flat or fall: nine states. The change of
 spend is split exactly between the two. `trading_down` is beyond chance (false discovery rate 10 % over the regular
@@ -26,7 +26,7 @@ from vouch.features.metrics.populations.orders import orders, purchases
 from vouch.features.statistics.false_discovery import adjusted
 
 if TYPE_CHECKING:
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
     from vouch.features.metrics.estimators import Floats
 
 FLAT = {"frequency": (1 / OFTENER, OFTENER), "spend": (SMALLER, 1 / SMALLER)}
@@ -58,12 +58,12 @@ def sub_reason(total: float, categories: tuple[float, float], discounts: tuple[f
     return "boredom" if categories[1] < categories[0] else "unclear"
 
 
-def trading_states(moment: Moment) -> list[dict[str, Any]]:
+def trading_states(context: MetricContext) -> list[dict[str, Any]]:
     """One row per customer with an order in both windows, those who trade down first."""
-    made = [_row(customer, *windows) for customer, windows in _two_windows(moment).items()]
+    made = [_row(customer, *windows) for customer, windows in _two_windows(context).items()]
     rows = [row for row in made if row is not None]
     q = adjusted([np.nan if row["p"] is None else row["p"] for row in rows])
-    signs = _signs(moment)
+    signs = _signs(context)
     for row, rate in zip(rows, q, strict=True):
         falls = row["frequency"] == "up" and row["spend"] == "down" and row["p"] is not None
         row["q"] = None if np.isnan(rate) else float(rate)
@@ -74,10 +74,10 @@ def trading_states(moment: Moment) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (rank[row["flag"]], row["customer_id"]))
 
 
-def _two_windows(moment: Moment) -> dict[str, tuple[Floats, Floats]]:
+def _two_windows(context: MetricContext) -> dict[str, tuple[Floats, Floats]]:
     """Amounts of the orders of each customer in the window before and in the last one."""
-    rows = moment.keep(orders).filter(nw.col("own_us") >= moment.before(2 * PERIOD_DAYS))
-    is_late = nw.col("own_us") >= moment.before(PERIOD_DAYS)
+    rows = context.keep(orders).filter(nw.col("own_us") >= context.before(2 * PERIOD_DAYS))
+    is_late = nw.col("own_us") >= context.before(PERIOD_DAYS)
     table = collected(rows.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
     found: dict[str, tuple[list[float], list[float]]] = {}
@@ -113,10 +113,10 @@ def _row(customer: str, first: Floats, second: Floats) -> dict[str, Any] | None:
 Pair = tuple[float, float]
 
 
-def _signs(moment: Moment) -> dict[str, tuple[Pair, Pair]]:
+def _signs(context: MetricContext) -> dict[str, tuple[Pair, Pair]]:
     """Kinds of thing bought, and the share of discount, in the window before and in the last one, by customer."""
-    rows = purchases(moment).filter(nw.col("own_us") >= moment.before(2 * PERIOD_DAYS))
-    late = nw.col("own_us") >= moment.before(PERIOD_DAYS)
+    rows = purchases(context).filter(nw.col("own_us") >= context.before(2 * PERIOD_DAYS))
+    late = nw.col("own_us") >= context.before(PERIOD_DAYS)
     columns = {}
     for name, where in (("before", ~late), ("now", late)):
         columns[f"kinds_{name}"] = nw.when(where).then(nw.col("category"))

@@ -1,1 +1,1 @@
-"""Who is counted: frames of customers, advocates and answers that many metrics share."""
+"""Populations: frames of customers, advocates and answers that many metrics count over."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 FOLLOW_DAYS = 365
 PERIOD_DAYS = 90
@@ -31,18 +31,18 @@ LEAST_MATCHED = 0.5
 """Below this share of converted prospects who are known customers, their revenue cannot be told."""
 
 
-def credits(moment: Moment) -> Frame:
+def credits(context: MetricContext) -> Frame:
     """Referred customers: `customer_id`, the advocate, `invited_us` of the invitation that has the first order.
 
     Of several invitations in time the first has it, or the last where the company has set that, with a `share` of 1; or
     all have equal shares, a row each. `since_us` is when the 365 days of the customer begin: one moment for all rows.
     """
-    firsts = purchases(moment).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
-    pairs = valid_referrals(moment).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
+    firsts = purchases(context).group_by("customer_id").agg(nw.col("own_us").min().alias("ordered_us"))
+    pairs = valid_referrals(context).rename({"prospect_id": "customer_id"}).join(firsts, on="customer_id", how="inner")
     lag = nw.col("ordered_us") - nw.col("invited_us")
     pairs = pairs.filter(lag >= 0, lag <= CONVERSION_DAYS * DAY_US).with_columns(one=nw.lit(1, nw.Int64))
-    if moment.settings.attribution != "linear":
-        is_last = moment.settings.attribution == "last"
+    if context.settings.attribution != "linear":
+        is_last = context.settings.attribution == "last"
         place = nw.col("one").cum_sum(reverse=is_last).over("customer_id", order_by=["invited_us", "referral_id"])
         pairs = pairs.with_columns(place=place).filter(nw.col("place") == 1)
     pairs = pairs.with_columns(
@@ -53,13 +53,13 @@ def credits(moment: Moment) -> Frame:
     return pairs.select(*columns, "reward_cost")
 
 
-def credited(rows: Frame, moment: Moment) -> Frame:
+def credited(rows: Frame, context: MetricContext) -> Frame:
     """Transactions, each once, with `is_credited`: in 365 days from the invitation that has the customer's first order.
 
     Where several share it, the days run from the first of them, and `counterfactual_p` is the mean of theirs; null
     where one of them has none, for it is not known then.
     """
-    each = credits(moment).group_by("customer_id")
+    each = credits(context).group_by("customer_id")
     lacks_p = nw.col("counterfactual_p").is_null().cast(nw.Int64).max()
     invited = each.agg(
         nw.col("since_us").min().alias("invited_us"), nw.col("counterfactual_p").mean(), lacks_p.alias("lacks_p")
@@ -70,21 +70,21 @@ def credited(rows: Frame, moment: Moment) -> Frame:
     return rows.with_columns(is_credited=((age >= 0) & (age < FOLLOW_DAYS * DAY_US)).fill_null(False))
 
 
-def periods(moment: Moment) -> Frame:
+def periods(context: MetricContext) -> Frame:
     """Revenue of each customer in the last 90 days and in the 90 before, in all and attributed to referrals."""
-    return _two_periods(moment, PERIOD_DAYS)
+    return _two_periods(context, PERIOD_DAYS)
 
 
-def years(moment: Moment) -> Frame:
+def years(context: MetricContext) -> Frame:
     """Revenue of each customer in the last 365 days and in the 365 before."""
-    return _two_periods(moment, YEAR_DAYS)
+    return _two_periods(context, YEAR_DAYS)
 
 
-def _two_periods(moment: Moment, days: int) -> Frame:
-    now = nw.col("own_us") >= moment.before(days)
-    before = (nw.col("own_us") >= moment.before(2 * days)) & ~now
-    rows = credited(moment.rows("transactions"), moment) if moment.has("referrals") else moment.rows("transactions")
-    is_credited = nw.col("is_credited") if moment.has("referrals") else nw.lit(False)
+def _two_periods(context: MetricContext, days: int) -> Frame:
+    now = nw.col("own_us") >= context.before(days)
+    before = (nw.col("own_us") >= context.before(2 * days)) & ~now
+    rows = credited(context.rows("transactions"), context) if context.has("referrals") else context.rows("transactions")
+    is_credited = nw.col("is_credited") if context.has("referrals") else nw.lit(False)
     sums = {
         "this_period": now,
         "before": before,
@@ -94,16 +94,16 @@ def _two_periods(moment: Moment, days: int) -> Frame:
     found = rows.group_by("customer_id").agg(
         *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
         nw.col("own_us").min().alias("first_us"),
-        (nw.col("counterfactual_p").max() if moment.has("referrals") else nw.col("own_us").min()).alias("p"),
+        (nw.col("counterfactual_p").max() if context.has("referrals") else nw.col("own_us").min()).alias("p"),
     )
     return found.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
 
 
-def unmatched(moment: Moment) -> Absent | None:
+def unmatched(context: MetricContext) -> Absent | None:
     """Why the revenue of referred customers cannot be told: most prospects who converted are nobody we know."""
-    converted = moment.keep(valid_referrals).filter(~nw.col("ever_converted_us").is_null())
+    converted = context.keep(valid_referrals).filter(~nw.col("ever_converted_us").is_null())
     prospects = converted.select(customer_id=nw.col("prospect_id")).unique()
-    known = moment.customers().select("customer_id", is_known=nw.lit(1, nw.Int64))
+    known = context.customers().select("customer_id", is_known=nw.lit(1, nw.Int64))
     both = prospects.join(known, on="customer_id", how="left")
     (found,) = collected(both.select(nw.len().alias("all"), nw.col("is_known").count().alias("known"))).to_pylist()
     if found["known"] >= LEAST_MATCHED * found["all"]:

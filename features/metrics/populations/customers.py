@@ -1,6 +1,6 @@
-"""Frames that many metrics count over: who is active, who is subscribed, orders, valid referrals, survey answers.
+"""Populations of customers that many metrics count over: the active, the subscribed, stays, purchases, margins.
 
-Each takes a moment and is kept by it. The definitions are those that every metric and label share: active is a running
+Each takes a context and is kept by it. The definitions are those that every metric and label share: active is a running
 subscription, or usage or a transaction in 90 days; a stay is a chain of subscriptions whose gaps are closed.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEAST_COVERAGE = 0.8
@@ -37,33 +37,33 @@ MISSING_MARGINS = 0.2
 """Above this share of transactions without a margin, there is no figure of margins."""
 
 
-def subscriptions(moment: Moment) -> Frame:
+def subscriptions(context: MetricContext) -> Frame:
     """Subscriptions known at the instant, `end_us` NEVER_US where they run on."""
     columns = ["subscription_id", "customer_id", "own_us", "ended_us", "mrr", "plan", "cancel_reason", "is_voluntary"]
-    rows = moment.rows("subscriptions").select(*columns)
+    rows = context.rows("subscriptions").select(*columns)
     return rows.with_columns(end_us=nw.col("ended_us").fill_null(NEVER_US))
 
 
-def stays(moment: Moment) -> Frame:
+def stays(context: MetricContext) -> Frame:
     """Stays of external customers, a pause closed where the resumption is known; as `facts.stays` has them."""
-    return chained(moment.keep(subscriptions))
+    return chained(context.keep(subscriptions))
 
 
-def acts_of_use(moment: Moment, *columns: str) -> Frame:
+def acts_of_use(context: MetricContext, *columns: str) -> Frame:
     """Rows of usage and transactions, whichever are there: `customer_id`, `own_us`, `day`."""
     chosen = ("customer_id", "own_us", "day", *columns)
-    return nw.concat([moment.rows(table).select(*chosen) for table in ACTIVITY_TABLES if moment.has(table)])
+    return nw.concat([context.rows(table).select(*chosen) for table in ACTIVITY_TABLES if context.has(table)])
 
 
-def activity(moment: Moment) -> Frame:
+def activity(context: MetricContext) -> Frame:
     """First and last use or transaction of each customer: `first_us`, `last_us`, `last_28_us` (28 days before).
 
     `active_days` are the UTC days with either in the last 28.
     """
-    rows = acts_of_use(moment)
-    lately = rows.filter(nw.col("own_us") >= moment.before(28))
+    rows = acts_of_use(context)
+    lately = rows.filter(nw.col("own_us") >= context.before(28))
     days = lately.group_by("customer_id").agg(nw.col("day").n_unique().alias("active_days"))
-    earlier = nw.when(nw.col("own_us") < moment.before(28)).then(nw.col("own_us"))
+    earlier = nw.when(nw.col("own_us") < context.before(28)).then(nw.col("own_us"))
     found = rows.group_by("customer_id").agg(
         nw.col("own_us").min().alias("first_us"),
         nw.col("own_us").max().alias("last_us"),
@@ -72,40 +72,40 @@ def activity(moment: Moment) -> Frame:
     return found.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
 
 
-def active(moment: Moment) -> Frame:
+def active(context: MetricContext) -> Frame:
     """Customers who are active at the instant: `customer_id`, `active_days`."""
-    is_used = any(moment.has(table) for table in ACTIVITY_TABLES)
-    spans = moment.keep(stays) if moment.has("subscriptions") else None
-    everybody = active_customers(moment.as_of_us, moment.keep(activity) if is_used else None, spans)
+    is_used = any(context.has(table) for table in ACTIVITY_TABLES)
+    spans = context.keep(stays) if context.has("subscriptions") else None
+    everybody = active_customers(context.as_of_us, context.keep(activity) if is_used else None, spans)
     if not is_used:
-        return _listed(moment, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
-    days = moment.keep(activity).select("customer_id", "active_days")
-    found = _listed(moment, everybody).join(days, on="customer_id", how="left")
+        return _listed(context, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
+    days = context.keep(activity).select("customer_id", "active_days")
+    found = _listed(context, everybody).join(days, on="customer_id", how="left")
     return found.with_columns(nw.col("active_days").fill_null(0))
 
 
-def _listed(moment: Moment, people: Frame) -> Frame:
+def _listed(context: MetricContext, people: Frame) -> Frame:
     """Those whom the company lists as customers: rows of others are in no count of customers."""
-    return people.join(moment.customers().select("customer_id"), on="customer_id", how="semi")
+    return people.join(context.customers().select("customer_id"), on="customer_id", how="semi")
 
 
-def gone(moment: Moment) -> Frame:
+def gone(context: MetricContext) -> Frame:
     """Customers of once: whose last subscription has ended, or, without ends, who have not been active in 90 days."""
-    if moment.has("subscriptions", "ended_at"):
-        newest = moment.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
-        return newest.filter(has_ended(nw.col("end_us"), moment.as_of_us)).select("customer_id")
-    if not any(moment.has(table) for table in ACTIVITY_TABLES):
-        return moment.customers().select("customer_id").head(0)
-    return moment.keep(activity).filter(~is_recent(nw.col("last_us"), moment.as_of_us)).select("customer_id")
+    if context.has("subscriptions", "ended_at"):
+        newest = context.keep(stays).group_by("customer_id").agg(nw.col("end_us").max())
+        return newest.filter(has_ended(nw.col("end_us"), context.as_of_us)).select("customer_id")
+    if not any(context.has(table) for table in ACTIVITY_TABLES):
+        return context.customers().select("customer_id").head(0)
+    return context.keep(activity).filter(~is_recent(nw.col("last_us"), context.as_of_us)).select("customer_id")
 
 
-def margins(moment: Moment) -> Frame | Absent:
+def margins(context: MetricContext) -> Frame | Absent:
     """Transactions with `margin` in whole ten-thousandths; a missing one takes the company's ratio of margin to amount.
 
     Absent where more than a fifth are missing. `has_margin` is 1 where it is the row's own.
     """
     has_margin = (~nw.col("gross_margin").is_null()).cast(nw.Int64)
-    rows = moment.rows("transactions").with_columns(has_margin=has_margin)
+    rows = context.rows("transactions").with_columns(has_margin=has_margin)
     known = nw.when(nw.col("has_margin") == 1)
     sums = rows.select(
         nw.col("gross_margin").sum().cast(nw.Float64).alias("margin"),
@@ -137,18 +137,18 @@ class Spread:
     coverage: float
 
 
-def prorated(moment: Moment, table: str, days: float, *kinds: str) -> Spread | Absent:
+def prorated(context: MetricContext, table: str, days: float, *kinds: str) -> Spread | Absent:
     """What a table of periods holds in the window, by the share of each period that lies in it; see `spread_over`."""
-    return spread_over(moment, table, moment.before(days), moment.as_of_us, *kinds)
+    return spread_over(context, table, context.before(days), context.as_of_us, *kinds)
 
 
-def spread_over(moment: Moment, table: str, since_us: int, until_us: int, *kinds: str) -> Spread | Absent:
+def spread_over(context: MetricContext, table: str, since_us: int, until_us: int, *kinds: str) -> Spread | Absent:
     """What periods hold between two instants, by the share of each that lies there.
 
     Absent where there is no period at all (of these kinds), and where the periods leave out more than a fifth of the
     time: books that end before the window would make whatever is divided by them look good.
     """
-    rows = moment.rows(table)
+    rows = context.rows(table)
     if kinds:
         rows = rows.filter(nw.col("kind").is_in(kinds))
     found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))

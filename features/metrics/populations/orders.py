@@ -15,42 +15,42 @@ from vouch.features.facts.orders import is_of_order, order_key
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 KEYS = ["customer_id", "order"]
 
 
-def _lines(moment: Moment) -> Frame:
+def _lines(context: MetricContext) -> Frame:
     """Purchases and what was given back, with `order` and `cents` (ten-thousandths)."""
-    rows = moment.rows("transactions").filter(is_of_order(nw.col("kind")) | (nw.col("kind") == "refund"))
+    rows = context.rows("transactions").filter(is_of_order(nw.col("kind")) | (nw.col("kind") == "refund"))
     cents = (nw.col("amount").cast(nw.Float64) * 10_000).round().cast(nw.Int64)
     return rows.with_columns(order=order_key(nw.col("order_id"), nw.col("transaction_id")), cents=cents)
 
 
-def given_back(moment: Moment) -> Frame:
+def given_back(context: MetricContext) -> Frame:
     """Orders of which as much came back as was paid: `customer_id`, `order`."""
-    rows = _lines(moment)
+    rows = _lines(context)
     back = rows.filter(nw.col("cents") < 0, ~nw.col("order_id").is_null()).select(*KEYS).unique()
     whole = rows.join(back, on=KEYS, how="inner").group_by(*KEYS).agg(nw.col("cents").sum())
     return whole.filter(nw.col("cents") <= 0).select(*KEYS)
 
 
-def purchases(moment: Moment) -> Frame:
+def purchases(context: MetricContext) -> Frame:
     """Lines of orders, with `order` and `cents`."""
-    rows = _lines(moment).filter(is_of_order(nw.col("kind")), nw.col("cents") > 0)
-    has_some = _is_there(moment.keep(given_back))
-    return rows.join(given_back(moment), on=KEYS, how="anti") if has_some else rows
+    rows = _lines(context).filter(is_of_order(nw.col("kind")), nw.col("cents") > 0)
+    has_some = _is_there(context.keep(given_back))
+    return rows.join(given_back(context), on=KEYS, how="anti") if has_some else rows
 
 
-def orders(moment: Moment) -> Frame:
+def orders(context: MetricContext) -> Frame:
     """Orders: customer, time of the first line, amount in ten-thousandths."""
-    found = purchases(moment).group_by(*KEYS).agg(nw.col("own_us").min(), nw.col("cents").sum().cast(nw.Int64))
+    found = purchases(context).group_by(*KEYS).agg(nw.col("own_us").min(), nw.col("cents").sum().cast(nw.Int64))
     return found.with_columns(unit=nw.concat_str(*KEYS, separator="\n"))
 
 
-def outcomes(moment: Moment, since_us: int) -> Frame:
+def outcomes(context: MetricContext, since_us: int) -> Frame:
     """What became of each order since an instant: `is_paid`, `is_free`, `is_back`, `is_part_back` (1 or 0 each)."""
-    rows = _lines(moment)
+    rows = _lines(context)
     bought = nw.when(is_of_order(nw.col("kind")))
     each = rows.group_by(*KEYS).agg(
         bought.then(nw.col("own_us")).min().alias("own_us"),
@@ -67,14 +67,14 @@ def outcomes(moment: Moment, since_us: int) -> Frame:
     )
 
 
-def comebacks(moment: Moment) -> Frame:
+def comebacks(context: MetricContext) -> Frame:
     """Use, and lines of orders: `customer_id`, `own_us`, `day`. Who merely pays on by himself has not come back."""
     columns = ("customer_id", "own_us", "day")
     parts = []
-    if moment.has("usage_events"):
-        parts.append(moment.rows("usage_events").select(*columns))
-    if moment.has("transactions"):
-        parts.append(purchases(moment).select(*columns))
+    if context.has("usage_events"):
+        parts.append(context.rows("usage_events").select(*columns))
+    if context.has("transactions"):
+        parts.append(purchases(context).select(*columns))
     return nw.concat(parts)
 
 

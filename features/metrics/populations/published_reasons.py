@@ -1,4 +1,4 @@
-"""What drives churn, over all customers: the reasons of a published snapshot, added up by family with their order.
+"""Churn drivers over all customers: the reasons of a published snapshot, added up by family with their order.
 
 A contribution is in log-odds, per customer and family; positive pushes towards leaving. The order of the families is
 by the mean size of their contributions, and is told with how well it holds when customers are drawn anew.
@@ -39,7 +39,7 @@ def family_names() -> tuple[str, ...]:
     return tuple(sorted({declared.family for declared in load_families().values()}))
 
 
-def contributions(scores: Frame | None, model: str = "churn") -> Contributions:
+def family_contributions(scores: Frame | None, model: str = "churn") -> Contributions:
     """Contributions by family of all customers with reasons; nobody where there are no scores."""
     if scores is None:
         return Contributions([], (), np.empty((0, 0)))
@@ -74,7 +74,7 @@ def drivers(scores: Frame | None, model: str = "churn") -> list[dict[str, Any]]:
     `size` is the mean of the absolute contribution, `push` the mean with its sign, `raised` the share of customers whom
     it pushes towards the outcome.
     """
-    found = contributions(scores, model)
+    found = family_contributions(scores, model)
     rows = []
     for place, family in enumerate(found.families):
         values = found.of[:, place]

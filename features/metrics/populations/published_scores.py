@@ -11,20 +11,20 @@ from vouch.features.metrics.context import collected
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 NO_MODEL = "no_model"
 """The status of who would be scored, had the snapshot a model; and the reason of a metric that rests on one."""
 
 
-def scored_by(moment: Moment, model: str, value: str) -> Frame | Absent:
+def scored_by(context: MetricContext, model: str, value: str) -> Frame | Absent:
     """Rows of the published scores that have a value of a model, with `unit`.
 
     Without a model the snapshot says so, in the status of who would have been scored; with one there may be nobody.
     """
-    if moment.scores is None:
+    if context.scores is None:
         return Absent("not_applicable", f"{NO_MODEL}: no week is published as of this instant")
-    rows = moment.scores.collect("polars").lazy()
+    rows = context.scores.collect("polars").lazy()
     there = rows.filter(~nw.col(value).is_null())
     if len(collected(there.select("customer_id").head(1))):
         return there.with_columns(unit=nw.col("customer_id"))

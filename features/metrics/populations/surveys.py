@@ -1,4 +1,4 @@
-"""Frames that survey metrics count over: what was asked and answered, the latest answer, one scale at a time."""
+"""Populations of survey metrics: what was asked and answered, the latest answer, one scale at a time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from vouch.features.facts.surveys import is_answered, is_relational
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
-    from vouch.features.metrics.context import Moment
+    from vouch.features.metrics.context import MetricContext
 
 SURVEY_DAYS = 400
 """How far back answers are read; no metric looks further."""
 
 
-def surveys(moment: Moment) -> Frame:
+def surveys(context: MetricContext) -> Frame:
     """Survey rows of the last 400 days, with `answered_us` (null unless answered in full) and `is_relational`."""
-    since = moment.before(SURVEY_DAYS)
+    since = context.before(SURVEY_DAYS)
     when_us = nw.coalesce("responded_us", "own_us")
-    rows = moment.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
+    rows = context.rows("surveys").filter((nw.col("own_us") >= since) | (when_us >= since))
     return rows.select(
         "response_id", "customer_id", "instrument", "status", "own_us", "invited_us", "language", "touchpoint",
         item=nw.col("item").fill_null("").str.to_lowercase(),
@@ -33,7 +33,7 @@ def surveys(moment: Moment) -> Frame:
     )  # fmt: skip
 
 
-def invitations(moment: Moment) -> Frame:
+def invitations(context: MetricContext) -> Frame:
     """Invitations, one per customer, instrument and instant (`first_us`); a reminder is part of the first one.
 
     A reminder asks the same customer the same item again, with no answer between. `is_answered`: all items that were
@@ -41,7 +41,7 @@ def invitations(moment: Moment) -> Frame:
     """
     keys = ("customer_id", "instrument", "touchpoint", "item")
     order = ["own_us", "response_id"]
-    rows = moment.keep(surveys).with_columns(nw.col("touchpoint").fill_null(""))
+    rows = context.keep(surveys).with_columns(nw.col("touchpoint").fill_null(""))
     rows = rows.with_columns(told_us=nw.col("answered_us").cum_max().over(*keys, order_by=order))
     rows = rows.with_columns(
         before_us=nw.col("own_us").shift(1).over(*keys, order_by=order),
@@ -78,15 +78,15 @@ def answers_nps() -> nw.Expr:
     return (nw.col("low") == 0) & (nw.col("high") == 10) & ((score - score.round()).abs() < 1e-9)
 
 
-def asked(moment: Moment, days: float, *instruments: str) -> Frame:
+def asked(context: MetricContext, days: float, *instruments: str) -> Frame:
     """Survey rows of some instruments that were asked or answered in the window; `answered_us` only inside it."""
-    since = moment.before(days)
-    rows = moment.keep(surveys).filter(nw.col("instrument").is_in(instruments))
+    since = context.before(days)
+    rows = context.keep(surveys).filter(nw.col("instrument").is_in(instruments))
     rows = rows.with_columns(answered_us=nw.when(nw.col("answered_us") >= since).then(nw.col("answered_us")))
     return rows.filter((nw.col("own_us") >= since) | ~nw.col("answered_us").is_null())
 
 
-def latest(rows: Frame, *alike: str) -> Frame:
+def latest_answers(rows: Frame, *alike: str) -> Frame:
     """One row per customer (and `alike`): the latest `score` that is not null, null where there is none.
 
     Of answers at one time the one with the greatest id counts. `unit` is the customer and what is alike.

@@ -1,1 +1,1 @@
-"""What makes the answer of each route: a checked request and the state in, plain data or JSON out."""
+"""Handlers of the routes: a checked request and the state in, plain data or JSON out."""

@@ -1,23 +1,23 @@
-"""Asks as the API records them: within the caps or not at all, and once, however often they are sent."""
+"""Handlers that record asks and outcomes: within the caps or not at all, and idempotent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import instant
+from vouch.serving.api.speaking import iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS
-from vouch.serving.store.asks import CONFLICT, UNKNOWN, Told, Wanted, record, set_outcome
+from vouch.serving.store.asks import CONFLICT, UNKNOWN, Told, Wanted, set_outcome, store_ask
 
 if TYPE_CHECKING:
     from vouch.serving.api.schemas import AskOutcome, AskRecord
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.asking.rules.caps import Ask
     from vouch.serving.store.callers import Caller
 
 
-def record_ask(store: Store, request: AskRecord, caller: Caller) -> dict[str, Any]:
+def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[str, Any]:
     """Record an ask that is made now; raises the problem `not_to_be_asked` where the policy forbids it."""
     portfolio = store.portfolio
     row = portfolio.ids.row_of(request.customer_id)
@@ -34,16 +34,16 @@ def record_ask(store: Store, request: AskRecord, caller: Caller) -> dict[str, An
         propensity=store.policy.exploration.share if drawn else None,
         is_randomised=drawn,
     )
-    found = record(store.database, wanted, store.policy, portfolio.asking.sizes, caller, now_us())
+    found = store_ask(store.database, wanted, store.policy, portfolio.asking.sizes, caller, now_us())
     return _answer(store, found, "ask_id")
 
 
-def record_outcome(store: Store, request: AskOutcome, caller: Caller) -> dict[str, Any]:
+def record_outcome(store: ServingState, request: AskOutcome, caller: Caller) -> dict[str, Any]:
     """Record what came of an ask."""
     return _answer(store, set_outcome(store.database, request.ask_id, request.outcome, caller, now_us()), "outcome")
 
 
-def _answer(store: Store, found: Told, field: str) -> dict[str, Any]:
+def _answer(store: ServingState, found: Told, field: str) -> dict[str, Any]:
     if found.ask is None:
         raise _problem(found.why, field)
     if found.is_new:
@@ -69,8 +69,8 @@ def told_ask(ask: Ask) -> dict[str, Any]:
     """One ask as all answers tell it."""
     return {
         "ask_id": ask.ask_id,
-        "asked_at": instant(ask.asked_us),
+        "asked_at": iso_instant(ask.asked_us),
         "kind": ask.kind,
         "outcome": ask.outcome,
-        "outcome_at": instant(ask.outcome_us),
+        "outcome_at": iso_instant(ask.outcome_us),
     }

@@ -1,4 +1,4 @@
-"""The two ranked lists as the API answers them: rows made once and kept as JSON, pages put together from them.
+"""Handlers of the two ranked lists: rows made once and kept as JSON, pages put together from them.
 
 A row of the week does not change until the next week; what moves with every ask stands before it.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json, to_json
 
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import FIRST, instant, reason_to_ask, told
+from vouch.serving.api.speaking import FIRST, iso_instant, reason_to_ask, told
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
-    from vouch.serving.api.state import Store
-    from vouch.serving.api.week import Portfolio
-    from vouch.serving.asking.ranked_list import Found, Ranked
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
+    from vouch.serving.asking.ranked_list import FoundPlaces, RankedList
 
 TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
@@ -38,7 +38,7 @@ AT_RISK = (
 )  # fmt: skip
 
 
-def advocates(store: Store, request: AdvocatesSearch) -> bytes:
+def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
     """A page of ranked candidates, as JSON."""
     filters = Filters(
         segments=tuple(request.segment),
@@ -61,7 +61,7 @@ def advocates(store: Store, request: AdvocatesSearch) -> bytes:
     return _page(portfolio, ranked, found, seal, b"candidates", rows)
 
 
-def at_risk(store: Store, request: AtRiskSearch) -> bytes:
+def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
     """A page of those at risk, as JSON."""
     filters = Filters(
         segments=tuple(request.segment),
@@ -79,15 +79,15 @@ def at_risk(store: Store, request: AtRiskSearch) -> bytes:
     return _page(portfolio, portfolio.at_risk, found, seal, b"customers", rows)
 
 
-def search_advocates(store: Store, request: AdvocatesSearch) -> dict[str, Any]:
+def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:
     """A page of ranked candidates."""
-    found: dict[str, Any] = from_json(advocates(store, request))
+    found: dict[str, Any] = from_json(candidates_page(store, request))
     return found
 
 
-def search_at_risk(store: Store, request: AtRiskSearch) -> dict[str, Any]:
+def search_at_risk(store: ServingState, request: AtRiskSearch) -> dict[str, Any]:
     """A page of those at risk."""
-    found: dict[str, Any] = from_json(at_risk(store, request))
+    found: dict[str, Any] = from_json(at_risk_page(store, request))
     return found
 
 
@@ -97,7 +97,9 @@ class Page(bytes):
     rows: int
 
 
-def _page(portfolio: Portfolio, ranked: Ranked, found: Found, seal: str, name: bytes, rows: list[bytes]) -> Page:
+def _page(
+    portfolio: ServedWeek, ranked: RankedList, found: FoundPlaces, seal: str, name: bytes, rows: list[bytes]
+) -> Page:
     end = None
     if not found.is_last:
         last = int(found.places[-1])
@@ -113,11 +115,11 @@ def _moving(rank: int, code: str | None, last_us: int | None) -> bytes:
     """What stands before a row: its rank, and what moves with every ask."""
     if code is None and last_us is None:
         return b'{"rank":%d,"is_eligible":true,"exclusion":null,"exclusion_words":null,"last_asked_at":null,' % rank
-    moving = {"rank": rank, **excluded(code), "last_asked_at": instant(last_us)}
+    moving = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us)}
     return to_json(moving)[:-1] + b","
 
 
-def exclusion(portfolio: Portfolio, place: int) -> str | None:
+def exclusion(portfolio: ServedWeek, place: int) -> str | None:
     """Why who stands at a place of the candidates is not asked now."""
     return portfolio.ranked.category("exclusion", place) or portfolio.asking.why(place)
 
@@ -127,7 +129,7 @@ def excluded(code: str | None) -> dict[str, Any]:
     return {"is_eligible": code is None, "exclusion": code, "exclusion_words": EXCLUSIONS[code] if code else None}
 
 
-def candidate(portfolio: Portfolio, place: int) -> dict[str, Any]:
+def candidate(portfolio: ServedWeek, place: int) -> dict[str, Any]:
     """What the week says of who stands at a place of the candidates."""
     row = {**portfolio.scores.at(int(portfolio.ranked.rows[place])), **portfolio.profile(portfolio.ranked, place)}
     value = float(portfolio.ranked.values[place])
@@ -139,7 +141,7 @@ def candidate(portfolio: Portfolio, place: int) -> dict[str, Any]:
     }
 
 
-def to_do(portfolio: Portfolio, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
+def to_do(portfolio: ServedWeek, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
     """What to ask somebody for, what to do first, and by which chance the place was given."""
     kind, first = portfolio.ranked.category("ask_for", place), row.get("care_first")
     drawn = portfolio.ranked.is_drawn(place)
@@ -151,7 +153,7 @@ def to_do(portfolio: Portfolio, place: int, row: Mapping[str, Any]) -> dict[str,
     }
 
 
-def endangered(portfolio: Portfolio, place: int) -> dict[str, Any]:
+def endangered(portfolio: ServedWeek, place: int) -> dict[str, Any]:
     """What the week says of who stands at a place of those at risk."""
     row = {**portfolio.scores.at(int(portfolio.at_risk.rows[place])), **portfolio.profile(portfolio.at_risk, place)}
     return {

@@ -11,12 +11,12 @@ from vouch.serving.api.answer_types import OverrideTold
 from vouch.serving.api.numbers import WHOLE
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import Request, Text
-from vouch.serving.api.speaking import instant
+from vouch.serving.api.speaking import iso_instant
 from vouch.serving.api.state import now_us
-from vouch.serving.store.overrides import FOREIGN, Override, record, withdraw
+from vouch.serving.store.overrides import FOREIGN, Override, store_override, withdraw
 
 if TYPE_CHECKING:
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.store.callers import Caller
 
 MAX_DAYS = 366
@@ -45,21 +45,21 @@ class OverrideAnswer(BaseModel):
     is_new: bool
 
 
-def record_override(store: Store, request: OverrideRecord, caller: Caller) -> dict[str, Any]:
+def record_override(store: ServingState, request: OverrideRecord, caller: Caller) -> dict[str, Any]:
     """Record an override that stands from now on; the score of the rules stays beside it."""
     if store.portfolio.ids.row_of(request.customer_id) is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
     wanted = Override(
         request.override_id, request.customer_id, request.score, request.reason, request.days, caller.name, now_us()
     )
-    found, is_new = record(store.database, wanted, caller)
+    found, is_new = store_override(store.database, wanted, caller)
     if found is None:
         raise Problem("conflict", "The id stands already for another override", "override_id")
     store.recorded()
     return {"override": told_override(found), "is_new": is_new}
 
 
-def withdraw_override(store: Store, request: OverrideWithdraw, caller: Caller) -> dict[str, Any]:
+def withdraw_override(store: ServingState, request: OverrideWithdraw, caller: Caller) -> dict[str, Any]:
     """End an override now; the score of the rules counts again."""
     found, outcome = withdraw(store.database, request.override_id, caller, now_us())
     if found is None:
@@ -80,8 +80,8 @@ def told_override(override: Override) -> dict[str, Any]:
         "score": override.score,
         "reason": override.reason,
         "set_by": override.set_by,
-        "set_at": instant(override.set_us),
-        "expires_at": instant(override.expires_us),
-        "withdrawn_at": instant(override.withdrawn_us),
+        "set_at": iso_instant(override.set_us),
+        "expires_at": iso_instant(override.expires_us),
+        "withdrawn_at": iso_instant(override.withdrawn_us),
         "withdrawn_by": override.withdrawn_by,
     }

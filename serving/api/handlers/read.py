@@ -1,4 +1,4 @@
-"""What each route answers: a request that was checked, and the store, in; plain data out. No HTTP here."""
+"""Handlers of the reading routes: a checked request and the store in, plain data out. No HTTP here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vouch.serving.api.handlers.asks import told_ask
 from vouch.serving.api.handlers.lists import excluded, exclusion, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import told_override
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import instant, told, told_changes
+from vouch.serving.api.speaking import iso_instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA, MODELS
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from vouch.serving.api.schemas import CustomerGet, MetricsCatalogue, MetricsQuery
-    from vouch.serving.api.state import Store
-    from vouch.serving.api.week import Portfolio
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
 
 __all__ = ["get_customer", "metrics_catalogue", "query_metrics", "search_advocates", "search_at_risk"]
 PARTS = ("status", "probability", "low", "high", "within", "base", "raw", "model")
@@ -29,7 +29,7 @@ PROFILE = ("segment", "region", "country", "language", "plan", "contact_consent"
 FIGURES = ("mrr", "tenure_days", "nps_last", "open_tickets", "acts")
 
 
-def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
+def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     """Everything on one customer."""
     portfolio = store.portfolio
     row = portfolio.ids.row_of(request.customer_id)
@@ -63,11 +63,11 @@ def get_customer(store: Store, request: CustomerGet) -> dict[str, Any]:
 def _figure(value: Any) -> Any:
     """A figure of one customer; acts with the instant of the latest."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [{"kind": act["kind"], "n": act["n"], "latest_at": instant(act["last_us"])} for act in value]
+        return [{"kind": act["kind"], "n": act["n"], "latest_at": iso_instant(act["last_us"])} for act in value]
     return value
 
 
-def _previous(portfolio: Portfolio, customer_id: str) -> dict[str, Any] | None:
+def _previous(portfolio: ServedWeek, customer_id: str) -> dict[str, Any] | None:
     """The probabilities of the week before."""
     before = portfolio.before.of(customer_id) if portfolio.before else None
     if portfolio.before is None or before is None:
@@ -76,14 +76,14 @@ def _previous(portfolio: Portfolio, customer_id: str) -> dict[str, Any] | None:
     return {"as_of": portfolio.before.week.manifest["as_of"], **probabilities}
 
 
-def query_metrics(store: Store, request: MetricsQuery) -> dict[str, Any]:
+def query_metrics(store: ServingState, request: MetricsQuery) -> dict[str, Any]:
     """Envelopes of metrics, week after week."""
     portfolio = store.portfolio
     _refuse_unknown(request.metric_ids, portfolio.metric_ids)
     weeks = store.metrics_of_weeks(request.weeks)
     found = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
     for row in found:
-        row["as_of"] = instant(row["as_of"])
+        row["as_of"] = iso_instant(row["as_of"])
         row.setdefault("n_items", None)  # weeks of older versions do not say it
     return {**portfolio.freshness(now_us()), "metrics": found}
 
@@ -95,7 +95,7 @@ def _narrowed(week: pa.Table, request: MetricsQuery) -> pa.Table:
     return week.filter(pc.is_in(week["metric_id"], pa.array(request.metric_ids, pa.string())))
 
 
-def metrics_catalogue(store: Store, request: MetricsCatalogue) -> dict[str, Any]:
+def metrics_catalogue(store: ServingState, request: MetricsCatalogue) -> dict[str, Any]:
     """What each metric means."""
     entries = catalogue()
     known = {entry["metric_id"] for entry in entries}

@@ -1,4 +1,4 @@
-"""Scores for what a request holds: vectors, or raw rows in canonical form, by the same code as the weekly batch."""
+"""Handler of scoring: vectors, or raw rows in canonical form, by the same code as the weekly batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pyarrow as pa
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DataError, UsageError
 from vouch.features.ingest.request_rows import tables_from_rows
-from vouch.features.instants import parse_instant, spoken
+from vouch.features.instants import instant_text, parse_instant
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
-from vouch.models.scoring.feature_matrix import Block
+from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import told
 from vouch.serving.api.state import now_us
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vouch.features.vectors.declare import Feature
     from vouch.serving.api.schemas import ScoreRequest, Vector
-    from vouch.serving.api.state import Store
+    from vouch.serving.api.state import ServingState
     from vouch.serving.scoring.score import Scored
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -44,10 +44,10 @@ def is_heavy(request: ScoreRequest) -> bool:
     return request.vectors is None or request.reasons or len(request.vectors) > FEW_VECTORS
 
 
-def score_request(store: Store, request: ScoreRequest) -> dict[str, Any]:
+def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
     """Scores of the vectors of a request, in their order; of rows, by customer."""
     as_of_us, broken = None, None
-    frame: pa.Table | Block
+    frame: pa.Table | FeatureMatrix
     if request.vectors is not None:
         customers = [vector.customer_id for vector in request.vectors]
         frame = block_of(request.vectors)
@@ -64,7 +64,7 @@ def score_request(store: Store, request: ScoreRequest) -> dict[str, Any]:
     names = ("customer_id", *(key for of in columns.values() for key in of))
     rows = zip(customers, *(values for of in columns.values() for values in of.values()), strict=True)
     return {
-        "as_of": None if as_of_us is None else spoken(as_of_us),
+        "as_of": None if as_of_us is None else instant_text(as_of_us),
         "broken": broken,
         "models": {name: champion.content_hash for name, champion in champions.items()},
         "scores": [dict(zip(names, row, strict=True)) for row in rows],
@@ -98,7 +98,7 @@ def _told(reasons: pa.Array) -> list[Any]:
     return [told(of_row) for of_row in reasons.to_pylist()]
 
 
-def block_of(given: Sequence[Vector]) -> Block:
+def block_of(given: Sequence[Vector]) -> FeatureMatrix:
     """Return vectors of a request as a matrix; what was left out is null. Those that are alike go together."""
     places, categories = _places()
     numbers = np.full((len(given), len(places)), np.nan)
@@ -106,10 +106,10 @@ def block_of(given: Sequence[Vector]) -> Block:
     if (alike := _alike(given)) is not None:
         held, held_texts = alike
         numbers[:, [places[name] for name in given[0].features if name in places]] = held
-        return Block(places, numbers, texts | held_texts)
+        return FeatureMatrix(places, numbers, texts | held_texts)
     for row, vector in enumerate(given):
         _fill(numbers[row], texts, row, vector.features)
-    return Block(places, numbers, texts)
+    return FeatureMatrix(places, numbers, texts)
 
 
 def _alike(given: Sequence[Vector]) -> tuple[Numbers, dict[str, Objects]] | None:
@@ -163,7 +163,7 @@ def _fill(
             numbers[places[name]] = value
 
 
-def vectors_table(block: Block, customers: Sequence[str | None]) -> pa.Table:
+def vectors_table(block: FeatureMatrix, customers: Sequence[str | None]) -> pa.Table:
     """Return vectors of a request as the builder of vectors would give them."""
     columns: dict[str, pa.Array] = {"customer_id": pa.array(customers, pa.string())}
     for name, feature in _features().items():

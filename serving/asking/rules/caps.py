@@ -1,4 +1,4 @@
-"""Caps on asks: whether somebody was asked so often, or answered so, that the next ask must wait. Pure."""
+"""Frequency caps on asks, pure: whether somebody was asked so often, or answered so, that the next must wait."""
 
 from __future__ import annotations
 

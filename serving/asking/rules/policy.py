@@ -1,4 +1,4 @@
-"""The candidate policy as it is declared: the file that comes with vouch, and what the company's own file changes."""
+"""The candidate policy as data: the file that comes with vouch, and what the company's own file changes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Limits(_Part):
     requests_per_minute: int = Field(ge=1)
 
 
-class Kind(_Part):
+class ActKind(_Part):
     """What one kind of act is worth, and who could do it. One that is worth nothing is never asked for."""
 
     value: FiniteFloat = Field(ge=0)
@@ -98,7 +98,7 @@ class Policy(_Part):
     value: Value
     exploration: Exploration
     limits: Limits
-    kinds: dict[Literal[ACT_KINDS], Kind]  # type: ignore[valid-type]  # the names are data
+    kinds: dict[Literal[ACT_KINDS], ActKind]  # type: ignore[valid-type]  # the names are data
 
 
 def load_policy(home: Path | None = None) -> Policy:

@@ -1,4 +1,4 @@
-"""Quotas: asks are spread over groups of customers, so that not one segment or region is asked all the time. Pure."""
+"""Quotas, pure: asks are spread over groups of customers, so that not one segment is asked all the time."""
 
 from __future__ import annotations
 

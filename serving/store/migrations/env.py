@@ -1,4 +1,4 @@
-"""What Alembic runs to apply revisions: on the connection that `vouch.serving.store.connection` hands over."""
+"""The Alembic environment: it applies revisions on the connection that `vouch.serving.store.connection` hands over."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from vouch.features.project import home
 from vouch.serving.api.handlers import lists, read
 from vouch.serving.api.handlers.score import score_request
 from vouch.serving.api.schemas import AdvocatesSearch, CustomerGet, ScoreRequest
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 
-store = Store(home())
+store = ServingState(home())
 store.refresh()
 app = FastAPI()
 gc.collect()
@@ -28,7 +28,7 @@ async def livez() -> dict[str, int]:
 
 @app.post("/v1/advocates/search")
 async def search(request: AdvocatesSearch) -> Response:
-    return Response(lists.advocates(store, request), media_type="application/json")
+    return Response(lists.candidates_page(store, request), media_type="application/json")
 
 
 @app.post("/v1/customers/get")

@@ -101,7 +101,9 @@ def test_a_file_that_was_read_is_not_checked_again(tmp_path, monkeypatch):
 
     read_now = []
     monkeypatch.setattr(
-        stage_files, "parse", lambda bench, plan, real=stage_files.parse: (read_now.append(plan), real(bench, plan))[1]
+        stage_files,
+        "parse",
+        lambda staging, plan, real=stage_files.parse: (read_now.append(plan), real(staging, plan))[1],
     )
     handed_over(folder, [*events(1), *events(9, weeks=1)])
     staged(folder, tmp_path / "home")

@@ -10,8 +10,8 @@ from statsmodels.stats.proportion import test_proportions_2indep as two_proporti
 
 from support.metric_examples import INSTANT_US, company, measured
 from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.comparisons.change import LEVEL, SMALL, changes, contributions
-from vouch.features.metrics.comparisons.history import history, mondays, series
+from vouch.features.metrics.comparisons.change import LEVEL, SMALL, metric_changes, segment_contributions
+from vouch.features.metrics.comparisons.history import history, mondays_after, series
 from vouch.features.metrics.comparisons.linearisation import linear
 from vouch.features.metrics.comparisons.segments import scan
 from vouch.features.metrics.context import Settings
@@ -33,7 +33,7 @@ def of_two_periods(before, now, names=(None, None), **people):
 
 
 def change(tables, *ids, **more):
-    return changes(tables, BEFORE_US, INSTANT_US, ids or ("nps",), **more)
+    return metric_changes(tables, BEFORE_US, INSTANT_US, ids or ("nps",), **more)
 
 
 def test_nps_of_two_periods_is_tested_by_z_on_the_root_of_both_variances():
@@ -128,7 +128,7 @@ def test_segments_that_are_too_small_contribute_together():
 
 
 def test_a_whole_that_falls_while_every_segment_rises_is_explained_by_the_mix():
-    added = contributions(
+    added = segment_contributions(
         {"admins": (20.0, 0.5), "others": (-5.0, 0.5)}, {"admins": (12.0, 0.28), "others": (-2, 0.72)}
     )
     own, mix = (sum(parts[place] for parts in added.values()) for place in (0, 1))
@@ -213,7 +213,7 @@ def test_a_company_sets_how_few_observations_are_hidden(setting, status):
 
 
 def test_mondays_are_mondays():
-    found = mondays(INSTANT_US - 30 * DAY_US, INSTANT_US)
+    found = mondays_after(INSTANT_US - 30 * DAY_US, INSTANT_US)
     assert {(instant // DAY_US - 4) % 7 for instant in found} == {0}
     assert len(found) in {4, 5}
 
@@ -224,7 +224,7 @@ def test_the_history_goes_back_to_the_beginning_and_no_week_knows_what_came_late
             {"customer_id": "c2", "occurred_at": -50, "kind": "review", "ingested_at": -3}]  # fmt: skip
     tables = company({"usage_events": used, "advocacy_acts": acts}, begun=False)
     found = history(tables, INSTANT_US, ["activity_share", "advocates_active", "advocacy_participation"])
-    weeks = mondays(INSTANT_US - 160 * DAY_US, INSTANT_US)
+    weeks = mondays_after(INSTANT_US - 160 * DAY_US, INSTANT_US)
     assert [e.as_of for e in found if e.metric_id == "activity_share"] == [
         e.as_of for week in weeks for e in measure(tables, week, ["activity_share"], bootstraps=False)
     ]

@@ -6,10 +6,10 @@ import pytest
 
 from support.metric_examples import INSTANT_US, company, measured, one
 from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.context import Moment
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.evaluate import measure
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.lists.lists import listed
+from vouch.features.metrics.lists.lists import list_rows
 
 PEOPLE = [f"c{number:02}" for number in range(40)]
 
@@ -84,7 +84,7 @@ def renewed():
 def test_who_pays_on_by_himself_has_not_come_back():
     found = {e.metric_id: e.value for e in measured(renewed(), "retention_day_30", "immediate_churn_30")}
     assert found == {"retention_day_30": 2.5, "immediate_churn_30": 97.5}
-    curve = {row["day"]: row["pooled"] for row in listed(Moment(company(renewed()), INSTANT_US), "retention_curve")
+    curve = {row["day"]: row["pooled"] for row in list_rows(MetricContext(company(renewed()), INSTANT_US), "retention_curve")
              if not row["is_from"]}  # fmt: skip
     assert curve[30] == 2.5
 
@@ -119,7 +119,7 @@ def test_orders_of_nothing_are_told_apart():
     bought = [sale("a", -60, 100, "1"), sale("a", -50, 0, "2"), sale("b", -50, 80, "3"), sale("c", -50, 80, "4")]
     rows = [*bought, sale("b", -40, -80, "3", "refund"), sale("c", -40, -8, "4", "refund")]
     assert one({"transactions": rows}, "order_frequency").n == 2
-    assert listed(Moment(company({"transactions": rows}), INSTANT_US), "orders") == [
+    assert list_rows(MetricContext(company({"transactions": rows}), INSTANT_US), "orders") == [
         {"outcome": outcome, "orders": 1, "customers": 1}
         for outcome in ("paid", "given back in part", "given back", "free")
     ]
@@ -144,7 +144,7 @@ def test_advocates_are_those_who_are_customers_now():
 def test_a_gift_and_praise_in_public_say_thank_you(kind, is_thanked):
     rows = {"advocacy_acts": [{"customer_id": "a", "occurred_at": -30, "kind": "review"}],
             "recognitions": [{"customer_id": "a", "occurred_at": -20, "kind": kind}]}  # fmt: skip
-    (found,) = listed(Moment(company(rows), INSTANT_US), "care_needs")
+    (found,) = list_rows(MetricContext(company(rows), INSTANT_US), "care_needs")
     assert found["gratitude"] == is_thanked
 
 
@@ -175,7 +175,7 @@ def test_reasons_to_leave_count_customers_and_not_subscriptions():
     both = ({"mrr": 10, "cancel_reason": "price"}, {"mrr": 1, "cancel_reason": None})
     rows = {"subscriptions": [{"customer_id": c, "started_at": -300, "ended_at": -9, **one_of_them}
                               for c in PEOPLE for one_of_them in both]}  # fmt: skip
-    assert listed(Moment(company(rows), INSTANT_US), "churn_reasons") == [
+    assert list_rows(MetricContext(company(rows), INSTANT_US), "churn_reasons") == [
         {"reason": "price", "customers": 40, "involuntary": 0}
     ]
     assert one(rows, "churn_reason_coverage").value == 100

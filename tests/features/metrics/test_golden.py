@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from support.metric_examples import INSTANT_US, company, one
-from vouch.features.health import Measure, Rules, with_health
-from vouch.features.metrics.context import Moment
+from vouch.features.health import HealthRules, Measure, with_health
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.lifetime import survival
 from vouch.features.metrics.definitions.purchases import log_split
 from vouch.features.metrics.definitions.retention import scaled_rate
@@ -143,7 +143,7 @@ def points_as_given(*weights):
     steps = (0.0, 5.0, 9.1, 10.0, 21.0, 40.0, 47.0, 59.0, 60.0, 74.3, 100.0)
     tiers = tuple((step, step) for step in steps)
     measures = tuple(Measure(f"f{n}", "g", weight, tiers) for n, weight in enumerate(weights))
-    return Rules(1, 0.6, (("at_risk", 0.0), ("watch", 50.0), ("healthy", 70.0)), measures)
+    return HealthRules(1, 0.6, (("at_risk", 0.0), ("watch", 50.0), ("healthy", 70.0)), measures)
 
 
 def test_golden_gainsight_group_of_three_measures():
@@ -211,7 +211,9 @@ def test_anchor_a_curve_counts_only_those_whose_day_is_over():
     used = [{"customer_id": f"c{n}", "occurred_at": -40 + n + 30, "event": "open"} for n in range(3)]
     used += [{"customer_id": "old", "occurred_at": -99, "event": "open"}]  # of whom the return could not be seen
     rows = {"customers": people, "usage_events": used}
-    found = {(p.day, p.is_from): p for p in retention_curve(Moment(company(rows, begun=False), INSTANT_US), (30,))}
+    found = {
+        (p.day, p.is_from): p for p in retention_curve(MetricContext(company(rows, begun=False), INSTANT_US), (30,))
+    }
     assert (found[30, False].n, found[30, False].pooled) == (10, 30)
     assert found[30, True].pooled == 30
 
@@ -239,7 +241,7 @@ def test_anchor_buying_once_is_not_worth_more_than_buying_the_same_again():
         {"customer_id": "once", "occurred_at": -300, "amount": 50, "kind": "purchase"},
         *({"customer_id": "again", "occurred_at": -300 + n, "amount": 50, "kind": "purchase"} for n in range(4)),
     ]
-    frame = spenders.prepare(Moment(company({"transactions": rows}), INSTANT_US), None)
+    frame = spenders.prepare(MetricContext(company({"transactions": rows}), INSTANT_US), None)
     worth = dict(frame.select("customer_id", "revenue").collect("polars").to_native().rows())
     assert worth == {"once": 50, "again": 200}
     assert value_of({"transactions": rows}, "clv_margin") is None  # no expected value without a model that holds this

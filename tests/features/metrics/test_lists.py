@@ -11,17 +11,17 @@ from support.metric_examples import INSTANT_US, company, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
 from vouch.features.facts.act_weights import act_weights
-from vouch.features.metrics.context import Moment, Settings
+from vouch.features.metrics.context import MetricContext, Settings
 from vouch.features.metrics.evaluate import definition_fingerprint
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.lists.lists import LISTS, list_meanings, listed
+from vouch.features.metrics.lists.lists import LISTS, list_meanings, list_rows
 from vouch.features.metrics.populations.advocacy import tiers
 from vouch.features.statistics.quadrants import NAMES, quadrants
 from vouch.serving.batch.tiers import tiers as published_tiers
 
 
 def rows_of(name, rows, scores=None):
-    return listed(Moment(company(rows), INSTANT_US, scores), name)
+    return list_rows(MetricContext(company(rows), INSTANT_US, scores), name)
 
 
 def scored(**columns):
@@ -139,7 +139,7 @@ def test_who_has_left_keeps_the_score_of_the_monday_before():
     ]}  # fmt: skip
     (found,) = rows_of("health_frozen", rows)
     assert found["customer_id"] == "gone"
-    later = listed(Moment(company(rows), INSTANT_US + 14 * DAY_US), "health_frozen")
+    later = list_rows(MetricContext(company(rows), INSTANT_US + 14 * DAY_US), "health_frozen")
     assert later == [found]
 
 
@@ -194,7 +194,7 @@ def test_metrics_that_rest_on_a_model_come_from_the_scores_of_a_snapshot():
     assert 0 < found["value_quadrants"].value <= 50
     assert found["churn_drivers"].value == 1.0  # usage before support in every draw
     assert all(e.ci_low is not None for e in found.values())
-    drawn = listed(Moment(company(rows), INSTANT_US, scored(**SNAPSHOT)), "churn_drivers")
+    drawn = list_rows(MetricContext(company(rows), INSTANT_US, scored(**SNAPSHOT)), "churn_drivers")
     assert [(row["family"], row["raised"]) for row in drawn] == [("usage", 1.0), ("support", 0.0)]
     without = {name: one(rows, name) for name in found}
     assert {e.status for e in without.values()} == {"not_applicable"}
@@ -237,8 +237,8 @@ def test_a_forecast_serves_persistence_unless_it_beats_it_and_covers_what_it_say
 def test_sources_of_feedback_are_told_whether_they_speak_or_not():
     rows = {"feedback": [{"source": "google", "occurred_at": -9, "topic": "price"}, {"source": "google",
                          "occurred_at": -8, "ingested_at": -0.5}]}  # fmt: skip
-    moment = Moment(company(rows), INSTANT_US, None, Settings(feedback_sources=("google", "social")))
-    google, social = listed(moment, "feedback_sources")
+    context = MetricContext(company(rows), INSTANT_US, None, Settings(feedback_sources=("google", "social")))
+    google, social = list_rows(context, "feedback_sources")
     assert (google["texts"], google["in_time"], google["with_topic"], google["newest_at"]) == (
         2,
         0.5,
@@ -267,12 +267,12 @@ def moments(staged):
     from vouch.features.simulation.parameters import LAST_INSTANT_US
 
     at = staged.default_as_of_us(LAST_INSTANT_US)
-    return [Moment(open_tables(staged, engine), at) for engine in ("duckdb", "polars")]
+    return [MetricContext(open_tables(staged, engine), at) for engine in ("duckdb", "polars")]
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_of_the_simulated_company_is_the_same_on_both_engines(moments, name):
-    first, second = (listed(moment, name) for moment in moments)
+    first, second = (list_rows(context, name) for context in moments)
     assert len(first) == len(second)
     for one_row, other_row in zip(first, second, strict=True):
         assert one_row == pytest.approx(other_row, nan_ok=True), name
@@ -286,8 +286,8 @@ def test_the_last_who_invited_has_the_revenue_where_the_company_says_so():
         "transactions": [order("p", 40, 100.0)],
     }
     for setting, advocate in (("first", "a"), ("last", "b")):
-        moment = Moment(company(rows), INSTANT_US, None, Settings(attribution=setting))
-        assert credits(moment).collect("polars")["advocate_id"].to_list() == [advocate]
+        context = MetricContext(company(rows), INSTANT_US, None, Settings(attribution=setting))
+        assert credits(context).collect("polars")["advocate_id"].to_list() == [advocate]
         assert one(rows, "advocacy_revenue", settings=Settings(attribution=setting)).value == 100
 
 
@@ -322,7 +322,7 @@ def test_depth_and_influence_weigh_acts_by_their_kind_as_the_company_says(own, d
     settings = Settings(act_weights=weights)
     assert one(WEIGHED_ACTS, "act_depth", settings=settings).value == pytest.approx(depth)
     tables = company(WEIGHED_ACTS)
-    ranked = tiers(Moment(tables, INSTANT_US, None, settings)).collect("polars").to_native()
+    ranked = tiers(MetricContext(tables, INSTANT_US, None, settings)).collect("polars").to_native()
     assert ranked.filter(pl.col("rank") == 0)["customer_id"].to_list() == [influential]
     of_week = published_tiers(tables, INSTANT_US, settings)
     assert [customer for customer, tier in of_week.items() if tier == "influential"] == [influential]
@@ -344,8 +344,8 @@ def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing
                          order("z", 400, 50.0, gross_margin=1), order("z", 800, 1.0, gross_margin=1)],
     }  # fmt: skip
     shared = Settings(attribution="linear", hidden_below=1)
-    moment = Moment(company(rows), INSTANT_US, None, shared)
-    found = credits(moment).collect("polars").to_native()
+    context = MetricContext(company(rows), INSTANT_US, None, shared)
+    found = credits(context).collect("polars").to_native()
     assert found.group_by("customer_id").agg(pl.col("share").sum()).sort("customer_id").rows() == [("p", 1), ("q", 1)]
     assert sorted(found.filter(pl.col("customer_id") == "p")["advocate_id"]) == ["a", "b", "c"]  # `d` came too early
     assert one(rows, "advocacy_revenue", settings=shared).value == one(rows, "advocacy_revenue").value == 700
@@ -353,7 +353,9 @@ def test_all_who_invited_share_the_revenue_where_the_company_says_so_and_nothing
     assert one(rows, "advocacy_revenue_share_incremental", settings=shared).value == pytest.approx(
         100 * (700 - lost) / 799
     )
-    worth = dict(referrers_by_value.prepare(moment, 365).select("sender", "value").collect("polars").to_native().rows())
+    worth = dict(
+        referrers_by_value.prepare(context, 365).select("sender", "value").collect("polars").to_native().rows()
+    )
     assert worth["b"] == pytest.approx(15, abs=0.2)  # a third of 90, half of which would have come
     assert worth["c"] == pytest.approx(30, abs=0.2)
     assert worth["a"] == pytest.approx(30 + 50, abs=0.5)

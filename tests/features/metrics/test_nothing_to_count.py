@@ -25,10 +25,10 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.comparisons.readings import sensitivity
 from vouch.features.metrics.comparisons.segments import scan
-from vouch.features.metrics.context import SEGMENTS, Moment, can_split
+from vouch.features.metrics.context import SEGMENTS, MetricContext, can_split
 from vouch.features.metrics.estimators import Total
 from vouch.features.metrics.evaluate import measure, measure_by
-from vouch.features.metrics.lists.lists import LISTS, listed
+from vouch.features.metrics.lists.lists import LISTS, list_rows
 
 WINDOWS = sorted({metric.window_days for metric in load_metrics().values() if metric.window_days})
 LONG_AGO, LONG_AFTER = days_later(-2_000), days_later(2_000)
@@ -52,10 +52,10 @@ def assert_all_sound(tables, at_us=INSTANT_US, scores=None):
 
 
 def assert_lists_answer(tables, at_us=INSTANT_US, scores=None):
-    moment = Moment(tables, at_us, scores)
+    context = MetricContext(tables, at_us, scores)
     for name, held in LISTS.items():
-        if all(any(moment.has(table) for table in need.split("|")) for need in held.needs):
-            assert isinstance(listed(moment, name), list)
+        if all(any(context.has(table) for table in need.split("|")) for need in held.needs):
+            assert isinstance(list_rows(context, name), list)
 
 
 def test_the_company_of_these_tests_has_every_table_but_those_that_no_example_needs(tables):

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from vouch.features.ingest.stage import open_tables, stage
-from vouch.features.metrics.comparisons.change import changes
+from vouch.features.metrics.comparisons.change import metric_changes
 from vouch.features.metrics.evaluate import measure
 from vouch.features.project import load_project
 
@@ -101,9 +101,9 @@ def test_saas_falls_as_a_whole_while_both_segments_rise_and_the_mix_says_why(sur
     ends = "surveyed_at < '2017-03' or surveyed_at >= '2018-08'"
     tables = surveyed("nps_saas_usage/nps_survey.csv", f"{SAAS} where {ends}", when="surveyed_at")
     before, now = us(datetime(2017, 3, 1, tzinfo=UTC)), us(datetime(2018, 9, 1, tzinfo=UTC))
-    (whole,) = changes(tables, before, now, ["nps"])
+    (whole,) = metric_changes(tables, before, now, ["nps"])
     assert (whole.value_before, whole.value) == pytest.approx((13.0, 10.0))
-    parts = {row.segment: row for row in changes(tables, before, now, ["nps"], "segment")}
+    parts = {row.segment: row for row in metric_changes(tables, before, now, ["nps"], "segment")}
     for name, (first, second) in {"admin": (34.8, 42.0), "other": (-8.8, -2.2)}.items():
         assert (parts[name].value_before, parts[name].value) == pytest.approx((first, second), abs=0.05)
     own, mix = (sum(getattr(row, f"contribution_{part}") for row in parts.values()) for part in ("own", "mix"))

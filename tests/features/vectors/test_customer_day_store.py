@@ -115,11 +115,11 @@ def test_a_changed_definition_makes_its_own_part_anew_and_no_other(tmp_path, mon
 
 def test_a_column_that_is_computed_otherwise_makes_its_parts_anew():
     from vouch.features.vectors.declare import RowColumn, Rows, count
-    from vouch.features.vectors.group_by import Group
+    from vouch.features.vectors.group_by import FeatureGroup
 
     load_families()
     part = next(iter(count(Rows("sessions").is_visit).at((None, 0)).primitives()))
-    group = Group("sessions", "customer_id", ())
+    group = FeatureGroup("sessions", "customer_id", ())
     before = customer_day_store._kept_name(group, part)
     old = COLUMNS["sessions"]["is_visit"]
     try:

@@ -5,7 +5,7 @@ import pytest
 
 from vouch.features.errors import DefinitionError
 from vouch.features.vectors.aggregates import PREVIOUS, count, growth, largest
-from vouch.features.vectors.build import definition_lines, describe, feature_names
+from vouch.features.vectors.build import describe, feature_definition_lines, feature_names
 from vouch.features.vectors.declare import FEATURES, column, derived, feature, load_families
 
 RELIED_ON = (
@@ -218,5 +218,5 @@ def test_the_dictionary_has_a_row_per_feature_with_words_for_people():
 
 
 def test_each_definition_reads_as_one_line():
-    assert all("\n" not in line and "object at" not in line for line in definition_lines())
+    assert all("\n" not in line and "object at" not in line for line in feature_definition_lines())
     assert isinstance(nw.col("a") + 1, nw.Expr)

@@ -8,7 +8,7 @@ import pytest
 
 from vouch.features.errors import UsageError
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.words import LANGUAGES, _days, family, meaning, signed, table, told, words
+from vouch.features.vectors.words import LANGUAGES, _days, family, meaning, reason_text, signed, table, told
 
 HANGUL = re.compile(r"[가-힣]")
 
@@ -34,7 +34,7 @@ HANGUL = re.compile(r"[가-힣]")
     ],
 )
 def test_a_reason_reads_as_words(feature, value, read):
-    assert words(feature, value) == read
+    assert reason_text(feature, value) == read
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_reason_reads_as_words(feature, value, read):
     ],
 )  # fmt: skip
 def test_what_moved_is_said_beside_it(feature, before, value, read):
-    assert words(feature, value, previous=before) == read
+    assert reason_text(feature, value, previous=before) == read
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_moved_is_said_beside_it(feature, before, value, read):
     ],
 )
 def test_the_same_is_said_in_each_language(language, read):
-    assert words("tickets_28d", 3, language, 0) == read
+    assert reason_text("tickets_28d", 3, language, 0) == read
 
 
 def test_romanian_counts_its_days_as_the_grammar_asks():
@@ -70,9 +70,9 @@ def test_romanian_counts_its_days_as_the_grammar_asks():
 
 
 def test_numbers_are_written_as_each_language_writes_them():
-    assert words("spend_90d", 12345.6, "ro").endswith(": 12.346")
-    assert words("csat_last", 0.25, "ro").endswith(": 0,25")
-    assert words("csat_last", 0.25, "ko").endswith(": 0.25")
+    assert reason_text("spend_90d", 12345.6, "ro").endswith(": 12.346")
+    assert reason_text("csat_last", 0.25, "ro").endswith(": 0,25")
+    assert reason_text("csat_last", 0.25, "ko").endswith(": 0.25")
 
 
 def test_every_feature_reads_as_words_in_every_language():
@@ -84,7 +84,7 @@ def test_every_feature_reads_as_words_in_every_language():
         assert translations.get("ro") != key
     for name, declared in load_families().items():
         for language in LANGUAGES:
-            read = words(name, "a" if declared.is_category else "2.5", language, None)
+            read = reason_text(name, "a" if declared.is_category else "2.5", language, None)
             assert "{" not in read, read
 
 
@@ -100,7 +100,7 @@ def test_a_feature_that_a_language_has_no_words_for_is_told_in_english_whole(lan
 
     english = "3 tickets that were called back in 28 days, up from 1"
     entry = {"cause": "definition", "feature": "callbacks_28d", "before": "1", "value": "3", "contribution": 0.4}
-    assert words("callbacks_28d", 3, language, 1) == english
+    assert reason_text("callbacks_28d", 3, language, 1) == english
     assert told(entry, language) == f"{english} (defined anew)"
     assert signed(entry, language) == f"raises it: {english} (defined anew)"
     assert signed({**entry, "cause": "model"}, language) == signed({"cause": "model", "contribution": 1.0}, language)
@@ -126,4 +126,4 @@ def test_changes_tell_their_cause():
 
 def test_a_language_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="There are no words in 'kr'"):
-        words("tickets_28d", 3, "kr")
+        reason_text("tickets_28d", 3, "kr")

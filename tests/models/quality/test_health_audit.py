@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from vouch.features.errors import DataError
-from vouch.features.health import rules
+from vouch.features.health import health_rules
 from vouch.features.ingest.stage import open_tables
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.models.quality.health_audit import audit, is_monotone, suggested, trend
@@ -20,7 +20,10 @@ def judged(staged):
 
 
 def test_every_measure_is_judged_beside_the_score_as_a_whole(judged):
-    assert [one.measure for one in judged] == ["health_score", *(measure.feature for measure in rules().measures)]
+    assert [one.measure for one in judged] == [
+        "health_score",
+        *(measure.feature for measure in health_rules().measures),
+    ]
     assert sum(one.weight for one in judged[1:]) == pytest.approx(1)
     assert sum(one.suggested_weight for one in judged[1:]) == pytest.approx(1)
     for one in judged[1:]:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 def logged(home, folder, base=-1.5, gate="passed"):
     """A version whose score depends on `base`, registered."""
     predictor = written(folder / f"bundle{base}", "logistic", {**LOGISTIC, "base": base})
-    run = versions.Run(
+    run = versions.TrainingRun(
         model="churn",
         bundle=folder / f"bundle{base}",
         example=vectors(5, seed=1)[list(predictor.names)],
@@ -46,7 +46,7 @@ def logged(home, folder, base=-1.5, gate="passed"):
 def crown(home, folder, base, at_us=0):
     version, predictor = logged(home, folder, base)
     entry = {"action": "pass", "reason": "the gate passed", "at_us": at_us}
-    versions.crown(home, "churn", version.version, folder / f"bundle{base}", f"# churn {base}\n", entry)
+    versions.promote_version(home, "churn", version.version, folder / f"bundle{base}", f"# churn {base}\n", entry)
     return version.version, predictor
 
 
@@ -168,7 +168,7 @@ def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, 
     _, one = crown(home, tmp_path, -1.5)
     places = {
         "copy": "vouch.models.registry.champions.copy_files",
-        "card": "vouch.models.registry.champions._thin",
+        "card": "vouch.models.registry.champions._prune",
         "alias": "mlflow.MlflowClient.set_registered_model_alias",
         "history": "vouch.models.registry.champions.note",
     }
@@ -180,7 +180,7 @@ def test_a_promotion_that_was_cut_off_anywhere_is_none_or_is_finished(tmp_path, 
     entry = {"action": "pass", "reason": "the gate passed", "at_us": 1}
     monkeypatch.setattr(places[at], killed)
     with pytest.raises(Killed):
-        versions.crown(home, "churn", version.version, tmp_path / "bundle-2.5", "# churn -2.5\n", entry)
+        versions.promote_version(home, "churn", version.version, tmp_path / "bundle-2.5", "# churn -2.5\n", entry)
     monkeypatch.undo()
     serving = load_champion(home, "churn").content_hash
     assert serving == (one if at == "copy" else two).content_hash

@@ -20,12 +20,12 @@ from vouch.features.instants import parse_instant
 from vouch.features.project import Project
 from vouch.models.predictor import Predictor, champion_folder, load_champion
 from vouch.models.registry.champions import install, promotion
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.snapshots import files as snapshot
 from vouch.serving.store.connection import Database
 from vouch.serving.store.digests import drop_damaged
-from vouch.serving.store.weeks import bring, read, weeks
+from vouch.serving.store.weeks import bring, read, stored_weeks
 
 pytestmark = pytest.mark.nightly
 FLIPS, CUTS, MUTANTS = 500, 200, 500
@@ -69,7 +69,7 @@ def stored(home) -> dict[str, object]:
     try:
         assert bring(database, home, parse_instant(NOW)) == []
         with database.reading() as connection:
-            (week,) = weeks(connection, with_customers=True)
+            (week,) = stored_weeks(connection, with_customers=True)
             return {"manifest": week.manifest} | {
                 name: pa.Table.from_batches(read(connection, week.snapshot_id, name))
                 for name in ("scores", "customers", "changes", "metrics")
@@ -140,10 +140,10 @@ CHILD = """
 import random, sys
 from pathlib import Path
 from vouch.serving.scoring.score import champion
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.batch.run import score_weeks
 home, seed, trials = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-store = Store(home)
+store = ServingState(home)
 store.refresh()
 first = store.champions["churn"]
 bundle = home / "champions" / "churn" / "bundle"
@@ -202,7 +202,7 @@ def test_mutated_model_files_never_bring_the_service_down_and_none_is_taken_with
     kept, taken = map(int, done.stdout.split())
     print(f"\nmutants: {kept} refused, {taken} taken with the same content")
     assert kept + taken == MUTANTS
-    store = Store(home)
+    store = ServingState(home)
     store.refresh()
     assert store.champions["churn"].predictor is not None
 

@@ -24,7 +24,7 @@ from vouch.features.errors import TrackingError
 from vouch.features.instants import parse_instant
 from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import history
-from vouch.models.registry.versions import Run, connect, crown, register
+from vouch.models.registry.versions import TrainingRun, connect, promote_version, register
 from vouch.serving.snapshots import files as snapshot
 
 
@@ -216,7 +216,7 @@ class Falling(Mapping):
 
 def a_run(bundle, predictor, files):
     example = pd.DataFrame([dict.fromkeys(predictor.names, 1.0)])
-    return Run("churn", bundle, example, {"seed": 0}, {"roc_auc": 0.7}, {"gate": "passed"}, files)
+    return TrainingRun("churn", bundle, example, {"seed": 0}, {"roc_auc": 0.7}, {"gate": "passed"}, files)
 
 
 @pytest.mark.nightly
@@ -227,7 +227,7 @@ def test_a_tracking_server_that_goes_half_way_is_one_error_and_the_champion_stay
     entry = {"action": "promote", "reason": "test", "at_us": 1}
     files = {"card.md": b"card"}
     made = register(home, a_run(bundles[0], first, files), server.url)
-    crown(home, "churn", made.version, bundles[0], "card", entry, server.url)
+    promote_version(home, "churn", made.version, bundles[0], "card", entry, server.url)
 
     start = time.perf_counter()
     with pytest.raises(TrackingError, match="does not answer") as told:
@@ -253,8 +253,8 @@ def test_a_tracking_server_that_goes_half_way_is_one_error_and_the_champion_stay
 
         patch.setattr("mlflow.MlflowClient.set_registered_model_alias", gone)
         with pytest.raises(TrackingError):
-            crown(home, "churn", made.version, bundles[1], "card", entry, server.url)
+            promote_version(home, "churn", made.version, bundles[1], "card", entry, server.url)
     assert load_champion(home, "churn").content_hash == first.content_hash, "both sides stay of one mind"
     server.start()
-    crown(home, "churn", made.version, bundles[1], "card", entry, server.url)
+    promote_version(home, "churn", made.version, bundles[1], "card", entry, server.url)
     assert load_champion(home, "churn").content_hash == second.content_hash

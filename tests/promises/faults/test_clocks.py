@@ -18,7 +18,7 @@ from support.faults import COMMAND, settings
 from support.table_files import company, row, staged, write_csv
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables, stage
-from vouch.features.instants import microseconds, parse_instant, spoken
+from vouch.features.instants import instant_text, microseconds, parse_instant
 from vouch.features.project import Project, load_project
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.run import score_weeks
@@ -248,4 +248,4 @@ def test_where_the_machine_stands_changes_no_byte(local_company, tmp_path, zone)
     done = subprocess.run([*COMMAND, *words], env=settings(home, TZ=zone), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert published(home) == published(tmp_path / "here")
-    assert spoken(files.published(home)[0]) == "2025-10-27"
+    assert instant_text(files.published(home)[0]) == "2025-10-27"

@@ -18,7 +18,7 @@ from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import history
 from vouch.serving.snapshots import files
 from vouch.serving.store.connection import Database
-from vouch.serving.store.weeks import read, weeks
+from vouch.serving.store.weeks import read, stored_weeks
 
 pytestmark = pytest.mark.nightly
 SCORE_KILLS, TRAIN_KILLS = 50, 20
@@ -67,7 +67,7 @@ def stored(home) -> dict[int, int]:
     database = Database(home)
     try:
         with database.reading() as connection:
-            held = weeks(connection, with_customers=True)
+            held = stored_weeks(connection, with_customers=True)
             for week in held:
                 for name in ("scores", "customers", "metrics"):
                     assert list(read(connection, week.snapshot_id, name))

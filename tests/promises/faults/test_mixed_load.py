@@ -25,11 +25,11 @@ from support.champions import TARGETS, write_champion
 from support.published_weeks import REGIONS, SEGMENTS, customer_id, write_company
 from support.running_service import is_up, serving, wait_for
 from vouch.features.contract.tables import ACT_KINDS, DAY_US
-from vouch.features.instants import parse_instant, spoken
+from vouch.features.instants import instant_text, parse_instant
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import install, promotion
 from vouch.serving.asking.candidates import searchable
-from vouch.serving.asking.ranking import candidates
+from vouch.serving.asking.ranking import rank_candidates
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.store.connection import Database
@@ -54,7 +54,7 @@ class Week:
         frame = searchable(scores, customers)
         self.rows = scores.select(["customer_id", *FIGURES]).to_pandas().set_index("customer_id")
         self.mrr = customers["mrr"].to_numpy()
-        ranked = candidates(frame, load_policy(), as_of_us)
+        ranked = rank_candidates(frame, load_policy(), as_of_us)
         self.ranked = self._by_group(ranked)
         risk = pd.Series(self.rows["churn_probability"].to_numpy() * self.mrr, self.rows.index)
         self.at_risk = sorted(self.rows.index, key=lambda name: (-risk[name], name))[:PAGE]
@@ -95,7 +95,7 @@ class Load:
         as_of_us = FIRST + number * WEEK_US
         self.promote("churn", -3.0 - number / 20)
         write_company(self.home, self.customers, as_of_us, seed=number)
-        self.weeks[spoken(as_of_us)] = Week(self.home, as_of_us)
+        self.weeks[instant_text(as_of_us)] = Week(self.home, as_of_us)
 
     def promote(self, name: str, base: float) -> None:
         """Another champion, put where promotion puts it."""
@@ -295,7 +295,7 @@ def run(
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         async with aiohttp.ClientSession(address, connector=connector) as http:
             load = Load(home, http, sent, scores, customers=customers, is_patient=kills)
-            load.weeks = {spoken(FIRST): first}
+            load.weeks = {instant_text(FIRST): first}
             rate = a_second or await saturated(load, 10) / 2
             await steady(load, rate, seconds, every, memory, pid)
             print(f"{rate:,.0f} requests a second for {seconds:,.0f} s: {dict(load.seen)}")
@@ -305,7 +305,7 @@ def run(
     for name, (_, base, _) in TARGETS.items():
         before.promote(name, base)
     before.publish(0)
-    scores, first = before.scores, before.weeks[spoken(FIRST)]
+    scores, first = before.scores, before.weeks[instant_text(FIRST)]
     with serving(home, tmp_path / "log") as (process, client):
         load = asyncio.run(all_of_it(str(client.base_url), process.pid))
         wait_for(lambda: is_up(client), 30)

@@ -16,7 +16,7 @@ from support.page_home import write_home
 from support.running_service import answers_more, begin, is_up, serving, wait_for, whole
 from support.searching import forms
 from vouch.serving.api.access import COOKIE
-from vouch.serving.api.doors import DOORS
+from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -78,7 +78,7 @@ def bodies(planted: str) -> dict[str, list[object]]:
         {"customer_id": [planted]},
         {"cursor": planted},
     ]
-    return {door.path: [*valid.get(door.path, []), *invalid] for door in DOORS}
+    return {route.path: [*valid.get(route.path, []), *invalid] for route in API_ROUTES}
 
 
 def send_everywhere(client: httpx.Client, planted: str) -> set[int]:

@@ -11,7 +11,7 @@ from vouch.features.instants import parse_instant
 from vouch.models.registry.versions import EXPERIMENT, connect
 from vouch.serving.snapshots import files
 from vouch.serving.store.connection import Database
-from vouch.serving.store.weeks import weeks
+from vouch.serving.store.weeks import stored_weeks
 
 pytestmark = [pytest.mark.nightly, pytest.mark.postgres]
 LATER = "2026-11-20T06:00:00Z"
@@ -45,7 +45,7 @@ def test_the_whole_weekly_job_runs_on_shared_servers(shared, company, tmp_path):
 
     store = Database(tmp_path / "reader", shared["VOUCH_STORE_URL"])
     with store.reading() as connection:
-        held = [week.as_of_us for week in weeks(connection, with_customers=True)]
+        held = [week.as_of_us for week in stored_weeks(connection, with_customers=True)]
     assert held == [parse_instant(BEFORE), parse_instant(MONDAY)]
 
     run("promote", "churn", 1, "--reason", "from another host", where=other)
@@ -68,7 +68,7 @@ def test_the_whole_weekly_job_runs_on_shared_servers(shared, company, tmp_path):
     with store.reading() as connection:
         from vouch.serving.store.weeks import read
 
-        for week in weeks(connection, with_customers=True):
+        for week in stored_weeks(connection, with_customers=True):
             for name in ("scores", "customers"):
                 assert all(
                     who not in batch["customer_id"].to_pylist() for batch in read(connection, week.snapshot_id, name)

@@ -14,10 +14,10 @@ import pytest
 from support.answering import NOW, OURS, PLACES, Served
 from support.handwritten_weeks import customer, publish
 from vouch.features.errors import StoreError, UsageError
-from vouch.serving.api.access import COOKIE, NOTHING, Gate
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import HEADERS, Front, Site
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.access import COOKIE, NOTHING, AccessGate
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import HEADERS, Middleware, MountedApp
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys, recorded
 from vouch.serving.store.connection import Database
@@ -74,7 +74,9 @@ def routes(served: Served) -> dict[tuple[str, str], str]:
 
 
 def body_of(path: str) -> dict:
-    return {"customer_id": "c1"} if path == "/v1/customers/get" else next(d.example for d in DOORS if d.path == path)
+    return (
+        {"customer_id": "c1"} if path == "/v1/customers/get" else next(d.example for d in API_ROUTES if d.path == path)
+    )
 
 
 def test_every_route_has_its_row(served):
@@ -84,7 +86,7 @@ def test_every_route_has_its_row(served):
 @pytest.fixture
 def uncounted(monkeypatch):
     """No limit to wrong keys."""
-    monkeypatch.setattr(Gate, "_count", lambda *_: None)
+    monkeypatch.setattr(AccessGate, "_count", lambda *_: None)
 
 
 @pytest.mark.usefixtures("uncounted")
@@ -127,7 +129,7 @@ def test_what_is_not_there_is_told_to_those_with_a_key_alone(served, method, pat
 @pytest.mark.usefixtures("uncounted")
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "VOUCH"])
 def test_another_method_does_not_get_past_the_gate(served, method):
-    for door in DOORS:
+    for door in API_ROUTES:
         assert served.call(method, door.path).status_code == 401
         assert served.call(method, door.path, "admin").status_code == 405
 
@@ -151,7 +153,7 @@ def test_a_key_is_stored_as_a_hash_and_nowhere_else(served):
 
 def test_wrong_keys_are_counted_by_address_and_right_ones_still_pass(served):
     gate = served.site.gate
-    served.site.gate = Gate(served.store, False, "1000/minute", now_us)
+    served.site.gate = AccessGate(served.store, False, "1000/minute", now_us)
     codes = [served.call("GET", "/openapi.json", "wrong").status_code for _ in range(110)]
     assert (codes[:100], set(codes[101:])) == ([401] * 100, {429})
     refused = served.call("GET", "/openapi.json", "wrong")
@@ -162,7 +164,7 @@ def test_wrong_keys_are_counted_by_address_and_right_ones_still_pass(served):
 
 def test_each_key_has_a_rate_of_its_own(served):
     gate = served.site.gate
-    served.site.gate = Gate(served.store, False, "5/minute", now_us)
+    served.site.gate = AccessGate(served.store, False, "5/minute", now_us)
     assert [served.call("GET", "/openapi.json", "read").status_code for _ in range(7)] == [200] * 5 + [429] * 2
     assert served.call("GET", "/openapi.json", "write").status_code == 200
     served.site.gate = gate
@@ -215,7 +217,7 @@ def test_a_session_stands_for_its_key_on_the_page_alone_until_it_ends_or_the_key
     for path in ("/v1/score", "/application", "/app/../v1/score", "/app%2f..%2fv1/score", "/v1/score;/app/"):
         assert served.call("POST", path, headers=cookie, json={}).status_code in {401, 404}, path
     assert served.call("GET", "/app/candidates", headers=cookie).status_code == 200
-    assert keys.signed_in(served.database, token, now_us() + keys.SESSION_US + 1) is None
+    assert keys.session_key_id(served.database, token, now_us() + keys.SESSION_US + 1) is None
     keys.revoke(served.database, "person", NOW)
     served.store.refresh()
     assert admitted(is_page=True) == "unauthorised"
@@ -230,18 +232,18 @@ def test_who_opens_the_page_without_a_session_is_sent_to_its_way_in(served):
 def test_a_session_that_is_ended_is_over(served):
     key = served.site.gate.key_of(served.keys["read"], "192.0.2.9")
     token = keys.sign_in(served.database, key, NOW)
-    assert keys.signed_in(served.database, token, NOW) == key.key_id
+    assert keys.session_key_id(served.database, token, NOW) == key.key_id
     keys.sign_out(served.database, token)
-    assert keys.signed_in(served.database, token, NOW) is None
+    assert keys.session_key_id(served.database, token, NOW) is None
 
 
 def test_without_any_key_the_service_is_open_to_its_own_machine_and_to_no_name_of_elsewhere(tmp_path):
     publish(tmp_path)
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
-    gate = Gate(store, True, "5/minute", now_us)
+    gate = AccessGate(store, True, "5/minute", now_us)
 
-    def admitted(gate: Gate, host: str) -> str:
+    def admitted(gate: AccessGate, host: str) -> str:
         try:
             scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": [(b"host", host.encode())]}
             return gate.admit(scope, "read", is_page=False).scope
@@ -250,7 +252,7 @@ def test_without_any_key_the_service_is_open_to_its_own_machine_and_to_no_name_o
 
     assert {admitted(gate, host) for host in ("localhost:3000", "127.0.0.1", "[::1]:3000", "LOCALHOST")} == {"admin"}
     assert {admitted(gate, host) for host in ("evil.example:3000", "", "127.0.0.1.evil.example")} == {"forbidden"}
-    assert admitted(Gate(store, False, "5/minute", now_us), "localhost") == "unauthorised"
+    assert admitted(AccessGate(store, False, "5/minute", now_us), "localhost") == "unauthorised"
     keys.create(store.database, "first", "read", NOW)
     keys.revoke(store.database, "first", NOW)
     store.refresh()
@@ -259,7 +261,7 @@ def test_without_any_key_the_service_is_open_to_its_own_machine_and_to_no_name_o
 
 
 def test_while_the_store_has_not_told_the_keys_nobody_gets_in(tmp_path):
-    gate = Gate(Store(tmp_path), True, "5/minute", now_us)
+    gate = AccessGate(ServingState(tmp_path), True, "5/minute", now_us)
     with pytest.raises(Exception, match="store_unavailable"):
         gate.admit({"type": "http", "method": "POST", "headers": [(b"host", b"localhost")]}, "read", is_page=False)
     assert gate.admit({"type": "http", "method": "GET", "headers": []}, NOTHING, is_page=False) is None
@@ -357,7 +359,7 @@ def test_an_override_that_was_withdrawn_ends_then_for_the_batch_and_stood_before
     served.call("POST", "/v1/overrides/record", "write", json=set_by_hand("o9"))
     served.call("POST", "/v1/overrides/withdraw", "write", json={"override_id": "o9"})
     with served.database.reading() as connection:
-        *_, told = recorded.rows(connection)["health_overrides"]
+        *_, told = recorded.recorded_rows(connection)["health_overrides"]
     assert told["set_at"] <= told["expires_at"] <= now_us()
 
 
@@ -401,12 +403,12 @@ def test_an_id_is_answered_however_it_is_spelt(tmp_path, known, given):
     (tmp_path / "home").mkdir()
     people = sorted([customer(known, 0.5, 0.5), customer("c1")], key=lambda one: one["customer_id"])
     publish(tmp_path / "home", people=people)
-    store = Store(tmp_path / "home")
+    store = ServingState(tmp_path / "home")
     store.refresh()
-    site = open_site(Site(), store, is_local=True)
+    site = open_site(MountedApp(), store, is_local=True)
 
     async def call(method: str, path: str, **other) -> httpx.Response:
-        transport = httpx.ASGITransport(Front(site, site), client=("127.0.0.1", 1))
+        transport = httpx.ASGITransport(Middleware(site, site), client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, **other)
 
@@ -425,7 +427,7 @@ def test_an_id_is_answered_however_it_is_spelt(tmp_path, known, given):
 
 def lines(served: Served) -> list[dict]:
     with served.database.reading() as connection:
-        return audit.entries(connection)
+        return audit.newest_entries(connection)
 
 
 def test_audit_lines_wait_while_the_store_is_locked(tmp_path, monkeypatch):
@@ -441,5 +443,5 @@ def test_audit_lines_wait_while_the_store_is_locked(tmp_path, monkeypatch):
     journal.note(audit.entry(NOW + 1, "b", "listed"))
     journal.flush()
     with database.reading() as connection:
-        assert [line["actor"] for line in audit.entries(connection)] == ["b", "a"]
+        assert [line["actor"] for line in audit.newest_entries(connection)] == ["b", "a"]
     database.close()

@@ -8,9 +8,9 @@ import pytest
 from support.champions import write_champions
 from support.handwritten_weeks import customer, publish
 from support.page_home import running
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 
@@ -22,11 +22,11 @@ def client(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     write_champions(home)
     publish(home, people=[customer(f"c{number}") for number in range(5)])
-    store = Store(home)
+    store = ServingState(home)
     key = keys.create(store.database, "client", "write", NOW)
     store.refresh()
-    site = open_site(Site(), store, is_local=False)
-    with running(Front(site, site)) as address, bentoml.SyncHTTPClient(address, token=key) as found:
+    site = open_site(MountedApp(), store, is_local=False)
+    with running(Middleware(site, site)) as address, bentoml.SyncHTTPClient(address, token=key) as found:
         yield found
         found._temp_dir.cleanup()  # it leaves that to the end of the process
     store.stop()
@@ -44,4 +44,4 @@ def test_the_client_calls_what_a_crm_calls(client):
 
 def test_the_client_knows_every_route(client):
     known = {endpoint.route for endpoint in client.endpoints.values()}
-    assert known >= {door.path for door in DOORS}
+    assert known >= {route.path for route in API_ROUTES}

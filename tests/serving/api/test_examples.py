@@ -13,13 +13,13 @@ from support.handwritten_weeks import BEFORE, EARLIER, METRICS, customer, metric
 from support.page_home import PEOPLE
 from vouch.features.contract.tables import DAY_US
 from vouch.serving.api.answer_types import ProblemDocument
-from vouch.serving.api.doors import DOORS
+from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.examples import ANSWERS
 from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import ScoreRequest
 from vouch.serving.api.speaking import told
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA
 from vouch.serving.store.callers import EVERYBODY
@@ -43,7 +43,7 @@ def store(tmp_path_factory):
     publish(home, BEFORE, ({**EARLIER[0], "customer_id": WHO}, *EARLIER))
     by_segment = metric("nps", 20.0, by="segment", segment="smb")
     publish(home, people=[PEOPLE[0], person, *PEOPLE[1:]], metrics=[*METRICS, by_segment])
-    found = Store(home)
+    found = ServingState(home)
     found.refresh()
     yield found
     found.stop()
@@ -66,21 +66,21 @@ def agree(example: Any, answer: Any) -> bool:
     return example is None or answer is None
 
 
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
-def test_an_example_has_the_type_of_the_answer_and_nothing_else(door):
-    example = ANSWERS[door.path]
-    assert door.gives.model_validate(example, strict=True).model_dump() == example
-    shown = document(DOORS)["paths"][door.path]["post"]["responses"]["200"]["content"]["application/json"]
+@pytest.mark.parametrize("door", API_ROUTES, ids=lambda route: route.path)
+def test_an_example_has_the_type_of_the_answer_and_nothing_else(route):
+    example = ANSWERS[route.path]
+    assert route.gives.model_validate(example, strict=True).model_dump() == example
+    shown = document(API_ROUTES)["paths"][route.path]["post"]["responses"]["200"]["content"]["application/json"]
     assert shown["example"] == example
 
 
 def test_an_example_names_what_the_route_answers_to_the_example_of_a_request(store):
-    for door in DOORS:
-        given = (store, door.takes(**door.example), *([] if door.scope == "read" else [EVERYBODY]))
-        found = door.answer(*given)
+    for route in API_ROUTES:
+        given = (store, route.takes(**route.example), *([] if route.scope == "read" else [EVERYBODY]))
+        found = route.answer(*given)
         answer = json.loads(found) if isinstance(found, bytes) else json.loads(json.dumps(found))
-        assert agree(shape(ANSWERS[door.path]), shape(answer)), door.path
-        assert not any(isinstance(part, list) and not part for part in answer.values()), door.path
+        assert agree(shape(ANSWERS[route.path]), shape(answer)), route.path
+        assert not any(isinstance(part, list) and not part for part in answer.values()), route.path
 
 
 FORMS = [
@@ -118,6 +118,6 @@ def test_an_example_says_of_reasons_and_metrics_what_the_product_says():
 
 @pytest.mark.parametrize("code", KINDS)
 def test_every_problem_has_its_example(code):
-    example = document(DOORS)["components"]["responses"][code]["content"]["application/problem+json"]["example"]
+    example = document(API_ROUTES)["components"]["responses"][code]["content"]["application/problem+json"]["example"]
     assert example == Problem(code).document()
     assert ProblemDocument.model_validate(example, strict=True).code == code

@@ -17,7 +17,7 @@ from vouch.models.scoring.bundle import read_files, write_files
 from vouch.serving.api import state
 from vouch.serving.api.application import open_site
 from vouch.serving.api.problems import Front, Site
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
@@ -39,7 +39,7 @@ class Served:
     def __init__(self, home):
         self.database = Database(home)
         self.key = keys.create(self.database, "crm", "write", now_us())
-        self.store = Store(home)
+        self.store = ServingState(home)
         self.store.refresh()
         site = open_site(Site(), self.store, is_local=False)
         self.transport = httpx.ASGITransport(Front(site, site))

@@ -11,8 +11,8 @@ import pytest
 from support.champions import write_champions
 from support.handwritten_weeks import publish
 from support.page_home import running
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 
@@ -32,11 +32,11 @@ def service(tmp_path):
     write_champions(tmp_path)
     publish(tmp_path)
     (tmp_path / "policy.toml").write_text("[limits]\nrequests_per_minute = 100000000\n")
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     key = keys.create(store.database, "schemathesis", "admin", NOW)
     store.refresh()
-    site = open_site(Site(), store, is_local=False)
-    with running(Front(site, site)) as address:
+    site = open_site(MountedApp(), store, is_local=False)
+    with running(Middleware(site, site)) as address:
         yield ["run", f"{address}/openapi.json", "--header", f"Authorization: Bearer {key}"]
     store.stop()
 

@@ -23,17 +23,17 @@ from support.handwritten_weeks import publish
 from support.running_service import is_up, serving, wait_for
 from vouch.features.contract.tables import TABLES
 from vouch.features.ingest.stage import open_tables, stage
-from vouch.features.instants import parse_instant, spoken
+from vouch.features.instants import instant_text, parse_instant
 from vouch.features.project import Project, environment
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
 from vouch.serving.api.bodies import MAX_BODY_BYTES
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import Front, Site
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.score import block_of
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import Vector
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.asking.candidates import askable_now
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.batch.run import score_weeks
@@ -44,7 +44,7 @@ from vouch.serving.snapshots import files
 from vouch.serving.snapshots.read import week_before
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
-DOOR = {door.path: door for door in DOORS}
+DOOR = {route.path: route for route in API_ROUTES}
 PLANTED = "planted.person@example.com"
 
 
@@ -146,7 +146,7 @@ def test_a_customer_is_told_as_it_stands_in_the_snapshot(client, published):
         parts = sum(reason["contribution"] for reason in told)
         assert found[f"{model}_base"] + parts == pytest.approx(found[f"{model}_raw"])
     assert found["previous"]["as_of"] == "2026-11-09"
-    assert (found["as_of"], found["scored_at"], found["is_stale"]) == ("2026-11-16", spoken(NOW), is_stale())
+    assert (found["as_of"], found["scored_at"], found["is_stale"]) == ("2026-11-16", instant_text(NOW), is_stale())
 
 
 def is_stale() -> bool:
@@ -403,11 +403,11 @@ def test_the_document_tells_every_route_its_problems_and_an_example_that_works(c
     document = client.get("/openapi.json").json()
     assert document["openapi"] == "3.1.0"
     assert {*DOOR, "/livez", "/readyz", "/metrics", "/openapi.json", "/schema.json"} == document["paths"].keys()
-    for path, door in DOOR.items():
+    for path, route in DOOR.items():
         operation = document["paths"][path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]
         assert client.post(path, json=example).status_code in {200, 404}
-        wanted = {str(KINDS[code].status) for code in door.problems} | {"200", "400", "413", "415", "422", "500"}
+        wanted = {str(KINDS[code].status) for code in route.problems} | {"200", "400", "413", "415", "422", "500"}
         assert wanted <= operation["responses"].keys()
     text = json.dumps(document)
     for reference in {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}:
@@ -432,10 +432,10 @@ def test_nothing_that_came_with_a_request_is_in_the_log(client, log):
 
 
 @contextmanager
-def in_process(store: Store):
+def in_process(store: ServingState):
     """The same application without a server."""
-    site = open_site(Site(), store, is_local=True)
-    transport = httpx.ASGITransport(Front(site, site))
+    site = open_site(MountedApp(), store, is_local=True)
+    transport = httpx.ASGITransport(Middleware(site, site))
 
     def post(path: str, body: dict) -> httpx.Response:
         async def once() -> httpx.Response:
@@ -447,9 +447,9 @@ def in_process(store: Store):
     yield post
 
 
-@pytest.mark.parametrize("path", [door.path for door in DOORS if "no_snapshot" in door.problems])
+@pytest.mark.parametrize("path", [route.path for route in API_ROUTES if "no_snapshot" in route.problems])
 def test_without_a_snapshot_the_routes_that_need_one_say_so(tmp_path, path):
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
     assert not store.is_ready
     with in_process(store) as post:
@@ -457,7 +457,7 @@ def test_without_a_snapshot_the_routes_that_need_one_say_so(tmp_path, path):
 
 
 def test_without_champions_a_vector_is_not_scored_and_says_so(tmp_path):
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
     with in_process(store) as post:
         found = post("/v1/score", DOOR["/v1/score"].example).json()
@@ -467,7 +467,7 @@ def test_without_champions_a_vector_is_not_scored_and_says_so(tmp_path):
 
 def test_rows_are_scored_beside_a_week_that_does_not_tell_the_columns_of_the_company(tmp_path):
     publish(tmp_path)
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
     rows = {"customers": [{"customer_id": "a", "created_at": "2026-01-01"}]}
     with in_process(store) as post:
@@ -476,7 +476,7 @@ def test_rows_are_scored_beside_a_week_that_does_not_tell_the_columns_of_the_com
 
 
 def test_an_error_that_nobody_foresaw_is_told_without_its_text(tmp_path, caplog):
-    class Broken(Store):
+    class Broken(ServingState):
         @property
         def portfolio(self):
             raise KeyError(PLANTED)
@@ -489,11 +489,11 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_text(tmp_path, caplog)
     assert "KeyError" in caplog.text
 
 
-def front(home: Path) -> Front:
-    store = Store(home)
+def front(home: Path) -> Middleware:
+    store = ServingState(home)
     store.refresh()
-    site = open_site(Site(), store, is_local=True)
-    return Front(site, site)
+    site = open_site(MountedApp(), store, is_local=True)
+    return Middleware(site, site)
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
@@ -540,7 +540,7 @@ def copied(project, tmp_path) -> Project:
 
 
 def test_a_new_snapshot_is_taken_and_a_bad_one_is_not(copied):
-    store = Store(copied.home)
+    store = ServingState(copied.home)
     store.refresh()
     first = store.portfolio
     store.refresh()
@@ -569,7 +569,7 @@ def test_a_new_snapshot_is_taken_and_a_bad_one_is_not(copied):
 
 
 def test_a_damaged_champion_is_not_taken(copied):
-    store = Store(copied.home)
+    store = ServingState(copied.home)
     store.refresh()
     before = store.champions["churn"]
     bundle = copied.home / "champions" / "churn" / "bundle"

@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route
 from support.answering import PLACES, Served, sent_to
 from support.champions import write_champions
 from support.running_service import serving
-from vouch.serving.api.access import LOGIN, NOTHING, Gate
-from vouch.serving.api.doors import DOORS
+from vouch.serving.api.access import LOGIN, NOTHING, AccessGate
+from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import STRANGE
 from vouch.serving.api.routes import GuardedRoute, GuardedRouter
 from vouch.serving.site import open_site
@@ -76,7 +76,7 @@ def served(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def uncounted(monkeypatch):
     """No limit to keys, right or wrong."""
-    monkeypatch.setattr(Gate, "_count", lambda *_: None)
+    monkeypatch.setattr(AccessGate, "_count", lambda *_: None)
 
 
 def doors_of(served: Served) -> list[tuple[GuardedRoute, str]]:
@@ -134,7 +134,7 @@ def check(served: Served, route: GuardedRoute, method: str, kind: str) -> None:
 
 
 def test_no_spelling_gives_a_key_more_than_the_route_does(served):
-    assert len(doors_of(served)) > len(DOORS)
+    assert len(doors_of(served)) > len(API_ROUTES)
     for route, method in doors_of(served):
         before = recorded(served)
         for kind in KINDS:

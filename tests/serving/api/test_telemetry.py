@@ -16,9 +16,9 @@ from support.handwritten_weeks import MONDAY
 from support.page_home import write_home
 from vouch.features.contract.tables import DAY_US
 from vouch.models.predictor import champion_folder
-from vouch.serving.api.doors import DOORS
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.doors import API_ROUTES
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.api.telemetry import BUCKETS, OTHER, Telemetry
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
@@ -28,7 +28,7 @@ PLANTED = "planted.person@example.com"
 
 @pytest.fixture
 def store(tmp_path):
-    found = Store(write_home(tmp_path))
+    found = ServingState(write_home(tmp_path))
     found.refresh()
     yield found
     found.stop()
@@ -36,8 +36,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def client(store):
-    site = open_site(Site(), store, is_local=True)
-    return TestClient(Front(site, site), base_url="http://localhost", follow_redirects=False)
+    site = open_site(MountedApp(), store, is_local=True)
+    return TestClient(Middleware(site, site), base_url="http://localhost", follow_redirects=False)
 
 
 def told(client: TestClient, **headers: str) -> dict[tuple[str, ...], float]:
@@ -101,7 +101,7 @@ def test_drift_is_told_where_the_week_tells_it(store, monkeypatch):
 
 
 def test_what_is_wrong_with_the_store_and_with_snapshots_is_told(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(Store, "trouble", "it is away")
+    monkeypatch.setattr(ServingState, "trouble", "it is away")
     store.refused, before = ("bad one",), store.state()["champions"]
     (champion_folder(store.home, "churn") / "bundle" / "model.json").write_text("{}")
     (champion_folder(store.home, "churn") / "bundle").touch()
@@ -113,7 +113,7 @@ def test_what_is_wrong_with_the_store_and_with_snapshots_is_told(tmp_path, store
     assert "vouch_snapshots_refused 1.0" in text
     assert "vouch_champions_refused 1.0" in text
     assert "bad one" not in text
-    empty = Store(tmp_path / "empty")
+    empty = ServingState(tmp_path / "empty")
     assert "vouch_ready 0.0" in Telemetry(empty, now_us).text().decode()
 
 
@@ -123,7 +123,7 @@ def test_no_address_that_came_with_a_request_becomes_a_label(client):
     client.request(PLANTED.upper().replace("@", ""), "/v1/score")
     text = client.get("/metrics").text
     assert PLANTED not in text
-    routes = {door.path for door in DOORS}
+    routes = {door.path for door in API_ROUTES}
     labels = {part.split('"')[1] for part in text.split("route=")[1:]}
     assert labels <= {*routes, OTHER, "/app/customer", "/app/metrics/{metric_id}", "/app/static/{name}", "/metrics"}
 

@@ -27,7 +27,7 @@ from support.page_home import write_home
 from support.running_service import VOUCH, begin, is_up, serving, wait_for, whole
 from vouch.features.project import environment
 from vouch.serving.api.shared import SharedHits, SharedNumbers
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -343,7 +343,7 @@ def test_a_service_that_cannot_open_its_store_says_where_and_tells_no_traceback(
     def broken(_):
         raise KeyError("planted")
 
-    monkeypatch.setattr(Store, "refresh", broken)
+    monkeypatch.setattr(ServingState, "refresh", broken)
     monkeypatch.setenv("VOUCH_HOME", str(home))
     monkeypatch.setattr("vouch.serving.api.logs.configure", lambda **_: None)
     monkeypatch.setattr(service, "die_with", lambda _: None)

@@ -21,12 +21,12 @@ from vouch.serving.api.handlers import asks as routes_asks
 from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AdvocatesSearch, AskOutcome, AskRecord, CustomerGet
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.asking.rules import policy
 from vouch.serving.asking.rules.caps import ASKED, OPEN, QUOTA, REFUSED, Ask, resting, united
 from vouch.serving.asking.rules.policy import Policy, load_policy
 from vouch.serving.store import audit, weeks
-from vouch.serving.store.asks import Wanted, of_customer, record, set_outcome
+from vouch.serving.store.asks import Wanted, of_customer, set_outcome, store_ask
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
 from vouch.serving.store.tables import asks
@@ -65,22 +65,22 @@ def store(url, tmp_path, monkeypatch):
     for module in (stores, routes_asks):
         monkeypatch.setattr(module, "now_us", lambda: clock["us"])
     publish(tmp_path, people=PEOPLE)
-    found = Store(tmp_path, url)
+    found = ServingState(tmp_path, url)
     found.refresh()
     found.clock = clock
     yield found
     found.stop()
 
 
-def listed(store: Store, **request) -> list[str]:
+def listed(store: ServingState, **request) -> list[str]:
     return [row["customer_id"] for row in read.search_advocates(store, AdvocatesSearch(**request))["candidates"]]
 
 
-def ask(store: Store, customer_id: str, ask_id: str, kind: str = "referral") -> dict:
+def ask(store: ServingState, customer_id: str, ask_id: str, kind: str = "referral") -> dict:
     return routes_asks.record_ask(store, AskRecord(ask_id=ask_id, customer_id=customer_id, kind=kind), EVERYBODY)
 
 
-def refused(store: Store, *given) -> tuple[str, str | None]:
+def refused(store: ServingState, *given) -> tuple[str, str | None]:
     with pytest.raises(Problem) as problem:
         ask(store, *given)
     return problem.value.code, problem.value.exclusion
@@ -108,7 +108,7 @@ def test_an_ask_is_recorded_once_and_told_at_once(store):
     told = read.get_customer(store, CustomerGet(customer_id="a"))
     assert (told["exclusion"], [row["ask_id"] for row in told["asks"]]) == (OPEN, ["crm 1"])
     with store.database.reading() as connection:
-        line = audit.entries(connection)[0]
+        line = audit.newest_entries(connection)[0]
         assert len(connection.execute(select(asks)).all()) == 1
     assert (line["action"], line["customer_id"], line["actor"]) == ("asked", "a", EVERYBODY.name)
 
@@ -157,7 +157,7 @@ def test_who_waited_long_enough_is_listed_again(store):
 
 
 def test_another_process_hears_of_an_ask(store, url):
-    other = Store(store.home, url)
+    other = ServingState(store.home, url)
     other.refresh()
     assert "a" in listed(other)
     ask(store, "a", "crm 1")
@@ -171,7 +171,7 @@ def test_a_group_that_was_asked_enough_waits_for_the_others(url, tmp_path):
     (tmp_path / "policy.toml").write_text("[quotas]\nfree_asks = 4\ntimes_its_share = 1.0\n")
     people = [customer(f"{name}{n}", segment=name, region="EMEA") for name in ("x", "y") for n in range(9)]
     publish(tmp_path, people=people)
-    store = Store(tmp_path, url)
+    store = ServingState(tmp_path, url)
     store.refresh()
     for n in range(4):
         ask(store, f"x{n}", f"ask {n}")
@@ -187,7 +187,7 @@ def test_a_group_that_was_asked_enough_waits_for_the_others(url, tmp_path):
 
 def test_a_recorded_ask_outlives_the_process_that_recorded_it(store, url):
     ask(store, "a", "crm 1")
-    again = Store(store.home, url)
+    again = ServingState(store.home, url)
     again.refresh()
     assert "a" not in listed(again)
     again.stop()
@@ -242,7 +242,7 @@ def test_no_cap_is_ever_broken(databases, caps, steps):
         now_us = NOW
         for number, (who, days, outcome) in enumerate(steps):
             now_us += days * DAY_US // 2
-            found = record(
+            found = store_ask(
                 database, wanted(f"n{number}", who), policy, {"segment": {}, "region": {}}, EVERYBODY, now_us
             )
             if found.ask is not None and outcome is not None:
@@ -282,7 +282,7 @@ def check_caps(held: list[Ask], policy: Policy) -> None:
 RACE = """
 import sys, pathlib
 from vouch.serving.store.connection import Database
-from vouch.serving.store.asks import Wanted, record
+from vouch.serving.store.asks import Wanted, store_ask
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.asking.rules.policy import load_policy
 home, url, name, now = pathlib.Path(sys.argv[1]), sys.argv[2] or None, sys.argv[3], int(sys.argv[4])
@@ -293,7 +293,7 @@ sys.stdin.readline()
 for number in range(40):
     who = "af"[number % 2] + str(number // 2)
     wanted = Wanted(f"{name} {number}", who, "review", {"segment": "smb", "region": "EMEA"}, None, None, False)
-    print(who, record(database, wanted, policy, sizes, EVERYBODY, now + number).ask is not None, flush=True)
+    print(who, store_ask(database, wanted, policy, sizes, EVERYBODY, now + number).ask is not None, flush=True)
 """
 
 

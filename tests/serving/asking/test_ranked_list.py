@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vouch.serving.asking.ranked_list import ROOM_BYTES, ROOM_ENTRIES, Kept, size_of
+from vouch.serving.asking.ranked_list import ROOM_BYTES, ROOM_ENTRIES, ArrayCache, size_of
 from vouch.serving.asking.ranking import Filters
 
 EMPTY = np.empty(0, dtype=np.int32)
@@ -21,7 +21,7 @@ def asked(number: int) -> Filters:
 
 
 def test_empty_answers_to_long_questions_have_an_end():
-    kept, room = Kept(room_bytes=2**20), 2**20
+    kept, room = ArrayCache(room_bytes=2**20), 2**20
     tracemalloc.start()
     for number in range(600):  # 18 MB of questions
         kept.get(asked(number), lambda: EMPTY)
@@ -32,7 +32,7 @@ def test_empty_answers_to_long_questions_have_an_end():
 
 
 def test_there_are_only_so_many_answers():
-    kept = Kept()
+    kept = ArrayCache()
     for number in range(3 * ROOM_ENTRIES):
         kept.get(number, lambda: EMPTY)
     assert len(kept) == ROOM_ENTRIES
@@ -50,7 +50,7 @@ def test_the_size_of_a_question_is_about_what_it_takes():
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 2_000)), max_size=80))
 def test_room_is_never_exceeded_and_what_is_kept_is_what_was_made(wanted):
-    kept = Kept(room_bytes=8_000, room_entries=5)
+    kept = ArrayCache(room_bytes=8_000, room_entries=5)
     for key, size in wanted:
         found = kept.get(key, lambda size=size, key=key: np.full(size, key, dtype=np.int32))
         assert (found == key).all()

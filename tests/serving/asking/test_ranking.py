@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
 from vouch.serving.asking.exploration import with_draws
-from vouch.serving.asking.ranked_list import Ranked
-from vouch.serving.asking.ranking import EXCLUSIONS, STANDING, Filters, Place, at_risk, candidates
+from vouch.serving.asking.ranked_list import RankedList
+from vouch.serving.asking.ranking import EXCLUSIONS, STANDING, Filters, Place, rank_at_risk, rank_candidates
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.asking.what_to_ask import shares
@@ -41,7 +41,7 @@ MONDAY = parse_instant("2026-11-16")
 
 
 def ids(frame: pd.DataFrame, filters: Filters = ANYBODY, limit: int = 100, after: Place | None = None) -> list[str]:
-    return list(frame["customer_id"].iloc[Ranked(frame).page(filters, limit, after).places])
+    return list(frame["customer_id"].iloc[RankedList(frame).page(filters, limit, after).places])
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def ids(frame: pd.DataFrame, filters: Filters = ANYBODY, limit: int = 100, after
     ],
 )
 def test_every_exclusion_has_its_reason(row, reason):
-    found = candidates(customers(row, {"advocacy_consent": None})).set_index("customer_id").loc["c0", "exclusion"]
+    found = rank_candidates(customers(row, {"advocacy_consent": None})).set_index("customer_id").loc["c0", "exclusion"]
     assert (found if isinstance(found, str) else None) == reason
 
 
 def test_candidates_are_ranked_by_advocacy_times_staying():
-    frame = candidates(
+    frame = rank_candidates(
         customers(
             {"advocacy_probability": 0.5, "churn_probability": 0.5},
             {"advocacy_probability": 0.4, "churn_probability": 0.0},
@@ -89,11 +89,11 @@ def test_candidates_are_ranked_by_advocacy_times_staying():
 
 def test_ties_are_broken_by_customer_whatever_the_order_of_rows():
     rows = customers({}, {}, {})
-    assert ids(candidates(rows)) == ids(candidates(rows.iloc[::-1])) == ["c0", "c1", "c2"]
+    assert ids(rank_candidates(rows)) == ids(rank_candidates(rows.iloc[::-1])) == ["c0", "c1", "c2"]
 
 
 def test_the_excluded_are_shown_only_on_request_and_with_their_reason():
-    frame = candidates(customers({"advocacy_consent": False}, {}))
+    frame = rank_candidates(customers({"advocacy_consent": False}, {}))
     assert ids(frame) == ["c1"]
     assert ids(frame, Filters(include_ineligible=True)) == ["c0", "c1"]
 
@@ -114,7 +114,7 @@ def test_the_excluded_are_shown_only_on_request_and_with_their_reason():
     ],
 )
 def test_filters_narrow_the_list(filters, found):
-    frame = candidates(
+    frame = rank_candidates(
         customers(
             {},
             {"segment": "enterprise", "region": "DE", "language": "de"},
@@ -133,7 +133,7 @@ rows = st.lists(
 
 @given(rows, st.integers(1, 7), st.booleans())
 def test_pages_put_together_are_the_whole_list(drawn, limit, include_ineligible):
-    frame = candidates(
+    frame = rank_candidates(
         customers(
             {"advocacy_status": "not_eligible", "advocacy_probability": np.nan},
             *({"advocacy_probability": a, "churn_probability": c, "advocacy_consent": yes} for a, c, yes in drawn),
@@ -142,7 +142,7 @@ def test_pages_put_together_are_the_whole_list(drawn, limit, include_ineligible)
     filters = Filters(include_ineligible=include_ineligible)
     found, after = [], None
     while True:
-        shown = Ranked(frame).page(filters, limit, after)
+        shown = RankedList(frame).page(filters, limit, after)
         assert shown.first_rank == len(found) + 1
         found += list(frame["customer_id"].iloc[shown.places])
         if shown.is_last:
@@ -154,7 +154,7 @@ def test_pages_put_together_are_the_whole_list(drawn, limit, include_ineligible)
 
 
 def test_a_page_goes_on_where_the_last_one_ended_although_that_customer_has_left_the_list():
-    frame = candidates(
+    frame = rank_candidates(
         customers({"advocacy_probability": 0.9}, {"advocacy_probability": 0.5}, {"advocacy_probability": 0.1})
     )
     worth = frame["value"].iloc[0] / 0.81
@@ -167,7 +167,7 @@ def test_every_exclusion_is_said_in_words():
 
 
 def test_those_at_risk_are_ranked_by_revenue_and_the_unpredicted_are_left_out():
-    frame = at_risk(
+    frame = rank_at_risk(
         customers(
             {"churn_probability": 0.9, "mrr": 1.0},
             {"churn_probability": 0.1, "mrr": 100.0, "churn_band": "high"},
@@ -180,7 +180,7 @@ def test_those_at_risk_are_ranked_by_revenue_and_the_unpredicted_are_left_out():
 
 
 def test_without_revenue_those_at_risk_are_ranked_by_probability():
-    frame = at_risk(customers({"churn_probability": 0.1, "mrr": None}, {"churn_probability": 0.9, "mrr": None}))
+    frame = rank_at_risk(customers({"churn_probability": 0.1, "mrr": None}, {"churn_probability": 0.9, "mrr": None}))
     assert ids(frame) == ["c1", "c0"]
 
 
@@ -207,7 +207,7 @@ LOYAL = {"tenure_days": 1_000.0, "nps_last": 10.0}
 )
 def test_what_to_ask_for_is_the_act_worth_most_among_those_that_the_customer_could_do(row, kind):
     others = [{**LOYAL, "acts": [act("referral", 30), act("social_share", 2)]}] * 20
-    frame = candidates(customers({**LOYAL, **row}, *others), POLICY, MONDAY).set_index("customer_id")
+    frame = rank_candidates(customers({**LOYAL, **row}, *others), POLICY, MONDAY).set_index("customer_id")
     assert frame.loc["c0", "ask_for"] == kind
 
 
@@ -219,13 +219,15 @@ def test_a_share_of_acts_is_ones_own_shrunk_to_that_of_all():
 
 def test_who_could_do_nothing_of_what_is_asked_for_is_not_asked():
     policy = POLICY.model_copy(update={"kinds": {"case_study": POLICY.kinds["case_study"]}})
-    frame = candidates(customers({"tenure_days": 3.0}), policy, MONDAY)
+    frame = rank_candidates(customers({"tenure_days": 3.0}), policy, MONDAY)
     assert frame["exclusion"].tolist() == ["no_kind"]
     assert set(STANDING) < EXCLUSIONS.keys()
 
 
 def test_places_are_given_at_random_with_the_propensity_that_is_logged():
-    frame = candidates(customers(*({"advocacy_probability": (n + 1) / 4_001} for n in range(4_000))), POLICY, MONDAY)
+    frame = rank_candidates(
+        customers(*({"advocacy_probability": (n + 1) / 4_001} for n in range(4_000))), POLICY, MONDAY
+    )
     drawn = with_draws(frame, 0.1, "secret", MONDAY)
     assert 340 <= drawn["is_drawn"].sum() <= 460
     assert drawn["order"].is_monotonic_decreasing
@@ -240,13 +242,13 @@ def test_places_are_given_at_random_with_the_propensity_that_is_logged():
 
 
 def test_without_exploration_nobody_is_drawn():
-    frame = with_draws(candidates(customers({}, {})), POLICY.exploration.share, "secret", MONDAY)
+    frame = with_draws(rank_candidates(customers({}, {})), POLICY.exploration.share, "secret", MONDAY)
     assert not frame["is_drawn"].any()
     assert frame["order"].equals(frame["value"])
 
 
 def test_nobody_who_must_not_be_asked_is_drawn():
-    frame = with_draws(candidates(customers({}, {"advocacy_consent": False})), 1.0, "secret", MONDAY)
+    frame = with_draws(rank_candidates(customers({}, {"advocacy_consent": False})), 1.0, "secret", MONDAY)
     assert frame.set_index("customer_id")["is_drawn"].to_dict() == {"c0": True, "c1": False}
 
 

@@ -48,8 +48,8 @@ def copied(project, tmp_path) -> Project:
 
 
 def test_the_tables_have_the_columns_that_the_interface_promises(published):
-    assert published.table("scores").schema.equals(schema.scores(MONDAY))
-    assert published.table("metrics").schema.equals(schema.metrics(MONDAY))
+    assert published.table("scores").schema.equals(schema.scores_schema(MONDAY))
+    assert published.table("metrics").schema.equals(schema.metrics_schema(MONDAY))
     assert published.table("customers").schema.equals(schema.CUSTOMERS)
 
 

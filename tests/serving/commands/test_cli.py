@@ -221,10 +221,10 @@ def test_score_tells_a_scheduler_in_one_document_how_it_ended_and_leaves_it(vouc
 
 
 def test_score_exits_with_four_and_the_figures_where_guards_refuse(vouch, monkeypatch, tmp_path):
-    from vouch.serving.batch.outcome import Week
+    from vouch.serving.batch.outcome import WeekOutcome
 
     warnings = ["rows_lost of tickets is 0.5, above its hard limit of 0.2 (rows)"]
-    week = Week(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
+    week = WeekOutcome(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
     monkeypatch.setattr("vouch.serving.batch.run.score_weeks", lambda *_, **__: [week])
     code, out, err = vouch("score", tmp_path, "--now", NOW, "--format", "json")
     document = json.loads(out)

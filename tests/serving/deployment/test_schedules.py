@@ -13,7 +13,7 @@ from click import Context
 
 from vouch.features.errors import Locked
 from vouch.features.instants import parse_instant
-from vouch.serving.batch.outcome import Week
+from vouch.serving.batch.outcome import WeekOutcome
 from vouch.serving.cli import app
 
 FOLDER = Path(__file__).parents[3] / "serving" / "deployment"
@@ -48,7 +48,7 @@ def weekly(monkeypatch):
     from vouch.serving.deployment import dagster_weekly
 
     asked = []
-    week = Week(parse_instant("2026-11-16"), 1, "published", Path("/w"), 5, {}, ["late"])
+    week = WeekOutcome(parse_instant("2026-11-16"), 1, "published", Path("/w"), 5, {}, ["late"])
     answers = [week]
 
     def score_weeks(project, instants, now_us, **_):
@@ -81,7 +81,7 @@ def test_dagster_publishes_the_week_that_its_partition_ends_with(weekly, tmp_pat
     assert now_us > parse_instant("2026-01-01")
     (event,) = done.get_asset_materialization_events()
     assert event.materialization.metadata["customers"].value == 5
-    answers[0] = Week(parse_instant("2026-11-16"), None, "refused", None, 5, {}, ["rows_lost"])
+    answers[0] = WeekOutcome(parse_instant("2026-11-16"), None, "refused", None, 5, {}, ["rows_lost"])
     assert not materialize().success
     assert len(asked) == 2, "a refusal is not tried again"
     answers[0] = Locked("at work")

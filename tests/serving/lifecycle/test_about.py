@@ -14,7 +14,7 @@ from vouch.features.ingest.stage import stage
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
 from vouch.serving.lifecycle.inventory import HOLDINGS
-from vouch.serving.store.audit import entries
+from vouch.serving.store.audit import newest_entries
 from vouch.serving.store.connection import Database
 from vouch.serving.store.weeks import bring
 
@@ -102,7 +102,7 @@ def test_the_audit_log_tells_that_it_was_asked_for(home, tmp_path, vouch):
     assert vouch("about", WHO, "--out", tmp_path / "about.json", "--now", "2026-11-17")[0] == 0
     database = Database(home)
     with database.reading() as connection:
-        newest = entries(connection, 1)[0]
+        newest = newest_entries(connection, 1)[0]
     database.close()
     assert (newest["action"], newest["route"], newest["customer_id"]) == ("told", "vouch about", WHO)
 

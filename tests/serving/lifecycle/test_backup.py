@@ -23,7 +23,7 @@ from vouch.features.home_format import RESTORING, check_home
 from vouch.features.instants import parse_instant
 from vouch.models.predictor import load_champion
 from vouch.models.registry.versions import connect
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.lifecycle.backup import MANIFEST, back_up
 from vouch.serving.lifecycle.restore import restore
 from vouch.serving.snapshots.files import published, read_snapshot
@@ -38,7 +38,7 @@ NOW = parse_instant("2026-11-17")
 def good(tmp_path_factory):
     """A home with weeks, champions, a store that a service has used, a tracking database and settings of its own."""
     found = home_of_before(tmp_path_factory.mktemp("good")).home
-    store = Store(found)
+    store = ServingState(found)
     store.refresh()
     assert store.is_ready
     store.stop()
@@ -80,7 +80,7 @@ def test_what_is_restored_is_what_was_backed_up(home, tmp_path):
     assert told(tmp_path / "other") == told(home)
     assert found.made_at == "2026-11-17"
     check_home(tmp_path / "other")
-    store = Store(tmp_path / "other")
+    store = ServingState(tmp_path / "other")
     store.refresh()
     assert store.is_ready
     store.stop()

@@ -30,7 +30,7 @@ from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.stage import stage
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.lifecycle.erasure import erase
 from vouch.serving.lifecycle.inventory import HOLDINGS
 from vouch.serving.lifecycle.scrubbing import ERASED, scrub_text
@@ -92,7 +92,7 @@ def lived_in(tmp_path, tables, vouch) -> Path:
     held.close()
     database.close()
     with_recorded(Project(home=home, location=str(tables)))
-    service = Store(home)
+    service = ServingState(home)
     service.refresh()
     service.stop()
     for path in sorted((home / "serving" / "weeks").glob("*.arrow")):  # a service that was killed as it wrote
@@ -179,7 +179,7 @@ def test_rows_keep_their_numbers_where_others_before_them_were_erased(tmp_path):
         found = stage(project, NOW)
         refused = pq.read_table(found.folder / "quarantine" / "usage_events.parquet")
         assert refused["row"].to_pylist() == [1, 4]
-        tombstones.bury(project.home, [WHO])
+        tombstones.add(project.home, [WHO])
     assert found.counted["tables"]["usage_events"]["rows"] == 4
 
 
@@ -204,7 +204,7 @@ def test_the_audit_log_tells_of_exports_reports_and_the_erasure_without_a_name(l
     assert vouch("erase", WHO, "c0", "--now", "2026-11-17T06:00:00Z")[0] == 0
     database = Database(lived_in)
     with database.reading() as connection:
-        erased, listed, *exported = audit_log.entries(connection, 6)
+        erased, listed, *exported = audit_log.newest_entries(connection, 6)
     database.close()
     assert (erased["at"], erased["actor"], erased["rows"]) == ("2026-11-17T06:00:00Z", "command line", 2)
     assert [line["action"] for line in (erased, listed, *exported)] == ["erased", "listed", *["exported"] * 4]
@@ -311,7 +311,7 @@ def test_the_hash_in_the_engine_is_the_hash_in_python():
     known = tombstones.Tombstones(found.key, frozenset(map(found.hash_of, names)))
     with duckdb.connect() as connection:
         connection.execute("CREATE SCHEMA vouch_staging")
-        tombstones.prepare(connection, known)
+        tombstones.register_hashes(connection, known)
         connection.execute("CREATE TABLE people AS SELECT unnest($1::VARCHAR[]) AS name", [[*names, "b", "z"]])
         erased = connection.execute(tombstones._erased("SELECT name FROM people")).fetchall()
     assert {name for (name,) in erased} == set(names)

@@ -11,7 +11,7 @@ from vouch.features.durable import sealed
 from vouch.features.errors import ConfigurationError
 from vouch.features.ingest.inputs import FORM
 from vouch.features.instants import WEEK_US, parse_instant
-from vouch.serving.lifecycle.retention import clean, load_policy
+from vouch.serving.lifecycle.retention import clean, load_retention_policy
 from vouch.serving.snapshots import files as snapshot
 
 NEWEST = parse_instant("2026-11-16")
@@ -121,5 +121,5 @@ def test_staged_tables_and_run_summaries_stay_for_a_while(home):
 def test_a_policy_that_is_wrong_says_where(tmp_path, text, said):
     (tmp_path / "retention.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"retention\.toml") as told:
-        load_policy(tmp_path)
+        load_retention_policy(tmp_path)
     assert said in str(told.value)

@@ -13,8 +13,8 @@ from vouch.features.vectors.declare import load_families
 from vouch.serving.monitoring.guards import (
     ACTIVITY,
     SHIPPED,
-    Figure,
-    Seen,
+    GuardFigure,
+    WeekStats,
     contract_figures,
     customer_figures,
     judge,
@@ -29,7 +29,7 @@ HOUR_US = 3_600_000_000
 def seen(as_of_us=MONDAY, customers=1000, missing=0.2, **tables):
     """A week as guards see it: rows and rows of the last seven days, or these and how many hours ago the newest."""
     figures = {"usage_events": (10_000, 500), **tables}
-    return Seen(
+    return WeekStats(
         as_of_us,
         {
             name: {"rows": of[0], "week": of[1], "newest_us": as_of_us - (of[2] if of[2:] else 2) * HOUR_US}
@@ -134,7 +134,7 @@ def test_limits_name_only_what_there_is():
 
 def test_a_finding_says_the_figure_the_limit_and_both_weeks(tmp_path):
     (finding,) = judge(
-        load_guards(tmp_path), iter([Figure("rows_lost", "tickets", 0.25, 800, before=800, current=600)])
+        load_guards(tmp_path), iter([GuardFigure("rows_lost", "tickets", 0.25, 800, before=800, current=600)])
     )
     assert "rows_lost of tickets is 0.25, above its hard limit of 0.2" in str(finding)
     assert "600 after 800" in str(finding)

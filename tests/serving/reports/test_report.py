@@ -11,16 +11,16 @@ import pytest
 
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WEEK, customer, metric, publish
 from vouch.features.errors import SnapshotError, UsageError
-from vouch.features.instants import DAY_US, parse_instant, spoken
+from vouch.features.instants import DAY_US, instant_text, parse_instant
 from vouch.serving import cli
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.asking.candidates import askable_now
 from vouch.serving.asking.ranking import Filters
 from vouch.serving.reports.rendering import TEXT_WIDTH, as_page, as_text, write_whole
 from vouch.serving.reports.report import TOP
 from vouch.serving.reports.report import figures as figures_of
 from vouch.serving.snapshots.read import week_before
-from vouch.serving.store.audit import entries
+from vouch.serving.store.audit import newest_entries
 from vouch.serving.store.connection import Database
 
 NOW = parse_instant("2026-11-16T06:00:00Z")
@@ -239,7 +239,7 @@ def test_who_was_asked_lately_is_not_listed_and_comes_back_when_the_rest_is_over
     assert figures(week).candidates_total == 2
     (tmp_path / "policy.toml").write_text("[caps]\nrest_days_after_refusal = 30\n")
     assert [who.customer_id for who in figures(week).candidates] == ["c2", "c3", "c4"], "the company's own policy"
-    assert f"could be asked at\n{spoken(NOW)}" in as_page(figures(week))
+    assert f"could be asked at\n{instant_text(NOW)}" in as_page(figures(week))
 
 
 def test_places_that_are_given_at_random_are_those_of_the_service(tmp_path):
@@ -248,7 +248,7 @@ def test_places_that_are_given_at_random_are_those_of_the_service(tmp_path):
     ]
     week = publish(tmp_path, people=people)
     (tmp_path / "policy.toml").write_text("[exploration]\nshare = 0.5\n")
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
     places = store.portfolio.ranked.page(Filters(), TOP, resting=(None, store.portfolio.asking.left)).places
     listed = [store.portfolio.ranked.customer_id(int(place)) for place in places]
@@ -304,7 +304,7 @@ def test_the_command_writes_both(weeks, tmp_path, monkeypatch, capsys):
             assert (told["customers"], told["metrics"]["nps"], told["changes"]["arrived"]) == (6, 41.5, 1)
     assert "No snapshot as of 2020-01-06" in err
     with Database(weeks[2]).reading() as connection:
-        lines = [line for line in entries(connection) if line["action"] == "listed"]
+        lines = [line for line in newest_entries(connection) if line["action"] == "listed"]
     assert [(line["actor"], line["route"], line["rows"]) for line in lines] == [("command line", "vouch report", 7)] * 2
     assert (tmp_path / "week.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "week.txt").read_text().startswith("Customers as of 2026-11-16, revision 1")

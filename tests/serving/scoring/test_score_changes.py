@@ -15,7 +15,7 @@ from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.trees import Trees
-from vouch.serving.scoring.score_changes import MARK, changes, kept, kept_schema
+from vouch.serving.scoring.score_changes import MARK, kept, kept_schema, score_change_parts
 
 NAMES = [column.name for column in COLUMNS]
 
@@ -55,7 +55,7 @@ def told(predictor, before, now, model_before=None, raw_before=None, other=()):
     raw_before = predictor.score(then).raw if raw_before is None else raw_before
     hashes = [model_before or predictor.content_hash] * len(now)
     raw_now = predictor.score(today).raw
-    return changes(predictor, then, today, raw_before, raw_now, hashes).to_pylist(), raw_now - raw_before
+    return score_change_parts(predictor, then, today, raw_before, raw_now, hashes).to_pylist(), raw_now - raw_before
 
 
 def test_the_parts_of_a_tree_model_are_its_shapley_values(text):
@@ -130,7 +130,7 @@ def test_a_feature_that_did_not_exist_then_reads_as_missing_and_is_a_change_of_d
     without = marked(before).drop_columns(["nps_last"])
     hashes, today = ["b" * 64] * 200, pa.Table.from_pandas(now, preserve_index=False)
     raw_now = predictor.score(today).raw
-    entries = changes(predictor, without, today, np.zeros(200), raw_now, hashes).to_pylist()
+    entries = score_change_parts(predictor, without, today, np.zeros(200), raw_now, hashes).to_pylist()
     for row, raw in zip(entries, raw_now, strict=True):
         assert abs(sum(entry["contribution"] for entry in row) - raw) < 1e-9
         assert all(e["cause"] != "feature" for e in row if e["family"] == "satisfaction")

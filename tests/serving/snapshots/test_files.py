@@ -17,7 +17,7 @@ from support.handwritten_weeks import publish as handwritten
 from support.spoilt_documents import NO_DOCUMENT, spoilt
 from vouch.features.errors import Locked, SnapshotError, UsageError
 from vouch.features.instants import parse_instant
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.snapshots.files import (
     Draft,
     current_folder,
@@ -255,7 +255,7 @@ def test_a_manifest_lists_files_of_its_own_folder_alone(week, name):
 
 
 def test_a_service_does_not_take_a_week_whose_tables_have_columns_of_another_kind(tmp_path, week):
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     for _ in range(2):  # the first one makes what the store keeps secret
         store.refresh()
     first = store.portfolio

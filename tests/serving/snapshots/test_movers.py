@@ -30,7 +30,7 @@ def week(*people):
         | {"churn_raw": None if churn is None else 10 * churn, "advocacy_raw": 10 * advocacy}
         for name, churn, advocacy, tier in people
     ]
-    schema = columns.scores(MONDAY)
+    schema = columns.scores_schema(MONDAY)
     return pa.Table.from_pylist([{name: row.get(name) for name in state_columns()} for row in rows]).cast(
         pa.schema([schema.field(name) for name in state_columns()])
     )
@@ -57,7 +57,7 @@ def changes(now, then):
             is_both = old is not None and row[f"{model}_raw"] is not None
             parts[f"{model}_changes"] = [{**PART, "contribution": row[f"{model}_raw"] - old}] if is_both else None
         rows.append({"customer_id": row["customer_id"], "as_of": None, **parts})
-    return pa.Table.from_pylist(rows, columns.changes(MONDAY))
+    return pa.Table.from_pylist(rows, columns.changes_schema(MONDAY))
 
 
 def names(table, model, name):
@@ -66,7 +66,7 @@ def names(table, model, name):
 
 def test_the_lists_hold_who_moved_the_largest_movement_first():
     table = mover_table(NOW, THEN, changes(NOW, THEN), MONDAY)
-    assert table.schema.equals(columns.movers(MONDAY))
+    assert table.schema.equals(columns.movers_schema(MONDAY))
     assert names(table, "churn", "rose") == ["a", "c"]
     assert names(table, "churn", "fell") == ["b"]
     assert names(table, "churn", "new_high") == ["a", "d"], "who had no score before is newly high, too, and comes last"
@@ -88,7 +88,7 @@ def test_the_parts_of_every_mover_add_up_to_the_movement():
 
 def test_without_a_week_before_there_are_no_movers():
     table = mover_table(NOW, None, changes(NOW, THEN), MONDAY)
-    assert (len(table), table.schema) == (0, columns.movers(MONDAY))
+    assert (len(table), table.schema) == (0, columns.movers_schema(MONDAY))
 
 
 def test_a_list_is_no_longer_than_it_may_be():

@@ -10,17 +10,17 @@ import httpx
 import psycopg
 
 from support.handwritten_weeks import MONDAY, customer, publish
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 
 PEOPLE = [customer(f"c{number}") for number in range(9)]
 ASK = {"ask_id": "1", "customer_id": "c1", "kind": "referral"}
 
 
-def call(store: Store, path: str, body: dict | None = None) -> httpx.Response:
-    site = open_site(Site(), store, is_local=True)
-    transport = httpx.ASGITransport(Front(site, site))
+def call(store: ServingState, path: str, body: dict | None = None) -> httpx.Response:
+    site = open_site(MountedApp(), store, is_local=True)
+    transport = httpx.ASGITransport(Middleware(site, site))
 
     async def once() -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -29,7 +29,7 @@ def call(store: Store, path: str, body: dict | None = None) -> httpx.Response:
     return asyncio.run(once())
 
 
-def check_away(store: Store) -> None:
+def check_away(store: ServingState) -> None:
     """Reads are answered from memory, writes are refused and say when to come again."""
     store.refresh()
     assert call(store, "/v1/advocates/search", {}).status_code == 200
@@ -43,7 +43,7 @@ def check_away(store: Store) -> None:
     assert call(store, "/readyz").json()["store"] == "away"
 
 
-def check_back(store: Store) -> None:
+def check_back(store: ServingState) -> None:
     """The store is found again without a restart, and what was recorded before is still there."""
     store.refresh()
     assert call(store, "/readyz").json()["store"] == "ok"
@@ -51,10 +51,10 @@ def check_back(store: Store) -> None:
     assert call(store, "/v1/asks/record", {**ASK, "ask_id": "0", "customer_id": "c0"}).json()["is_new"] is False
 
 
-def recorded(home: Path, url: str | None = None) -> Store:
+def recorded(home: Path, url: str | None = None) -> ServingState:
     """A store that serves, with one ask recorded."""
     publish(home, people=PEOPLE)
-    store = Store(home, url)
+    store = ServingState(home, url)
     store.refresh()
     assert call(store, "/v1/asks/record", {**ASK, "ask_id": "0", "customer_id": "c0"}).json()["is_new"]
     return store
@@ -93,7 +93,7 @@ def test_a_service_that_starts_without_its_store_serves_when_it_comes(make_datab
     publish(tmp_path, people=PEOPLE)
     with psycopg.connect(postgres_server, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        store = Store(tmp_path, url)
+        store = ServingState(tmp_path, url)
         store.refresh()
         assert call(store, "/readyz").status_code == 503
         assert call(store, "/v1/advocates/search", {}).json()["code"] == "store_unavailable"

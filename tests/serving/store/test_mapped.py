@@ -13,7 +13,7 @@ from sqlalchemy import delete
 
 from support.handwritten_weeks import customer, publish
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.store.mapped import FOLDER, MappedFile, mapped
 from vouch.serving.store.tables import mapped_files
 
@@ -23,7 +23,7 @@ PEOPLE = [customer(f"c{number:03}") for number in range(60)]
 @pytest.fixture
 def home(tmp_path):
     publish(tmp_path, people=PEOPLE)
-    store = Store(tmp_path)
+    store = ServingState(tmp_path)
     store.refresh()
     assert store.is_ready
     store.stop()
@@ -36,7 +36,7 @@ def files_of(home):
 
 def answers(home) -> list[dict]:
     """What a service that starts now says of everybody; and that it had nothing to complain of."""
-    store = Store(home)
+    store = ServingState(home)
     store.refresh()
     found = store.portfolio
     told = [{**found.scores.at(row), **found.customers.at(row)} for row in range(len(found.scores))]
@@ -95,7 +95,7 @@ def test_a_file_that_is_as_it_was_written_is_not_written_again(home):
 
 def test_a_file_whose_digest_the_store_does_not_know_is_written_again(home):
     before = {path: path.stat().st_mtime_ns for path in files_of(home)}
-    store = Store(home)
+    store = ServingState(home)
     with store.database.writing() as connection:
         connection.execute(delete(mapped_files))
     store.stop()
@@ -104,7 +104,7 @@ def test_a_file_whose_digest_the_store_does_not_know_is_written_again(home):
 
 
 def test_a_file_that_is_written_to_while_it_is_served_is_never_answered_from(home):
-    store = Store(home)
+    store = ServingState(home)
     store.refresh()
     good = [store.portfolio.scores.at(row) for row in range(len(PEOPLE))]
     path = scores_file(home)
@@ -121,7 +121,7 @@ def test_a_file_that_is_written_to_while_it_is_served_is_never_answered_from(hom
 
 
 def test_a_file_that_loses_its_name_is_served_on(home):
-    store = Store(home)
+    store = ServingState(home)
     store.refresh()
     before = store.portfolio
     for path in files_of(home):

@@ -18,10 +18,10 @@ from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
 from vouch.serving.api.handlers.read import get_customer
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import CustomerGet
-from vouch.serving.api.state import Store
+from vouch.serving.api.state import ServingState
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.store.asks import Wanted, record, set_outcome
-from vouch.serving.store.audit import entries
+from vouch.serving.store.asks import Wanted, set_outcome, store_ask
+from vouch.serving.store.audit import newest_entries
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
 from vouch.serving.store.recorded import with_recorded
@@ -51,7 +51,7 @@ def project(tmp_path) -> Project:
     bring(database, home, NOW)
     for name, who, after in (("crm 1", "a", 0), ("crm 2", "b", 1)):
         wanted = Wanted(name, who, "referral", {"segment": None, "region": None}, None, None, False)
-        assert record(database, wanted, load_policy(), SIZES, EVERYBODY, NOW + after).is_new
+        assert store_ask(database, wanted, load_policy(), SIZES, EVERYBODY, NOW + after).is_new
     set_outcome(database, "crm 1", "accepted", EVERYBODY, NOW + 5 * DAY_US)
     database.close()
     return Project(home=home, location=str(data))
@@ -103,7 +103,7 @@ def test_a_company_without_such_tables_has_what_was_recorded(project):
 def test_an_override_is_recorded_once_and_reaches_the_batch_until_it_ends(project, monkeypatch):
     monkeypatch.setattr(routes_overrides, "now_us", lambda: NOW)
     monkeypatch.setattr(stores, "now_us", lambda: NOW)
-    store, other_process = Store(project.home), Store(project.home)
+    store, other_process = ServingState(project.home), ServingState(project.home)
     store.refresh()
     other_process.refresh()
     wanted = {"override_id": "o1", "customer_id": "a", "score": 80.0, "reason": "spoke with them", "days": 9}
@@ -123,7 +123,7 @@ def test_an_override_is_recorded_once_and_reaches_the_batch_until_it_ends(projec
     with pytest.raises(Problem, match="unknown_customer"):
         record_override(store, OverrideRecord(**{**wanted, "override_id": "o2", "customer_id": "z"}), EVERYBODY)
     with store.database.reading() as connection:
-        line = entries(connection, 1)[0]
+        line = newest_entries(connection, 1)[0]
     assert (line["action"], line["customer_id"], line["actor"]) == ("overrode", "a", EVERYBODY.name)
     store.stop()
     tables = open_tables(stage(with_recorded(project), NOW + 30 * DAY_US))

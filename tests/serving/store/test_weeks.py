@@ -17,8 +17,8 @@ from support.handwritten_weeks import BEFORE, METRICS, MONDAY, WEEK, customer, p
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError, SnapshotError, StoreError
 from vouch.serving.api import week as portfolios
-from vouch.serving.api.state import Store
-from vouch.serving.api.week import Portfolio
+from vouch.serving.api.state import ServingState
+from vouch.serving.api.week import ServedWeek
 from vouch.serving.snapshots.schema import MEANINGS
 from vouch.serving.store import connection as store_connection
 from vouch.serving.store import mapped, weeks
@@ -52,8 +52,8 @@ def database(url, tmp_path):
     found.close()
 
 
-def load(database: Database) -> Portfolio | None:
-    return portfolios.load(database, None, NOW)
+def load(database: Database) -> ServedWeek | None:
+    return portfolios.load_week(database, None, NOW)
 
 
 def ids(database: Database) -> list[str]:
@@ -97,7 +97,7 @@ def test_a_store_of_an_earlier_vouch_is_brought_up_with_what_it_holds(url, tmp_p
     with after.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         (row,) = connection.execute(select(overrides)).all()
-        (week,) = weeks.weeks(connection)
+        (week,) = weeks.stored_weeks(connection)
     after.close()
     assert (week.as_of_us, week.manifest) == (7, {"now": "then"})
     assert (row.customer_id, row.score, row.given_id) == ("a", 80.0, None)
@@ -172,7 +172,7 @@ def test_old_weeks_keep_their_metrics_and_lose_their_customers(database, tmp_pat
     publish(tmp_path, MONDAY)
     weeks.bring(database, tmp_path, NOW)
     with database.reading() as connection:
-        known, recent = weeks.weeks(connection), weeks.weeks(connection, with_customers=True)
+        known, recent = weeks.stored_weeks(connection), weeks.stored_weeks(connection, with_customers=True)
         held = set(connection.execute(select(batches.c.snapshot_id).where(batches.c.name == "scores")).scalars())
     assert len(known) == 5
     assert [week.as_of_us for week in recent] == [BEFORE, MONDAY]
@@ -255,7 +255,7 @@ def test_a_service_brings_again_what_is_damaged_in_the_store(url, tmp_path):
     with opened.writing() as connection:
         connection.execute(DAMAGES["a batch"])
     opened.close()
-    store = Store(tmp_path, url)
+    store = ServingState(tmp_path, url)
     store.refresh()
     assert not store.is_ready
     assert "damaged" in store.refused[0]
@@ -267,7 +267,7 @@ def test_a_service_brings_again_what_is_damaged_in_the_store(url, tmp_path):
 def test_an_earlier_week_that_is_damaged_costs_one_answer(url, tmp_path):
     publish(tmp_path, BEFORE)
     publish(tmp_path)
-    store = Store(tmp_path, url)
+    store = ServingState(tmp_path, url)
     store.refresh()
     with store.database.writing() as connection:
         connection.execute(snapshots.update().where(snapshots.c.as_of_us == BEFORE).values(manifest="{}"))
@@ -297,7 +297,7 @@ def test_a_store_whose_file_is_damaged_is_told_with_the_mend(tmp_path):
 def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database, tmp_path):
     url = make_database()
     publish(tmp_path / "batch")
-    first, second = Store(tmp_path / "batch", url), Store(tmp_path / "other", url)
+    first, second = ServingState(tmp_path / "batch", url), ServingState(tmp_path / "other", url)
     first.refresh()
     second.refresh()
     assert second.portfolio.scores.table().equals(first.portfolio.scores.table())
@@ -311,9 +311,9 @@ def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
     assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "movers", "vectors"}, "the store holds no more"
 
 
-def elsewhere(database: Database, tmp_path: Path) -> Store:
+def elsewhere(database: Database, tmp_path: Path) -> ServingState:
     """A service on a host that has no snapshots of its own."""
-    store = Store(tmp_path / "elsewhere")
+    store = ServingState(tmp_path / "elsewhere")
     store.database.close()
     store.database = database
     store.refresh()
@@ -332,7 +332,7 @@ def test_a_customer_is_written_out_of_every_batch(database, tmp_path):
     assert load(database).before.of("c2") is None
     store = elsewhere(database, tmp_path)
     assert trends.history(store, "c2") == []
-    assert [week.customers + week.left for week in trends.weeks(store)] == [len(WEEK) - 1] * 2
+    assert [week.customers + week.left for week in trends.week_counts(store)] == [len(WEEK) - 1] * 2
 
 
 def test_a_quarter_of_states_is_kept_and_told_where_no_snapshot_is_on_disk(database, tmp_path, monkeypatch):
@@ -347,12 +347,14 @@ def test_a_quarter_of_states_is_kept_and_told_where_no_snapshot_is_on_disk(datab
     assert [row["as_of"] for row in found] == ["2026-11-02", "2026-11-09", "2026-11-16"]
     assert [row["churn_probability"] for row in found] == [0.1 * place for place in (3, 4, 5)]
     assert trends.history(store, "nobody") == []
-    counted = trends.weeks(store)
+    counted = trends.week_counts(store)
     assert [(week.as_of, week.customers, week.left) for week in counted] == [
         ("2026-11-02", 2, 0), ("2026-11-09", 2, 0), ("2026-11-16", 1, 1)
     ]  # fmt: skip
     with database.reading() as connection:
-        assert len(weeks.weeks(connection)) == 6, "the metrics of all weeks stay, and each is what it was sealed with"
+        assert len(weeks.stored_weeks(connection)) == 6, (
+            "the metrics of all weeks stay, and each is what it was sealed with"
+        )
 
 
 def test_what_is_written_is_all_there_or_not_at_all(database):

@@ -9,8 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from support.page_home import write_home
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.web.render import customer_url
@@ -22,7 +22,7 @@ T = speech("en")
 
 @pytest.fixture
 def store(tmp_path):
-    found = Store(write_home(tmp_path))
+    found = ServingState(write_home(tmp_path))
     found.refresh()
     yield found
     found.stop()
@@ -30,8 +30,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def client(store) -> TestClient:
-    site = open_site(Site(), store, is_local=True)
-    return TestClient(Front(site, site), base_url="http://localhost", follow_redirects=False)
+    site = open_site(MountedApp(), store, is_local=True)
+    return TestClient(Middleware(site, site), base_url="http://localhost", follow_redirects=False)
 
 
 def form(page: str, customer: str) -> dict[str, str]:

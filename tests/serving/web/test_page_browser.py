@@ -7,9 +7,9 @@ from axe_playwright_python.sync_playwright import Axe
 
 from support.handwritten_weeks import MONDAY, publish
 from support.page_home import running, write_home
-from vouch.serving.api.front import Front, Site
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.callers import EVERYBODY
@@ -32,8 +32,8 @@ VIEW = {
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Store:
-    found = Store(write_home(tmp_path_factory.mktemp("browsed")))
+def store(tmp_path_factory) -> ServingState:
+    found = ServingState(write_home(tmp_path_factory.mktemp("browsed")))
     found.refresh()
     by_hand = {"override_id": "1", "customer_id": "c1", "score": 35.0, "reason": "their sponsor left"}
     record_override(found, OverrideRecord(**by_hand), EVERYBODY)
@@ -42,8 +42,8 @@ def store(tmp_path_factory) -> Store:
 
 @pytest.fixture(scope="module")
 def address(store):
-    site = open_site(Site(), store, is_local=True)
-    with running(Front(site, site)) as address:
+    site = open_site(MountedApp(), store, is_local=True)
+    with running(Middleware(site, site)) as address:
         yield address
 
 
@@ -215,11 +215,11 @@ def test_without_script_every_view_reads_the_same(open_page):
 
 
 def test_a_person_signs_in_with_a_key_and_out_again(browser, tmp_path):
-    t, found = speech("en"), Store(write_home(tmp_path))
+    t, found = speech("en"), ServingState(write_home(tmp_path))
     key = keys.create(found.database, "anna", "write", now_us())
     found.refresh()
-    site = open_site(Site(), found, is_local=True)
-    with running(Front(site, site)) as address, browser.new_context(base_url=address, bypass_csp=True) as context:
+    site = open_site(MountedApp(), found, is_local=True)
+    with running(Middleware(site, site)) as address, browser.new_context(base_url=address, bypass_csp=True) as context:
         page = context.new_page()
         page.goto(customer_url("c1"))
         assert page.locator("h1").inner_text() == t("login.title")

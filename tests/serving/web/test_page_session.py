@@ -7,8 +7,8 @@ from starlette.testclient import TestClient
 
 from support.page_home import write_home
 from vouch.serving.api.access import COOKIE
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store, now_us
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys
 from vouch.serving.web.render import customer_url
@@ -19,7 +19,7 @@ OURS = {"sec-fetch-site": "same-origin"}
 
 @pytest.fixture
 def store(tmp_path):
-    found = Store(write_home(tmp_path))
+    found = ServingState(write_home(tmp_path))
     yield found
     found.stop()
 
@@ -33,8 +33,8 @@ def key(store) -> str:
 
 @pytest.fixture
 def client(store, key) -> TestClient:
-    site = open_site(Site(), store, is_local=True)
-    return TestClient(Front(site, site), base_url="http://vouch.example", follow_redirects=False)
+    site = open_site(MountedApp(), store, is_local=True)
+    return TestClient(Middleware(site, site), base_url="http://vouch.example", follow_redirects=False)
 
 
 def sign_in(client: TestClient, key: str, headers=OURS, **fields):
@@ -125,8 +125,8 @@ def test_signing_in_leads_nowhere_else(client, key, elsewhere):
 
 def test_too_many_wrong_keys_are_told_to_wait(store, key, monkeypatch):
     monkeypatch.setattr("vouch.serving.api.access.WRONG_KEYS", "3/minute")
-    site = open_site(Site(), store, is_local=True)
-    client = TestClient(Front(site, site), base_url="http://vouch.example", follow_redirects=False)
+    site = open_site(MountedApp(), store, is_local=True)
+    client = TestClient(Middleware(site, site), base_url="http://vouch.example", follow_redirects=False)
     answers = [sign_in(client, "wrong") for _ in range(5)]
     assert [answer.status_code for answer in answers[:3]] == [401] * 3
     assert answers[-1].status_code == 429
@@ -141,13 +141,13 @@ def test_a_session_opens_the_page_alone(client, key):
 
 
 def test_where_no_key_was_ever_made_nobody_is_asked_for_one(tmp_path):
-    store = Store(write_home(tmp_path))
+    store = ServingState(write_home(tmp_path))
     store.refresh()
-    site = open_site(Site(), store, is_local=True)
-    client = TestClient(Front(site, site), base_url="http://localhost:3000", follow_redirects=False)
+    site = open_site(MountedApp(), store, is_local=True)
+    client = TestClient(Middleware(site, site), base_url="http://localhost:3000", follow_redirects=False)
     assert client.get("/app/login").headers["location"] == "/app"
     assert speech("en")("page.open") in client.get("/app").text
-    elsewhere = TestClient(Front(site, site), base_url="http://evil.example")
+    elsewhere = TestClient(Middleware(site, site), base_url="http://evil.example")
     answer = elsewhere.get("/app", headers={"accept-language": "ro"})
     assert answer.status_code == 403
     assert speech("ro")("problem.forbidden.title") in answer.text
@@ -168,7 +168,7 @@ def test_who_lists_and_looks_is_written_down(client, key, store):
         client.get(path)
     store.journal.flush()
     with store.database.reading() as connection:
-        lines = [line for line in audit.entries(connection) if line["route"]]
+        lines = [line for line in audit.newest_entries(connection) if line["route"]]
     told = [(line["actor"], line["action"], line["route"], line["customer_id"]) for line in reversed(lines)]
     assert told == [
         ("anna", "listed", "/app/candidates", None),

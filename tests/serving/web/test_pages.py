@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
-from vouch.serving.api.front import Front, Site
-from vouch.serving.api.state import Store
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 from vouch.serving.web import svg
 from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
@@ -22,20 +22,20 @@ from vouch.serving.web.translations import LANGUAGES, MINUS, preferred, speech
 PLANTED = "planted.person@example.com"
 
 
-def store_of(home) -> Store:
-    store = Store(home)
+def store_of(home) -> ServingState:
+    store = ServingState(home)
     store.refresh()
     return store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Store:
+def store(tmp_path_factory) -> ServingState:
     return store_of(write_home(tmp_path_factory.mktemp("page")))
 
 
-def client_of(store: Store) -> TestClient:
-    site = open_site(Site(), store, is_local=True)
-    return TestClient(Front(site, site), base_url="http://127.0.0.1", follow_redirects=False)
+def client_of(store: ServingState) -> TestClient:
+    site = open_site(MountedApp(), store, is_local=True)
+    return TestClient(Middleware(site, site), base_url="http://127.0.0.1", follow_redirects=False)
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +312,7 @@ def test_shares_of_a_week_fill_its_bar_and_an_empty_week_has_none():
     assert sum(bar.share for bar in found.bars) == pytest.approx(1.0)
     assert {bar.name for bar in found.bars} == {"high", "low"}
     assert svg.stacks([[("high", 0)]]) is None
-    assert svg.histogram([0, 0]) is None
+    assert svg.histogram_bars([0, 0]) is None
 
 
 def test_a_whisker_stays_on_its_line():
