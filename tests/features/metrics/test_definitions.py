@@ -84,8 +84,8 @@ def renewed():
 def test_who_pays_on_by_himself_has_not_come_back():
     found = {e.metric_id: e.value for e in measured(renewed(), "retention_day_30", "immediate_churn_30")}
     assert found == {"retention_day_30": 2.5, "immediate_churn_30": 97.5}
-    curve = {row["day"]: row["pooled"] for row in list_rows(MetricContext(company(renewed()), INSTANT_US), "retention_curve")
-             if not row["is_from"]}  # fmt: skip
+    rows = list_rows(MetricContext(company(renewed()), INSTANT_US), "retention_curve")
+    curve = {row["day"]: row["pooled"] for row in rows if not row["is_from"]}
     assert curve[30] == 2.5
 
 
