@@ -24,6 +24,7 @@ from vouch.models.quality.health_audit import audit
 from vouch.serving.docs.metric_catalogue import catalogue_page
 from vouch.serving.monitoring.alerts import JUDGED
 from vouch.serving.snapshots.files import published, read_snapshot
+from vouch.serving.snapshots.read import record_of
 
 __all__ = [
     "Answer",
@@ -95,7 +96,7 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
         since_us, bootstraps = asked.since_us, asked.bootstraps and asked.ids is not None
         weeks = history(tables, as_of_us, ids, by, since_us=since_us, bootstraps=bootstraps, settings=chosen)
         return "metrics", weeks
-    scores = published_scores(project.home, as_of_us)
+    scores, record = published_scores(project.home, as_of_us), record_of(project.home, as_of_us)
     if asked.against_us is not None:
         both = published_scores(project.home, asked.against_us), scores
         return "changes", metric_changes(tables, asked.against_us, as_of_us, ids, by, scores=both, settings=chosen)
@@ -110,7 +111,9 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
         return asked.listing, list_rows(MetricContext(tables, as_of_us, scores, chosen), asked.listing)
     if asked.sensitivity:
         return "readings", sensitivity(tables, as_of_us, scores=scores, settings=chosen, bootstraps=asked.bootstraps)
-    return "metrics", measure(tables, as_of_us, ids, by, scores, bootstraps=asked.bootstraps, settings=chosen)
+    return "metrics", measure(
+        tables, as_of_us, ids, by, scores, bootstraps=asked.bootstraps, settings=chosen, record=record
+    )
 
 
 def settings(project: Project) -> Settings:

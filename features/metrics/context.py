@@ -66,16 +66,33 @@ class Settings:
 NO_SETTINGS = Settings()
 
 
+@dataclass(frozen=True)
+class Record:
+    """What the home knows of earlier measurements: since when there are any, and the instants of published weeks."""
+
+    since_us: int
+    published_us: frozenset[int]
+
+
 class MetricContext:
-    """The tables at an instant, for metrics. `scores` are a published snapshot's, as one more table; None without."""
+    """The tables at an instant, for metrics. `scores` are a published snapshot's, as one more table; None without.
+
+    `record` tells of the weeks that were published before; None where there is no home, or none was.
+    """
 
     def __init__(
-        self, tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+        self,
+        tables: Tables,
+        as_of_us: int,
+        scores: Frame | None = None,
+        settings: Settings = NO_SETTINGS,
+        record: Record | None = None,
     ) -> None:
         self.tables = tables
         self.as_of_us = as_of_us
         self.scores = scores
         self.settings = settings
+        self.record = record
         self._kept: dict[Hashable, Frame] = {}
         self._unknown: dict[str, int | None] = {}
 

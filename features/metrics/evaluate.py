@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
-    from vouch.features.metrics.context import Settings
+    from vouch.features.metrics.context import Record, Settings
     from vouch.features.metrics.units import Counted, Segment
 
 COVERAGE = "coverage"
@@ -81,6 +81,7 @@ def measure(
     *,
     bootstraps: bool = True,
     settings: Settings = NO_SETTINGS,
+    record: Record | None = None,
 ) -> list[Envelope]:
     """Measure the company at an instant, as known just before it.
 
@@ -92,6 +93,7 @@ def measure(
         scores: a published snapshot's scores of that instant, for the metrics that rest on a model.
         bootstraps: whether to compute the intervals that are bootstraps; they take most of the time.
         settings: what the company has set for its metrics.
+        record: the weeks that were published before.
 
     Returns:
         One envelope per metric, or per metric and segment, in the order of the catalogue. Split, and without ids,
@@ -102,7 +104,7 @@ def measure(
     """
     if by is not None:
         check_split(tables, by)
-    return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps, settings=settings)
+    return measure_by(tables, as_of_us, [by], ids, scores, bootstraps=bootstraps, settings=settings, record=record)
 
 
 def measure_by(
@@ -115,6 +117,7 @@ def measure_by(
     bootstraps: bool = True,
     settings: Settings = NO_SETTINGS,
     is_published: bool = False,
+    record: Record | None = None,
 ) -> list[Envelope]:
     """Measure as `measure` does, for several splits at the cost of one pass over the tables.
 
@@ -122,7 +125,7 @@ def measure_by(
     a few customers have in common are pooled.
     """
     metrics = chosen_metrics(ids)
-    context = MetricContext(tables, as_of_us, scores, settings)
+    context = MetricContext(tables, as_of_us, scores, settings, record)
     everything = ids is None
     return envelopes_of(context, metrics, bys, everything=everything, bootstraps=bootstraps, is_published=is_published)
 

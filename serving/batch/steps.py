@@ -26,6 +26,7 @@ from vouch.serving.scoring.spark import scored_on_workers
 from vouch.serving.snapshots import movers
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.arrow_streams import sink_ordered, stored_batches
+from vouch.serving.snapshots.read import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,7 +129,8 @@ class WeekSteps:
         vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars", glob=False)
         bounds = vectors.select("customer_id", "health_low", "health_high")
         scores = scores.join(bounds, on="customer_id", how="left")
-        envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings)
+        record = record_of(self.home, self.as_of_us)
+        envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings, record)
         with self.draft.table("metrics", envelopes.schema) as writer:
             writer.write_table(envelopes)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vouch.features.asof import Frame, Tables
+    from vouch.features.metrics.context import Record
     from vouch.serving.batch.histories import Histories
     from vouch.serving.scoring.score import Scored
 
@@ -51,15 +52,21 @@ def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Tab
 
 
 def envelope_table(
-    tables: Tables, as_of_us: int, scores: Frame | None = None, settings: Settings = NO_SETTINGS
+    tables: Tables,
+    as_of_us: int,
+    scores: Frame | None = None,
+    settings: Settings = NO_SETTINGS,
+    record: Record | None = None,
 ) -> pa.Table:
     """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
 
-    A segment of too few customers to be named is pooled with its like.
-
-    `scores` are those of the same snapshot, for the metrics that rest on a model.
+    A segment of too few customers to be named is pooled with its like. `scores` are those of the same snapshot, for the
+    metrics that rest on a model; `record` tells of the weeks before.
     """
-    found = measure_by(tables, as_of_us, (None, *SEGMENTS), scores=scores, settings=settings, is_published=True)
+    splits = (None, *SEGMENTS)
+    found = measure_by(
+        tables, as_of_us, splits, scores=scores, settings=settings, is_published=True, record=record
+    )
     rows = [envelope.as_dict() for envelope in found]
     schema = columns.metrics_schema(as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))

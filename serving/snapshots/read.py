@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import WEEK_US
+from vouch.features.instants import WEEK_US, microseconds
+from vouch.features.metrics.context import Record
 from vouch.features.shown import visible
 from vouch.features.vectors.words import signed
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
@@ -20,6 +22,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.serving.snapshots.files import Snapshot
+
+
+RUNS = "runs"
+"""Under the home: one file per run, with what it told; its name begins with the command and the moment."""
+
+
+def record_of(home: Path, as_of_us: int) -> Record | None:
+    """Return which weeks were published before an instant, and since when there are runs; None before the first."""
+    weeks = [instant for instant in published(home) if instant < as_of_us]
+    runs = [_moment_of(path.stem) for path in (home / RUNS).glob("score-*.json")]
+    begins = [*weeks[:1], *(moment_us for moment_us in runs if moment_us is not None and moment_us < as_of_us)]
+    return Record(min(begins), frozenset(weeks)) if begins else None
+
+
+def _moment_of(name: str) -> int | None:
+    """When a run was, by the name of its file; None where the name says none."""
+    try:
+        told = datetime.strptime(name.removeprefix("score-"), "%Y-%m-%dT%H%M%S.%fZ")  # noqa: DTZ007
+    except ValueError:
+        return None
+    return microseconds(told.replace(tzinfo=UTC))
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:

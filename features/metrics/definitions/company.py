@@ -8,9 +8,10 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.facts.voices import is_about_us
-from vouch.features.metrics.catalogue import Example, Row, items, metric
+from vouch.features.instants import mondays
+from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.definitions.indices import in_two_best
-from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Parts, Ratio
+from vouch.features.metrics.estimators import Custom, Estimate, Figure, Floats, Parts, Proportion, Ratio
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.surveys import asked, latest_answers, surveys
 
@@ -69,15 +70,30 @@ def service_sales_balance(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.service, "bottom": customer.service + customer.sales}
 
 
+@items(absent=("`not_applicable` (`no_input`): no earlier week is published in the home",))
+def scheduled_weeks(context: MetricContext, days: int | None) -> Frame | Absent:
+    """Mondays of the window since the first run in the home."""
+    assert days is not None
+    if context.record is None:
+        return Absent("not_applicable", "no_input: no earlier week is published in the home")
+    since_us = max(context.before(days), context.record.since_us)
+    weeks = mondays(since_us, context.as_of_us - 1)
+    columns = {
+        "unit": [str(week) for week in weeks],
+        "made": [int(week in context.record.published_us) for week in weeks],
+    }
+    return nw.from_dict(columns, schema={"unit": nw.String(), "made": nw.Int64()}, backend="polars").lazy()
+
+
 @metric(
-    "M64", "Consistency of measurement", unit="percent", better="higher", unavailable="no_input", published=False,
-    source="Our definition: the tables do not hold the runs of the company's metrics",
-    formula="100 scheduled metric runs that were completed / scheduled metric runs",
-    example=Example("No value: the runs are not in the contract", {}, None, "not_applicable"),
+    "M64", "Consistency of measurement", items=scheduled_weeks, kind=Proportion(), days=91, reaches=0, unit="percent",
+    better="higher", published=False, source="Our definition: whether the company measures week by week",
+    formula="100 Mondays with a published week / Mondays of the 13 weeks before, since the first run in the home",
+    example=Example("No value without published weeks", {}, None, "not_applicable"),
 )  # fmt: skip
-def measurement_consistency(company: Row) -> Mapping[str, nw.Expr]:
+def measurement_consistency(week: Row) -> Mapping[str, nw.Expr]:
     """Share of the scheduled measurements that were made."""
-    return {}
+    return {"hit": week.made}
 
 
 def primary_language(tag: str) -> nw.Expr:

@@ -6,7 +6,7 @@ import pytest
 
 from support.metric_examples import INSTANT_US, company, measured, one
 from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.context import MetricContext
+from vouch.features.metrics.context import MetricContext, Record
 from vouch.features.metrics.evaluate import measure
 from vouch.features.metrics.examples import answers
 from vouch.features.metrics.lists.lists import list_rows
@@ -179,3 +179,14 @@ def test_reasons_to_leave_count_customers_and_not_subscriptions():
         {"reason": "price", "customers": 40, "involuntary": 0}
     ]
     assert one(rows, "churn_reason_coverage").value == 100
+
+
+def test_consistency_counts_the_mondays_that_were_measured_since_the_first_run():
+    weeks = [INSTANT_US - back * DAY_US for back in range(1, 92) if (INSTANT_US // DAY_US - back - 4) % 7 == 0]
+    made = Record(min(weeks), frozenset(weeks[::2]))
+    (found,) = measure(company({"surveys": []}), INSTANT_US, ["measurement_consistency"], record=made)
+    assert (found.n, found.value) == (13, pytest.approx(100 * 7 / 13))
+    late = Record(weeks[5], frozenset(weeks))
+    (found,) = measure(company({"surveys": []}), INSTANT_US, ["measurement_consistency"], record=late)
+    assert (found.n, found.value) == (6, 100)
+    assert one({"surveys": []}, "measurement_consistency").reason.startswith("no_input")
