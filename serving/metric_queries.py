@@ -16,10 +16,11 @@ from vouch.features.metrics.comparisons.change import metric_changes
 from vouch.features.metrics.comparisons.history import history
 from vouch.features.metrics.comparisons.readings import sensitivity
 from vouch.features.metrics.comparisons.segments import scan
-from vouch.features.metrics.context import SEGMENTS, MetricContext, Settings
+from vouch.features.metrics.context import MetricContext, Settings
 from vouch.features.metrics.evaluate import measure
 from vouch.features.metrics.lists.lists import list_meanings as meanings_of_lists
 from vouch.features.metrics.lists.lists import list_rows
+from vouch.features.metrics.splits import SEGMENTS
 from vouch.models.quality.health_audit import audit
 from vouch.serving.docs.metric_catalogue import catalogue_page
 from vouch.serving.monitoring.alerts import JUDGED

@@ -20,6 +20,17 @@ from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.rows import counted, rows_that_count
+from vouch.features.metrics.splits import (
+    AGE,
+    COLUMNS,
+    LOYALTY,
+    NO_MEMBER,
+    NO_TIER,
+    TENURE,
+    UNKNOWN,
+    age_band,
+    tenure_band,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -27,20 +38,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vouch.features.asof import Frame, Tables
-
-SEGMENT_COLUMNS = ("segment", "region", "country", "language", "plan", "industry", "acquisition_source")
-TENURE = "tenure_band"
-SEGMENTS = (*SEGMENT_COLUMNS, TENURE)
-"""What metrics can be split by."""
-TENURE_BANDS: tuple[tuple[int, str], ...] = (
-    (0, "under 90 days"),
-    (90, "90 to 364 days"),
-    (365, "1 to 2 years"),
-    (1095, "3 years and more"),
-)
-"""Bands of days since `created_at`: from inclusive, to the next exclusive; a year is 365 days."""
-UNKNOWN = "unknown"
-"""Segment of rows whose customer, or whose customer's value, is not known."""
 
 
 @dataclass(frozen=True)
@@ -165,30 +162,28 @@ class MetricContext:
         """Segment of each customer of `people`."""
         if by == TENURE:
             return [tenure_band((self.as_of_us - created_us) // DAY_US) for created_us in self._list("own_us")]
+        if by == AGE:
+            return [age_band(born, self.as_of_us) for born in self._list("birth_year")]
+        if by == LOYALTY:
+            tier = self._loyalty_tiers()
+            return [tier.get(customer, NO_MEMBER) for customer in self._list("customer_id")]
         return [UNKNOWN if value is None else value for value in self._list(by)]
+
+    def _loyalty_tiers(self) -> dict[str, str]:
+        """Tier of each member of the loyalty programme at the instant."""
+        stay = nw.col("left_us").is_null() | (nw.col("left_us") >= self.as_of_us)
+        rows = collected(self.rows("loyalty_members").filter(stay).select("customer_id", "tier"))
+        return {row["customer_id"]: row["tier"] or NO_TIER for row in rows.to_pylist()}
 
     def _list(self, column: str) -> list[Any]:
         values: list[Any] = self.people[column].to_pylist()
         return values
 
 
-def can_split(tables: Tables, by: str) -> bool:
-    """Whether the company's customers can be split by this. Raises UsageError where nobody's can."""
-    if by not in SEGMENTS:
-        raise UsageError(f"Metrics cannot be split by {by!r}{did_you_mean(by, SEGMENTS)}: {', '.join(SEGMENTS)}")
-    return by == TENURE or tables.has("customers", by)
-
-
-def check_split(tables: Tables, by: str) -> None:
-    """Raise UsageError where the company's customers cannot be split by this."""
-    if not can_split(tables, by):
-        raise UsageError(f"The data hold no customers.{by}: metrics cannot be split by it")
-
-
 def _customers(context: MetricContext) -> Frame:
     chosen = external_customers(context.tables, context.as_of_us)
     chosen = rows_that_count(context.tables, "customers", [context.as_of_us], chosen)
-    return chosen.select("customer_id", "own_us", "account_id", "referred_by", *SEGMENT_COLUMNS)
+    return chosen.select("customer_id", "own_us", "referred_by", "birth_year", *COLUMNS)
 
 
 def collected(frame: Frame) -> pa.Table:
@@ -208,12 +203,3 @@ def runs_of(keys: Sequence[str]) -> Iterator[tuple[str, slice]]:
         end = start + sum(1 for _ in members)
         yield key, slice(start, end)
         start = end
-
-
-def tenure_band(days: int) -> str:
-    """Name of the band of so many days.
-
-    >>> tenure_band(89), tenure_band(90), tenure_band(4000)
-    ('under 90 days', '90 to 364 days', '3 years and more')
-    """
-    return [name for start, name in TENURE_BANDS if days >= start][-1]

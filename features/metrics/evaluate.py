@@ -15,11 +15,11 @@ import numpy as np
 
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
-from vouch.features.metrics.context import NO_SETTINGS, TENURE, UNKNOWN, MetricContext, can_split, check_split
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.estimators import FEW, Estimate
+from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
 from vouch.features.metrics.units import Splitter, counted_together
 from vouch.features.sentiment.polarity import LEXICON_VERSION
-from vouch.features.statistics.few import pooled
 from vouch.features.statistics.shrinkage import shrunk
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ COVERAGE = "coverage"
 """A part of this name is the share of the inputs that is there, the same for all units."""
 ITEMS = "items"
 """A part of this name says how many things were counted of each unit."""
+MOST_SEGMENTS = 500
+"""A split into more segments is made where it is asked for by itself."""
 DUST = 1e-9
 """What rounding may put a value beyond its limits."""
 
@@ -89,7 +91,7 @@ def measure(
         tables: the company's tables.
         as_of_us: the instant, microseconds since 1970 UTC.
         ids: metrics to compute; all where None.
-        by: what to split by, one of `vouch.features.metrics.context.SEGMENTS`; the company as a whole where None.
+        by: what to split by, one of `vouch.features.metrics.splits.SPLITS`; the company as a whole where None.
         scores: a published snapshot's scores of that instant, for the metrics that rest on a model.
         bootstraps: whether to compute the intervals that are bootstraps; they take most of the time.
         settings: what the company has set for its metrics.
@@ -121,8 +123,8 @@ def measure_by(
 ) -> list[Envelope]:
     """Measure as `measure` does, for several splits at the cost of one pass over the tables.
 
-    A split by a column that the company did not hand over is left out. In what is to be published, segments that only
-    a few customers have in common are pooled.
+    A split by a column that the company did not hand over is left out, and one into more than `MOST_SEGMENTS`. In what
+    is to be published, segments that only a few customers have in common are pooled.
     """
     metrics = chosen_metrics(ids)
     context = MetricContext(tables, as_of_us, scores, settings, record)
@@ -141,10 +143,10 @@ def envelopes_of(
 ) -> list[Envelope]:
     """Envelopes of metrics at an instant; with `everything`, what cannot be had or split is left out of a split."""
     bys = [by for by in bys if by is None or can_split(context.tables, by)]
-    labels = {by: context.labels(by) for by in bys if by is not None}
-    if is_published:
-        labels |= {by: pooled(of, named=(UNKNOWN,)) for by, of in labels.items() if by != TENURE}
-    runs = [Measurer(context, by, None if by is None else labels[by], bootstraps) for by in bys]
+    runs = [Measurer(context, by, bootstraps, is_published) for by in bys]
+    if len(bys) > 1:
+        runs = [run for run in runs if run.splitter.count <= MOST_SEGMENTS]
+        bys = [run.by for run in runs]
     found: dict[tuple[str | None, str], list[Envelope]] = {}
     for members, counted in counted_together(context, metrics):
         for run in runs:
@@ -169,17 +171,20 @@ def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
 class Measurer:
     """One split at one instant."""
 
-    def __init__(self, context: MetricContext, by: str | None, labels: Sequence[str] | None, bootstraps: bool) -> None:
+    def __init__(
+        self, context: MetricContext, by: str | None, bootstraps: bool, is_published: bool = False
+    ) -> None:
         self.context, self.by, self.bootstraps = context, by, bootstraps
-        self.splitter = Splitter(labels)
+        self.splitter = Splitter(context, by, is_published)
 
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
         """One envelope per segment; one without a segment where there is nothing to split."""
         if isinstance(counted, Absent):
             absent = Estimate(None, 0, bounds=counted.bounds, status=counted.status, reason=counted.reason)
             return [self._enveloped(metric, None, absent)]
-        if self.by is not None and counted.customers is None:
-            company = Estimate(None, 0, status="not_applicable", reason="company_level: cannot be split by customers")
+        if self.by is not None and not counted.can_split(self.by):
+            what = "by touchpoint: it counts no answers" if self.by == TOUCHPOINT else "by customers"
+            company = Estimate(None, 0, status="not_applicable", reason=f"company_level: cannot be split {what}")
             return [self._enveloped(metric, None, company)]
         lost = self._lost(metric, counted)
         found = [
@@ -204,6 +209,9 @@ class Measurer:
         if ITEMS in chosen:
             found = replace(found, n_items=round(float(np.nansum(chosen[ITEMS]))))
         estimate = self._with_status(metric, _short_of(found, lost))
+        if self._names_people(metric, segment, estimate):
+            reason = "a cell of few people in a sensitive split"
+            estimate = replace(estimate, value=None, status="suppressed", reason=reason)
         envelope = self._enveloped(metric, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate
@@ -215,6 +223,14 @@ class Measurer:
         low, high = _number(float(interval.low)), _number(float(interval.high))
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
+
+    def _names_people(self, metric: Metric, segment: Segment, estimate: Estimate) -> bool:
+        """Whether a cell of a sensitive split is so small that even a count would tell of somebody."""
+        if self.by not in SENSITIVE:
+            return False
+        people = self.splitter.people(segment.name)
+        hidden_below = least_shown(metric, self.context.settings)
+        return estimate.n < hidden_below or (people is not None and people < hidden_below)
 
     def _with_status(self, metric: Metric, estimate: Estimate) -> Estimate:
         """Say whether the value stands, is weak, or cannot be shown."""

@@ -5,7 +5,7 @@ Metrics over the same items are one pass; what a metric needs and the company do
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +17,9 @@ import pyarrow.compute
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
-from vouch.features.metrics.context import UNKNOWN, collected
+from vouch.features.metrics.context import collected
+from vouch.features.metrics.splits import BANDS, RELATIONAL, TOUCHPOINT, UNKNOWN
+from vouch.features.statistics.few import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,10 +51,16 @@ class Counted:
     units: pa.ChunkedArray
     customers: pa.ChunkedArray | None
     context: MetricContext
+    touchpoints: pa.ChunkedArray | None = None
+    """The touchpoint of each unit, where the units are surveys."""
     refused: int = 0
     """How many rows were refused for a value alone that these units would have been made from, too."""
     with_refused: Counted | None = None
     """The same with such rows, as if they could be read; None where there are none."""
+
+    def can_split(self, by: str) -> bool:
+        """Whether the units belong to what this splits by."""
+        return (self.touchpoints if by == TOUCHPOINT else self.customers) is not None
 
     def lost(self, metric: Metric, segment: Segment) -> int:
         """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed."""
@@ -154,19 +162,27 @@ def _counted(context: MetricContext, items: Items, days: int | None, metrics: Se
     frame = items.prepare(context, days)
     if isinstance(frame, Absent):
         return frame
-    keys = ["unit", *(["customer_id"] if "customer_id" in frame.collect_schema().names() else [])]
+    there = frame.collect_schema().names()
+    keys = ["unit", *(name for name in ("customer_id", TOUCHPOINT) if name in there)]
     parts = {_column(metric, name): part for metric in metrics for name, part in metric.parts.items()}
     table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
     table = table.sort_by("unit")
     arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
-    return Counted(arrays, table["unit"], table["customer_id"] if "customer_id" in keys else None, context)
+    customers, touchpoints = (table[name] if name in keys else None for name in ("customer_id", TOUCHPOINT))
+    return Counted(arrays, table["unit"], customers, context, touchpoints)
 
 
 class Splitter:
-    """Finds the segments of units, for one split; without labels all units are one segment."""
+    """Finds the segments of units, for one split of a moment; without a split all units are one segment.
 
-    def __init__(self, labels: Sequence[str] | None) -> None:
-        self.labels = labels
+    In what is to be published, segments that only a few customers have in common are pooled.
+    """
+
+    def __init__(self, context: MetricContext, by: str | None, is_published: bool = False) -> None:
+        self.by = by
+        self.labels = None if by is None or by == TOUCHPOINT else context.labels(by)
+        if is_published and self.labels is not None and by not in BANDS:
+            self.labels = pooled(self.labels, named=(UNKNOWN,))
         self._found: dict[int, list[Segment]] = {}
 
     def forget(self) -> None:
@@ -175,13 +191,32 @@ class Splitter:
 
     def segments(self, counted: Counted) -> list[Segment]:
         """The segments of the units; each segment that a customer has is there, with or without units."""
-        if self.labels is None:
+        if self.by is None:
             return [Segment(None)]
         if id(counted) not in self._found:
             self._found[id(counted)] = list(self._positions(counted))
         return self._found[id(counted)]
 
+    def people(self, name: str | None) -> int | None:
+        """How many customers a segment has; None where segments are not of customers."""
+        return None if self.labels is None else self._people[str(name)]
+
+    @property
+    def count(self) -> int:
+        """How many segments of customers there are."""
+        return len(self._people)
+
+    @cached_property
+    def _people(self) -> Counter[str]:
+        return Counter(self.labels or ())
+
     def _positions(self, counted: Counted) -> Iterator[Segment]:
+        if self.by == TOUCHPOINT:
+            assert counted.touchpoints is not None, "what cannot be split so is left out before"
+            told = [name or RELATIONAL for name in counted.touchpoints.to_pylist()]
+            marks = np.array(told, dtype=object).astype(str)
+            yield from (Segment(str(name), np.flatnonzero(marks == name)) for name in np.unique(marks))
+            return
         names, codes, has_unknown = self._coded
         code = codes[counted.places]
         for position, name in enumerate(names):

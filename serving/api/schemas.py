@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.engines import as_staged
+from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.api.numbers import WHOLE
 from vouch.serving.snapshots.schema import MODELS, NAMED, TIERS
 
@@ -42,6 +43,7 @@ Cursor = Annotated[
 LongText = Annotated[str, Field(max_length=20_000)]
 Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
 Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
+Split = Literal[SEGMENTS]  # type: ignore[valid-type]  # the names are data
 OUTCOMES = TABLES["asks"].columns["outcome"].values
 Outcome = Literal[OUTCOMES]  # type: ignore[valid-type]  # the names are data
 ModelName = Annotated[Text, AfterValidator(defined), Field(json_schema_extra={"enum": list(MODELS)})]
@@ -145,9 +147,7 @@ class MetricsQuery(Request):
     """Metrics of the company as a whole or by segment, of the newest week or of several."""
 
     metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []
-    by: Annotated[Literal["segment", "region", "plan", "language"] | None, Field(description="Null: as a whole.")] = (
-        None
-    )
+    by: Annotated[Split | None, Field(description="Null: as a whole.")] = None
     segment: Choice = []
     weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, newest last."), WHOLE] = 1
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vouch.features.health import UNKNOWN
-from vouch.features.metrics.context import NO_SETTINGS, SEGMENTS, Settings
+from vouch.features.metrics.context import NO_SETTINGS, Settings
 from vouch.features.metrics.evaluate import measure_by
+from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.snapshots import schema as columns
 
 if TYPE_CHECKING:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api.handlers import read
+import pyarrow.compute as pc
+
+from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import MetricsQuery
 from vouch.serving.metric_queries import catalogue
@@ -16,12 +19,11 @@ from vouch.serving.web.overview import FULL_SCALE, series_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pyarrow as pa
+
     from vouch.serving.api.state import ServingState
     from vouch.serving.web.overview import Series
     from vouch.serving.web.svg import Trend, Whisker
-
-Split = Literal["segment", "region", "plan", "language"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Measured:
     entry: Mapping[str, Any]
     series: Series
     trend: Trend | None
-    by: str
+    by: str | None
+    splits: Sequence[str]
+    """What the company can be split by, of this metric."""
     parts: Sequence[SegmentRow]
 
 
@@ -71,15 +75,24 @@ def measured(store: ServingState, metric_id: str, by: str) -> Measured:
     found = series_of(store, [metric_id]) if metric_id in catalogue_by_id() else {}
     if metric_id not in found:
         raise Problem("unknown_route")
-    split = next((known for known in SPLITS if known == by), SPLITS[0])
-    rows = read.query_metrics(store, MetricsQuery(metric_ids=[metric_id], by=split))["metrics"]
+    splits = splits_of(store.portfolio.metrics, metric_id)
+    split = by if by in splits else next(iter(splits), None)
+    asked = MetricsQuery.model_validate({"metric_ids": [metric_id], "by": split})
+    rows = [] if split is None else read.query_metrics(store, asked)["metrics"]
     return Measured(
         entry=catalogue_by_id()[metric_id],
         series=found[metric_id],
         trend=svg.trend(found[metric_id].points),
         by=split,
+        splits=splits,
         parts=_parts(rows),
     )
+
+
+def splits_of(metrics: pa.Table, metric_id: str) -> list[str]:
+    """What a metric is split by in a week, in the order of the definitions."""
+    there = metrics.filter(pc.equal(metrics["metric_id"], metric_id))["by"].drop_null().unique().to_pylist()
+    return [by for by in SEGMENTS if by in there]
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> list[SegmentRow]:

@@ -29,7 +29,7 @@ from vouch.serving.store import keys
 from vouch.serving.store.audit import entry
 from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
-from vouch.serving.web.metrics import SPLITS, chapters, measured
+from vouch.serving.web.metrics import chapters, measured
 from vouch.serving.web.models import FIGURES, card, judged
 from vouch.serving.web.overview import overview
 from vouch.serving.web.render import (
@@ -231,7 +231,7 @@ class Pages:
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""
         found = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
-        return self._page(request, "metric", found=found, splits=SPLITS)
+        return self._page(request, "metric", found=found)
 
     def models(self, request: Request) -> Response:
         """The models, their figures and the gate's history."""

@@ -45,7 +45,7 @@ FLOORS = {
         {"ingest"},
     ),
     "features/metrics": (
-        {"estimators", "examples"},
+        {"estimators", "examples", "splits"},
         {"context"},
         {"catalogue"},
         {"units"},

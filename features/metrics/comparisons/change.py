@@ -19,8 +19,9 @@ from scipy.special import ndtr
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.linearisation import Linear, linear
-from vouch.features.metrics.context import NO_SETTINGS, MetricContext, check_split
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.evaluate import Measurer, plain
+from vouch.features.metrics.splits import check_split
 from vouch.features.metrics.units import all_counted
 from vouch.features.statistics.false_discovery import adjusted
 from vouch.features.statistics.intervals import Z
@@ -116,10 +117,9 @@ class _Period:
     """All metrics at one of the two instants."""
 
     def __init__(self, context: MetricContext, metrics: Sequence[Metric], by: str | None) -> None:
-        labels = None if by is None else context.labels(by)
         self.context, self.by = context, by
-        self.measurer = Measurer(context, by, labels, bootstraps=False)
-        self.whole = Measurer(context, None, None, bootstraps=False)
+        self.measurer = Measurer(context, by, bootstraps=False)
+        self.whole = Measurer(context, None, bootstraps=False)
         self.counted = all_counted(context, metrics)
 
     def side(self, metric: Metric) -> dict[str | None, _Side]:

@@ -15,9 +15,10 @@ import narwhals as nw
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, TABLES
 from vouch.features.metrics.catalogue import chosen_metrics
-from vouch.features.metrics.context import NO_SETTINGS, MetricContext, check_split, collected
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.estimators import Rate, Total
 from vouch.features.metrics.evaluate import Envelope, envelopes_of
+from vouch.features.metrics.splits import check_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,9 +17,10 @@ import pyarrow.compute
 
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.facts.surveys import DETRACTOR, PROMOTER
-from vouch.features.metrics.context import SEGMENT_COLUMNS, TENURE, collected
+from vouch.features.metrics.context import collected
 from vouch.features.metrics.estimators import Estimate
 from vouch.features.metrics.populations.customers import activity
+from vouch.features.metrics.splits import COLUMNS, TENURE
 from vouch.features.statistics.intervals import Interval, Z
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _strata(context: MetricContext, customers: pa.ChunkedArray) -> list[tuple[st
 
 
 def _is_known(context: MetricContext, name: str) -> bool:
-    return name in SEGMENT_COLUMNS and context.has("customers", name)
+    return name in COLUMNS and context.has("customers", name)
 
 
 def _tenths(context: MetricContext) -> list[str]:

@@ -15,8 +15,9 @@ from scipy.special import ndtr
 from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.change import standard_error
 from vouch.features.metrics.comparisons.linearisation import linear
-from vouch.features.metrics.context import NO_SETTINGS, SEGMENTS, MetricContext, can_split
+from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.evaluate import Measurer, plain
+from vouch.features.metrics.splits import SEGMENTS, can_split
 from vouch.features.metrics.units import Segment, all_counted
 from vouch.features.statistics.false_discovery import adjusted
 
@@ -71,7 +72,7 @@ def scan(
     found: list[SegmentFinding] = []
     for by in bys:
         if can_split(tables, by):
-            measurer = Measurer(context, by, context.labels(by), bootstraps=False)
+            measurer = Measurer(context, by, bootstraps=False)
             for metric in metrics:
                 found += _against_the_rest(measurer, metric, counted[metric.id])
     q = adjusted([finding.p for finding in found])
@@ -81,7 +82,12 @@ def scan(
 
 def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Absent) -> list[SegmentFinding]:
     """Each segment of enough observations, where both it and the rest have a figure that can be tested."""
-    if isinstance(counted, Absent) or counted.customers is None or metric.kind is None or metric.kind.is_amount:
+    if (
+        isinstance(counted, Absent)
+        or not counted.can_split(measurer.by or "")
+        or metric.kind is None
+        or metric.kind.is_amount
+    ):
         return []
     envelopes = {envelope.segment: envelope for envelope in measurer.envelopes(metric, counted)}
     found = []

@@ -11,7 +11,14 @@ from vouch.features.metrics.catalogue import Absent, Example, Row, items, metric
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.estimators import ANY, Mean, Proportion, Trinomial
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.surveys import answers_nps, asked, invitations, latest_answers, on_main_scale
+from vouch.features.metrics.populations.surveys import (
+    answers_nps,
+    asked,
+    latest_answers,
+    on_main_scale,
+    invitations,
+)
+from vouch.features.metrics.splits import RELATIONAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,9 +171,10 @@ def effort(context: MetricContext, days: int | None) -> Frame:
     is_turned = nw.col("instrument") == "ces1"
     turned = nw.when(is_turned).then(nw.col("low") + nw.col("high") - nw.col("score")).otherwise(nw.col("score"))
     rows = on_main_scale(rows.with_columns(score=turned))
-    columns = ("unit", "customer_id", "score", "low", "high")
+    columns = ("unit", "customer_id", "touchpoint", "score", "low", "high")
     each = rows.filter(~nw.col("is_relational")).with_columns(unit=nw.col("response_id")).select(*columns)
-    return nw.concat([each, latest_answers(rows.filter(nw.col("is_relational"))).select(*columns)])
+    whole = latest_answers(rows.filter(nw.col("is_relational"))).with_columns(touchpoint=nw.lit(RELATIONAL))
+    return nw.concat([each, whole.select(*columns)])
 
 
 SEVEN = [1] * 80 + [2] * 210 + [3] * 140 + [4] * 110 + [5] * 160 + [6] * 180 + [7] * 120

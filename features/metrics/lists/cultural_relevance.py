@@ -12,9 +12,10 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.metrics.catalogue import METRICS, Absent
-from vouch.features.metrics.context import UNKNOWN, collected
+from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.company import CULTURE, RELEVANCE, cultures, primary_language, relevance_parts
 from vouch.features.metrics.evaluate import least_shown
+from vouch.features.metrics.splits import UNKNOWN
 
 if TYPE_CHECKING:
     from vouch.features.metrics.context import MetricContext

@@ -25,10 +25,11 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.comparisons.readings import sensitivity
 from vouch.features.metrics.comparisons.segments import scan
-from vouch.features.metrics.context import SEGMENTS, MetricContext, can_split
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.estimators import Total
 from vouch.features.metrics.evaluate import measure, measure_by
 from vouch.features.metrics.lists.lists import LISTS, list_rows
+from vouch.features.metrics.splits import SEGMENTS, can_split
 
 WINDOWS = sorted({metric.window_days for metric in load_metrics().values() if metric.window_days})
 LONG_AGO, LONG_AFTER = days_later(-2_000), days_later(2_000)

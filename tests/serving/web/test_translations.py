@@ -8,6 +8,8 @@ import string
 import pytest
 
 from vouch.features.contract.tables import TABLES
+from vouch.features.metrics.catalogue import catalogue_rows
+from vouch.features.metrics.splits import SEGMENTS
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.words import family
 from vouch.models.definition import STATUSES
@@ -15,7 +17,6 @@ from vouch.serving.api.problems import KINDS
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
-from vouch.serving.web.metrics import SPLITS
 from vouch.serving.web.models import FIGURES
 from vouch.serving.web.render import TEMPLATES, TOLD, VIEWS
 from vouch.serving.web.translations import LANGUAGES, MINUS, speech, texts
@@ -65,7 +66,7 @@ def test_every_value_that_a_page_may_show_has_a_text():
         "state": (*STATUSES, NO_MODEL),
         "act": kinds,
         "figure": FIGURES,
-        "profile": SPLITS,
+        "profile": set(SEGMENTS),
     }
     missing = {f"{part}.{name}" for part, names in wanted.items() for name in names} - ENGLISH.keys()
     assert not missing

@@ -1,0 +1,85 @@
+"""What metrics can be split by: every text column of customers, age, tenure, loyalty tier, a survey's touchpoint."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.metric_examples import INSTANT_US, measured
+from support.metric_examples import company as tables_of
+from vouch.features.contract.tables import TABLES
+from vouch.features.errors import UsageError
+from vouch.features.metrics import evaluate
+from vouch.features.metrics.examples import answers
+from vouch.features.metrics.splits import COLUMNS, OF_PERSONS, SEGMENTS
+
+PEOPLE = [f"c{number:02}" for number in range(60)]
+
+
+def company(**columns):
+    """Sixty promoters; each column takes its values in turn."""
+    people = [
+        {"customer_id": c, "created_at": -900, **{name: of[n % len(of)] for name, of in columns.items()}}
+        for n, c in enumerate(PEOPLE)
+    ]
+    asked = [{**row, "customer_id": c} for c, row in zip(PEOPLE, answers("nps", [10] * 60, 0, 10), strict=True)]
+    return {"customers": people, "surveys": asked}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_text_column_of_customers_splits(column):
+    found = measured(company(**{column: ["one", "two"]}), "nps", by=column)
+    assert [(e.segment, e.n) for e in found] == [("one", 30), ("two", 30)]
+
+
+def test_nothing_that_names_a_person_splits():
+    texts = {name for name, column in TABLES["customers"].columns.items() if column.kind == "text"}
+    assert texts <= {*COLUMNS, *OF_PERSONS}
+    with pytest.raises(UsageError, match="cannot be split by 'referred_by'"):
+        measured(company(referred_by=["c01"]), "nps", by="referred_by")
+
+
+def test_age_is_told_in_bands():
+    found = measured(company(birth_year=[1950, 2000, None]), "nps", by="age_band")
+    assert {e.segment: e.n for e in found} == {"65 and over": 20, "under 25": 20, "unknown": 20}
+    with pytest.raises(UsageError, match=r"customers\.birth_year"):
+        measured(company(), "nps", by="age_band")
+
+
+def test_members_are_told_by_their_tier():
+    members = [{"customer_id": c, "enrolled_at": -200, **more} for c, more in zip(
+        PEOPLE[:40], [{"tier": "gold"}] * 20 + [{"tier": None}] * 10 + [{"tier": "gold", "left_at": -5}] * 10,
+        strict=True)]  # fmt: skip
+    found = measured({**company(), "loyalty_members": members}, "nps", by="loyalty_tier")
+    assert {e.segment: e.n for e in found} == {"gold": 20, "no tier": 10, "not a member": 30}
+
+
+def test_answers_are_told_by_their_touchpoint_and_what_is_no_answer_is_not():
+    rows = [*answers("csat", [5] * 30, 1, 5, "support"), *answers("csat", [1] * 20, 1, 5, "onboarding"),
+            *answers("ces", [7] * 30, 1, 7, "support"), *answers("ces", [7] * 10, 1, 7)]  # fmt: skip
+    found = measured({"surveys": rows}, "csat", "ces_easy", "nps", by="touchpoint")
+    told = {(e.metric_id, e.segment): (e.n, e.value) for e in found}
+    assert told == {
+        ("csat", "support"): (30, 100), ("csat", "onboarding"): (20, 0),
+        ("ces_easy", "support"): (30, 100), ("ces_easy", "relational"): (10, 100), ("nps", None): (0, None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("by", "shows"), [("gender", False), ("industry", True)])
+def test_of_a_sensitive_split_no_cell_of_a_few_people_is_told_not_even_as_a_count(by, shows):
+    values = ["x"] * 3 + ["y"] * 57
+    rows = company(**{by: values})
+    rows["subscriptions"] = [{"customer_id": c, "started_at": -300, "mrr": 1} for c in PEOPLE]
+    rows["advocacy_acts"] = [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in PEOPLE]
+    found = {e.segment: e for e in measured(rows, "advocates_active", by=by)}
+    assert (found["x"].value is not None) == shows
+    assert found["x"].status == ("ok" if shows else "suppressed")
+    assert found["y"].value is not None
+
+
+def test_a_published_week_has_all_splits_but_those_into_very_many(monkeypatch):
+    monkeypatch.setattr(evaluate, "MOST_SEGMENTS", 50)
+    tables = tables_of(company(region=["north", "south"], industry=[f"i{number}" for number in range(60)]))
+    found = evaluate.measure_by(tables, INSTANT_US, [None, *SEGMENTS], ["nps"])
+    assert {e.by for e in found} == {None, "region", "tenure_band", "touchpoint"}
+    assert len(evaluate.measure(tables, INSTANT_US, ["nps"], by="industry")) == 60
+    assert "account_id" not in SEGMENTS
