@@ -15,7 +15,6 @@ import narwhals as nw
 
 from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
-from vouch.features.errors import UsageError, did_you_mean
 from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.customers import external_customers

@@ -171,9 +171,7 @@ def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
 class Measurer:
     """One split at one instant."""
 
-    def __init__(
-        self, context: MetricContext, by: str | None, bootstraps: bool, is_published: bool = False
-    ) -> None:
+    def __init__(self, context: MetricContext, by: str | None, bootstraps: bool, is_published: bool = False) -> None:
         self.context, self.by, self.bootstraps = context, by, bootstraps
         self.splitter = Splitter(context, by, is_published)
 

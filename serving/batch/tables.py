@@ -65,9 +65,7 @@ def envelope_table(
     metrics that rest on a model; `record` tells of the weeks before.
     """
     splits = (None, *SEGMENTS)
-    found = measure_by(
-        tables, as_of_us, splits, scores=scores, settings=settings, is_published=True, record=record
-    )
+    found = measure_by(tables, as_of_us, splits, scores=scores, settings=settings, is_published=True, record=record)
     rows = [envelope.as_dict() for envelope in found]
     schema = columns.metrics_schema(as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))

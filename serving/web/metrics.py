@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.api.handlers import read
 import pyarrow.compute as pc
 
 from vouch.features.metrics.splits import SEGMENTS
+from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import MetricsQuery
 from vouch.serving.metric_queries import catalogue

@@ -14,9 +14,9 @@ from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.surveys import (
     answers_nps,
     asked,
+    invitations,
     latest_answers,
     on_main_scale,
-    invitations,
 )
 from vouch.features.metrics.splits import RELATIONAL
 

@@ -8,7 +8,6 @@ import string
 import pytest
 
 from vouch.features.contract.tables import TABLES
-from vouch.features.metrics.catalogue import catalogue_rows
 from vouch.features.metrics.splits import SEGMENTS
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.words import family
