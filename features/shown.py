@@ -127,14 +127,22 @@ def shape(value: Any) -> str:
     '17 characters like aaa aaaaaaa, 9999'
     """
     text = visible(str(value))
+    return f"{len(text)} characters like {_like(text)}"
+
+
+def _like(text: str) -> str:
     like = "".join("9" if sign.isdigit() else "a" if sign.isalpha() else sign for sign in text[:_LONGEST_SHAPE])
-    return f"{len(text)} characters like {like}{'…' if len(text) > _LONGEST_SHAPE else ''}"
+    return like + ("…" if len(text) > _LONGEST_SHAPE else "")
 
 
 def without_values(text: str) -> str:
-    """What an engine says of a value that it cannot read, without the value: all that it quotes, and its numbers.
+    """What an engine says of a value that it cannot read: the shape of all that it quotes, and none of its numbers.
 
     >>> without_values("Could not convert string 'O'Brien' to DECIMAL(3,1), nor 42")
-    "Could not convert string '…' to DECIMAL(3,1), nor …"
+    "Could not convert string 'a'aaaaa' to DECIMAL(3,1), nor …"
     """
-    return _NUMBER.sub("…", _QUOTED.sub(lambda found: f"{found[0][0]}…{found[0][0]}", text))
+    parts, end = [], 0
+    for found in _QUOTED.finditer(text):
+        parts += [_NUMBER.sub("…", text[end : found.start()]), f"{found[0][0]}{_like(found[0][1:-1])}{found[0][0]}"]
+        end = found.end()
+    return "".join([*parts, _NUMBER.sub("…", text[end:])])

@@ -426,7 +426,7 @@ def test_a_query_reads_its_sources_and_nothing_else(tmp_path, monkeypatch, query
 def test_a_query_that_fails_on_a_row_is_told_with_its_table(tmp_path, monkeypatch):
     write_csv(tmp_path, {"orders": ORDERS})
     text = MAPPING.replace("cast(order_ts as bigint)", "cast(id as bigint)")
-    with pytest.raises(DataError, match=r"\[tables\.customers\] query.*Could not convert string 'o1'"):
+    with pytest.raises(DataError, match=r"\[tables\.customers\] query.*Could not convert string 'a9'"):
         mapped(tmp_path, text, monkeypatch)
 
 
