@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic_core import from_json
 
 from vouch.features.errors import BundleError, Refused, UsageError
 from vouch.models.predictor import CHAMPIONS, Predictor, champion_folder
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
-from vouch.models.scoring.documents import checked_digest
+from vouch.models.scoring.documents import checked_digest, object_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -303,7 +302,7 @@ def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     versions = client.search_model_versions(f"name = '{name}'")
     rows = []
     for known in sorted(versions, key=lambda found: -int(found.version)):
-        figures = _figures(known.tags.get("figures", "{}"))
+        figures = object_in(known.tags.get("figures", "{}"))
         rows.append(
             {
                 "model": name,
@@ -319,12 +318,3 @@ def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _figures(tag: str) -> dict[str, Any]:
-    """The figures in a tag, none where somebody else has written it."""
-    try:
-        found = from_json(tag)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

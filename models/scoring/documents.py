@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, RootModel, model_validator
+from pydantic_core import from_json
 
 from vouch.features import documents
 from vouch.features.documents import DIGEST, Count, Digest, Document, FileName, Form, Malformed, Name, Number, Text
@@ -227,6 +228,15 @@ def checked_digest(text: Any) -> str:
     if not isinstance(text, str) or not re.fullmatch(DIGEST, text):
         raise BundleError("A content hash has 64 hexadecimal digits, and this is none. Train the model again.")
     return text
+
+
+def object_in(text: str) -> dict[str, Any]:
+    """Return the object in a tag of the registry, an empty one where somebody else has written it."""
+    try:
+        found = from_json(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:

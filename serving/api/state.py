@@ -249,9 +249,10 @@ class ServingState:
 
     def read_asks(self) -> None:
         """Take the asks that were recorded since they were read last, by whatever process."""
-        if self._portfolio is not None:
-            self._portfolio.asking.tick(now_us())
-            self._take_asks(self._portfolio)
+        portfolio = self._portfolio
+        if portfolio is not None and portfolio.is_intact:
+            portfolio.asking.tick(now_us())
+            self._take_asks(portfolio)
 
     def read_overrides(self) -> None:
         """Take the health scores that were set by hand, by whatever process."""
