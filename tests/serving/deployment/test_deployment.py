@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,15 @@ def test_the_example_holds_together_and_gives_no_right_that_is_not_needed():
         assert {mount["name"] for mount in container["volumeMounts"]} == volumes
         assert container["image"].rpartition(":")[2] == importlib.metadata.version("vouch")
         assert any(mount["mountPath"] == of("VOLUME")[0] for mount in container["volumeMounts"])
+
+
+@pytest.mark.parametrize("name", ["vouch.service", "vouch-score.service"])
+def test_who_gets_into_a_unit_gets_no_further(name):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(FOLDER / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # the threshold is in tenths
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
 def test_the_units_take_all_processes_with_them_and_wait_for_whoever_is_in_flight():
