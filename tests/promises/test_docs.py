@@ -30,6 +30,16 @@ def test_the_readme_names_every_command():
     assert {name for name in commands if f"vouch {name}" not in README and f"make {name}" not in README} == set()
 
 
+def test_every_promise_of_the_threat_model_is_held_by_a_test_that_is_there():
+    page = (ROOT / "serving" / "docs" / "THREATS.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 10
+    for row in rows:
+        tests = re.findall(r"`(tests/[a-z_/]+\.py)`", row)
+        assert tests, row
+        assert all((ROOT / test).is_file() for test in tests), row
+
+
 def test_the_readme_shows_what_the_demo_printed():
     shown = re.search(r"<!-- demo -->\n```\n(.*?)```", README, re.DOTALL)
     assert shown is not None
