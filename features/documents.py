@@ -40,12 +40,12 @@ class Malformed(DataError):
 Form = TypeVar("Form", bound=BaseModel)
 
 
-def read(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
+def read_document(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
     """Return a document that has its form, and the plain data that it was read from; raises Malformed.
 
     >>> class Point(Document):
     ...     x: Number
-    >>> read(Point, "point.json", b'{"x": 1.5, "y": 2}')
+    >>> read_document(Point, "point.json", b'{"x": 1.5, "y": 2}')
     (Point(x=1.5), {'x': 1.5, 'y': 2})
     """
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from vouch.features.documents import Document, Malformed, Text, read
+from vouch.features.documents import Document, Malformed, Text, read_document
 from vouch.features.durable import write_whole
 from vouch.features.errors import ConfigurationError
 
@@ -56,7 +56,7 @@ def mark_home(home: Path, release: str) -> None:
 
 def _written(home: Path) -> Written | None:
     try:
-        return read(Written, str(home / FILE), (home / FILE).read_bytes())[0]
+        return read_document(Written, str(home / FILE), (home / FILE).read_bytes())[0]
     except FileNotFoundError:
         return None
     except (OSError, Malformed) as error:

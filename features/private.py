@@ -1,4 +1,4 @@
-"""Who may read what is written: the user alone, or the group of users who share a home.
+"""File permissions of what is written: the user alone, or the group of users who share a home.
 
 Set once, where a command or a server starts: from then on the system gives every file and folder that this process and
 its children make the right mode. Only what a library makes with a mode of its own is put right by `open_as_usual`.

@@ -1,4 +1,4 @@
-"""How what others wrote is shown: without secrets, without what a terminal, a spreadsheet or Markdown would act on.
+"""Sanitised texts: what others wrote, without secrets, and without what a terminal, sheet or Markdown acts on.
 
 Every door to the outside (terminal, logs, run summaries, receipts, exports, cards) takes its texts from here, so that
 what is safe to show is decided once.
@@ -74,10 +74,10 @@ def printable(text: str) -> str:
     return text.translate({code: name for code, name in _NAMED.items() if chr(code) not in "\n\t"})
 
 
-def visible(text: str) -> str:
+def visible_text(text: str) -> str:
     """Return a text without what hides or moves its neighbours: control characters, line ends, marks of direction.
 
-    >>> visible("c\\x1b[31m\\n\\u202e7")
+    >>> visible_text("c\\x1b[31m\\n\\u202e7")
     'c [31m 7'
     """
     return text.translate(_HIDDEN)
@@ -91,7 +91,7 @@ def plain_text(text: str, null: str = "") -> str:
     >>> print(plain_text("a;=1+1"))
     a;'=1+1
     """
-    shown = _SECOND.sub(r"\1'", visible(text))
+    shown = _SECOND.sub(r"\1'", visible_text(text))
     return f"'{shown}" if _FORMULA.match(text) or _FORMULA.match(shown) or (null and shown == null) else shown
 
 
@@ -117,7 +117,7 @@ def markdown(text: str) -> str:
     >>> print(markdown("a|b <img>\\n# [x](y)"))
     a\\|b \\<img\\> # \\[x\\](y)
     """
-    return _MARKDOWN.sub(r"\\\g<0>", visible(text))
+    return _MARKDOWN.sub(r"\\\g<0>", visible_text(text))
 
 
 def shape(value: Any) -> str:
@@ -126,7 +126,7 @@ def shape(value: Any) -> str:
     >>> shape("Ana Ionescu, 0721")
     '17 characters like aaa aaaaaaa, 9999'
     """
-    text = visible(str(value))
+    text = visible_text(str(value))
     return f"{len(text)} characters like {_like(text)}"
 
 

@@ -236,7 +236,7 @@ def _by_processors(work: Callable[[Matrix], Part], chunks: Sequence[Matrix]) -> 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> Predictor:
     try:
-        listed, _ = documents.read(documents.Features, "features.json", files["features.json"])
+        listed, _ = documents.read_bundle_document(documents.Features, "features.json", files["features.json"])
         columns = tuple(
             Column(of.name, of.family, None if of.categories is None else tuple(of.categories))
             for of in listed.features
@@ -253,7 +253,7 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
 
 def _plain_of(form: type[Document], name: str, files: Mapping[str, bytes]) -> Any:
     """The numbers of a document, once its form was judged."""
-    return documents.read(form, name, files[name])[1]
+    return documents.read_bundle_document(form, name, files[name])[1]
 
 
 def _scorer(kind: str, content: bytes, columns: tuple[Column, ...]) -> Scorer:
@@ -265,7 +265,7 @@ def _scorer(kind: str, content: bytes, columns: tuple[Column, ...]) -> Scorer:
             raise BundleError("The text of the model is not sound: it is no text") from error
     form: type[documents.LogisticNumbers | documents.RuleNumbers]
     form = documents.LogisticNumbers if kind == "logistic" else documents.RuleNumbers
-    numbers, plain = documents.read(form, KINDS[kind], content)
+    numbers, plain = documents.read_bundle_document(form, KINDS[kind], content)
     if not numbers.fits(columns):
         raise BundleError(f"{KINDS[kind]} does not fit the features that the bundle lists")
     return make_scorer(kind, plain, len(columns))
@@ -282,7 +282,7 @@ def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Sc
 def _check_golden(folder: Path, predictor: Predictor, content: bytes) -> None:
     import pandas as pd
 
-    golden, _ = documents.read(documents.Golden, f"The golden rows of {folder}", content)
+    golden, _ = documents.read_bundle_document(documents.Golden, f"The golden rows of {folder}", content)
     if not golden.fits(predictor.columns):
         raise BundleError(f"The golden rows of {folder} do not fit the features that the bundle lists")
     scores = predictor.score(pd.DataFrame(golden.rows, columns=list(predictor.names)))

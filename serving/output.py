@@ -47,17 +47,17 @@ def show(rows: Sequence[Mapping[str, Any]], form: Format, document: Any = None, 
 
 def as_json(document: Any) -> str:
     """A document as JSON text, without passwords, and with what would steer a terminal as escapes."""
-    text = json.dumps(without_secrets(document), indent=2, ensure_ascii=False)
+    text = json.dumps(redacted_document(document), indent=2, ensure_ascii=False)
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def without_secrets(document: Any) -> Any:
+def redacted_document(document: Any) -> Any:
     """A document of plain values, with the texts in it as they may be shown and kept."""
     if isinstance(document, str):
         return redacted(document)
     if isinstance(document, dict):
-        return {name: without_secrets(value) for name, value in document.items()}
-    return [without_secrets(value) for value in document] if isinstance(document, list | tuple) else document
+        return {name: redacted_document(value) for name, value in document.items()}
+    return [redacted_document(value) for value in document] if isinstance(document, list | tuple) else document
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:

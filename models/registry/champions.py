@@ -57,7 +57,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
 
 def _read(form: type[BaseModel], path: Path) -> Any:
     try:
-        return documents.read(form, path.name, path.read_bytes())[1]
+        return documents.read_bundle_document(form, path.name, path.read_bytes())[1]
     except BundleError as error:
         raise BundleError(f"{path} is damaged ({error}). Put back a copy of it, or delete it.") from error
 

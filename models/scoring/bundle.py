@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import BundleError
 from vouch.features.private import open_as_usual
 from vouch.features.vectors.fingerprints import feature_fingerprints
-from vouch.models.scoring.documents import FORMAT, Manifest, read
+from vouch.models.scoring.documents import FORMAT, BundleManifest, read_bundle_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[
     mend = "Promote it again from the registry, or train the model again."
     try:
         listing = _content(folder / "manifest.json")
-        known, manifest = read(Manifest, "manifest.json", listing)
+        known, manifest = read_bundle_document(BundleManifest, "manifest.json", listing)
         files = {name: _content(folder / name) for name in known.files}
     except (OSError, BundleError) as error:
         raise BundleError(f"The model bundle {folder} cannot be read: {error}. {mend}") from error

@@ -21,7 +21,7 @@ KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json
 """Kinds of model, and the file that holds each."""
 
 
-class Manifest(Document):
+class BundleManifest(Document):
     """`manifest.json`: which kind of which model, and the digests of the files."""
 
     format: Annotated[int, Field(ge=1)]
@@ -32,7 +32,7 @@ class Manifest(Document):
     definition_fingerprint: Text | None = None
 
     @model_validator(mode="after")
-    def _can_be_read(self) -> Manifest:
+    def _can_be_read(self) -> BundleManifest:
         if self.format > FORMAT:
             raise ValueError(f"its format {self.format} is of a newer vouch: this one reads up to {FORMAT}")
         needed = {KINDS[self.kind], "calibrator.json", "features.json", "golden.json"}
@@ -239,9 +239,9 @@ def object_in(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
+def read_bundle_document(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:
     """Return a document that has its form, and the plain data that it was read from; raises BundleError."""
     try:
-        return documents.read(form, name, content)
+        return documents.read_document(form, name, content)
     except Malformed as error:
         raise BundleError(str(error)) from error

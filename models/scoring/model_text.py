@@ -57,7 +57,7 @@ PER_SPLIT = ("split_feature", "threshold", "decision_type", "left_child", "right
 IS_CATEGORY = 1
 
 
-def read(text: str, columns: int) -> list[Tree]:
+def read_trees(text: str, columns: int) -> list[Tree]:
     """Return the trees of a binary model that reads so many columns, as arrays by the names of the text.
 
     Raises BundleError where the text is not as LightGBM writes it, or its trees are no trees.

@@ -55,7 +55,7 @@ def _formatter() -> structlog.stdlib.ProcessorFormatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             without_error_text,
-            without_secrets,
+            redacted_line,
             without_personal_data,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
@@ -74,7 +74,7 @@ def without_error_text(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     return line
 
 
-def without_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+def redacted_line(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     """Strike out passwords of URLs and parameters that are secret."""
     return {name: redacted(value) if isinstance(value, str) else value for name, value in line.items()}
 

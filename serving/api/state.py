@@ -161,7 +161,7 @@ class ServingState:
         known = [week for week in weeks.stored_weeks(connection) if week.as_of_us < newest.as_of_us][-number:]
         for week in known:
             if (week.snapshot_id, week.version) not in self._metrics:
-                found = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+                found = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
                 self._metrics[week.snapshot_id, week.version] = found
         return [self._metrics[week.snapshot_id, week.version] for week in known]
 

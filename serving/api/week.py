@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
-from vouch.serving.asking.candidates import askable, searchable
+from vouch.serving.asking.candidates import askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
@@ -111,10 +111,10 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         names = {key: file_name(found) for key, found in digests.items() if found}
         kept = digests_of_files(connection)
         files = {
-            key: mapped(database.home, name, kept.get(name), weeks.read(connection, *key))
+            key: mapped(database.home, name, kept.get(name), weeks.read_batches(connection, *key))
             for key, name in names.items()
         }
-        metrics = pa.Table.from_batches(weeks.read(connection, week.snapshot_id, weeks.METRICS))
+        metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
     keep_only(database.home, frozenset(names.values()))
     _keep_digests(database, {names[key]: file.digest for key, file in files.items()})
     rows = {key: file.rows() for key, file in files.items()}
@@ -145,7 +145,7 @@ def _ready(
     before: WeekBefore | None,
     changes: Rows | None,
 ) -> ServedWeek:
-    frame = searchable(scores.table(), customers.table())
+    frame = searchable_rows(scores.table(), customers.table())
     found = askable(frame, customers, policy, draws, week.as_of_us, now_us)
     places, asks = found.asking.of_data
     unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]

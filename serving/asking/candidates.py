@@ -42,7 +42,7 @@ OF_CUSTOMERS = (
 )  # fmt: skip
 
 
-def searchable(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
+def searchable_rows(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
     """What filters and ranks read, one row per customer, with its place in the tables.
 
     Columns of lists stay as Arrow has them; a column that a week of an earlier version lacks is left out.
@@ -83,7 +83,7 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
     `store` is where a team's store is, None for the one in the home. Raises StoreError where it does not answer,
     SnapshotError where the week is damaged.
     """
-    frame = searchable(snapshot.table("scores", list(OF_SCORES)), snapshot.table("customers"))
+    frame = searchable_rows(snapshot.table("scores", list(OF_SCORES)), snapshot.table("customers"))
     database = Database(home, store)
     try:
         draws = secret(database, "exploration")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from vouch.features.shown import is_computed, plain_text, visible
+from vouch.features.shown import is_computed, plain_text, visible_text
 from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Target, TargetRules
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _cell_fault(field: Field, value: str, rules: TargetRules) -> str | None:
         return None if _is_instant(value) else "is no ISO date or instant"
     if is_computed(value):
         return "would be computed by a spreadsheet"
-    if visible(value) != value:
+    if visible_text(value) != value:
         return "has control characters"
     return f"has more than {rules.text_characters:,} characters" if len(value) > rules.text_characters else None
 

@@ -37,7 +37,7 @@ NOTHING = "nothing is held there on this customer"
 
 
 @dataclass(frozen=True)
-class Answer:
+class SubjectAnswer:
     """What was written: how many rows of each entry of the home."""
 
     path: Path
@@ -53,7 +53,7 @@ class Answer:
         return {"path": str(self.path), "places": self.rows(), "left": self.document["left"]}
 
 
-def about(project: Project, customer_id: str, now_us: int, out: Path) -> Answer:
+def about(project: Project, customer_id: str, now_us: int, out: Path) -> SubjectAnswer:
     """Write all that is held on one person into a file.
 
     Raises UnknownCustomer where nothing is, UsageError where the file cannot be written, and StoreError where the
@@ -79,7 +79,7 @@ def about(project: Project, customer_id: str, now_us: int, out: Path) -> Answer:
     with database.writing() as connection:
         noted(connection, now_us, COMMAND_LINE, "told", route="vouch about", customer_id=known, rows=1)
     database.close()
-    return Answer(out, document)
+    return SubjectAnswer(out, document)
 
 
 def _entry(subject: Subject, holding: Holding) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def erase(
             raise UnknownCustomer(len(customer_ids), positions, MEND)
         assert buried is not None
         return receipts.earlier(home, map(buried.hash_of, given))
-    work = before or receipts.begin(now_us)
+    work = before or receipts.begin_erasure(now_us)
     _begin(project, work, wanted, found, models_since)
     receipt = _finish(Subject(project, frozenset(work.customer_ids), now_us), work, progress)
     receipt.unknown = positions

@@ -1,4 +1,4 @@
-"""What lies under `VOUCH_HOME`: each entry once, how it is searched for a customer, scrubbed, and cleaned.
+"""The inventory of `VOUCH_HOME`: each entry once, how it is searched for a customer, scrubbed, and cleaned.
 
 Erasing, the answer to who asks what is held, and cleaning all go by this list. A part that keeps something new under
 the home adds one entry here; a test holds that nothing lies there unlisted.
@@ -49,14 +49,14 @@ class Holding:
     @property
     def is_backed_up(self) -> bool:
         """Whether a back-up holds it: what cannot be made again, and is no log."""
-        return self.erase is not tables.erase and self.name not in {"locks", "logs", "demo"}
+        return self.erase is not tables.erase_tables and self.name not in {"locks", "logs", "demo"}
 
 
 def _made_again(
     name: str, meaning: str, kept: str, lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
 ) -> Holding:
     """What the next run makes again from the company's tables, and is deleted whole."""
-    return Holding(name, meaning, kept, tables.read, tables.erase, lets_go)
+    return Holding(name, meaning, kept, tables.read_tables, tables.erase_tables, lets_go)
 
 
 _SETTINGS = "settings of the company"
@@ -65,8 +65,8 @@ HOLDINGS = (
         "snapshots",
         "published weeks",
         "every week, then one a month: retention.toml",
-        weeks.read,
-        weeks.erase,
+        weeks.read_weeks,
+        weeks.erase_weeks,
         outdated.old_weeks,
     ),
     _made_again("staged", "tables in contract form", "the newest few: retention.toml", outdated.old_tables),
@@ -88,27 +88,29 @@ HOLDINGS = (
         "serving",
         "the serving store, and what a service maps into memory",
         "two weeks of customers, a quarter of where they stood",
-        served.read,
-        served.erase,
+        served.read_served,
+        served.erase_served,
     ),
     _made_again("recorded", "asks and overrides of the store as the batch reads them", "until the next run"),
     Holding(
         "runs",
         "what each run of the batch told",
         "so many days: retention.toml",
-        texts.read,
-        texts.erase,
+        texts.read_texts,
+        texts.erase_texts,
         outdated.old_files,
     ),
-    Holding("logs", "log files", "so many days: retention.toml", texts.read, texts.erase, outdated.old_files),
+    Holding(
+        "logs", "log files", "so many days: retention.toml", texts.read_texts, texts.erase_texts, outdated.old_files
+    ),
     Holding(
         "outputs.json",
         "where reports, exports and vectors were written to",
         "while the files are there",
-        outputs.read,
-        outputs.erase,
+        outputs.read_outputs,
+        outputs.erase_outputs,
     ),
-    Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read),
+    Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read_marks),
     Holding(
         "champions",
         "bundles of the champions, cards, the gate's history",

@@ -1,4 +1,4 @@
-"""What stays of customers who were erased: a keyed hash that keeps them out, and receipts that hold the hash."""
+"""Marks of erased customers: a keyed hash that keeps them out, and receipts that hold the hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RECEIPTS = "receipts"
 
 
-def read(subject: Subject, name: str) -> Iterator[Held]:
+def read_marks(subject: Subject, name: str) -> Iterator[Held]:
     """Give the hashes of those who were erased, with the receipts that tell of it."""
     known = tombstones.load(subject.home)
     for customer in sorted(subject.customer_ids) if known else ():

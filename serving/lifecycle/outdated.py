@@ -1,4 +1,4 @@
-"""What of each entry of the home the policy lets go, and why.
+"""Outdated entries of the home: what the retention policy lets go, and why.
 
 The newest week never may, whatever the policy says.
 """

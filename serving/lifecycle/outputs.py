@@ -29,7 +29,7 @@ ANSWER = "answer"
 """The kind of a file that tells one person what is held: it goes with what it tells of."""
 
 
-def read(subject: Subject, _: str) -> Iterator[Held]:
+def read_outputs(subject: Subject, _: str) -> Iterator[Held]:
     """Give the rows and lines of all files that are there."""
     for output in written_files.load_outputs(subject.home):
         path = Path(output.path)
@@ -68,7 +68,7 @@ def _read(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
                 yield Held(named, str(path), dict(zip(titles, cells, strict=False)), "written anew")
 
 
-def erase(subject: Subject, _: str) -> None:
+def erase_outputs(subject: Subject, _: str) -> None:
     """Write every file anew that still is what was written; lists of exports last, for they tell of the others."""
     outputs = {output.path: output for output in written_files.load_outputs(subject.home)}
     for output in sorted(outputs.values(), key=lambda output: output.kind == "listing"):

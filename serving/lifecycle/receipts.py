@@ -1,4 +1,4 @@
-"""What an erasure took out, without a name: a receipt that is there once all is done, and a list of work until then.
+"""Receipts of erasures, without a name: there once all is done, and a list of work until then.
 
 The list of work holds the ids, for without them an erasure that was interrupted could not be finished; it is written
 before anything is touched, with all that was found, so that one receipt tells the truth however often it took.
@@ -71,7 +71,7 @@ class Work:
                 self.places[place] = {"place": place, "rows": rows, "how": how}
 
 
-def begin(now_us: int) -> Work:
+def begin_erasure(now_us: int) -> Work:
     """An empty list of work."""
     return Work(instant_text(now_us), as_datetime(now_us).strftime("%Y-%m-%dT%H%M%S.%fZ"))
 

@@ -39,7 +39,7 @@ class Kept(Document):
     bytes: Count
 
 
-class Manifest(Document):
+class BackupManifest(Document):
     """What a back-up says that it holds."""
 
     format: Annotated[int, Field(ge=1)]
@@ -51,7 +51,7 @@ class Manifest(Document):
     links: dict[str, str]
 
 
-def restore(home: Path, source: Path, step: Callable[[str], None]) -> Manifest:
+def restore(home: Path, source: Path, step: Callable[[str], None]) -> BackupManifest:
     """Put what a back-up holds into an empty home.
 
     Raises Refused where the home is not empty, BackupError where the file is not whole: the home is empty then.
@@ -118,11 +118,11 @@ def _unpacked(source: Path, place: Path) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _checked(source: Path, place: Path, digests: dict[str, tuple[str, int]]) -> Manifest:
+def _checked(source: Path, place: Path, digests: dict[str, tuple[str, int]]) -> BackupManifest:
     """The manifest; raises BackupError where the files are not those that it lists."""
     try:
         plain: dict[str, Any] = unsealed(place / MANIFEST)
-        found = judged(Manifest, MANIFEST, plain)
+        found = judged(BackupManifest, MANIFEST, plain)
     except (OSError, Damaged, Malformed) as error:
         raise BackupError(f"{source} is no back-up, or was cut off. Nothing was restored.") from error
     if found.format > FORMAT:

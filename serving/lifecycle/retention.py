@@ -1,4 +1,4 @@
-"""How long things stay, by a stated policy: what it lets go is removed, and what killed runs left.
+"""Retention by a stated policy: what it lets go is removed, and what killed runs left.
 
 What was interrupted on the tracking server is marked by who calls this.
 """

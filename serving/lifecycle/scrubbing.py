@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-__all__ = ["ERASED", "KEY", "mentions", "scrub_csv", "scrub_parquet", "scrub_text", "searchable"]
+__all__ = ["ERASED", "KEY", "is_searchable", "mentions", "scrub_csv", "scrub_parquet", "scrub_text"]
 KEY = "customer_id"
 KEYS_OF_FILES = frozenset(FIELDS[0].name(target) for target in Target)
 """What the column of ids is called in files for others."""
@@ -109,7 +109,7 @@ def mentions(path: Path, spelling: Spelling, is_json: bool = False) -> Iterator[
                 yield name, line.strip()
 
 
-def searchable(path: Path) -> bool:
+def is_searchable(path: Path) -> bool:
     """Whether a file is a text that can be read, packed or not: no archive, no picture, nothing cut off."""
     try:
         with _opened(path) as file:

@@ -36,7 +36,7 @@ def _opened(subject: Subject) -> Iterator[Database | None]:
         database.close()
 
 
-def read(subject: Subject, _: str) -> Iterator[Held]:
+def read_served(subject: Subject, _: str) -> Iterator[Held]:
     """Give the rows of all tables of the store that name customers, those of published weeks among them."""
     with _opened(subject) as database:
         if database is None:
@@ -50,7 +50,7 @@ def read(subject: Subject, _: str) -> Iterator[Held]:
                         yield Held(customer, database.shown, {"table": table.name, **row._mapping}, HOW)
 
 
-def erase(subject: Subject, _: str) -> None:
+def erase_served(subject: Subject, _: str) -> None:
     """Take customers out of the store and out of what services map; its audit log tells how many they were."""
     database = Database(subject.home, subject.project.store)
     ids = sorted(subject.customer_ids)

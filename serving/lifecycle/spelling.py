@@ -1,4 +1,4 @@
-"""How the id of a customer may stand in a text: composed or not, escaped for JSON, HTML or an address, or as it is.
+"""Spellings of a customer's id in a text: composed or not, escaped for JSON, HTML or an address, or as it is.
 
 A log or a report is written by whoever handled the id, so every sign is looked for in each of its forms. A name counts
 where it stands by itself, not as a part of a longer word. An id that is a number is struck out of JSON only where it is
@@ -15,7 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from vouch.features.engines import as_staged
-from vouch.features.shown import visible
+from vouch.features.shown import visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -107,7 +107,7 @@ def _forms(customer_id: str) -> str:
     """A pattern for every spelling of an id; a number is none where it is a part of another one."""
     if is_number(customer_id):
         return rf"(?<!\d\.){re.escape(customer_id)}(?!\.\d)"
-    spelt = {customer_id, unicodedata.normalize("NFD", customer_id), visible(customer_id)}
+    spelt = {customer_id, unicodedata.normalize("NFD", customer_id), visible_text(customer_id)}
     return "|".join(
         "".join(map(_sign, form)) for form in sorted(filter(None, spelt), key=lambda form: (-len(form), form))
     )

@@ -1,4 +1,4 @@
-"""Whom a search, an erasure or an answer is about, and what is found of them."""
+"""Data subjects: whom a search, an erasure or an answer is about, and what is found of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the next run makes again from the company's tables: rows in Parquet files, which go as whole folders."""
+"""Derived tables, which the next run makes again: rows in Parquet files, which go as whole folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RAW, _KEY = "raw", "key"
 """Columns of our own that hold customers: a row as it was handed over, and whose rows a part counts."""
 
 
-def read(subject: Subject, name: str) -> Iterator[Held]:
+def read_tables(subject: Subject, name: str) -> Iterator[Held]:
     """Give the rows of all files of a folder that name customers; one file that stands in two places is read once."""
     seen: set[tuple[int, int]] = set()
     for path in sorted((subject.home / name).rglob("*.parquet")):
@@ -84,6 +84,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
-def erase(subject: Subject, name: str) -> None:
+def erase_tables(subject: Subject, name: str) -> None:
     """Delete a folder: nothing of it is more than a copy."""
     shutil.rmtree(subject.home / name, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vouch.serving.lifecycle.scrubbing import mentions, scrub_text, searchable
+from vouch.serving.lifecycle.scrubbing import is_searchable, mentions, scrub_text
 from vouch.serving.lifecycle.spelling import is_number
 from vouch.serving.lifecycle.subject import Held
 
@@ -22,7 +22,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def read(subject: Subject, name: str) -> Iterator[Held]:
+def read_texts(subject: Subject, name: str) -> Iterator[Held]:
     """Give the lines of all texts of a folder that name customers; what cannot be searched is told."""
     for path in files(subject.home / name):
         yield from lines(subject, path, HOW)
@@ -30,15 +30,15 @@ def read(subject: Subject, name: str) -> Iterator[Held]:
 
 def lines(subject: Subject, path: Path, how: str, is_json: bool = False) -> Iterator[Held]:
     """Give the lines of one text that name customers."""
-    if not searchable(path):
+    if not is_searchable(path):
         subject.leave(path, "no text that can be searched")
         return
     for customer, line in mentions(path, subject.spelling, is_json):
         yield Held(customer, subject.place(path), line, how, is_sure=not is_number(customer))
 
 
-def erase(subject: Subject, name: str) -> None:
+def erase_texts(subject: Subject, name: str) -> None:
     """Strike names out of all texts of a folder."""
     for path in files(subject.home / name):
-        if searchable(path):
+        if is_searchable(path):
             scrub_text(path, subject.customer_ids)

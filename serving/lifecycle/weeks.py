@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAMAGED = "deleted, because it is damaged and cannot be searched"
 
 
-def read(subject: Subject, name: str) -> Iterator[Held]:
+def read_weeks(subject: Subject, name: str) -> Iterator[Held]:
     """Give the rows of all revisions of all weeks, and of drafts that killed runs left."""
     for parent in _weeks(subject.home / name):
         for draft in sorted(parent.glob("draft-*")):
@@ -46,7 +46,7 @@ def _weeks(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.glob("as_of=*")) if from_folder_name(path.name) is not None)
 
 
-def erase(subject: Subject, name: str) -> None:
+def erase_weeks(subject: Subject, name: str) -> None:
     """Write every revision anew; drafts of killed runs go, and damaged revisions that none can search."""
     for parent in _weeks(subject.home / name):
         for left in parent.glob("draft-*"):

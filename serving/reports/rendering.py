@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import UsageError
 from vouch.features.private import open_as_usual
-from vouch.features.shown import visible
+from vouch.features.shown import visible_text
 from vouch.serving.output import aligned
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
@@ -61,7 +61,7 @@ def as_page(figures: Figures) -> str:
 
 def _visible(value: Any) -> Any:
     """A value as it may stand in the page; markup of our own making stays as it is."""
-    return visible(value) if type(value) is str else value
+    return visible_text(value) if type(value) is str else value
 
 
 def _safe(svg: str) -> Any:
@@ -189,7 +189,7 @@ def _models(models: Mapping[str, Any]) -> list[str]:
 
 
 def _bullets(lines: Sequence[str]) -> list[str]:
-    return [line for text in lines for line in _paragraph(f"- {visible(text)}", indent="  ")]
+    return [line for text in lines for line in _paragraph(f"- {visible_text(text)}", indent="  ")]
 
 
 def _paragraph(text: str, indent: str = "") -> list[str]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
-from vouch.features.shown import visible
-from vouch.serving.asking.candidates import Askable, searchable
+from vouch.features.shown import visible_text
+from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import Filters, rank_at_risk
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
@@ -169,7 +169,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
     states = scores.to_pandas()
     before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
-    people = searchable(scores, customers)
+    people = searchable_rows(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = rank_at_risk(people)
     asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
@@ -206,7 +206,7 @@ def _movers(snapshot: Snapshot) -> dict[str, list[ListedMove]]:
 
 def _moved(row: Mapping[str, Any]) -> ListedMove:
     return ListedMove(
-        customer_id=visible(row["customer_id"]),
+        customer_id=visible_text(row["customer_id"]),
         before=row["probability_before"],
         after=row["probability"],
         state_before=row["state_before"],
@@ -252,14 +252,14 @@ def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPl
     return [
         Listed(
             rank=rank,
-            customer_id=visible(row["customer_id"]),
+            customer_id=visible_text(row["customer_id"]),
             probability=row[f"{model}_probability"],
             score=row["score"],
             value=row["value"],
             staying=None if row["churn_probability"] is None else 1.0 - row["churn_probability"],
             tier=row["advocate_tier"],
             band=row["churn_band"],
-            segment=None if row["segment"] is None else visible(row["segment"]),
+            segment=None if row["segment"] is None else visible_text(row["segment"]),
             mrr=row["mrr"],
             may_contact=bool(row["contact_consent"]),
             ask_for=row.get("ask_for"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from vouch.features.documents import Count, Digest, Document, FileName, Malformed, Name, Number, Text, read
+from vouch.features.documents import Count, Digest, Document, FileName, Malformed, Name, Number, Text, read_document
 from vouch.features.errors import SnapshotError, UsageError
 from vouch.features.instants import parse_instant
 
@@ -44,7 +44,7 @@ class Drift(Document):
     major: Count | None = None
 
 
-class Manifest(Document):
+class SnapshotManifest(Document):
     """What is read again of a manifest; the rest is for people."""
 
     as_of: Instant
@@ -67,7 +67,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
     """Return the manifest in a file; raises SnapshotError where it is not as it was sealed, or has another form."""
     mend = "Score the week again with --revision."
     try:
-        body: dict[str, Any] = read(Manifest, str(path), path.read_bytes())[1]
+        body: dict[str, Any] = read_document(SnapshotManifest, str(path), path.read_bytes())[1]
     except (OSError, Malformed) as error:
         raise SnapshotError(f"{path} cannot be read ({error}). {mend}") from error
     if body.pop("digest", None) != _digest_of(body):

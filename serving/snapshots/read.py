@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US, microseconds
 from vouch.features.metrics.context import Record
-from vouch.features.shown import visible
+from vouch.features.shown import visible_text
 from vouch.features.vectors.words import signed
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
 from vouch.serving.snapshots.files import published, read_snapshot
@@ -87,7 +87,7 @@ def in_words(reason: Mapping[str, Any]) -> str:
     >>> in_words({"feature": "active_days_28d", "value": "3", "contribution": 0.5})
     'raises it: 3 days with usage in 28 days'
     """
-    return visible(signed(reason))
+    return visible_text(signed(reason))
 
 
 def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None) -> Snapshot | None:

@@ -1,4 +1,4 @@
-"""Health overrides in the store: recorded once, with an end, withdrawn by whose they are, and input of the batch.
+"""Health overrides in the store: idempotent, with an end, withdrawn by whose they are, fed to the weekly batch.
 
 One that is withdrawn stays, and ends at that moment: a week before it saw it, and the audit log tells who it was.
 """

@@ -233,7 +233,7 @@ def digests(connection: Connection, snapshot_id: int, name: str) -> list[str]:
     return list(connection.execute(found.order_by(batches.c.place)).scalars())
 
 
-def read(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.RecordBatch]:
+def read_batches(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.RecordBatch]:
     """Give the batches of one table, in order; raises SnapshotError where one is damaged."""
     of_table = and_(batches.c.snapshot_id == snapshot_id, batches.c.name == name)
     places = list(connection.execute(select(batches.c.place).where(of_table).order_by(batches.c.place)).scalars())
@@ -245,7 +245,7 @@ def read(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.Rec
 
 def states(connection: Connection, week: StoredWeek) -> pa.Table | None:
     """Return where each customer stood in a week, None where the store no longer knows."""
-    found = list(read(connection, week.snapshot_id, STATES))
+    found = list(read_batches(connection, week.snapshot_id, STATES))
     return pa.Table.from_batches(found) if found else None
 
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.features.shown import visible
+from vouch.features.shown import visible_text
 from vouch.features.vectors.words import family, told
 from vouch.serving.api.state import now_us
 from vouch.serving.web.metrics import catalogue_by_id
@@ -99,7 +99,7 @@ def templates() -> jinja2.Environment:
 
 
 def _visible(value: Any) -> Any:
-    return visible(value) if type(value) is str else value
+    return visible_text(value) if type(value) is str else value
 
 
 def _place(number: float) -> str:

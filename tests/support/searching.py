@@ -1,4 +1,4 @@
-"""Where names stand in files, each decoded as what it is: for tests of what is held on people, and of erasing them."""
+"""Search for names in files, each decoded as what it is: for tests of what is held on people, and of erasing."""
 
 from __future__ import annotations
 

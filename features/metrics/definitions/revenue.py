@@ -1,4 +1,7 @@
-"""What advocacy brings in money (M32 to M36, M43); whose revenue it is stands in `populations.attribution`."""
+"""Metrics of the money that advocacy brings (M32 to M36, M43).
+
+Whose revenue it is stands in `populations.attribution`.
+"""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from vouch.features.metrics.examples import answers
 from vouch.features.metrics.populations.surveys import (
     answers_nps,
     asked,
-    invitations,
     latest_answers,
     on_main_scale,
+    survey_invitations,
 )
 from vouch.features.metrics.splits import RELATIONAL
 
@@ -60,7 +60,7 @@ def mature_invitations(context: MetricContext, days: int | None) -> Frame:
     """Survey invitations to external customers that are older than 7 days, reminders taken for part of the first."""
     assert days is not None
     since, until = context.before(days + MATURE_DAYS), context.before(MATURE_DAYS)
-    found = context.keep(invitations).filter(nw.col("is_invited") == 1)
+    found = context.keep(survey_invitations).filter(nw.col("is_invited") == 1)
     return found.filter(nw.col("first_us") >= since, nw.col("first_us") < until)
 
 
@@ -100,7 +100,7 @@ def dismissed_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 def answered_surveys(context: MetricContext, days: int | None) -> Frame:
     """Surveys answered in full by external customers, one per customer, instrument and time."""
     assert days is not None
-    found = context.keep(invitations).filter(nw.col("is_answered") == 1)
+    found = context.keep(survey_invitations).filter(nw.col("is_answered") == 1)
     return found.filter(nw.col("answered_us") >= context.before(days))
 
 

@@ -1,4 +1,4 @@
-"""What every kind of metric offers, and what a value rests on: the ground of the estimators."""
+"""The base of the estimators: what every kind of metric offers, and what a value rests on."""
 
 from __future__ import annotations
 

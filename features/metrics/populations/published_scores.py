@@ -1,4 +1,7 @@
-"""Who has a score in the published snapshot of an instant, or why nobody has: no week, no model, nobody to score."""
+"""Published scores as a population: who has a score in the snapshot of an instant, or why nobody has.
+
+There may be no week, no model, or nobody to score.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def surveys(context: MetricContext) -> Frame:
     )  # fmt: skip
 
 
-def invitations(context: MetricContext) -> Frame:
+def survey_invitations(context: MetricContext) -> Frame:
     """Invitations, one per customer, instrument and instant (`first_us`); a reminder is part of the first one.
 
     A reminder asks the same customer the same item again, with no answer between. `is_answered`: all items that were

@@ -1,5 +1,7 @@
-"""Health scores that people set by hand, as the API records them: once by their id, for so many days, or until they are
-withdrawn: by the key that recorded them, or by one of the scope `admin`."""
+"""Handlers of health overrides, the scores that people set by hand: idempotent by id, for so many days.
+
+They stand until withdrawn, by the key that recorded them or by one of the scope `admin`.
+"""
 
 from __future__ import annotations
 

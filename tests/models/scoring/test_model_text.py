@@ -42,9 +42,9 @@ def test_a_model_scores_as_the_library_scores_it_from_its_own_text_bit_by_bit(te
 
 
 def test_the_library_is_handed_nothing_but_what_was_judged(text):
-    trees = model_text.read(text, len(COLUMNS))
+    trees = model_text.read_trees(text, len(COLUMNS))
     handed = model_text.written(trees, len(COLUMNS))
-    assert model_text.read(handed, len(COLUMNS)) == trees
+    assert model_text.read_trees(handed, len(COLUMNS)) == trees
     assert "parameters" not in handed
     assert "Column_" not in handed
 
@@ -112,7 +112,7 @@ TOO_LARGE, NONE = at(-1, 40_000_000_000), lambda _: []
     ],
 )
 def test_a_set_of_categories_lies_within_its_words(text, name, change):
-    trees = model_text.read(text, len(COLUMNS))
+    trees = model_text.read_trees(text, len(COLUMNS))
     tree = next(place for place, tree in enumerate(trees) if tree["num_cat"] != [0])
     with pytest.raises(BundleError, match="not sound"):
         Trees(changed(text, tree, name, change), len(COLUMNS))
@@ -152,7 +152,7 @@ def test_a_tree_deeper_than_any_that_is_fitted_is_refused():
         "leaf_count": [1] * (splits + 1),
     }
     with pytest.raises(BundleError, match="deeper"):
-        model_text.read(model_text.written([tree], 1), 1)
+        model_text.read_trees(model_text.written([tree], 1), 1)
 
 
 def mutants_of(home, text, count):

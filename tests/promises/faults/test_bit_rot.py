@@ -25,7 +25,7 @@ from vouch.serving.batch.run import score_weeks
 from vouch.serving.snapshots import files as snapshot
 from vouch.serving.store.connection import Database
 from vouch.serving.store.digests import drop_damaged
-from vouch.serving.store.weeks import bring, read, stored_weeks
+from vouch.serving.store.weeks import bring, read_batches, stored_weeks
 
 pytestmark = pytest.mark.nightly
 FLIPS, CUTS, MUTANTS = 500, 200, 500
@@ -71,7 +71,7 @@ def stored(home) -> dict[str, object]:
         with database.reading() as connection:
             (week,) = stored_weeks(connection, with_customers=True)
             return {"manifest": week.manifest} | {
-                name: pa.Table.from_batches(read(connection, week.snapshot_id, name))
+                name: pa.Table.from_batches(read_batches(connection, week.snapshot_id, name))
                 for name in ("scores", "customers", "changes", "metrics")
             }
     finally:

@@ -18,7 +18,7 @@ from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import history
 from vouch.serving.snapshots import files
 from vouch.serving.store.connection import Database
-from vouch.serving.store.weeks import read, stored_weeks
+from vouch.serving.store.weeks import read_batches, stored_weeks
 
 pytestmark = pytest.mark.nightly
 SCORE_KILLS, TRAIN_KILLS = 50, 20
@@ -70,7 +70,7 @@ def stored(home) -> dict[int, int]:
             held = stored_weeks(connection, with_customers=True)
             for week in held:
                 for name in ("scores", "customers", "metrics"):
-                    assert list(read(connection, week.snapshot_id, name))
+                    assert list(read_batches(connection, week.snapshot_id, name))
         return {week.as_of_us: week.revision for week in held}
     finally:
         database.close()

@@ -28,7 +28,7 @@ from vouch.features.contract.tables import ACT_KINDS, DAY_US
 from vouch.features.instants import instant_text, parse_instant
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import install, promotion
-from vouch.serving.asking.candidates import searchable
+from vouch.serving.asking.candidates import searchable_rows
 from vouch.serving.asking.ranking import rank_candidates
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.snapshots.files import read_snapshot
@@ -51,7 +51,7 @@ class Week:
     def __init__(self, home: Path, as_of_us: int) -> None:
         snapshot = read_snapshot(home, as_of_us)
         scores, customers = snapshot.table("scores"), snapshot.table("customers")
-        frame = searchable(scores, customers)
+        frame = searchable_rows(scores, customers)
         self.rows = scores.select(["customer_id", *FIGURES]).to_pandas().set_index("customer_id")
         self.mrr = customers["mrr"].to_numpy()
         ranked = rank_candidates(frame, load_policy(), as_of_us)

@@ -66,11 +66,12 @@ def test_the_whole_weekly_job_runs_on_shared_servers(shared, company, tmp_path):
     assert [model["model"] for model in receipt["models"]] == ["churn"]
     run("score", data, "--now", NOW)
     with store.reading() as connection:
-        from vouch.serving.store.weeks import read
+        from vouch.serving.store.weeks import read_batches
 
         for week in stored_weeks(connection, with_customers=True):
             for name in ("scores", "customers"):
                 assert all(
-                    who not in batch["customer_id"].to_pylist() for batch in read(connection, week.snapshot_id, name)
+                    who not in batch["customer_id"].to_pylist()
+                    for batch in read_batches(connection, week.snapshot_id, name)
                 )
     store.close()

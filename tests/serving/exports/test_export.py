@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, MONDAY, WEEK, customer, publish
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import parse_instant
-from vouch.features.shown import plain_text, visible
+from vouch.features.shown import plain_text, visible_text
 from vouch.serving.exports.cells import cell, check_file
 from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import FIELDS, RULES, Target
@@ -132,7 +132,7 @@ def test_no_text_at_all_is_computed_hidden_or_taken_for_null(text, target):
     for field in TEXTS:
         shown = cell(field, text, RULES[target])
         assert shown[:1] not in set("=+-@\t\r\n\0")
-        assert visible(shown) == shown
+        assert visible_text(shown) == shown
         assert not shown or shown != RULES[target].null
 
 
