@@ -136,7 +136,7 @@ ALERTS = "alerts"
 def list_meanings() -> list[dict[str, str]]:
     """Names and meanings of all lists."""
     holds = (
-        "whom the models flagged 4 and 12 weeks before: how many (k), precision at k, median days until it came true"
+        "whom the models flagged 6 and 13 weeks before: how many (k), precision at k, median days until it came true"
     )
     return [*meanings_of_lists(), {"list": ALERTS, "holds": holds, "needs": "a published week"}]
 

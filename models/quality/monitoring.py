@@ -8,19 +8,44 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import parse_instant
 from vouch.features.statistics.intervals import wilson
 from vouch.models.quality.figures import calibration_error, calibration_fit, error_by_chance, figure_interval, figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from vouch.features.asof import Tables
     from vouch.models.definition import Target
 
-LOOK_BACK_WEEKS = (4, 12)
+LOOK_BACK_WEEKS = (6, 13)
 RESAMPLES = 200
 MINIMUM = 5
 """Outcomes of each kind from which a figure of ranking or slope is given."""
+
+
+def look_backs(target: Target) -> tuple[int, ...]:
+    """Weeks after which what a target foretold is looked at: of the usual ones those at which it is final.
+
+    Where it is final at none of them, the first week at which it is.
+    """
+    first = -(-target.matured_days // 7)
+    return tuple(weeks for weeks in LOOK_BACK_WEEKS if weeks >= first) or (first,)
+
+
+def has_learned_later(facts: Mapping[str, Any], as_of_us: int) -> bool:
+    """Whether the model that scored an instant was fitted on what became known after it; what it says was known.
+
+    A week of an older version does not say when its model was fitted.
+    """
+    fitted = facts.get("as_of")
+    return fitted is not None and parse_instant(fitted) > as_of_us
+
+
+LEARNED_LATER = "learned_later"
+"""Why a week that was scored afterwards, by a model that knew what came, is not judged."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vouch.features.metrics.context import NO_SETTINGS, Settings
 from vouch.features.metrics.evaluate import definition_fingerprint as measures_fingerprint
 from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
+from vouch.models.quality.monitoring import has_learned_later
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps
 from vouch.serving.metric_queries import settings
@@ -178,6 +179,12 @@ class Batch:
             for name, champion in self.champions.items()
             if champion.predictor is None and not models.load(name).is_optional
         ]
+        learned = [
+            f"The champion of {name} had learned from what was known at {facts['as_of']}, after this week: its scores "
+            "are no forecast, and are not judged."
+            for name, facts in self._facts()["models"].items()
+            if facts is not None and has_learned_later(facts, as_of_us)
+        ]
         return {
             "data_through": None if through_us is None else instant_text(min(through_us, as_of_us)),
             "changes_since": None if before is None else before.name,
@@ -186,7 +193,7 @@ class Batch:
                 "findings": [finding.as_dict() for finding in findings],
                 "despite": self.despite,
             },
-            "warnings": [*missing, *map(str, findings)],
+            "warnings": [*missing, *learned, *map(str, findings)],
         }
 
     def _refused(
@@ -273,6 +280,7 @@ def _model_facts(champion: Champion) -> dict[str, Any] | None:
         "content_hash": champion.content_hash,
         "kind": champion.predictor.kind,
         "target": champion.predictor.target,
+        "as_of": champion.predictor.manifest.get("as_of"),
     }
 
 

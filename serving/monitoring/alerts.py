@@ -1,8 +1,9 @@
-"""Precision and lead time of alerts: those flagged four and twelve weeks ago, and whether it came true.
+"""What became of those who were flagged weeks ago: where they stand now, and whether it came true.
 
-Flagged for churn is who was in the band `high`; for advocacy the tenth with the highest probability. Where they stand
-is known at once. Precision (at k, the number flagged), lift and lead time need the outcome to be final, which takes the
-horizon of the model and its gap.
+Flagged for churn is who was in the band `high`; for advocacy the tenth with the highest probability. It is looked at
+when the outcome is final, which takes the horizon of the model and its gap: 6 and 13 weeks back, or when the target
+says. Precision is at k, the number flagged. A week that was scored afterwards, by a model that had learned from what
+came, is marked (`learned_later`) and not judged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.statistics.intervals import wilson
-from vouch.models.quality.monitoring import LOOK_BACK_WEEKS
+from vouch.models.quality.monitoring import LEARNED_LATER, has_learned_later, look_backs
+from vouch.serving.monitoring.drift_and_outcomes import latest_target
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.schema import MODELS
 
@@ -39,15 +41,33 @@ JUDGED = ("precision", "precision_low", "precision_high", "base_rate", "lift", "
 def followed(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one entry per model and look-back; `states` are the scores of now, by `customer_id`.
 
-    An entry without figures says why: `no_snapshot`, `damaged_snapshot`, `no_model`, `nobody_flagged`; and one whose
-    outcome is not final yet has where they stand alone (`not_final`).
+    An entry without figures says why: `no_snapshot`, `damaged_snapshot`, `no_model`, `nobody_flagged`; and one of a
+    week that was scored by a model that had learned later has where they stand alone (`learned_later`).
     """
-    return [_entry(home, tables, as_of_us, states, name, weeks) for name in MODELS for weeks in LOOK_BACK_WEEKS]
+    instants = published(home)
+    targets = {name: latest_target(home, instants, name) or models.load(name).targets[0] for name in MODELS}
+    return [
+        _entry(home, tables, as_of_us, states, name, weeks) for name in MODELS for weeks in look_backs(targets[name])
+    ]
+
+
+def _week_of(home: Path, name: str, latest_us: int, known_us: int) -> int | None:
+    """The published week at an instant or up to a week before; an earlier one where what it foretold is not final."""
+    instants = sorted((at for at in published(home) if at <= latest_us), reverse=True)
+    if not instants or instants[0] <= latest_us - WEEK_US:
+        return None
+    for at in instants:
+        try:
+            facts = read_snapshot(home, at, ()).manifest["models"].get(name)
+        except SnapshotError:
+            return at
+        if facts is None or at + models.load(name).target_named(facts["target"]).matured_days * DAY_US <= known_us:
+            return at
+    return None
 
 
 def _entry(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame, name: str, weeks: int) -> dict[str, Any]:
-    latest_us = as_of_us - weeks * WEEK_US
-    then_us = max((at for at in published(home) if latest_us - WEEK_US < at <= latest_us), default=None)
+    then_us = _week_of(home, name, as_of_us - weeks * WEEK_US, as_of_us)
     entry: dict[str, Any] = {"model": name, "weeks": weeks, "as_of": None, "flagged": 0, "became": {}}
     nothing = dict.fromkeys(JUDGED)
     if then_us is None:
@@ -65,9 +85,9 @@ def _entry(home: Path, tables: Tables, as_of_us: int, states: pd.DataFrame, name
     if chosen.empty:
         return {**entry, "reason": "nobody_flagged", **nothing}
     entry |= {"flagged": len(chosen), "became": _became(chosen, states, name)}
+    if has_learned_later(facts, then_us):
+        return {**entry, "reason": LEARNED_LATER, **nothing}
     target = models.load(name).target_named(facts["target"])
-    if then_us + target.matured_days * DAY_US > as_of_us:
-        return {**entry, "reason": "not_final", **nothing}
     return {**entry, "reason": None, **nothing, **_realised(tables, target, then_us, as_of_us, rows)}
 
 

@@ -15,7 +15,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.models.quality.drift import drift
-from vouch.models.quality.monitoring import LOOK_BACK_WEEKS, CameTrue, came_true
+from vouch.models.quality.monitoring import LEARNED_LATER, CameTrue, came_true, has_learned_later, look_backs
 from vouch.models.unmet import alike, gone, unmet
 from vouch.serving.snapshots.files import published, read_snapshot
 
@@ -57,7 +57,7 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
 
 
 def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, list[dict[str, Any]]]:
-    """What was predicted four and twelve weeks before `known_us`, and at the newest instant whose outcome is final.
+    """What was predicted weeks before `known_us`, once that is final, and at the newest instant whose outcome is.
 
     One list per model; see `vouch.models.quality.monitoring.came_true`. A snapshot counts for an instant where it
     is of that week; its own target says what was predicted, whatever model is the champion today.
@@ -68,8 +68,9 @@ def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, li
 def _by_week(home: Path, tables: Tables, name: str, known_us: int) -> list[dict[str, Any]]:
     instants, told = published(home), set()
     found: list[dict[str, Any]] = []
-    wanted = {f"{weeks} weeks": known_us - weeks * WEEK_US for weeks in LOOK_BACK_WEEKS}
-    target = _latest_target(home, instants, name)
+    target = latest_target(home, instants, name)
+    usual = target or models.load(name).targets[0]
+    wanted = {f"{weeks} weeks": known_us - weeks * WEEK_US for weeks in look_backs(usual)}
     if target is not None:
         wanted[NEWEST] = known_us - target.matured_days * DAY_US
     for label, latest_us in wanted.items():
@@ -84,7 +85,8 @@ def _by_week(home: Path, tables: Tables, name: str, known_us: int) -> list[dict[
     return found
 
 
-def _latest_target(home: Path, instants: list[int], name: str) -> Target | None:
+def latest_target(home: Path, instants: list[int], name: str) -> Target | None:
+    """Return the target of a model in the newest week that was scored by it; None where none was."""
     for instant in reversed(instants):
         try:
             facts = read_snapshot(home, instant, tables=()).manifest["models"].get(name)
@@ -103,6 +105,8 @@ def _of_week(home: Path, tables: Tables, name: str, as_of_us: int, known_us: int
     facts = snapshot.manifest["models"].get(name)
     if facts is None:
         return {"reason": "no_model"}
+    if has_learned_later(facts, as_of_us):
+        return {"reason": LEARNED_LATER, "model": facts["content_hash"]}
     found = _judged(tables, models.load(name).target_named(facts["target"]), snapshot, name, known_us)
     return {**found.as_dict(), "model": facts["content_hash"]}
 

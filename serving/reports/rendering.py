@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import UsageError
 from vouch.features.private import open_as_usual
 from vouch.features.shown import visible_text
+from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.output import aligned
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
@@ -125,16 +126,19 @@ def _movers(figures: Figures) -> list[str]:
 def flagged(entry: Mapping[str, Any]) -> str:
     """What became of who was flagged, in one sentence.
 
-    >>> flagged({"model": "churn", "weeks": 4, "as_of": None, "flagged": 0, "became": {}, "reason": "no_snapshot"})
-    'churn, 4 weeks ago: nothing to tell (no snapshot)'
+    >>> flagged({"model": "churn", "weeks": 6, "as_of": None, "flagged": 0, "became": {}, "reason": "no_snapshot"})
+    'churn, 6 weeks ago: nothing to tell (no snapshot)'
     """
     start = f"{entry['model']}, {entry['weeks']} weeks ago: "
     if not entry["flagged"]:
         return f"{start}nothing to tell ({plain(entry['reason'])})"
     became = ", ".join(f"{number(count)} {plain(state)}" for state, count in entry["became"].items())
     became_text = f"{start}of {number(entry['flagged'])} flagged are now {became}"
+    if entry["reason"] == LEARNED_LATER:
+        later = "the week was scored afterwards by a model that had learned from what came, so it is not judged"
+        return f"{became_text}; {later}"
     if entry["precision"] is None:
-        return f"{became_text}; whether it came true is not final yet"
+        return f"{became_text}; whether it came true is not known"
     low, high = percent(entry["precision_low"]), percent(entry["precision_high"])
     lift = "" if entry["lift"] is None else f", {number(entry['lift'], 1)} times that of everybody"
     soon = entry.get("lead_days")  # weeks of older versions do not say it

@@ -135,19 +135,19 @@ def test_a_week_is_compared_with_the_newest_rows_of_the_training_run(tmp_path):
 def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, tmp_path):
     project = Project(home=tmp_path, location=str(company))
     write_champions(tmp_path)
-    monday, earlier = parse_instant("2026-11-16"), parse_instant("2026-08-24")
+    monday, earlier = parse_instant("2026-11-16"), parse_instant("2026-08-17")
     score_weeks(project, [earlier], monday)
     tables = open_tables(stage(project, monday), "polars")
     found = came_true_by_week(tmp_path, tables, monday)
-    twelve = {name: {entry["look_back"]: entry for entry in of}["12 weeks"] for name, of in found.items()}
-    assert twelve["churn"]["as_of"] == "2026-08-24"
-    assert twelve["churn"]["n"] > 100
-    assert 0 < twelve["churn"]["observed"] < 1
-    assert twelve["churn"]["model"] == write_champions(tmp_path)["churn"].content_hash
-    assert (twelve["advocacy"]["reason"], twelve["advocacy"]["observed"]) == ("not_final", None)
-    for name in found:
-        assert {"look_back": "4 weeks", "as_of": None, "reason": "no_snapshot"} in found[name]
-    assert {"look_back": "newest final", "as_of": None, "reason": "no_snapshot"} in found["advocacy"]
+    late = {name: {entry["look_back"]: entry for entry in of}["13 weeks"] for name, of in found.items()}
+    assert late["churn"]["as_of"] == "2026-08-17"
+    assert late["churn"]["n"] > 100
+    assert 0 < late["churn"]["observed"] < 1
+    assert late["churn"]["model"] == write_champions(tmp_path)["churn"].content_hash
+    assert late["advocacy"]["reason"] is None
+    assert 0 < late["advocacy"]["observed"] < 1
+    assert {"look_back": "6 weeks", "as_of": None, "reason": "no_snapshot"} in found["churn"]
+    assert "not_final" not in {entry["reason"] for of in found.values() for entry in of}
 
 
 def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_is_away_stops_nothing(company, tmp_path):

@@ -114,14 +114,15 @@ def labels(monkeypatch):
 
     def moments(tables, known_us, target):
         days = [("c0", -3), ("c0", 3), ("c0", 20), ("c2", 8), ("c1", 1), ("c2", 60)]  # c1 came back: no churn
-        then_us = MONDAY - 12 * WEEK_US
+        then_us = MONDAY - 13 * WEEK_US
         return pd.DataFrame({"customer_id": [c for c, _ in days], "moment_us": [then_us + d * DAY_US for _, d in days]})
 
     real = models.load
 
     def judged(name):
         by_hand = {"label": label, "moments": moments if name == "churn" else None}
-        return SimpleNamespace(target_named=lambda of: replace(real(name).target_named(of), **by_hand))
+        targets = [replace(target, **by_hand) for target in real(name).targets]
+        return SimpleNamespace(targets=targets, target_named=lambda of: replace(real(name).target_named(of), **by_hand))
 
     monkeypatch.setattr("vouch.serving.monitoring.alerts.models.load", judged)
 
@@ -143,40 +144,64 @@ def entries(home):
 
 def test_who_was_flagged_is_followed_and_judged_once_the_outcome_is_final(tmp_path, labels):
     people = [customer(f"c{number}", 0.7 if number < 5 else 0.1, 0.2) for number in range(10)]
-    for weeks in (4, 12):
+    for weeks in (6, 13):
         publish(tmp_path, MONDAY - weeks * WEEK_US, people)
     found = entries(tmp_path)
-    late, early = found["churn", 12], found["churn", 4]
-    assert (late["flagged"], late["reason"], late["as_of"]) == (5, None, "2026-08-24")
+    late, early = found["churn", 13], found["churn", 6]
+    assert (late["flagged"], late["reason"], late["as_of"]) == (5, None, "2026-08-17")
     assert late["became"] == {"churned": 1, "high": 1, "leaving": 1, "low": 2}
     assert (late["precision"], late["base_rate"], late["lift"]) == (0.4, 0.2, 2.0)
     assert late["precision_low"] < 0.4 < late["precision_high"]
-    assert (early["reason"], early["precision"], early["flagged"]) == ("not_final", None, 5)
+    assert (early["reason"], early["precision"], early["flagged"]) == (None, 0.4, 5)
     assert late["lead_days"] == 5.5, "from the flag to leaving, in the middle of the two who left"
-    assert early["lead_days"] is None
+    assert all(entry["reason"] != "not_final" for entry in found.values())
     assert early["became"] == late["became"]
-    assert found["advocacy", 12]["flagged"] == 1, "the tenth with the highest probability"
+    assert found["advocacy", 13]["flagged"] == 1, "the tenth with the highest probability"
 
 
 def test_the_list_of_alerts_is_what_the_published_week_says_of_them(tmp_path, labels):
     people = [customer(f"c{number}", 0.7 if number < 5 else 0.1, 0.2) for number in range(10)]
-    publish(tmp_path, MONDAY - 12 * WEEK_US, people)
+    publish(tmp_path, MONDAY - 13 * WEEK_US, people)
     with pytest.raises(UsageError, match="vouch score"):
         metric_queries.alerts(tmp_path, MONDAY)
     publish(tmp_path, MONDAY, people, flagged=followed(tmp_path, NOBODY, MONDAY, STATES))
     found = {(row["model"], row["weeks"]): row for row in metric_queries.alerts(tmp_path, MONDAY)}
-    late, early = found["churn", 12], found["churn", 4]
+    late, early = found["churn", 13], found["churn", 6]
     assert (late["flagged"], late["precision"], late["lead_days"], late["reason"]) == (5, 0.4, 5.5, None)
     assert (early["precision"], early["lead_days"], early["reason"]) == (None, None, "no_snapshot")
     assert "alerts" in {row["list"] for row in metric_queries.list_meanings()}
 
 
 def test_weeks_that_cannot_be_followed_say_why(tmp_path):
-    publish(tmp_path, MONDAY - 4 * WEEK_US, [customer("c1", 0.1, 0.2)], models={"churn": {"target": "contract"}})
+    publish(tmp_path, MONDAY - 6 * WEEK_US, [customer("c1", 0.1, 0.2)], models={"churn": {"target": "contract"}})
     found = entries(tmp_path)
-    assert found["churn", 4]["reason"] == "nobody_flagged"
-    assert found["advocacy", 4]["reason"] == "no_model"
-    assert found["churn", 12]["reason"] == "no_snapshot"
+    assert found["churn", 6]["reason"] == "nobody_flagged"
+    assert found["advocacy", 13]["reason"] == "no_snapshot"
+    assert found["churn", 13]["reason"] == "no_snapshot"
     folder = next((tmp_path / "snapshots").glob("*/revision-1"))
     (folder / "scores.parquet").write_bytes(b"")
-    assert entries(tmp_path)["churn", 4]["reason"] == "damaged_snapshot"
+    assert entries(tmp_path)["churn", 6]["reason"] == "damaged_snapshot"
+
+
+def test_a_week_that_was_scored_by_a_model_that_knew_what_came_is_marked_and_not_judged(tmp_path, labels):
+    people = [customer(f"c{number}", 0.7 if number < 5 else 0.1, 0.2) for number in range(10)]
+    for weeks, fitted in ((6, "2026-11-02"), (13, "2026-08-17")):
+        facts = {name: {"target": target, "content_hash": "h", "as_of": fitted}
+                 for name, target in (("churn", "contract"), ("advocacy", "organic"))}  # fmt: skip
+        publish(tmp_path, MONDAY - weeks * WEEK_US, people, models=facts)
+    found = entries(tmp_path)
+    late = found["churn", 6]
+    assert (late["reason"], late["precision"], late["flagged"]) == ("learned_later", None, 5)
+    assert late["became"], "where they stand is told all the same"
+    assert (found["churn", 13]["reason"], found["churn", 13]["precision"]) == (None, 0.4)
+
+
+def test_each_model_is_looked_at_when_what_it_foretold_is_final(tmp_path, labels):
+    people = [customer(f"c{number}", 0.7, 0.2) for number in range(10)]
+    for weeks in range(4, 20):
+        publish(tmp_path, MONDAY - weeks * WEEK_US, people)
+    found = entries(tmp_path)
+    assert {(model, weeks) for model, weeks in found if model in {"churn", "advocacy"}} == {
+        ("churn", 6), ("churn", 13), ("advocacy", 13),
+    }  # fmt: skip
+    assert {entry["reason"] for key, entry in found.items() if key[0] in {"churn", "advocacy"}} == {None}
