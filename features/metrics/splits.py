@@ -1,4 +1,4 @@
-"""What metrics can be split by: columns of customers, bands of what customers are, and the touchpoint of a survey.
+"""Splits of metrics: columns of customers, bands of what customers are, and the touchpoint of a survey.
 
 Every text column of customers that the contract has is a split, but for what names a person. A split is of customers,
 except for the touchpoint, which is of answers. Of sensitive splits (gender, age) no cell of a few people is shown, not

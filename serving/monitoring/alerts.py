@@ -1,4 +1,4 @@
-"""What became of those who were flagged weeks ago: where they stand now, and whether it came true.
+"""Precision and lead time of alerts: where those who were flagged weeks ago stand now, and whether it came true.
 
 Flagged for churn is who was in the band `high`; for advocacy the tenth with the highest probability. It is looked at
 when the outcome is final, which takes the horizon of the model and its gap: 6 and 13 weeks back, or when the target
