@@ -16,6 +16,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.shared import SharedHits, SharedNumbers
+from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 from vouch.serving.store.callers import EVERYBODY, Caller
 from vouch.serving.store.keys import SCOPES, session_key_id, verified
@@ -150,3 +151,10 @@ def session_token(headers: Mapping[bytes, bytes]) -> str | None:
         if name == COOKIE and _TOKEN.fullmatch(value):
             return value
     return None
+
+
+def refused(store: ServingState, caller: Caller, route: str, problem: Problem, customer_id: str | None = None) -> None:
+    """Tell the audit log of a write that was refused; a customer is named where the week knows of them."""
+    is_known = customer_id is not None and store.is_ready and store.portfolio.ids.row_of(customer_id) is not None
+    who = {"key_id": caller.key_id, "customer_id": customer_id if is_known else None}
+    store.journal.note(entry(now_us(), caller.name, "refused", **who, route=route, rows=0, status=problem.status))

@@ -17,10 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from vouch.features.engines import as_staged
-from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, session_token
+from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
 from vouch.serving.api.problems import Problem, where
-from vouch.serving.api.refusals import refused
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.schemas import AskOutcome, AskRecord
 from vouch.serving.api.state import now_us

@@ -6,7 +6,7 @@ import narwhals as nw
 import pandas as pd
 import pytest
 
-from support.facts_rows import (
+from support.rows.facts_rows import (
     DAYS,
     GAP_US,
     OF_REFERRALS,

@@ -9,7 +9,7 @@ import narwhals as nw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.facts_rows import (
+from support.rows.facts_rows import (
     DAYS,
     GAP_US,
     T,

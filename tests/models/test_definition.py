@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from support.contract_rows import day, make_tables
+from support.rows.contract_rows import day, make_tables
 from vouch import models
 from vouch.features.errors import DefinitionError, MissingTable, UsageError
 from vouch.features.vectors.declare import Feature

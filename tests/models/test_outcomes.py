@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.contract_rows import day, make_tables
+from support.rows.contract_rows import day, make_tables
 from vouch.models.definition import Target
 from vouch.models.outcomes import churn_events, label_advocacy, label_churn, label_inactivity, organic_acts
 

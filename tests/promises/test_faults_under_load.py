@@ -17,9 +17,9 @@ import pytest
 from support.home_of_before import home_of_before
 from vouch.models.predictor import champion_folder
 from vouch.models.scoring.bundle import read_files, write_files
-from vouch.serving.api.application import open_site
-from vouch.serving.api.problems import Middleware, MountedApp
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.site import open_site
 from vouch.serving.snapshots.files import pointer, published
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database

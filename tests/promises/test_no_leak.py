@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from support.contract_form import make_tables, raw_frame, read_company
-from support.scrambled_futures import other_future
+from support.rows.contract_form import make_tables, raw_frame, read_company
+from support.rows.scrambled_futures import other_future
 from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.ingest.stage import open_tables, stage

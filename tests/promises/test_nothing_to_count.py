@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from support.table_files import REQUIRED, row, write_csv
+from support.rows.table_files import REQUIRED, row, write_csv
 
 MONDAY = date(2025, 12, 1)
 WEEK = MONDAY.isoformat()

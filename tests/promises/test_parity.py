@@ -4,7 +4,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from support.contract_form import on_engine
+from support.rows.contract_form import on_engine
 from vouch.features.asof import Tables
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables

@@ -17,8 +17,8 @@ import polars as pl
 import pytest
 
 from support.faults import MONDAY, NOW, handed_over
+from support.rows.table_files import REQUIRED
 from support.searching import names_in
-from support.table_files import REQUIRED
 from vouch.features.contract.tables import TABLES
 from vouch.serving import cli
 

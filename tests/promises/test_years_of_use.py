@@ -17,10 +17,10 @@ from vouch.features.instants import parse_instant
 from vouch.features.project import Project
 from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import history
-from vouch.serving.api.application import open_site
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.batch.run import score_weeks
+from vouch.serving.site import open_site
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -35,10 +35,10 @@ def before(tmp_path):
 
 
 def call(store, key, path, body):
-    site = open_site(Site(), store, is_local=False)
+    site = open_site(MountedApp(), store, is_local=False)
 
     async def once():
-        transport = httpx.ASGITransport(Front(site, site))
+        transport = httpx.ASGITransport(Middleware(site, site))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post(path, json=body, headers={"authorization": f"Bearer {key}"})
 

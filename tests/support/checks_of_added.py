@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from support.contract_rows import day, make_tables
 from support.handwritten_weeks import MONDAY, metric, publish
-from support.metric_examples import one
 from support.page_home import write_home
+from support.rows.contract_rows import day, make_tables
+from support.rows.metric_examples import one
 from support.small_model import vectors as hand_vectors
 from vouch import models
 from vouch.features.metrics.catalogue import METRICS, load_metrics

@@ -10,7 +10,7 @@ from dataclasses import replace
 import narwhals as nw
 import polars as pl
 
-from support.metric_examples import INSTANT_US, company
+from support.rows.metric_examples import INSTANT_US, company
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import METRICS, load_metrics
 

@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from support.datasets import dataset
+from support.rows.datasets import dataset
 from vouch.models.predictor import make_scorer
 from vouch.training.averaging import averaged
 from vouch.training.learners import CANDIDATES, COPIES, DEEP

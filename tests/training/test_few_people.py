@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from vouch.features.statistics.few import FEWEST, OTHER, pooled
 from vouch.models.predictor import encode
 from vouch.models.quality.drift import counted, reference
-from vouch.models.scoring.bundle import Column
+from vouch.models.scoring.feature_matrix import Column
 from vouch.training.dataset import _categories
 from vouch.training.gate import GateRule, Verdict
 from vouch.training.report import TrainingReport, card

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from support.datasets import COLUMNS, PLAN, dataset
+from support.rows.datasets import COLUMNS, PLAN, dataset
 from vouch.models.quality.figures import calibration_error, error_by_chance
 from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.models.scoring.feature_matrix import Column

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.contract_rows import day, make_tables
-from support.datasets import COLUMNS, PLAN, dataset
+from support.rows.contract_rows import day, make_tables
+from support.rows.datasets import COLUMNS, PLAN, dataset
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused

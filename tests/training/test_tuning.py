@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.datasets import dataset
+from support.rows.datasets import dataset
 from vouch.training import tuning
 from vouch.training.evaluate import evaluate
 from vouch.training.learners import fit_all

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.table_files import DAY_US, NOW_US, company, read, row, staged, write_parquet
+from support.rows.table_files import DAY_US, NOW_US, company, read, row, staged, write_parquet
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DataError, MissingTable, UsageError
 from vouch.features.ingest.counts import REASONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.table_files import REQUIRED
+from support.rows.table_files import REQUIRED
 from vouch.features.contract.tables import ACTIVITY_TABLES, ITEMS, KINDS, TABLES, _column
 from vouch.features.errors import DefinitionError
 from vouch.features.feeds import contract_rows

@@ -8,8 +8,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from support.bad_files import TYPES, UNREADABLE
-from support.table_files import NOW_US, company, row, staged, write_csv, write_parquet
+from support.rows.bad_files import TYPES, UNREADABLE
+from support.rows.table_files import NOW_US, company, row, staged, write_csv, write_parquet
 from vouch.features.errors import DataError, MissingColumn, MissingTable, SourceUnreadable, VouchError, WrongType
 from vouch.features.ingest.stage import stage
 from vouch.features.project import Project, TableMapping

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.table_files import NOW_US, company, read, row, staged, write_csv, write_parquet
+from support.rows.table_files import NOW_US, company, read, row, staged, write_csv, write_parquet
 from vouch.features.asof import view
 from vouch.features.contract.casts import EPOCH_FACTORS
 from vouch.features.contract.tables import ITEMS, NA_IS_A_NAME, NO_END_US, TABLES

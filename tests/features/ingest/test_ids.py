@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.table_files import company, read, row, staged, write_csv, write_parquet
+from support.rows.table_files import company, read, row, staged, write_csv, write_parquet
 from vouch.features.contract.tables import TABLES
 from vouch.features.engines import as_staged, id_form
 from vouch.features.errors import UsageError

@@ -7,8 +7,8 @@ import json
 import polars as pl
 import pytest
 
-from support.table_files import NOW_US, read, row, write_csv
-from support.weekly_files import events, handed_over, staged
+from support.rows.table_files import NOW_US, read, row, write_csv
+from support.rows.weekly_files import events, handed_over, staged
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import WrongType
 from vouch.features.ingest import duplicate_keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.metric_examples import one
+from support.rows.metric_examples import one
 from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.estimators import Custom, Figure
 from vouch.serving.docs.metric_catalogue import catalogue_page

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import test_proportions_2indep as two_proportions
 
-from support.metric_examples import INSTANT_US, company, measured
+from support.rows.metric_examples import INSTANT_US, company, measured
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.comparisons.change import LEVEL, SMALL, metric_changes, segment_contributions
 from vouch.features.metrics.comparisons.history import history, mondays_after, series

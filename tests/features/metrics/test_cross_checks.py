@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from statsmodels.stats.rates import confint_poisson
 from statsmodels.stats.weightstats import DescrStatsW
 
-from support.metric_examples import one
+from support.rows.metric_examples import one
 from vouch.features.metrics.definitions import contacts
 from vouch.features.metrics.definitions.contacts import ease_of_wait
 from vouch.features.metrics.definitions.engagement import entropy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.metric_examples import INSTANT_US, company, measured, one
+from support.rows.metric_examples import INSTANT_US, company, measured, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.context import MetricContext, Record
 from vouch.features.metrics.evaluate import measure

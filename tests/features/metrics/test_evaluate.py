@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from support.metric_examples import INSTANT_US, company, measured, one
+from support.rows.metric_examples import INSTANT_US, company, measured, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
 from vouch.features.metrics.catalogue import METRICS, load_metrics

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from support.metric_examples import INSTANT_US, company, one
+from support.rows.metric_examples import INSTANT_US, company, one
 from vouch.features.health import HealthRules, Measure, with_health
 from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.lifetime import survival

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from support.metric_examples import INSTANT_US, company, one
+from support.rows.metric_examples import INSTANT_US, company, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
 from vouch.features.facts.act_weights import act_weights

@@ -10,7 +10,7 @@ from dataclasses import replace
 import narwhals as nw
 import pytest
 
-from support.metric_examples import INSTANT_US
+from support.rows.metric_examples import INSTANT_US
 from support.whole_company import (
     REGIONS,
     assert_sound,

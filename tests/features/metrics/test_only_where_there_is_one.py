@@ -9,7 +9,7 @@ from __future__ import annotations
 import narwhals as nw
 import pytest
 
-from support.metric_examples import one
+from support.rows.metric_examples import one
 from support.whole_company import scores_of
 from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.metrics.examples import answers

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 
 from support.made_up_companies import companies, of_later, of_staff, twice
-from support.metric_examples import INSTANT_US, company
+from support.rows.metric_examples import INSTANT_US, company
 from support.whole_company import assert_sound, scores_of
 from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.context import Settings

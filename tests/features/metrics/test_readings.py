@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.metric_examples import INSTANT_US, company
+from support.rows.metric_examples import INSTANT_US, company
 from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.metrics.comparisons.nonresponse import Stratum, stratified
 from vouch.features.metrics.comparisons.readings import STRICT, TOPICS, WEIGHTED, sensitivity

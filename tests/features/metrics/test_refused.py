@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.table_files import DAY_US, NOW_US, company, row, write_csv
-from support.table_files import staged as made
+from support.rows.table_files import DAY_US, NOW_US, company, row, write_csv
+from support.rows.table_files import staged as made
 from vouch.features.ingest.stage import open_tables
 from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.metrics.evaluate import measure

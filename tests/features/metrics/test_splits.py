@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.metric_examples import INSTANT_US, measured
-from support.metric_examples import company as tables_of
+from support.rows.metric_examples import INSTANT_US, measured
+from support.rows.metric_examples import company as tables_of
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import UsageError
 from vouch.features.metrics import evaluate

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from support.contract_form import make_tables, on_engine, raw_frame
+from support.rows.contract_form import make_tables, on_engine, raw_frame
 from vouch.features.asof import Tables
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.ingest.stage import open_tables

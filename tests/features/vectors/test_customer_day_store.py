@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.weekly_files import START, events, handed_over, staged
+from support.rows.weekly_files import START, events, handed_over, staged
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables
 from vouch.features.vectors import customer_day_store

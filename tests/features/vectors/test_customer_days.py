@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.contract_form import make_tables, on_engine, raw_frame
+from support.rows.contract_form import make_tables, on_engine, raw_frame
 from vouch.features.asof import view
 from vouch.features.contract.tables import CHANNELS, DAY_US
 from vouch.features.engines import counted_bits, joined_bits

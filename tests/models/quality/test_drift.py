@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.champions import write_champions
-from support.contract_rows import day, make_tables
-from support.drifted_frames import TARGET, histograms, lazy, made
+from support.rows.contract_rows import day, make_tables
+from support.rows.drifted_frames import TARGET, histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant

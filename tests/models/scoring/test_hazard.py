@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.datasets import PLAN, dataset
+from support.rows.datasets import PLAN, dataset
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import BundleError, UsageError

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from support.bad_files import TYPES, UNREADABLE
 from support.handwritten_weeks import BEFORE, publish
-from support.table_files import company, row, write_csv, write_parquet
+from support.rows.bad_files import TYPES, UNREADABLE
+from support.rows.table_files import company, row, write_csv, write_parquet
 from vouch.serving.snapshots import files
 
 NOW = "2026-01-05T06:00:00Z"

@@ -15,7 +15,7 @@ import time_machine
 
 from support.champions import write_champions
 from support.faults import COMMAND, settings
-from support.table_files import company, row, staged, write_csv
+from support.rows.table_files import company, row, staged, write_csv
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import instant_text, microseconds, parse_instant

@@ -66,7 +66,7 @@ def agree(example: Any, answer: Any) -> bool:
     return example is None or answer is None
 
 
-@pytest.mark.parametrize("door", API_ROUTES, ids=lambda route: route.path)
+@pytest.mark.parametrize("route", API_ROUTES, ids=lambda route: route.path)
 def test_an_example_has_the_type_of_the_answer_and_nothing_else(route):
     example = ANSWERS[route.path]
     assert route.gives.model_validate(example, strict=True).model_dump() == example

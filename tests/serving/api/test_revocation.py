@@ -15,9 +15,9 @@ from support.handwritten_weeks import MONDAY, customer, publish
 from vouch.models.predictor import champion_folder
 from vouch.models.scoring.bundle import read_files, write_files
 from vouch.serving.api import state
-from vouch.serving.api.application import open_site
-from vouch.serving.api.problems import Front, Site
+from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
@@ -41,8 +41,8 @@ class Served:
         self.key = keys.create(self.database, "crm", "write", now_us())
         self.store = ServingState(home)
         self.store.refresh()
-        site = open_site(Site(), self.store, is_local=False)
-        self.transport = httpx.ASGITransport(Front(site, site))
+        site = open_site(MountedApp(), self.store, is_local=False)
+        self.transport = httpx.ASGITransport(Middleware(site, site))
         self.store.watch()
 
     def call(self, path, body=None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.contract_form import make_tables, raw_frame
+from support.rows.contract_form import make_tables, raw_frame
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.histories import NO_PRIORITY, Histories

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from support import table_files
 from support.champions import write_champion, write_champions
+from support.rows import table_files
 from vouch import models
 from vouch.features.errors import Locked, SnapshotError, UsageError
 from vouch.features.ingest.stage import open_tables, stage

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from support.contract_form import make_tables, raw_frame
+from support.rows.contract_form import make_tables, raw_frame
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.tiers import tiers

@@ -16,9 +16,9 @@ import typer.testing
 
 from support.capabilities import free_port
 from support.champions import write_champions
-from support.table_files import company as made_of
-from support.table_files import row as one
-from support.table_files import write_csv
+from support.rows.table_files import company as made_of
+from support.rows.table_files import row as one
+from support.rows.table_files import write_csv
 from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError, VouchError
 from vouch.features.instants import parse_instant
 from vouch.features.vectors.declare import load_families

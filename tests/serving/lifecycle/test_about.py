@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.handwritten_weeks import MONDAY, WEEK, customer, publish
-from support.table_files import row, write_csv
+from support.rows.table_files import row, write_csv
 from vouch.features.ingest.stage import stage
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project

@@ -23,8 +23,8 @@ import pytest
 from sqlalchemy import insert
 
 from support.handwritten_weeks import BEFORE, EARLIER, MONDAY, WEEK, customer, publish
+from support.rows.table_files import row, write_csv
 from support.searching import found_in
-from support.table_files import row, write_csv
 from vouch.features.errors import ConfigurationError
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.stage import stage

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.drifted_frames import histograms, lazy, made
+from support.rows.drifted_frames import histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from support.contract_form import Raw
+from support.rows.contract_form import Raw
 from vouch.features.contract.tables import DAY_US, TABLES
 
 LAGS_US = (0, 1, DAY_US, 40 * DAY_US)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from support.contract_form import make_tables, raw_frame
+from support.rows.contract_form import make_tables, raw_frame
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.stays import GAP_DAYS
 from vouch.features.vectors.build import collect, narrow_vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
-from support.table_files import NOW_US, row, write_csv
+from support.rows.table_files import NOW_US, row, write_csv
 from vouch.features.ingest.stage import stage
 from vouch.features.project import Project
 

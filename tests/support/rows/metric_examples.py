@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from support.contract_rows import make_tables
+from support.rows.contract_rows import make_tables
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.metrics.evaluate import measure
 
