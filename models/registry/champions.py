@@ -18,7 +18,7 @@ from vouch.features.durable import flush
 from vouch.features.errors import BundleError
 from vouch.features.home_format import mark_home
 from vouch.features.project import version
-from vouch.models.predictor import SHORT, VERSIONS, Predictor, champion_folder
+from vouch.models.predictor import CHAMPIONS, SHORT, VERSIONS, Predictor, champion_folder
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import as_bytes, check_definitions, copy_files, read_files
 
@@ -77,7 +77,7 @@ def retrains_due(home: Path) -> list[str]:
     Nothing is loaded: what its features are today is compared with what they were.
     """
     found = []
-    for bundle in sorted(champion_folder(home, "*").parent.glob("*/bundle")):
+    for bundle in sorted((home / CHAMPIONS).glob("*/bundle")):
         try:
             manifest, files, _ = read_files(bundle)
             check_definitions(bundle, manifest, files)

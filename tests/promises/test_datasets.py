@@ -145,6 +145,7 @@ def test_online_retail_repeat_purchase_is_what_its_invoices_say(plug):
         .to_native()
         .filter(
             pl.col("kind") == "purchase",
+            pl.col("amount").cast(pl.Float64) > 0,
             pl.col("own_us") < found.as_of_us,
             pl.col("own_us") >= found.as_of_us - 365 * DAY_US,
         )

@@ -268,8 +268,8 @@ def test_a_table_of_nobody_is_told_with_the_normalisation_that_would_join_it(tmp
 
 def test_ids_that_no_customer_has_are_in_no_count_of_customers(tmp_path):
     people = [row("customers", customer_id=str(number)) for number in range(PEOPLE)]
-    events = [row("usage_events", customer_id=f"{number}{end}", occurred_at="2025-12-30")
-              for number in range(PEOPLE) for end in ("", ".0")]  # fmt: skip
+    events = [row("usage_events", customer_id=f"{number}{end}", occurred_at=at)
+              for number in range(PEOPLE) for end in ("", ".0") for at in ("2025-11-01", "2025-12-30")]  # fmt: skip
     found = staged(write_csv(tmp_path / "tables", company(customers=people, usage_events=events)))
     (share,) = measure(open_tables(found, "polars"), NOW_US, ["activity_share"])
     assert (share.n, share.value) == (PEOPLE, pytest.approx(1 / 28))

@@ -39,7 +39,8 @@ answers = "{datasets / file}"
 query = """select customer_id, min(asked) as created_at, min(segment) as segment from (
   select *, {when} as asked from ({query})) group by 1"""
 [tables.usage_events]
-query = """select customer_id, {when} as occurred_at, 'answer' as event from ({query})"""
+query = """select customer_id, ({when})::timestamp - interval (days) day as occurred_at, 'answer' as event
+  from ({query}), (values (0), (400)) as known(days)"""
 [tables.surveys]
 query = """select row_number() over () as response_id, customer_id, '{instrument}' as instrument, {low} as scale_min,
   {high} as scale_max, score, 'answered' as status, {touchpoint} as touchpoint, {when} as invited_at from ({query})"""
@@ -134,6 +135,7 @@ def test_online_retail_buys_again_as_often_as_counted_by_hand(mapped, datasets):
     query = """
         with o as (select CustomerID c, count(distinct InvoiceNo) n from 'DATA/online_retail_uci/online_retail.parquet'
           where CustomerID is not null and not isnan(CustomerID) and InvoiceNo not like 'C%' and InvoiceNo not like 'A%'
+          and Quantity * UnitPrice > 0
           and InvoiceDate >= {0} and InvoiceDate < {1} group by 1) select 100.0 * avg((n > 1)::int), count(*) from o"""
     share, n = by_hand(datasets, query.format("timestamp '2010-12-05'", "timestamp '2011-12-05'"))
     tell("online retail", found, share, "by hand")
@@ -235,7 +237,8 @@ tweets = "{clean}"
 [tables.customers]
 query = "select distinct cast(id as varchar) as customer_id, timestamp '2023-12-01' as created_at from tweets"
 [tables.usage_events]
-query = "select cast(id as varchar) as customer_id, timestamp '2023-12-20' as occurred_at, 'tweet' as event from tweets"
+query = """select cast(id as varchar) as customer_id, day as occurred_at, 'tweet' as event
+  from tweets, (values (timestamp '2023-12-20'), (timestamp '2022-12-01')) as known(day)"""
 [tables.feedback]
 query = """select cast(id as varchar) as feedback_id, cast(id as varchar) as customer_id, 'social' as source,
   timestamp '2023-12-20' as occurred_at, text from tweets"""

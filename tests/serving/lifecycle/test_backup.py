@@ -21,8 +21,9 @@ from vouch.features.durable import sealed
 from vouch.features.errors import BackupError, ConfigurationError, Refused
 from vouch.features.home_format import RESTORING, check_home
 from vouch.features.instants import parse_instant
-from vouch.models.predictor import load_champion
+from vouch.models.predictor import champion_folder
 from vouch.models.registry.versions import connect
+from vouch.models.scoring.bundle import read_files
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.lifecycle.backup import MANIFEST, back_up
 from vouch.serving.lifecycle.restore import restore
@@ -68,7 +69,7 @@ def told(home):
         held = {name: key.secret_hash for name, key in keys.everyone(connection).items()}
     database.check()
     database.close()
-    hashes = {name: load_champion(home, name).content_hash for name in ("churn", "advocacy")}
+    hashes = {name: read_files(champion_folder(home, name) / "bundle")[2] for name in ("churn", "advocacy")}
     weeks = {instant: dict(read_snapshot(home, instant).manifest) for instant in published(home)}
     return rows, held, hashes, weeks, (home / "policy.toml").read_text()
 
