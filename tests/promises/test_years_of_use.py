@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 
 import httpx
 import pytest
@@ -91,7 +92,11 @@ def test_its_champions_score_as_they_did_or_say_what_to_do(before, name):
 def test_a_new_week_goes_on_from_the_weeks_of_an_earlier_release(before):
     old = {instant: read_snapshot(before.home, instant).manifest["files"] for instant in published(before.home)}
     project = Project(home=before.home, location=str(before.company))
-    (week,) = score_weeks(project, [parse_instant(NEXT)], parse_instant(f"{NEXT}T06:00:00Z"), despite="old data")
+    now_us = parse_instant(f"{NEXT}T06:00:00Z")
+    with pytest.raises(BundleError, match="vouch train"):  # features that they read are defined otherwise by now
+        score_weeks(project, [parse_instant(NEXT)], now_us, despite="old data")
+    shutil.rmtree(before.home / "champions")
+    (week,) = score_weeks(project, [parse_instant(NEXT)], now_us, despite="old data")
     assert week.outcome == "published"
     assert published(before.home) == [parse_instant(instant) for instant in (FIRST, SECOND, NEXT)]
     assert {instant: read_snapshot(before.home, instant).manifest["files"] for instant in old} == old

@@ -110,7 +110,7 @@ def test_no_champion_keeps_a_revoked_key_working(served, home, kind):
 
 PLACES = {
     "the folder of snapshots": "vouch.serving.api.state.files.published",
-    "a new week": "vouch.serving.api.state.load",
+    "a new week": "vouch.serving.api.state.load_week",
     "a champion": "vouch.serving.api.state.champion",
     "what was recorded": "vouch.serving.api.state.changed_since",
 }
