@@ -6,8 +6,11 @@ with its figures and its mend; before a week is published, guards hold its share
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from vouch.features.shown import shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +20,13 @@ if TYPE_CHECKING:
 Scope = Literal["row", "cell", "repair", "count"]
 LARGEST = "100000000000000"
 """Money and numbers are below this: they stand as DECIMAL(18,4)."""
+
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+)?(?: ?[A-Za-z]{1,5})?")
+
+
+def _shown(example: str) -> str:
+    """An example as people see it: a plain date or instant as it is, of all else the shape, for it may name somebody."""
+    return repr(example) if _INSTANT.fullmatch(example) else shape(example)
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class Count:
     def told(self, table: str) -> str:
         """The count in words: figures, what it is, an example, the mend."""
         place = f"{table}.{self.column}" if self.column else table
-        example = f", for example {self.example!r}" if self.example is not None else ""
+        example = f", for example {_shown(self.example)}" if self.example is not None else ""
         said = f"{_SAID[self.scope]}{REASONS[self.code].message}"
         return f"{place}: {self.count:,} of {self.of:,} {said}{example}{self.more}. {self.mend or self.usual_mend}"
 

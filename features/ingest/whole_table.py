@@ -13,6 +13,7 @@ from vouch.features.contract.casts import quoted, sql_texts
 from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
 from vouch.features.engines import OWN
 from vouch.features.ingest.counts import Count
+from vouch.features.shown import shape
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -76,7 +77,7 @@ def strangers(staging: StagingContext, table: Table, rows: str, count: int, of: 
     mend = (
         f"They differ by {what}: {joined:,} would join by {form.replace('@', customer)}; map it by a query in {where}"
     )
-    return Count("orphans", customer, count, of, "count", example, f" where `customers` has {meant!r}", mend)
+    return Count("orphans", customer, count, of, "count", example, f" where `customers` has {shape(meant)}", mend)
 
 
 def whole_counts(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> list[Count]:
