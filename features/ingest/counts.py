@@ -25,7 +25,7 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+)?(?: ?[A-Za-z]{1,5})?")
 
 
 def _shown(example: str) -> str:
-    """An example as people see it: a plain date or instant as it is, of all else the shape, for it may name somebody."""
+    """An example as people see it: a date or an instant as it is, of all else the shape, for it may name somebody."""
     return repr(example) if _INSTANT.fullmatch(example) else shape(example)
 
 
