@@ -179,7 +179,7 @@ class Splitter:
     """
 
     def __init__(self, context: MetricContext, by: str | None, is_published: bool = False) -> None:
-        self.by = by
+        self.by, self.is_published = by, is_published
         self.labels = None if by is None or by == TOUCHPOINT else context.labels(by)
         if is_published and self.labels is not None and by not in BANDS:
             self.labels = pooled(self.labels, named=(UNKNOWN,))
@@ -214,6 +214,7 @@ class Splitter:
         if self.by == TOUCHPOINT:
             assert counted.touchpoints is not None, "what cannot be split so is left out before"
             told = [name or RELATIONAL for name in counted.touchpoints.to_pylist()]
+            told = pooled(told, named=(RELATIONAL,)) if self.is_published else told
             marks = np.array(told, dtype=object).astype(str)
             yield from (Segment(str(name), np.flatnonzero(marks == name)) for name in np.unique(marks))
             return
