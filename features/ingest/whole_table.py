@@ -9,9 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+
 from vouch.features.contract.casts import quoted, sql_texts
 from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
 from vouch.features.engines import OWN
+from vouch.features.facts.last_days import FEWEST, MINUTE_US, last_days
 from vouch.features.ingest.counts import Count
 from vouch.features.shown import shape
 
@@ -21,12 +24,9 @@ if TYPE_CHECKING:
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.staging_context import StagingContext
 
-FEWEST = 5
-"""So many of a kind tell of a habit; fewer may be chance."""
 FEWEST_STAMPED = 20
 LOAD_DAYS = 7
 """A row that became known so many days after its own time did not become known when it happened."""
-RESUMED_DAYS = 14
 YEARS_AHEAD = 2
 STRANGERS_AT_ONCE = 20_000
 LEAST_JOINED = 10
@@ -119,18 +119,13 @@ def _ends(staging: StagingContext, rows: str) -> Iterator[Count]:
     failed, of = staging.row(f"SELECT count(*) FILTER (ended_us = own_us), count(*) FROM ({facts})")
     if failed:
         yield Count("failed", "ended_at", failed, of, "count")
-    after = "lead(own_us) OVER (PARTITION BY customer_id ORDER BY own_us, ended_us, subscription_id) - ended_us"
-    gaps = f"SELECT {after} AS gap FROM ({facts}) QUALIFY gap BETWEEN 0 AND {RESUMED_DAYS * DAY_US}"
-    hour = DAY_US // 24
-    is_last = f"(gap BETWEEN 1 AND {hour // 60} OR gap IN ({23 * hour}, {DAY_US}, {25 * hour}))"
-    count, usual, of = staging.row(
-        f"SELECT count(*) FILTER ({is_last}), mode(gap) FILTER ({is_last}), count(*) FROM ({gaps})"
-    )
-    if count >= FEWEST and 2 * count > of:
-        step = "1 day" if usual > hour else "1 second" if usual % 1_000_000 == 0 else f"{usual} microseconds"
+    found = last_days(nw.from_native(staging.connection.sql(facts)))
+    if found.is_habit:
+        usual = found.step_us
+        step = "1 day" if usual > MINUTE_US else "1 second" if usual % 1_000_000 == 0 else f"{usual} microseconds"
         query = f"select * replace (ended_at + interval {step} as ended_at) from subscriptions"
         mend = f'An end is the first instant after: [tables.subscriptions] query = "{query}"'
-        yield Count("last_days", "ended_at", count, of, "count", mend=mend)
+        yield Count("last_days", "ended_at", found.count, found.of, "count", mend=mend)
 
 
 def _one_end(staging: StagingContext, rows: str) -> Iterator[Count]:

@@ -8,6 +8,7 @@ import narwhals as nw
 
 from vouch.features.asof import view
 from vouch.features.facts.customers import external_customers
+from vouch.features.facts.last_days import between_terms
 from vouch.features.facts.rows import counted
 from vouch.features.facts.subscriptions import revenue
 
@@ -34,7 +35,7 @@ def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
     """Monthly revenue of all running subscriptions; an end that is announced has not come yet."""
     if "subscriptions" not in tables:
         return rows.with_columns(nw.lit(None, nw.Float64).alias("mrr"))
-    of_customers = revenue(counted(tables, "subscriptions", as_of_us), as_of_us)
+    of_customers = revenue(between_terms(counted(tables, "subscriptions", as_of_us), as_of_us), as_of_us)
     return rows.join(of_customers, on="customer_id", how="left").with_columns(nw.col("mrr").fill_null(0.0))
 
 

@@ -16,6 +16,7 @@ import narwhals as nw
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.facts.activity import active as active_customers
 from vouch.features.facts.activity import is_recent
+from vouch.features.facts.last_days import between_terms
 from vouch.features.facts.spans import NEVER_US, has_ended
 from vouch.features.facts.stays import stays as chained
 from vouch.features.metrics.catalogue import Absent
@@ -38,9 +39,9 @@ MISSING_MARGINS = 0.2
 
 
 def subscriptions(context: MetricContext) -> Frame:
-    """Subscriptions known at the instant, `end_us` NEVER_US where they run on."""
+    """Subscriptions known at the instant, `end_us` NEVER_US where they run on, or may yet where ends are last days."""
     columns = ["subscription_id", "customer_id", "own_us", "ended_us", "mrr", "plan", "cancel_reason", "is_voluntary"]
-    rows = context.rows("subscriptions").select(*columns)
+    rows = between_terms(context.rows("subscriptions").select(*columns), context.as_of_us)
     return rows.with_columns(end_us=nw.col("ended_us").fill_null(NEVER_US))
 
 
