@@ -91,7 +91,7 @@ class MissingColumn(DataError):
 
     def __init__(self, table: str, column: str, there: Iterable[str]) -> None:
         super().__init__(
-            f"Table {table!r} has no column {column!r}{did_you_mean(column, there)}. "
+            f"Table {table!r} has no column {column!r}{did_you_mean(column, there)}; there are: {', '.join(there)}. "
             f'Map it in vouch.toml: [tables.{table}] columns = {{ {column} = "..." }}'
         )
 

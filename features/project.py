@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
 from vouch.features.home_format import check_home
+from vouch.features.readers import PLAIN, parse_source
+from vouch.features.settings import Part
 from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from vouch.features.readers import Reader
 
 DEFAULT_HOME = ".vouch"
 PROJECT_FILE = "vouch.toml"
@@ -27,7 +31,10 @@ ENGINES = ("duckdb", "polars", "spark")
 
 
 POSTGRES = "postgresql://"
-FILE_ENDINGS = (".parquet", *(f"{text}{packed}" for text in (".csv", ".tsv", ".txt") for packed in ("", ".gz")))
+TEXT_ENDINGS = tuple(f"{text}{packed}" for text in (".csv", ".tsv", ".txt") for packed in ("", ".gz"))
+LINES_ENDINGS = tuple(f"{text}{packed}" for text in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz"))
+WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".ods")
+FILE_ENDINGS = (".parquet", *TEXT_ENDINGS, *LINES_ENDINGS, *WORKBOOK_ENDINGS)
 """Endings of files that hold one table, in any case of letters."""
 EPOCH_UNITS = ("s", "ms", "us")
 ATTRIBUTIONS = ("first", "last", "linear")
@@ -55,6 +62,8 @@ class TableMapping:
     constants: Mapping[str, Any] = field(default_factory=dict)
     query: str | None = None
     epoch: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By column, what a company's own words for values stand for: `{ monthly = "month" }`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Project:
     home: Path
     location: str | None = field(repr=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    """How sources are read that are not written as the contract would have it."""
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
@@ -106,41 +117,19 @@ _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     },
 }
 _TABLE_PARTS = ("columns", "constants", "epoch")
-_TABLE_KEYS: Mapping[str, type] = {"from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict}
-_WORDS = {str: "a text", dict: "a table", list: "a list", int: "a whole number", bool: "true or false"}
-
-
-class _Part:
-    """One table of a project file: unknown keys and values of another type are errors that name the place."""
-
-    def __init__(self, path: Path, where: str, raw: Any) -> None:
-        self.where = f"{path}: {where}" if where else f"{path}"
-        if not isinstance(raw, dict):
-            raise ConfigurationError(f"{self.where} must be a table")
-        self.raw: dict[str, Any] = raw
-
-    def only(self, allowed: Mapping[str, type]) -> _Part:
-        """Refuse a key that is not allowed, or a value of another type."""
-        for key, value in self.raw.items():
-            if key not in allowed:
-                raise ConfigurationError(f"{self.where}: unknown key {key!r}{did_you_mean(key, allowed)}")
-            if not isinstance(value, allowed[key]) or (allowed[key] is int and isinstance(value, bool)):
-                raise ConfigurationError(f"{self.where}: {key!r} must be {_WORDS[allowed[key]]}")
-        return self
-
-    def texts(self) -> dict[str, str]:
-        """All keys, whose values must be texts."""
-        return {**self.only(dict.fromkeys(self.raw, str)).raw}
+_TABLE_KEYS: Mapping[str, type] = {
+    "from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict, "values": dict,
+}  # fmt: skip
 
 
 def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
     where = f"[tables.{table}]"
     if table not in TABLES:
         raise ConfigurationError(f"{path}: {where} is no table of the contract{did_you_mean(table, TABLES)}")
-    part = _Part(path, where, raw).only(_TABLE_KEYS)
+    part = Part(path, where, raw).only(_TABLE_KEYS)
     if ("from" in part.raw) == ("query" in part.raw):
         raise ConfigurationError(f"{path}: {where} needs `from` or `query`, and not both")
-    columns, constants, epoch = (_Part(path, f"{where} {key}", part.raw.get(key, {})) for key in _TABLE_PARTS)
+    columns, constants, epoch = (Part(path, f"{where} {key}", part.raw.get(key, {})) for key in _TABLE_PARTS)
     for named in (columns, constants, epoch):
         for column in named.raw:
             if column not in TABLES[table].columns:
@@ -154,7 +143,27 @@ def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
     for column, unit in epoch.texts().items():
         if unit not in EPOCH_UNITS or TABLES[table].columns[column].kind != "time":
             raise ConfigurationError(f"{epoch.where}: a time column and one of {', '.join(EPOCH_UNITS)} are needed")
-    return TableMapping(part.raw.get("from"), columns.texts(), constants.raw, part.raw.get("query"), epoch.texts())
+    return TableMapping(
+        part.raw.get("from"), columns.texts(), constants.raw, part.raw.get("query"), epoch.texts(),
+        _values(path, table, part.raw.get("values", {})),
+    )  # fmt: skip
+
+
+def _values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
+    """Words for values, by column; what they stand for is a value of the contract where it lists them."""
+    found = {}
+    for column, words in Part(path, f"[tables.{table}] values", raw).raw.items():
+        part = Part(path, f"[tables.{table}.values] {column}", words)
+        declared = TABLES[table].columns.get(column)
+        if declared is None:
+            raise ConfigurationError(
+                f"{part.where}: the contract has no {column!r}{did_you_mean(column, TABLES[table].columns)}"
+            )
+        found[column] = part.texts()
+        for meant in found[column].values():
+            if declared.values and meant not in declared.values:
+                raise ConfigurationError(f"{part.where}: {meant!r} is none of {', '.join(declared.values)}")
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -187,7 +196,7 @@ def _no_other_url(location: str) -> str:
 
 def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
     known = TABLES["feedback"].columns["source"].values
-    given = _Part(path, "[feedback]", raw.get("feedback", {})).only(_SECTION_KEYS["feedback"]).raw.get("sources", [])
+    given = Part(path, "[feedback]", raw.get("feedback", {})).only(_SECTION_KEYS["feedback"]).raw.get("sources", [])
     for source in given:
         if source not in known:
             raise ConfigurationError(f"{path}: [feedback] sources: {source!r} is none of {', '.join(known)}")
@@ -195,7 +204,7 @@ def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _act_weights(path: Path, raw: Any) -> dict[str, float]:
-    part = _Part(path, "[metrics.act_weights]", raw)
+    part = Part(path, "[metrics.act_weights]", raw)
     for kind, weight in part.raw.items():
         if kind not in ACT_KINDS:
             raise ConfigurationError(f"{part.where}: {kind!r} is no kind of act{did_you_mean(kind, ACT_KINDS)}")
@@ -205,12 +214,13 @@ def _act_weights(path: Path, raw: Any) -> dict[str, float]:
 
 
 def _from_file(path: Path) -> Project:
-    raw = _Part(path, "", _read(path)).only(_FILE_KEYS).raw
-    sources = _Part(path, "[source]", raw.get("source", {})).texts()
-    engine = _Part(path, "[engine]", raw.get("engine", {})).only(_SECTION_KEYS["engine"]).raw
+    raw = Part(path, "", _read(path)).only(_FILE_KEYS).raw
+    given = Part(path, "[source]", raw.get("source", {})).raw
+    sources = {name: parse_source(path, name, source) for name, source in given.items()}
+    engine = Part(path, "[engine]", raw.get("engine", {})).only(_SECTION_KEYS["engine"]).raw
     if engine.get("threads", 1) < 1:
         raise ConfigurationError(f"{path}: [engine] threads must be at least 1")
-    metrics = _Part(path, "[metrics]", raw.get("metrics", {})).only(_SECTION_KEYS["metrics"]).raw
+    metrics = Part(path, "[metrics]", raw.get("metrics", {})).only(_SECTION_KEYS["metrics"]).raw
     for key in ("population", "hidden_below"):
         if metrics.get(key, 1) < 1:
             raise ConfigurationError(f"{path}: [metrics] {key} must be at least 1")
@@ -219,7 +229,8 @@ def _from_file(path: Path) -> Project:
     return Project(
         home=home(),
         location=_anchored(path, raw["data"]) if "data" in raw else None,
-        sources={name: _anchored(path, file) for name, file in sources.items()},
+        sources={name: _anchored(path, file) for name, (file, _) in sources.items()},
+        readers={name: reader for name, (_, reader) in sources.items() if reader != PLAIN},
         tables={name: _mapping(path, name, table) for name, table in raw.get("tables", {}).items()},
         feedback_sources=_feedback_sources(path, raw),
         population=metrics.get("population"),
@@ -333,12 +344,15 @@ def load_project(data: str | None = None) -> Project:
     """Read where a company's data are.
 
     `data` is a folder, a DuckDB file, a `postgresql://` URL or a project file; without it, `vouch.toml` in the current
-    folder. Raises UsageError where nothing is there and ConfigurationError where the file is wrong.
+    folder. A folder that holds a `vouch.toml` is read as that says. Raises UsageError where nothing is there and
+    ConfigurationError where the file is wrong.
     """
     if data is None:
         if not Path(PROJECT_FILE).exists():
             raise UsageError(f"No data given, and no {PROJECT_FILE} in this folder. Give a folder, file or URL.")
         data = PROJECT_FILE
+    if (Path(data) / PROJECT_FILE).is_file():
+        data = str(Path(data) / PROJECT_FILE)
     project = _from_file(Path(data).resolve()) if data.endswith(".toml") else Project(home(), _location(data))
     return replace(project, store=store_url(), tracking=tracking())
 

@@ -21,17 +21,20 @@ from typing import IO, TYPE_CHECKING, Literal
 from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import ConfigurationError, SourceUnreadable, did_you_mean
-from vouch.features.project import FILE_ENDINGS
+from vouch.features.project import FILE_ENDINGS, LINES_ENDINGS, PROJECT_FILE, WORKBOOK_ENDINGS
+from vouch.features.readers import PLAIN, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-SEPARATORS = ",;\t"
+SEPARATORS = ",;\t|"
 ROW = "vouch row"
 """Name of the column that numbers the rows of a source."""
 LONGEST_LINE = 128 * 1024 * 1024
 _BLOCK = 1 << 20
 _HEADER = 1 << 20
+_NO_READERS: Mapping[str, Reader] = {}
+_KINDS = ("parquet", "text", "packed", "lines", "workbook")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class FileSource:
     is_csv: bool
     separator: str = ","
     header: tuple[str, ...] = field(default=())
+    reader: Reader = PLAIN
     digests: tuple[str, ...] = field(default=())
     """SHA-256 of each part, once it was read through."""
 
@@ -87,6 +91,9 @@ class FileSource:
         """SQL behind FROM: all columns, and the number of the row."""
         if self.is_csv:
             scan = _csv_scan(self)
+        elif self.reader != PLAIN:
+            paths = ", ".join(map(place, self.parts))
+            scan = f"(SELECT {_as_written(self.reader)} FROM read_parquet([{paths}], hive_partitioning = false))"
         elif len(self.parts) == 1:
             scan = f"read_parquet({place(self.parts[0])}, file_row_number = true, hive_partitioning = false)"
             return f"(SELECT * EXCLUDE (file_row_number), file_row_number AS {quoted(ROW)} FROM {scan})"
@@ -104,11 +111,42 @@ def _csv_scan(source: FileSource) -> str:
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in source.header)
     paths = ", ".join(map(place, source.parts))
     packed = "gzip" if kind(source.parts[0]) == "packed" else "none"
-    return (
-        f"read_csv([{paths}], auto_detect = false, header = true, delim = {literal(source.separator)}, quote = '\"', "
+    header = str(source.reader.has_header).lower()
+    scan = (
+        f"read_csv([{paths}], auto_detect = false, header = {header}, "
+        f"delim = {literal(source.separator)}, quote = '\"', "
         f"escape = '\"', strict_mode = true, null_padding = false, max_line_size = {LONGEST_LINE}, "
         f"columns = {{{columns}}}, compression = '{packed}', hive_partitioning = false)"
     )
+    wanted = _as_written(source.reader)
+    return scan if wanted == "*" else f"(SELECT {wanted} FROM {scan})"
+
+
+def _as_written(reader: Reader) -> str:
+    """SQL for all columns, numbers and dates of a form of their own as the contract writes them.
+
+    What is not of that form stays as it is, and is judged like any other cell.
+    """
+    told = {name: numeral(f"CAST({quoted(name)} AS VARCHAR)", reader.decimal) for name in reader.numbers}
+    told |= {name: moment(f"CAST({quoted(name)} AS VARCHAR)", forms) for name, forms in reader.dates.items()}
+    replaced = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in told.items())
+    return f"* REPLACE ({replaced})" if replaced else "*"
+
+
+def numeral(text: str, decimal: str) -> str:
+    """SQL for a number that is written with a decimal sign, thousands and signs of money around it, as the engine's.
+
+    >>> numeral("x", ",").partition(" AS ")[0]
+    "coalesce(CAST(TRY_CAST(replace(regexp_replace(x, '[^0-9,+-]', '', 'g'), ',', '.')"
+    """
+    bare = f"replace(regexp_replace({text}, '[^0-9{decimal}+-]', '', 'g'), '{decimal}', '.')"
+    return f"coalesce(CAST(TRY_CAST({bare} AS DECIMAL(38,10)) AS VARCHAR), {text})"
+
+
+def moment(text: str, forms: Iterable[str]) -> str:
+    """SQL for a date of one of several formats as ISO 8601; a text of none of them stays."""
+    listed = ", ".join(map(literal, forms))
+    return f"coalesce(CAST(try_strptime(trim({text}), [{listed}]) AS VARCHAR), {text})"
 
 
 def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, FileSource], list[str]]:
@@ -119,7 +157,7 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
     found: dict[str, FileSource] = {}
     unread = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")):
+        if path.name.startswith((".", "_")) or path.name == PROJECT_FILE:
             continue
         name = path.name.split(".")[0].strip()
         name = name.lower() if name.lower() in TABLES else name
@@ -137,8 +175,8 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
     return found, unread
 
 
-def named_sources(named: Mapping[str, str]) -> dict[str, FileSource]:
-    """Sources that are named singly.
+def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_READERS) -> dict[str, FileSource]:
+    """Sources that are named singly, each with how it is read.
 
     Raises SourceUnreadable where one is missing, ConfigurationError where it is of a kind that is not read.
     """
@@ -149,7 +187,7 @@ def named_sources(named: Mapping[str, str]) -> dict[str, FileSource]:
         single, _ = _source(name, Path(at))
         if single is None:
             raise ConfigurationError(f"[source] {name}: {at} is none of {', '.join(FILE_ENDINGS)}")
-        found[name] = single
+        found[name] = replace(single, reader=readers.get(name, PLAIN))
     return found
 
 
@@ -159,17 +197,21 @@ def _source(name: str, path: Path) -> tuple[FileSource | None, list[Path]]:
     if is_folder:
         parts = sorted(part for part in path.iterdir() if not part.name.startswith((".", "_")))
     there = [part for part in parts if part.is_file() and part.name.lower().endswith(FILE_ENDINGS)]
-    for fitting in (tuple(part for part in there if kind(part) == of) for of in ("parquet", "text", "packed")):
+    for fitting in (tuple(part for part in there if kind(part) == of) for of in _KINDS):
         if fitting:
             left = [part for part in parts if part not in fitting]
-            return FileSource(name, path, fitting, is_csv=kind(fitting[0]) != "parquet"), left
+            return FileSource(name, path, fitting, is_csv=kind(fitting[0]) in {"text", "packed"}), left
     return None, [path]
 
 
-def kind(path: Path) -> Literal["parquet", "text", "packed"]:
-    """Whether a file is Parquet, a text with separators, or such a text compressed."""
+def kind(path: Path) -> Literal["parquet", "text", "packed", "lines", "workbook"]:
+    """Whether a file is Parquet, a text with separators, such a text compressed, JSON, or a workbook."""
     if path.name.lower().endswith(".parquet"):
         return "parquet"
+    if path.name.lower().endswith(LINES_ENDINGS):
+        return "lines"
+    if path.name.lower().endswith(WORKBOOK_ENDINGS):
+        return "workbook"
     return "packed" if path.name.lower().endswith(".gz") else "text"
 
 
@@ -189,15 +231,24 @@ def inspected(source: FileSource) -> tuple[FileSource, str]:
     source, digest = replace(source, digests=digests), _joined(digests)
     if not source.is_csv:
         return source, digest
-    separator, header = _header(source.parts[0])
+    separator, header = _header(source.parts[0], source.reader)
     for part in source.parts[1:]:
-        if _header(part) != (separator, header):
+        if _header(part, source.reader) != (separator, header):
             raise SourceUnreadable(f"{part}: another header than {source.parts[0].name}")
     names = [name.strip() or f"column{position}" for position, name in enumerate(header, 1)]
+    _check_reader(source, names)
     for name in names:
         if [other.lower() for other in names].count(name.lower()) > 1:
             raise SourceUnreadable(f"{source.place}: two columns are called {name!r}: rename one of them")
     return replace(source, separator=separator, header=tuple(names)), digest
+
+
+def _check_reader(source: FileSource, names: Sequence[str]) -> None:
+    """Whether the columns that the reader speaks of are there; the engine would tell it less well."""
+    for name in (*source.reader.numbers, *source.reader.dates):
+        if name not in names:
+            there = f"{did_you_mean(name, names)}; there are: {', '.join(names)}"
+            raise ConfigurationError(f"[source.{source.name}]: {source.place} has no column {name!r}{there}")
 
 
 def _joined(digests: Iterable[str]) -> str:
@@ -252,12 +303,12 @@ def _not_utf8(path: Path, byte: int) -> SourceUnreadable:
     return SourceUnreadable(f"{path}: not UTF-8 at byte {byte} (counted from 0). Save the file as UTF-8.")
 
 
-def _header(path: Path) -> tuple[str, list[str]]:
-    """Separator and column names of a CSV file: of comma, semicolon and tab the one that parts the header most."""
+def _header(path: Path, reader: Reader) -> tuple[str, list[str]]:
+    """Separator and column names of a CSV file: of several separators the one that parts the first line most."""
     with _unpacking(path), _opened(path) as file:
         start = codecs.getincrementaldecoder("utf-8-sig")().decode(file.read(_HEADER))
     fields: dict[str, list[str]] = {}
-    for separator in SEPARATORS:
+    for separator in reader.separator or SEPARATORS:
         try:
             fields[separator] = next(csv.reader(io.StringIO(start, newline=""), delimiter=separator, strict=True), [])
         except csv.Error as error:
@@ -265,4 +316,9 @@ def _header(path: Path) -> tuple[str, list[str]]:
     separator = max(fields, key=lambda candidate: len(fields[candidate]))
     if not fields[separator]:
         raise SourceUnreadable(f"{path}: line 1: no header")
-    return separator, fields[separator]
+    if reader.has_header:
+        return separator, fields[separator]
+    if reader.names and len(reader.names) != len(fields[separator]):
+        said = f"{len(fields[separator])} fields in line 1, and {len(reader.names)} names under [source]"
+        raise SourceUnreadable(f"{path}: {said}")
+    return separator, list(reader.names) or [""] * len(fields[separator])

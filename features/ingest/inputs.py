@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from vouch.features.errors import ConfigurationError, SourceUnreadable
 from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
 from vouch.features.ingest.files import ROW, Relation, folder_sources, inspected, named_sources, numbered
 from vouch.features.ingest.mapping import plans, with_recorded
+from vouch.features.ingest.rewritten import rewritten
 from vouch.features.project import POSTGRES
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.shown import redacted
@@ -46,7 +48,7 @@ def prepare_inputs(
     wanted = _Wanted(project)
     tables: dict[str, str] = {}
     copies: dict[str, FileSource] = {}
-    files = named_sources(project.sources)
+    files = named_sources(project.sources, project.readers)
     unread: list[str] = []
     left: list[str] = []
     if project.location and project.location.startswith(POSTGRES):
@@ -60,7 +62,7 @@ def prepare_inputs(
         left = [name for name in tables if name not in wanted]
     read, digests = {}, {}
     for name in sorted(filter(wanted.__contains__, files)):
-        read[name], digests[name] = inspected(files[name])
+        read[name], digests[name] = inspected(rewritten(files[name], folders[0] / "rewritten"))
     recorded = {name: inspected(source) for name, source in named_sources(project.recorded).items()}
     digests |= {f"recorded {name}": digest for name, (_, digest) in recorded.items()}
     sources = [*read.values(), *copies.values(), *(source for source, _ in recorded.values())]
@@ -166,15 +168,25 @@ def _query_relation(connection: Connection, table: str, query: str) -> Relation:
     try:
         connection.execute(f"CREATE VIEW {view} AS {query}")
     except duckdb.Error as error:
-        raise ConfigurationError(f"{place}: {first_line(error)}") from error
+        raise ConfigurationError(f"{place}: {first_line(error)}{_candidates(error)}") from error
     return _described(connection, place, numbered(view))
+
+
+def _candidates(error: duckdb.Error) -> str:
+    """The columns that the engine would have known in place of one that is not there."""
+    found = re.search(r"^(Candidate bindings: .*)$", str(error), re.MULTILINE)
+    return f". {found[1]}" if found else ""
 
 
 def _base(project: Project, digests: Mapping[str, str]) -> str:
     """Digest of the input, the mapping, and what the reading of both depends on."""
     mapping = {
-        name: [m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch)]
+        name: [
+            m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch),
+            {column: dict(words) for column, words in m.values.items()},
+        ]
         for name, m in project.tables.items()
-    }
+    }  # fmt: skip
+    mapping |= {f"source {name}": [repr(reader)] for name, reader in project.readers.items()}
     told = [FORM, CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -132,11 +132,21 @@ def _input(table: Table, column: str, mapping: TableMapping, relation: Relation,
         if column in mapping.columns:
             raise ConfigurationError(
                 f"[tables.{table.name}] columns: {relation.place} has no column {wanted!r}"
-                f"{did_you_mean(wanted, relation.columns)}"
+                f"{did_you_mean(wanted, relation.columns)}; there are: {', '.join(relation.columns)}"
             )
         return None
     used.add(there)
-    return Input(quoted(there), relation.columns[there], epoch=epoch, is_csv=relation.is_csv)
+    physical, expression = relation.columns[there], quoted(there)
+    if words := mapping.values.get(column):
+        physical, expression = "VARCHAR", _meant(expression, words)
+    return Input(expression, physical, epoch=epoch, is_csv=relation.is_csv)
+
+
+def _meant(expression: str, words: Mapping[str, str]) -> str:
+    """SQL for a value in the contract's words; one that is not listed stays as it is. Case of letters means nothing."""
+    text = f"CAST({expression} AS VARCHAR)"
+    cases = " ".join(f"WHEN {literal(word.strip().lower())} THEN {literal(meant)}" for word, meant in words.items())
+    return f"CASE lower(trim({text})) {cases} ELSE {text} END" if cases else text
 
 
 def _constant(constant: Any) -> tuple[str, str]:

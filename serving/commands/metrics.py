@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,6 +87,7 @@ def metrics(
     if listing == NAMES:
         show(list_meanings(), form)
         return
+    data, ids = _data_and_ids(data, ids or [])
     run: CommandRun = ctx.obj
     asked = Question(
         ids=ids or None, by=by, as_of_us=typed_instant(as_of), from_start=since == START, scan=scan,
@@ -95,6 +97,14 @@ def metrics(
     with progress() as step:
         found = answered(project(data), asked, run.now_us(now), engine.value, step)
     _tell(found, form, found.name != "metrics" or by is not None, asked.is_series)
+
+
+def _data_and_ids(data: str | None, ids: list[str]) -> tuple[str | None, list[str]]:
+    """Where the data are, and the metrics: the first word is a metric where it names one, and nothing lies there."""
+    from vouch.features.metrics.catalogue import load_metrics
+
+    is_metric = data in load_metrics() and not Path(data or "").exists()
+    return (None, [data, *ids]) if data and is_metric else (data, ids)
 
 
 def _tell(found: Answer, form: Format, has_segments: bool, is_series: bool) -> None:

@@ -34,8 +34,8 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
-        {"documents", "durable"},
-        {"home_format"},
+        {"documents", "durable", "settings"},
+        {"home_format", "readers"},
         {"asof", "engines", "expressions", "instants", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},

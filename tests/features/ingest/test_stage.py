@@ -893,7 +893,7 @@ def test_a_compressed_file_that_is_not_whole_is_named(tmp_path, cut):
 
 
 @pytest.mark.parametrize(
-    "name", ["surveys.csv.zst", "surveys.xlsx", "surveys.json", "survey.csv", "notes", "surveys (1).csv"]
+    "name", ["surveys.csv.zst", "surveys.sav", "surveys.xml", "survey.csv", "notes", "surveys (1).csv"]
 )
 def test_what_lies_there_and_is_not_read_is_named(tmp_path, name):
     folder = write_csv(tmp_path / "tables", company())

@@ -241,6 +241,17 @@ def test_metrics_come_as_one_document(vouch, company):
     assert [row["metric_id"] for row in document["metrics"]] == ["nps", "retention_rate"]
 
 
+def test_a_metric_is_no_place_of_data(vouch, company, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vouch.toml").write_text(f'data = "{company}"\n', encoding="utf-8")
+    code, out, _ = vouch("metrics", "nps", "--now", NOW, "--format", "json")
+    assert code == 0
+    assert [row["metric_id"] for row in json.loads(out)["metrics"]] == ["nps"]
+    code, _, err = vouch("metrics", "npss", "--now", NOW)
+    assert code == 2
+    assert "'npss'" in err
+
+
 def test_metrics_come_by_segment(vouch, company):
     code, out, _ = vouch("metrics", company, "nps", "--by", "region", "--now", NOW, "--format", "csv")
     assert code == 0
