@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -18,11 +19,8 @@ def adjusted(p: ArrayLike) -> NDArray[np.float64]:
     """
     given = np.asarray(p, dtype=np.float64)
     q_values = np.full(given.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(given))
-    if len(known):
-        order = known[np.argsort(given[known], kind="stable")]
-        scaled = given[order] * len(order) / np.arange(1, len(order) + 1)
-        q_values[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    is_known = ~np.isnan(given)
+    q_values[is_known] = false_discovery_control(given[is_known])
     return q_values
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
+from scipy.stats import CensoredData, ecdf
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.activity import is_recent
@@ -17,10 +19,12 @@ from vouch.features.metrics.estimators import NOT_BELOW_0, Custom, Estimate, Flo
 from vouch.features.metrics.examples import repeated
 from vouch.features.metrics.populations.customers import activity, stays
 from vouch.features.metrics.populations.orders import comebacks, purchases
-from vouch.features.statistics.intervals import Interval, Z
+from vouch.features.statistics.intervals import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from scipy.stats._result_classes import EmpiricalDistributionFunction
 
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import MetricContext
@@ -106,17 +110,12 @@ def _stay_unit() -> nw.Expr:
     return nw.concat_str(nw.col("customer_id"), nw.col("stay").cast(nw.String), separator="\n")
 
 
-def survival(lasted: Floats, is_over: Floats) -> tuple[Floats, Floats, Floats]:
-    """Kaplan-Meier: times of ends, the share that lasts longer, and Greenwood's sum of its variance.
+def survival(lasted: Floats, is_over: Floats) -> EmpiricalDistributionFunction:
+    """Kaplan-Meier: the share that lasts longer than each time.
 
     Source: Kaplan & Meier 1958, JASA 53:457-481; Greenwood 1926.
     """
-    times, counts = np.unique(lasted[is_over > 0], return_counts=True)
-    at_risk = (len(lasted) - np.searchsorted(np.sort(lasted), times, side="left")).astype(np.float64)
-    share = np.asarray(np.cumprod(1 - counts / at_risk), dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        greenwood: Floats = np.cumsum(counts / (at_risk * (at_risk - counts)))
-    return times, share, greenwood
+    return ecdf(CensoredData(lasted[is_over > 0], right=lasted[is_over == 0])).sf
 
 
 def _first_at_most_half(times: Floats, share: Floats) -> float:
@@ -126,23 +125,21 @@ def _first_at_most_half(times: Floats, share: Floats) -> float:
 
 def median_survival(parts: Parts) -> Estimate:
     """The first time at which at most half are left."""
-    lasted, is_over = parts["lasted"], parts["is_over"]
-    times, share, _ = survival(lasted, is_over)
-    middle = _first_at_most_half(times, share)
+    curve = survival(parts["lasted"], parts["is_over"])
+    middle = _first_at_most_half(curve.quantiles, curve.probabilities)
     if np.isnan(middle):
-        return Estimate(None, len(lasted), status="empty", reason="more than half are still there")
-    return Estimate(middle, len(lasted))
+        return Estimate(None, len(parts["lasted"]), status="empty", reason="more than half are still there")
+    return Estimate(middle, len(parts["lasted"]))
 
 
 def median_survival_ends(parts: Parts) -> Interval:
     """Brookmeyer & Crowley 1982, Biometrics 38:29-41, on the log-log scale; no upper end where it is not reached."""
-    times, share, greenwood = survival(parts["lasted"], parts["is_over"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = Z * np.sqrt(greenwood) / np.log(share)
-        lower, upper = share ** np.exp(-half), share ** np.exp(half)
-    lower, upper = (np.where(share > 0, end, 0) for end in (lower, upper))
-    ends = [np.asarray(_first_at_most_half(times, np.nan_to_num(end))) for end in (lower, upper)]
-    return Interval(ends[0], ends[1], "kaplan_meier_log_log")
+    curve = survival(parts["lasted"], parts["is_over"])
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no interval where all or none are left
+        band: Any = curve.confidence_interval(method="log-log")
+    sides = (np.where(np.isnan(side.probabilities), curve.probabilities, side.probabilities) for side in band)
+    low, high = (np.asarray(_first_at_most_half(curve.quantiles, side)) for side in sides)
+    return Interval(low, high, "kaplan_meier_log_log")
 
 
 @metric(

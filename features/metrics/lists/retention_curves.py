@@ -99,11 +99,8 @@ def survival_curve(context: MetricContext, days: Sequence[int] = DAYS) -> list[d
     assert not isinstance(frame, Absent)
     table = collected(frame.select("lasted", "is_over"))
     lasted, is_over = (table[name].to_numpy().astype(np.float64) for name in ("lasted", "is_over"))
-    times, share, _ = survival(lasted, is_over)
-    found: list[dict[str, float | int]] = []
-    for day in days:
-        place = int(np.searchsorted(times, day, side="right"))
-        found.append(
-            {"day": day, "share": float(share[place - 1]) if place else 1.0, "at_risk": int((lasted >= day).sum())}
-        )
-    return found
+    left = survival(lasted, is_over).evaluate(days)
+    return [
+        {"day": day, "share": float(share), "at_risk": int((lasted >= day).sum())}
+        for day, share in zip(days, left, strict=True)
+    ]

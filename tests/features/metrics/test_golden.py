@@ -178,9 +178,8 @@ def test_golden_kaplan_meier_of_freireich_1963():
     ended = [6, 6, 6, 7, 10, 13, 16, 22, 23]
     running = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
     lasted = np.array([*ended, *running], dtype=float)
-    times, share, _ = survival(lasted, np.array([1.0] * len(ended) + [0.0] * len(running)))
-    at = dict(zip(times.tolist(), share.tolist(), strict=True))
-    assert (at[6.0], at[10.0], at[23.0]) == pytest.approx((0.857, 0.753, 0.448), abs=5e-4)
+    curve = survival(lasted, np.array([1.0] * len(ended) + [0.0] * len(running)))
+    assert curve.evaluate([6, 10, 23]) == pytest.approx((0.857, 0.753, 0.448), abs=5e-4)
 
 
 def test_anchor_no_answers_are_no_nps_of_0():
