@@ -39,7 +39,7 @@ def clean(
         done = clean_up(where, now_us, dry_run)
         if not dry_run:
             step("marking interrupted runs")
-            hours = load_retention_policy(where)["tracking"]["hours"]
+            hours = load_retention_policy(where).tracking.hours
             done.marked = mark_interrupted(where, now_us, hours * 3_600_000_000, tracking())
     show(done.removed, form, document=done.as_dict())
     if form is Format.TABLE:

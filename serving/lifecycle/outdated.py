@@ -7,33 +7,72 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from vouch.features.company_files import Section
 from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import MANIFEST, described
 from vouch.features.instants import as_datetime, instant_text
 from vouch.serving.snapshots import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-Policy = dict[str, dict[str, int]]
+Number = Annotated[int, Field(ge=1)]
 
 
-def kept_weeks(instants: list[int], policy: Mapping[str, int]) -> set[int]:
+class Weeks(Section):
+    """The newest weeks, each of them, and before those the first one of each month, for so many months."""
+
+    weeks: Number
+    months: Number
+
+
+class Days(Section):
+    """For how many days."""
+
+    days: Number
+
+
+class Newest(Section):
+    """How many of the newest."""
+
+    newest: Number
+
+
+class Hours(Section):
+    """After how many hours a run was interrupted."""
+
+    hours: Number
+
+
+class RetentionPolicy(Section):
+    """What stays, and for how long: `retention.toml`."""
+
+    snapshots: Weeks
+    revisions: Days
+    staged: Newest
+    runs: Days
+    logs: Days
+    tracking: Hours
+
+
+def kept_weeks(instants: list[int], policy: Weeks) -> set[int]:
     """Return which of the published instants stay: the newest weeks, and before them the first of each month.
 
     >>> days = [day * DAY_US for day in range(0, 140, 7)]
-    >>> sorted(day // DAY_US for day in kept_weeks(days, {"weeks": 3, "months": 2}))
+    >>> sorted(day // DAY_US for day in kept_weeks(days, Weeks(weeks=3, months=2)))
     [63, 91, 119, 126, 133]
     """
-    newest = sorted(instants)[-policy["weeks"] :]
+    newest = sorted(instants)[-policy.weeks :]
     older = [instant for instant in sorted(instants) if instant not in newest]
     first_of_month: dict[tuple[int, int], int] = {}
     for instant in older:
         moment = as_datetime(instant)
         first_of_month.setdefault((moment.year, moment.month), instant)
-    return {*newest, *list(first_of_month.values())[-policy["months"] :]}
+    return {*newest, *list(first_of_month.values())[-policy.months :]}
 
 
 @dataclass(frozen=True)
@@ -42,7 +81,7 @@ class Cleaning:
 
     home: Path
     now_us: int
-    policy: Policy
+    policy: RetentionPolicy
 
     def is_older(self, path: Path, days: int) -> bool:
         """Whether a file was written last before so many days."""
@@ -57,7 +96,7 @@ class Cleaning:
     @property
     def usable(self) -> list[dict[str, Any]]:
         """The manifests of the tables that stay."""
-        return [of for _, of in self.staged if of is not None][: self.policy["staged"]["newest"]]
+        return [of for _, of in self.staged if of is not None][: self.policy.staged.newest]
 
 
 Outdated = tuple[Path, str]
@@ -67,13 +106,13 @@ Outdated = tuple[Path, str]
 def old_weeks(of: Cleaning, name: str) -> Iterator[Outdated]:
     """Weeks beyond those that stay, replaced revisions, and drafts of killed runs."""
     instants = files.published(of.home)
-    kept = kept_weeks(instants, of.policy["snapshots"])
+    kept = kept_weeks(instants, of.policy.snapshots)
     for as_of_us in instants:
         parent = files.pointer(of.home, as_of_us).parent
         if as_of_us not in kept:
             yield parent, "an old week, beside the one that stays of its month"
         else:
-            yield from _replaced(parent, as_of_us, of.now_us, of.policy["revisions"]["days"])
+            yield from _replaced(parent, as_of_us, of.now_us, of.policy.revisions.days)
     for draft in sorted((of.home / name).glob("as_of=*/draft-*")):
         yield draft, "work of an interrupted run"
 
@@ -85,7 +124,7 @@ def old_tables(of: Cleaning, _: str) -> Iterator[Outdated]:
         usable += manifest is not None
         if manifest is None:
             yield folder, "tables that were staged by another version, or are damaged"
-        elif usable > of.policy["staged"]["newest"]:
+        elif usable > of.policy.staged.newest:
             yield folder, "tables that were staged before newer ones"
 
 
@@ -107,7 +146,7 @@ def unused_rollups(of: Cleaning, name: str) -> Iterator[Outdated]:
 
 def old_files(of: Cleaning, name: str) -> Iterator[Outdated]:
     """Files that are older than the policy says."""
-    days = of.policy[name]["days"]
+    days = getattr(of.policy, name).days
     for path in sorted((of.home / name).glob("*")):
         if of.is_older(path, days):
             yield path, f"older than {days} days"

@@ -6,49 +6,26 @@ What was interrupted on the tracking server is marked by who calls this.
 from __future__ import annotations
 
 import shutil
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vouch.features.errors import ConfigurationError, did_you_mean
+from vouch.features.company_files import read_settings
 from vouch.features.ingest.stage import KEPT, SHELF, sweep_unfinished
 from vouch.features.private import close_all
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle.inventory import HOLDINGS
-from vouch.serving.lifecycle.outdated import Cleaning
+from vouch.serving.lifecycle.outdated import Cleaning, RetentionPolicy
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.arrow_streams import sweep
-
-if TYPE_CHECKING:
-    from vouch.serving.lifecycle.outdated import Policy
 
 SHIPPED = Path(__file__).with_name("retention.toml")
 OWN = "retention.toml"
 
 
-def load_retention_policy(home: Path) -> Policy:
+def load_retention_policy(home: Path) -> RetentionPolicy:
     """Return the policy that comes with vouch, a company's own in its place; raises ConfigurationError."""
-    policy: Policy = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    own = home / OWN
-    if not own.exists():
-        return policy
-    try:
-        given = tomllib.loads(own.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{own}: not valid TOML: {error}") from error
-    for section, values in given.items():
-        if section not in policy or not isinstance(values, dict):
-            raise ConfigurationError(f"{own}: there is no section {section!r}{did_you_mean(section, policy)}")
-        for name, value in values.items():
-            if name not in policy[section]:
-                raise ConfigurationError(
-                    f"{own}: [{section}]: unknown key {name!r}{did_you_mean(name, policy[section])}"
-                )
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"{own}: [{section}]: {name!r} must be a whole number of at least 1")
-            policy[section][name] = value
-    return policy
+    return read_settings(RetentionPolicy, SHIPPED, home / OWN)
 
 
 @dataclass

@@ -6,13 +6,14 @@ the manifest, so that the next week has something to be compared with.
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
+from vouch.features.company_files import Section, read_settings
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
-from vouch.features.errors import ConfigurationError, did_you_mean
 from vouch.features.ingest.counts import MERGED
 from vouch.features.instants import parse_instant
 
@@ -24,26 +25,27 @@ OWN = "guards.toml"
 """Name of a company's own limits under its home."""
 ACTIVITY = "activity"
 """The tables that every company hands over at least one of, taken together."""
-_LIMITS = ("soft", "hard", "at_least")
 
 Level = Literal["soft", "hard"]
 
 
-@dataclass(frozen=True)
-class Guard:
-    """One figure and its limits; `only` holds other limits for single things."""
+class GuardLimits(Section):
+    """Above `soft` the run warns, above `hard` nothing is published."""
 
-    name: str
-    meaning: str
     soft: float | None = None
     hard: float | None = None
-    at_least: float = 0
-    only: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def limits(self, thing: str) -> tuple[float | None, float | None]:
-        """Soft and hard limit for a thing; one that is named apart has the limits that stand there and no others."""
-        apart = self.only.get(thing)
-        return (self.soft, self.hard) if apart is None else (apart.get("soft"), apart.get("hard"))
+
+class Guard(GuardLimits):
+    """What one figure means, and its limits; `only` holds other limits for single things."""
+
+    meaning: str
+    at_least: float = 0
+    only: dict[str, GuardLimits] = Field(default_factory=dict)
+
+    def limits(self, thing: str) -> GuardLimits:
+        """Return the limits for a thing; one that is named apart has those that stand there and no others."""
+        return self.only.get(thing, self)
 
 
 @dataclass(frozen=True)
@@ -113,37 +115,7 @@ def load_guards(home: Path) -> dict[str, Guard]:
 
     Raises ConfigurationError where the company's file is wrong.
     """
-    found = {name: dict(raw) for name, raw in tomllib.loads(SHIPPED.read_text(encoding="utf-8")).items()}
-    own = home / OWN
-    if own.exists():
-        for name, raw in _read(own).items():
-            if name not in found:
-                raise ConfigurationError(f"{own}: there is no guard {name!r}{did_you_mean(name, found)}")
-            only = {**found[name].get("only", {}), **_checked(own, name, raw).pop("only", {})}
-            found[name] |= {**raw, "only": only}
-    return {name: Guard(name, **raw) for name, raw in found.items()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
-
-
-def _checked(path: Path, name: str, raw: Any) -> dict[str, Any]:
-    """A guard's table of a company's file: limits that are numbers, and `only` with the same."""
-    if not isinstance(raw, dict):
-        raise ConfigurationError(f"{path}: [{name}] must be a table")
-    for key, value in raw.items():
-        if key == "only" and isinstance(value, dict):
-            for thing, limits in value.items():
-                _checked(path, f"{name}.only.{thing}", limits)
-        elif key not in _LIMITS:
-            raise ConfigurationError(f"{path}: [{name}]: unknown key {key!r}{did_you_mean(key, _LIMITS)}")
-        elif isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigurationError(f"{path}: [{name}]: {key!r} must be a number")
-    return dict(raw)
+    return read_settings(dict[str, Guard], SHIPPED, home / OWN)
 
 
 def judge(guards: Mapping[str, Guard], figures: Iterator[GuardFigure]) -> list[GuardFinding]:
@@ -155,16 +127,16 @@ def judge(guards: Mapping[str, Guard], figures: Iterator[GuardFigure]) -> list[G
 def _judged(guard: Guard, figure: GuardFigure) -> GuardFinding | None:
     if figure.rests_on < guard.at_least:
         return None
-    soft, hard = guard.limits(figure.thing)
-    if hard is not None and figure.value > hard:
+    limits = guard.limits(figure.thing)
+    if limits.hard is not None and figure.value > limits.hard:
         level: Level = "hard"
-        limit = hard
-    elif soft is not None and figure.value > soft:
-        level, limit = "soft", soft
+        limit = limits.hard
+    elif limits.soft is not None and figure.value > limits.soft:
+        level, limit = "soft", limits.soft
     else:
         return None
     return GuardFinding(
-        guard.name,
+        figure.guard,
         figure.thing,
         level,
         figure.value,

@@ -34,7 +34,7 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
-        {"documents", "durable", "settings"},
+        {"company_files", "documents", "durable", "settings"},
         {"home_format", "readers"},
         {"asof", "engines", "expressions", "instants", "private", "project", "simulation"},
         {"facts"},

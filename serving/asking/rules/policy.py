@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
+from vouch.features.company_files import Section, read_settings
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.features.errors import ConfigurationError
 from vouch.features.facts.tickets import HIGH_PRIORITIES
 from vouch.serving.snapshots.schema import ASK_DAYS, TIERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FILE = "policy.toml"
@@ -22,11 +20,7 @@ Consent = Literal["advocacy_consent", "contact_consent"]
 Days = Field(ge=0, le=ASK_DAYS)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Eligibility(_Part):
+class Eligibility(Section):
     """Who may be asked at all."""
 
     consents: tuple[Consent, ...] = Field(strict=False)
@@ -36,7 +30,7 @@ class Eligibility(_Part):
     repair_first: bool
 
 
-class Caps(_Part):
+class Caps(Section):
     """How often somebody is asked."""
 
     asks_in_30_days: int = Field(ge=0)
@@ -51,7 +45,7 @@ class Caps(_Part):
         return ((30, self.asks_in_30_days), (90, self.asks_in_90_days))
 
 
-class Quotas(_Part):
+class Quotas(Section):
     """How the asks are spread over groups of customers."""
 
     columns: tuple[Literal["segment", "region"], ...] = Field(strict=False)
@@ -60,25 +54,25 @@ class Quotas(_Part):
     free_asks: int = Field(ge=0)
 
 
-class Value(_Part):
+class Value(Section):
     """How a customer's own acts weigh against those of all."""
 
     own_acts: FiniteFloat = Field(gt=0)
 
 
-class Exploration(_Part):
+class Exploration(Section):
     """How many take a place at random."""
 
     share: FiniteFloat = Field(ge=0, le=1)
 
 
-class Limits(_Part):
+class Limits(Section):
     """How much one key may ask of the service."""
 
     requests_per_minute: int = Field(ge=1)
 
 
-class ActKind(_Part):
+class ActKind(Section):
     """What one kind of act is worth, and who could do it. One that is worth nothing is never asked for."""
 
     value: FiniteFloat = Field(ge=0)
@@ -88,7 +82,7 @@ class ActKind(_Part):
     rest_days: int = Field(0, ge=0)
 
 
-class Policy(_Part):
+class Policy(Section):
     """The whole policy."""
 
     version: int
@@ -106,24 +100,5 @@ def load_policy(home: Path | None = None) -> Policy:
 
     Raises ConfigurationError where the company's file names something that is not there, or holds what cannot be.
     """
-    raw = tomllib.loads(resources.files("vouch.serving.asking.rules").joinpath(FILE).read_text(encoding="utf-8"))
-    path = None if home is None else home / FILE
-    if path is None or not path.exists():
-        return Policy.model_validate(raw)
-    try:
-        own = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Policy.model_validate(_merged(raw, own))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigurationError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with what the own file names."""
-    found = dict(base)
-    for name, value in own.items():
-        inner = base.get(name)
-        found[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return found
+    shipped = resources.files("vouch.serving.asking.rules").joinpath(FILE)
+    return read_settings(Policy, shipped, None if home is None else home / FILE)

@@ -353,21 +353,26 @@ def test_a_companys_own_policy_changes_what_it_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        "[caps]\nasks_in_30_dys = 3",
-        "[kinds.dance]\nvalue = 1.0",
-        "[eligibility]\nmaximum_churn = 2.0",
-        '[eligibility]\nconsents = ["none"]',
-        "[caps]\nopen_days = 5000",
-        "[caps",
-        "[quotas]\ntimes_its_share = nan",
+        ("[caps]\nasks_in_30_dys = 3", "[caps]: unknown key 'asks_in_30_dys' (did you mean 'asks_in_30_days'?)"),
+        ("[kinds.review]\nrest_day = 1", "[kinds.review]: unknown key 'rest_day' (did you mean 'rest_days'?)"),
+        ("[cap]\nopen_asks = 1", "there is no [cap] (did you mean 'caps'?)"),
+        ("caps = 1", "'caps' must be a table"),
+        ("[kinds.dance]\nvalue = 1.0", "[kinds]: 'dance': Input should be 'referral'"),
+        ("[eligibility]\nmaximum_churn = 2.0", "[eligibility]: 'maximum_churn' must be at most 1"),
+        ("[eligibility]\nrepair_first = 1", "[eligibility]: 'repair_first' must be true or false"),
+        ('[eligibility]\nconsents = ["none"]', "[eligibility.consents]: '0': Input should be 'advocacy_consent'"),
+        ("[caps]\nopen_days = 5000", "[caps]: 'open_days' must be at most"),
+        ("[caps", "not valid TOML"),
+        ("[quotas]\ntimes_its_share = nan", "[quotas]: 'times_its_share' must be a number"),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused_with_its_place(tmp_path, text):
+def test_a_policy_that_cannot_be_is_refused_with_its_place(tmp_path, text, said):
     (tmp_path / "policy.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match=r"policy\.toml"):
+    with pytest.raises(ConfigurationError, match=r"policy\.toml") as refused:
         load_policy(tmp_path)
+    assert said in str(refused.value)
 
 
 def test_the_policy_comes_with_the_package():

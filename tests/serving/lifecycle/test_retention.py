@@ -114,7 +114,7 @@ def test_staged_tables_and_run_summaries_stay_for_a_while(home):
         ("[snapshot]\nweeks = 1", "did you mean 'snapshots'"),
         ("[snapshots]\nweek = 1", "did you mean 'weeks'"),
         ("[snapshots]\nweeks = 0", "at least 1"),
-        ("[snapshots]\nweeks = 1.5", "at least 1"),
+        ("[snapshots]\nweeks = 1.5", "a whole number"),
         ("[snapshots", "not valid TOML"),
     ],
 )

@@ -14,6 +14,7 @@ from vouch.serving.monitoring.guards import (
     ACTIVITY,
     SHIPPED,
     GuardFigure,
+    GuardLimits,
     WeekStats,
     contract_figures,
     customer_figures,
@@ -100,8 +101,8 @@ def test_a_company_sets_its_own_limits_and_keeps_the_others(tmp_path):
     )
     guards = load_guards(tmp_path)
     assert (guards["customers_change"].soft, guards["customers_change"].hard) == (0.1, 0.15)
-    assert guards["stale_days"].limits("surveys") == (100, None)
-    assert guards["stale_days"].limits(ACTIVITY) == (8, 28)
+    assert guards["stale_days"].limits("surveys") == GuardLimits(soft=100)
+    assert guards["stale_days"].limits(ACTIVITY) == GuardLimits(soft=8, hard=28)
     assert found(tmp_path, seen(customers=1_200), BEFORE)[("customers_change", "customers")] == "hard"
 
 
