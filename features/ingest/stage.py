@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -34,7 +35,7 @@ from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
 from vouch.features.ingest.staging_context import StagingContext
-from vouch.features.project import ENGINES
+from vouch.features.project import ENGINES, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -389,5 +390,7 @@ def _spark(master: str | None) -> Any:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise MissingExtra("The engine spark needs PySpark: pip install 'vouch[spark]'") from error
+    if master is None or master.startswith("local"):
+        suggest(PYSPARK_PYTHON=sys.executable)  # else workers run the first python3 on the path, which lacks vouch
     builder = SparkSession.builder.appName("vouch")
     return (builder.master(master) if master else builder).getOrCreate()

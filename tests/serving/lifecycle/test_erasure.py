@@ -349,7 +349,12 @@ def test_logs_that_were_packed_are_searched_and_stay_packed(lived_in, vouch, pac
     assert {"place": "logs/serve.log.1.packed", "rows": 300, "how": "names struck out"} in json.loads(out)["places"]
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04\0\0zip", b"\x28\xb5\x2f\xfd\0zstd", gzip.compress(b"x" * 99)[:-9]])
+CUT_SHORT = gzip.compress(b"x" * 99)[:-9]
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04\0\0zip", b"\x28\xb5\x2f\xfd\0zstd", CUT_SHORT], ids=["zip", "zstd", "gzip cut short"]
+)
 def test_what_cannot_be_searched_is_told(lived_in, vouch, content):
     (lived_in / "logs" / "old.log.zip").write_bytes(content)
     code, out, _ = vouch("erase", WHO, "--format", "json")
