@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.errors import MissingExtra, SourceUnreadable
+from vouch.features.errors import SourceUnreadable
 from vouch.features.ingest.files import FileSource, kind
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ _BLOCK = 1 << 20
 def rewritten(source: FileSource, folder: Path) -> FileSource:
     """Return a source that the engine reads as it is; what it cannot is written anew under `folder`.
 
-    Raises SourceUnreadable where a file is not what its name or its reader says, MissingExtra where a library is not
-    installed.
+    Raises SourceUnreadable where a file is not what its name or its reader says.
     """
     of = kind(source.parts[0])
     is_text = of in {"text", "packed"}
@@ -71,10 +70,8 @@ def _decode(path: Path, copy: Path, encoding: str) -> None:
 
 def sheet_rows(path: Path, sheet: str | None) -> Iterator[Sequence[str]]:
     """The rows of one sheet of a workbook as texts, the header first; empty rows before it are passed over."""
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook
-    except ImportError as error:
-        raise MissingExtra("Workbooks need a library: pip install 'vouch[excel]', or save the sheet as CSV") from error
+    from python_calamine import CalamineError, CalamineWorkbook
+
     try:
         book = CalamineWorkbook.from_path(str(path))
         if sheet is not None and sheet not in book.sheet_names:
