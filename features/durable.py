@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import Damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
 def sealed(content: Mapping[str, Any]) -> str:
     """JSON text that holds the digest of all else that it holds."""
-    plain = json.dumps(content, sort_keys=True)
-    return (
-        json.dumps({**content, "digest": hashlib.sha256(plain.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
-    )
+    return json.dumps({**content, "digest": document_digest(content)}, indent=1, sort_keys=True) + "\n"
+
+
+def document_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a JSON document says, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def unsealed(path: Path) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def unsealed(path: Path) -> dict[str, Any]:
         digest = content.pop("digest", None)
     except (ValueError, AttributeError, TypeError) as error:
         raise Damaged(path) from error
-    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != digest:
+    if document_digest(content) != digest:
         raise Damaged(path)
     return content
 
@@ -60,15 +63,23 @@ def first_changed(digests: Mapping[Path, str]) -> Path | None:
         return next((path for path, is_whole in zip(digests, whole, strict=True) if not is_whole), None)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put content in the place of a file, whole or not at all, and have it on the disk."""
-    beside = path.with_name(f".{path.name}.next")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+@contextmanager
+def replacing(path: Path, draft: Path | None = None) -> Iterator[Path]:
+    """Give a draft beside a file, to be written; it takes the place of the file, whole and on the disk, or is gone."""
+    beside = path.with_name(f".{path.name}.next") if draft is None else draft
+    try:
+        yield beside
+        flush_file(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     flush_file(path.parent)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Put bytes, or a text as UTF-8, in the place of a file, whole or not at all, and have it on the disk."""
+    with replacing(path) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def flush(folder: Path) -> None:

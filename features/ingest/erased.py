@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import literal, quoted
+from vouch.features.durable import replacing
 from vouch.features.engines import OWN, as_staged, id_form
 from vouch.features.errors import ConfigurationError
 
@@ -90,13 +90,9 @@ def add(home: Path, customer_ids: Iterable[str]) -> Tombstones:
 
 def write_durably(path: Path, text: str) -> None:
     """Write a file of this folder, whole or not at all."""
-    beside = path.with_name(f".{path.name}.next")
-    with beside.open("w", encoding="utf-8") as file:
-        beside.chmod(beside.stat().st_mode & 0o660)  # whoever calls, nobody reads the key but those of the home
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with replacing(path) as draft:
+        draft.touch(0o660)  # whoever calls, nobody reads the key but those of the home
+        draft.write_text(text, encoding="utf-8")
 
 
 def columns_of_people(table: Table) -> list[str]:

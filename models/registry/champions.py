@@ -7,14 +7,13 @@ touched before the new bundle lies beside it whole, judged and by the hash that 
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from vouch.features.durable import flush
+from vouch.features.durable import flush, write_whole
 from vouch.features.errors import BundleError
 from vouch.features.home_format import mark_home
 from vouch.features.project import version
@@ -88,12 +87,12 @@ def retrains_due(home: Path) -> list[str]:
 
 def note(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add one decision to the history (with the lock held)."""
-    _replace(folder / "gate.json", as_bytes([*_entries(folder), dict(entry)]))
+    write_whole(folder / "gate.json", as_bytes([*_entries(folder), dict(entry)]))
 
 
 def begin(folder: Path, entry: Mapping[str, Any], card: str) -> None:
     """Note a promotion that is about to be made, for whoever comes after one that was killed (with the lock held)."""
-    _replace(folder / UNFINISHED, as_bytes({"entry": dict(entry), "card": card}))
+    write_whole(folder / UNFINISHED, as_bytes({"entry": dict(entry), "card": card}))
 
 
 def unfinished(folder: Path) -> dict[str, Any] | None:
@@ -106,7 +105,7 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
     if _hash_there(folder / "bundle") != entry["content_hash"]:  # nothing had been done yet
         path.unlink()
         return None
-    _replace(folder / "card.md", found["card"].encode())
+    write_whole(folder / "card.md", found["card"].encode())
     return entry
 
 
@@ -136,7 +135,7 @@ def install(folder: Path, bundle: Path, card: str, content_hash: str) -> None:
     if not _stands(target, content_hash):
         _move(_copied(bundle, target, content_hash), target)
     _turn(folder, target)
-    _replace(folder / "card.md", card.encode())
+    write_whole(folder / "card.md", card.encode())
     _prune(folder, {target.resolve(), before})
 
 
@@ -190,7 +189,7 @@ def installed(folder: Path, bundle: Path, card: str, content_hash: str) -> Itera
         else:
             _turn(folder, before)
         if card_before is not None:
-            _replace(folder / "card.md", card_before)
+            write_whole(folder / "card.md", card_before)
         raise
 
 
@@ -208,12 +207,3 @@ def _prune(folder: Path, used: set[Path]) -> None:
     others = sorted((path for path in others if path not in used), key=lambda path: -path.stat().st_mtime_ns)
     for path in others[KEPT - len(used) :]:
         shutil.rmtree(path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}-draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

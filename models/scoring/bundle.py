@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.durable import flush
 from vouch.features.errors import BundleError
 from vouch.features.private import open_as_usual
 from vouch.features.vectors.fingerprints import feature_fingerprints
@@ -49,11 +49,9 @@ def write_files(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, b
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name, content in {**files, "manifest.json": listing}.items():
-            with (draft / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            (draft / name).write_bytes(content)
         open_as_usual(draft)
+        flush(draft)
         if folder.exists():
             shutil.rmtree(folder)
         draft.replace(folder)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.durable import write_whole
 from vouch.features.errors import Refused, VouchError
 from vouch.features.instants import as_datetime, instant_text
 from vouch.features.project import home
@@ -126,6 +127,4 @@ def _keep(where: Path, now_us: int, document: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         moment = as_datetime(now_us).strftime("%Y-%m-%dT%H%M%S.%fZ")
         path = folder / f"{document['command']}-{moment}.json"
-        beside = path.with_suffix(".next")
-        beside.write_text(as_json(document) + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, as_json(document) + "\n")

@@ -30,7 +30,7 @@ def report(
     from vouch.features.project import home, store_url
     from vouch.serving.asking.candidates import askable_now
     from vouch.serving.exports.written_files import note
-    from vouch.serving.reports.rendering import as_page, as_text, write_whole
+    from vouch.serving.reports.rendering import as_page, as_text, write_where_asked
     from vouch.serving.reports.report import figures
     from vouch.serving.snapshots.files import read_snapshot
     from vouch.serving.snapshots.read import week_before
@@ -42,9 +42,9 @@ def report(
         people = askable_now(home(), store_url(), snapshot, run.now_us(now))
         found = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
         step("drawing")
-        write_whole(out, as_page(found))
+        write_where_asked(out, as_page(found))
         if text is not None:
-            write_whole(text, as_text(found))
+            write_where_asked(text, as_text(found))
         for kind, path in (("page", out), ("text", text)):
             if path is not None:
                 note(home(), kind, found.as_of, [path])

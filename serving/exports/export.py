@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -23,13 +22,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from vouch.features.durable import file_digest, flush_file, write_whole
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
 from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
 from vouch.serving.snapshots import schema as columns
-from vouch.serving.snapshots.files import file_digest
 from vouch.serving.snapshots.read import batches, in_words
 
 if TYPE_CHECKING:
@@ -269,20 +268,7 @@ def _publish(counts: Mapping[Path, int], folder: Path, stem: str, done: Exported
         old.unlink()
     for path, count in counts.items():
         done.files.append({"name": path.name, "rows": count, "bytes": path.stat().st_size, "sha256": file_digest(path)})
-        _flush(path)
+        flush_file(path)
         path.rename(folder / path.name)
     done.listing = str(listing)
-    text = json.dumps({**done.as_dict(), "listing": listing.name}, indent=2) + "\n"
-    beside = next(iter(counts)).with_name(listing.name)
-    beside.write_text(text, encoding="utf-8")
-    _flush(beside)
-    beside.rename(listing)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_whole(listing, json.dumps({**done.as_dict(), "listing": listing.name}, indent=2) + "\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from vouch.features.durable import replacing
 from vouch.features.ingest.stage import opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.vectors.build import vectors
@@ -42,15 +43,14 @@ def write_vectors(
     instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     progress(f"{instant_text(instant)}: vectors")
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft, customers = out.with_name(f".{out.name}.draft"), 0
-    with scratch_folder(project.home, "features") as scratch:
+    customers = 0
+    with scratch_folder(project.home, "features") as scratch, replacing(out) as draft:
         batches = (_dated(batch, instant) for batch in ordered_batches(vectors(tables, instant), scratch / "vectors"))
         first = next(batches)
         with pq.ParquetWriter(draft, first.schema) as writer:
             for batch in itertools.chain([first], batches):
                 writer.write_table(batch)
                 customers += len(batch)
-    draft.replace(out)
     note(project.home, "vectors", instant_text(instant), [out])
     return Written(instant_text(instant), customers)
 

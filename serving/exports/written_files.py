@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from vouch.features.durable import file_digest, write_whole
 from vouch.features.errors import ConfigurationError
-from vouch.serving.snapshots.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,10 +54,7 @@ def note(home: Path, kind: str, as_of: str, paths: Iterable[Path]) -> None:
 
 def save_outputs(home: Path, outputs: Iterable[Output]) -> None:
     """Replace the list."""
-    path = home / LIST
-    beside = path.with_suffix(".next")
-    beside.write_text(json.dumps([asdict(output) for output in outputs], indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_whole(home / LIST, json.dumps([asdict(output) for output in outputs], indent=1) + "\n")
 
 
 def _locked(home: Path) -> FileLock:

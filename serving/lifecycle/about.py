@@ -22,7 +22,7 @@ from vouch.serving.lifecycle.inventory import HOLDINGS, unlisted
 from vouch.serving.lifecycle.outputs import ANSWER
 from vouch.serving.lifecycle.receipts import BEYOND_REACH
 from vouch.serving.lifecycle.subject import Subject
-from vouch.serving.reports.rendering import write_whole
+from vouch.serving.reports.rendering import write_where_asked
 from vouch.serving.store.audit import COMMAND_LINE, noted
 from vouch.serving.store.connection import Database
 
@@ -73,7 +73,7 @@ def about(project: Project, customer_id: str, now_us: int, out: Path) -> Subject
         "left": [*subject.left, *(f"{name}: no part of vouch, look through it by hand" for name in unlisted(subject))],
         "beyond_reach": BEYOND_REACH,
     }
-    write_whole(out, json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
+    write_where_asked(out, json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
     written_files.note(project.home, ANSWER, instant_text(now_us), [out])
     database = Database(project.home, project.store)
     with database.writing() as connection:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from vouch.features.durable import file_digest, write_whole
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle import tables, texts
 from vouch.serving.lifecycle.scrubbing import rows_of_csv, scrub_csv, scrub_parquet, scrub_text
 from vouch.serving.lifecycle.subject import Held
 from vouch.serving.reports.reprinting import reprinted
-from vouch.serving.snapshots import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def read_outputs(subject: Subject, _: str) -> Iterator[Held]:
         path = Path(output.path)
         if not path.exists():
             continue
-        is_ours = files.file_digest(path) == output.sha256
+        is_ours = file_digest(path) == output.sha256
         for held in _held(subject, output, path):
             if not is_ours:
                 subject.leave(path, "changed since it was written")
@@ -73,10 +73,10 @@ def erase_outputs(subject: Subject, _: str) -> None:
     outputs = {output.path: output for output in written_files.load_outputs(subject.home)}
     for output in sorted(outputs.values(), key=lambda output: output.kind == "listing"):
         path = Path(output.path)
-        if path.exists() and files.file_digest(path) == output.sha256:
+        if path.exists() and file_digest(path) == output.sha256:
             _rewrite(subject, output, path)
             if path.exists():
-                outputs[output.path] = replace(output, sha256=files.file_digest(path))
+                outputs[output.path] = replace(output, sha256=file_digest(path))
         if not path.exists():
             del outputs[output.path]
         written_files.save_outputs(subject.home, outputs.values())
@@ -111,9 +111,9 @@ def _relist(path: Path) -> None:
         if not file.exists():
             continue
         rows = pq.read_metadata(file).num_rows if file.suffix == ".parquet" else _lines(file) - 1
-        entry |= {"rows": rows, "bytes": file.stat().st_size, "sha256": files.file_digest(file)}
+        entry |= {"rows": rows, "bytes": file.stat().st_size, "sha256": file_digest(file)}
     listing["rows"] = sum(entry["rows"] for entry in listing["files"])
-    path.write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(listing, indent=2) + "\n")
 
 
 def _lines(path: Path) -> int:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from vouch.features.durable import flush_file
 from vouch.features.shown import csv_line, plain_text
 from vouch.serving.exports.targets import FIELDS, RULES, Target
 from vouch.serving.lifecycle.spelling import ERASED, Spelling
@@ -161,9 +162,5 @@ def _place(beside: Path, path: Path) -> None:
     before = path.stat()
     beside.chmod(before.st_mode)
     os.utime(beside, ns=(before.st_atime_ns, before.st_mtime_ns))
-    descriptor = os.open(beside, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_file(beside)
     beside.replace(path)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.durable import write_whole
 from vouch.features.errors import UsageError
-from vouch.features.private import open_as_usual
 from vouch.features.shown import visible_text
 from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.output import aligned
@@ -240,20 +238,10 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; raises UsageError where its folder cannot be written to."""
+def write_where_asked(path: Path, text: str) -> None:
+    """Write a file where a user wants it, whole or not at all; raises UsageError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            beside = Path(file.name)
-            try:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-                open_as_usual(beside)
-                beside.replace(path)
-            except OSError:
-                beside.unlink(missing_ok=True)
-                raise
+        write_whole(path, text)
     except OSError as error:
         raise UsageError(f"Cannot write {path}: {error.strerror}") from error

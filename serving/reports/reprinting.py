@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import parse_instant
 from vouch.serving.asking.candidates import askable_now
-from vouch.serving.reports.rendering import as_page, as_text, write_whole
+from vouch.serving.reports.rendering import as_page, as_text, write_where_asked
 from vouch.serving.reports.report import figures
 from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.snapshots.read import week_before
@@ -28,4 +28,4 @@ def reprinted(home: Path, store: str | None, output: Output, now_us: int) -> Non
     except SnapshotError:
         path.unlink()
         return
-    write_whole(path, as_page(found) if output.kind == "page" else as_text(found))
+    write_where_asked(path, as_page(found) if output.kind == "page" else as_text(found))

@@ -8,7 +8,6 @@ checksums, and a digest of every file in the manifest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vouch.features.durable import flush_file
+from vouch.features.durable import file_digest, flush_file, write_whole
 from vouch.features.errors import Locked, SnapshotError
 from vouch.features.home_format import mark_home
 from vouch.features.instants import folder_name, from_folder_name, instant_text
@@ -100,10 +99,7 @@ class Draft:
         for path in paths:  # half of what a killed run was writing
             _remove(path)
         make()
-        beside = mark.with_suffix(".next")
-        beside.write_text(json.dumps([_digests(path) for path in paths]), encoding="utf-8")
-        flush_file(beside)
-        beside.replace(mark)
+        write_whole(mark, json.dumps([_digests(path) for path in paths]))
         return True
 
     def publish(self, manifest: Mapping[str, Any]) -> Snapshot:
@@ -183,11 +179,7 @@ def drafting(home: Path, as_of_us: int, inputs: str = "") -> Iterator[Draft]:
 
 def point_to(folder: Path) -> None:
     """Make a revision the published one of its instant, at once and durably."""
-    beside = folder.parent / f"{POINTER}.next"
-    beside.write_text(folder.name + "\n", encoding="utf-8")
-    flush_file(beside)
-    beside.replace(folder.parent / POINTER)
-    flush_file(folder.parent)
+    write_whole(folder.parent / POINTER, folder.name + "\n")
 
 
 def revisions(parent: Path) -> dict[int, Path]:
@@ -267,12 +259,6 @@ def open_revision(folder: Path, tables: Collection[str] | None = None) -> Snapsh
             f"{folder} holds another snapshot than its name says. Score the week again with --revision."
         )
     return Snapshot(folder, as_of_us, int(match[1]), manifest)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stands(mark: Path, paths: Sequence[Path]) -> bool:

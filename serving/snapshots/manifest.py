@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from vouch.features.documents import Count, Digest, Document, FileName, Malformed, Name, Number, Text, read_document
+from vouch.features.durable import document_digest
 from vouch.features.errors import SnapshotError, UsageError
 from vouch.features.instants import parse_instant
 
@@ -70,15 +70,11 @@ def manifest_of(path: Path) -> dict[str, Any]:
         body: dict[str, Any] = read_document(SnapshotManifest, str(path), path.read_bytes())[1]
     except (OSError, Malformed) as error:
         raise SnapshotError(f"{path} cannot be read ({error}). {mend}") from error
-    if body.pop("digest", None) != _digest_of(body):
+    if body.pop("digest", None) != document_digest(body):
         raise SnapshotError(f"{path} is damaged. {mend}")
     return body
 
 
 def sealed(body: Mapping[str, Any]) -> str:
     """Return the text of a manifest with its digest."""
-    return json.dumps({**body, "digest": _digest_of(body)}, indent=2, ensure_ascii=False) + "\n"
-
-
-def _digest_of(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**body, "digest": document_digest(body)}, indent=2, ensure_ascii=False) + "\n"

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 
-from vouch.features.durable import flush_file
+from vouch.features.durable import replacing
 from vouch.features.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -188,17 +188,14 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     first = next(given, None)
     if first is None:
         raise SnapshotError("The store holds no rows for a table of the week. Score the week again with --revision.")
-    beside = path.with_suffix(".building")
-    try:
-        with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-            writer.write_batch(first)
-            for batch in given:
-                writer.write_batch(batch)
-        flush_file(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    flush_file(path.parent)
+    with (
+        replacing(path, path.with_suffix(".building")) as draft,
+        pa.OSFile(str(draft), "wb") as sink,
+        pa.ipc.new_file(sink, first.schema) as writer,
+    ):
+        writer.write_batch(first)
+        for batch in given:
+            writer.write_batch(batch)
 
 
 def keep_only(home: Path, names: Collection[str]) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
+from vouch.features.durable import replacing
 from vouch.serving.store.connection import FILE, FOLDER, Database
 from vouch.serving.store.tables import asks, overrides
 
@@ -108,7 +109,6 @@ def with_recorded(project: Project) -> Project:
 def _written(home: Path, name: str, found: Sequence[Mapping[str, Any]]) -> Path:
     path = home / RECORDED / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".building")
-    pq.write_table(pa.Table.from_pylist(list(found), SCHEMAS[name]), beside, compression="zstd")
-    beside.replace(path)
+    with replacing(path) as draft:
+        pq.write_table(pa.Table.from_pylist(list(found), SCHEMAS[name]), draft, compression="zstd")
     return path

@@ -16,7 +16,7 @@ from vouch.serving import cli
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.asking.candidates import askable_now
 from vouch.serving.asking.ranking import Filters
-from vouch.serving.reports.rendering import TEXT_WIDTH, as_page, as_text, write_whole
+from vouch.serving.reports.rendering import TEXT_WIDTH, as_page, as_text, write_where_asked
 from vouch.serving.reports.report import TOP
 from vouch.serving.reports.report import figures as figures_of
 from vouch.serving.snapshots.read import week_before
@@ -278,14 +278,14 @@ def test_what_is_not_earlier_or_is_damaged_is_refused(weeks, tmp_path):
 
 def test_a_page_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "week.html"
-    write_whole(path, "first")
-    write_whole(path, "second")
+    write_where_asked(path, "first")
+    write_where_asked(path, "second")
     assert [file.name for file in path.parent.iterdir()] == ["week.html"]
     assert path.read_text() == "second"
     with pytest.raises(UsageError, match="Cannot write"):
-        write_whole(path / "below.html", "third")
+        write_where_asked(path / "below.html", "third")
     with pytest.raises(UsageError, match="Cannot write"):
-        write_whole(path.parent, "a folder is no file")
+        write_where_asked(path.parent, "a folder is no file")
     assert [file.name for file in path.parent.parent.iterdir()] == ["new"]
 
 

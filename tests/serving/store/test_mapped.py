@@ -136,7 +136,7 @@ def test_what_could_not_be_written_whole_is_not_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     batch = pa.RecordBatch.from_pydict({"customer_id": ["a"]})
-    for place in ("vouch.serving.store.mapped.flush_file", "pyarrow.ipc.new_file"):
+    for place in ("vouch.features.durable.flush_file", "pyarrow.ipc.new_file"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(OSError, match="No space"):
