@@ -63,7 +63,7 @@ class Suggested(BaseModel):
     exclusion_words: str | None
     ask_for: AskFor | None
     first: First | None
-    is_randomised: Annotated[bool, Field(description="The place was given at random, by the policy's exploration.")]
+    is_randomised: Annotated[bool, Field(description="By the policy's exploration, or since the kind is drawn.")]
     propensity: float | None
 
 
@@ -83,15 +83,35 @@ class Candidate(Suggested):
     segment: str | None
     region: str | None
     language: str | None
+    contact_consent: Annotated[bool, Field(description="False: nobody may contact this customer.")]
+    advocacy_consent: bool
     last_asked_at: str | None
     advocacy_model: str | None
     churn_model: str | None
 
 
+class Spread(BaseModel):
+    """Some customers, and the mean of their latest answers (0 to 10) to how likely they are to recommend."""
+
+    customers: int
+    answered: int
+    nps_mean: float | None
+
+
+class Draw(BaseModel):
+    """A drawn list: what goes along with each ask, and whether those asked are like everybody who may be."""
+
+    kind: str
+    disclosure: Annotated[dict[str, str], Field(description="By language. No reward may hang on what is written.")]
+    eligible: Spread
+    asked: Spread
+
+
 class Candidates(Fresh):
-    """A page of ranked candidates; `total` counts all that meet the filters."""
+    """A page of candidates; `total` counts all that meet the filters."""
 
     total: int
+    draw: Annotated[Draw | None, Field(description="Null for a ranked list.")]
     candidates: list[Candidate]
     next_cursor: str | None
 
@@ -110,6 +130,7 @@ class AtRisk(BaseModel):
     segment: str | None
     region: str | None
     language: str | None
+    contact_consent: Annotated[bool, Field(description="False: nobody may contact this customer.")]
     churn_model: str | None
 
 

@@ -64,7 +64,7 @@ def _endpoint(store: ServingState, route: ApiRoute) -> Callable[[Request], Any]:
         body = await _asked(request, route, names)
         given = (store, body) if route.scope == "read" else (store, body, caller_of(request.scope))
         try:
-            if route.is_heavy(body) if callable(route.is_heavy) else route.is_heavy:
+            if route.is_heavy(store, body) if callable(route.is_heavy) else route.is_heavy:
                 found = await anyio.to_thread.run_sync(route.answer, *given)
             else:
                 found = route.answer(*given)
@@ -73,17 +73,17 @@ def _endpoint(store: ServingState, route: ApiRoute) -> Callable[[Request], Any]:
                 refused(store, caller_of(request.scope), route.path, problem, getattr(body, "customer_id", None))
             raise
         if route.action is not None:
-            _note(store, request, route, body, getattr(found, "rows", 1))
+            _note(store, request, route, body, getattr(found, "rows", 1), getattr(found, "action", route.action))
         content = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
         return Response(content, media_type="application/json")
 
     return endpoint
 
 
-def _note(store: ServingState, request: Request, route: ApiRoute, body: Any, rows: int) -> None:
+def _note(store: ServingState, request: Request, route: ApiRoute, body: Any, rows: int, action: str) -> None:
     """Tell the audit log what was read, by whom, and how many customers that were."""
     caller = caller_of(request.scope)
-    line = entry(now_us(), caller.name, route.action or "", key_id=caller.key_id, route=route.path, status=200)
+    line = entry(now_us(), caller.name, action, key_id=caller.key_id, route=route.path, status=200)
     store.journal.note({**line, "customer_id": getattr(body, "customer_id", None), "rows": rows})
 
 

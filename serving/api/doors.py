@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from vouch.serving.api.state import ServingState
+
 
 @dataclass(frozen=True)
 class ApiRoute:
@@ -32,7 +34,7 @@ class ApiRoute:
     example: Mapping[str, Any]
     scope: str
     action: str | None = None
-    is_heavy: bool | Callable[[Any], bool] = False
+    is_heavy: bool | Callable[[ServingState, Any], bool] = False
 
 
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
@@ -43,7 +45,7 @@ API_ROUTES = (
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
-        scope="read", action="listed",
+        scope="read", action="listed", is_heavy=lists.is_first_search,
     ),
     ApiRoute(
         "/v1/customers/get", "Everything on one customer",

@@ -81,6 +81,8 @@ _CANDIDATE = {
     "advocate_tier": "active",
     "reasons": [_SURVEYS],
     **_GROUPS,
+    "contact_consent": True,
+    "advocacy_consent": True,
     "last_asked_at": None,
     **_MODELS,
     **_SUGGESTED,
@@ -93,6 +95,7 @@ _AT_RISK = {
     "mrr": 120.0,
     "reasons": [_USAGE],
     **_GROUPS,
+    "contact_consent": True,
     "churn_model": _MODELS["churn_model"],
 }
 _OVERRIDE = {
@@ -189,7 +192,7 @@ _ENTRY = {
     "example_value": 51.6129,
 }
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
-    "/v1/advocates/search": {**_FRESH, "total": 1, "candidates": [_CANDIDATE], "next_cursor": None},
+    "/v1/advocates/search": {**_FRESH, "total": 1, "draw": None, "candidates": [_CANDIDATE], "next_cursor": None},
     "/v1/customers/get": {**_FRESH, **_CUSTOMER},
     "/v1/customers/at_risk": {**_FRESH, "total": 1, "customers": [_AT_RISK], "next_cursor": None},
     "/v1/asks/record": {"ask": _ASK, "is_new": True},

@@ -57,14 +57,20 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+KINDS_WANTED = (
+    "Everybody who may be asked for one of these, in the order of what that ask is worth; empty for the act that is "
+    "worth most with each. One that the policy calls public stands alone, and is drawn."
+)
+
+
 class AdvocatesSearch(Request):
-    """Ranked candidates to be asked to speak up."""
+    """Candidates to be asked to speak up."""
 
     segment: Choice = []
     region: Choice = []
     language: Choice = []
     tier: Annotated[list[Literal[TIERS]], Field(max_length=len(TIERS))] = []  # type: ignore[valid-type]  # the names are data
-    kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description="Those to be asked for one of these.")] = []
+    kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description=KINDS_WANTED)] = []
     minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
     include_ineligible: bool = False
     limit: Limit = 20

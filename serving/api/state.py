@@ -26,6 +26,7 @@ from vouch.models.registry.champions import promoted_at_us
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.watch import Look, Watch
 from vouch.serving.api.week import ServedWeek, load_week
+from vouch.serving.asking.candidates import recorded_by_hand
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.scoring.score import Champion, champion
 from vouch.serving.snapshots import files
@@ -223,8 +224,8 @@ class ServingState:
         """Read what others have recorded."""
         self.read_asks()
         version = self.database.versions().get("asks")
-        if version != self._versions.get("asks"):
-            self.read_overrides()
+        if version != self._versions.get("asks") or any(one.expires_us <= now_us() for one in self._overrides.values()):
+            self.read_by_hand()
         self._versions["asks"] = version
 
     @property
@@ -243,7 +244,7 @@ class ServingState:
         seen = 0 if self.shared is None else self.shared.recorded
         try:
             self.read_asks()
-            self.read_overrides()
+            self.read_by_hand()
         finally:
             self._followed = seen  # and where the store does not answer, the watch takes it when it does
 
@@ -254,10 +255,13 @@ class ServingState:
             portfolio.asking.tick(now_us())
             self._take_asks(portfolio)
 
-    def read_overrides(self) -> None:
-        """Take the health scores that were set by hand, by whatever process."""
-        with self.database.reading() as connection:
+    def read_by_hand(self) -> None:
+        """Take what people have recorded of customers by hand, by whatever process."""
+        portfolio = self._portfolio
+        with self._reading, self.database.reading() as connection:
             self._overrides = overrides.standing(connection, now_us())
+            if portfolio is not None and portfolio.is_intact:
+                portfolio.take_by_hand(recorded_by_hand(connection, portfolio.week.as_of_us, now_us()))
 
     def override_of(self, customer_id: str) -> Override | None:
         """Return the health score that somebody set by hand for a customer, while it stands."""

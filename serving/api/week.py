@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
-from vouch.serving.asking.candidates import askable, searchable_rows
+from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
-from vouch.serving.asking.ranking import LISTS, rank_at_risk
+from vouch.serving.asking.ranking import LISTS, SCORED, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
+from vouch.serving.snapshots.schema import OPTED_OUT
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from vouch.serving.asking.by_hand import ByHand
+    from vouch.serving.asking.candidate_lists import CandidateLists
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.asking.waiting import Asking
     from vouch.serving.store.connection import Database
@@ -35,6 +38,7 @@ STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
 _log = logging.getLogger("vouch.serving")
 OF_WEEK = ("scores", "customers", "changes")
+NOT_LISTS = tuple(name for name in OF_CUSTOMERS if name not in LISTS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class ServedWeek:
     ids: Customers
     metrics: pa.Table
     candidates: pd.DataFrame
-    ranked: RankedList
+    lists: CandidateLists
     """The candidates, to be searched."""
     at_risk: RankedList
     asking: Asking
@@ -57,6 +61,29 @@ class ServedWeek:
     """What moved each score since the week before; None where the week was published without."""
     uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: RowCache = field(default_factory=RowCache)
+
+    @property
+    def ranked(self) -> RankedList:
+        """The candidates for any act."""
+        return self.lists.ranked
+
+    def take_by_hand(self, hand: ByHand) -> None:
+        """Take what people have recorded, so that it holds in all that is served from now on."""
+        moved = self.lists.take(hand, self.ids)
+        for row in moved:
+            customer_id = self.scores.at(row)["customer_id"]
+            status = self.scores.at(row)["churn_status"]
+            has = OPTED_OUT if customer_id in hand.objections else None if status in SCORED else status
+            self.at_risk.exclude(row, has)
+        if moved:
+            self.rows.clear()
+
+    def due_first(self, row: int) -> str | None:
+        """What is due to the customer of a row before an ask; None where nothing is, or somebody has done it."""
+        due: str | None = self.customers.value(row, "care_first")
+        if due is None or not self.lists.by_hand.care:
+            return due
+        return None if due in self.lists.by_hand.care.get(self.scores.at(row)["customer_id"], ()) else due
 
     def profile(self, ranked: RankedList, place: int) -> dict[str, Any]:
         """The profile of who stands at a place of a list."""
@@ -115,6 +142,7 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
             for key, name in names.items()
         }
         metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
+        hand = recorded_by_hand(connection, week.as_of_us, now_us)
     keep_only(database.home, frozenset(names.values()))
     _keep_digests(database, {names[key]: file.digest for key, file in files.items()})
     rows = {key: file.rows() for key, file in files.items()}
@@ -123,7 +151,9 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         raise SnapshotError("The store holds no customers of the week. Score the week again with --revision.")
     before = _before(earlier[-1], rows) if earlier else None
     chosen = policy or load_policy()
-    return _ready(week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes)
+    return _ready(
+        week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes, hand
+    )
 
 
 def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:
@@ -144,9 +174,9 @@ def _ready(
     metrics: pa.Table,
     before: WeekBefore | None,
     changes: Rows | None,
+    hand: ByHand,
 ) -> ServedWeek:
-    frame = searchable_rows(scores.table(), customers.table())
-    found = askable(frame, customers, policy, draws, week.as_of_us, now_us)
+    found = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
     places, asks = found.asking.of_data
     unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
     return ServedWeek(
@@ -156,13 +186,18 @@ def _ready(
         ids=Customers(scores),
         metrics=metrics,
         candidates=found.candidates,
-        ranked=found.ranked,
-        at_risk=RankedList(rank_at_risk(frame.drop(columns=[name for name in LISTS if name in frame]))),
+        lists=found.lists,
+        at_risk=RankedList(rank_at_risk(_plain(scores, customers, hand))),
         asking=found.asking,
         before=before,
         changes=changes,
         uplift=uplift_by_kind(asks, unasked, policy, now_us),
     )
+
+
+def _plain(scores: Rows, customers: Rows, hand: ByHand) -> pd.DataFrame:
+    """Rows as those at risk are ranked by."""
+    return hand.applied(searchable_rows(scores.table(), customers.only(NOT_LISTS).table()))
 
 
 def _before(week: StoredWeek, rows: Mapping[tuple[int, str], Rows]) -> WeekBefore:

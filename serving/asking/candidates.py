@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vouch.serving.asking.exploration import with_draws
-from vouch.serving.asking.ranked_list import RankedList
-from vouch.serving.asking.ranking import LISTS, Filters, rank_candidates
+from vouch.serving.asking.by_hand import ByHand
+from vouch.serving.asking.candidate_lists import CandidateLists
+from vouch.serving.asking.ranking import LISTS, Filters
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.waiting import Asking
 from vouch.serving.snapshots.schema import NAMED
 from vouch.serving.store.asks import changed_since
 from vouch.serving.store.connection import Database
 from vouch.serving.store.mapped import Customers, in_memory
+from vouch.serving.store.overrides import standing
 from vouch.serving.store.secrets import secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from sqlalchemy import Connection
 
-    from vouch.serving.asking.ranked_list import FoundPlaces
+    from vouch.serving.asking.ranked_list import FoundPlaces, RankedList
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.snapshots.files import Snapshot
     from vouch.serving.store.mapped import Rows
@@ -40,6 +42,7 @@ OF_CUSTOMERS = (
     "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
     "open_tickets", "care_first", "acts",
 )  # fmt: skip
+NOTHING = ByHand()
 
 
 def searchable_rows(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
@@ -58,23 +61,38 @@ def searchable_rows(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
 class Askable:
     """The candidates of one week in their order, ready to be searched, and who of them must wait."""
 
-    candidates: pd.DataFrame
-    ranked: RankedList
+    lists: CandidateLists
     asking: Asking
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """The customers in the order of the list for any act."""
+        return self.lists.frame
+
+    @property
+    def ranked(self) -> RankedList:
+        """The list for any act."""
+        return self.lists.ranked
 
     def first(self, limit: int) -> FoundPlaces:
         """The places of the first who may be asked now, and how many may be."""
         return self.ranked.page(Filters(), limit, resting=(self.asking.state, self.asking.left))
 
 
-def askable(frame: pd.DataFrame, customers: Rows, policy: Policy, draws: str, as_of_us: int, now_us: int) -> Askable:
-    """Rank the customers of a week (`searchable`), and note who must wait by the asks that its data know of.
+def askable(
+    scores: Rows, customers: Rows, policy: Policy, draws: str, as_of_us: int, now_us: int, hand: ByHand = NOTHING
+) -> Askable:
+    """Rank the customers of a week, and note who must wait by the asks that its data know of.
 
-    `draws` is the secret that places given at random follow from.
+    `draws` is the secret that places given at random follow from; `hand` is what people have recorded.
     """
-    ordered = with_draws(rank_candidates(frame, policy, as_of_us), policy.exploration.share, draws, as_of_us)
-    ranked = RankedList(ordered)
-    return Askable(ordered, ranked, Asking(ranked, customers, Customers(customers), policy, now_us))
+
+    def rows(row: int | None) -> pd.DataFrame:
+        tables = (scores.table(), customers.table())
+        return searchable_rows(*(tables if row is None else (table.slice(row, 1) for table in tables)))
+
+    lists = CandidateLists(rows, policy, draws, as_of_us, hand)
+    return Askable(lists, Asking(lists.ranked, customers, Customers(customers), policy, now_us))
 
 
 def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) -> Askable:
@@ -83,15 +101,23 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
     `store` is where a team's store is, None for the one in the home. Raises StoreError where it does not answer,
     SnapshotError where the week is damaged.
     """
-    frame = searchable_rows(snapshot.table("scores", list(OF_SCORES)), snapshot.table("customers"))
+    scores, customers = (
+        in_memory(snapshot.table(name, columns)) for name, columns in (("scores", list(OF_SCORES)), ("customers", None))
+    )
     database = Database(home, store)
     try:
+        with database.reading() as connection:
+            hand = recorded_by_hand(connection, snapshot.as_of_us, now_us)
         draws = secret(database, "exploration")
-        found = askable(
-            frame, in_memory(snapshot.table("customers")), load_policy(home), draws, snapshot.as_of_us, now_us
-        )
+        found = askable(scores, customers, load_policy(home), draws, snapshot.as_of_us, now_us, hand)
         with database.reading() as connection:
             found.asking.take(changed_since(connection, 0), now_us)
     finally:
         database.close()
     return found
+
+
+def recorded_by_hand(connection: Connection, as_of_us: int, now_us: int) -> ByHand:
+    """Return what people have recorded that counts beside a week."""
+    scores = {name: found.score for name, found in standing(connection, now_us).items()}
+    return ByHand(scores)

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic_core import to_json
 
 from vouch.serving.asking.ranking import CATEGORIES, is_variant
+from vouch.serving.snapshots.schema import OPTED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -35,7 +36,6 @@ COLUMNS = {
     "region": "regions",
     "advocate_tier": "tiers",
     "churn_band": "bands",
-    "ask_for": "kinds",
 }
 
 
@@ -106,9 +106,11 @@ class RankedList:
         self._scores = frame["score"].to_numpy(dtype=np.float64)
         self._ids = frame["customer_id"].array
         present = [name for name in CATEGORIES if name in frame]
-        self._codes = {name: frame[name].cat.codes.to_numpy() for name in present}
+        self._codes = {name: frame[name].cat.codes.to_numpy().copy() for name in present}
         self.categories = {name: [str(value) for value in frame[name].cat.categories] for name in present}
         self._standing, self._now = ArrayCache(), ArrayCache()
+        self.generation = 0
+        """How often somebody's exclusion has changed since the list was made."""
 
     def __len__(self) -> int:
         """How long the list is without filters."""
@@ -127,6 +129,14 @@ class RankedList:
         code = int(self._codes[name][place])
         return None if code < 0 else self.categories[name][code]
 
+    def exclude(self, row: int, why: str | None) -> None:
+        """Let whoever stands in a row of the week be excluded for another reason, or for none."""
+        held = self.categories["exclusion"]
+        if why is not None and why not in held:
+            held.append(why)
+        self._codes["exclusion"][self.place_of[row]] = -1 if why is None else held.index(why)
+        self.generation += 1
+
     def codes(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
         """A category of all, as places in `categories`; -1 for none."""
         return self._codes[name]
@@ -142,16 +152,17 @@ class RankedList:
 
         `resting` names a state of what moves with every ask, and leaves out of places those who must wait in it.
         """
-        places = self._standing.get(filters, lambda: self._matching(filters))
+        generation = self.generation
+        places = self._standing.get((filters, generation), lambda: self._matching(filters))
         if resting is not None and not filters.include_ineligible:
             state, left = resting
-            places = self._now.get((filters, state), lambda: left(places))
+            places = self._now.get((filters, generation, state), lambda: left(places))
         start = 0 if after is None else int(np.searchsorted(places, self._place_after(after)))
         found = places[start : start + limit]
         return FoundPlaces(found, start + 1, len(places), start + len(found) >= len(places))
 
     def _matching(self, filters: Filters) -> Places:
-        keep = np.ones(len(self), dtype=bool)
+        keep = ~self._is_any("exclusion", {OPTED_OUT})  # whatever is asked for
         if not filters.include_ineligible:
             keep &= self._codes["exclusion"] < 0
         if filters.minimum_score > 0:
@@ -196,3 +207,7 @@ class RowCache:
                 self._held.clear()
             self._held[key] = found
         return found
+
+    def clear(self) -> None:
+        """Let go of all rows."""
+        self._held.clear()

@@ -3,9 +3,10 @@
 Frames in, frames out, no I/O. The order is by expected value: the probability that a customer speaks up unasked, times
 the probability of staying, times the worth of the act that is worth asking for: of those that the customer could do,
 the one whose worth times its share of the customer's acts is the greatest. That share is counted from the customer's
-own acts, and from all others' where there are few. Where staying is not known (no champion, or nobody to lose) it
-counts as certain: a month's churn moves the product by a few per cent at most, and an unknown must not push anybody out
-of the list.
+own acts, and from all others' where there are few. Who searches for a kind of act gets everybody who may be asked for
+it, in the order of what that ask is worth; for a public kind everybody in an order that is drawn. Where staying is not
+known (no champion, or nobody to lose) it counts as certain: a month's churn moves the product by a few per cent at
+most, and an unknown must not push anybody out of the list.
 """
 
 from __future__ import annotations
@@ -19,23 +20,28 @@ import pandas as pd
 from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.what_to_ask import flattened, what_to_ask
-from vouch.serving.snapshots.schema import REPAIR
+from vouch.serving.snapshots.schema import OPTED_OUT, REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.serving.asking.rules.policy import Policy
+    from vouch.serving.asking.what_to_ask import Chosen
 
 EXCLUSIONS: Mapping[str, str] = {
+    "opted_out": "objects to being profiled",
     "churned": "has left",
     "leaving": "has announced an end",
     "no_model": "no model of advocacy has passed the gate yet",
     "not_eligible": "is not among those whom the model of advocacy is about",
-    "no_consent": "has not consented to be asked",
+    "no_consent": "has not given every consent that an ask needs",
     "open_ticket": "has an open ticket of high priority",
     "repair_first": "was promised something that was not kept: put that right first",
     "low_health": "has a health score below the floor",
     "high_churn": "is too likely to leave",
+    "kind_off": "would be asked for what the policy asks nobody for",
+    "kind_unmet": "does not meet what the policy asks of this kind of act",
+    "kind_rests": "has done this so lately that it rests",
     "no_kind": "could do none of the acts that are asked for",
     OPEN: "has not answered the latest ask yet",
     REFUSED: "has declined lately",
@@ -64,6 +70,7 @@ class Filters:
     tiers: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    """These choose the list itself: `KindLists` makes it."""
     minimum_score: float = 0.0
     include_ineligible: bool = False
 
@@ -76,25 +83,44 @@ class Place:
     customer_id: str
 
 
-def exclusions(customers: pd.DataFrame, policy: Policy) -> pd.Series[Any]:
-    """Return why each customer is not asked (one of STANDING), or null where the customer may be."""
+def exclusions(
+    customers: pd.DataFrame, policy: Policy, chosen: Chosen, kinds: Sequence[str] | None = None
+) -> pd.Series[Any]:
+    """Return why each customer is not asked (one of STANDING), or null where the customer may be.
+
+    For a public kind nobody stays out for health, score, answers or an open matter: who is asked for a review is
+    everybody, or it would be gating.
+    """
     advocacy, churn = customers["advocacy_status"], customers["churn_status"]
-    rule = policy.eligibility
+    rule, is_drawn = policy.eligibility, kinds is not None and any(map(policy.is_drawn, kinds))
     rules = {
+        "opted_out": advocacy == OPTED_OUT,
         "churned": (advocacy == "churned") | (churn == "churned"),
-        "leaving": churn == "leaving",
+        "no_consent": ~np.logical_and.reduce([_is_given(_optional(customers, name)) for name in rule.consents]),
+        **({} if is_drawn else _of_models(customers, policy)),
+        "kind_off": np.full(len(customers), kinds is not None and not any(policy.kinds[k].value for k in kinds)),
+        "kind_unmet": chosen.is_unmet if kinds else False,
+        "kind_rests": chosen.rests if kinds else False,
+        "no_kind": chosen.kind.isna(),
+    }
+    nobody = np.zeros(len(customers), dtype=bool)
+    held = [nobody | np.asarray(rules.get(code, False), dtype=bool) for code in STANDING]
+    codes = np.select(held, range(len(STANDING)), default=-1).astype(np.int8)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(STANDING))), index=customers.index)
+
+
+def _of_models(customers: pd.DataFrame, policy: Policy) -> dict[str, Any]:
+    """Who stays out of a ranked list by health, scores and open matters."""
+    rule, advocacy = policy.eligibility, customers["advocacy_status"]
+    return {
+        "leaving": customers["churn_status"] == "leaving",
         "no_model": advocacy == "no_model",
         "not_eligible": ~advocacy.isin(SCORED),
-        "no_consent": ~np.logical_and.reduce([_is_given(customers[consent]) for consent in rule.consents]),
         "open_ticket": _holds_any(customers, "open_tickets", rule.ticket_priorities),
         "repair_first": (_optional(customers, "care_first") == REPAIR) & rule.repair_first,
         "low_health": _optional(customers, "health_score").astype("float64") < rule.minimum_health,
         "high_churn": customers["churn_probability"] > rule.maximum_churn,
-        "no_kind": customers["ask_for"].isna(),
     }
-    held = [np.asarray(rules[code], dtype=bool) for code in STANDING]
-    codes = np.select(held, range(len(STANDING)), default=-1).astype(np.int8)
-    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(list(STANDING))), index=customers.index)
 
 
 def _is_given(consent: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -114,24 +140,30 @@ def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.
     return found
 
 
-def rank_candidates(customers: pd.DataFrame, policy: Policy | None = None, as_of_us: int | None = None) -> pd.DataFrame:
+def rank_candidates(
+    customers: pd.DataFrame,
+    policy: Policy | None = None,
+    as_of_us: int | None = None,
+    kinds: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Return the customers ranked by expected value, with what to ask each for and why each is not asked.
 
     Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, the consents and the profile
     columns that Filters name. Adds `ask_for`, `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES
-    come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen from.
+    come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen from; `kinds`
+    are the acts that are wanted, by default all that are ranked.
     """
     declared = policy or load_policy()
     staying = (1.0 - customers["churn_probability"]).fillna(1.0)
-    kind, worth = what_to_ask(customers, declared, as_of_us)
+    chosen = what_to_ask(customers, declared, as_of_us, kinds)
     frame = customers.assign(
-        ask_for=kind,
-        worth=worth,
+        ask_for=chosen.kind,
+        worth=chosen.worth,
         score=100.0 * customers["advocacy_probability"],
-        value=customers["advocacy_probability"] * staying * worth,
+        value=customers["advocacy_probability"] * staying * chosen.worth,
     )
     lists = [name for name in LISTS if name in frame]
-    return _ranked(frame.assign(exclusion=exclusions(frame, declared)).drop(columns=lists))
+    return _ranked(frame.assign(exclusion=exclusions(frame, declared, chosen, kinds)).drop(columns=lists))
 
 
 def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:

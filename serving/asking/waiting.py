@@ -79,6 +79,12 @@ class Asking:
         rows, asks = flattened(lists)
         return self.ranked.place_of[rows], pd.DataFrame({name: asks.field(name).to_pandas() for name in names})
 
+    def asked_for(self, kind: str) -> list[int]:
+        """Rows of the week of those who were asked for a kind, as far back as asks are told."""
+        asked = {int(self.ranked.rows[place]) for place in self._places[(self._asks["kind"] == kind).to_numpy(bool)]}
+        here = [who for who, asks in self.recorded.items() if any(ask.kind == kind for ask in asks.values())]
+        return sorted(asked | {row for who in here if (row := self.ids.row_of(who)) is not None})
+
     @property
     def of_data(self) -> tuple[Places, pd.DataFrame]:
         """The asks of the week's data, and the places of who was asked."""
@@ -169,14 +175,16 @@ class Asking:
         """What names the state of everybody."""
         return self.version
 
-    def left(self, places: Places) -> Places:
-        """Return the places of those who need not wait."""
-        keep = self.codes[places] < 0
+    def left(self, places: Places, listed: RankedList | None = None) -> Places:
+        """Return the places of those who need not wait: in the list for any act, or in another one of the week."""
+        of = listed or self.ranked
+        standing = places if listed is None else self.ranked.place_of[listed.rows[places]]
+        keep = self.codes[standing] < 0
         for column in self._columns:
-            names = [*self.ranked.categories[column], None]
+            names = [*of.categories[column], None]
             over = np.asarray([self.groups.is_over(column, name, self.policy) for name in names], dtype=bool)
             if over.any():
-                keep &= ~over[self.ranked.codes(column)[places]]
+                keep &= ~over[of.codes(column)[places]]
         return places[keep]
 
     def why(self, place: int) -> str | None:

@@ -22,6 +22,8 @@ ENDS = ("low", "high")
 """Ends of the 95 % interval of a probability: how far its calibration is known."""
 NO_MODEL = "no_model"
 """The status of who would be scored, had a champion passed the gate."""
+OPTED_OUT = "opted_out"
+"""The status of who objects to being profiled: no vector, no score and no rule looks at them."""
 TIERS = ("none", *reversed(BY_RANK))
 """Tiers of advocates, from below."""
 ASK_DAYS = 730

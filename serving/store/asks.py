@@ -15,6 +15,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.serving.asking.rules.caps import QUOTA, Ask, resting, united
 from vouch.serving.asking.rules.quotas import Groups
 from vouch.serving.store.audit import noted
+from vouch.serving.store.overrides import standing as overrides_of
 from vouch.serving.store.tables import asks, known_asks, marks, snapshots
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def store_ask(
         if standing is not None:
             is_same = (standing.customer_id, standing.kind) == (wanted.customer_id, wanted.kind)
             return Told(standing) if is_same else Told(None, why=CONFLICT)
-        why = wanted.standing or resting(of_customer(connection, wanted.customer_id), policy.caps, now_us)
+        why = wanted.standing or _by_hand(connection, wanted, policy, now_us)
+        why = why or resting(of_customer(connection, wanted.customer_id), policy.caps, now_us)
         if why is None and _is_over_quota(connection, wanted, policy, sizes, now_us):
             why = QUOTA
         if why is not None:
@@ -79,6 +81,14 @@ def store_ask(
         _write(connection, {**row, **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
         _note(connection, caller, "asked", wanted.customer_id, now_us)
         return Told(made, is_new=True)
+
+
+def _by_hand(connection: Connection, wanted: Wanted, policy: Policy, now_us: int) -> str | None:
+    """Why a health score that somebody has just set keeps a customer out; a kind that is drawn takes everybody."""
+    if policy.is_drawn(wanted.kind):
+        return None
+    found = overrides_of(connection, now_us, wanted.customer_id).get(wanted.customer_id)
+    return "low_health" if found is not None and found.score < policy.eligibility.minimum_health else None
 
 
 def set_outcome(database: Database, ask_id: str, outcome: str, caller: Caller, now_us: int) -> Told:

@@ -50,6 +50,13 @@ class Rows:
         at = row - self._firsts[place]
         return {name: column[at].as_py() for name, column in self._columns[place]}
 
+    def value(self, row: int, name: str) -> Any:
+        """One cell as plain data; None for a column that is not there."""
+        if name not in self.schema.names:
+            return None
+        place = bisect.bisect_right(self._firsts, row) - 1
+        return self._columns[place][self.schema.get_field_index(name)][1][row - self._firsts[place]].as_py()
+
     @cached_property
     def _firsts(self) -> list[int]:
         return [int(start) for start in self.starts[:-1]] or [0]

@@ -89,11 +89,12 @@ def _by_id(connection: Connection, given_id: str | None) -> Override | None:
     return None if row is None else _read(row)
 
 
-def standing(connection: Connection, now_us: int) -> dict[str, Override]:
+def standing(connection: Connection, now_us: int, customer_id: str | None = None) -> dict[str, Override]:
     """Return the overrides that have not ended, the latest of each customer, as `health_history` has it."""
     order = (overrides.c.set_us, overrides.c.score, overrides.c.expires_us, overrides.c.set_by)
     stands = (overrides.c.expires_us > now_us, overrides.c.withdrawn_us.is_(None))
-    rows = connection.execute(select(overrides).where(*stands).order_by(*order))
+    of_whom = () if customer_id is None else (overrides.c.customer_id == customer_id,)
+    rows = connection.execute(select(overrides).where(*stands, *of_whom).order_by(*order))
     return {row.customer_id: _read(row) for row in rows}
 
 

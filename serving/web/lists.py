@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -49,6 +49,8 @@ class Listing:
     is_first: bool
     next_query: str | None
     first_query: str
+    kind: str = ""
+    """The kind of act that was chosen."""
 
 
 def candidate_listing(store: ServingState, query: QueryParams) -> Listing:
@@ -59,12 +61,15 @@ def candidate_listing(store: ServingState, query: QueryParams) -> Listing:
         Choice("kind", ACT_KINDS, query.get("kind", "")),
     ]
     minimum, excluded = query.get("minimum_score", ""), query.get("include_ineligible") == "1"
+    kind = query.get("kind", "")
+    if store.policy.is_drawn(kind):  # whoever is drawn is chosen by neither
+        choices, minimum = [choice for choice in choices if choice.name != "tier"], ""
     asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     if minimum:
         asked["minimum_score"] = _number(minimum)
     request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
     kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
-    return _listing(read.search_advocates(store, request), choices, kept, query)
+    return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
 
 
 def at_risk_listing(store: ServingState, query: QueryParams) -> Listing:

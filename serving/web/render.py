@@ -21,6 +21,7 @@ from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.shown import visible_text
 from vouch.features.vectors.words import family, told
 from vouch.serving.api.state import now_us
+from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.web.metrics import catalogue_by_id
 from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
 
@@ -88,6 +89,7 @@ def templates() -> jinja2.Environment:
         asset=asset,
         ask_id=_ask_id,
         kinds=ACT_KINDS,
+        usually_public=[name for name, kind in load_policy().kinds.items() if kind.public],
         languages=LANGUAGES,
         views=VIEWS,
         metric_name=metric_name,

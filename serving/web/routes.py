@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from vouch.features.engines import as_staged
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
+from vouch.serving.api.handlers.lists import DREW
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.schemas import AskOutcome, AskRecord
@@ -205,7 +206,7 @@ class Pages:
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
         found = candidate_listing(self._store, request.query_params)
-        self._note(request, "listed", rows=len(found.answer["candidates"]))
+        self._note(request, DREW if found.answer["draw"] else "listed", rows=len(found.answer["candidates"]))
         return self._page(request, "candidates", found=found)
 
     def at_risk(self, request: Request) -> Response:

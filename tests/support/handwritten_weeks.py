@@ -38,6 +38,7 @@ def customer(customer_id: str, churn: float | None = 0.1, advocacy: float | None
         "contact_consent": True,
         "advocacy_consent": True,
         "mrr": 100.0,
+        "tenure_days": 400.0,
         **other,
     }
 

@@ -24,13 +24,13 @@ def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[
     if row is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
     place = int(portfolio.ranked.place_of[row])
-    drawn = portfolio.ranked.is_drawn(place)
+    drawn = portfolio.ranked.is_drawn(place) and not store.policy.is_drawn(request.kind)
     wanted = Wanted(
         ask_id=request.ask_id,
         customer_id=request.customer_id,
         kind=request.kind,
         groups={column: portfolio.ranked.category(column, place) for column in ("segment", "region")},
-        standing=portfolio.ranked.category("exclusion", place),
+        standing=portfolio.lists.why_not(row, (request.kind,)),
         propensity=store.policy.exploration.share if drawn else None,
         is_randomised=drawn,
     )

@@ -1,4 +1,4 @@
-"""Handlers of the two ranked lists: rows made once and kept as JSON, pages put together from them.
+"""Handlers of the two lists of customers: rows made once and kept as JSON, pages put together from them.
 
 A row of the week does not change until the next week; what moves with every ask stands before it.
 """
@@ -11,6 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic_core import from_json, to_json
 
 from vouch.serving.api.problems import Problem
@@ -24,41 +25,92 @@ if TYPE_CHECKING:
     from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
+    from vouch.serving.asking.candidate_lists import KindList, Numbers
     from vouch.serving.asking.ranked_list import FoundPlaces, RankedList
 
+DREW = "drew"
+"""What the audit log calls a list that was drawn; a ranked one was `listed`."""
 TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
 CANDIDATE = (
     "customer_id", "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
-    "advocate_tier", "segment", "region", "language", "advocacy_model", "churn_model",
+    "advocate_tier", "segment", "region", "language", "contact_consent", "advocacy_consent", "advocacy_model",
+    "churn_model",
 )  # fmt: skip
 AT_RISK = (
     "customer_id", "churn_status", "churn_probability", "churn_band", "mrr", "segment", "region", "language",
-    "churn_model",
+    "contact_consent", "churn_model",
 )  # fmt: skip
 
 
 def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
-    """A page of ranked candidates, as JSON."""
+    """A page of candidates, as JSON: ranked, or drawn where a public kind is chosen."""
     filters = Filters(
         segments=tuple(request.segment),
         regions=tuple(request.region),
         languages=tuple(request.language),
         tiers=tuple(request.tier),
-        kinds=tuple(request.kind),
+        kinds=tuple(sorted(set(request.kind))),
         minimum_score=request.minimum_score,
         include_ineligible=request.include_ineligible,
     )
     portfolio = store.portfolio
-    asking, ranked = portfolio.asking, portfolio.ranked
+    _check_drawn(portfolio, filters)
+    asking = portfolio.asking
+    held = portfolio.lists.of(filters.kinds) if filters.kinds else None
+    ranked = portfolio.ranked if held is None else held.ranked
     seal, after = _opened(filters, request.cursor)
-    found = ranked.page(filters, request.limit, after, (asking.state, asking.left))
+    left = asking.left if held is None else lambda places: asking.left(places, ranked)
+    found = ranked.page(filters, request.limit, after, (asking.state, left))
+    name = "candidate " + " ".join(filters.kinds)
     rows = [
-        _moving(rank, exclusion(portfolio, int(place)), asking.last_us(int(place)))
-        + portfolio.rows.of("candidate", int(place), lambda place: candidate(portfolio, place))
+        moving(portfolio, ranked, int(place), rank)
+        + portfolio.rows.of(name, int(place), lambda place: candidate(portfolio, ranked, place))
         for rank, place in enumerate(found.places, found.first_rank)
     ]
-    return _page(portfolio, ranked, found, seal, b"candidates", rows)
+    draw = draw_of(portfolio, filters, held)
+    return _page(portfolio, ranked, found, seal, b"candidates", rows, {"draw": draw})
+
+
+def is_first_search(store: ServingState, request: AdvocatesSearch) -> bool:
+    """Whether the list for the kinds of a request has to be made first."""
+    return bool(request.kind) and not store.portfolio.lists.is_made(tuple(request.kind))
+
+
+def _check_drawn(portfolio: ServedWeek, filters: Filters) -> None:
+    """Refuse what would choose whom to ask for a public act by how happy they are."""
+    policy = portfolio.asking.policy
+    if not any(map(policy.is_drawn, filters.kinds)):
+        return
+    if len(filters.kinds) > 1:
+        raise Problem("invalid_value", "A kind that is drawn stands alone: search for one at a time", "kind")
+    for field, value in (("minimum_score", filters.minimum_score), ("tier", filters.tiers)):
+        if value:
+            raise Problem("invalid_value", "Those to be asked for this kind are drawn: no score or tier chooses", field)
+
+
+def draw_of(portfolio: ServedWeek, filters: Filters, held: KindList | None) -> dict[str, Any] | None:
+    """What goes along with a drawn list, and how those asked so far compare with everybody; None for a ranked one."""
+    if held is None or not held.is_drawn:
+        return None
+    asking, (kind,) = portfolio.asking, filters.kinds
+    everybody = Filters(kinds=filters.kinds)
+    may = held.ranked.page(
+        everybody, len(held.ranked), None, (asking.state, lambda places: asking.left(places, held.ranked))
+    ).places
+    rows = np.asarray(asking.asked_for(kind), dtype=np.int64)
+    return {
+        "kind": kind,
+        "disclosure": dict(asking.policy.disclosure),
+        "eligible": spread(held.nps[may]),
+        "asked": spread(held.nps[held.ranked.place_of[rows]]),
+    }
+
+
+def spread(nps: Numbers) -> dict[str, Any]:
+    """How many they are, and the mean of their latest answers (0 to 10) to how likely they are to recommend."""
+    known = nps[~np.isnan(nps)]
+    return {"customers": len(nps), "answered": len(known), "nps_mean": float(known.mean()) if len(known) else None}
 
 
 def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
@@ -76,7 +128,7 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(place), lambda place: endangered(portfolio, place))
         for rank, place in enumerate(found.places, found.first_rank)
     ]
-    return _page(portfolio, portfolio.at_risk, found, seal, b"customers", rows)
+    return _page(portfolio, portfolio.at_risk, found, seal, b"customers", rows, {})
 
 
 def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:
@@ -95,32 +147,54 @@ class Page(bytes):
     """A page of a list as JSON, which knows how many rows it has."""
 
     rows: int
+    action: str
+    """What the audit log calls it."""
 
 
 def _page(
-    portfolio: ServedWeek, ranked: RankedList, found: FoundPlaces, seal: str, name: bytes, rows: list[bytes]
+    portfolio: ServedWeek,
+    ranked: RankedList,
+    found: FoundPlaces,
+    seal: str,
+    name: bytes,
+    rows: list[bytes],
+    more: Mapping[str, Any],
 ) -> Page:
     end = None
     if not found.is_last:
         last = int(found.places[-1])
         order = float(ranked.order[last])
         end = cursor_of(seal, None if order != order else order, ranked.customer_id(last))
-    rest = to_json({**portfolio.freshness(now_us()), "total": found.total, "next_cursor": end})
+    rest = to_json({**portfolio.freshness(now_us()), "total": found.total, "next_cursor": end, **more})
     page = Page(rest[:-1] + b',"' + name + b'":[' + b",".join(rows) + b"]}")
     page.rows = len(rows)
+    page.action = DREW if more.get("draw") else "listed"
     return page
 
 
-def _moving(rank: int, code: str | None, last_us: int | None) -> bytes:
-    """What stands before a row: its rank, and what moves with every ask."""
-    if code is None and last_us is None:
-        return b'{"rank":%d,"is_eligible":true,"exclusion":null,"exclusion_words":null,"last_asked_at":null,' % rank
-    moving = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us)}
-    return to_json(moving)[:-1] + b","
+def moving(portfolio: ServedWeek, ranked: RankedList, place: int, rank: int) -> bytes:
+    """What stands before a row: its rank, and what moves with whatever is recorded."""
+    row = int(ranked.rows[place])
+    standing = int(portfolio.ranked.place_of[row])
+    code = ranked.category("exclusion", place) or portfolio.asking.why(standing)
+    last_us, due = portfolio.asking.last_us(standing), first(portfolio, row)
+    if code is None and last_us is None and due is None:
+        return (
+            b'{"rank":%d,"is_eligible":true,"exclusion":null,"exclusion_words":null,"last_asked_at":null,"first":null,'
+            % rank
+        )
+    told = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us), "first": due}
+    return to_json(told)[:-1] + b","
+
+
+def first(portfolio: ServedWeek, row: int) -> dict[str, Any] | None:
+    """What is due to a customer before an ask, unless somebody has ticked it off."""
+    due = portfolio.due_first(row)
+    return None if due is None else {"what": due, "words": FIRST[due]}
 
 
 def exclusion(portfolio: ServedWeek, place: int) -> str | None:
-    """Why who stands at a place of the candidates is not asked now."""
+    """Why who stands at a place of the candidates for any act is not asked now."""
     return portfolio.ranked.category("exclusion", place) or portfolio.asking.why(place)
 
 
@@ -129,27 +203,26 @@ def excluded(code: str | None) -> dict[str, Any]:
     return {"is_eligible": code is None, "exclusion": code, "exclusion_words": EXCLUSIONS[code] if code else None}
 
 
-def candidate(portfolio: ServedWeek, place: int) -> dict[str, Any]:
-    """What the week says of who stands at a place of the candidates."""
-    row = {**portfolio.scores.at(int(portfolio.ranked.rows[place])), **portfolio.profile(portfolio.ranked, place)}
-    value = float(portfolio.ranked.values[place])
+def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str, Any]:
+    """What the week says of who stands at a place of a list of candidates."""
+    row = {**portfolio.scores.at(int(ranked.rows[place])), **portfolio.profile(ranked, place)}
+    value = float(ranked.values[place])
     return {
         **{name: row[name] for name in CANDIDATE},
         "value": None if value != value else value,
-        **to_do(portfolio, place, row),
+        **to_do(portfolio, ranked, place, row),
         "reasons": told(row["advocacy_reasons"], TOP_REASONS) or [],
     }
 
 
-def to_do(portfolio: ServedWeek, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What to ask somebody for, what to do first, and by which chance the place was given."""
-    kind, first = portfolio.ranked.category("ask_for", place), row.get("care_first")
-    drawn = portfolio.ranked.is_drawn(place)
+def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What to ask somebody for, and by which chance the place was given."""
+    kind, drawn, policy = ranked.category("ask_for", place), ranked.is_drawn(place), portfolio.asking.policy
+    explored = drawn and not policy.is_drawn(kind or "")
     return {
-        "ask_for": None if kind is None else reason_to_ask(portfolio, kind, row, portfolio.ranked.worth[place]),
-        "first": None if first is None else {"what": first, "words": FIRST[first]},
+        "ask_for": None if kind is None else reason_to_ask(portfolio, kind, row, ranked.worth[place]),
         "is_randomised": drawn,
-        "propensity": portfolio.asking.policy.exploration.share if drawn else None,
+        "propensity": policy.exploration.share if explored else None,
     }
 
 

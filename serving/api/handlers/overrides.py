@@ -70,7 +70,7 @@ def withdraw_override(store: ServingState, request: OverrideWithdraw, caller: Ca
             if outcome == FOREIGN
             else Problem("unknown_override", "No such override was recorded here", "override_id")
         )
-    store.read_overrides()
+    store.recorded()
     return {"override": told_override(found), "is_new": bool(outcome)}
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vouch.serving.api.handlers.asks import told_ask
-from vouch.serving.api.handlers.lists import excluded, exclusion, search_advocates, search_at_risk, to_do
+from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import told_override
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import iso_instant, told, told_changes
@@ -51,7 +51,8 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
         "health_override": None if override is None else told_override(override),
         **excluded(exclusion(portfolio, place)),
-        **to_do(portfolio, place, profile),
+        **to_do(portfolio, portfolio.ranked, place, profile),
+        "first": first(portfolio, row),
         "profile": {name: profile[name] for name in PROFILE},
         "metrics": {name: _figure(profile.get(name)) for name in FIGURES},
         "asks": asks,

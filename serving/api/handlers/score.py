@@ -39,7 +39,7 @@ FEW_VECTORS = 8
 """So many vectors without reasons take less time than handing them to a thread."""
 
 
-def is_heavy(request: ScoreRequest) -> bool:
+def is_heavy(_: ServingState, request: ScoreRequest) -> bool:
     """Whether others should be answered meanwhile."""
     return request.vectors is None or request.reasons or len(request.vectors) > FEW_VECTORS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from vouch.features.company_files import Section, read_settings
 from vouch.features.contract.tables import ACT_KINDS
@@ -73,13 +73,23 @@ class Limits(Section):
 
 
 class ActKind(Section):
-    """What one kind of act is worth, and who could do it. One that is worth nothing is never asked for."""
+    """What one kind of act is worth, and who could do it. One that is worth nothing is never asked for.
+
+    One that is `public` (others publish it: a review, a rating) is drawn among all who may be asked, not ranked.
+    """
 
     value: FiniteFloat = Field(ge=0)
     minimum_tenure_days: FiniteFloat = Field(0.0, ge=0)
     minimum_nps: FiniteFloat | None = Field(None, ge=0, le=10)
     tiers: tuple[Literal[TIERS], ...] | None = Field(None, strict=False)  # type: ignore[valid-type]  # the names are data
     rest_days: int = Field(0, ge=0)
+    public: bool = False
+
+    @model_validator(mode="after")
+    def _is_fair(self) -> ActKind:
+        if self.public and (self.minimum_nps is not None or self.tiers is not None):
+            raise ValueError("a public kind takes everybody: minimum_nps and tiers go with public = false")
+        return self
 
 
 class Policy(Section):
@@ -92,7 +102,17 @@ class Policy(Section):
     value: Value
     exploration: Exploration
     limits: Limits
+    disclosure: dict[Literal["en", "ko", "ro"], str]
     kinds: dict[Literal[ACT_KINDS], ActKind]  # type: ignore[valid-type]  # the names are data
+
+    @property
+    def ranked_kinds(self) -> tuple[str, ...]:
+        """Kinds that are asked for by rank."""
+        return tuple(name for name, kind in self.kinds.items() if kind.value > 0 and not kind.public)
+
+    def is_drawn(self, kind: str) -> bool:
+        """Whether those to be asked for a kind are drawn."""
+        return kind in self.kinds and self.kinds[kind].public
 
 
 def load_policy(home: Path | None = None) -> Policy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from vouch.serving.store import audit, weeks
 from vouch.serving.store.asks import Wanted, of_customer, set_outcome, store_ask
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
+from vouch.serving.store.overrides import Override, store_override, withdraw
 from vouch.serving.store.tables import asks
 
 NOW = MONDAY + 6 * 3_600_000_000
@@ -183,6 +184,23 @@ def test_a_group_that_was_asked_enough_waits_for_the_others(url, tmp_path):
         ask(store, f"y{n}", f"ask y{n}")
     assert ask(store, "x4", "ask x4")["is_new"]
     store.stop()
+
+
+def test_a_health_score_set_by_hand_counts_for_the_next_list_and_the_next_ask(store, url):
+    wanted = Override("o1", "a", 5.0, "sponsor left", 30, "crm", store.clock["us"])
+    store_override(store.database, wanted, EVERYBODY)
+    assert refused(store, "a", "crm 1") == ("not_to_be_asked", "low_health"), "before anybody has read it again"
+    store.recorded()
+    assert "a" not in listed(store)
+    assert listed(store, kind=["review"]) == ["a", "f"] or listed(store, kind=["review"]) == ["f", "a"], "drawn anyway"
+    withdraw(store.database, "o1", EVERYBODY, store.clock["us"])
+    store.recorded()
+    assert "a" in listed(store)
+    store_override(store.database, replace(wanted, given_id="o2"), EVERYBODY)
+    store.recorded()
+    store.clock["us"] += 30 * DAY_US
+    store.refresh()
+    assert "a" in listed(store), "it has ended"
 
 
 def test_a_recorded_ask_outlives_the_process_that_recorded_it(store, url):

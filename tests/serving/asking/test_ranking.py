@@ -28,6 +28,7 @@ def customers(*rows: dict) -> pd.DataFrame:
         "mrr": 10.0,
         "advocate_tier": "none",
         "advocacy_consent": True,
+        "contact_consent": True,
         "segment": "smb",
         "region": "KR",
         "language": "ko",
@@ -51,6 +52,8 @@ def ids(frame: pd.DataFrame, filters: Filters = ANYBODY, limit: int = 100, after
         ({"advocacy_status": "cold_start"}, None),
         ({"advocacy_consent": False}, "no_consent"),
         ({"advocacy_consent": None}, "no_consent"),
+        ({"contact_consent": False}, "no_consent"),
+        ({"advocacy_status": "opted_out", "churn_status": "opted_out"}, "opted_out"),
         ({"churn_status": "leaving"}, "leaving"),
         ({"churn_status": "churned"}, "churned"),
         ({"advocacy_status": "churned", "advocacy_probability": None}, "churned"),
@@ -110,7 +113,6 @@ def test_the_excluded_are_shown_only_on_request_and_with_their_reason():
         (Filters(minimum_score=60.0), ["c2"]),
         (Filters(segments=("enterprise",), tiers=("active",)), []),
         (Filters(segments=("nowhere",)), []),
-        (Filters(kinds=("beta",)), []),
     ],
 )
 def test_filters_narrow_the_list(filters, found):
@@ -194,8 +196,9 @@ LOYAL = {"tenure_days": 1_000.0, "nps_last": 10.0}
 @pytest.mark.parametrize(
     ("row", "kind"),
     [
-        ({"acts": [act("review", 20)]}, "review"),
-        ({"acts": [act("review", 20, days=179)]}, "referral"),
+        ({"acts": [act("review", 20)]}, "referral"),
+        ({"acts": [act("testimonial", 20)]}, "testimonial"),
+        ({"acts": [act("testimonial", 20, days=179)]}, "referral"),
         ({"acts": [act("case_study", 20)], "nps_last": 8.0}, "referral"),
         ({"acts": [act("case_study", 20)], "nps_last": None}, "referral"),
         ({"acts": [act("case_study", 20)]}, "case_study"),

@@ -1,0 +1,56 @@
+"""Records of people that count at once: health scores set by hand, care that was given, objections.
+
+It changes the rows that the rules read, so that a floor, a list and a refusal never differ. A score by hand only ever
+lowers: a rule that keeps somebody out is not lifted by an opinion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vouch.serving.snapshots.schema import OPTED_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What stands now, by customer."""
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Health scores set by hand, 0 to 100."""
+    care: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What was done of what is due before an ask (`thank`, `repair`), since the week's instant."""
+    objections: frozenset[str] = frozenset()
+    """Who objects to being profiled."""
+
+    def moved(self, before: ByHand) -> set[str]:
+        """Return the customers of whom something else stands than before."""
+        scores = {name for name, _ in self.scores.items() ^ before.scores.items()}
+        care = {name for name, _ in self.care.items() ^ before.care.items()}
+        return scores | care | (self.objections ^ before.objections)
+
+    def applied(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return rows as the rules are to read them."""
+        ids = frame["customer_id"]
+        if self.scores and "health_score" in frame and (touched := ids.isin(self.scores.keys())).any():
+            lowered = frame["health_score"].astype("float64").to_numpy().copy()
+            by_hand = ids[touched].map(self.scores).to_numpy(dtype=np.float64)
+            lowered[touched] = np.fmin(lowered[touched], by_hand)
+            frame = frame.assign(health_score=lowered)
+        if self.care and "care_first" in frame and (touched := ids.isin(self.care.keys())).any():
+            first = frame["care_first"].astype(object).copy()
+            first[touched] = [
+                None if due in self.care[who] else due for who, due in zip(ids[touched], first[touched], strict=True)
+            ]
+            frame = frame.assign(care_first=first)
+        if self.objections and (touched := ids.isin(self.objections)).any():
+            statuses = {name: frame[name].where(~touched, OPTED_OUT) for name in ("advocacy_status", "churn_status")}
+            frame = frame.assign(**statuses)
+        return frame
