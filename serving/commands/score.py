@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from vouch.features.errors import StoreError, UsageError
+from vouch.features.errors import UsageError
 from vouch.features.instants import mondays
 from vouch.serving.batch.summary import telling
 from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, warn
-
-if TYPE_CHECKING:
-    from vouch.features.project import Project
 
 app = typer.Typer()
 
@@ -41,8 +38,8 @@ def score(
 
     Example: vouch score ./company --as-of 2026-11-16
     """
-    from vouch.serving.batch import run as weekly
-    from vouch.serving.monitoring.tracking import log_weeks
+    from vouch.serving.batch.run import plan_weeks
+    from vouch.serving.weekly import run_weekly
 
     run: CommandRun = ctx.obj
     now_us = run.now_us(now)
@@ -50,34 +47,13 @@ def score(
     with telling(form, "score", now_us) as summary, progress() as step:
         where, instants = project(data), _instants(as_of, first, last)
         if plan:
-            planned = weekly.plan_weeks(where, instants, now_us, progress=step, **options)
+            planned = plan_weeks(where, instants, now_us, progress=step, **options)
             summary.rows = [week.as_dict() for week in planned]
         else:
-            weeks = weekly.score_weeks(where, instants, now_us, despite=despite, progress=step, **options)
-            summary.weeks = [week.as_dict() for week in weeks]
-            step("logging drift")
-            for reason in log_weeks(where, weeks):
-                warn(f"warning: drift was not logged: {reason}")
-            step("loading the serving store")
-            _load(where, run.clock_us)
-
-
-def _load(where: Project, now_us: int) -> None:
-    """Load what was published into the store, so that services on other hosts see it; theirs looks for itself too."""
-    from vouch.serving.store.connection import Database
-    from vouch.serving.store.digests import drop_damaged
-    from vouch.serving.store.weeks import bring
-
-    database = Database(where.home, where.store)
-    try:
-        database.check()
-        if damaged := drop_damaged(database):
-            warn(f"warning: {damaged:,} weeks in the serving store were damaged, and are brought again from the disk")
-        refused = bring(database, where.home, now_us)
-    except StoreError as error:
-        refused = [str(error)]
-    for reason in refused:
-        warn(f"warning: not in the serving store: {reason}")
+            done = run_weekly(where, instants, now_us, run.clock_us, despite=despite, progress=step, **options)
+            summary.weeks = [week.as_dict() for week in done.weeks]
+            for warning in done.warnings:
+                warn(f"warning: {warning}")
 
 
 def _instants(as_of: str | None, first: str | None, last: str | None) -> list[int] | None:

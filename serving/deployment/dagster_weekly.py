@@ -1,7 +1,8 @@
 """The weekly batch as a Dagster asset, a partition per week: `dagster dev -m vouch.serving.deployment.dagster_weekly`.
 
-Needs `pip install 'vouch[dagster]'`. It calls the function that `vouch score` calls. A partition is the week before its
-snapshot: that of 2026-11-09 gives the snapshot as of 2026-11-16. Back-fills, retries and alarms are Dagster's.
+Needs `pip install 'vouch[dagster]'`. It does what `vouch score` does, the store included. A partition is the week
+before its snapshot: that of 2026-11-09 gives the snapshot as of 2026-11-16. Back-fills, retries and alarms are
+Dagster's.
 """
 
 # Dagster reads annotations when the program runs, so that they cannot be put off.
@@ -18,8 +19,8 @@ from vouch.features.errors import Locked
 from vouch.features.instants import microseconds
 from vouch.features.project import load_project
 from vouch.serving.api.state import now_us
-from vouch.serving.batch.run import score_weeks
-from vouch.serving.monitoring.tracking import log_weeks
+from vouch.serving.store.recorded import with_recorded
+from vouch.serving.weekly import run_weekly
 
 WEEKS = dagster.TimeWindowPartitionsDefinition(start="2026-01-05", cron_schedule="0 0 * * 1", fmt="%Y-%m-%d")
 BUSY_SECONDS, BUSY_TRIES = 600, 6
@@ -39,12 +40,14 @@ def snapshot(context: dagster.AssetExecutionContext, company: Company) -> dagste
     """Scores, reasons and metrics of every customer as of the end of the week."""
     as_of_us = microseconds(context.partition_time_window.end)
     try:
-        (week,) = score_weeks(load_project(company.data), [as_of_us], now_us(), progress=context.log.info)
+        project, clock_us = with_recorded(load_project(company.data)), now_us()
+        done = run_weekly(project, [as_of_us], clock_us, clock_us, progress=context.log.info)
     except Locked as error:
         raise dagster.RetryRequested(max_retries=BUSY_TRIES, seconds_to_wait=BUSY_SECONDS) from error
+    (week,) = done.weeks
     told: dict[str, Any] = week.as_dict()
-    for reason in log_weeks(load_project(company.data), [week]):
-        context.log.warning(f"Drift was not logged: {reason}")
+    for warning in done.warnings:
+        context.log.warning(warning)
     if week.outcome == "refused":
         raise dagster.Failure(
             "Guards refused to publish; the week before stays",

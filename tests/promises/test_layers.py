@@ -72,7 +72,7 @@ FLOORS = {
         {"batch"},
         {"asking/rules"},
         {"store"},
-        {"asking"},
+        {"asking", "weekly"},
         {"reports"},
         {"exports"},
         {"lifecycle"},

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from support.capabilities import free_port
 from support.listening import listening
 from support.page_home import write_home
 from support.running_service import VOUCH, is_up, wait_for
+from vouch.features.errors import Refused, UsageError
 from vouch.features.project import environment, version
 from vouch.serving.api.doors import LIVE, READY
 from vouch.serving.cli import app
@@ -62,10 +64,16 @@ def containers() -> list[tuple[dict, dict]]:
     return [(pod, container) for pod in pods for container in pod["containers"]]
 
 
+JOBS = ("score", "train", "clean")
+UNITS = ("vouch.service", *(f"vouch-{job}.service" for job in JOBS))
+
+
 def unit(name: str) -> dict[str, dict[str, str]]:
+    """What a unit says, with what all jobs have in common."""
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str
-    parser.read(FOLDER / name)
+    shared = [FOLDER / "vouch-.service.d" / "job.conf"] if re.fullmatch(r"vouch-.*\.service", name) else []
+    parser.read([FOLDER / name, *shared])
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
@@ -73,15 +81,13 @@ def commands() -> dict[str, list[str]]:
     """What each file runs of vouch, by where it stands."""
     found = {f"kubernetes {container['name']}": container["args"] for _, container in containers()}
     found["container"] = json.loads(of("CMD")[0])
-    for name in ("vouch.service", "vouch-score.service"):
+    for name in UNITS:
         program, *found[name] = shlex.split(unit(name)["Service"]["ExecStart"])
         assert program.endswith("/bin/vouch")
     return found
 
 
-@pytest.mark.parametrize(
-    "where", ["container", "kubernetes serve", "kubernetes score", "vouch.service", "vouch-score.service"]
-)
+@pytest.mark.parametrize("where", ["container", "kubernetes serve", *(f"kubernetes {job}" for job in JOBS), *UNITS])
 def test_every_command_is_one_that_vouch_takes(where):
     name, *arguments = commands()[where]
     command = typer.main.get_command(app).commands[name]
@@ -129,7 +135,7 @@ def test_the_example_holds_together_and_gives_no_right_that_is_not_needed():
         assert any(mount["mountPath"] == of("VOLUME")[0] for mount in container["volumeMounts"])
 
 
-@pytest.mark.parametrize("name", ["vouch.service", "vouch-score.service"])
+@pytest.mark.parametrize("name", UNITS)
 def test_who_gets_into_a_unit_gets_no_further(name):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze")
@@ -142,7 +148,50 @@ def test_the_units_take_all_processes_with_them_and_wait_for_whoever_is_in_fligh
     service = unit("vouch.service")["Service"]
     assert service["KillMode"] == "control-group"
     assert int(service["TimeoutStopSec"]) > GRACE_SECONDS
-    assert unit("vouch-score.timer")["Timer"]["Persistent"] == "true"
+    assert {unit(f"vouch-{job}.timer")["Timer"]["Persistent"] for job in JOBS} == {"true"}
+
+
+def test_whoever_a_job_s_failure_is_told_by_is_no_job():
+    told_by = {unit(f"vouch-{job}.service")["Unit"]["OnFailure"] for job in JOBS}
+    assert told_by == {"tell-failed@%N.service"}
+    assert (FOLDER / "tell-failed@.service").is_file()
+    assert not fnmatch("tell-failed@.service", "vouch-*"), "what jobs have in common would hold for it, too"
+
+
+def test_a_refusal_is_not_tried_again_and_a_fault_is():
+    jobs = [document["spec"]["jobTemplate"]["spec"] for document in documents() if document["kind"] == "CronJob"]
+    assert len(jobs) == len(JOBS)
+    for job in jobs:
+        (rule,) = job["podFailurePolicy"]["rules"]
+        assert rule["action"] == "FailJob"
+        assert rule["onExitCodes"] == {"operator": "In", "values": [UsageError.exit_code, Refused.exit_code]}
+        assert job["template"]["spec"]["restartPolicy"] == "Never", "no other takes such a policy"
+        assert job["backoffLimit"] > 0
+
+
+def test_nobody_speaks_to_the_pods_but_who_is_allowed_to_and_they_to_the_store_alone():
+    (policy,) = [document["spec"] for document in documents() if document["kind"] == "NetworkPolicy"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    (chosen,) = policy["podSelector"]["matchExpressions"]
+    labels = {document["spec"]["template"]["metadata"]["labels"]["app"] for document in documents()
+              if document["kind"] == "Deployment"}  # fmt: skip
+    labels |= {
+        document["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]["app"]
+        for document in documents()
+        if document["kind"] == "CronJob"
+    }
+    assert set(chosen["values"]) == labels
+    assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == [PORT]
+    assert all(rule["from"] for rule in policy["ingress"])
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 5432}
+
+
+def test_the_container_s_context_is_what_its_recipe_copies():
+    lines = (ROOT / ".containerignore").read_text().splitlines()
+    given = [line for line in lines if line and not line.startswith("#")]
+    assert given[0] == "*", "nothing else: no environment, and no company's data"
+    copied = {name for rest in of("COPY") for name in rest.split()[:-1]}
+    assert {line.removeprefix("!") for line in given if line.startswith("!")} == copied
 
 
 def test_the_container_s_command_does_not_start_without_a_key(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from vouch.features.errors import Locked
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.outcome import WeekOutcome
 from vouch.serving.cli import app
+from vouch.serving.weekly import WeeklyRun
 
 FOLDER = Path(__file__).parents[3] / "serving" / "deployment"
-ENTRY = re.compile(r"(\d+) (\d+) (\S+) (\S+) (\S+)\s+vouch\s+/opt/vouch/\.venv/bin/vouch (.*)")
+ENTRY = re.compile(
+    r"(\d+) (\d+) (\S+) (\S+) (\S+)\s+vouch\s+(told=\$\((/opt/vouch/\.venv/bin/vouch (.*?)(?: 2>&1)?)\) \|\| .*)"
+)
+FAR_EAST, FAR_WEST = 14, -12
+"""Hours that the clocks of the earth are ahead of UTC at most, and at least."""
 
 
 def entries():
@@ -27,7 +33,7 @@ def entries():
 
 @pytest.mark.parametrize("line", entries())
 def test_what_cron_runs_is_a_command_that_vouch_takes(line):
-    minute, hour, _, _, _, words = ENTRY.fullmatch(line).groups()
+    minute, hour, _, _, _, _, _, words = ENTRY.fullmatch(line).groups()
     assert int(minute) < 60
     assert int(hour) < 24
     name, *given = shlex.split(words)
@@ -35,11 +41,33 @@ def test_what_cron_runs_is_a_command_that_vouch_takes(line):
     command.parse_args(Context(command, info_name=name), given)
 
 
-def test_cron_scores_on_mondays_in_utc_after_the_week_has_ended():
-    assert "CRON_TZ=UTC" in (FOLDER / "vouch.cron").read_text()
-    scores = [ENTRY.fullmatch(line).groups() for line in entries() if " score " in line]
-    assert len(scores) == 2
-    assert {(day, month, weekday) for _, _, day, month, weekday, _ in scores} == {("*", "*", "1")}
+@pytest.mark.parametrize("line", entries())
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4])
+def test_cron_has_something_to_mail_where_a_job_failed_and_nothing_where_it_did_not(line, code, tmp_path):
+    job = tmp_path / "vouch"
+    job.write_text(f"#!/bin/sh\necho on paper; echo aloud >&2; exit {code}\n")
+    job.chmod(0o755)
+    words = ENTRY.fullmatch(line).group(6).replace("/opt/vouch/.venv/bin/vouch", str(job))
+    assert "%" not in words, "cron makes a line end of it"
+    done = subprocess.run(["/bin/sh", "-c", words], capture_output=True, text=True, check=False)
+    if code == 0:
+        assert done.stdout + done.stderr == ""
+    else:
+        assert f"exit {code}: on paper\naloud" in done.stdout
+
+
+@pytest.mark.parametrize("zone", range(FAR_WEST, FAR_EAST + 1))
+def test_cron_scores_after_the_week_has_ended_whatever_the_machine_s_zone_is(zone):
+    assert "CRON_TZ=" not in (FOLDER / "vouch.cron").read_text(), "Debian's cron does not know it"
+    days = {"1": 0, "2": 1}
+    hours = []
+    for line in entries():
+        minute, hour, day, month, weekday, *_, words = ENTRY.fullmatch(line).groups()
+        if words.startswith("score "):
+            assert (day, month) == ("*", "*")
+            hours.append(days[weekday] * 24 + int(hour) + int(minute) / 60 - zone)
+    assert len(hours) == 2
+    assert all(0 < hour < 48 for hour in hours), "within two days of the end of the week in UTC"
 
 
 @pytest.fixture
@@ -51,13 +79,13 @@ def weekly(monkeypatch):
     week = WeekOutcome(parse_instant("2026-11-16"), 1, "published", Path("/w"), 5, {}, ["late"])
     answers = [week]
 
-    def score_weeks(project, instants, now_us, **_):
+    def run_weekly(project, instants, now_us, _, **__):
         asked.append((project.location, instants, now_us))
         if isinstance(answers[0], Exception):
             raise answers[0]
-        return [answers[0]]
+        return WeeklyRun([answers[0]], [])
 
-    monkeypatch.setattr(dagster_weekly, "score_weeks", score_weeks)
+    monkeypatch.setattr(dagster_weekly, "run_weekly", run_weekly)
     monkeypatch.setattr(dagster_weekly, "BUSY_SECONDS", 0)
     return dagster_weekly, asked, answers
 
