@@ -39,7 +39,7 @@ def score(
     Example: vouch score ./company --as-of 2026-11-16
     """
     from vouch.serving.batch.run import plan_weeks
-    from vouch.serving.weekly import run_weekly
+    from vouch.serving.weekly_run import run_weekly
 
     run: CommandRun = ctx.obj
     now_us = run.now_us(now)

@@ -20,7 +20,7 @@ from vouch.features.instants import microseconds
 from vouch.features.project import load_project
 from vouch.serving.api.state import now_us
 from vouch.serving.store.recorded import with_recorded
-from vouch.serving.weekly import run_weekly
+from vouch.serving.weekly_run import run_weekly
 
 WEEKS = dagster.TimeWindowPartitionsDefinition(start="2026-01-05", cron_schedule="0 0 * * 1", fmt="%Y-%m-%d")
 BUSY_SECONDS, BUSY_TRIES = 600, 6

@@ -72,7 +72,7 @@ FLOORS = {
         {"batch"},
         {"asking/rules"},
         {"store"},
-        {"asking", "weekly"},
+        {"asking", "weekly_run"},
         {"reports"},
         {"exports"},
         {"lifecycle"},

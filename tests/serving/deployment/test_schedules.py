@@ -16,7 +16,7 @@ from vouch.features.errors import Locked
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.outcome import WeekOutcome
 from vouch.serving.cli import app
-from vouch.serving.weekly import WeeklyRun
+from vouch.serving.weekly_run import WeeklyRun
 
 FOLDER = Path(__file__).parents[3] / "serving" / "deployment"
 ENTRY = re.compile(
