@@ -1,4 +1,8 @@
-"""Subscriptions: which run at an instant, which never ran, and what they are worth a month."""
+"""Subscriptions: which run at an instant, which never ran, what they are worth a month, and when they renew.
+
+A renewal falls on whole mean Gregorian years (365.2425 days) or months (a twelfth) after the start: at most a day or
+two from the calendar's.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ from vouch.features.facts.spans import runs
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
 
+YEAR_US = 31_556_952_000_000
+MONTH_US = YEAR_US // 12
+ANNUAL = "year"
+
 
 def has_run(started_us: nw.Expr, ended_us: nw.Expr) -> nw.Expr:
     """Whether a subscription was more than a failed start: one that ends as it starts never ran, and is none."""
@@ -20,6 +28,24 @@ def has_run(started_us: nw.Expr, ended_us: nw.Expr) -> nw.Expr:
 def running(rows: Frame, at_us: int) -> Frame:
     """The subscriptions (rows with `own_us` and `ended_us`) that run at an instant."""
     return rows.filter(runs(nw.col("own_us"), nw.col("ended_us"), at_us))
+
+
+def until_renewal(started_us: nw.Expr, is_annual: nw.Expr, at_us: nw.Expr) -> nw.Expr:
+    """Time from an instant to the next renewal of a subscription, in microseconds."""
+    period = nw.when(is_annual).then(nw.lit(YEAR_US, nw.Int64)).otherwise(nw.lit(MONTH_US, nw.Int64))
+    return (period - (at_us - started_us) % period) % period
+
+
+def next_renewal(rows: Frame, at_us: int) -> Frame:
+    """The next renewal of each customer's annual subscriptions that go on: `customer_id`, `renewal_us`.
+
+    One that is paid by the month can end at any time, and has none.
+    """
+    is_annual = nw.col("billing_period") == ANNUAL
+    at = nw.lit(at_us, nw.Int64)
+    going_on = running(rows, at_us).filter(nw.col("ended_us").is_null() & is_annual)
+    renews = (at + until_renewal(nw.col("own_us"), is_annual, at)).alias("renewal_us")
+    return going_on.with_columns(renews).group_by("customer_id").agg(nw.col("renewal_us").min())
 
 
 def revenue_then(rows: Frame, at_us: int) -> Frame:

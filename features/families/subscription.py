@@ -1,7 +1,6 @@
 """Subscription: what runs now, for how much, until when, and what ended, paused or changed before.
 
-A subscription runs at the instant where it started before it and no end before it is known. A renewal falls on whole
-mean Gregorian years (365.2425 days) or months (a twelfth) after the start: at most a day or two from the calendar's.
+A subscription runs at the instant where it started before it and no end before it is known.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import narwhals as nw
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import has_ended, is_on, is_yet_to_end, runs
+from vouch.features.facts.subscriptions import ANNUAL, until_renewal
 from vouch.features.vectors.declare import (
     Aggregate,
     Rows,
@@ -22,9 +22,6 @@ from vouch.features.vectors.declare import (
     smallest,
     total,
 )
-
-YEAR_US = 31_556_952_000_000
-MONTH_US = YEAR_US // 12
 
 
 @column("subscriptions")
@@ -55,9 +52,7 @@ def mrr_step(rows: Rows) -> nw.Expr:
 @column("subscriptions")
 def until_renewal_us(rows: Rows) -> nw.Expr:
     """Time to the next renewal of a subscription without a known end."""
-    is_annual = rows.billing_period == "year"
-    period = nw.when(is_annual).then(nw.lit(YEAR_US, nw.Int64)).otherwise(nw.lit(MONTH_US, nw.Int64))
-    left = (period - (rows.as_of_us - rows.own_us) % period) % period
+    left = until_renewal(rows.own_us, rows.billing_period == ANNUAL, rows.as_of_us)
     return nw.when(rows.ended_us.is_null() & ~rows.billing_period.is_null()).then(left)
 
 
@@ -129,7 +124,7 @@ def days_to_renewal(rows: Rows) -> Aggregate:
 @feature("subscriptions", unit="days")
 def days_to_annual_renewal(rows: Rows) -> Aggregate:
     """Days until the next annual renewal of a subscription without an announced end."""
-    return smallest(rows.until_renewal_us, rows.billing_period == "year") / float(DAY_US)
+    return smallest(rows.until_renewal_us, rows.billing_period == ANNUAL) / float(DAY_US)
 
 
 @feature("subscriptions", unit="days")

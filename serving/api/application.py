@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import anyio.to_thread
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,7 @@ from vouch.serving.store.audit import entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from vouch.serving.api.state import ServingState
@@ -46,7 +47,7 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
 
     return [
         *(
-            GuardedRoute(route.path, _endpoint(store, route), needs=route.scope, methods=["POST"])
+            GuardedRoute(route.path, _endpoint(store, route), needs=route.scope, methods=route.methods)
             for route in API_ROUTES
         ),
         GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
@@ -88,11 +89,27 @@ def _note(store: ServingState, request: Request, route: ApiRoute, body: Any, row
 
 
 async def _asked(request: Request, route: ApiRoute, names: frozenset[str]) -> BaseModel:
+    if request.method in ("GET", "HEAD"):
+        return _of_address(request.query_params, route.takes, names)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("unsupported_media_type")
     try:
         return route.takes.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise from_validation(error, names) from error
+
+
+def _of_address(query: QueryParams, takes: type[BaseModel], names: frozenset[str]) -> BaseModel:
+    """What an address asks for: texts are read as what they stand for, a name that comes again is a list."""
+    given = {name: query.getlist(name) for name in query}
+    fields = takes.model_fields
+    held = {
+        name: values if name in fields and get_origin(fields[name].annotation) is list else values[-1]
+        for name, values in given.items()
+    }
+    try:
+        return takes.model_validate(held, strict=False)
     except ValidationError as error:
         raise from_validation(error, names) from error
 

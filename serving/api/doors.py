@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api import answer_types, schemas
-from vouch.serving.api.handlers import asks, lists, overrides, read, score
+from vouch.serving.api.handlers import asks, lists, overrides, read, score, this_week, week_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ class ApiRoute:
 
     Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
     `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
-    is about customers.
+    is about customers. `methods` says how it is asked: by GET what it takes stands in the address.
     """
 
     path: str
@@ -35,12 +35,19 @@ class ApiRoute:
     scope: str
     action: str | None = None
     is_heavy: bool | Callable[[ServingState, Any], bool] = False
+    methods: tuple[str, ...] = ("POST",)
 
 
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = ("no_snapshot",)
 API_ROUTES = (
+    ApiRoute(
+        "/v1/week", "Whom to call this week and why, what waits for an answer, and what came of last week's work",
+        week_types.WeekGet, week_types.WeekAnswer, this_week.this_week, SNAPSHOT,
+        {"limit": 5},
+        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+    ),
     ApiRoute(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, ("unknown_cursor", *SNAPSHOT),

@@ -191,7 +191,82 @@ _ENTRY = {
     "example": "18 promoters, 11 passives, 2 detractors give 51.613",
     "example_value": 51.6129,
 }
+_PERSON = {"customer_id": "C000001", "segment": "smb", "mrr": 120.0, "contact_consent": True}
+_RENEWAL = "2026-12-01T00:00:00Z"
+_WEEK = {
+    "previous_as_of": "2026-11-09",
+    "horizon_days": 28,
+    "call_first": {
+        "total": 1,
+        "newly_high": 1,
+        "rose": 0,
+        "high": 3,
+        "no_longer_high": 1,
+        "mrr": 120.0,
+        "customers": [
+            {
+                **_PERSON,
+                "why": "newly_high",
+                "value": 62.4,
+                "churn_probability": 0.52,
+                "churn_low": 0.41,
+                "churn_high": 0.63,
+                "churn_band": "high",
+                "before": 0.32,
+                "renewal_at": _RENEWAL,
+                "has_moved": True,
+                "reasons": [
+                    {**_USAGE, "cause": "feature", "before": "9", "words": "3 days with usage in 28 days, down from 9"}
+                ],
+            }
+        ],
+    },
+    "renewals": {
+        "days": 30,
+        "total": 1,
+        "in_danger": 1,
+        "customers": [{**_PERSON, "renewal_at": _RENEWAL, "churn_probability": 0.52, "churn_band": "high"}],
+    },
+    "new_advocates": {
+        "total": 1,
+        "customers": [{**_PERSON, "advocate_tier": "active", "act": "referral", "act_at": "2026-11-12T10:00:00Z"}],
+    },
+    "to_thank": {
+        "total": 1,
+        "customers": [{**_PERSON, "advocate_tier": "active", "act": "referral", "act_at": "2026-11-12T10:00:00Z"}],
+    },
+    "asks_waiting": {
+        "total": 1,
+        "asks": [{**_PERSON, "ask_id": "crm-2026-000123", "kind": "referral", "asked_at": "2026-11-02T09:30:00Z"}],
+    },
+    "last_week": {
+        "since": "2026-11-09",
+        "asks": 4,
+        "accepted": 1,
+        "declined": 1,
+        "ignored": 0,
+        "overrides": 1,
+        "became": {"flagged": 9, "still_high": 5, "lower": 3, "left": 1},
+        "judged": [{"as_of": "2026-10-05", "weeks": 6, "flagged": 11, "precision": 0.27, "base_rate": 0.04}],
+    },
+    "run": {
+        "at": "2026-11-23T06:00:00Z",
+        "outcome": "refused",
+        "as_of": "2026-11-23",
+        "code": "refused",
+        "refused_by": [
+            {
+                "guard": "customers_change",
+                "thing": "customers",
+                "value": 0.694,
+                "limit": 0.3,
+                "meaning": "change of the number of customers",
+            }
+        ],
+    },
+}
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
+    "/v1/week": {**_FRESH, **_WEEK},
     "/v1/advocates/search": {**_FRESH, "total": 1, "draw": None, "candidates": [_CANDIDATE], "next_cursor": None},
     "/v1/customers/get": {**_FRESH, **_CUSTOMER},
     "/v1/customers/at_risk": {**_FRESH, "total": 1, "customers": [_AT_RISK], "next_cursor": None},

@@ -37,7 +37,7 @@ def document(routes: Sequence[ApiRoute]) -> dict[str, Any]:
             "description": "Which customers are about to leave, which would speak up, and why.",
         },
         "paths": {
-            **{route.path: {"post": _operation(route)} for route in routes},
+            **{route.path: _operations(route) for route in routes},
             "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
             "/schema.json": {"get": _plain("The routes for BentoML's own client", "application/json", *GUARDED)},
             "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
@@ -63,6 +63,23 @@ def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     _, schema = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]  # a list of pairs is what it takes
     found: dict[str, Any] = schema["$defs"]
     return found
+
+
+def _operations(route: ApiRoute) -> dict[str, Any]:
+    """Each way in which a route is asked; by GET what it takes stands in the address."""
+    posted = _operation(route)
+    if "GET" not in route.methods:
+        return {"post": posted}
+    fields = route.takes.model_json_schema(ref_template=REFERENCE)["properties"]
+    asked = {
+        **{name: part for name, part in posted.items() if name != "requestBody"},
+        "operationId": f"get_{posted['operationId']}",
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in fields.items()
+        ],
+        "responses": {**posted["responses"]},
+    }
+    return {"get": asked, "post": posted}
 
 
 def _operation(route: ApiRoute) -> dict[str, Any]:

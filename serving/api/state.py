@@ -268,6 +268,11 @@ class ServingState:
         found = self._overrides.get(customer_id)
         return None if found is None or found.expires_us <= now_us() else found
 
+    def overrides_since(self, since_us: int) -> int:
+        """How many health scores that stand were set by hand since an instant."""
+        now = now_us()
+        return sum(one.set_us >= since_us and one.expires_us > now for one in self._overrides.values())
+
     def _take_asks(self, portfolio: ServedWeek) -> None:
         asking = portfolio.asking
         with self._reading, self.database.reading() as connection:

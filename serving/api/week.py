@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
 from vouch.serving.store.secrets import secret
+from vouch.serving.weekly.standing import week_standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from vouch.serving.asking.waiting import Asking
     from vouch.serving.store.connection import Database
     from vouch.serving.store.weeks import StoredWeek
+    from vouch.serving.weekly.standing import Standing
 
 STALE_DAYS = 8
 """A weekly snapshot is stale when its instant lies further back than a week and a day."""
@@ -88,6 +91,12 @@ class ServedWeek:
     def profile(self, ranked: RankedList, place: int) -> dict[str, Any]:
         """The profile of who stands at a place of a list."""
         return self.customers.at(int(ranked.rows[place]))
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Where everybody stands beside the week before, worked out when it is first asked for."""
+        at_risk = self.at_risk.values[self.at_risk.place_of]
+        return week_standing(self.scores, self.customers, self.before.scores if self.before else None, at_risk)
 
     @property
     def is_intact(self) -> bool:

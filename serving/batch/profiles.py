@@ -1,4 +1,4 @@
-"""Profiles of customers for filters and rules: segments, consent, revenue, the last ask. No free text."""
+"""Profiles of customers for filters and rules: segments, consent, revenue, renewal, the last ask. No free text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vouch.features.asof import view
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.last_days import between_terms
 from vouch.features.facts.rows import counted
-from vouch.features.facts.subscriptions import revenue
+from vouch.features.facts.subscriptions import next_renewal, revenue
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
@@ -22,12 +22,13 @@ CONSENTS = ("contact_consent", "advocacy_consent")
 def profiles(tables: Tables, as_of_us: int) -> Frame:
     """Return one row per external customer known at an instant, with the columns of `customers.parquet`.
 
-    The time of the last ask stands as `last_asked_us`, microseconds since 1970. A missing consent is none.
+    The times of the last ask and the next renewal stand as `last_asked_us`, `renewal_us`, microseconds since 1970. A
+    missing consent is none.
     """
     rows = external_customers(tables, as_of_us).select(
         "customer_id", *PROFILE, *(nw.col(consent).fill_null(False) for consent in CONSENTS)
     )
-    rows = _with_revenue(rows, tables, as_of_us)
+    rows = _with_renewal(_with_revenue(rows, tables, as_of_us), tables, as_of_us)
     return _with_last_ask(rows, tables, as_of_us)
 
 
@@ -37,6 +38,14 @@ def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
         return rows.with_columns(nw.lit(None, nw.Float64).alias("mrr"))
     of_customers = revenue(between_terms(counted(tables, "subscriptions", as_of_us), as_of_us), as_of_us)
     return rows.join(of_customers, on="customer_id", how="left").with_columns(nw.col("mrr").fill_null(0.0))
+
+
+def _with_renewal(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
+    """The next renewal of an annual subscription."""
+    if not tables.has("subscriptions", "billing_period"):
+        return rows.with_columns(nw.lit(None, nw.Int64).alias("renewal_us"))
+    renewals = next_renewal(counted(tables, "subscriptions", as_of_us), as_of_us)
+    return rows.join(renewals, on="customer_id", how="left")
 
 
 def _with_last_ask(rows: Frame, tables: Tables, as_of_us: int) -> Frame:

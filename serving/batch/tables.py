@@ -46,7 +46,8 @@ def score_table(
 def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Table:
     """Return one batch of `customers.parquet` from profiles, the vectors of the same customers, and their past."""
     found = {name: profile[name] for name in profile.column_names}
-    found["last_asked_at"] = profile["last_asked_us"].cast(pa.timestamp("us", tz="UTC"))
+    for name in ("last_asked", "renewal"):
+        found[f"{name}_at"] = profile[f"{name}_us"].cast(pa.timestamp("us", tz="UTC"))
     found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
     found |= past.of(profile["customer_id"].to_pylist())
     return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)

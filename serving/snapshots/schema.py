@@ -184,6 +184,7 @@ CUSTOMERS = pa.schema(
         ("contact_consent", pa.bool_()),
         ("advocacy_consent", pa.bool_()),
         ("mrr", pa.float64()),
+        ("renewal_at", pa.timestamp("us", tz="UTC")),
         ("last_asked_at", pa.timestamp("us", tz="UTC")),
         ("last_ask_kind", pa.string()),
         ("last_ask_outcome", pa.string()),
@@ -211,7 +212,8 @@ CUSTOMERS = pa.schema(
     ]
 )
 """Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the
-company has no such table, 0 where the customer has none."""
+company has no such table, 0 where the customer has none. `renewal_at` is that of the next annual subscription to renew,
+null where none does."""
 FORMS: Mapping[str, Callable[[int], pa.Schema]] = {
     "scores": scores_schema,
     "changes": changes_schema,

@@ -38,9 +38,10 @@ TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
 ASSETS = {"style.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}
 VIEWS = {
-    "portfolio": "/app",
+    "week": "/app",
     "candidates": "/app/candidates",
     "at_risk": "/app/at-risk",
+    "portfolio": "/app/portfolio",
     "metrics": "/app/metrics",
     "models": "/app/models",
 }

@@ -42,6 +42,7 @@ from vouch.serving.web.render import (
     render_page,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
+from vouch.serving.web.this_week import week_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,8 +73,9 @@ class Pages:
         shown = partial(GuardedRoute, methods=["GET"], is_page=True)
         taken = partial(GuardedRoute, methods=["POST"], is_page=True)
         views: dict[str, View] = {
-            "/app": self.portfolio,
-            "/app/": self.portfolio,
+            "/app": self.week,
+            "/app/": self.week,
+            "/app/portfolio": self.portfolio,
             "/app/candidates": self.candidates,
             "/app/at-risk": self.at_risk,
             "/app/customer": self.customer,
@@ -198,6 +200,12 @@ class Pages:
             now_us(), caller.name, action, key_id=caller.key_id, route=request.scope["route"].path, status=200, **other
         )
         self._store.journal.note(line)
+
+    def week(self, request: Request) -> Response:
+        """Whom to call, thank and wait for this week."""
+        found = week_page(self._store)
+        self._note(request, "listed", rows=found.rows)
+        return self._page(request, "week", found=found)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""

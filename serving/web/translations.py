@@ -21,6 +21,9 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어", "ro": "Româ
 NOTHING = "–"
 MINUS = "\N{MINUS SIGN}"
 _EUROPEAN = str.maketrans(",.", ".,")
+SURE = 0.01
+"""Below this share of 1, and as far below 1, a probability is told by this bound."""
+_HUNDRED = 100
 _WHOLE_FROM = 1_000
 _MILLION = 1_000_000
 
@@ -57,6 +60,21 @@ class Speech:
     def percent(self, share: float | None, decimals: int = 1) -> str:
         """Return a share of 1 in per cent."""
         return NOTHING if share is None else self._unit(self.number(100 * share, decimals), "%")
+
+    def chance(self, probability: float | None) -> str:
+        """Return a probability as people say one: in whole per cent, and never as certain."""
+        if probability is None:
+            return NOTHING
+        if probability < SURE or probability > 1 - SURE:
+            return self("number.under" if probability < SURE else "number.over", value=self.percent(
+                SURE if probability < SURE else 1 - SURE, 0))  # fmt: skip
+        return self.percent(probability, 0)
+
+    def money(self, value: float | None) -> str:
+        """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""
+        if value is None:
+            return NOTHING
+        return self.number(value, 0 if abs(value) >= _HUNDRED or float(value).is_integer() else 2)
 
     def whole_percent(self, share: float) -> str:
         """Return a share of 1 in whole per cent, for an axis."""

@@ -73,6 +73,7 @@ FLOORS = {
         {"asking/rules"},
         {"store"},
         {"asking", "weekly_run"},
+        {"weekly"},
         {"reports"},
         {"exports"},
         {"lifecycle"},

@@ -101,7 +101,7 @@ def test_a_narrow_view_stays_within_its_window_and_is_clean(open_page, view):
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_other_languages_are_clean_too_and_fit(open_page, language):
-    for view in ("portfolio", "candidates", "customer", "models"):
+    for view in ("week", "portfolio", "candidates", "customer", "models"):
         page = open_page(VIEW[view], language=language, width=800, bypass_csp=True)
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= 800
@@ -169,7 +169,7 @@ def test_an_ask_is_recorded_and_answered_by_hand(open_page):
 
 
 def test_the_whole_page_can_be_walked_by_keyboard(open_page):
-    page = open_page("/app")
+    page = open_page("/app/portfolio")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")

@@ -174,7 +174,7 @@ def test_what_a_company_wrote_is_text_and_nothing_else(client):
 
 
 def test_the_portfolio_counts_who_is_there_and_what_changed(client):
-    page = client.get("/app").text
+    page = client.get("/app/portfolio").text
     there = [row for row in PEOPLE if row["churn_status"] != "churned"]
     tile = re.search(r'<p class="big">(\d+)</p>\s*<p class="soft">(.*?)</p>', page, re.DOTALL)
     assert int(tile[1]) == len(there)
@@ -268,7 +268,7 @@ def test_without_a_snapshot_every_view_says_so(tmp_path):
 
 def test_an_error_that_nobody_foresaw_is_a_page_without_its_text(tmp_path, caplog, monkeypatch):
     store = store_of(write_home(tmp_path))
-    monkeypatch.setattr("vouch.serving.web.routes.overview", lambda *_: (_ for _ in ()).throw(KeyError(PLANTED)))
+    monkeypatch.setattr("vouch.serving.web.routes.week_page", lambda *_: (_ for _ in ()).throw(KeyError(PLANTED)))
     answer = client_of(store).get("/app")
     assert answer.status_code == 500
     assert PLANTED not in answer.text + caplog.text

@@ -1,0 +1,174 @@
+"""Handler of `/v1/week`: the lists that a Monday begins with, names and money first, with what moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vouch import models
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import WEEK_US, instant_text
+from vouch.features.vectors.words import told as words_of
+from vouch.serving.api.speaking import iso_instant
+from vouch.serving.api.state import now_us
+from vouch.serving.weekly.asks import asks_between, waiting_asks
+from vouch.serving.weekly.last_run import last_run
+from vouch.serving.weekly.standing import RENEWAL_DAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vouch.serving.api.handlers.week_types import WeekGet
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
+    from vouch.serving.weekly.standing import Found, Standing
+
+WHY = 3
+"""Reasons told per row."""
+PERSON = ("segment", "mrr")
+OUTCOMES = ("accepted", "declined", "ignored")
+
+
+def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
+    """Whom to call this week and why."""
+    week, now = store.portfolio, now_us()
+    found, most = week.standing, request.limit
+    renewing = found.by_probability(found.renewing(week.week.as_of_us))
+    waiting = waiting_asks(week.asking, now)
+    in_danger = found.is_high[renewing] | found.is_watch[renewing]
+    return {
+        **week.freshness(now),
+        "previous_as_of": week.before.week.manifest["as_of"] if week.before else None,
+        "horizon_days": horizon_days(week, "churn"),
+        "call_first": _calls(week, found, most),
+        "renewals": {
+            "days": RENEWAL_DAYS,
+            "total": len(renewing),
+            "in_danger": int(in_danger.sum()),
+            "customers": [_renewal(week, row) for row in _first(renewing, most)],
+        },
+        "new_advocates": _advocates(week, found.by_money(found.became_advocate), most),
+        "to_thank": _advocates(week, found.by_money(found.is_owed_thanks), most),
+        "asks_waiting": {"total": len(waiting), "asks": [_waiting(week, ask) for ask in waiting[:most]]},
+        "last_week": _last_week(store, week, found, now),
+        "run": last_run(store.home),
+    }
+
+
+def horizon_days(week: ServedWeek, model: str) -> int | None:
+    """How many days ahead the probabilities of a week look, by the target that its champion was trained on."""
+    facts = (week.week.manifest.get("models") or {}).get(model) or {}
+    named = [target.horizon_days for target in models.load(model).targets if target.name == facts.get("target")]
+    return named[0] if named else None
+
+
+def _first(rows: Found, most: int) -> list[int]:
+    return [int(row) for row in rows[:most]]
+
+
+def _calls(week: ServedWeek, found: Standing, most: int) -> dict[str, Any]:
+    rows = found.by_money(found.to_call)
+    counted = found.is_high if found.fate is None else found.newly_high
+    money = found.mrr[counted]
+    return {
+        "total": len(rows),
+        "newly_high": int(found.newly_high.sum()),
+        "rose": int(found.rose.sum()),
+        "high": int(found.is_high.sum()),
+        "no_longer_high": int(found.no_longer_high.sum()),
+        "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
+        "customers": [_to_call(week, found, row) for row in _first(rows, most)],
+    }
+
+
+def _person(week: ServedWeek, row: int, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Who stands at a row of the week, as all lists tell it."""
+    return {
+        "customer_id": week.scores.column_at("customer_id", row),
+        **{name: profile[name] for name in PERSON},
+        "contact_consent": bool(profile["contact_consent"]),
+    }
+
+
+def _to_call(week: ServedWeek, found: Standing, row: int) -> dict[str, Any]:
+    scores, profile = week.scores.at(row), week.customers.at(row)
+    changes = week.changes.at(row).get("churn_changes") if week.changes else None
+    moved = _raising(changes or ()) if found.fate is not None else []
+    levels = [{**reason, "cause": "feature", "before": None} for reason in scores["churn_reasons"] or ()]
+    before = float(found.before[row])
+    return {
+        **_person(week, row, profile),
+        "why": "newly_high" if found.newly_high[row] else "rose" if found.rose[row] else "high",
+        "value": float(found.at_risk[row]),
+        **{name: scores[name] for name in ("churn_probability", "churn_low", "churn_high", "churn_band")},
+        "before": None if before != before else before,
+        "renewal_at": iso_instant(profile.get("renewal_at")),
+        "has_moved": bool(moved),
+        "reasons": moved or _raising(levels),
+    }
+
+
+def _raising(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The first reasons that raise the score and name a feature, with their words."""
+    raising = [one for one in reasons if one["feature"] and one["value"] and (one["contribution"] or 0) > 0]
+    largest = sorted(raising, key=lambda one: -one["contribution"])[:WHY]
+    return [{**one, "words": words_of(one)} for one in largest]
+
+
+def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:
+    scores, profile = week.scores.at(row), week.customers.at(row)
+    return {
+        **_person(week, row, profile),
+        "renewal_at": iso_instant(profile["renewal_at"]),
+        "churn_probability": scores["churn_probability"],
+        "churn_band": scores["churn_band"],
+    }
+
+
+def _advocates(week: ServedWeek, rows: Found, most: int) -> dict[str, Any]:
+    return {"total": len(rows), "customers": [_advocate(week, row) for row in _first(rows, most)]}
+
+
+def _advocate(week: ServedWeek, row: int) -> dict[str, Any]:
+    profile = week.customers.at(row)
+    latest = max(profile.get("acts") or (), key=lambda act: act["last_us"], default=None)
+    return {
+        **_person(week, row, profile),
+        "advocate_tier": week.scores.column_at("advocate_tier", row),
+        "act": latest["kind"] if latest else None,
+        "act_at": iso_instant(latest["last_us"]) if latest else None,
+    }
+
+
+def _waiting(week: ServedWeek, ask: Any) -> dict[str, Any]:
+    row = week.ids.row_of(ask.customer_id)
+    nothing = {**dict.fromkeys(PERSON), "customer_id": ask.customer_id, "contact_consent": False}
+    return {
+        **(nothing if row is None else _person(week, row, week.customers.at(row))),
+        "ask_id": ask.ask_id,
+        "kind": ask.kind,
+        "asked_at": iso_instant(ask.asked_us),
+    }
+
+
+def _last_week(store: ServingState, week: ServedWeek, found: Standing, now: int) -> dict[str, Any]:
+    since_us = week.week.as_of_us - WEEK_US
+    made, answered = asks_between(week.asking, since_us, now)
+    came = Counter(ask.outcome for ask in answered)
+    return {
+        "since": instant_text(since_us - since_us % DAY_US),
+        "asks": len(made),
+        **{outcome: came[outcome] for outcome in OUTCOMES},
+        "overrides": store.overrides_since(since_us),
+        "became": None if found.fate is None else vars(found.fate),
+        "judged": _judged(week.week.manifest.get("flagged") or ()),
+    }
+
+
+def _judged(flagged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What came true of those flagged by the model of churn, where that is known."""
+    names = ("as_of", "weeks", "flagged", "precision", "base_rate")
+    known = [entry for entry in flagged if entry["model"] == "churn" and entry.get("precision") is not None]
+    return [{name: entry[name] for name in names} for entry in known]

@@ -1,0 +1,171 @@
+"""Request and answer types of `/v1/week`: whom to call, thank and wait for, and how the last run ended."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from vouch.serving.api.answer_types import Fresh, Moved
+from vouch.serving.api.numbers import WHOLE
+from vouch.serving.api.schemas import Request
+
+MOST_ROWS = 100
+Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
+Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
+
+
+class WeekGet(Request):
+    """The week that is served: each list with so many rows at most."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows in each list."), WHOLE] = 10
+
+
+class Person(BaseModel):
+    """Who it is about."""
+
+    customer_id: str
+    segment: str | None
+    mrr: Money
+    contact_consent: Annotated[bool, Field(description="Whether the customer may be contacted.")]
+
+
+class ToCall(Person):
+    """One customer to call, with what moved the risk, or what makes it high where nothing is known to have moved."""
+
+    why: Literal["newly_high", "rose", "high"]
+    value: Annotated[float, Field(description="Revenue at risk a month, or the probability without revenue.")]
+    churn_probability: Chance
+    churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
+    churn_high: Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
+    churn_band: str | None
+    before: Annotated[float | None, Field(description="The probability of the week before.")]
+    renewal_at: Annotated[str | None, Field(description="The next renewal of an annual subscription.")]
+    has_moved: Annotated[bool, Field(description="Whether `reasons` are what moved since the week before.")]
+    reasons: Annotated[list[Moved], Field(description="At most three, the largest first; only what raises the risk.")]
+
+
+class Renewal(Person):
+    """One annual subscription that renews soon."""
+
+    renewal_at: str
+    churn_probability: Chance
+    churn_band: str | None
+
+
+class NewAdvocate(Person):
+    """One customer who speaks up since this week, or is to be thanked."""
+
+    advocate_tier: str
+    act: Annotated[str | None, Field(description="The kind of the latest act.")]
+    act_at: str | None
+
+
+class WaitingAsk(Person):
+    """One ask without an answer."""
+
+    ask_id: str
+    kind: str | None
+    asked_at: str
+
+
+class Calls(BaseModel):
+    """Whom to call first, by revenue at risk."""
+
+    total: int
+    newly_high: int
+    rose: int
+    high: Annotated[int, Field(description="All at high risk, whether they moved or not.")]
+    no_longer_high: int
+    mrr: Annotated[Money, Field(description="Revenue a month of those newly at high risk; without a week before, of "
+                                            "all at high risk.")]  # fmt: skip
+    customers: list[ToCall]
+
+
+class Renewals(BaseModel):
+    """Annual subscriptions that renew within so many days, the most likely to leave first."""
+
+    days: int
+    total: int
+    in_danger: Annotated[int, Field(description="Those at high risk or to be watched.")]
+    customers: list[Renewal]
+
+
+class Advocates(BaseModel):
+    """New advocates, or those to be thanked."""
+
+    total: int
+    customers: list[NewAdvocate]
+
+
+class Waiting(BaseModel):
+    """Asks without an answer, the one that waits longest first."""
+
+    total: int
+    asks: list[WaitingAsk]
+
+
+class Became(BaseModel):
+    """What became of those who were at high risk in the week before."""
+
+    flagged: int
+    still_high: int
+    lower: int
+    left: int
+
+
+class Judged(BaseModel):
+    """What came true of those flagged weeks ago, beside all who were scored then."""
+
+    as_of: str
+    weeks: int
+    flagged: int
+    precision: float
+    base_rate: float | None
+
+
+class LastWeek(BaseModel):
+    """What was done since the week before, and what came of it."""
+
+    since: str
+    asks: int
+    accepted: int
+    declined: int
+    ignored: int
+    overrides: Annotated[int, Field(description="Health scores set by hand that stand.")]
+    became: Annotated[Became | None, Field(description="Null without a week before.")]
+    judged: Annotated[list[Judged], Field(description="Of the model of churn, where the outcome is final.")]
+
+
+class Limit(BaseModel):
+    """A limit of the guards that a figure was above of."""
+
+    guard: str
+    thing: str
+    value: float
+    limit: float
+    meaning: str
+
+
+class Run(BaseModel):
+    """How the last run of `vouch score` ended on this host."""
+
+    at: str
+    outcome: Literal["done", "refused", "failed"]
+    as_of: Annotated[str | None, Field(description="The week that it was about.")]
+    code: Annotated[str | None, Field(description="The code of what went wrong.")]
+    refused_by: list[Limit]
+
+
+class WeekAnswer(Fresh):
+    """Whom to call this week and why, what waits, and what came of last week's work."""
+
+    previous_as_of: Annotated[str | None, Field(description="Null where there is one week only: nobody has moved.")]
+    horizon_days: Annotated[int | None, Field(description="How far ahead the probabilities look.")]
+    call_first: Calls
+    renewals: Renewals
+    new_advocates: Advocates
+    to_thank: Advocates
+    asks_waiting: Waiting
+    last_week: LastWeek
+    run: Annotated[Run | None, Field(description="Null where this host does not score.")]

@@ -1,0 +1,43 @@
+"""The first page: whom to call, thank and wait for this week, from the same answer as `/v1/week`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vouch.serving.api.handlers.this_week import this_week
+from vouch.serving.api.handlers.week_types import WeekGet
+from vouch.serving.web.overview import series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.web.overview import Series
+
+ROWS = 8
+"""Customers in each list of the page."""
+STANDS = ("revenue_at_risk", "churn_rate_monthly", "nps")
+"""Metrics that say how the company stands."""
+
+
+@dataclass(frozen=True)
+class WeekPage:
+    """All that the first page shows."""
+
+    answer: Mapping[str, Any]
+    headlines: Sequence[Series]
+
+    @property
+    def rows(self) -> int:
+        """How many customers are shown."""
+        answer = self.answer
+        named = (answer[name]["customers"] for name in ("call_first", "renewals", "new_advocates", "to_thank"))
+        return sum(map(len, named)) + len(answer["asks_waiting"]["asks"])
+
+
+def week_page(store: ServingState) -> WeekPage:
+    """Return the week that is served; raises the problem `no_snapshot` where there is none."""
+    answer = this_week(store, WeekGet(limit=ROWS))
+    known = series_of(store, STANDS)
+    return WeekPage(answer, [known[name] for name in STANDS if name in known])

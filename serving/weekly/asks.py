@@ -1,0 +1,64 @@
+"""Asks of the week: those that wait for an answer, and what was asked and answered since an instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vouch.features.contract.tables import DAY_US
+from vouch.serving.asking.rules.caps import Ask, united
+from vouch.serving.asking.waiting import OF_AN_ASK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from vouch.serving.asking.waiting import Asking
+
+Chosen = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def waiting_asks(asking: Asking, now_us: int) -> list[Ask]:
+    """Return the asks that are open and not too old to be answered, the one that waits longest first."""
+    since_us = now_us - asking.policy.caps.open_days * DAY_US
+    asks = _asks(asking, lambda frame: frame["outcome"].isna().to_numpy() & (frame["asked_us"] > since_us).to_numpy())
+    return [ask for ask in asks if ask.outcome is None and since_us < ask.asked_us <= now_us]
+
+
+def asks_between(asking: Asking, since_us: int, until_us: int) -> tuple[list[Ask], list[Ask]]:
+    """Return the asks that were made from one instant to another, and those that were answered then."""
+
+    def is_recent(frame: pd.DataFrame) -> Chosen:
+        found: Chosen = ((frame["asked_us"] >= since_us) | (frame["outcome_us"] >= since_us)).to_numpy(dtype=bool)
+        return found
+
+    asks = _asks(asking, is_recent)
+    made = [ask for ask in asks if since_us <= ask.asked_us <= until_us]
+    return made, [ask for ask in asks if ask.outcome and since_us <= (ask.outcome_us or -1) <= until_us]
+
+
+def _asks(asking: Asking, wanted: Callable[[pd.DataFrame], Chosen]) -> list[Ask]:
+    """Asks of the data that are wanted and all that were recorded, as one, the earliest first."""
+    places, frame = asking.of_data
+    recorded = [ask for held in list(asking.recorded.values()) for ask in list(held.values())]
+    chosen = wanted(frame) | frame["ask_id"].isin([ask.ask_id for ask in recorded]).to_numpy(dtype=bool)
+    rows = frame.loc[chosen, list(OF_AN_ASK)].to_dict("records")
+    people = [asking.ranked.customer_id(int(place)) for place in places[chosen]]
+    known = [_ask(customer_id, row) for customer_id, row in zip(people, rows, strict=True)]
+    return sorted(united(known, recorded).values(), key=lambda ask: (ask.asked_us, ask.ask_id))
+
+
+def _ask(customer_id: str, row: dict[Any, Any]) -> Ask:
+    """One ask of the data; what a frame has as NaN is none."""
+    known: dict[str, Any] = {name: None if value is None or value != value else value for name, value in row.items()}
+    answered = known["outcome_us"]
+    return Ask(
+        ask_id=str(known["ask_id"]),
+        customer_id=customer_id,
+        kind=known["kind"],
+        asked_us=int(known["asked_us"]),
+        outcome=known["outcome"],
+        outcome_us=None if answered is None else int(answered),
+    )

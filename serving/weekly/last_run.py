@@ -1,0 +1,60 @@
+"""The last run of the batch, as its summary under `runs` tells it: published, refused and why, or failed.
+
+Read on the host that scores; a service on another host has no such folder and says nothing of runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vouch.serving.snapshots.read import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+HARD = "hard"
+ENDS = ("done", "refused", "failed")
+
+
+def last_run(home: Path) -> dict[str, Any] | None:
+    """Return when the last run of `vouch score` was, how it ended, and by which limits it was refused.
+
+    None where there is none that can be read. What a failed run said stays on its host: only its code is told.
+    """
+    for path in sorted((home / RUNS).glob("score-*.json"), reverse=True):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found = _told(document)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # half a file, or one of another release
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _told(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run, None for one that only made a plan."""
+    if "weeks" not in document or document["outcome"] not in ENDS:
+        return None
+    weeks = document["weeks"]
+    refused = [week for week in weeks if week["outcome"] == "refused"]
+    return {
+        "at": str(document["now"]),
+        "outcome": document["outcome"],
+        "as_of": str((refused or weeks)[-1]["as_of"]) if weeks else None,
+        "code": (document["error"] or {}).get("code"),
+        "refused_by": [_limit(finding) for week in refused for finding in week["guards"] if finding["level"] == HARD],
+    }
+
+
+def _limit(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A limit that a figure was above of."""
+    return {
+        "guard": str(finding["guard"]),
+        "thing": str(finding["thing"]),
+        "value": float(finding["value"]),
+        "limit": float(finding["limit"]),
+        "meaning": str(finding["meaning"]),
+    }

@@ -1,0 +1,57 @@
+"""What is told of the last run: how it ended, and by which limits it was refused; nothing of what it said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vouch.serving.weekly.last_run import last_run
+
+FINDING = {
+    "guard": "customers_change", "thing": "customers", "level": "hard", "value": 0.7, "limit": 0.3, "meaning": "change",
+    "current": 3.0, "before": 10.0, "detail": "",
+}  # fmt: skip
+
+
+def ran(home, moment: str, outcome: str, **other) -> None:
+    (home / "runs").mkdir(exist_ok=True)
+    week = {"as_of": "2026-11-23", "outcome": "published", "guards": []}
+    document = {"now": f"{moment}T06:00:00Z", "outcome": outcome, "error": None, "weeks": [week], **other}
+    (home / "runs" / f"score-{moment}T060000.000000Z.json").write_text(json.dumps(document))
+
+
+def test_a_host_that_does_not_score_tells_of_no_run(tmp_path):
+    assert last_run(tmp_path) is None
+
+
+def test_the_newest_run_is_told(tmp_path):
+    ran(tmp_path, "2026-11-16", "done")
+    ran(tmp_path, "2026-11-23", "failed", error={"code": "data", "message": "/secret/place"}, weeks=[])
+    found = last_run(tmp_path)
+    assert (found["at"], found["outcome"], found["code"], found["as_of"]) == (
+        "2026-11-23T06:00:00Z", "failed", "data", None,
+    )  # fmt: skip
+    assert "/secret/place" not in json.dumps(found)
+
+
+def test_a_refusal_names_the_hard_limits_alone(tmp_path):
+    guards = [FINDING, {**FINDING, "level": "soft", "guard": "other"}]
+    week = {"as_of": "2026-11-23", "outcome": "refused", "guards": guards}
+    ran(tmp_path, "2026-11-23", "refused", weeks=[week], error={"code": "refused", "message": "no"})
+    assert [limit["guard"] for limit in last_run(tmp_path)["refused_by"]] == ["customers_change"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"outcome": "done"}', '{"weeks": [{}], "outcome": "done"}'])
+def test_a_summary_that_cannot_be_read_is_passed_over(tmp_path, text):
+    ran(tmp_path, "2026-11-16", "done")
+    (tmp_path / "runs" / "score-2026-11-23T060000.000000Z.json").write_text(text)
+    assert last_run(tmp_path)["at"] == "2026-11-16T06:00:00Z"
+
+
+def test_a_plan_is_no_run(tmp_path):
+    ran(tmp_path, "2026-11-16", "done")
+    (tmp_path / "runs" / "score-2026-11-23T060000.000000Z.json").write_text(
+        json.dumps({"now": "2026-11-23T06:00:00Z", "outcome": "done", "error": None, "plan": []})
+    )
+    assert last_run(tmp_path)["at"] == "2026-11-16T06:00:00Z"
