@@ -182,7 +182,7 @@ class MetricContext:
 def _customers(context: MetricContext) -> Frame:
     chosen = external_customers(context.tables, context.as_of_us)
     chosen = rows_that_count(context.tables, "customers", [context.as_of_us], chosen)
-    return chosen.select("customer_id", "own_us", "referred_by", "birth_year", *COLUMNS)
+    return chosen.select("customer_id", "own_us", "referred_by", "birth_year", "contact_consent", *COLUMNS)
 
 
 def collected(frame: Frame) -> pa.Table:

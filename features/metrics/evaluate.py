@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -298,7 +299,9 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
     what is published must be the same bytes for the same inputs.
     """
-    return {name: float(f"{value:.10g}") if isinstance(value, float) else value for name, value in row.items()}
+    return {
+        name: float(f"{value:.10g}") if isinstance(value, float | Decimal) else value for name, value in row.items()
+    }
 
 
 def _short_of(estimate: Estimate, lost: int) -> Estimate:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api import answer_types, schemas
-from vouch.serving.api.handlers import asks, lists, overrides, read, score, this_week, week_types
+from vouch.serving.api.handlers import asks, lists, named_lists, overrides, read, score, this_week, week_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +107,18 @@ API_ROUTES = (
     ApiRoute(
         "/v1/metrics/catalogue", "What each metric means",
         schemas.MetricsCatalogue, answer_types.CatalogueAnswer, read.metrics_catalogue, ("unknown_metric",),
+        {},
+        scope="read",
+    ),
+    ApiRoute(
+        "/v1/lists/get", "A list behind the figures: care needs, topics, whom to ask why they left, open feedback ...",
+        named_lists.ListGet, named_lists.ListPage, named_lists.list_page, SNAPSHOT,
+        {"list": "care_needs", "limit": 10},
+        scope="read", action="listed", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/lists/catalogue", "Which lists there are, and how many rows each has this week",
+        named_lists.ListsCatalogue, named_lists.ListsAnswer, named_lists.lists_catalogue, SNAPSHOT,
         {},
         scope="read",
     ),

@@ -285,5 +285,38 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     },
     "/v1/metrics/query": {**_FRESH, "metrics": [_METRIC]},
     "/v1/metrics/catalogue": {"metrics": [_ENTRY]},
+    "/v1/lists/get": {
+        **_FRESH,
+        "list": "care_needs",
+        "holds": "needs of advocates, and the first that is not met",
+        "total": 1,
+        "reason": None,
+        "rows": [
+            {
+                "rank": 1,
+                "customer_id": "C000001",
+                "respect": None,
+                "gratitude": 0.0,
+                "access": 0.5,
+                "listening": None,
+                "recognition": 1.0,
+                "presence": None,
+                "care": 50.0,
+                "first_unmet_need": "gratitude",
+            }
+        ],
+        "next_after": None,
+    },
+    "/v1/lists/catalogue": {
+        **_FRESH,
+        "lists": [
+            {
+                "list": "care_needs",
+                "holds": "needs of advocates, and the first that is not met",
+                "total": 1,
+                "reason": None,
+            },
+        ],
+    },
 }
 """By the path of the route."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,8 @@ class ServedWeek:
     changes: Rows | None = None
     """What moved each score since the week before; None where the week was published without."""
     uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    named_lists: Rows | None = None
+    """The lists behind the figures; None where the week was published without."""
     rows: RowCache = field(default_factory=RowCache)
 
     @property
@@ -101,7 +103,13 @@ class ServedWeek:
     @property
     def is_intact(self) -> bool:
         """Whether all that is read from files is as it was verified."""
-        tables = [self.scores, self.customers, self.changes, self.before.scores if self.before else None]
+        tables = [
+            self.scores,
+            self.customers,
+            self.changes,
+            self.named_lists,
+            self.before.scores if self.before else None,
+        ]
         return all(rows is None or rows.file is None or rows.file.is_intact for rows in tables)
 
     @property
@@ -142,7 +150,7 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         if not known:
             return None
         *earlier, week = known
-        wanted = [*((week, name) for name in OF_WEEK), *((of, "scores") for of in earlier[-1:])]
+        wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier[-1:])]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
         names = {key: file_name(found) for key, found in digests.items() if found}
         kept = digests_of_files(connection)
@@ -160,9 +168,10 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         raise SnapshotError("The store holds no customers of the week. Score the week again with --revision.")
     before = _before(earlier[-1], rows) if earlier else None
     chosen = policy or load_policy()
-    return _ready(
+    found = _ready(
         week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes, hand
     )
+    return replace(found, named_lists=rows.get((week.snapshot_id, weeks.LISTS)))
 
 
 def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:

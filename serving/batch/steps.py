@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import pyarrow.parquet as pq
 
 from vouch.features.health import with_health
 from vouch.features.instants import instant_text
+from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.histories import Histories
+from vouch.serving.batch.named_lists import list_table, lists_told
 from vouch.serving.batch.profiles import profiles
 from vouch.serving.batch.tables import envelope_table, profile_table, score_table
 from vouch.serving.batch.tiers import tiers
@@ -62,7 +65,7 @@ class WeekSteps:
             "profiles": ([kept / "profiles.parquet"], self._profiles),
             "scores": ([draft.folder / f"{name}.parquet" for name in OF_CUSTOMERS], self._scores),
             "movers": ([draft.folder / "movers.parquet"], self._movers),
-            "metrics": ([draft.folder / "metrics.parquet"], self._metrics),
+            "metrics": ([draft.folder / f"{name}.parquet" for name in ("metrics", "lists")], self._metrics),
         }
         seconds, taken_up = {}, []
         for number, (name, (paths, make)) in enumerate(steps.items(), 1):
@@ -130,9 +133,10 @@ class WeekSteps:
         bounds = vectors.select("customer_id", "health_low", "health_high")
         scores = scores.join(bounds, on="customer_id", how="left")
         record = record_of(self.home, self.as_of_us)
-        envelopes = envelope_table(self.tables, self.as_of_us, scores, self.settings, record)
-        with self.draft.table("metrics", envelopes.schema) as writer:
-            writer.write_table(envelopes)
+        context = MetricContext(self.tables, self.as_of_us, scores, self.settings, record)
+        for name, made in (("metrics", envelope_table(context)), ("lists", list_table(context))):
+            with self.draft.table(name, made.schema) as writer:
+                writer.write_table(made)
 
     def seen(self) -> WeekStats:
         """What guards know of the week."""
@@ -159,5 +163,6 @@ class WeekSteps:
         statuses = self.draft.read("scores", list(names.values()))
         return {
             "rows_out": {name: self.draft.rows(name) for name in columns.MEANINGS},
+            "lists": lists_told(pq.read_schema(self.draft.folder / "lists.parquet").metadata),
             "statuses": {name: observed.counts(statuses[column]) for name, column in names.items()},
         }

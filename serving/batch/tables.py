@@ -8,16 +8,15 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vouch.features.health import UNKNOWN
-from vouch.features.metrics.context import NO_SETTINGS, Settings
-from vouch.features.metrics.evaluate import measure_by
+from vouch.features.metrics.catalogue import chosen_metrics
+from vouch.features.metrics.evaluate import envelopes_of
 from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.snapshots import schema as columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vouch.features.asof import Frame, Tables
-    from vouch.features.metrics.context import Record
+    from vouch.features.metrics.context import MetricContext
     from vouch.serving.batch.histories import Histories
     from vouch.serving.scoring.score import Scored
 
@@ -53,22 +52,16 @@ def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Tab
     return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 
 
-def envelope_table(
-    tables: Tables,
-    as_of_us: int,
-    scores: Frame | None = None,
-    settings: Settings = NO_SETTINGS,
-    record: Record | None = None,
-) -> pa.Table:
+def envelope_table(context: MetricContext) -> pa.Table:
     """Return all metrics at an instant as `metrics.parquet` holds them: the company as a whole, then its segments.
 
-    A segment of too few customers to be named is pooled with its like. `scores` are those of the same snapshot, for the
-    metrics that rest on a model; `record` tells of the weeks before.
+    A segment of too few customers to be named is pooled with its like.
     """
-    splits = (None, *SEGMENTS)
-    found = measure_by(tables, as_of_us, splits, scores=scores, settings=settings, is_published=True, record=record)
+    metrics, splits = chosen_metrics(None), (None, *SEGMENTS)
+    found = envelopes_of(context, metrics, splits, everything=True, bootstraps=True, is_published=True)
     rows = [envelope.as_dict() for envelope in found]
-    schema = columns.metrics_schema(as_of_us)
+    schema = columns.metrics_schema(context.as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)
-    return table.append_column("as_of", columns.repeated(as_of_us, len(table))).select(schema.names).cast(schema)
+    as_of = columns.repeated(context.as_of_us, len(table))
+    return table.append_column("as_of", as_of).select(schema.names).cast(schema)

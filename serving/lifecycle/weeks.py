@@ -14,7 +14,7 @@ from vouch.serving.monitoring.observed import counts
 from vouch.serving.snapshots import files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from vouch.serving.lifecycle.subject import Subject
@@ -87,7 +87,16 @@ def _manifest(found: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
     manifest["statuses"] = {
         name: counts(draft.read("scores", [f"{name}_status"])[f"{name}_status"]) for name in manifest["statuses"]
     }
+    if "lists" in manifest:
+        manifest["lists"] = _list_sizes(manifest["lists"], found, draft)
     if "seen" in manifest:
         manifest["seen"] = {**manifest["seen"], "customers": draft.rows("scores")}
     erased = found.manifest["rows_out"]["scores"] - draft.rows("scores")
     return {**manifest, "erased": manifest.get("erased", 0) + erased}
+
+
+def _list_sizes(told: Mapping[str, Mapping[str, Any]], found: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
+    """What is told of each list, shorter by the rows that went."""
+    before, after = (counts(rows["list"]) for rows in (found.table("lists", ["list"]), draft.read("lists", ["list"])))
+    gone = {name: before.get(name, 0) - after.get(name, 0) for name in told}
+    return {name: {**of, "total": of["total"] - gone[name]} for name, of in told.items()}

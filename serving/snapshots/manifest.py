@@ -44,6 +44,13 @@ class Drift(Document):
     major: Count | None = None
 
 
+class ListSize(Document):
+    """How many rows a list has, or why there is none."""
+
+    total: Count
+    reason: str | None = None
+
+
 class SnapshotManifest(Document):
     """What is read again of a manifest; the rest is for people."""
 
@@ -57,6 +64,7 @@ class SnapshotManifest(Document):
     models: dict[Name, dict[str, Any] | None] | None = None
     rows_out: dict[Name, Count] | None = None
     statuses: dict[Name, dict[str, Count]] | None = None
+    lists: dict[Name, ListSize] | None = None
     warnings: list[str] | None = None
     drift: dict[Name, Drift] | None = None
     flagged: list[dict[str, Any]] | None = None

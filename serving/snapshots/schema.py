@@ -58,6 +58,7 @@ MEANINGS = {
     "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
     "vectors": "one row per external customer known at as_of: the features that models may read, for the next week",
     "changes": "one row per external customer known at as_of: what moved each score since the snapshot before",
+    "lists": "one row per list behind the figures and rank: the customer, if it names one, and the whole row as JSON",
     "movers": "one row per model, list and customer: who moved most since the snapshot before, and by what",
 }
 
@@ -173,6 +174,10 @@ def metrics_schema(as_of_us: int) -> pa.Schema:
     )
 
 
+LISTS = pa.schema([("list", pa.string()), ("rank", pa.int64()), ("customer_id", pa.string()), ("row", pa.string())])
+"""Columns of `lists.parquet`."""
+MOST_ROWS = 10_000
+"""Rows of a list that a week holds; the command line has all."""
 CUSTOMERS = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -220,5 +225,6 @@ FORMS: Mapping[str, Callable[[int], pa.Schema]] = {
     "movers": movers_schema,
     "metrics": metrics_schema,
     "customers": lambda _: CUSTOMERS,
+    "lists": lambda _: LISTS,
 }
 """Columns of each table of a snapshot, by its instant."""

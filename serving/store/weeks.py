@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vouch.serving.snapshots.files import Snapshot
     from vouch.serving.store.connection import Database
 
-METRICS = "metrics"
+METRICS, LISTS = "metrics", "lists"
 MEND = "The service brings it again from the snapshots on disk, and so does the next `vouch score`."
 KEPT_WEEKS = 2
 """Weeks whose customers stay in the store: the one that is served, and the one that it is compared with."""
@@ -117,6 +117,8 @@ def _load(database: Database, found: Snapshot, with_customers: bool, with_states
         snapshot_id = connection.execute(insert(snapshots).values(row).returning(snapshots.c.snapshot_id)).scalar_one()
     there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in found.manifest["files"]]
     parts = [(name, name, columns_of(found, name)) for name in [*(there if with_customers else []), METRICS]]
+    if with_customers and f"{LISTS}.parquet" in found.manifest["files"]:
+        parts.append((LISTS, LISTS, columns_of(found, LISTS)))
     if with_states and "scores" in there:
         parts.append((STATES, "scores", list(STATE_COLUMNS)))
     for name, source, columns in parts:
@@ -155,7 +157,8 @@ def _kind(name: str, field: pa.Field, as_of_us: int) -> pa.DataType:
 
 def _batch(snapshot_id: int, name: str, place: int, table: pa.Table) -> dict[str, Any]:
     body = packed(table)
-    ids = table["customer_id"] if "customer_id" in table.schema.names and len(table) else None
+    ids = table["customer_id"].drop_null() if "customer_id" in table.schema.names else None
+    ids = None if ids is None or not len(ids) else ids.take(pa.compute.sort_indices(ids)) if name == LISTS else ids
     return {
         "snapshot_id": snapshot_id,
         "name": name,
@@ -194,7 +197,7 @@ def _prune(database: Database) -> None:
         old = [row.snapshot_id for row in newest.values() if row.has_customers and row.as_of_us not in recent]
         connection.execute(delete(snapshots).where(snapshots.c.snapshot_id.in_(replaced)))
         connection.execute(delete(known_asks).where(known_asks.c.snapshot_id.in_(old)))
-        of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_(BATCHES_WITH_CUSTOMERS))
+        of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_((*BATCHES_WITH_CUSTOMERS, LISTS)))
         connection.execute(delete(batches).where(of_customers))
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(old)).values(has_customers=False))
         told = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-TOLD_WEEKS:]]
@@ -314,7 +317,8 @@ def without_customer(connection: Connection, customer_id: str) -> int:
     gone, touched = 0, set()
     for row, table in _with_customer(connection, customer_id):
         at = and_(*(batches.c[name] == getattr(row, name) for name in ("snapshot_id", "name", "place")))
-        kept = table.filter(pa.compute.not_equal(table["customer_id"], customer_id))
+        is_other = pa.compute.not_equal(table["customer_id"], customer_id)
+        kept = table.filter(pa.compute.fill_null(is_other, True))  # a row of a list may name nobody
         gone += len(table) - len(kept)
         touched.add(row.snapshot_id)
         connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, kept)))

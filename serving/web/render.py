@@ -43,6 +43,7 @@ VIEWS = {
     "at_risk": "/app/at-risk",
     "portfolio": "/app/portfolio",
     "metrics": "/app/metrics",
+    "lists": "/app/lists",
     "models": "/app/models",
 }
 LANGUAGE_COOKIE = "vouch_language"

@@ -31,6 +31,7 @@ from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
 from vouch.serving.web.metrics import chapters, measured
 from vouch.serving.web.models import FIGURES, card, judged
+from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
 from vouch.serving.web.render import (
     ASSETS,
@@ -81,6 +82,8 @@ class Pages:
             "/app/customer": self.customer,
             "/app/metrics": self.metrics,
             "/app/metrics/{metric_id}": self.metric,
+            "/app/lists": self.lists,
+            "/app/lists/{name}": self.named_list,
             "/app/models": self.models,
             "/app/models/{name}/card": self.card,
         }
@@ -240,6 +243,16 @@ class Pages:
         """One metric with its trend, its segments and what it means."""
         found = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
         return self._page(request, "metric", found=found)
+
+    def lists(self, request: Request) -> Response:
+        """All lists behind the figures."""
+        return self._page(request, "lists", lists=every_list(self._store))
+
+    def named_list(self, request: Request) -> Response:
+        """One of them."""
+        found = named_list(self._store, request.path_params["name"], request.query_params.get("after", ""))
+        self._note(request, "listed", rows=len(found.answer["rows"]))
+        return self._page(request, "list", found=found)
 
     def models(self, request: Request) -> Response:
         """The models, their figures and the gate's history."""

@@ -22,7 +22,12 @@ from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
 NOW = 1_800_000_000_000_000
-PLACES = {"/app/static/{name}": "style.css", "/app/metrics/{metric_id}": "nps", "/app/models/{name}/card": "churn"}
+PLACES = {
+    "/app/static/{name}": "style.css",
+    "/app/metrics/{metric_id}": "nps",
+    "/app/lists/{name}": "care_needs",
+    "/app/models/{name}/card": "churn",
+}
 """What stands in a path for its parameter."""
 OURS = {"sec-fetch-site": "same-origin"}
 

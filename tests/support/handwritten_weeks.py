@@ -3,6 +3,8 @@ model."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,30 @@ METRICS = (
 )
 
 
-def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, movers=(), **manifest: Any) -> Snapshot:
+NEEDS = tuple(
+    {"customer_id": name, "respect": None, "gratitude": 0.0, "access": 0.5, "listening": None, "recognition": 1.0,
+     "presence": None, "care": 50.0, "first_unmet_need": "gratitude"} for name in ("c2", HOSTILE)
+)  # fmt: skip
+OPEN = (
+    {"feedback_id": "f1", "customer_id": None, "source": "google", "topic": HOSTILE, "said_at": "2026-11-01T10:00:00Z",
+     "days_open": 14, "tone": -0.5, "is_overdue": True},
+)  # fmt: skip
+LISTS = {"care_needs": NEEDS, "open_feedback": OPEN}
+"""Lists behind the figures: of some customers, and of nobody."""
+
+
+def rows_of_lists(lists: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of `lists.parquet`."""
+    return [
+        {"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": json.dumps(row, ensure_ascii=False)}
+        for name, rows in lists.items()
+        for rank, row in enumerate(rows, 1)
+    ]
+
+
+def publish(
+    home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, movers=(), lists=LISTS, **manifest: Any
+) -> Snapshot:
     """Publish one week; the rows may lack columns, which are null then."""
     tables = {
         "scores": (columns.scores_schema(as_of_us), people),
@@ -98,6 +123,7 @@ def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, mo
             else {}
         ),
         **({"movers": (columns.movers_schema(as_of_us), movers)} if movers else {}),
+        **({"lists": (columns.LISTS, rows_of_lists(lists))} if lists else {}),
     }
     with drafting(home, as_of_us) as draft:
         for name, (schema, rows) in tables.items():
@@ -124,6 +150,7 @@ def publish(home: Path, as_of_us: int = MONDAY, people=WEEK, metrics=METRICS, mo
                 "quarantined": {"customers": 0, "usage_events": 7},
                 "rows_out": {name: len(rows) for name, (_, rows) in tables.items()},
                 "statuses": {},
+                **({"lists": {name: {"total": len(rows)} for name, rows in lists.items()}} if lists else {}),
                 "warnings": ["The data end early."],
                 **manifest,
             }

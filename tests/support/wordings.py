@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from vouch import models
 from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.lists.lists import LISTS
 from vouch.features.vectors import words
 from vouch.features.vectors.declare import load_families
 from vouch.serving.web import translations
@@ -22,6 +23,9 @@ def wanted(language: str) -> set[str]:
     found = {f"family {feature.family}" for feature in features}
     if language != "en":
         page |= {f"metric.{metric.id}" for metric in metrics}
+        page |= {
+            f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
+        }
         found |= {f"feature {words.meaning(feature.name).key!r}" for feature in features}
     return found | {f"text {key}" for key in page}
 

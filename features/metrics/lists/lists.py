@@ -28,6 +28,14 @@ from vouch.features.metrics.definitions.lifetime import leavers
 from vouch.features.metrics.evaluate import plain
 from vouch.features.metrics.lists.cultural_relevance import by_culture
 from vouch.features.metrics.lists.health_history import frozen, overrides
+from vouch.features.metrics.lists.people import (
+    open_feedback,
+    quadrant_members,
+    questionnaire,
+    segment_members,
+    segments_by_value,
+    to_be_asked_why,
+)
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
@@ -54,18 +62,23 @@ class List:
 
     meaning: str
     needs: tuple[str, ...]
-    rows: Callable[[MetricContext], Rows]
+    rows: Callable[[MetricContext], Rows | Absent]
+    is_published: bool = True
+    """Whether every week holds it; one that costs a pass over vectors is made where it is asked for."""
 
 
 def list_rows(context: MetricContext, name: str) -> Rows:
-    """The rows of one list. Raises UsageError where there is no such list, or its tables are not there."""
+    """The rows of one list. Raises UsageError where there is no such list, or what it needs is not there."""
     if name not in LISTS:
         raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
     found = LISTS[name]
     missing = [need for need in found.needs if not any(context.has(table) for table in need.split("|"))]
     if missing:
         raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
-    return [plain(row) for row in found.rows(context)]
+    rows = found.rows(context)
+    if isinstance(rows, Absent):
+        raise UsageError(f"The list {name!r} cannot be made: {rows.reason}")
+    return [plain(row) for row in rows]
 
 
 def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
@@ -187,15 +200,6 @@ def orders_by_outcome(context: MetricContext) -> Rows:
     return found
 
 
-def maturity_answers(context: MetricContext) -> Rows:
-    """The latest answer to each criterion of advocacy maturity, level by level, with its evidence."""
-    rows = context.rows("maturity_answers")
-    newest = rows.filter(nw.col("own_us") == nw.col("own_us").max().over("criterion"))
-    found = newest.select("level", "criterion", "is_met", "evidence", "own_us").unique()
-    order = [(name, "ascending") for name in ("level", "criterion", "is_met", "evidence")]
-    return [{"answered_at": instant_text(row.pop("own_us")), **row} for row in _plain(found, *order)]
-
-
 def feedback_sources(context: MetricContext) -> Rows:
     """Sources of feedback, registered or seen in 30 days: how much, how fresh, in time or not, with a topic."""
     in_time = (nw.col("ingested_us") - nw.col("own_us") <= PROMISED_DAYS * DAY_US).cast(nw.Int64)
@@ -230,8 +234,11 @@ def loyalty_tiers(context: MetricContext) -> Rows:
     each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))
     both = people.select("customer_id", "tier").join(each, on="customer_id", how="left")
     both = both.with_columns(nw.col("is_active").fill_null(0), once=(nw.col("entries") == 1).fill_null(False))
-    sums = nw.len().alias("members"), nw.col("is_active").sum().alias("active")
-    counted = both.group_by("tier").agg(*sums, nw.col("once").cast(nw.Int64).sum().alias("one_and_done"))
+    counted = both.group_by("tier").agg(
+        nw.len().cast(nw.Int64).alias("members"),
+        nw.col("is_active").sum().cast(nw.Int64).alias("active"),
+        nw.col("once").cast(nw.Int64).sum().cast(nw.Int64).alias("one_and_done"),
+    )
     return _plain(counted, ("members", "descending"), ("tier", "ascending"))
 
 
@@ -244,6 +251,11 @@ def channel_shares(context: MetricContext) -> Rows:
     found = _plain(counted, ("events", "descending"), ("channel", "ascending"))
     whole = sum(row["events"] for row in found)
     return [{**row, "share": row["events"] / whole} for row in found]
+
+
+def drivers_of_churn(context: MetricContext) -> Rows | Absent:
+    """What moves the churn scores of the published snapshot; absent where nobody was scored."""
+    return drivers(context.scores) or Absent("not_applicable", "no_model")
 
 
 def _curve(context: MetricContext) -> Rows:
@@ -289,9 +301,17 @@ LISTS: dict[str, List] = {
     "loyalty_tiers": List("members of the loyalty programme by tier", ("loyalty_members", "loyalty_ledger"),
                           loyalty_tiers),
     "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture),
-    "maturity": List("criteria of advocacy maturity with their evidence", ("maturity_answers",), maturity_answers),
+    "maturity": List("the questionnaire of advocacy maturity, with answers and evidence", (), questionnaire),
+    "open_feedback": List("feedback that nobody has acted on, the longest open first", ("feedback",), open_feedback),
+    "to_ask_why": List("who left without a recorded reason, those who may be contacted first", ("subscriptions",),
+                       to_be_asked_why),
+    "segments": List("segments of buyers by recency, frequency and spend, and how many are in each",
+                     ("transactions",), segments_by_value),
+    "segment_members": List("buyers by their segment, the best first", ("transactions",), segment_members),
+    "value_quadrants": List("customers by lifetime value and referral value: champions, affluents, advocates, misers",
+                            ("referrals", "transactions"), quadrant_members),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
-                          lambda context: drivers(context.scores)),
+                          drivers_of_churn),
     "trading": List("how orders and spend per order of regular customers changed, and why",
                     ("transactions",), trading_states),
     "retention_curve": List("share of new customers who come back on day k, and from it on",
@@ -299,7 +319,8 @@ LISTS: dict[str, List] = {
     "survival": List("share of stays that last longer than k days",
                      ("subscriptions|usage_events|transactions",), _survival),
     "health_overrides": List("health scores set by hand that have not expired", ("health_overrides",), _overrides),
-    "health_frozen": List("the last health score of who left in 28 days", ("subscriptions",), _frozen),
+    "health_frozen": List("the last health score of who left in 28 days", ("subscriptions",), _frozen,
+                          is_published=False),
 }  # fmt: skip
 
 

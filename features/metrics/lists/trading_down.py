@@ -69,7 +69,8 @@ def trading_states(context: MetricContext) -> list[dict[str, Any]]:
         row["q"] = None if np.isnan(rate) else float(rate)
         row["flag"] = None if not falls else "trading_down" if rate <= LEVEL else "watch"
         categories, discounts = signs.get(row["customer_id"], ((0.0, 0.0), (0.0, 0.0)))
-        row["sub_reason"] = sub_reason(row.pop("total"), categories, discounts) if falls else None
+        total = row.pop("total")
+        row["sub_reason"] = sub_reason(total, categories, discounts) if falls else None
     rank = {"trading_down": 0, "watch": 1, None: 2}
     return sorted(rows, key=lambda row: (rank[row["flag"]], row["customer_id"]))
 

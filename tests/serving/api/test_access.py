@@ -38,6 +38,8 @@ ROUTES = {
     ("POST", "/v1/score"): "read",
     ("POST", "/v1/metrics/query"): "read",
     ("POST", "/v1/metrics/catalogue"): "read",
+    ("POST", "/v1/lists/get"): "read",
+    ("POST", "/v1/lists/catalogue"): "read",
     ("GET", "/openapi.json"): "read",
     ("GET", "/schema.json"): "read",
     ("GET", "/livez"): "nothing",
@@ -59,6 +61,8 @@ ROUTES = {
     ("GET", "/app/customer"): "read",
     ("GET", "/app/metrics"): "read",
     ("GET", "/app/metrics/{metric_id}"): "read",
+    ("GET", "/app/lists"): "read",
+    ("GET", "/app/lists/{name}"): "read",
     ("GET", "/app/models"): "read",
     ("GET", "/app/models/{name}/card"): "read",
 }

@@ -15,6 +15,7 @@ from vouch import models
 from vouch.features.errors import Locked, SnapshotError, UsageError
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import mondays, parse_instant
+from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.evaluate import measure
 from vouch.features.project import Project
 from vouch.features.vectors.build import vectors
@@ -339,7 +340,7 @@ def test_no_segment_of_a_few_customers_is_named_in_what_is_published(tmp_path):
     events = [table_files.row("usage_events", customer_id=f"c{n}") for n in range(13)]
     folder = table_files.write_csv(tmp_path / "tables", table_files.company(customers=people, usage_events=events))
     tables = open_tables(table_files.staged(folder))
-    found = envelope_table(tables, table_files.NOW_US - table_files.DAY_US * 300).to_pylist()
+    found = envelope_table(MetricContext(tables, table_files.NOW_US - table_files.DAY_US * 300)).to_pylist()
     assert {row["segment"] for row in found if row["by"] == "region"} == {"KR-11", "other", "unknown"}
     shown = measure(tables, table_files.NOW_US - table_files.DAY_US * 300, by="region")
     assert {row.segment for row in shown} >= {"Odd-A", "Odd-B"}, "who asks for it oneself sees it"

@@ -77,7 +77,7 @@ def lived_in(tmp_path, tables, vouch) -> Path:
     planted = (*WEEK, customer(WHO, 0.9, 0.99, mrr=1000.0))
     publish(home, BEFORE, (*EARLIER, customer(WHO, 0.2, 0.3)))
     publish(home, MONDAY, planted, now="2026-11-16T05:00:00Z")
-    publish(home, MONDAY, planted)
+    publish(home, MONDAY, planted, lists={"care_needs": [{"customer_id": who} for who in (STAYS, WHO, "c2")]})
     database = Database(home)
     assert bring(database, home, NOW) == []
     with database.writing() as connection:
@@ -119,6 +119,7 @@ PLANTED = (
     r"snapshots/as_of=2026-11-09/revision-1/scores\.parquet",
     r"snapshots/as_of=2026-11-16/revision-1/customers\.parquet",
     r"snapshots/as_of=2026-11-16/revision-2/scores\.parquet",
+    r"snapshots/as_of=2026-11-16/revision-2/lists\.parquet",
     r"snapshots/as_of=2026-11-16/draft-left/scores\.parquet",
     r"staged/\w+/usage_events\.parquet",
     r"staged/\w+/referrals\.parquet",
@@ -191,7 +192,10 @@ def test_what_was_published_is_whole_afterwards_and_says_how_many_went(lived_in,
         assert found.table("scores")["customer_id"].to_pylist() == left
         assert found.manifest["rows_out"]["scores"] == len(left)
         assert found.manifest["erased"] == 2
-    assert snapshot.read_snapshot(lived_in, MONDAY).revision == 3
+    newest = snapshot.read_snapshot(lived_in, MONDAY)
+    assert newest.revision == 3
+    assert newest.manifest["lists"] == {"care_needs": {"total": 1}}
+    assert newest.table("lists")["customer_id"].to_pylist() == ["c2"]
     assert sorted(snapshot.revisions(found.folder.parent)) == [1, 3]
     snapshot.open_revision(found.folder.parent / "revision-1")
     listing = json.loads((tmp_path / "out" / "vouch-csv-2026-11-16.json").read_text())

@@ -308,7 +308,8 @@ def test_services_on_several_hosts_serve_what_one_of_them_brought(make_database,
 def test_every_table_that_names_customers_is_among_those_that_erasure_sweeps():
     swept = {*ROWS_OF_A_CUSTOMER, *NAMES_A_CUSTOMER}
     assert {table for table in metadata.tables.values() if "customer_id" in table.columns} == swept
-    assert set(BATCHES_WITH_CUSTOMERS) == set(MEANINGS) - {"metrics", "movers", "vectors"}, "the store holds no more"
+    held = {*BATCHES_WITH_CUSTOMERS, weeks.LISTS}
+    assert held == set(MEANINGS) - {"metrics", "movers", "vectors"}, "the store holds no more"
 
 
 def elsewhere(database: Database, tmp_path: Path) -> ServingState:
@@ -325,7 +326,7 @@ def test_a_customer_is_written_out_of_every_batch(database, tmp_path):
     publish(tmp_path)
     weeks.bring(database, tmp_path, NOW)
     with database.writing("snapshots") as connection:
-        assert weeks.without_customer(connection, "c2") == 6, "scores, profile and state of two weeks"
+        assert weeks.without_customer(connection, "c2") == 8, "scores, profile, state and needs of two weeks"
         assert weeks.without_customer(connection, "nobody") == 0
     assert "c2" not in ids(database)
     assert len(ids(database)) == len(WEEK) - 1

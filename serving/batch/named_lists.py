@@ -1,0 +1,57 @@
+"""The lists behind the figures as a week holds them: one row of JSON per row of a list, whatever its columns."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import pyarrow as pa
+
+from vouch.features.errors import UsageError
+from vouch.features.metrics.lists.lists import LISTS, list_rows
+from vouch.serving.snapshots.schema import LISTS as COLUMNS
+from vouch.serving.snapshots.schema import MOST_ROWS, OPTED_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.metrics.context import MetricContext
+
+TOLD = "told"
+
+
+def list_table(context: MetricContext) -> pa.Table:
+    """Return the lists behind the figures as `lists.parquet` holds them, each with its first rows.
+
+    How many rows each has in all, or why there are none, stands in the metadata of the schema.
+    """
+    objecting = _objecting(context)
+    rows: list[dict[str, Any]] = []
+    told: dict[str, dict[str, Any]] = {}
+    for name in (name for name, held in LISTS.items() if held.is_published):
+        try:
+            found = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
+        except UsageError as error:
+            told[name] = {"total": 0, "reason": str(error)}
+            continue
+        told[name] = {"total": len(found), "reason": None}
+        for rank, row in enumerate(found[:MOST_ROWS], 1):
+            text = json.dumps(row, ensure_ascii=False)
+            rows.append({"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": text})
+    return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(told)}))
+
+
+def _objecting(context: MetricContext) -> frozenset[str]:
+    """Customers who object to being profiled: they are in no list."""
+    if context.scores is None:
+        return frozenset()
+    objects = (nw.col("churn_status") == OPTED_OUT) | (nw.col("advocacy_status") == OPTED_OUT)
+    found = context.scores.filter(objects).select("customer_id").collect("pyarrow")
+    return frozenset(found["customer_id"].to_list())
+
+
+def lists_told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """Return what the metadata of a table of lists says of each."""
+    found: dict[str, Any] = json.loads((metadata or {}).get(TOLD.encode(), b"{}"))
+    return found

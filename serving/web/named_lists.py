@@ -1,0 +1,46 @@
+"""The lists behind the figures as people browse them: all with their sizes, one as a table, whatever its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vouch.serving.api.handlers.named_lists import PUBLISHED, ListGet, ListsCatalogue, get_list, lists_catalogue
+from vouch.serving.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.serving.api.state import ServingState
+
+ROWS = 50
+
+
+@dataclass(frozen=True)
+class NamedList:
+    """A page of one list: its rows by column, and the rank after which the next page begins."""
+
+    answer: Mapping[str, Any]
+    columns: Sequence[str]
+    is_first: bool
+
+    def is_number(self, column: str) -> bool:
+        """Whether a column of the page holds numbers alone."""
+        values = [row[column] for row in self.answer["rows"] if row.get(column) is not None]
+        return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def every_list(store: ServingState) -> Sequence[Mapping[str, Any]]:
+    """Return all lists with how many rows they have, those that have some first."""
+    found: list[dict[str, Any]] = lists_catalogue(store, ListsCatalogue())["lists"]
+    return sorted(found, key=lambda row: row["total"] == 0)
+
+
+def named_list(store: ServingState, name: str, after: str) -> NamedList:
+    """Return a page of one list; raises the problem `unknown_route` where there is none of that name."""
+    if name not in PUBLISHED or not (after or "0").isascii() or not (after or "0").isdigit():
+        raise Problem("unknown_route")
+    asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(int(after or "0"), 10_000_000)})
+    answer = get_list(store, asked)
+    columns = list(dict.fromkeys(column for row in answer["rows"] for column in row if column != "rank"))
+    return NamedList(answer, columns, asked.after == 0)

@@ -1,0 +1,88 @@
+"""The page of the lists behind the figures: which there are, and the rows of one, in words that people read."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from support.handwritten_weeks import HOSTILE, LISTS, publish
+from vouch.features.metrics.lists.lists import LISTS as EVERY
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
+from vouch.serving.site import open_site
+from vouch.serving.web.translations import LANGUAGES, speech, texts
+
+LONG = tuple({"feedback_id": f"f{number:03}", "customer_id": None, "days_open": number} for number in range(120))
+
+
+def client(home, **week) -> TestClient:
+    publish(home, **week)
+    store = ServingState(home)
+    store.refresh()
+    site = open_site(MountedApp(), store, is_local=True)
+    return TestClient(Middleware(site, site), base_url="http://127.0.0.1", follow_redirects=False)
+
+
+def cells(text: str) -> list[list[str]]:
+    """The texts of the cells of a table, row by row."""
+    rows = re.findall(r"<tr>(.*?)</tr>", text.split("<tbody>")[1].split("</tbody>")[0], re.DOTALL)
+    parts = (re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows)
+    return [[html.unescape(re.sub(r"<[^>]+>", "", part)).strip() for part in row] for row in parts]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_list_of_the_week_is_named_and_its_size_told(tmp_path, language):
+    answer = client(tmp_path).get("/app/lists", headers={"accept-language": language})
+    found = cells(answer.text)
+    t = speech(language)
+    assert {row[0] for row in found} == {t(f"list_name.{name}") for name, held in EVERY.items() if held.is_published}
+    assert [row[2] for row in found] == ["2", "1", *["–"] * (len(found) - 2)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_list_is_told_in_words_with_a_way_to_the_customer(tmp_path, language):
+    answer = client(tmp_path).get("/app/lists/care_needs", headers={"accept-language": language})
+    t = speech(language)
+    ours, hostile = cells(answer.text)
+    assert (ours[1], hostile[1]) == ("c2", HOSTILE)
+    assert ours[-1] == t("list_value.gratitude")
+    assert HOSTILE not in answer.text
+    heads = [html.unescape(part) for part in re.findall(r"<th[^>]*>(.*?)</th>", answer.text.split("<tbody>")[0])]
+    assert heads[1] == t("list_column.customer_id")
+    assert "/app/customer?" in answer.text
+    opened = client(tmp_path).get("/app/lists/open_feedback", headers={"accept-language": language})
+    assert t.date("2026-11-01T10:00:00Z") in cells(opened.text)[0]
+    assert t("named_lists.yes") in cells(opened.text)[0]
+
+
+def test_the_pages_of_a_list_follow_each_other_to_the_end(tmp_path):
+    app, path, found = client(tmp_path, lists={"open_feedback": LONG}), "/app/lists/open_feedback", []
+    while path:
+        text = app.get(path).text
+        found += [row[1] for row in cells(text)]
+        following = re.search(r'rel="next" href="([^"]+)"', text)
+        path = html.unescape(following[1]) if following else None
+    assert found == [row["feedback_id"] for row in LONG]
+
+
+def test_a_list_without_rows_says_so_and_one_that_the_week_has_not_says_why(tmp_path):
+    app = client(tmp_path, lists={**LISTS, "topics": ()})
+    assert speech("en")("named_lists.none") in app.get("/app/lists/topics").text
+    assert "the week was published by a version that did not know it" in app.get("/app/lists/channels").text
+
+
+@pytest.mark.parametrize("path", ["/app/lists/nothing", "/app/lists/topics?after=x", "/app/lists/topics?after=-1"])
+def test_what_is_no_list_is_told_as_a_page(tmp_path, path):
+    answer = client(tmp_path).get(path)
+    assert answer.status_code == 404
+    assert "<html" in answer.text
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_other_languages_name_every_list_and_column_that_english_does(language):
+    ours, theirs = texts("en"), texts(language)
+    of_lists = [key for key in ours if key.startswith(("list_name.", "list_column.", "list_value.", "named_lists."))]
+    assert not [key for key in of_lists if key not in theirs]
