@@ -10,6 +10,7 @@ import os
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
     from vouch.features.readers import Reader
 
@@ -296,6 +298,23 @@ def listens_here_alone() -> bool:
 def is_shared_home() -> bool:
     """Whether several users share the home, who are of one group: `VOUCH_HOME_SHARED=1`."""
     return os.environ.get("VOUCH_HOME_SHARED") == "1"
+
+
+def trusted_proxies() -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return whose `X-Forwarded-For` is believed: `VOUCH_TRUSTED_PROXIES`, addresses or networks, by default nobody's.
+
+    Raises ConfigurationError for what is neither, or everybody.
+    """
+    named = [text.strip() for text in os.environ.get("VOUCH_TRUSTED_PROXIES", "").split(",") if text.strip()]
+    try:
+        found = tuple(ip_network(text) for text in named)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"VOUCH_TRUSTED_PROXIES: {error}. Give addresses, or networks as 10.1.0.0/16"
+        ) from error
+    if any(network.prefixlen == 0 for network in found):
+        raise ConfigurationError("VOUCH_TRUSTED_PROXIES: whom everybody can be is nobody to trust. Name the proxies")
+    return found
 
 
 LOG_REQUESTS = "VOUCH_LOG_REQUESTS"

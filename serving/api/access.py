@@ -8,6 +8,7 @@ are counted by address, right ones by key; by all workers of the service togethe
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -37,6 +38,10 @@ PAGE, LOGIN = "/app", "/app/login"
 COOKIE = "vouch_session"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+FORWARDED = re.compile(
+    rb"forwarded|via|x-forwarded(-.*)?|x-real-ip|x-original-.*|x-envoy-.*|(.*-)?client-ip|.*-connecting-ip"
+)
+"""Headers that only something between a client and this service sets."""
 WRONG_KEYS = "100/minute"
 
 
@@ -44,6 +49,11 @@ def caller_of(scope: Scope) -> Caller:
     """Return who sent a request that the gate let through."""
     found: Caller = scope["state"]["caller"]
     return found
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address that a request came from: the other end, or what that has forwarded where it is trusted."""
+    return str((scope.get("client") or ("nobody",))[0])
 
 
 class AccessGate:
@@ -87,10 +97,10 @@ class AccessGate:
         keys = self._store.require_keys(writes=writes)
         headers = dict(scope["headers"])
         if not keys and self._is_local:
-            return _everybody(headers)
+            return _everybody(scope, headers)
         key = self._key(headers, keys, is_page)
         if key is None:
-            self._count(self._wrong, "address", str((scope.get("client") or ("nobody",))[0]))
+            self._count(self._wrong, "address", address_of(scope))
             raise Problem("unauthorised")
         self._count(self._rate, "key", key.key_id)
         return Caller(key.key_id, key.name, key.scope)
@@ -132,13 +142,25 @@ def _address(scope: Scope) -> str:
     return f"{scope['path']}?{query}" if query else str(scope["path"])
 
 
-def _everybody(headers: Mapping[bytes, bytes]) -> Caller:
-    """Anybody on this machine; a name of elsewhere in the request is a web page that was led here."""
+def _everybody(scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
+    """A person at this machine. A name of elsewhere in the request is a web page that was led here.
+
+    What was forwarded may come from anywhere: a proxy of this machine connects from it, whoever asks.
+    """
     host = headers.get(b"host", b"").decode("latin-1").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in LOCAL_NAMES:
+    if name not in LOCAL_NAMES or _is_elsewhere(address_of(scope)):
         raise Problem("forbidden", "Without keys the service answers to its own machine alone")
+    if any(FORWARDED.fullmatch(name.lower()) for name in headers):
+        raise Problem("forbidden", "Behind a proxy the service needs keys: `vouch keys create NAME` makes one")
     return EVERYBODY
+
+
+def _is_elsewhere(address: str) -> bool:
+    try:
+        return not ip_address(address).is_loopback
+    except ValueError:  # no address: a socket of this machine
+        return False
 
 
 def session_token(headers: Mapping[bytes, bytes]) -> str | None:

@@ -21,6 +21,7 @@ SETTINGS = {
     "PYTHONSAFEPATH": "1",  # workers do not import from the current folder
     "BENTOML_DO_NOT_TRACK": "True",  # no telemetry
     "DO_NOT_TRACK": "1",
+    "MALLOC_ARENA_MAX": "2",  # heavy requests come on whatever thread: what one has freed the next one takes
     "OTEL_SDK_DISABLED": "true",  # a span would be made for every request
 }
 _WRONG = {
@@ -37,15 +38,19 @@ def serve(
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, max=MOST_WORKERS, help="Processes that answer, each with what it needs.")
     ] = 1,
+    require_keys: Annotated[
+        bool, typer.Option("--require-keys", help="Do not start without keys, on loopback neither: behind a proxy.")
+    ] = False,
     log_requests: Annotated[bool, typer.Option("--log-requests", help="Write a line for every request.")] = False,
 ) -> None:
     """Serve the newest snapshot and the champions over HTTP.
 
-    On loopback without any key it is open to this machine; on any other address it needs keys.
+    On loopback without any key it is open to this machine, and to nothing that came through a proxy; on any other
+    address it needs keys. VOUCH_TRUSTED_PROXIES names proxies whose X-Forwarded-For is believed.
 
     Example: vouch serve --port 3000
     """
-    from vouch.features.project import LOCAL, LOG_REQUESTS, environment, home, store_url
+    from vouch.features.project import LOCAL, LOG_REQUESTS, environment, home, store_url, trusted_proxies
     from vouch.serving.api.logs import configure
     from vouch.serving.commands.workers import Workers
     from vouch.serving.store.connection import Database
@@ -54,16 +59,17 @@ def serve(
     address = ip_address(host)
     with closing(Database(home(), store_url())) as database, database.reading() as connection:
         known = everyone(connection)
-    if not known and not address.is_loopback:
-        raise Refused(
-            f"On {host} others would reach the service, and there is no key yet. Make one with `vouch keys create "
-            "NAME`, or serve on 127.0.0.1."
-        )
+    trusted_proxies()
+    is_local = address.is_loopback and not require_keys
+    if not known and not is_local:
+        why = f"On {host} others would reach the service" if not address.is_loopback else "Keys are required"
+        mend = ", or serve on 127.0.0.1" if not address.is_loopback else ""
+        raise Refused(f"{why}, and there is no key yet. Make one with `vouch keys create NAME`{mend}.")
     listener = listening(address, port)
     who = "Every request needs a key" if known else "Open to everybody on this machine: no keys"
     warn(f"{who}. http://{_in_url(str(address))}:{port}/openapi.json says what it does.")
     configure()
-    chosen = {LOCAL: "1" if address.is_loopback else "0", **({LOG_REQUESTS: "1"} if log_requests else {})}
+    chosen = {LOCAL: "1" if is_local else "0", **({LOG_REQUESTS: "1"} if log_requests else {})}
     if not Workers(listener, workers, environment(**SETTINGS, **chosen)).run():
         raise VouchError("The service could not start. What is written above says why.")
 

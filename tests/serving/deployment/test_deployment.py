@@ -194,11 +194,19 @@ def test_the_container_s_context_is_what_its_recipe_copies():
     assert {line.removeprefix("!") for line in given if line.startswith("!")} == copied
 
 
-def test_the_container_s_command_does_not_start_without_a_key(tmp_path):
+@pytest.mark.parametrize("where", [where for where, words in commands().items() if words[0] == "serve"])
+def test_no_example_starts_without_a_key(where, tmp_path):
+    words = commands()[where]
+    assert "--require-keys" in words
     settings = {**os.environ, "VOUCH_HOME": str(tmp_path)}
-    done = subprocess.run([VOUCH, *commands()["container"]], env=settings, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert "vouch keys create" in done.stderr
+    for others in ([], ["--host", "127.0.0.1"]):
+        done = subprocess.run([VOUCH, *words, *others], env=settings, capture_output=True, text=True, check=False)
+        assert done.returncode == 4
+        assert "vouch keys create" in done.stderr
+
+
+def test_the_unit_is_not_tried_again_and_again_for_want_of_a_key():
+    assert unit("vouch.service")["Service"]["RestartPreventExitStatus"] == "4"
 
 
 def is_free(port: int) -> bool:
@@ -211,6 +219,7 @@ def test_the_unit_s_command_serves_is_healthy_by_the_recipe_s_check_and_stops(tm
     if not is_free(PORT):
         pytest.skip(f"another program listens on {PORT}")
     settings = {**os.environ, "VOUCH_HOME": str(write_home(tmp_path))}
+    subprocess.run([VOUCH, "keys", "create", "first"], env=settings, capture_output=True, check=True)
     check = json.loads(of("HEALTHCHECK")[0].partition(" CMD ")[2])
     assert check[0] == "python"
     check = [sys.executable, *check[1:]]
