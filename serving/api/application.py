@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_origin
 
 import anyio.to_thread
@@ -11,6 +12,8 @@ from starlette.responses import Response
 
 from vouch.serving.api.access import NOTHING, caller_of, refused
 from vouch.serving.api.doors import API_ROUTES, CLIENT, DOCUMENT, FIGURES, LIVE, READY, ApiRoute
+from vouch.serving.api.limits.bodies import give_back
+from vouch.serving.api.limits.turns import Turns
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute
@@ -18,7 +21,7 @@ from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
@@ -26,9 +29,15 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.telemetry import Telemetry
 
+IN_ADDRESS = ("GET", "HEAD")
+"""Methods by which what a route takes stands in the address."""
+LONG_BODY = 64 * 2**10
+"""A body of more bytes is read where heavy work is done, and not where everybody is answered."""
+
 
 def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
     """Return every route of the API, and what describes and watches it, each with what a key needs for it."""
+    turns = Turns()
     described, for_client = to_json(document(API_ROUTES)), to_json(for_bentoml(API_ROUTES))
 
     async def openapi(_: Request) -> Response:
@@ -47,7 +56,7 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
 
     return [
         *(
-            GuardedRoute(route.path, _endpoint(store, route), needs=route.scope, methods=route.methods)
+            GuardedRoute(route.path, _endpoint(store, route, turns), needs=route.scope, methods=route.methods)
             for route in API_ROUTES
         ),
         GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
@@ -58,25 +67,42 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
     ]
 
 
-def _endpoint(store: ServingState, route: ApiRoute) -> Callable[[Request], Any]:
+def _endpoint(store: ServingState, route: ApiRoute, turns: Turns) -> Callable[[Request], Any]:
     names = frozenset(_names(route.takes.model_json_schema()))
 
     async def endpoint(request: Request) -> Response:
-        body = await _asked(request, route, names)
-        given = (store, body) if route.scope == "read" else (store, body, caller_of(request.scope))
+        caller, content = caller_of(request.scope), await _content(request)
+        given = () if route.scope == "read" else (caller,)
+        body: BaseModel | None = None
+
+        def answer() -> Mapping[str, Any] | bytes:
+            nonlocal body
+            body = _asked(request, content, route, names)
+            try:
+                return route.answer(store, body, *given)
+            finally:
+                give_back()
+
         try:
-            if route.is_heavy(store, body) if callable(route.is_heavy) else route.is_heavy:
-                found = await anyio.to_thread.run_sync(route.answer, *given)
+            if len(content) > LONG_BODY:  # to read it alone would keep others waiting
+                found = await turns.run(caller.key_id or caller.name, answer, request.is_disconnected)
             else:
-                found = route.answer(*given)
+                body = _asked(request, content, route, names)
+                work = partial(route.answer, store, body, *given)
+                if not (route.is_heavy(store, body) if callable(route.is_heavy) else route.is_heavy):
+                    found = work()
+                elif route.computes:
+                    found = await turns.run(caller.key_id or caller.name, work, request.is_disconnected)
+                else:
+                    found = await anyio.to_thread.run_sync(work)
         except Problem as problem:
-            if route.scope != "read":
-                refused(store, caller_of(request.scope), route.path, problem, getattr(body, "customer_id", None))
+            if route.scope != "read" and body is not None:
+                refused(store, caller, route.path, problem, getattr(body, "customer_id", None))
             raise
         if route.action is not None:
             _note(store, request, route, body, getattr(found, "rows", 1), getattr(found, "action", route.action))
-        content = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
-        return Response(content, media_type="application/json")
+        told = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
+        return Response(told, media_type="application/json")
 
     return endpoint
 
@@ -88,14 +114,21 @@ def _note(store: ServingState, request: Request, route: ApiRoute, body: Any, row
     store.journal.note({**line, "customer_id": getattr(body, "customer_id", None), "rows": rows})
 
 
-async def _asked(request: Request, route: ApiRoute, names: frozenset[str]) -> BaseModel:
-    if request.method in ("GET", "HEAD"):
-        return _of_address(request.query_params, route.takes, names)
+async def _content(request: Request) -> bytes:
+    """The body of a request that has one."""
+    if request.method in IN_ADDRESS:
+        return b""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("unsupported_media_type")
+    return await request.body()
+
+
+def _asked(request: Request, content: bytes, route: ApiRoute, names: frozenset[str]) -> BaseModel:
+    if request.method in IN_ADDRESS:
+        return _of_address(request.query_params, route.takes, names)
     try:
-        return route.takes.model_validate_json(await request.body())
+        return route.takes.model_validate_json(content)
     except ValidationError as error:
         raise from_validation(error, names) from error
 

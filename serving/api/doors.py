@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class ApiRoute:
     """One route: what it takes, what it answers, and who makes the answer.
 
-    Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each.
+    Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each. Those
+    of a route that `computes` run in turn, on the few threads that are there for it.
     `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
     is about customers. `methods` says how it is asked: by GET what it takes stands in the address.
     """
@@ -35,6 +36,7 @@ class ApiRoute:
     scope: str
     action: str | None = None
     is_heavy: bool | Callable[[ServingState, Any], bool] = False
+    computes: bool = False
     methods: tuple[str, ...] = ("POST",)
 
 
@@ -96,7 +98,7 @@ API_ROUTES = (
         "/v1/score", "Scores for vectors or raw rows given in the request",
         schemas.ScoreRequest, answer_types.ScoreAnswer, score.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
-        scope="read", is_heavy=score.is_heavy,
+        scope="read", is_heavy=score.is_heavy, computes=True,
     ),
     ApiRoute(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",

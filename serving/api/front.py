@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from vouch.features.errors import StoreError
+from vouch.serving.api.limits.bodies import BodyRoom
 from vouch.serving.api.problems import MEDIA_TYPE, Problem, answer_of, where
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class MountedApp:
     """Takes what other workers have recorded, before a request is answered."""
     tell: Callable[[Scope, Problem], Response] | None = None
     """How a problem under /app is told: as a page, in the language of who asked."""
+
+    def __init__(self) -> None:
+        self.bodies = BodyRoom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.doors import ApiRoute
 
 REFERENCE = "#/components/schemas/{model}"
-GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable", "keys_unknown")
+GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_unavailable", "keys_unknown", "busy")
 """Problems that everything behind the gate may answer."""
 ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", *GUARDED)
 """Problems that every route with a body may answer."""

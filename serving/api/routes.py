@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route, Router
 
-from vouch.serving.api.access import NOTHING, PAGE
-from vouch.serving.api.bodies import bounded
+from vouch.serving.api.access import NOTHING, PAGE, address_of
+from vouch.serving.api.limits.bodies import MAX_BODY_BYTES, MAX_FORM_BYTES, bounded
 from vouch.serving.api.problems import Problem
 from vouch.serving.store.keys import SCOPES
 
@@ -48,10 +48,12 @@ class GuardedRoute(Route):
         site: MountedApp = scope["state"]["site"]
         if site.gate is None or site.follow is None:
             raise Problem("unavailable")
-        scope["state"]["caller"] = site.gate.admit(scope, self.needs, is_page=self.is_page)
-        given = await bounded(scope, receive)
-        await site.follow()
-        await super().handle(scope, given, send)
+        caller = scope["state"]["caller"] = site.gate.admit(scope, self.needs, is_page=self.is_page)
+        who = address_of(scope) if caller is None else caller.key_id or caller.name
+        with site.bodies.held(who) as take:
+            given = await bounded(scope, receive, take, MAX_FORM_BYTES if self.is_page else MAX_BODY_BYTES)
+            await site.follow()
+            await super().handle(scope, given, send)
 
 
 class GuardedRouter(Router):

@@ -71,6 +71,7 @@ ALIKE = {
     "keys_unknown": "unavailable",
     "method_not_allowed": "unknown_route",
     "too_many_requests": "unavailable",
+    "busy": "unavailable",
 }
 _log = logging.getLogger("vouch.pages")
 

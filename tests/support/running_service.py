@@ -20,10 +20,13 @@ VOUCH = Path(sys.executable).with_name("vouch")
 
 
 @contextmanager
-def serving(home: Path, log: Path, port: int | None = None, workers: int = 1, **settings: str):
-    """A server on a port of its own; gives its process and a client."""
+def serving(
+    home: Path, log: Path, port: int | None = None, workers: int = 1, files: int | None = None, **settings: str
+):
+    """A server on a port of its own, which may open so many files; gives its process and a client."""
     port = port or free_port()
     words = [VOUCH, "serve", "--port", str(port), "--workers", str(workers)]
+    words = words if files is None else ["prlimit", f"--nofile={files}:{files}", *words]
     with log.open("wb") as output:
         process = subprocess.Popen(
             words, env=environment(**{**settings, "VOUCH_HOME": str(home)}), stdout=output, stderr=output

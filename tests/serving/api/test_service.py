@@ -27,10 +27,10 @@ from vouch.features.instants import instant_text, parse_instant
 from vouch.features.project import Project, environment
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
-from vouch.serving.api.bodies import MAX_BODY_BYTES
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.score import block_of
+from vouch.serving.api.limits.bodies import MAX_BODY_BYTES
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import Vector
 from vouch.serving.api.state import ServingState, now_us
@@ -497,7 +497,7 @@ def front(home: Path) -> Middleware:
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("vouch.serving.api.bodies.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("vouch.serving.api.limits.bodies.BODY_SECONDS", 0.05)
     sent = []
 
     async def receive():

@@ -1,0 +1,112 @@
+"""Clients that mean harm: raw sockets to a port of this machine, each of them bounded in time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import httpx
+
+HALF = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx-"
+RAW_ROWS = {"rows": {"customers": [{"customer_id": "a", "created_at": "2020-01-01"}]}, "as_of": "2026-01-01"}
+JSON = {"content-type": "application/json"}
+
+
+@contextmanager
+def half_open(port: int, number: int) -> Iterator[list[socket.socket]]:
+    """So many connections with half a head each; gives those that were taken."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(number):
+            with contextlib.suppress(OSError):
+                found.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)))
+                found[-1].sendall(HALF)
+        yield found
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other end holds it open, and has said nothing."""
+    connection.setblocking(False)
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK)) and False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.setblocking(True)
+
+
+def told(port: int, *parts: bytes, every_s: float = 0.0, for_s: float = 60.0) -> tuple[bytes, float]:
+    """Send parts one after another, the last one again and again; return what came back, and when it ended."""
+    start, came = time.monotonic(), b""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.settimeout(max(every_s, 0.001))
+        waiting = list(parts)
+        while time.monotonic() < start + for_s:
+            try:
+                if waiting:
+                    connection.sendall(waiting[0] if len(waiting) == 1 else waiting.pop(0))
+                chunk = connection.recv(65_536)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if not chunk:
+                break
+            came += chunk
+    return came, time.monotonic() - start
+
+
+def large_header(port: int, mebibytes: int) -> bytes:
+    """Send one header of so much; return what came back."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(HALF)
+            for _ in range(mebibytes * 16):
+                connection.sendall(b"a" * 65_536)
+        with contextlib.suppress(OSError):
+            return connection.recv(65_536)
+    return b""
+
+
+def many_scores(
+    address: str, key: str, number: int, body: object = RAW_ROWS
+) -> tuple[Counter[int], list[httpx.Response]]:
+    """So many heavy requests at once; return how often each status came, and the answers."""
+    content, headers = json.dumps(body).encode(), {"authorization": f"Bearer {key}", **JSON}
+
+    def one(_: int) -> httpx.Response:
+        return httpx.post(f"{address}/v1/score", content=content, headers=headers, timeout=120)
+
+    with ThreadPoolExecutor(number) as threads:
+        answers = list(threads.map(one, range(number)))
+    return Counter(answer.status_code for answer in answers), answers
+
+
+def large_rows(feedback: int = 19_000, words: int = 300) -> dict[str, object]:
+    """Raw rows about as large as a request may be."""
+    people = [{"customer_id": f"a{number}", "created_at": "2020-01-01"} for number in range(50)]
+    text = ("great support but the price is terrible " * 10)[:words]
+    given = [
+        {
+            "feedback_id": f"f{number}", "customer_id": f"a{number % 50}",
+            "occurred_at": f"2025-12-{number % 28 + 1:02d}", "ingested_at": "2025-12-29", "source": "review",
+            "text": text,
+        }
+        for number in range(feedback)
+    ]  # fmt: skip
+    return {"rows": {"customers": people, "feedback": given}, "as_of": "2026-01-01"}
+
+
+def empty_searches(client: httpx.Client, number: int, of: str) -> None:
+    """Searches that find nobody, each with other names."""
+    for place in range(number):
+        names = [f"{of} {place} {other} nobody is called so" for other in range(40)]
+        assert client.post("/v1/advocates/search", json={"segment": names}).status_code == 200
