@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,11 @@ def first_changed(digests: Mapping[Path, str]) -> Path | None:
 
 @contextmanager
 def replacing(path: Path, draft: Path | None = None) -> Iterator[Path]:
-    """Give a draft beside a file, to be written; it takes the place of the file, whole and on the disk, or is gone."""
-    beside = path.with_name(f".{path.name}.next") if draft is None else draft
+    """Give a draft beside a file, to be written; it takes the place of the file, whole and on the disk, or is gone.
+
+    Several may write the same file at once, the last one wins. Where one draft is named they must wait for each other.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.next") if draft is None else draft
     try:
         yield beside
         flush_file(beside)

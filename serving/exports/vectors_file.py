@@ -44,7 +44,10 @@ def write_vectors(
     progress(f"{instant_text(instant)}: vectors")
     out.parent.mkdir(parents=True, exist_ok=True)
     customers = 0
-    with scratch_folder(project.home, "features") as scratch, replacing(out) as draft:
+    with (
+        scratch_folder(project.home, "features") as scratch,
+        replacing(out, out.with_name(f".{out.name}.draft")) as draft,
+    ):
         batches = (_dated(batch, instant) for batch in ordered_batches(vectors(tables, instant), scratch / "vectors"))
         first = next(batches)
         with pq.ParquetWriter(draft, first.schema) as writer:
