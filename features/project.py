@@ -187,9 +187,14 @@ def _anchored(path: Path, name: str) -> str:
     if "://" in expanded:
         raise ConfigurationError(f"{path}: {_no_other_url(expanded)}")
     location = (path.parent / expanded).resolve()
-    if not location.exists():
+    if not location.exists() and not files_of(location):
         raise ConfigurationError(f"{path}: there is no file or folder {location}")
     return str(location)
+
+
+def files_of(location: Path) -> list[Path]:
+    """The files that a pattern such as `orders_*.csv` means, in order of their names; none where it is no pattern."""
+    return sorted(location.parent.glob(location.name)) if "*" in location.name and location.parent.is_dir() else []
 
 
 def _no_other_url(location: str) -> str:

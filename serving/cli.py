@@ -18,7 +18,20 @@ from vouch.features.errors import VouchError
 from vouch.features.instants import microseconds
 from vouch.features.private import keep_private
 from vouch.features.project import home, is_shared_home
-from vouch.serving.commands import backup, data, demo, keeping, keys, metrics, models, publishing, score, serve, train
+from vouch.serving.commands import (
+    backup,
+    data,
+    demo,
+    init,
+    keeping,
+    keys,
+    metrics,
+    models,
+    publishing,
+    score,
+    serve,
+    train,
+)
 from vouch.serving.commands.options import CommandRun
 from vouch.serving.output import warn
 
@@ -47,7 +60,7 @@ def begin(
     ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 
 
-for part in (demo, data, train, models, score, metrics, publishing, keeping, backup, serve, keys):
+for part in (demo, data, init, train, models, score, metrics, publishing, keeping, backup, serve, keys):
     app.add_typer(part.app)
 
 

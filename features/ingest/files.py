@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import ConfigurationError, SourceUnreadable, did_you_mean
-from vouch.features.project import FILE_ENDINGS, LINES_ENDINGS, PROJECT_FILE, WORKBOOK_ENDINGS
+from vouch.features.project import FILE_ENDINGS, LINES_ENDINGS, PROJECT_FILE, WORKBOOK_ENDINGS, files_of
 from vouch.features.readers import PLAIN, Reader
 
 if TYPE_CHECKING:
@@ -182,9 +182,10 @@ def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_
     """
     found = {}
     for name, at in named.items():
-        if not Path(at).exists():
+        several = [] if Path(at).exists() else files_of(Path(at))
+        if not several and not Path(at).exists():
             raise SourceUnreadable(f"[source] {name}: there is no file {at}")
-        single, _ = _source(name, Path(at))
+        single, _ = _of_parts(name, Path(at), several) if several else _source(name, Path(at))
         if single is None:
             raise ConfigurationError(f"[source] {name}: {at} is none of {', '.join(FILE_ENDINGS)}")
         found[name] = replace(single, reader=readers.get(name, PLAIN))
@@ -193,9 +194,14 @@ def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_
 
 def _source(name: str, path: Path) -> tuple[FileSource | None, list[Path]]:
     """A file, or a folder of parts as Spark writes it, None for anything else; and what of it is not read."""
-    parts, is_folder = [path], path.is_dir()
-    if is_folder:
+    parts = [path]
+    if path.is_dir():
         parts = sorted(part for part in path.iterdir() if not part.name.startswith((".", "_")))
+    return _of_parts(name, path, parts)
+
+
+def _of_parts(name: str, path: Path, parts: Sequence[Path]) -> tuple[FileSource | None, list[Path]]:
+    """Files of one kind as one source, None where none can be read; and which are not of it."""
     there = [part for part in parts if part.is_file() and part.name.lower().endswith(FILE_ENDINGS)]
     for fitting in (tuple(part for part in there if kind(part) == of) for of in _KINDS):
         if fitting:

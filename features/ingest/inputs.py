@@ -72,15 +72,15 @@ def prepare_inputs(
         name: _table_relation(connection, project, name, sql) for name, sql in tables.items() if name in wanted
     }
     relations |= {
-        name: replace(_file_relation(connection, source), place=f"{redacted(str(project.location))}, table {name!r}")
+        name: replace(file_relation(connection, source), place=f"{redacted(str(project.location))}, table {name!r}")
         for name, source in copies.items()
     }
     digests |= {name: _digest(connection, relation) for name, relation in relations.items() if name not in read}
-    relations |= {name: _file_relation(connection, source) for name, source in read.items()}
+    relations |= {name: file_relation(connection, source) for name, source in read.items()}
     for name, relation in relations.items():
         _show(connection, name, relation)
     planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
-    here = {name: _file_relation(connection, source) for name, (source, _) in recorded.items()}
+    here = {name: file_relation(connection, source) for name, (source, _) in recorded.items()}
     if left:
         place = redacted(str(project.location))
         unread.append(f"{place}: not read, because no table is made of them: {', '.join(sorted(left))}")
@@ -129,7 +129,7 @@ def _digest(connection: Connection, relation: Relation) -> str:
         raise unreadable(relation.place, error) from error
 
 
-def _file_relation(connection: Connection, source: FileSource) -> Relation:
+def file_relation(connection: Connection, source: FileSource) -> Relation:
     """All files of a source as one relation; its parts too, where they are several, or large, and read alike."""
     place = str(source.place)
     whole = _described(connection, place, source.rows(), is_csv=source.is_csv)

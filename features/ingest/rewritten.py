@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def rewritten(source: FileSource, folder: Path) -> FileSource:
         if is_text:
             _decode(path, copy, source.reader.encoding or "utf-8")
         else:
-            rows = sheet_rows(path, source.reader.sheet) if of == "workbook" else _line_rows(path)
+            rows = _sheet_rows(path, source.reader.sheet) if of == "workbook" else _line_rows(path)
             _write(copy, rows)
     has_header = source.reader.has_header or not (is_text or of == "workbook")
     reader = replace(source.reader, encoding=None, has_header=has_header)
@@ -68,17 +69,28 @@ def _decode(path: Path, copy: Path, encoding: str) -> None:
         raise SourceUnreadable(f"{path}: cannot be read: {error}. Write it again.") from error
 
 
-def sheet_rows(path: Path, sheet: str | None) -> Iterator[Sequence[str]]:
-    """The rows of one sheet of a workbook as texts, the header first; empty rows before it are passed over."""
+@contextmanager
+def _opened_book(path: Path) -> Iterator[Any]:
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        book = CalamineWorkbook.from_path(str(path))
+        yield CalamineWorkbook.from_path(str(path))
+    except CalamineError as error:
+        raise SourceUnreadable(f"{path}: not a workbook that can be read: {error}. Save it again.") from error
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Names of the sheets of a workbook that hold anything."""
+    with _opened_book(path) as book:
+        return [name for name in book.sheet_names if book.get_sheet_by_name(name).to_python(nrows=1)]
+
+
+def _sheet_rows(path: Path, sheet: str | None) -> Iterator[Sequence[str]]:
+    """The rows of one sheet of a workbook as texts, the header first; empty rows before it are passed over."""
+    with _opened_book(path) as book:
         if sheet is not None and sheet not in book.sheet_names:
             raise SourceUnreadable(f"{path}: there is no sheet {sheet!r} (there are: {', '.join(book.sheet_names)})")
         rows = book.get_sheet_by_name(sheet or book.sheet_names[0]).to_python(skip_empty_area=True)
-    except CalamineError as error:
-        raise SourceUnreadable(f"{path}: not a workbook that can be read: {error}. Save it again.") from error
     return ([_cell(value) for value in row] for row in rows)
 
 

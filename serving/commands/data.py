@@ -62,15 +62,15 @@ def check(
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
     report = {**staged.report, "warnings": [*staged.report["warnings"], *retrains_due(where.home)]}
-    show(_checked(report, form), form, document=report)
+    show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
-        _tell(report, where.home)
+        tell_check(report, where.home)
     found = judge(load_guards(where.home), contract_figures(staged.report))
     if hard := [f"{finding.guard} of {finding.thing}" for finding in found if finding.level == "hard"]:
         raise Refused(f"No week of these tables would be published: {', '.join(hard)} above the hard limit")
 
 
-def _checked(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:
+def checked_rows(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:
     """One row per table that is there; on a screen, what it feeds is counted."""
     counts = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
     return [
@@ -99,7 +99,8 @@ def _counted(feeds: list[str]) -> str:
     return ", ".join([*kept, *counted]) or "nothing by itself"
 
 
-def _tell(report: dict[str, Any], home: Path) -> None:
+def tell_check(report: dict[str, Any], home: Path) -> None:
+    """Tell what is absent, what to be wary of, and where the quarantine is."""
     for name, feeds in report["absent"].items():
         say(f"absent: {name}, would feed {_counted(feeds)}")
     for warning in report["warnings"]:

@@ -43,6 +43,7 @@ FLOORS = {
         {"metrics"},
         {"feeds"},
         {"ingest"},
+        {"discovery"},
     ),
     "features/metrics": (
         {"estimators", "examples", "splits"},

@@ -29,7 +29,7 @@ from vouch.serving.snapshots.files import lock, read_snapshot
 
 NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
-    *("demo", "simulate", "check", "features", "train", "models"),
+    *("demo", "simulate", "init", "check", "features", "train", "models"),
     *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase", "about"),
     *("backup", "restore"),
 )

@@ -1,0 +1,70 @@
+"""Cells: what feeds one column of the contract; and a table of the contract, made of cells of one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.casts import quoted
+from vouch.features.discovery.words import said_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vouch.features.discovery.columns import ColumnProfile, Holds, Source
+    from vouch.features.discovery.links import Join
+
+SURE = 0.6
+"""A name that says a column less surely than this is not taken for it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What feeds one column of the contract: SQL over the files, the columns it reads, and how surely it is meant."""
+
+    sql: str
+    reads: tuple[tuple[str, str], ...]
+    confidence: float
+    plain: str | None = None
+    """Name of the column, where it is one of the file itself as it stands."""
+
+
+@dataclass(frozen=True)
+class TableProposal:
+    """One table of the contract from one file and what it is joined to."""
+
+    table: str
+    source: str
+    cells: Mapping[str, Cell]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    joins: tuple[Join, ...] = ()
+    where: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    confidence: float = 0.0
+    query: str | None = None
+    reads: tuple[tuple[str, str], ...] = ()
+    """Columns that are read beside those of the cells: to join, to filter."""
+    epoch: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is renames and constants only."""
+        is_single = not self.joins and not self.where and self.query is None
+        return is_single and all(cell.plain for cell in self.cells.values())
+
+
+def cell(source: Source, column: str, confidence: float) -> Cell:
+    """A column of a file as it stands."""
+    return Cell(f"{quoted(source.name)}.{quoted(column)}", ((source.name, column),), confidence, column)
+
+
+def best_column(
+    source: Source, phrases: Iterable[str], holds: Sequence[Holds], used: Iterable[str | None] = ()
+) -> tuple[ColumnProfile | None, float]:
+    """The column whose name says one of some phrases most surely, and how surely."""
+    phrases, used = tuple(phrases), set(used)
+    free = [column for column in source.holding(*holds) if column.name not in used]
+    scored = [(said_by(column.name, phrases, source.context), column) for column in free]
+    sure, column = max(scored, key=lambda pair: (pair[0], pair[1].filled), default=(0.0, None))
+    return (column, sure) if sure else (None, 0.0)

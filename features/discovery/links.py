@@ -1,0 +1,182 @@
+"""Links between files: which column is the customer, and by which columns other files lead to one.
+
+Names say what may join, values say whether it does: the share of the distinct values of one side that the other holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import family_of, quoted
+from vouch.features.discovery.words import said_by, tokens, vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vouch.features.discovery.columns import ColumnProfile, Source
+    from vouch.features.engines import Connection
+
+LEAST_SHARED = 0.5
+"""Share of the distinct values of a column that the other side must hold to join."""
+FARTHEST = 2
+"""Steps over which a file may lead to a customer."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """Rows of `source` lead to one row of `target`: `column` there is `key` here. `shared` is the share that do."""
+
+    source: str
+    column: str
+    target: str
+    key: str
+    shared: float
+
+    @property
+    def told(self) -> str:
+        """The evidence, for people."""
+        return f"{self.shared:.1%} of {self.source}.{self.column} stand in {self.target}.{self.key}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How rows of a file lead to their customer: over some joins, and the column at their end."""
+
+    joins: tuple[Join, ...]
+    source: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Customer:
+    """What a customer is: name of the key, the files that hold it, other readings, and what told so."""
+
+    key: str
+    columns: Mapping[str, str]
+    alternatives: tuple[str, ...]
+    told: str
+    confidence: float
+
+
+def normal(name: str) -> str:
+    """A name by its words."""
+    return " ".join(tokens(name))
+
+
+def key_value(source: Source, column: str, alias: str = "") -> str:
+    """SQL for a key as text, so that `1`, `1.0` and 1 are one."""
+    profile = source.columns[column]
+    name = f"{alias}.{quoted(column)}" if alias else quoted(column)
+    if family_of(profile.physical) in {"float", "decimal"} or profile.is_padded:
+        return f"CAST(TRY_CAST({name} AS BIGINT) AS VARCHAR)"
+    return name if profile.is_text else f"CAST({name} AS VARCHAR)"
+
+
+def find_customer(sources: Mapping[str, Source], wanted: str | None = None) -> Customer | None:
+    """The column that names the customer, over all files; `wanted` is a column that somebody has chosen."""
+    groups: dict[str, dict[str, str]] = defaultdict(dict)
+    for source in sources.values():
+        for column in source.columns.values():
+            if column.filled and column.holds in {"text", "integer", "number"}:
+                groups[normal(column.name)].setdefault(source.name, column.name)
+    scores = {name: _key_score(name, columns, sources) for name, columns in groups.items()}
+    if wanted is not None:
+        scores = {normal(wanted.rpartition(".")[2]): 9.0}
+    likely = sorted((name for name in scores if scores[name] > 0), key=lambda name: (-scores[name], name))
+    if not likely or likely[0] not in groups:
+        return None
+    best = likely[0]
+    columns = groups[best]
+    finer = None if wanted is not None else _person(sources, columns)
+    if finer is not None:
+        at, person, why = finer
+        return Customer(person, {at: person}, (columns[at],), why, 0.8)
+    rivals = tuple(name for name in likely[1:] if scores[name] >= 0.6 * scores[best])
+    files = "1 file" if len(columns) == 1 else f"{len(columns)} files"
+    told = "chosen" if wanted is not None else f"its name, in {files}: {', '.join(sorted(columns))}"
+    return Customer(next(iter(columns.values())), columns, rivals, told, 0.7 if rivals else 0.95)
+
+
+def _key_score(name: str, columns: Mapping[str, str], sources: Mapping[str, Source]) -> float:
+    known = vocabulary()["customer"]
+    said = max(3 * said_by(name, known["surest"]), 2 * said_by(name, known["likely"]))
+    if said < 1.5:
+        return 0.0
+    distinct = max(sources[at].columns[column].distinct for at, column in columns.items())
+    if distinct < 10:
+        return 0.0
+    return said + 0.4 * min(len(columns), 5)
+
+
+def _person(sources: Mapping[str, Source], columns: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """A column beside the key that names the person over several keys, where one key is one order or one visit."""
+    for at, key in columns.items():
+        source = sources[at]
+        if not source.columns[key].is_unique:
+            continue
+        for column in source.columns.values():
+            is_named = said_by(column.name, vocabulary()["customer"]["person"]) and said_by(
+                column.name, ["customer", "client", "user", "id"]
+            )
+            if column.name != key and is_named and 0.3 * source.rows < column.distinct < source.rows == column.filled:
+                told = f"{source.rows:,} {key} are {column.distinct:,} {column.name}: one person has several"
+                return at, column.name, told
+    return None
+
+
+def find_joins(connection: Connection, sources: Mapping[str, Source]) -> list[Join]:
+    """All joins between files: to a key that is unique there, by a name that may mean it, where the values agree."""
+    found = []
+    for here, there in itertools.permutations(sources.values(), 2):
+        for key in there.columns.values():
+            if not key.is_unique or key.holds not in {"text", "integer"}:
+                continue
+            for column in here.columns.values():
+                if column.filled and column.holds in {"text", "integer", "number"} and _may_join(column, key, there):
+                    shared = shared_values(connection, here, column.name, there, key.name)
+                    if shared >= LEAST_SHARED:
+                        found.append(Join(here.name, column.name, there.name, key.name, shared))
+    return found
+
+
+def _may_join(column: ColumnProfile, key: ColumnProfile, there: Source) -> bool:
+    """Whether names let a column point to a key: they are alike, or it is the other file's name with its id."""
+    ours, theirs = tokens(column.name), tokens(key.name)
+    if ours == theirs:
+        return bool({"id", "no", "number", "code", "key", "nr", "nummer", "upc", "sku"} & set(ours)) or len(ours) > 1
+    bare = tuple(word for word in theirs if word not in there.context) or theirs
+    return (
+        bare in {("id",), ("key",), ("no",), ("code",)}
+        and bool(set(ours) & set(there.context))
+        and ours[-1] in {*bare, "id"}
+    )
+
+
+def shared_values(connection: Connection, here: Source, column: str, there: Source, key: str) -> float:
+    """The share of the distinct values of a column that the key of another file holds."""
+    ours, theirs = key_value(here, column), key_value(there, key)
+    counted = connection.execute(
+        f"SELECT count(*), count(*) FILTER (value IN (SELECT {theirs} FROM {there.sql})) "
+        f"FROM (SELECT DISTINCT {ours} AS value FROM {here.sql} WHERE {quoted(column)} IS NOT NULL)"
+    ).fetchall()[0]
+    return counted[1] / counted[0] if counted[0] else 0.0
+
+
+def link(name: str, customer: Customer, joins: Iterable[Join]) -> Link | None:
+    """The shortest way from a file to the customer's key; None where there is none within two steps."""
+    joins = list(joins)
+    ways: list[tuple[str, tuple[Join, ...]]] = [(name, ())]
+    for _ in range(FARTHEST + 1):
+        for at, way in ways:
+            if at in customer.columns:
+                return Link(way, at, customer.columns[at])
+        ways = [
+            (join.target, (*way, join))
+            for at, way in ways
+            for join in joins
+            if join.source == at and join.target not in {name, *(step.target for step in way)}
+        ]
+    return None

@@ -1,0 +1,298 @@
+"""Matching: a file held against one table of the contract: which column feeds which, and how surely.
+
+What the contract needs and the file lacks is made where it can be (a key by numbering, an amount as price by quantity,
+the time of the order that a line belongs to), or stands as a constant; where it cannot, the file is no such table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.casts import literal, quoted
+from vouch.features.contract.tables import TABLES
+from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, cell
+from vouch.features.discovery.links import Join, key_value
+from vouch.features.discovery.made import amount, filters, is_outside, scale
+from vouch.features.discovery.times import moments
+from vouch.features.discovery.words import (
+    EXACT,
+    IN_CONTEXT,
+    column_phrases,
+    reason_said,
+    said_by,
+    table_said,
+    tokens,
+    value_meant,
+    vocabulary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.features.contract.tables import Column, Table
+    from vouch.features.discovery.columns import Holds, Source
+    from vouch.features.discovery.links import Link
+    from vouch.features.discovery.times import Moment
+
+_HOLDS: Mapping[str, tuple[Holds, ...]] = {
+    "text": ("text", "integer", "boolean", "number"),
+    "money": ("number", "integer"),
+    "number": ("number", "integer"),
+    "integer": ("integer",),
+    "boolean": ("boolean",),
+    "probability": ("number",),
+}
+_CONSTANTS: Mapping[str, Mapping[str, Any]] = {
+    "transactions": {"kind": "purchase"},
+    "subscriptions": {"mrr": 0},
+    "feedback": {"source": "own_site"},
+    "surveys": {"status": "answered"},
+    "touches": {"kind": "marketing"},
+    "loyalty_ledger": {"kind": "earn"},
+    "recognitions": {"kind": "thanks"},
+    "social_posts": {"platform": "other"},
+}
+TRIED = (
+    "subscriptions", "tickets", "surveys", "feedback", "transactions", "sessions", "usage_events", "touches",
+    "referrals", "advocacy_acts", "asks", "loyalty_ledger", "treatments", "social_posts", "recognitions", "costs",
+)  # fmt: skip
+NAMED_ONLY = frozenset(TRIED) - {"transactions", "subscriptions", "usage_events", "feedback", "surveys"}
+"""Tables that a file is taken for only where its name says so."""
+
+
+class Matcher:
+    """Holds one file, with its way to the customer, against tables of the contract."""
+
+    def __init__(self, sources: Mapping[str, Source], source: Source, link: Link | None, joins: Sequence[Join]) -> None:
+        self.sources, self.source, self.link = sources, source, link
+        self.joins = [join for join in joins if join.source == source.name]
+        self.moments = moments(source)
+
+    def match(self, name: str) -> TableProposal | None:
+        """The file as a table of the contract, None where it is none."""
+        table, said = TABLES[name], table_said(self.source.name, name)
+        if reason_said(self.source.name, "leak") and name != "subscriptions":
+            return None
+        if (name in NAMED_ONLY and said < 0.3) or (table.customer and self.link is None):
+            return None
+        taken: dict[str, Cell] = {}
+        joins: list[Join] = list(self.link.joins) if self.link and table.customer else []
+        if table.customer and self.link is not None:
+            taken[table.customer] = self._customer(self.link)
+        clock = self._clock(table, joins)
+        if clock is None:
+            return None
+        taken |= clock
+        constants = dict(_CONSTANTS.get(name, {}))
+        self._own(table, taken, constants, said)
+        for column in table.columns.values():
+            if column.name not in taken and column.name not in {table.key, "ingested_at", "is_deleted"}:
+                self._column(table, column, taken, constants)
+        missing = [
+            c.name for c in table.required() if c.name not in taken and c.name not in constants and c.name != table.key
+        ]
+        if missing or not self._is_meant(name, said, taken):
+            return None
+        values = self._values(table, taken)
+        constants = {column: value for column, value in constants.items() if column not in taken}
+        self._products(name, taken, joins)
+        where, told, reads = filters(self.sources, self.source, self.link, name, taken)
+        proposal = TableProposal(
+            name, self.source.name, taken, constants, values, tuple(joins), where, told,
+            self._confidence(table, taken, said),
+            reads=(*reads, *(pair for join in joins for pair in ((join.source, join.column), (join.target, join.key)))),
+            epoch=self._epochs(taken),
+        )  # fmt: skip
+        return self._keyed(table, proposal)
+
+    def _customer(self, link: Link) -> Cell:
+        at = self.sources[link.source]
+        plain = link.column if not link.joins and not at.columns[link.column].is_padded else None
+        return Cell(key_value(at, link.column, quoted(at.name)), ((at.name, link.column),), EXACT, plain)
+
+    def _clock(self, table: Table, joins: list[Join]) -> dict[str, Cell] | None:
+        """The own time: by its name, else the only one, else that of a row that the file leads to."""
+        found: dict[str, Cell] = {}
+        for name in table.clock:
+            moment, sure = self._moment(self.source, self.moments, name)
+            if moment is not None and sure < SURE and self._begin_of(table, joins)[1] > sure:
+                continue
+            if moment is not None and moment.name not in {cell.plain for cell in found.values()}:
+                found[name] = self._time(self.source, moment, name, sure)
+        if found:
+            return found
+        if len(self.moments) == 1 and not _is_planned(self.moments[0].name):
+            return {table.clock[-1]: self._time(self.source, self.moments[0], table.clock[-1], 0.5)}
+        for join in [*joins, *self.joins]:
+            target = self.sources[join.target]
+            moment, sure = self._moment(target, moments(target), table.clock[-1])
+            if moment is None and len(moments(target)) >= 1:
+                moment, sure = self._begin(target)
+            if moment is not None:
+                if join not in joins:
+                    joins.append(join)
+                return {table.clock[-1]: self._time(target, moment, table.clock[-1], 0.9 * sure)}
+        return None
+
+    def _begin_of(self, table: Table, joins: Sequence[Join]) -> tuple[Moment | None, float]:
+        """The surest own time of the rows that the file leads to."""
+        there = (self.sources[join.target] for join in [*joins, *self.joins])
+        found = [self._moment(target, moments(target), table.clock[-1]) for target in there]
+        return max(found, key=lambda pair: pair[1], default=(None, 0.0))
+
+    def _begin(self, target: Source) -> tuple[Moment | None, float]:
+        moment, sure = self._moment(target, moments(target), "started_at")
+        if moment is None and len(moments(target)) == 1:
+            return moments(target)[0], 0.5
+        return moment, sure
+
+    def _moment(self, source: Source, there: Sequence[Moment], name: str) -> tuple[Moment | None, float]:
+        scored = [
+            (said_by(moment.name, column_phrases(name), source.context), moment)
+            for moment in there
+            if not _is_planned(moment.name)
+        ]
+        sure, best = max(scored, key=lambda pair: (pair[0], pair[1].filled), default=(0.0, None))
+        return (best, sure) if sure >= 0.5 else (None, 0.0)
+
+    def _time(self, source: Source, moment: Moment, column: str, sure: float) -> Cell:
+        at_end = column not in {"created_at", "started_at", "enrolled_at"}
+        reads = tuple((source.name, part) for part in moment.columns)
+        is_here = source.name == self.source.name and moment.is_plain
+        sql = moment.sql(source, quoted(source.name), at_end=at_end)
+        return Cell(sql, reads, sure, moment.columns[0] if is_here else None)
+
+    def _column(self, table: Table, column: Column, taken: dict[str, Cell], constants: Mapping[str, Any]) -> None:
+        """Take the column whose name says it best, unless it is taken by another, or it holds something else."""
+        used = {cell.plain for cell in taken.values()}
+        if column.kind == "time":
+            free = [moment for moment in self.moments if moment.columns[0] not in used]
+            moment, sure = self._moment(self.source, free, column.name)
+            if moment is not None and sure >= SURE:
+                taken[column.name] = self._time(self.source, moment, column.name, sure)
+            return
+        best, sure = best_column(self.source, column_phrases(column.name), _HOLDS[column.kind], used)
+        if best is None or sure < (IN_CONTEXT if column.name in constants and column.values else SURE):
+            return
+        if column.values and not all(value_meant(value, column.values) for value in best.values):
+            return
+        if column.values and not best.values:
+            return
+        if is_outside(column, best):
+            return
+        taken[column.name] = cell(self.source, best.name, sure)
+
+    def _own(self, table: Table, taken: dict[str, Cell], constants: dict[str, Any], said: float) -> None:
+        """What a table needs beyond columns of its names: the amount of a sale, the scale of an answer."""
+        if table.name == "transactions" and (total := amount(self.source)):
+            taken["amount"] = total
+        if table.name == "usage_events":
+            event, sure = best_column(self.source, column_phrases("event"), ("text",), ())
+            if event is None or sure < IN_CONTEXT or not event.values:
+                constants["event"] = " ".join(tokens(self.source.name)) or "event"
+        if table.name == "subscriptions" and "mrr" not in taken:
+            yearly, sure = best_column(
+                self.source, ("arr", "arr amount", "annual recurring revenue", "annual fee"), ("number", "integer"), ()
+            )
+            monthly, better = best_column(self.source, column_phrases("mrr"), ("number", "integer"), ())
+            if yearly is not None and (monthly is None or better < SURE) and sure >= SURE:
+                whole = cell(self.source, yearly.name, sure)
+                taken["mrr"] = replace(whole, sql=f"try_cast({whole.sql} as double) / 12", plain=None)
+        if table.name in {"surveys", "feedback"}:
+            scale(self.source, table, taken, constants)
+
+    def _is_meant(self, name: str, said: float, taken: Mapping[str, Cell]) -> bool:
+        """Whether what was found tells of this table, and not of any table with a customer and a time."""
+        if name == "subscriptions":
+            return "ended_at" in taken or (("mrr" in taken and taken["mrr"].confidence >= SURE) and said > 0)
+        if name == "usage_events":
+            has_words = "feature" in taken or ("event" in taken and taken["event"].confidence >= IN_CONTEXT)
+            return said > 0 or has_words
+        if name == "feedback":
+            return "text" in taken or ("rating" in taken and said > 0)
+        if name == "surveys":
+            return "score" in taken and (said > 0 or table_said(self.source.name, "feedback") > 0)
+        return True
+
+    def _values(self, table: Table, taken: Mapping[str, Cell]) -> dict[str, dict[str, str]]:
+        """Words for values of the contract's lists that a company calls otherwise."""
+        found = {}
+        for name, fed in taken.items():
+            allowed = table.columns[name].values
+            if allowed and fed.plain:
+                words = {value: value_meant(value, allowed) for value in self.source.columns[fed.plain].values}
+                if any(value != meant for value, meant in words.items()):
+                    found[name] = {value: meant for value, meant in words.items() if meant}
+        return found
+
+    def _products(self, name: str, taken: dict[str, Cell], joins: list[Join]) -> None:
+        """The category of a product, from the file of products that a sale leads to."""
+        if name != "transactions" or "category" in taken or "product_id" not in taken:
+            return
+        for join in self.joins:
+            target = self.sources[join.target]
+            if taken["product_id"].plain != join.column:
+                continue
+            column, sure = best_column(target, column_phrases("category"), ("text",))
+            if column is not None and sure >= SURE:
+                taken["category"] = replace(cell(target, column.name, sure), plain=None)
+                joins.append(join)
+                return
+
+    def _epochs(self, taken: Mapping[str, Cell]) -> dict[str, str]:
+        found = {}
+        for name, fed in taken.items():
+            forms = self.source.columns[fed.plain].forms if fed.plain and fed.plain in self.source.columns else ()
+            if forms and forms[0].startswith("epoch"):
+                found[name] = forms[0].removeprefix("epoch ")
+        return found
+
+    def _confidence(self, table: Table, taken: Mapping[str, Cell], said: float) -> float:
+        """How surely the file is the table: by the file's name, and by its columns."""
+        needed = [taken[c.name].confidence for c in table.required() if c.name in taken and c.name != table.customer]
+        optional = [
+            c.name
+            for c in table.columns.values()
+            if not c.is_required and c.name in taken and c.name not in table.clock
+        ]
+        clock = max(taken[name].confidence for name in table.clock if name in taken)
+        mean = (sum(needed) + clock) / (len(needed) + 1)
+        return min(0.99, 0.45 * mean + 0.4 * min(1.0, said * 1.6) + min(0.15, 0.05 * len(optional)))
+
+    def _keyed(self, table: Table, proposal: TableProposal) -> TableProposal:
+        """The proposal with the key of the table: a column that is unique, else columns with a number."""
+        key = table.key
+        if key is None or key in proposal.cells:
+            return proposal
+        names = [
+            column
+            for column in self.source.columns.values()
+            if column.is_unique and column.holds in {"text", "integer"}
+        ]
+        if names:
+            best = max(
+                names, key=lambda column: (said_by(column.name, (key, "id"), self.source.context), -column.length)
+            )
+            cells = {key: cell(self.source, best.name, EXACT), **proposal.cells}
+            return replace(proposal, cells=cells)
+        if not table.columns[key].is_required:
+            return proposal
+        order, item = proposal.cells.get("order_id"), proposal.cells.get("product_id")
+        clock = next(proposal.cells[name] for name in table.clock if name in proposal.cells)
+        first = [cell for cell in (order, item) if cell] or [proposal.cells[table.customer or ""], clock]
+        parted = {pair for cell in first for pair in cell.reads}
+        read = dict.fromkeys(pair for cell in proposal.cells.values() for pair in cell.reads if pair not in parted)
+        rest = [f"{quoted(at)}.{quoted(column)}" for at, column in read if at == self.source.name] or [clock.sql]
+        by = ", ".join(cell.sql for cell in first)
+        number = f"row_number() over (partition by {by} order by {', '.join(rest)})"
+        parts = ", ".join([literal(table.name[0]), *(cell.sql for cell in first), number])
+        reads = tuple(pair for cell in first for pair in cell.reads)
+        cells = {key: Cell(f"concat_ws('-', {parts})", reads, 0.9), **proposal.cells}
+        told = f"no column is unique: {key} is {' and '.join(column for _, column in reads)} with a number"
+        return replace(proposal, cells=cells, told=(*proposal.told, told))
+
+
+def _is_planned(name: str) -> bool:
+    """Whether a time is one that is yet to come: it says nothing of when the row became a fact."""
+    return said_by(name, vocabulary()["columns"]["planned"]) > 0

@@ -1,0 +1,114 @@
+"""Words: what a company's names of files, columns and values mean, by phrases in several languages.
+
+Names are compared as words: `orderTS`, `Order_TS` and `order ts` are one. A name that holds a phrase beside other words
+says it less surely than one that is nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+import unicodedata
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PART = re.compile(r"[^\w]+|_+")
+EXACT, IN_CONTEXT, WITHIN = 1.0, 0.95, 0.75
+
+
+@cache
+def vocabulary() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Phrases by section and concept, as `words.toml` has them."""
+    text = resources.files("vouch.features.discovery").joinpath("words.toml").read_text(encoding="utf-8")
+    return {
+        section: {concept: tuple(phrases) for concept, phrases in concepts.items()}
+        for section, concepts in tomllib.loads(text).items()
+    }
+
+
+@cache
+def tokens(name: str) -> tuple[str, ...]:
+    """The words of a name, without accents, in lower case, singular where English would add an s.
+
+    >>> tokens("CustomerID"), tokens("Kündigungs-Datum"), tokens("order_purchase_timestamps")
+    (('customer', 'id'), ('kundigung', 'datum'), ('order', 'purchase', 'timestamp'))
+    """
+    parted = _HUMP.sub(" ", name)
+    plain = unicodedata.normalize("NFKD", parted)
+    plain = unicodedata.normalize("NFC", "".join(sign for sign in plain if not unicodedata.combining(sign)))
+    return tuple(_singular(part) for part in _PART.sub(" ", plain.lower()).split())
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
+
+
+def said_by(name: str, phrases: Iterable[str], context: Sequence[str] = ()) -> float:
+    """How surely a name says one of some phrases, 0 to 1; `context` are words of the table, that may be left unsaid.
+
+    >>> said_by("order_id", ["order id"]), said_by("review_score", ["score"], ("order", "review"))
+    (1.0, 0.95)
+    >>> 0 < said_by("net order amount", ["amount"]) < 0.75, said_by("paper", ["age"])
+    (True, 0.0)
+    """
+    words = tokens(name)
+    bare = tuple(word for word in words if word not in context) or words
+    return max((_said(words, bare, tokens(phrase)) for phrase in phrases), default=0.0)
+
+
+def _said(words: tuple[str, ...], bare: tuple[str, ...], phrase: tuple[str, ...]) -> float:
+    if words == phrase or "".join(words) == "".join(phrase):
+        return EXACT
+    if bare == phrase:
+        return IN_CONTEXT
+    size = len(phrase)
+    if any(words[start : start + size] == phrase for start in range(len(words) - size + 1)):
+        return WITHIN * math.sqrt(size / len(words))
+    return 0.0
+
+
+def column_phrases(column: str) -> tuple[str, ...]:
+    """Phrases for a column of the contract: its own name, with and without what says that it is a time or a flag."""
+    own = [column, re.sub(r"_(at|s)$", "", column), re.sub(r"^is_", "", column)]
+    return (*dict.fromkeys(own), *vocabulary()["columns"].get(column, ()))
+
+
+def table_said(name: str, table: str) -> float:
+    """How surely a file's name says that it is a table of the contract."""
+    return said_by(name, (table, *vocabulary()["tables"].get(table, ())))
+
+
+def reason_said(name: str, reason: str) -> str | None:
+    """The phrase by which a column's name gives a reason to leave it out, None where it does not."""
+    words = tokens(name)
+    for phrase in vocabulary()["reasons"][reason]:
+        wanted = tokens(phrase)
+        size = len(wanted)
+        if words == wanted or any(words[at : at + size] == wanted for at in range(len(words) - size + 1)):
+            return phrase
+    return None
+
+
+def value_meant(value: str, allowed: Iterable[str]) -> str | None:
+    """What a company's word for a value is in the contract's words, None where it is none of them.
+
+    >>> value_meant("Monthly", ["month", "year"]), value_meant("weekly", ["month", "year"])
+    ('month', None)
+    """
+    known = vocabulary()["values"]
+    scored = {meant: said_by(value, (meant, *known.get(meant, ()))) for meant in allowed}
+    best = max(scored, key=lambda meant: scored[meant], default=None)
+    return best if best is not None and scored[best] >= IN_CONTEXT else None
+
+
+def is_cancelled(value: str) -> bool:
+    """Whether a value of a status says that nothing came of it."""
+    return said_by(value, vocabulary()["values"]["cancelled"]) > 0

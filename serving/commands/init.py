@@ -1,0 +1,175 @@
+"""`vouch init`: look at a company's files, propose how they feed the contract, and write `vouch.toml`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vouch.features.errors import UsageError, VouchError
+from vouch.serving.commands.data import checked_rows, tell_check
+from vouch.serving.commands.options import CommandRun, Now
+from vouch.serving.output import Format, FormatOption, progress, say, show, warn
+
+if TYPE_CHECKING:
+    from vouch.features.discovery.propose import Proposal, Question
+    from vouch.features.ingest.stage import Staged
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    data: Annotated[
+        list[str],
+        typer.Argument(metavar="DATA...", help="Files and folders: CSV, JSON, workbooks, Parquet; any names."),
+    ],
+    answer: Annotated[
+        list[str] | None, typer.Option("--answer", metavar="NAME=VALUE", help="Answer a question that init asks.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take every proposal, and ask nothing.")] = False,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The project file to write.")] = Path("vouch.toml"),
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a project file that is there.")] = False,
+    now: Now = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Look at files of any shape, propose how they feed the contract, and write the project file.
+
+    Example: vouch init ./exports --yes
+    """
+    from vouch.features.discovery.written import project_text
+
+    if out.exists() and not replace:
+        raise UsageError(f"{out} is there already: see what it says, or write over it with --replace")
+    run: CommandRun = ctx.obj
+    proposal = _proposal(data, _answers(answer or []), is_asking=not yes)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(project_text(proposal, out.parent), encoding="utf-8")
+    staged, why = _staged(out, run.now_us(now))
+    show(_rows(proposal), form, document=_document(proposal, out, staged, why))
+    if form is Format.TABLE:
+        _tell(proposal, out, staged, why)
+
+
+def _answers(given: list[str]) -> dict[str, str]:
+    for one in given:
+        if "=" not in one:
+            raise UsageError(f"--answer {one}: it is NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in (one.partition("=") for one in given)}
+
+
+def _proposal(data: list[str], answers: dict[str, str], *, is_asking: bool) -> Proposal:
+    """The proposal, with what it leaves open asked where somebody is there to answer; each answer may open another."""
+    from vouch.features.discovery.look import look
+    from vouch.features.project import Project, home
+
+    where = Project(home(), None)
+    while True:
+        with progress() as step:
+            step("looking at the files")
+            proposal = look(where, data, answers)
+        if not is_asking or not proposal.questions:
+            return proposal
+        if not sys.stdin.isatty():
+            raise UsageError(_unanswered(proposal.questions))
+        for question in proposal.questions:
+            answers[question.name] = _asked(question)
+
+
+def _asked(question: Question) -> str:
+    say(question.asked)
+    answer: str = typer.prompt(
+        f"  one of {', '.join([question.proposed, *question.others])}", default=question.proposed
+    )
+    return answer
+
+
+def _unanswered(questions: tuple[Question, ...]) -> str:
+    told = [
+        f"  {question.asked} --answer '{question.name}={question.proposed}' (or: {', '.join(question.others)})"
+        for question in questions
+    ]
+    return "\n".join(["Some things only you know. Answer them, or take what is proposed with --yes:", *told])
+
+
+def _staged(out: Path, now_us: int) -> tuple[Staged | None, str]:
+    """The tables as the new project file has them, or why they cannot be read."""
+    from vouch.features.ingest.stage import stage
+    from vouch.features.project import load_project
+
+    try:
+        with progress() as step:
+            step("reading and checking the tables")
+            return stage(load_project(str(out)), now_us), ""
+    except VouchError as error:
+        return None, str(error)
+
+
+def _rows(proposal: Proposal) -> list[dict[str, Any]]:
+    """One row per file: how it is read, and which tables of the contract come of it."""
+    found = []
+    for source in proposal.sources.values():
+        tables = [f"{table.table} ({table.confidence:.0%})" for table in proposal.tables if table.source == source.name]
+        fates = [verdict.fate for verdict in proposal.verdicts if verdict.source == source.name]
+        found.append(
+            {
+                "file": source.path.name,
+                "rows": source.rows,
+                "columns": len(source.columns),
+                "mapped": fates.count("mapped"),
+                "used": fates.count("used"),
+                "left out": fates.count("left out"),
+                "becomes": tables,
+                "read as": list(source.told),
+            }
+        )
+    return found
+
+
+def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> dict[str, Any]:
+    key = proposal.customer
+    return {
+        "project": str(out),
+        "customer": {"key": key.key, "confidence": key.confidence, "told": key.told},
+        "files": _rows(proposal),
+        "tables": [
+            {
+                "table": table.table,
+                "from": table.source,
+                "confidence": round(table.confidence, 2),
+                "evidence": list(table.told),
+                "columns": {name: round(cell.confidence, 2) for name, cell in table.cells.items()},
+            }
+            for table in proposal.tables
+        ],
+        "columns": [vars(verdict) for verdict in proposal.verdicts],
+        "questions": [vars(question) for question in proposal.questions],
+        "unread": list(proposal.unread),
+        "check": staged.report if staged else {"error": why},
+    }
+
+
+def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> None:
+    key = proposal.customer
+    say(f"\na customer is {key.key} ({key.confidence:.0%} sure: {key.told})")
+    for join in dict.fromkeys(join for table in proposal.tables for join in table.joins):
+        say(f"joined: {join.told}")
+    for question in proposal.questions:
+        say(f"? {question.asked} Taken: {question.proposed}. Otherwise: --answer '{question.name}=...'")
+    for line in proposal.unread:
+        say(f"warning: {line}")
+    fates = [verdict.fate for verdict in proposal.verdicts]
+    told = ", ".join(f"{fates.count(fate)} {fate}" for fate in ("mapped", "used", "left out"))
+    say(f"{len(fates)} columns: {told}, each with its reason in {out}\n")
+    if staged is None:
+        warn(f"vouch check would say: {why}")
+        return
+    say("vouch check says:")
+    show(checked_rows(staged.report, Format.TABLE), Format.TABLE)
+    from vouch.features.project import home
+
+    tell_check(staged.report, home())
+    say(f"\nwritten: {out}. Next: vouch train all, vouch score, vouch report --out week.html")

@@ -1,0 +1,238 @@
+"""What `vouch init` proposes for a stranger's files, and that the project file it writes is one that can be read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from vouch.features.discovery.look import look
+from vouch.features.discovery.written import project_text
+from vouch.features.errors import DataError, UsageError
+from vouch.features.ingest.stage import stage
+from vouch.features.instants import parse_instant
+from vouch.features.project import Project, load_project
+
+NOW_US = parse_instant("2026-01-01")
+START = datetime(2024, 1, 1)  # noqa: DTZ001  # what a company writes has no zone
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
+
+
+def proposed(folder: Path, answers: dict[str, str] | None = None):
+    return look(Project(home=folder / "home", location=None), [str(folder / "data")], answers or {})
+
+
+def checked(folder: Path, answers: dict[str, str] | None = None):
+    """The proposal, the project file that it makes, and its tables as they are staged."""
+    proposal = proposed(folder, answers)
+    path = folder / "vouch.toml"
+    path.write_text(project_text(proposal, folder), encoding="utf-8")
+    return proposal, path.read_text(encoding="utf-8"), stage(load_project(str(path)), NOW_US)
+
+
+def write(folder: Path, name: str, rows: list[list[str]], separator: str = ",", encoding: str = "utf-8") -> None:
+    path = folder / "data" / name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    text = "\n".join(separator.join(row) for row in rows) + "\n"
+    path.write_bytes(gzip.compress(text.encode(encoding)) if name.endswith(".gz") else text.encode(encoding))
+
+
+def sales(header: list[str], day: str, decimal: str = ".", people: int = 40) -> list[list[str]]:
+    """Lines of sales: number, customer, day, quantity, price, article."""
+    made = random.Random(3)
+    rows = [header]
+    for number in range(400):
+        when = START + timedelta(days=made.randrange(500))
+        price = f"{made.randrange(100, 9999) / 100:.2f}".replace(".", decimal)
+        rows.append([
+            f"R{number:05}", f"K{made.randrange(people):04}", when.strftime(day), str(made.randrange(1, 9)), price,
+            f"A{made.randrange(20)}",
+        ])  # fmt: skip
+    return rows
+
+
+STRANGERS = {
+    "German": (
+        "Belegnummer Kundennummer Rechnungsdatum Menge Einzelpreis Artikelnummer",
+        "%d.%m.%Y",
+        ",",
+        ";",
+        "cp1252",
+    ),
+    "French": ("Numéro_facture Client Date_vente Quantité Prix_unitaire Code_produit", "%d/%m/%Y", ",", ";", "utf-8"),
+    "Spanish": ("num_pedido id_cliente fecha_compra cantidad precio codigo_producto", "%Y-%m-%d", ".", "\t", "utf-8"),
+    "American": ("OrderNo CustomerID OrderDate Qty UnitPrice SKU", "%m/%d/%Y", ".", ",", "utf-16"),
+    "Romanian": ("NrComanda CodClient DataComanda Cantitate PretUnitar CodProdus", "%d.%m.%Y %H:%M", ",", "|", "utf-8"),
+    "Korean": ("주문_번호 고객_번호 주문일 수량 단가 상품_코드", "%Y.%m.%d", ".", ",", "cp949"),
+}
+
+
+@pytest.mark.parametrize("language", STRANGERS)
+def test_sales_of_a_stranger_become_transactions(tmp_path, language):
+    names, day, decimal, separator, encoding = STRANGERS[language]
+    header = names.split()
+    rows = sales(header, day, decimal)
+    write(tmp_path, "export.csv", rows, separator, encoding)
+    proposal, _, staged = checked(tmp_path)
+    (table,) = [table for table in proposal.tables if table.table == "transactions"]
+    assert {name: cell.reads[0][1] for name, cell in table.cells.items() if name != "amount"} == {
+        "transaction_id": header[0],
+        "customer_id": header[1],
+        "occurred_at": header[2],
+        "product_id": header[5],
+        **({"order_id": header[0]} if "order_id" in table.cells else {}),
+    }
+    counted = staged.report["tables"]
+    assert (counted["transactions"]["rows"], counted["transactions"]["quarantined"]) == (400, 0)
+    assert counted["customers"]["rows"] == len({row[1] for row in rows[1:]})
+    assert proposal.accounted == 1
+
+
+def test_what_is_written_is_read_as_it_was_found(tmp_path):
+    names, day, decimal, separator, encoding = STRANGERS["German"]
+    write(tmp_path, "export.csv", sales(names.split(), day, decimal), separator, encoding)
+    _, text, _ = checked(tmp_path)
+    for said in (
+        'encoding = "cp',
+        'decimal = ","',
+        'numbers = ["Einzelpreis"]',
+        '"%d.%m.%Y"',
+        'file = "data/export.csv"',
+    ):
+        assert said in text or said == 'encoding = "cp'  # plain letters are no evidence of an encoding
+    assert str(tmp_path) not in text
+
+
+def test_dates_that_may_be_read_in_two_ways_are_asked_about(tmp_path):
+    rows = sales(["order", "customer", "date", "qty", "price", "sku"], "%d/%m/%Y")
+    few = [rows[0], *([*row[:2], "03/04/2024", *row[3:]] for row in rows[1:])]
+    write(tmp_path, "orders.csv", few)
+    (question,) = [one for one in proposed(tmp_path).questions if one.name.startswith("dates.")]
+    assert {question.proposed, *question.others} == {"%d/%m/%Y", "%m/%d/%Y"}
+    answered = proposed(tmp_path, {question.name: "%m/%d/%Y"})
+    assert answered.sources["orders"].reader.dates == {"date": ("%m/%d/%Y",)}
+    assert question.name not in {one.name for one in answered.questions}
+    with pytest.raises(UsageError, match="there is no such question"):
+        proposed(tmp_path, {"dates.orders.dat": "%d/%m/%Y"})
+
+
+def test_one_day_that_only_one_order_explains_settles_it(tmp_path):
+    rows = sales(["order", "customer", "date", "qty", "price", "sku"], "%m/%d/%Y")
+    write(tmp_path, "orders.csv", rows)
+    proposal = proposed(tmp_path)
+    assert proposal.sources["orders"].reader.dates == {"date": ("%m/%d/%Y",)}
+    assert not [one for one in proposal.questions if one.name.startswith("dates.")]
+
+
+def test_ids_join_over_two_steps_and_whatever_they_are_written_as(tmp_path):
+    people = ([f"{n}.0", "2023-05-01", "DE"] for n in range(60))
+    write(tmp_path, "clients.csv", [["client_id", "joined", "land"], *people])
+    write(tmp_path, "contracts.csv", [
+        ["contract_id", "client_id", "start_date", "end_date", "monthly_fee"],
+        *([f"V{n}", str(n), "2023-06-01", "2024-03-01" if n % 3 == 0 else "", "20"] for n in range(60)),
+    ])  # fmt: skip
+    write(tmp_path, "usage_log.csv", [
+        ["contract_id", "logged", "feature"],
+        *([f"V{n % 60}", f"2024-0{1 + n % 9}-11 10:00:00", "export"] for n in range(600)),
+    ])  # fmt: skip
+    proposal, text, staged = checked(tmp_path)
+    counted = staged.report["tables"]
+    assert {name: (table["rows"], table["orphans"]) for name, table in counted.items()} == {
+        "customers": (60, 0), "subscriptions": (60, 0), "usage_events": (600, 0),
+    }  # fmt: skip
+    assert "usage_log.contract_id = contracts.contract_id" in text
+    assert all(table.confidence > 0.5 for table in proposal.tables)
+
+
+def test_parts_of_one_table_are_read_as_one(tmp_path):
+    rows = sales(["order", "customer", "date", "qty", "price", "sku"], "%Y-%m-%d")
+    for year, part in (("2023", rows[1:150]), ("2024", rows[150:])):
+        write(tmp_path, f"sales_{year}.csv", [rows[0], *part])
+    _, text, staged = checked(tmp_path)
+    assert "data/sales_*.csv" in text
+    assert staged.report["tables"]["transactions"]["rows"] == 400
+
+
+def test_files_of_other_forms_are_looked_into(tmp_path):
+    rows = sales(["order", "customer", "date", "qty", "price", "sku"], "%Y-%m-%d")
+    path = tmp_path / "data" / "deep" / "sales.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]))
+    write(tmp_path, "notes.md", [["nothing"]])
+    proposal, _, staged = checked(tmp_path)
+    assert staged.report["tables"]["transactions"]["rows"] == 400
+    assert any("notes.md is not read" in line for line in proposal.unread)
+
+
+LEAKS = (
+    "churn_flag", "is_churned", "Cancelled", "cancellation_date", "exit_reason", "Attrition", "left_company",
+    "lost_customer", "Kuendigung", "satisfaction_score",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_a_column_that_tells_what_became_of_a_customer_is_left_out_and_named(tmp_path, name):
+    people = [["customer_id", "signup_date", "country", "seats", name]]
+    people += [[f"K{n:04}", "2023-01-05", "DE" if n % 2 else "FR", str(n % 7), str(n % 2)] for n in range(40)]
+    write(tmp_path, "customers.csv", people)
+    write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
+    proposal, text, _ = checked(tmp_path)
+    fate = {verdict.column: verdict for verdict in proposal.verdicts if verdict.source == "customers"}
+    assert fate[name].fate == "left out"
+    assert fate[name].told.startswith("a leak")
+    assert fate["country"].fate == "mapped"
+    assert not fate["seats"].told.startswith("a leak")
+    assert f"{name}: a leak" in text
+
+
+def test_values_of_a_company_are_told_in_the_words_of_the_contract(tmp_path):
+    write(tmp_path, "subscriptions.csv", [
+        ["subscription_id", "customer_id", "start_date", "end_date", "mrr", "billing_frequency"],
+        *([f"S{n}", f"K{n % 30}", "2024-01-01", "", "9.5", "Annual" if n % 2 else "Monthly"] for n in range(60)),
+    ])  # fmt: skip
+    write(
+        tmp_path,
+        "events.csv",
+        [["customer_id", "timestamp", "event"], *([f"K{n % 30}", "2024-02-03", "login"] for n in range(90))],
+    )
+    _, text, staged = checked(tmp_path)
+    assert 'billing_period = { Annual = "year", Monthly = "month" }' in text
+    assert staged.report["tables"]["subscriptions"]["cells"] == 0
+
+
+def test_files_without_a_customer_are_told_with_what_is_there(tmp_path):
+    write(tmp_path, "weather.csv", [["station", "day", "rain"], *([f"W{n}", "2024-01-01", str(n)] for n in range(30))])
+    with pytest.raises(DataError, match="weather: station, day, rain"):
+        proposed(tmp_path)
+
+
+RAW = ("online_retail_ii_year1", "complete_journey", "olist_sample", "ravenstack", "cdnow", "airline_loyalty")
+ROWS = {
+    "online_retail_ii_year1": {"customers": 4_383, "transactions": 417_534},
+    "complete_journey": {"customers": 2_469, "transactions": 1_469_307, "touches": 6_589},
+    "olist_sample": {"transactions": 3_379, "surveys": 2_993, "feedback": 2_993},
+    "ravenstack": {"customers": 500, "subscriptions": 5_000, "usage_events": 25_000, "tickets": 2_000},
+    "cdnow": {"customers": 23_570, "transactions": 69_659},
+    "airline_loyalty": {"customers": 16_737, "subscriptions": 16_737, "usage_events": 207_632},
+}
+
+
+@pytest.mark.datasets
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RAW)
+def test_public_data_as_they_are_are_mapped_without_a_word(tmp_path, name):
+    (tmp_path / "data").symlink_to(Path(os.environ["VOUCH_DATASETS"]) / name)
+    proposal, _, staged = checked(tmp_path)
+    counted = staged.report["tables"]
+    assert {table: counted[table]["rows"] for table in ROWS[name]} == ROWS[name]
+    assert sum(table["quarantined"] for table in counted.values()) == 0
+    assert all(verdict.told for verdict in proposal.verdicts)
