@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["text", "time", "money", "number", "integer", "boolean", "probability"]
 KINDS: frozenset[str] = frozenset({"text", "time", "money", "number", "integer", "boolean", "probability"})
 
-CONTRACT_VERSION = "2"
+CONTRACT_VERSION = "3"
 """Moves when a rule or column of the contract changes; staged tables of another version are not used."""
 DAY_US = 86_400_000_000
 """Microseconds in a day of 24 hours (all days are UTC)."""
@@ -208,7 +208,7 @@ _ALL = [
         "customer_id text; created_at time; account_id? text; region? text; country? text; language? text; "
         "segment? text; plan? text; industry? text; birth_year? integer 1800..2200; gender? text; "
         "acquisition_source? text; referred_by? text; contact_consent? boolean; advocacy_consent? boolean; "
-        "is_internal? boolean",
+        "is_internal? boolean; name? text; account_name? text; owner? text; owner_email? text; crm_url? text",
         is_required=True, meaning="One row per customer, external or internal.",
         undated="segment plan region country language contact_consent advocacy_consent is_internal",
         references={"referred_by": ("customers", "customer_id")},
@@ -216,14 +216,15 @@ _ALL = [
     _table(
         "subscriptions", "subscription_id", "started_at",
         "subscription_id text; customer_id text; started_at time; ended_at? time; mrr money 0..; plan? text; "
-        "billing_period? billing; cancel_reason? text; is_voluntary? boolean",
+        "billing_period? billing; cancel_reason? text; is_voluntary? boolean; renewal_at? time; currency? text",
         later={"ended_at": "cancel_reason is_voluntary"}, meaning="Spans of contract; no end means running.",
         undated="mrr plan billing_period",
     ),
     _table(
         "transactions", "transaction_id", "occurred_at",
         "transaction_id text; customer_id text; occurred_at time; amount money; gross_margin? money; "
-        "kind transaction; channel? text; product_id? text; category? text; discount? money; order_id? text",
+        "kind transaction; channel? text; product_id? text; category? text; discount? money; order_id? text; "
+        "currency? text",
         meaning="Money that changed hands; refunds are negative.",
     ),
     _table(

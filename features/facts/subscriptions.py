@@ -37,15 +37,17 @@ def until_renewal(started_us: nw.Expr, is_annual: nw.Expr, at_us: nw.Expr) -> nw
 
 
 def next_renewal(rows: Frame, at_us: int) -> Frame:
-    """The next renewal of each customer's annual subscriptions that go on: `customer_id`, `renewal_us`.
+    """The next renewal of each customer's subscriptions that go on: `customer_id`, `renewal_us`.
 
-    One that is paid by the month can end at any time, and has none.
+    It is the agreed one where that is told and has not passed, else that of an annual subscription. One that is paid
+    by the month and has none agreed can end at any time, and has none.
     """
-    is_annual = nw.col("billing_period") == ANNUAL
-    at = nw.lit(at_us, nw.Int64)
-    going_on = running(rows, at_us).filter(nw.col("ended_us").is_null() & is_annual)
-    renews = (at + until_renewal(nw.col("own_us"), is_annual, at)).alias("renewal_us")
-    return going_on.with_columns(renews).group_by("customer_id").agg(nw.col("renewal_us").min())
+    is_annual, at = nw.col("billing_period") == ANNUAL, nw.lit(at_us, nw.Int64)
+    agreed = nw.when(nw.col("renewal_us") >= at_us).then(nw.col("renewal_us"))
+    counted = nw.when(is_annual).then(at + until_renewal(nw.col("own_us"), is_annual, at))
+    going_on = running(rows, at_us).filter(nw.col("ended_us").is_null())
+    renewing = going_on.with_columns(nw.coalesce(agreed, counted).alias("renewal_us"))
+    return renewing.group_by("customer_id").agg(nw.col("renewal_us").min())
 
 
 def revenue_then(rows: Frame, at_us: int) -> Frame:

@@ -31,6 +31,7 @@ from vouch.features.simulation.frames import (
     stack,
     take,
 )
+from vouch.features.simulation.names import account_numbers, personal_columns
 from vouch.features.simulation.office import Office
 from vouch.features.simulation.parameters import (
     COUNTRIES,
@@ -95,7 +96,7 @@ class Company:
     """One run: the population, those who record it, and the weeks."""
 
     def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int) -> None:
-        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(12)]
+        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(13)]
         self.start_us, self.end_us = LAST_INSTANT_US - weeks * WEEK_US, LAST_INSTANT_US
         self.weeks, self.law, self.truths, self.files = weeks, PARAMETERS, truths, files
         self.people = populate(customers, weeks, self.start_us, self.law, streams[0])
@@ -108,7 +109,7 @@ class Company:
         self.commerce = Commerce(self.people, self.recorder, streams[5])
         self.advocacy = AdvocacyWeeks(self.people, self.law, self.recorder, self.voice, streams[6])
         self.office = Office(self.people, self.recorder, streams[7])
-        self.drift, self.forward = streams[8], streams[9]
+        self.drift, self.forward, self.naming = streams[8], streams[9], streams[12]
         self.first_plan = self.people.plan.copy()
         self.plan_changes: list[Frame] = []
 
@@ -224,6 +225,7 @@ class Company:
     def _customers(self) -> None:
         """The customers as they joined, and a later version for each change of plan."""
         first = customers_table(self.people, self.drift, self.first_plan)
+        first |= personal_columns(self.people, account_numbers(first), self.naming)
         first["ingested_at"] = np.full(self.people.size, NEVER)
         changes = stack(self.plan_changes)
         later = take(first, np.asarray(changes["who"]))

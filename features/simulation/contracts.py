@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MONTH_US, YEAR_US = 30 * DAY_US, 365 * DAY_US
 REASONS = ("too_expensive", "missing_features", "bad_support", "competitor", "not_used", "payment_failed", "other")
 KINDS = ("purchase", "renewal", "upgrade", "downgrade", "refund")
+CURRENCY = "EUR"
 BUSINESS_PLAN = 2
 """Annual customers on this plan or a larger one must announce that they will not renew."""
 
@@ -53,6 +54,12 @@ class Book:
         self.ended[row], self.known[row] = at, known
         self.reason[row], self.is_voluntary[row] = reason, is_voluntary
 
+    def _renewal(self, end_us: int) -> Numbers:
+        """The next day from the last instant on on which an annual contract renews, if it goes on."""
+        here = slice(0, self.rows)
+        years = -(-(end_us - self.started[here]) // YEAR_US)
+        return np.where(self.is_annual[here], self.started[here] + years * YEAR_US, NEVER)
+
     def _grow(self, rows: int) -> None:
         more = rows - len(self.customer)
         for name, nothing in (("customer", 0), ("started", 0), ("ended", NEVER), ("known", NEVER), ("mrr", 0)):
@@ -67,6 +74,7 @@ class Book:
         here = slice(0, self.rows)
         is_announced = self.known[here] != NEVER
         is_told = ~is_announced | (self.known[here] < end_us)
+        renewal, goes_on = self._renewal(end_us), ~is_told | (self.ended[here] == NEVER)
         frame: Frame = {
             "subscription_id": Key("S", recorder.numbers("subscriptions", self.rows)),
             "customer_id": customer(self.customer[here]),
@@ -77,9 +85,11 @@ class Book:
             "billing_period": Text(self.is_annual[here].astype(np.int8), ("month", "year")),
             "cancel_reason": Text(self.reason[here], REASONS),
             "is_voluntary": self.is_voluntary[here],
+            "renewal_at": np.where(goes_on, renewal, NEVER),
+            "currency": Text(np.zeros(self.rows, dtype=np.int8), (CURRENCY,)),
             "ingested_at": np.full(self.rows, NEVER),
         }
-        before = {**frame, "ended_at": np.full(self.rows, NEVER)}
+        before = {**frame, "ended_at": np.full(self.rows, NEVER), "renewal_at": renewal}
         before["cancel_reason"] = Text(np.full(self.rows, -1, dtype=np.int8), REASONS)
         before["is_voluntary"] = np.full(self.rows, -1, dtype=np.int8)
         announced = is_announced & is_told

@@ -1,4 +1,7 @@
-"""Profiles of customers for filters and rules: segments, consent, revenue, renewal, the last ask. No free text."""
+"""Profiles of customers for filters, rules and people's eyes: segments, consent, revenue, renewal, names, the last ask.
+
+Names, owners and links stand in `customers.parquet` alone: no feature, model, metric or log reads them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
 
 PROFILE = ("segment", "region", "country", "language", "plan")
+NAMED = ("account_id", "name", "account_name", "owner", "crm_url")
+"""For people's eyes alone."""
 CONSENTS = ("contact_consent", "advocacy_consent")
 
 
@@ -26,7 +31,7 @@ def profiles(tables: Tables, as_of_us: int) -> Frame:
     missing consent is none.
     """
     rows = external_customers(tables, as_of_us).select(
-        "customer_id", *PROFILE, *(nw.col(consent).fill_null(False) for consent in CONSENTS)
+        "customer_id", *PROFILE, *NAMED, *(nw.col(consent).fill_null(False) for consent in CONSENTS)
     )
     rows = _with_renewal(_with_revenue(rows, tables, as_of_us), tables, as_of_us)
     return _with_last_ask(rows, tables, as_of_us)
@@ -41,11 +46,15 @@ def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
 
 
 def _with_renewal(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
-    """The next renewal of an annual subscription."""
-    if not tables.has("subscriptions", "billing_period"):
-        return rows.with_columns(nw.lit(None, nw.Int64).alias("renewal_us"))
-    renewals = next_renewal(counted(tables, "subscriptions", as_of_us), as_of_us)
-    return rows.join(renewals, on="customer_id", how="left")
+    """The next renewal, and the currency of what runs."""
+    if "subscriptions" not in tables:
+        nothing = (nw.lit(None, nw.Int64).alias("renewal_us"), nw.lit(None, nw.String).alias("currency"))
+        return rows.with_columns(*nothing)
+    held = counted(tables, "subscriptions", as_of_us)
+    paid_in = held.group_by("customer_id").agg(nw.col("currency").max())
+    return rows.join(next_renewal(held, as_of_us), on="customer_id", how="left").join(
+        paid_in, on="customer_id", how="left"
+    )
 
 
 def _with_last_ask(rows: Frame, tables: Tables, as_of_us: int) -> Frame:

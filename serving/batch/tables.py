@@ -48,6 +48,7 @@ def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Tab
     for name in ("last_asked", "renewal"):
         found[f"{name}_at"] = profile[f"{name}_us"].cast(pa.timestamp("us", tz="UTC"))
     found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
+    found["silent_days"] = batch["days_since_activity"]
     found |= past.of(profile["customer_id"].to_pylist())
     return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 

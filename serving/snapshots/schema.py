@@ -55,7 +55,7 @@ WITHIN = pa.list_(pa.struct([("weeks", pa.int64()), ("probability", pa.float64()
 MEANINGS = {
     "scores": "one row per external customer known at as_of: statuses, probabilities, how soon, reasons, tier, health",
     "metrics": "one row per metric and segment: value, interval and what it rests on",
-    "customers": "one row per external customer known at as_of: the profile that filters and rules read; no free text",
+    "customers": "one row per external customer known at as_of: the profile that filters and rules read, and names",
     "vectors": "one row per external customer known at as_of: the features that models may read, for the next week",
     "changes": "one row per external customer known at as_of: what moved each score since the snapshot before",
     "lists": "one row per list behind the figures and rank: the customer, if it names one, and the whole row as JSON",
@@ -189,7 +189,10 @@ CUSTOMERS = pa.schema(
         ("contact_consent", pa.bool_()),
         ("advocacy_consent", pa.bool_()),
         ("mrr", pa.float64()),
+        ("currency", pa.string()),
         ("renewal_at", pa.timestamp("us", tz="UTC")),
+        *((name, pa.string()) for name in ("account_id", "name", "account_name", "owner", "crm_url")),
+        ("silent_days", pa.float64()),
         ("last_asked_at", pa.timestamp("us", tz="UTC")),
         ("last_ask_kind", pa.string()),
         ("last_ask_outcome", pa.string()),
@@ -217,8 +220,9 @@ CUSTOMERS = pa.schema(
     ]
 )
 """Columns of `customers.parquet`. A missing consent is none; `mrr` is that of all running subscriptions, null where the
-company has no such table, 0 where the customer has none. `renewal_at` is that of the next annual subscription to renew,
-null where none does."""
+company has no such table, 0 where the customer has none. `renewal_at` is the next renewal of what runs, null where it
+can end at any time; `silent_days` are those since the customer was last active. Names, owner and link are for people's
+eyes alone."""
 FORMS: Mapping[str, Callable[[int], pa.Schema]] = {
     "scores": scores_schema,
     "changes": changes_schema,

@@ -85,14 +85,37 @@ def test_no_later_fact_comes_before_its_row_nor_its_row_before_it_is_told(query,
             assert query(f"select count(*) from {name} where ingested_at < {date}").iloc[0, 0] == 0, date
 
 
-def test_nothing_lies_after_the_last_instant_but_announced_ends(query):
+def test_nothing_lies_after_the_last_instant_but_announced_ends_and_what_is_agreed_for_later(query):
+    agreed = {"expires_at", "renewal_at"}
     end = f"make_timestamptz({LAST_INSTANT_US})"
     for name, table in TABLES.items():
         for column in table.columns.values():
-            if column.kind != "time" or column.name == "expires_at" or (table.is_period and column.name == "ended_at"):
+            if column.kind != "time" or column.name in agreed or (table.is_period and column.name == "ended_at"):
                 continue
             later = query(f"select count(*) n, count(ingested_at) told from {name} where {column.name} >= {end}")
             assert later["n"][0] == (later["told"][0] if (name, column.name) == ("subscriptions", "ended_at") else 0)
+
+
+def test_people_accounts_and_owners_are_named_and_plainly_made_up(query, count):
+    rows = query("select * from customers")
+    assert rows["name"].notna().all()
+    assert rows["account_name"].notna().equals(rows["account_id"].notna())
+    assert rows["account_name"].dropna().str.contains("Example").all()
+    assert set(rows["crm_url"]) == {"https://crm.example/customers/{customer_id}"}
+    assert rows.loc[rows["account_id"].notna(), "owner"].str.endswith(" Demo").all()
+    of_one = (
+        "select count(distinct account_name) names, count(distinct owner) owners from customers group by account_id"
+    )
+    assert count(f"select greatest(max(names), max(owners)) from ({of_one})") == 1
+    assert query("select count(distinct account_name) = count(distinct account_id) same from customers")["same"][0]
+
+
+def test_an_annual_contract_that_goes_on_tells_when_it_renews(query):
+    end = f"make_timestamptz({LAST_INSTANT_US})"
+    annual = query(f"select ended_at, renewal_at >= {end} and renewal_at < {end} + interval 365 day as soon "
+                   "from subscriptions where billing_period = 'year'")  # fmt: skip
+    assert annual.loc[annual["ended_at"].isna(), "soon"].all()
+    assert query("select count(renewal_at) n from subscriptions where billing_period = 'month'")["n"][0] == 0
 
 
 def test_the_newest_event_is_less_than_a_day_before_the_last_monday(count):
