@@ -29,6 +29,7 @@ from vouch.features.engines import connect, first_line
 from vouch.features.errors import Damaged, DataError, MissingExtra, UsageError, did_you_mean
 from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
+from vouch.features.ingest.currencies import check_currencies
 from vouch.features.ingest.inputs import FORM, prepare_inputs
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.request_rows import tables_from_rows
@@ -156,6 +157,7 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
                 return found, planned, unread
             staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
             outcomes = _staged(staging, planned)
+            check_currencies(staging, outcomes)
         finally:
             connection.close()
         return _publish(home, folder, base, outcomes), planned, unread

@@ -50,6 +50,29 @@ def test_revenue_is_that_of_the_running_subscriptions(engine):
 
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_the_next_renewal_is_the_agreed_one_else_that_of_an_annual_subscription(engine):
+    def span(customer_id: str, **more) -> dict:
+        named = {"subscription_id": f"of {customer_id}", "customer_id": customer_id}
+        return {**named, "started_at": BEFORE, "mrr": 1.0, **more}
+
+    spans = [
+        span("annual", billing_period="year"),
+        span("agreed", billing_period="year", renewal_at=SOON, currency="EUR"),
+        span("past", billing_period="year", renewal_at=T - DAY_US),
+        span("monthly", billing_period="month"),
+        span("ends", billing_period="year", ended_at=SOON, ingested_at=BEFORE),
+    ]
+    people = [{"customer_id": row["customer_id"], "created_at": BEFORE, "name": "Ana"} for row in spans]
+    rows = found(engine, people, subscriptions=spans)
+    year_us = round(365.2425 * DAY_US)
+    assert {name: row["renewal_us"] for name, row in rows.items()} == {
+        "annual": BEFORE + year_us, "agreed": SOON, "past": BEFORE + year_us, "monthly": None, "ends": None,
+    }  # fmt: skip
+    assert (rows["agreed"]["currency"], rows["annual"]["currency"], rows["annual"]["name"]) == ("EUR", None, "Ana")
+    assert found(engine)["a"]["renewal_us"] is None
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
 def test_the_last_ask_is_the_latest_one_with_the_outcome_known_then(engine):
     def ask(name: str, days: int, **more) -> dict:
         return {"ask_id": name, "customer_id": "a", "asked_at": T - days * DAY_US, "kind": "review", **more}
