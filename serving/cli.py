@@ -28,6 +28,7 @@ from vouch.serving.commands import (
     metrics,
     models,
     publishing,
+    runs,
     score,
     serve,
     train,
@@ -60,7 +61,7 @@ def begin(
     ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 
 
-for part in (demo, data, init, train, models, score, metrics, publishing, keeping, backup, serve, keys):
+for part in (demo, data, init, train, models, score, runs, metrics, publishing, keeping, backup, serve, keys):
     app.add_typer(part.app)
 
 

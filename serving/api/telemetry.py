@@ -18,6 +18,7 @@ from vouch.features.instants import parse_instant
 from vouch.serving.api.logs import request_told
 from vouch.serving.api.problems import KINDS
 from vouch.serving.api.shared import SharedNumbers
+from vouch.serving.batch.run_records import last_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -143,8 +144,30 @@ def _of_store(store: ServingState, now_us: int) -> Iterator[Metric]:
         "Time since the model that scores was promoted here.",
         {name: (now_us - at_us) / SECOND_US for name, at_us in store.promoted_us.items()},
     )
+    yield from _of_runs(store, now_us)
     if store.is_ready:
         yield from _of_week(store, now_us)
+
+
+def _of_runs(store: ServingState, now_us: int) -> Iterator[Metric]:
+    """How the last run of each job on this host ended; nothing where jobs run on another one."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    last = last_of_each(store.home)
+    if not last:
+        return
+    age = GaugeMetricFamily("vouch_run_age_seconds", "Time since the last run of a job began.", labels=["command"])
+    well = GaugeMetricFamily("vouch_run_done_age_seconds", "Time since a job that went well began.", labels=["command"])
+    took = GaugeMetricFamily("vouch_run_seconds", "How long the last run of a job took.", labels=["command"])
+    code = GaugeMetricFamily("vouch_run_exit_code", "How the last run of a job ended: 0 is well.", labels=["command"])
+    for command, (newest, done) in sorted(last.items()):
+        age.add_metric([command], _age(newest["now"], now_us))
+        code.add_metric([command], newest["exit_code"])
+        if "seconds" in newest:
+            took.add_metric([command], newest["seconds"])
+        if done is not None:
+            well.add_metric([command], _age(done["now"], now_us))
+    yield from (age, well, took, code)
 
 
 def _of_processes(pids: Sequence[int]) -> Iterator[Metric]:

@@ -1,27 +1,22 @@
-"""The run summary of the batch: rows for people, one document for a scheduler whatever happens, a file that stays.
+"""The run summary of the batch: rows for people, one document for a scheduler whatever happens.
 
 The document says how the run ended even where it failed, so that a scheduler needs no more than that and the exit code.
 """
 
 from __future__ import annotations
 
-import contextlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.durable import write_whole
 from vouch.features.errors import Refused, VouchError
-from vouch.features.instants import as_datetime, instant_text
 from vouch.features.project import home
-from vouch.serving.output import Format, as_json, say, show, warn
+from vouch.serving.batch.run_records import RunRecord, recording
+from vouch.serving.output import Format, say, show, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-FOLDER = "runs"
-"""Under the home: one file per run, with what it told."""
 OUTCOMES = {
     "published": "published",
     "left_alone": "published before, left alone",
@@ -51,35 +46,24 @@ class Summary:
 def telling(form: Format, command: str, now_us: int) -> Iterator[Summary]:
     """Give a summary to fill in, and tell it however the run ends; raises Refused where guards refused a week."""
     summary = Summary()
+    run: RunRecord | None = None
     try:
-        yield summary
-        if summary.refusals:
-            raise Refused(
-                f"Not published: {' '.join(summary.refusals)}. The week before stays. Mend the data; or publish all "
-                "the same with --despite REASON; or set other limits in guards.toml of VOUCH_HOME."
-            )
-    except VouchError as error:
-        document = _document(command, now_us, summary, error)
-        _keep(home(), now_us, document)
-        if summary.weeks or form is Format.JSON:
-            _show(summary, form, document)
+        with recording(home(), command, now_us) as run:
+            try:
+                yield summary
+                if summary.refusals:
+                    raise Refused(
+                        f"Not published: {' '.join(summary.refusals)}. The week before stays. Mend the data; or "
+                        "publish all the same with --despite REASON; or set other limits in guards.toml of VOUCH_HOME."
+                    )
+            finally:
+                run.is_recorded = summary.rows is None
+                run.figures = {"weeks": summary.weeks} if summary.rows is None else {"plan": summary.rows}
+    except VouchError:
+        if run is not None and (summary.weeks or form is Format.JSON):
+            _show(summary, form, run.document)
         raise
-    document = _document(command, now_us, summary, None)
-    if summary.rows is None:
-        _keep(home(), now_us, document)
-    _show(summary, form, document)
-
-
-def _document(command: str, now_us: int, summary: Summary, error: VouchError | None) -> dict[str, Any]:
-    ended = "done" if error is None else "refused" if isinstance(error, Refused) else "failed"
-    return {
-        "command": command,
-        "now": instant_text(now_us),
-        "outcome": ended,
-        "exit_code": 0 if error is None else error.exit_code,
-        "error": None if error is None else {"code": error.code, "message": str(error)},
-        **({"weeks": summary.weeks} if summary.rows is None else {"plan": summary.rows}),
-    }
+    _show(summary, form, run.document)
 
 
 def _show(summary: Summary, form: Format, document: dict[str, Any]) -> None:
@@ -118,13 +102,3 @@ def _difference(week: dict[str, Any], found: dict[str, Any]) -> str:
         f"others, {found['customers_added']:,} more, {found['customers_removed']:,} fewer; "
         f"{found['metrics_changed']:,} metrics. Customers by column: {columns or 'none'}"
     )
-
-
-def _keep(where: Path, now_us: int, document: dict[str, Any]) -> None:
-    """Leave the document of the run for whoever looks later; a home that takes no writes was told of already."""
-    with contextlib.suppress(OSError):
-        folder = where / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        moment = as_datetime(now_us).strftime("%Y-%m-%dT%H%M%S.%fZ")
-        path = folder / f"{document['command']}-{moment}.json"
-        write_whole(path, as_json(document) + "\n")

@@ -28,19 +28,27 @@ def clean(
     """
     from vouch.features.project import home, tracking
     from vouch.models.registry.recovery import mark_interrupted
+    from vouch.serving.batch.run_records import recording
     from vouch.serving.lifecycle.retention import clean as clean_up
     from vouch.serving.lifecycle.retention import load_retention_policy
     from vouch.serving.snapshots.arrow_streams import writing
 
     run: CommandRun = ctx.obj
     now_us, where = run.now_us(now), home()
-    with progress() as step, alone(where, wait, "score", "train"), writing(where):
+    with (
+        recording(where, "clean", now_us) as record,
+        progress() as step,
+        alone(where, wait, "score", "train"),
+        writing(where),
+    ):
+        record.is_recorded = not dry_run
         step("looking for what may go")
         done = clean_up(where, now_us, dry_run)
         if not dry_run:
             step("marking interrupted runs")
             hours = load_retention_policy(where).tracking.hours
             done.marked = mark_interrupted(where, now_us, hours * 3_600_000_000, tracking())
+        record.figures = {"removed": len(done.removed)}
     show(done.removed, form, document=done.as_dict())
     if form is Format.TABLE:
         say(f"{len(done.removed):,} {'would go' if dry_run else 'removed'}")

@@ -73,6 +73,7 @@ def export(
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
     from vouch.features.project import home
+    from vouch.serving.batch.run_records import recording
     from vouch.serving.exports.export import export as write
     from vouch.serving.exports.written_files import note
     from vouch.serving.snapshots.files import lock, read_snapshot
@@ -80,7 +81,7 @@ def export(
 
     run: CommandRun = ctx.obj
     since = typed_instant(changed_since)
-    with progress() as step, lock(home(), "export"):
+    with recording(home(), "export", run.now_us(None)) as record, progress() as step, lock(home(), "export"):
         step("reading the snapshot")
         snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
         earlier = None if since is None else at_or_before(home(), since)
@@ -89,6 +90,7 @@ def export(
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
         _audited(run, f"vouch export --to {to.value}", "exported", done.rows)
+        record.figures = {"as_of": done.as_of, "to": to.value, "rows": done.rows}
     if form is Format.TABLE:
         say(done.summary())
     else:

@@ -48,16 +48,19 @@ def train(
 
     Example: vouch train churn ./company
     """
+    from vouch.serving.batch.run_records import recording
     from vouch.serving.snapshots.files import lock
     from vouch.training.run import train as fit
     from vouch.training.tuning import Tuning
 
     run: CommandRun = ctx.obj
     where, tuning = project(data), Tuning(trials, seconds)
-    with progress() as step, lock(where.home, "train"):
-        step(f"training {model}")
-        reports = fit(where, model, typed_instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
-    tell_reports(reports, form)
+    with recording(where.home, "train", run.now_us(now)) as record:
+        with progress() as step, lock(where.home, "train"):
+            step(f"training {model}")
+            reports = fit(where, model, typed_instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
+        record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
+        tell_reports(reports, form)
 
 
 def tell_reports(reports: Sequence[Any], form: Format) -> None:

@@ -1,8 +1,8 @@
-"""Capabilities of the machine, for skips: PostgreSQL, Spark, a browser, the public data sets, curl, git.
+"""Capabilities of the machine, for skips: PostgreSQL, Spark, a browser, the public data sets, curl, git, Prometheus.
 
 A test that needs one of them takes the fixture or carries the mark of that name. Where it is missing, the test is
-skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git`), the test fails
-instead.
+skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git,prometheus`), the
+test fails instead.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ def _no_curl() -> str | None:
     return None if shutil.which("curl") else "no curl on the path"
 
 
+def _no_prometheus() -> str | None:
+    return None if shutil.which("prometheus") and shutil.which("promtool") else "no prometheus and promtool on the path"
+
+
 def _no_git() -> str | None:
     if not shutil.which("git"):
         return "no git on the path"
@@ -80,6 +84,7 @@ WHY_MISSING = {
     "datasets": _no_datasets,
     "curl": _no_curl,
     "git": _no_git,
+    "prometheus": _no_prometheus,
 }
 
 

@@ -30,7 +30,7 @@ from vouch.serving.snapshots.files import lock, read_snapshot
 NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
     *("demo", "simulate", "init", "check", "features", "train", "models"),
-    *("promote", "rollback", "score", "metrics", "report", "export", "serve", "clean", "erase", "about"),
+    *("promote", "rollback", "score", "runs", "metrics", "report", "export", "serve", "clean", "erase", "about"),
     *("backup", "restore"),
 )
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
@@ -225,7 +225,7 @@ def test_score_exits_with_four_and_the_figures_where_guards_refuse(vouch, monkey
 
     warnings = ["rows_lost of tickets is 0.5, above its hard limit of 0.2 (rows)"]
     week = WeekOutcome(parse_instant("2026-11-16"), None, "refused", None, 10, {}, warnings)
-    monkeypatch.setattr("vouch.serving.batch.run.score_weeks", lambda *_, **__: [week])
+    monkeypatch.setattr("vouch.serving.weekly_run.score_weeks", lambda *_, **__: [week])
     code, out, err = vouch("score", tmp_path, "--now", NOW, "--format", "json")
     document = json.loads(out)
     assert (code, document["outcome"], document["weeks"][0]["outcome"]) == (4, "refused", "refused")
