@@ -55,8 +55,8 @@ class Tables:
     """The files of a table that is kept by week of ingestion."""
     scan: Callable[[Sequence[Path]], Frame] | None = None
     """Opens some of these files on the engine."""
-    kept: Path | None = None
-    """Where customer-days are kept from run to run."""
+    rollups: Path | None = None
+    """Where customer-days stay from run to run."""
     refused: Mapping[str, Frame] = field(default_factory=dict)
     """Rows that were refused for a value alone, by table: they feed nothing, and count as missing."""
 
@@ -95,8 +95,8 @@ def views(tables: Tables, name: str, instants: Sequence[int], days: int | None =
         return _facts(tables, rows, name, nw.lit(instants[0], nw.Int64))
     one = tables.frames["customers"].head(1)
     spine = nw.concat([one.select(nw.lit(instant, nw.Int64).alias("as_of_us")) for instant in instants])
-    found = _facts(tables, rows.join(spine, how="cross"), name, nw.col("as_of_us"))
-    return found if days is None else found.filter(nw.col("own_us") >= nw.col("as_of_us") - days * DAY_US)
+    rows_at = _facts(tables, rows.join(spine, how="cross"), name, nw.col("as_of_us"))
+    return rows_at if days is None else rows_at.filter(nw.col("own_us") >= nw.col("as_of_us") - days * DAY_US)
 
 
 def _frame(tables: Tables, name: str) -> Frame:
@@ -134,9 +134,9 @@ def visible(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
     return seen.filter(nw.col("seen_from") < nw.col("seen_until"))
 
 
-def position(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
-    """Number of instants at or before a moment."""
-    return nw.sum_horizontal(*((moment >= instant).cast(nw.Int64) for instant in instants))
+def position(time_us: nw.Expr, instants: Sequence[int]) -> nw.Expr:
+    """Number of instants at or before a time."""
+    return nw.sum_horizontal(*((time_us >= instant).cast(nw.Int64) for instant in instants))
 
 
 def _masks(name: str, as_of: nw.Expr, running: str | None) -> list[nw.Expr]:

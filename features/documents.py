@@ -62,5 +62,5 @@ def judged(form: type[Form], name: str, plain: Any) -> Form:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part)[:40] for part in first["loc"][:4])
-        told = first["msg"].removeprefix("Value error, ")
-        raise Malformed(f"{name} is not sound: {place or 'it'}: {told}") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise Malformed(f"{name} is not sound: {place or 'it'}: {problem}") from error

@@ -75,8 +75,8 @@ def as_staged(text: str) -> str:
         raise UsageError("What was given is not Unicode text") from error
     if text == text.strip() and unicodedata.is_normalized("NFC", text):  # nothing to do, and most are so
         return text
-    found: str = _speller().cursor().execute(_AS_STAGED, [text]).fetchall()[0][0]
-    return found
+    staged: str = _speller().cursor().execute(_AS_STAGED, [text]).fetchall()[0][0]
+    return staged
 
 
 _INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
@@ -118,8 +118,8 @@ def unreadable(where: str, error: duckdb.Error) -> SourceUnreadable:
     said = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", said)
     if line:
-        found = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
-        why = f"{found[2]} fields instead of {found[1]}" if found else "a quote that is not closed, or stands alone"
+        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+        why = f"{counts[2]} fields instead of {counts[1]}" if counts else "a quote that is not closed, or stands alone"
         return SourceUnreadable(f"{where}: line {line[1]}: {why}. Mend the line, or write the file again.")
     if "RFC 4180" in said:
         return SourceUnreadable(f"{where}: line ends of two sorts, or a quote that is not closed. Write it again.")
@@ -161,7 +161,9 @@ def counted_bits(rows: nw.LazyFrame[Any], key: str, counts: Mapping[str, tuple[s
     return _grouped(native, [key], ones)
 
 
-def _grouped(relation: duckdb.DuckDBPyRelation, keys: Sequence[str], found: Mapping[str, str]) -> nw.LazyFrame[Any]:
+def _grouped(
+    relation: duckdb.DuckDBPyRelation, keys: Sequence[str], aggregates: Mapping[str, str]
+) -> nw.LazyFrame[Any]:
     by = ", ".join(map(quoted, keys))
-    grouped = relation.aggregate(", ".join([by, *(f"{how} AS {quoted(name)}" for name, how in found.items())]), by)
+    grouped = relation.aggregate(", ".join([by, *(f"{how} AS {quoted(name)}" for name, how in aggregates.items())]), by)
     return nw.from_native(grouped)

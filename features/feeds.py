@@ -29,11 +29,11 @@ def feeds() -> dict[str, list[str]]:
 
 def _metrics() -> dict[str, list[str]]:
     """Metrics by the tables that they cannot do without, or that are one of several ways to them."""
-    found: dict[str, list[str]] = {}
+    metrics_of: dict[str, list[str]] = {}
     for metric in load_metrics().values():
         for table in dict.fromkeys(way.split(".")[0] for need in metric.inputs for way in need.split("|")):
-            found.setdefault(table, []).append(metric.id)
-    return found
+            metrics_of.setdefault(table, []).append(metric.id)
+    return metrics_of
 
 
 def full_report(
@@ -54,18 +54,18 @@ def full_report(
 
 def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:
     """What people should know of one table that was read: `columns` were handed over, `figures` are its counts."""
-    found = []
+    texts = []
     if figures["rows"] == 0:
-        found.append(f"{table.name}: the table is there, and holds no rows")
+        texts.append(f"{table.name}: the table is there, and holds no rows")
     elif figures["rows"] == figures["quarantined"]:
-        found.append(f"{table.name}: every row is in quarantine")
+        texts.append(f"{table.name}: every row is in quarantine")
     undated = [column for column in table.undated if column in columns]
     if undated and "ingested_at" not in columns:
-        found.append(
+        texts.append(
             f"{table.name}: without ingested_at these are today's values, at earlier instants too: {', '.join(undated)}"
         )
-    found += [count["told"] for count in figures["counts"]]
-    return found
+    texts += [count["told"] for count in figures["counts"]]
+    return texts
 
 
 def contract_rows() -> list[dict[str, Any]]:
@@ -115,6 +115,6 @@ def _items(instrument: str) -> str:
     >>> _items("perception")
     'perception: repurchase_intent (repurchase_intent), better_value (better_value), any pair (expectation_gap)'
     """
-    told = [f"{item.name}{'...' * item.is_prefix} ({', '.join(item.feeds)})" for item in ITEMS[instrument]]
-    told += ["any pair (expectation_gap)"] if instrument in PAIRED else []
-    return f"{instrument}: {', '.join(told)}"
+    names = [f"{item.name}{'...' * item.is_prefix} ({', '.join(item.feeds)})" for item in ITEMS[instrument]]
+    names += ["any pair (expectation_gap)"] if instrument in PAIRED else []
+    return f"{instrument}: {', '.join(names)}"

@@ -25,16 +25,16 @@ def parse_instant(text: str) -> int:
     (86400000000, 3600000000)
     """
     try:
-        moment = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"Cannot read {text!r} as a date (2026-11-23) or an instant (2026-11-23T06:30:00Z)") from error
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return microseconds(aware)
 
 
-def microseconds(moment: datetime) -> int:
+def microseconds(instant: datetime) -> int:
     """Return an aware datetime as microseconds since 1970 UTC."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def as_datetime(instant_us: int) -> datetime:
@@ -53,8 +53,8 @@ def instant_text(instant_us: int) -> str:
     >>> instant_text(0), instant_text(1_500_000)
     ('1970-01-01', '1970-01-01T00:00:01.500000Z')
     """
-    moment = as_datetime(instant_us)
-    return str(moment.date()) if is_midnight(instant_us) else moment.isoformat().replace("+00:00", "Z")
+    instant = as_datetime(instant_us)
+    return str(instant.date()) if is_midnight(instant_us) else instant.isoformat().replace("+00:00", "Z")
 
 
 def folder_name(instant_us: int) -> str:
@@ -65,8 +65,8 @@ def folder_name(instant_us: int) -> str:
     """
     if instant_us % SECOND_US:
         raise UsageError(f"A snapshot stands at a whole second, not at {instant_text(instant_us)}")
-    moment = as_datetime(instant_us)
-    return f"as_of={moment.date()}" if is_midnight(instant_us) else moment.strftime("as_of=%Y-%m-%dT%H%M%SZ")
+    instant = as_datetime(instant_us)
+    return f"as_of={instant.date()}" if is_midnight(instant_us) else instant.strftime("as_of=%Y-%m-%dT%H%M%SZ")
 
 
 def from_folder_name(name: str) -> int | None:

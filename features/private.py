@@ -55,8 +55,8 @@ def close_all(home: Path) -> int:
     os.umask(mask)
     for path in home.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # what a service replaces meanwhile is made anew, and closed
-            found = path.lstat()
-            if not path.is_symlink() and found.st_mode & mask and found.st_uid == os.geteuid():
-                path.chmod(found.st_mode & 0o7777 & ~mask)
+            status = path.lstat()
+            if not path.is_symlink() and status.st_mode & mask and status.st_uid == os.geteuid():
+                path.chmod(status.st_mode & 0o7777 & ~mask)
                 closed += 1
     return closed

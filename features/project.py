@@ -153,7 +153,7 @@ def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
 
 def _values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
     """Words for values, by column; what they stand for is a value of the contract where it lists them."""
-    found = {}
+    readings = {}
     for column, words in Part(path, f"[tables.{table}] values", raw).raw.items():
         part = Part(path, f"[tables.{table}.values] {column}", words)
         declared = TABLES[table].columns.get(column)
@@ -161,11 +161,11 @@ def _values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
             raise ConfigurationError(
                 f"{part.where}: the contract has no {column!r}{did_you_mean(column, TABLES[table].columns)}"
             )
-        found[column] = part.texts()
-        for meant in found[column].values():
+        readings[column] = part.texts()
+        for meant in readings[column].values():
             if declared.values and meant not in declared.values:
                 raise ConfigurationError(f"{part.where}: {meant!r} is none of {', '.join(declared.values)}")
-    return found
+    return readings
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -256,9 +256,9 @@ def home() -> Path:
 
     Raises ConfigurationError where a newer release has written there, or a restore did not end.
     """
-    found = home_place()
-    check_home(found)
-    return found
+    place = home_place()
+    check_home(place)
+    return place
 
 
 def home_place() -> Path:
@@ -277,8 +277,8 @@ def version() -> str:
         return importlib.metadata.version("vouch")
     except importlib.metadata.PackageNotFoundError:
         beside = Path(__file__).parents[1] / "pyproject.toml"
-        found: str = tomllib.loads(beside.read_text(encoding="utf-8"))["project"]["version"]
-        return found
+        number: str = tomllib.loads(beside.read_text(encoding="utf-8"))["project"]["version"]
+        return number
 
 
 def tracking() -> str | None:
@@ -343,7 +343,7 @@ def suggest(**settings: str) -> None:
 
 
 @contextmanager
-def kept(*names: str) -> Iterator[None]:
+def unchanged_settings(*names: str) -> Iterator[None]:
     """Leave these settings as they are, whatever a library writes into the environment meanwhile."""
     before = {name: os.environ.get(name) for name in names}
     try:
@@ -358,7 +358,7 @@ def kept(*names: str) -> Iterator[None]:
 @contextmanager
 def aside(*names: str) -> Iterator[None]:
     """Set these settings aside for as long as it takes: they are meant for whoever set them, and not for us."""
-    with kept(*names):
+    with unchanged_settings(*names):
         for name in names:
             os.environ.pop(name, None)
         yield

@@ -99,10 +99,10 @@ def parse_source(path: Path, name: str, raw: Any) -> tuple[str, Reader]:
 
 def _dates(path: Path, where: str, raw: Any) -> dict[str, tuple[str, ...]]:
     part = Part(path, where, raw)
-    found = {}
+    formats = {}
     for column, form in part.raw.items():
         forms = part.names(column) if isinstance(form, list) else (form,)
         if not forms or not all(isinstance(one, str) and "%" in one for one in forms):
             raise ConfigurationError(f'{part.where}: {column!r} must be a date format such as "%d/%m/%Y"')
-        found[column] = forms
-    return found
+        formats[column] = forms
+    return formats

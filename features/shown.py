@@ -142,7 +142,7 @@ def without_values(text: str) -> str:
     "Could not convert string 'a'aaaaa' to DECIMAL(3,1), nor …"
     """
     parts, end = [], 0
-    for found in _QUOTED.finditer(text):
-        parts += [_NUMBER.sub("…", text[end : found.start()]), f"{found[0][0]}{_like(found[0][1:-1])}{found[0][0]}"]
-        end = found.end()
+    for quoted in _QUOTED.finditer(text):
+        parts += [_NUMBER.sub("…", text[end : quoted.start()]), f"{quoted[0][0]}{_like(quoted[0][1:-1])}{quoted[0][0]}"]
+        end = quoted.end()
     return "".join([*parts, _NUMBER.sub("…", text[end:])])

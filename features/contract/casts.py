@@ -193,8 +193,8 @@ def _text(name: str, family: Family) -> str:
 
 
 def _time(name: str, family: Family, epoch: str | None) -> str:
-    moment = _moment(name, family, epoch)
-    return f"CASE WHEN {moment} BETWEEN {YEAR_1_US} AND {YEAR_10000_US} - 1 THEN {moment} END"
+    instant = _moment(name, family, epoch)
+    return f"CASE WHEN {instant} BETWEEN {YEAR_1_US} AND {YEAR_10000_US} - 1 THEN {instant} END"
 
 
 def labelled(name: str) -> str:

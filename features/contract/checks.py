@@ -69,21 +69,21 @@ class RowRule:
 def row_rules(table: Table, now_us: str) -> list[RowRule]:
     """Rules of a table's rows. `now_us` is an SQL expression."""
     clock = table.clock[0]
-    found = [
+    rules = [
         RowRule(clock, "before_1970", "own_us < 0"),
         RowRule(clock, "after_ingestion", f"own_us - {DAY_US} > ingested_us"),
         RowRule(clock, "in_the_future", f"own_us - {DAY_US} > {now_us}"),
     ]
     if not table.columns[clock].is_required:
-        found.insert(0, RowRule(clock, "missing_time", "own_us IS NULL"))
-    found += [RowRule(c.name, "time_runs_backwards", f"{quoted(c.staged)} < own_us") for c in table.dates()]
+        rules.insert(0, RowRule(clock, "missing_time", "own_us IS NULL"))
+    rules += [RowRule(c.name, "time_runs_backwards", f"{quoted(c.staged)} < own_us") for c in table.dates()]
     if table.name == "surveys":
-        found += [
+        rules += [
             RowRule("scale_min", "scale_empty", "scale_min >= scale_max"),
             RowRule("score", "outside_scale", "scale_min < scale_max AND (score < scale_min OR score > scale_max)"),
             RowRule("score", "answered_without_score", "status = 'answered' AND score IS NULL"),
         ]
-    return found
+    return rules
 
 
 def _column_problem(table: Table, column: Column, family: Family) -> str:
@@ -110,7 +110,7 @@ def _column_problem(table: Table, column: Column, family: Family) -> str:
 
 def repairs(table: Table, inputs: Mapping[str, Input]) -> list[RowRule]:
     """What is mended in a table's rows, where the value that is meant is certain. Conditions never are null."""
-    found = [
+    rules = [
         RowRule(c.name, "no_end", f"{_value(c)} >= {NO_END_US}", f"CAST(NULL AS {STAGED_TYPES['time']})")
         for c in table.open_dates()
         if c.name in inputs
@@ -119,19 +119,19 @@ def repairs(table: Table, inputs: Mapping[str, Input]) -> list[RowRule]:
         column, cell = table.columns[name], quoted(f"raw {name}")
         if column.kind == "time" and given.epoch:
             is_other = f"{_value(column)} IS NOT NULL AND {other_unit(cell, given.family, given.epoch)}"
-            found.append(RowRule(name, "epoch_unit", is_other, _value(column)))
+            rules.append(RowRule(name, "epoch_unit", is_other, _value(column)))
         if (table.name, name) in LABELLED and given.family in {"text", "bytes"}:
             is_read = f"{_value(column)} IS NOT NULL AND TRY_CAST({cell} AS DOUBLE) IS NULL"
-            found.append(RowRule(name, "label_read", is_read, _value(column)))
+            rules.append(RowRule(name, "label_read", is_read, _value(column)))
     if table.name == "transactions":
         margin = '"value gross_margin"'
         refunded = """"value kind" = 'refund' AND "value amount" > 0"""
-        found += [
+        rules += [
             RowRule("amount", "refund_negated", refunded, '-abs("value amount")'),
             RowRule("gross_margin", "", refunded, f"-abs({margin})"),
             RowRule("kind", "credit_note", """"value kind" = 'purchase' AND "value amount" < 0""", "'refund'"),
         ]
-    return found
+    return rules
 
 
 def _value(column: Column) -> str:
@@ -157,11 +157,11 @@ def checked_columns(table: Table) -> str:
 
 def _staged_value(table: Table, column: Column, mended: Sequence[RowRule]) -> str:
     """A cell as it is staged: nulled where it is broken, mended where what is meant is certain, else as it was read."""
-    kept = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {_value(column)} END"
+    as_read = f"CASE WHEN {quoted(f'problem {column.name}')} IS NULL THEN {_value(column)} END"
     if (table.name, column.name) == ("surveys", "item"):
-        kept = f"regexp_replace(lower({kept}), '[\\s_-]+', '_', 'g')"
+        as_read = f"regexp_replace(lower({as_read}), '[\\s_-]+', '_', 'g')"
     cases = " ".join(f"WHEN {rule.condition} THEN {rule.repair}" for rule in mended if rule.column == column.name)
-    return f"{f'CASE {cases} ELSE {kept} END' if cases else kept} AS {quoted(column.staged)}"
+    return f"{f'CASE {cases} ELSE {as_read} END' if cases else as_read} AS {quoted(column.staged)}"
 
 
 def check_sql(table: Table, inputs: Mapping[str, Input], source: str, row: str, now_us: str) -> str:
@@ -224,18 +224,18 @@ def _any(conditions: Iterable[str]) -> str:
 
 def _notes(mended: Sequence[RowRule], worded: Sequence[str]) -> str:
     """The list of what was mended and of words that were read as nothing, null without any."""
-    told = [(rule.condition, rule.column, rule.reason, quoted(f"raw {rule.column}")) for rule in mended if rule.reason]
+    notes = [(rule.condition, rule.column, rule.reason, quoted(f"raw {rule.column}")) for rule in mended if rule.reason]
     words_of = {name: quoted(f"word {name}") for name in worded}
-    told += [(f"{word} IS NOT NULL", name, "null_word", word) for name, word in words_of.items()]
-    if not told:
+    notes += [(f"{word} IS NOT NULL", name, "null_word", word) for name, word in words_of.items()]
+    if not notes:
         return "NULL"
     listed = ", ".join(
         f"CASE WHEN ({condition}) IS TRUE THEN "
         f"{{'column': {literal(name)}, 'reason': {literal(reason)}, 'value': CAST({cell} AS VARCHAR)}} END"
-        for condition, name, reason, cell in told
+        for condition, name, reason, cell in notes
     )
     listed = f"list_filter([{listed}], lambda note: note IS NOT NULL)"
-    return f"CASE WHEN {_any(condition for condition, *_ in told)} THEN {listed} END"
+    return f"CASE WHEN {_any(condition for condition, *_ in notes)} THEN {listed} END"
 
 
 def _judgement(table: Table, now_us: str) -> str:
@@ -248,16 +248,16 @@ def _judgement(table: Table, now_us: str) -> str:
 
 
 def _answer(table: Table, inputs: Mapping[str, Input], now_us: str, notes: str) -> str:
-    found = [
+    problems = [
         f"CASE WHEN {quoted(f'problem {c.name}')} IS NOT NULL THEN "
         f"{_problem('row' if c.is_required else 'cell', c.name, quoted(f'problem {c.name}'))} END"
         for c in table.columns.values()
     ]
-    found += [
+    problems += [
         f"CASE WHEN {rule.condition} THEN {_problem('row', rule.column, literal(rule.reason))} END"
         for rule in row_rules(table, now_us)
     ]
-    listed = f"list_filter([{', '.join(found)}], lambda problem: problem IS NOT NULL)"
+    listed = f"list_filter([{', '.join(problems)}], lambda problem: problem IS NOT NULL)"
     as_handed_over = ", ".join(f"{quoted(name)} := {_json_value(name, i.family)}" for name, i in inputs.items())
     columns = ", ".join(quoted(name) for name in staged_columns(table))
     return (

@@ -39,7 +39,7 @@ def act_weights(own: Mapping[str, float]) -> Weights:
 
 def weight_of_kind(weights: Weights) -> nw.Expr:
     """Weight of the act in a row, by its `kind`."""
-    found: nw.Expr = nw.lit(0.0)
+    value: nw.Expr = nw.lit(0.0)
     for kind, weight in weights:
-        found = nw.when(nw.col("kind") == kind).then(nw.lit(weight)).otherwise(found)
-    return found
+        value = nw.when(nw.col("kind") == kind).then(nw.lit(weight)).otherwise(value)
+    return value

@@ -27,9 +27,9 @@ def active(at_us: int, used: Frame | None, stays: Frame | None) -> Frame:
     `used` holds `last_us` by customer, `stays` is as `facts.stays` gives it; None where the company has no
     such tables, but not both.
     """
-    found = []
+    customers = []
     if used is not None:
-        found.append(used.filter(is_recent(nw.col("last_us"), at_us)).select("customer_id"))
+        customers.append(used.filter(is_recent(nw.col("last_us"), at_us)).select("customer_id"))
     if stays is not None:
-        found.append(stays.filter(runs(nw.col("started_us"), nw.col("end_us"), at_us)).select("customer_id"))
-    return nw.concat(found).unique()
+        customers.append(stays.filter(runs(nw.col("started_us"), nw.col("end_us"), at_us)).select("customer_id"))
+    return nw.concat(customers).unique()

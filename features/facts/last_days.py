@@ -59,11 +59,11 @@ def between_terms(rows: Frame, as_of_us: int) -> Frame:
     These are the terms that ended less than the gap before the instant and were their customer's last; and of the past
     those after which the next began by the usual step: they end as it begins.
     """
-    found = last_days(rows)
-    if not found.is_habit:
+    habit = last_days(rows)
+    if not habit.is_habit:
         return rows
     begun = rows.select("customer_id", next_us=nw.col("own_us")).unique()
-    rows = rows.with_columns(next_us=nw.col("ended_us") + found.step_us)
+    rows = rows.with_columns(next_us=nw.col("ended_us") + habit.step_us)
     begun = begun.with_columns(goes_on=nw.lit(True))
     rows = rows.join(begun, on=["customer_id", "next_us"], how="left")
     last_us = nw.col("ended_us").fill_null(NEVER_US).max().over("customer_id")

@@ -86,8 +86,8 @@ def _by_parts(texts: pl.Series, function: Callable[[pl.Series], pl.Series]) -> p
     said = said.select(pl.when(pl.col("text").str.contains(r"\S")).then("text"))
     distinct = said["text"].drop_nulls().unique()
     parts = [function(distinct.slice(at, TEXTS_AT_ONCE)) for at in range(0, max(len(distinct), 1), TEXTS_AT_ONCE)]
-    found = pl.DataFrame({"text": distinct, "found": pl.concat(parts)})
-    return said.join(found, on="text", how="left", maintain_order="left")["found"].rename(texts.name)
+    results = pl.DataFrame({"text": distinct, "result": pl.concat(parts)})
+    return said.join(results, on="text", how="left", maintain_order="left")["result"].rename(texts.name)
 
 
 # --- what each word does ---------------------------------------------------------------------------------------------
@@ -183,10 +183,10 @@ def _korean_weight(vocabulary: pl.Series) -> Small:
     pattern = one_of(stems)
     place = vocabulary.str.contains(pattern).arg_true()
     words = vocabulary.gather(place)
-    found = pl.DataFrame({"word": np.arange(len(words)), "stem": words.str.extract_all(pattern)}).explode("stem")
-    weights = found["stem"].replace_strict(stems, return_dtype=pl.Int64).to_numpy()
+    pairs = pl.DataFrame({"word": np.arange(len(words)), "stem": words.str.extract_all(pattern)}).explode("stem")
+    weights = pairs["stem"].replace_strict(stems, return_dtype=pl.Int64).to_numpy()
     total = np.zeros(len(words), dtype=np.int64)
-    np.add.at(total, found["word"].to_numpy(), weights)
+    np.add.at(total, pairs["word"].to_numpy(), weights)
     denied = words.str.replace_all(pattern, "_").str.contains(KOREAN_DENIED).to_numpy()
     total = np.where(denied, np.where(total > 0, -total, -total // 2), total)
     weight = np.zeros(len(vocabulary), dtype=np.int8)
@@ -227,7 +227,7 @@ def _tokens(texts: pl.Series) -> Tokens:
     return Tokens(len(texts), text, coded.to_physical().to_numpy(), _roles(vocabulary), letters)
 
 
-def _spoken(tokens: Tokens) -> tuple[Ints, Flags, Flags]:
+def _languages(tokens: Tokens) -> tuple[Ints, Flags, Flags]:
     """Return which Latin lexicon each text takes, whether it is told for sure, and whether the text is Korean."""
     english, romanian, other = (tokens.count(role) for role in tokens.roles.speaks)
     romanian += tokens.romanian_letters
@@ -239,15 +239,15 @@ def _spoken(tokens: Tokens) -> tuple[Ints, Flags, Flags]:
 
 
 def _language(texts: pl.Series) -> pl.Series:
-    chosen, told, korean = _spoken(_tokens(texts))
-    code = pl.Series(np.where(korean, KOREAN, np.where(told, chosen, UNTOLD)))
+    chosen, is_known, korean = _languages(_tokens(texts))
+    code = pl.Series(np.where(korean, KOREAN, np.where(is_known, chosen, UNTOLD)))
     names = {ENGLISH: "en", ROMANIAN: "ro", KOREAN: "ko"}
     return code.replace_strict(names, default=None, return_dtype=pl.String)
 
 
 def _polarity(texts: pl.Series) -> pl.Series:
     tokens = _tokens(texts)
-    chosen, _, _ = _spoken(tokens)
+    chosen, _, _ = _languages(tokens)
     said = _said(tokens, chosen)
     value = said.weight * _strength(said) * _turn(said) * _stress(said)
     total, words = np.zeros(tokens.texts, dtype=np.int64), np.zeros(tokens.texts, dtype=np.int64)

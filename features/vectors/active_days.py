@@ -37,8 +37,8 @@ class ActiveDays:
         days = rows.group_by(by, "as_of_us", "day").agg(nw.col("own_us").min(), nw.len().alias("rows"))
         before = nw.col("day").shift(1).over(by, "as_of_us", order_by="day")
         parts = {name: _from_days(part) for name, part in self.group.parts.items()}
-        found = aggregated(days.with_columns(day_gap=nw.col("day") - before), parts, by, "as_of_us")
-        return found if found.implementation.is_polars() else found.collect("polars").lazy()
+        values = aggregated(days.with_columns(day_gap=nw.col("day") - before), parts, by, "as_of_us")
+        return values if values.implementation.is_polars() else values.collect("polars").lazy()
 
 
 def told_by_days(member: Feature, instants: Sequence[int]) -> bool:

@@ -200,14 +200,14 @@ def latest(
     return _leaf("latest", window, value, where, nw.col("own_us") if order is None else order)
 
 
-def days_since(moment: nw.Expr, where: nw.Expr | None = None, window: Span = FEATURE_WINDOW) -> Aggregate:
-    """Days from the latest such moment to the instant; null where there is none."""
-    return (Aggregate("as_of") - largest(moment, where, window)) / float(DAY_US)
+def days_since(time_us: nw.Expr, where: nw.Expr | None = None, window: Span = FEATURE_WINDOW) -> Aggregate:
+    """Days from the latest such time to the instant; null where there is none."""
+    return (Aggregate("as_of") - largest(time_us, where, window)) / float(DAY_US)
 
 
-def days_since_first(moment: nw.Expr, where: nw.Expr | None = None, window: Span = FEATURE_WINDOW) -> Aggregate:
-    """Days from the earliest such moment to the instant; null where there is none."""
-    return (Aggregate("as_of") - smallest(moment, where, window)) / float(DAY_US)
+def days_since_first(time_us: nw.Expr, where: nw.Expr | None = None, window: Span = FEATURE_WINDOW) -> Aggregate:
+    """Days from the earliest such time to the instant; null where there is none."""
+    return (Aggregate("as_of") - smallest(time_us, where, window)) / float(DAY_US)
 
 
 def growth(current: Aggregate, before: Aggregate) -> Aggregate:

@@ -84,8 +84,8 @@ def vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
     that takes no more than `ROWS_AT_ONCE` vectors. While the caller is busy with one instant, the engine is with the
     next: until the last has come, nobody else may ask anything of `tables`.
     """
-    found = _vectors_at(tables, instants)
-    return found if len(instants) == 1 else _one_ahead(found)
+    batches = _vectors_at(tables, instants)
+    return batches if len(instants) == 1 else _one_ahead(batches)
 
 
 def _vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:

@@ -47,7 +47,7 @@ FEWEST_ROWS_PER_CELL = 1.5
 
 
 @dataclass(frozen=True)
-class KeptDays:
+class StoredDays:
     """The cells of one table: what can be summed up by customer and day, kept under `home`."""
 
     tables: Tables
@@ -63,7 +63,7 @@ class KeptDays:
     @cached_property
     def names(self) -> dict[str, str]:
         """For each partial result the name that it is kept under."""
-        return {name: _kept_name(self.group, part) for name, part in self.parts.items()}
+        return {name: _stored_name(self.group, part) for name, part in self.parts.items()}
 
     @property
     def partitions(self) -> Sequence[Partition]:
@@ -84,41 +84,41 @@ class KeptDays:
         columns = [self.group.by, "day", *SEEN, *self.parts]
         first_seen = {partition: bisect_right(instants, partition.known_until_us) for partition in self.partitions}
         standing = self._make_missing([of for of, first in first_seen.items() if first < len(instants)])
-        found = []
+        cells_by_file = []
         for partition, first in first_seen.items():
             if first < len(instants):
                 until = nw.when(~nw.col("superseded_us").is_null()).then(position(nw.col("superseded_us"), instants))
                 cells = self._cells(standing[partition.digest]).with_columns(
                     seen_from=nw.lit(first, nw.Int64), seen_until=until.otherwise(nw.lit(len(instants), nw.Int64))
                 )
-                found.append(cells.filter(nw.col("seen_until") > first).select(columns))
-        return nw.concat([*found, self._cut(instants).select(columns).lazy()])
+                cells_by_file.append(cells.filter(nw.col("seen_until") > first).select(columns))
+        return nw.concat([*cells_by_file, self._cut(instants).select(columns).lazy()])
 
     def _cut(self, instants: Sequence[int]) -> nw.DataFrame[Any]:
         """Cells of files that some of the instants cut, from their rows: at the instants that do not see them whole."""
-        table, found = self.group.table, []
+        table, summed = self.group.table, []
         for partition in self.partitions:
             first = bisect_right(instants, partition.known_until_us)
             if first and partition.known_from_us < instants[first - 1]:
                 rows = visible(self.tables.only(table, [partition]), table, instants[:first])
-                found.append(self._summed(rows, (self.group.by, "day", *SEEN)))
-        if found:
-            return nw.concat(found)
+                summed.append(self._summed(rows, (self.group.by, "day", *SEEN)))
+        if summed:
+            return nw.concat(summed)
         nothing = visible(self.tables.only(table, self.partitions[:1]), table, instants).head(0)
         return self._summed(nothing, (self.group.by, "day", *SEEN))
 
     def _summed(self, rows: Frame, keys: Sequence[str]) -> nw.DataFrame[Any]:
         """Partial results of rows by keys, in one form whatever the engine."""
         apart = [key for key in keys if key not in {self.group.by}]
-        found = aggregated(narrowed(rows, self.group, *apart), self.parts, *keys).collect("polars")
-        return found.select(*keys, *(_plain(nw.col(name), found.schema[name]) for name in self.parts)).sort(*keys)
+        sums = aggregated(narrowed(rows, self.group, *apart), self.parts, *keys).collect("polars")
+        return sums.select(*keys, *(_plain(nw.col(name), sums.schema[name]) for name in self.parts)).sort(*keys)
 
     def _cells(self, files: Sequence[tuple[Path, dict[str, Any]]]) -> Frame:
         """The cells of one file of rows, from the files that hold its partial results."""
-        waiting = {kept: name for name, kept in self.names.items()}
+        waiting = {column: name for name, column in self.names.items()}
         frames: list[Frame] = []
         for path, facts in files:
-            taken = [nw.col(kept).alias(waiting.pop(kept)) for kept in facts["names"] if kept in waiting]
+            taken = [nw.col(column).alias(waiting.pop(column)) for column in facts["names"] if column in waiting]
             keys = [] if frames else self.keys
             frames.append(nw.scan_parquet(str(path), backend="polars", glob=False).select(*keys, *taken))
         if len(frames) == 1:
@@ -127,46 +127,46 @@ class KeptDays:
 
     def _files(self, partition: Partition) -> list[tuple[Path, dict[str, Any]]]:
         """Files that together hold all partial results of one file of rows; what is missing is made."""
-        found, missing = self._standing(partition)
-        if missing or not found:
+        files, missing = self._standing(partition)
+        if missing or not files:
             self._make([partition], missing)
-            found, _ = self._standing(partition)
-        return found
+            files, _ = self._standing(partition)
+        return files
 
     def _standing(self, partition: Partition) -> tuple[list[tuple[Path, dict[str, Any]]], frozenset[str]]:
         """Files that stand whole for one file of rows, and the names of the partial results that none of them holds."""
-        missing, found = frozenset(self.names.values()), []
+        missing, files = frozenset(self.names.values()), []
         for path in sorted((self.home / partition.digest).glob("*.json")):
             facts = _whole(path)
             if facts and missing & set(facts["names"]):
-                found.append((path.with_suffix(".parquet"), facts))
+                files.append((path.with_suffix(".parquet"), facts))
                 missing -= set(facts["names"])
-        return found, missing
+        return files, missing
 
     def _make_missing(self, partitions: Sequence[Partition]) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
         """Make what is missing for files of rows, several in one pass; return all that stands then, by digest."""
         standing = {partition.digest: self._standing(partition) for partition in partitions}
         alike: dict[frozenset[str], list[Partition]] = {}
         for partition in partitions:
-            found, missing = standing[partition.digest]
-            if missing or not found:
+            files, missing = standing[partition.digest]
+            if missing or not files:
                 alike.setdefault(missing, []).append(partition)
         for missing, of in alike.items():
             for batch in _batches(of):
                 self._make(batch, missing)
         made = {partition.digest: self._standing(partition) for of in alike.values() for partition in of}
-        return {digest: found for digest, (found, _) in (standing | made).items()}
+        return {digest: files for digest, (files, _) in (standing | made).items()}
 
     def _make(self, partitions: Sequence[Partition], missing: frozenset[str]) -> None:
         """Sum up the rows of some files, and keep what comes of each."""
-        members = {kept: self.parts[name] for name, kept in sorted(self.names.items()) if kept in missing}
+        members = {column: self.parts[name] for name, column in sorted(self.names.items()) if column in missing}
         of_missing = replace(self, parts={part_name(part): part for part in members.values()})
         rows = nw.concat([self._rows(partition, number) for number, partition in enumerate(partitions)])
         cells = of_missing._summed(rows, (*self.keys, FILE))
         counted = rows.group_by(FILE).agg(nw.len().alias("rows")).collect("pyarrow").to_native().to_pylist()
         rows_in = {row[FILE]: row["rows"] for row in counted}
         renamed = cells.select(
-            *self.keys, FILE, *(nw.col(part_name(part)).alias(kept) for kept, part in members.items())
+            *self.keys, FILE, *(nw.col(part_name(part)).alias(column) for column, part in members.items())
         )
         name = hashlib.sha256(" ".join(members).encode()).hexdigest()[:16]
         self.home.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def _plain(value: nw.Expr, kind: nw.dtypes.DType) -> nw.Expr:
     return value.cast(nw.Int64) if is_whole else value
 
 
-def _kept_name(group: FeatureGroup, part: Primitive) -> str:
+def _stored_name(group: FeatureGroup, part: Primitive) -> str:
     """Name of a partial result: its definition, with all that it rests on."""
-    told = [FORMAT, group.table, group.by, str(part), *rests_on(group.table, part.reads)]
-    return f"kept_{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+    facts = [FORMAT, group.table, group.by, str(part), *rests_on(group.table, part.reads)]
+    return f"kept_{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"

@@ -21,7 +21,7 @@ from vouch.features.asof import visible
 from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.vectors.active_days import ActiveDays, counts_days, reads_gap, told_by_days
 from vouch.features.vectors.aggregates import EVER, Primitive
-from vouch.features.vectors.customer_day_store import SEEN, KeptDays
+from vouch.features.vectors.customer_day_store import SEEN, StoredDays
 from vouch.features.vectors.distinct_values import (
     MOST_INSTANTS,
     DistinctValues,
@@ -83,12 +83,12 @@ class Rollup:
             as_of_us=nw.lit(as_of_us, nw.Int64),
         )
         parts = {name: _from_cells(part, phase) for name, part in self.group.parts.items()}
-        found, left = in_windows(cells, "number", parts, as_of_us)
+        values, left = in_windows(cells, "number", parts, as_of_us)
         if left:
             rest = aggregated(cells.lazy(), left, "number", "as_of_us").drop("as_of_us").collect()
-            found = found.join(rest, on="number", how="left")
-        found = found.with_columns(nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
-        return found.join(piece.customers, on="number", how="left").drop("number")
+            values = values.join(rest, on="number", how="left")
+        values = values.with_columns(nw.lit(as_of_us, nw.Int64).alias("as_of_us"))
+        return values.join(piece.customers, on="number", how="left").drop("number")
 
 
 Prepared = Rollup | DistinctValues | ActiveDays
@@ -140,8 +140,8 @@ def _rollup(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rol
     if group.table not in ROLLED or TABLES[group.table].later or tables.engine == "spark":
         return None
     if group.table in tables.partitions and not any(instant % DAY_US for instant in instants):
-        kept = _kept(tables, group)
-        return Rollup(group, tuple(instants), _Pieces(kept, instants)) if kept.is_worth_it() else None
+        stored = _stored_days(tables, group)
+        return Rollup(group, tuple(instants), _Pieces(stored, instants)) if stored.is_worth_it() else None
     if len(instants) < FEWEST_INSTANTS:
         return None
     is_fitting = FEWEST_ROWS <= _rows(tables, group.table) <= MOST_ROWS
@@ -151,26 +151,26 @@ def _rollup(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rol
 def _additive(group: FeatureGroup) -> tuple[FeatureGroup, dict[str, Primitive]]:
     """What is summed up by customer and day: the group without features that read gaps, and its parts over all rows."""
     of_rows = replace(group, members=tuple(member for member in group.members if "day_gap" not in member.reads))
-    kept = [replace(part, window=EVER) for part in of_rows.parts.values() if not counts_days(part)]
-    return of_rows, {part_name(part): part for part in kept}
+    additive = [replace(part, window=EVER) for part in of_rows.parts.values() if not counts_days(part)]
+    return of_rows, {part_name(part): part for part in additive}
 
 
-def _kept(tables: Tables, group: FeatureGroup) -> KeptDays:
-    assert tables.kept is not None, "files stand with the place for what is kept of them"
-    return KeptDays(tables, *_additive(group), tables.kept / group.table)
+def _stored_days(tables: Tables, group: FeatureGroup) -> StoredDays:
+    assert tables.rollups is not None, "files stand with the place for their customer-days"
+    return StoredDays(tables, *_additive(group), tables.rollups / group.table)
 
 
 class _Pieces:
-    """Kept cells, so many at a time as fit well into memory: ranges of customers, which stand in order in each file."""
+    """Stored cells, so many at a time as fit into memory: ranges of customers, which stand in order in each file."""
 
-    def __init__(self, kept: KeptDays, instants: Sequence[int]) -> None:
-        self.kept, self.instants = kept, instants
+    def __init__(self, stored: StoredDays, instants: Sequence[int]) -> None:
+        self.stored, self.instants = stored, instants
         self.whole: Cells | None = None
 
     def __call__(self, _: int) -> Iterator[Cells]:
         """The cells for instants at midnight."""
         if self.whole is None:
-            cells, by = self.kept.at(self.instants), self.kept.group.by
+            cells, by = self.stored.at(self.instants), self.stored.group.by
             if edges := self._edges(cells):
                 yield from (_ordered(piece, by) for piece in _between(cells, by, edges))
                 return
@@ -184,7 +184,7 @@ class _Pieces:
         if pieces < 2:
             return []
         of_days = nw.col("day") % max(many // MOST_SAMPLED, 1) == 0
-        ordered = cells.filter(of_days).select(self.kept.group.by).collect()[self.kept.group.by].sort()
+        ordered = cells.filter(of_days).select(self.stored.group.by).collect()[self.stored.group.by].sort()
         places = (len(ordered) * number // pieces for number in range(1, pieces))
         return list(dict.fromkeys(str(ordered[place]) for place in places)) if len(ordered) else []
 
@@ -196,10 +196,10 @@ def _between(cells: Frame, by: str, edges: Sequence[str]) -> Iterator[Frame]:
         yield piece if high is None else piece.filter(nw.col(by) < high)
 
 
-def _ordered(kept: Frame, by: str) -> Cells:
-    found = kept.with_columns((nw.col("day") * DAY_US).alias("own_us")).collect()
-    customers = _numbered({0: found}, by)
-    return Cells(_in_order(found, customers, by), customers)
+def _ordered(cells: Frame, by: str) -> Cells:
+    rows = cells.with_columns((nw.col("day") * DAY_US).alias("own_us")).collect()
+    customers = _numbered({0: rows}, by)
+    return Cells(_in_order(rows, customers, by), customers)
 
 
 def _can_be_rolled(member: Feature, group: FeatureGroup) -> bool:
@@ -219,8 +219,8 @@ def _from_cells(part: Primitive, phase: int) -> Primitive:
         if phase:
             return part
         return Primitive("count", where=nw.col("is_new_day"), window=part.window)
-    kept = nw.col(part_name(replace(part, window=EVER)))
-    return Primitive("sum" if part.operation == "count" else part.operation, kept, window=part.window)
+    sums = nw.col(part_name(replace(part, window=EVER)))
+    return Primitive("sum" if part.operation == "count" else part.operation, sums, window=part.window)
 
 
 def _rolled_up(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rollup:
@@ -230,10 +230,10 @@ def _rolled_up(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> 
     for phase in sorted({instant % DAY_US for instant in instants}):
         slot = (nw.col("own_us") + (DAY_US - phase)) // DAY_US * DAY_US - (DAY_US - phase)
         keys = (group.by, "day", *SEEN, *(["slot_us"] if phase else []))
-        found = aggregated(rows.with_columns(slot.alias("slot_us")) if phase else rows, parts, *keys)
+        summed = aggregated(rows.with_columns(slot.alias("slot_us")) if phase else rows, parts, *keys)
         begin = nw.col("slot_us") if phase else nw.col("day") * DAY_US
         counts = [nw.col(name).cast(nw.Int64) for name, part in parts.items() if part.operation == "count"]
-        cells[phase] = found.with_columns(*counts, begin.alias("own_us")).collect("polars")
+        cells[phase] = summed.with_columns(*counts, begin.alias("own_us")).collect("polars")
     customers = _numbered(cells, group.by)
     ordered = {phase: Cells(_in_order(of, customers, group.by), customers) for phase, of in cells.items()}
     return Rollup(group, tuple(instants), lambda phase: iter([ordered[phase]]))
@@ -241,8 +241,8 @@ def _rolled_up(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> 
 
 def _numbered(cells: dict[int, nw.DataFrame[Any]], by: str) -> nw.DataFrame[Any]:
     """Customers with a number each, which groups faster than a text."""
-    found = nw.concat([of.select(by) for of in cells.values()]).unique().sort(by)
-    return found.with_row_index("number")
+    customers = nw.concat([of.select(by) for of in cells.values()]).unique().sort(by)
+    return customers.with_row_index("number")
 
 
 def _in_order(cells: nw.DataFrame[Any], customers: nw.DataFrame[Any], by: str) -> nw.DataFrame[Any]:

@@ -128,12 +128,12 @@ class Rows:
         """The value in the customer's row before (by own time, then key) among rows that are equal in `alike`."""
         return value.shift(1).over(self._customer, AS_OF, *alike, order_by=self._in_order("own_us"))
 
-    def number_from_last(self, moment: nw.Expr, name: str, *alike: str) -> nw.Expr:
-        """1 in the customer's row of the latest moment (column `name`), 2 in the one before it, and so on.
+    def number_from_last(self, time_us: nw.Expr, name: str, *alike: str) -> nw.Expr:
+        """1 in the customer's row of the latest time (column `name`), 2 in the one before it, and so on.
 
-        It counts the rows that have the moment, among those that are equal in `alike`; ties are ordered by key.
+        It counts the rows that have the time, among those that are equal in `alike`; ties are ordered by key.
         """
-        number = moment.cum_count(reverse=True)
+        number = time_us.cum_count(reverse=True)
         return number.over(self._customer, AS_OF, *alike, order_by=self._in_order(name)).cast(nw.Int64)
 
     def number(self, where: nw.Expr, *alike: str) -> nw.Expr:
@@ -144,10 +144,10 @@ class Rows:
         order = self._in_order("own_us")
         return where.cast(nw.Int64).cum_sum().over(self._customer, AS_OF, *alike, order_by=order)
 
-    def _in_order(self, moment: str) -> list[str]:
+    def _in_order(self, time: str) -> list[str]:
         self.is_ordered = True
         key = TABLES[self._table].key
-        return [moment, *([key] if key else [])]
+        return [time, *([key] if key else [])]
 
 
 @dataclass(frozen=True)

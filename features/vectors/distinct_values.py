@@ -40,8 +40,8 @@ class DistinctValues:
     def partial(self, as_of_us: int) -> Frame:
         """Partial results at one of the instants, as the direct path gives them; null where that gives 0, or no row."""
         at = self.instants.index(as_of_us)
-        found = (nw.col(_column(name, at)).alias(name) for name in self.group.parts)
-        return self.counts.lazy().select(self.group.by, nw.lit(as_of_us, nw.Int64).alias("as_of_us"), *found)
+        values = (nw.col(_column(name, at)).alias(name) for name in self.group.parts)
+        return self.counts.lazy().select(self.group.by, nw.lit(as_of_us, nw.Int64).alias("as_of_us"), *values)
 
 
 def counts_distinct_values(group: FeatureGroup) -> bool:
@@ -55,18 +55,18 @@ def distinct_values(tables: Tables, group: FeatureGroup, instants: Sequence[int]
     """Count the distinct values of a group at several instants (ascending, at most `MOST_INSTANTS`)."""
     rows = _with_bits(tables, group, instants)
     counts = [_counted(rows, group, names, len(instants)).collect("polars") for names in _by_column(group)]
-    found = nw.concat([of.select(group.by) for of in counts]).unique().sort(group.by)
+    customers = nw.concat([of.select(group.by) for of in counts]).unique().sort(group.by)
     for of in counts:
-        found = found.join(of, on=group.by, how="left")
-    return DistinctValues(group, tuple(instants), found)
+        customers = customers.join(of, on=group.by, how="left")
+    return DistinctValues(group, tuple(instants), customers)
 
 
 def _by_column(group: FeatureGroup) -> Iterable[list[str]]:
     """Names of the parts that count values of the same column under the same condition."""
-    found: dict[str, list[str]] = {}
+    parts_by_column: dict[str, list[str]] = {}
     for name, part in group.parts.items():
-        found.setdefault(str(replace(part, window=EVER)), []).append(name)
-    return found.values()
+        parts_by_column.setdefault(str(replace(part, window=EVER)), []).append(name)
+    return parts_by_column.values()
 
 
 def _with_bits(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Frame:
@@ -86,12 +86,12 @@ def _with_bits(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> 
     return narrowed(rows.with_columns(**windows), group, *windows)
 
 
-def passed(moment: nw.Expr, instants: Sequence[int]) -> nw.Expr:
-    """Bits of the instants (ascending) at or before a moment: of two such numbers the smaller is what both have."""
-    found = nw.lit(0, nw.Int64)
+def passed(time_us: nw.Expr, instants: Sequence[int]) -> nw.Expr:
+    """Bits of the instants (ascending) at or before a time: of two such numbers the smaller is what both have."""
+    bits = nw.lit(0, nw.Int64)
     for number, instant in enumerate(instants, 1):
-        found = nw.when(moment >= instant).then(nw.lit(2**number - 1, nw.Int64)).otherwise(found)
-    return found
+        bits = nw.when(time_us >= instant).then(nw.lit(2**number - 1, nw.Int64)).otherwise(bits)
+    return bits
 
 
 def _bits(window: Window, instants: Sequence[int]) -> nw.Expr:

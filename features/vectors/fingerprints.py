@@ -23,14 +23,16 @@ SIGNS = 16
 
 def feature_fingerprints() -> dict[str, str]:
     """Return the fingerprint of each feature, in the order of the vector."""
-    features, found = load_families(), {}
+    features, fingerprints = load_families(), {}
     for declared in features.values():
         if declared.table:
-            found[declared.name] = _short([declared.definition, *rests_on(declared.table, declared.reads)])
+            fingerprints[declared.name] = _short([declared.definition, *rests_on(declared.table, declared.reads)])
     for level in derivation_rounds():
         for declared in level:
-            found[declared.name] = _short([declared.definition, *(found[name] for name in sorted(declared.sources))])
-    return {name: found[name] for name in features}
+            fingerprints[declared.name] = _short(
+                [declared.definition, *(fingerprints[name] for name in sorted(declared.sources))]
+            )
+    return {name: fingerprints[name] for name in features}
 
 
 def rests_on(table: str, reads: Collection[str]) -> list[str]:

@@ -65,19 +65,19 @@ class _Runs:
 
     def joined(self, operation: str, values: Whole) -> Whole:
         """What an operation gives between all edges, by customer."""
-        found = np.full((len(self.inner) + 1, self.customers), _NOTHING[operation])
+        runs = np.full((len(self.inner) + 1, self.customers), _NOTHING[operation])
         if len(self.starts):
             chosen = values if self.rows is None else values[self.rows]
-            found[self.between, self.places] = _JOINS[operation].reduceat(chosen, self.starts)
-        return found
+            runs[self.between, self.places] = _JOINS[operation].reduceat(chosen, self.starts)
+        return runs
 
     def windowed(self, operation: str, joined: Whole, window: Window) -> Whole:
         """What an operation gives in one window, by customer."""
         far, near = window
         first = 0 if far == self.lowest or far is None else self.inner.index(-far) + 1
         last = self.inner.index(-near) + 1 if near else len(self.inner) + 1
-        found: Whole = _JOINS[operation].reduce(joined[first:last], axis=0)
-        return found
+        values: Whole = _JOINS[operation].reduce(joined[first:last], axis=0)
+        return values
 
 
 def in_windows(
@@ -91,18 +91,18 @@ def in_windows(
     for name, part in parts.items():
         if part.operation in _JOINS:
             alike.setdefault(str(replace(part, window=EVER)), {})[name] = part
-    found = cells.select(by, "own_us", **{base: _value(next(iter(of.values()))) for base, of in alike.items()})
-    numbers = found[by].to_numpy()
+    frame = cells.select(by, "own_us", **{base: _value(next(iter(of.values()))) for base, of in alike.items()})
+    numbers = frame[by].to_numpy()
     is_new = np.ones(len(numbers), dtype=bool)
     is_new[1:] = numbers[1:] != numbers[:-1]
-    ordered = _Cells(np.cumsum(is_new) - 1, found["own_us"].to_numpy(), as_of_us, int(is_new.sum()))
+    ordered = _Cells(np.cumsum(is_new) - 1, frame["own_us"].to_numpy(), as_of_us, int(is_new.sum()))
     columns: dict[str, Whole] = {by: numbers[is_new]}
     runs: dict[frozenset[Window], _Runs] = {}
     for base, of in alike.items():
-        if found.schema[base].is_integer():
+        if frame.schema[base].is_integer():
             windows, operation = frozenset(part.span for part in of.values()), next(iter(of.values())).operation
             runs[windows] = run = runs.get(windows) or ordered.runs(windows)
-            filled = found[base].fill_null(_NOTHING[operation]).cast(nw.Int64).to_numpy()
+            filled = frame[base].fill_null(_NOTHING[operation]).cast(nw.Int64).to_numpy()
             joined = run.joined(operation, filled)
             columns |= {name: run.windowed(operation, joined, part.span) for name, part in of.items()}
     given = nw.from_dict(columns, backend="polars").with_columns(

@@ -68,10 +68,10 @@ def meaning(feature: str) -> Meaning | None:
 @cache
 def table() -> Mapping[str, Any]:
     """What `words.toml` says."""
-    found: Mapping[str, Any] = tomllib.loads(
+    words: Mapping[str, Any] = tomllib.loads(
         resources.files("vouch.features.vectors").joinpath("words.toml").read_text("utf-8")
     )
-    return found
+    return words
 
 
 def reason_text(
@@ -101,8 +101,8 @@ def phrases_of(language: str) -> Mapping[str, str]:
         raise UsageError(
             f"There are no words in {language!r}{did_you_mean(language, LANGUAGES)}. Languages: {', '.join(LANGUAGES)}"
         )
-    found: Mapping[str, str] = table()["languages"][language]
-    return found
+    phrases: Mapping[str, str] = table()["languages"][language]
+    return phrases
 
 
 def told_in(feature: str, language: str) -> str:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from vouch.features.errors import TrackingError
 from vouch.features.private import open_as_usual
-from vouch.features.project import aside, kept, settle, sqlite_url, suggest
+from vouch.features.project import aside, settle, sqlite_url, suggest, unchanged_settings
 from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     logging.getLogger("alembic").setLevel(logging.ERROR)
     folder = home / "mlflow"
     uri = tracking or sqlite_url(folder / "mlflow.db", timeout=f"{WAIT_SECONDS}")
-    with kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # it would tell the next project where this one logs
+    # It would tell the next project where this one logs.
+    with unchanged_settings("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
     if tracking:

@@ -30,7 +30,7 @@ def always(monkeypatch):
 
 def from_rows(tables):
     """The same tables without any use of what is kept."""
-    return dataclasses.replace(tables, partitions={}, kept=None)
+    return dataclasses.replace(tables, partitions={}, rollups=None)
 
 
 def opened(folder, home, engine="polars"):
@@ -120,14 +120,14 @@ def test_a_column_that_is_computed_otherwise_makes_its_parts_anew():
     load_families()
     part = next(iter(count(Rows("sessions").is_visit).at((None, 0)).primitives()))
     group = FeatureGroup("sessions", "customer_id", ())
-    before = customer_day_store._kept_name(group, part)
+    before = customer_day_store._stored_name(group, part)
     old = COLUMNS["sessions"]["is_visit"]
     try:
         COLUMNS["sessions"]["is_visit"] = RowColumn("sessions", "is_visit", ~old.expression, old.needs)
-        assert customer_day_store._kept_name(group, part) != before
+        assert customer_day_store._stored_name(group, part) != before
     finally:
         COLUMNS["sessions"]["is_visit"] = old
-    assert customer_day_store._kept_name(group, part) == before
+    assert customer_day_store._stored_name(group, part) == before
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "described"])
