@@ -59,10 +59,10 @@ class WeekSteps:
 
     def run(self) -> tuple[dict[str, float], list[str]]:
         """Do all steps; return the seconds that each took, and those that a killed run had done."""
-        draft, kept = self.draft, self.draft.kept
+        draft, work = self.draft, self.draft.work
         steps: Mapping[str, tuple[list[Path], Callable[[], None]]] = {
-            "vectors": ([kept / "vectors.parquet"], self._vectors),
-            "profiles": ([kept / "profiles.parquet"], self._profiles),
+            "vectors": ([work / "vectors.parquet"], self._vectors),
+            "profiles": ([work / "profiles.parquet"], self._profiles),
             "scores": ([draft.folder / f"{name}.parquet" for name in OF_CUSTOMERS], self._scores),
             "movers": ([draft.folder / "movers.parquet"], self._movers),
             "metrics": ([draft.folder / f"{name}.parquet" for name in ("metrics", "lists")], self._metrics),
@@ -77,20 +77,20 @@ class WeekSteps:
         return seconds, taken_up
 
     def _vectors(self) -> None:
-        sink_ordered(with_health(vectors(self.tables, self.as_of_us)), self.draft.kept / "vectors.parquet")
+        sink_ordered(with_health(vectors(self.tables, self.as_of_us)), self.draft.work / "vectors.parquet")
 
     def _profiles(self) -> None:
-        sink_ordered(profiles(self.tables, self.as_of_us), self.draft.kept / "profiles.parquet")
+        sink_ordered(profiles(self.tables, self.as_of_us), self.draft.work / "profiles.parquet")
 
     def _scores(self) -> None:
         """Write what there is of each customer, batch by batch."""
         tier, past = tiers(self.tables, self.as_of_us, self.settings), Histories(self.tables, self.as_of_us)
-        rows = stored_batches(self.draft.kept / "vectors.parquet")
-        people = stored_batches(self.draft.kept / "profiles.parquet")
+        rows = stored_batches(self.draft.work / "vectors.parquet")
+        people = stored_batches(self.draft.work / "profiles.parquet")
         schemas = {
             "scores": columns.scores_schema(self.as_of_us),
             "customers": columns.CUSTOMERS,
-            "vectors": score_changes.kept_schema(),
+            "vectors": score_changes.stored_schema(),
             "changes": columns.changes_schema(self.as_of_us),
         }
         done = 0
@@ -101,7 +101,7 @@ class WeekSteps:
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
                     "customers": profile_table(profile, batch, past),
-                    "vectors": score_changes.kept(batch, schemas["vectors"]),
+                    "vectors": score_changes.stored_vectors(batch, schemas["vectors"]),
                     "changes": score_changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
                 }
                 for name, table in made.items():
@@ -111,9 +111,9 @@ class WeekSteps:
 
     def _scored(self) -> Iterator[Mapping[str, Scored]]:
         """The columns of each model, batch by batch: from the workers of the cluster where there is one."""
-        stored = self.draft.kept / "vectors.parquet"
+        stored = self.draft.work / "vectors.parquet"
         if self.tables.engine == "spark":
-            scratch = self.draft.kept / "scored"
+            scratch = self.draft.work / "scored"
             yield from scored_on_workers(self.tables, self.home, self.champions, stored, scratch)
         else:
             for batch in stored_batches(stored):
@@ -129,7 +129,7 @@ class WeekSteps:
 
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars", glob=False)
-        vectors = nw.scan_parquet(str(self.draft.kept / "vectors.parquet"), backend="polars", glob=False)
+        vectors = nw.scan_parquet(str(self.draft.work / "vectors.parquet"), backend="polars", glob=False)
         bounds = vectors.select("customer_id", "health_low", "health_high")
         scores = scores.join(bounds, on="customer_id", how="left")
         record = record_of(self.home, self.as_of_us)
@@ -143,7 +143,7 @@ class WeekSteps:
         return WeekStats(
             as_of_us=self.as_of_us,
             tables=observed.tables_at(self.tables, self.as_of_us),
-            missing=observed.missing_shares(self.draft.kept / "vectors.parquet"),
+            missing=observed.missing_shares(self.draft.work / "vectors.parquet"),
             customers=self.draft.rows("scores"),
         )
 

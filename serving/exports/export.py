@@ -79,23 +79,23 @@ class Exported:
 
     def warnings(self) -> list[str]:
         """What somebody should look at."""
-        found = []
+        texts = []
         for why, of in self.refused.items():
             named = ", ".join(map(str, of[:SHOWN_FAULTS])) + (", ..." if len(of) > SHOWN_FAULTS else "")
-            found.append(
+            texts.append(
                 f"{len(of):,} customers are left out, their id {why}: rows {named} of the week's scores.parquet"
             )
         if self.altered_ids:
-            found.append(
+            texts.append(
                 f"{self.altered_ids:,} customer ids look like formulas or hold control characters: as they are "
                 "written, they match no record of the CRM"
             )
         if self.alike_ids and self.target in (Target.SALESFORCE, Target.HUBSPOT):
-            found.append(
+            texts.append(
                 f"{self.alike_ids:,} customer ids differ from another by upper and lower case alone: the CRM must "
                 "take these as two values of its external id, or one overwrites the other"
             )
-        return found
+        return texts
 
 
 def export(

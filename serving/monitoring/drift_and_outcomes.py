@@ -66,8 +66,8 @@ def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, li
 
 
 def _by_week(home: Path, tables: Tables, name: str, known_us: int) -> list[dict[str, Any]]:
-    instants, told = published(home), set()
-    found: list[dict[str, Any]] = []
+    instants, judged = published(home), set()
+    rows: list[dict[str, Any]] = []
     target = latest_target(home, instants, name)
     usual = target or models.load(name).targets[0]
     wanted = {f"{weeks} weeks": known_us - weeks * WEEK_US for weeks in look_backs(usual)}
@@ -77,12 +77,12 @@ def _by_week(home: Path, tables: Tables, name: str, known_us: int) -> list[dict[
         earliest_us = 0 if label == NEWEST else latest_us - WEEK_US + 1
         instant = max((instant for instant in instants if earliest_us <= instant <= latest_us), default=None)
         if instant is None:
-            found.append({"look_back": label, "as_of": None, "reason": "no_snapshot"})
-        elif instant not in told:
-            told.add(instant)
+            rows.append({"look_back": label, "as_of": None, "reason": "no_snapshot"})
+        elif instant not in judged:
+            judged.add(instant)
             figures = _of_week(home, tables, name, instant, known_us)
-            found.append({"look_back": label, "as_of": instant_text(instant), **figures})
-    return found
+            rows.append({"look_back": label, "as_of": instant_text(instant), **figures})
+    return rows
 
 
 def latest_target(home: Path, instants: list[int], name: str) -> Target | None:
@@ -107,8 +107,8 @@ def _of_week(home: Path, tables: Tables, name: str, as_of_us: int, known_us: int
         return {"reason": "no_model"}
     if has_learned_later(facts, as_of_us):
         return {"reason": LEARNED_LATER, "model": facts["content_hash"]}
-    found = _judged(tables, models.load(name).target_named(facts["target"]), snapshot, name, known_us)
-    return {**found.as_dict(), "model": facts["content_hash"]}
+    figures = _judged(tables, models.load(name).target_named(facts["target"]), snapshot, name, known_us)
+    return {**figures.as_dict(), "model": facts["content_hash"]}
 
 
 def _judged(tables: Tables, target: Target, snapshot: Snapshot, name: str, known_us: int) -> CameTrue:

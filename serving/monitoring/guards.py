@@ -106,8 +106,8 @@ class WeekStats:
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> WeekStats | None:
         """What an earlier week kept; None where it kept nothing."""
-        kept = manifest.get("seen")
-        return None if kept is None else cls(as_of_us=parse_instant(manifest["as_of"]), **kept)
+        stats = manifest.get("seen")
+        return None if stats is None else cls(as_of_us=parse_instant(manifest["as_of"]), **stats)
 
 
 def load_guards(home: Path) -> dict[str, Guard]:
@@ -120,8 +120,8 @@ def load_guards(home: Path) -> dict[str, Guard]:
 
 def judge(guards: Mapping[str, Guard], figures: Iterator[GuardFigure]) -> list[GuardFinding]:
     """Return what is above a limit, the hard ones first."""
-    found = [finding for figure in figures if (finding := _judged(guards[figure.guard], figure))]
-    return sorted(found, key=lambda finding: (finding.level, finding.guard, finding.thing))
+    findings = [finding for figure in figures if (finding := _judged(guards[figure.guard], figure))]
+    return sorted(findings, key=lambda finding: (finding.level, finding.guard, finding.thing))
 
 
 def _judged(guard: Guard, figure: GuardFigure) -> GuardFinding | None:
@@ -153,8 +153,8 @@ def contract_figures(report: Mapping[str, Any]) -> Iterator[GuardFigure]:
     for name, table in report["tables"].items():
         rows, counts = table["rows"], table.get("counts", ())
         for guard, of in MERGED.items() if rows else ():
-            told = ", ".join(f"{c['column']} {c['code']} {c['count']:,}" for c in counts if c["guard"] == guard)
-            yield GuardFigure(guard, name, table.get(of, 0) / rows, rows, detail=told)
+            listed = ", ".join(f"{c['column']} {c['code']} {c['count']:,}" for c in counts if c["guard"] == guard)
+            yield GuardFigure(guard, name, table.get(of, 0) / rows, rows, detail=listed)
         for count in counts:
             if count["guard"] not in MERGED and count["of"]:
                 yield GuardFigure(
@@ -166,16 +166,16 @@ def table_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFi
     """How new each table is, and its rows against the week before."""
     for name, newest_us in _newest(seen):
         yield GuardFigure("stale_days", name, (seen.as_of_us - newest_us) / DAY_US)
-    for name, kept in (before.tables if before else {}).items():
+    for name, earlier in (before.tables if before else {}).items():
         now = seen.tables.get(name, {"rows": 0, "week": 0})
-        if kept["rows"]:
+        if earlier["rows"]:
             yield GuardFigure(
-                "rows_lost", name, 1 - now["rows"] / kept["rows"], kept["rows"], kept["rows"], now["rows"]
+                "rows_lost", name, 1 - now["rows"] / earlier["rows"], earlier["rows"], earlier["rows"], now["rows"]
             )
-        if kept["week"]:
-            ratio, rests_on = now["week"] / kept["week"], kept["week"]
-            yield GuardFigure("week_drop", name, 1 - ratio, rests_on, kept["week"], now["week"])
-            yield GuardFigure("week_rise", name, ratio - 1, rests_on, kept["week"], now["week"])
+        if earlier["week"]:
+            ratio, rests_on = now["week"] / earlier["week"], earlier["week"]
+            yield GuardFigure("week_drop", name, 1 - ratio, rests_on, earlier["week"], now["week"])
+            yield GuardFigure("week_rise", name, ratio - 1, rests_on, earlier["week"], now["week"])
 
 
 def _newest(seen: WeekStats) -> Iterator[tuple[str, int]]:
@@ -194,8 +194,8 @@ def customer_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[Guar
     yield GuardFigure("customers_change", "customers", change, before.customers, before.customers, seen.customers)
     for family, share in seen.missing.items():
         if family in before.missing:
-            kept = before.missing[family]
-            yield GuardFigure("missing_rise", family, share - kept, seen.customers, kept, share)
+            earlier = before.missing[family]
+            yield GuardFigure("missing_rise", family, share - earlier, seen.customers, earlier, share)
 
 
 def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[GuardFigure]:
@@ -212,11 +212,11 @@ def drift_figures(drift: Mapping[str, Mapping[str, Any]]) -> Iterator[GuardFigur
 
 def _strange_figures(model: str, of: Mapping[str, Any]) -> Iterator[GuardFigure]:
     """What a model has never met, by column, and whether it says the same of everybody."""
-    for found in of["unmet"]:
-        named = f"the model has never met {', '.join(map(repr, found['values']))}: map them, or train again"
-        yield GuardFigure("unmet_categories", f"{model} {found['name']}", found["share"], of["rows"], detail=named)
-    for found in of["gone"]:
-        value = "unknown for everybody" if found["value"] is None else f"{found['value']!r} for everybody"
+    for column in of["unmet"]:
+        named = f"the model has never met {', '.join(map(repr, column['values']))}: map them, or train again"
+        yield GuardFigure("unmet_categories", f"{model} {column['name']}", column["share"], of["rows"], detail=named)
+    for column in of["gone"]:
+        value = "unknown for everybody" if column["value"] is None else f"{column['value']!r} for everybody"
         detail = f"it is {value} now, and was not: see to the table that it is made of"
-        yield GuardFigure("lost_columns", f"{model} {found['name']}", found["share"], of["rows"], detail=detail)
+        yield GuardFigure("lost_columns", f"{model} {column['name']}", column["share"], of["rows"], detail=detail)
     yield GuardFigure("equal_scores", model, of["alike"], of["rows"])

@@ -94,8 +94,8 @@ def score(champion: Champion, vectors: pa.Table | FeatureMatrix, with_reasons: b
         nothing = {name: pa.nulls(len(status), kind) for name, kind in _KINDS.items()}
         return Scored(status=pa.array(status, pa.string()), **nothing)
     is_scored = np.isin(status, list(SCORED))
-    kept = is_scored if isinstance(vectors, FeatureMatrix) else pa.array(is_scored)
-    chosen = vectors if is_scored.all() else vectors.filter(kept)
+    mask = is_scored if isinstance(vectors, FeatureMatrix) else pa.array(is_scored)
+    chosen = vectors if is_scored.all() else vectors.filter(mask)
     if with_reasons:
         (raw, probability), reasons = champion.predictor.explained(chosen)
     else:
@@ -119,10 +119,10 @@ def _within(predictor: Predictor, vectors: pa.Table | FeatureMatrix, probability
     """How soon, as columns hold it."""
     if predictor.hazard is None:
         return pa.nulls(len(probability), WITHIN)
-    told = predictor.by_week(vectors, probability)[:, np.array(WITHIN_WEEKS) - 1]
-    weeks = pa.array(np.tile(WITHIN_WEEKS, len(told)), pa.int64())
-    parts = pa.StructArray.from_arrays([weeks, pa.array(told.reshape(-1))], fields=list(WITHIN.value_type))
-    starts = np.arange(0, told.size + 1, len(WITHIN_WEEKS), dtype=np.int32)
+    probabilities = predictor.by_week(vectors, probability)[:, np.array(WITHIN_WEEKS) - 1]
+    weeks = pa.array(np.tile(WITHIN_WEEKS, len(probabilities)), pa.int64())
+    parts = pa.StructArray.from_arrays([weeks, pa.array(probabilities.reshape(-1))], fields=list(WITHIN.value_type))
+    starts = np.arange(0, probabilities.size + 1, len(WITHIN_WEEKS), dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(starts), parts, type=WITHIN)
 
 

@@ -43,7 +43,7 @@ NEAR = 1e-9
 SHOWN_HASH = 12
 
 
-def kept_schema() -> pa.Schema:
+def stored_schema() -> pa.Schema:
     """Columns of `vectors.parquet`, each marked with the fingerprint of its feature."""
     definitions, fingerprints = [models.load(name) for name in models.names()], feature_fingerprints()
     fields = [pa.field("customer_id", pa.string())]
@@ -54,14 +54,14 @@ def kept_schema() -> pa.Schema:
     return pa.schema(fields)
 
 
-def kept(vectors: pa.Table, schema: pa.Schema) -> pa.Table:
+def stored_vectors(vectors: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return one batch of `vectors.parquet`."""
     return vectors.select(schema.names).cast(schema)
 
 
 @dataclass(frozen=True)
 class Before:
-    """Rows of the snapshot before: kept vectors, and of each model the raw score and the model that gave it."""
+    """Rows of the snapshot before: stored vectors, and of each model the raw score and the model that gave it."""
 
     vectors: pa.Table
     raw: Mapping[str, pa.Array]
@@ -111,15 +111,15 @@ def change_table(
     Null for who was not scored at both instants.
     """
     schema, customers = columns.changes_schema(as_of_us), batch["customer_id"]
-    found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, len(batch))}
-    found |= {f"{name}_changes": pa.nulls(len(batch), columns.CHANGES) for name in columns.MODELS}
+    cells: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, len(batch))}
+    cells |= {f"{name}_changes": pa.nulls(len(batch), columns.CHANGES) for name in columns.MODELS}
     before = rows_before(of, customers[0].as_py(), customers[-1].as_py()) if of and len(batch) else None
     if before is not None:
         places = pa.compute.index_in(customers.combine_chunks(), before.vectors["customer_id"].combine_chunks())
         for name, champion in champions.items():
             if champion.predictor is not None and name in before.raw:
-                found[f"{name}_changes"] = _of_model(champion.predictor, name, batch, scored[name], before, places)
-    return pa.table(found).select(schema.names).cast(schema)
+                cells[f"{name}_changes"] = _of_model(champion.predictor, name, batch, scored[name], before, places)
+    return pa.table(cells).select(schema.names).cast(schema)
 
 
 def _of_model(

@@ -46,10 +46,10 @@ def scored_on_workers(
     targets = tuple((name, of.target.name if of.target else None) for name, of in champions.items())
     session = tables.frames["customers"].to_native().sparkSession
     fields = [f"{_place(name, part)} {_TYPES[part][1]}" for name, _ in targets for part in PARTS]
-    found = session.read.parquet(str(vectors)).mapInArrow(
+    scores = session.read.parquet(str(vectors)).mapInArrow(
         partial(_score, str(home), targets), f"customer_id string, {', '.join(fields)}"
     )
-    found.sort("customer_id").write.parquet(str(scratch))
+    scores.sort("customer_id").write.parquet(str(scratch))
     for batch in stored_batches(scratch):
         yield {name: Scored(**{part: _column(batch, name, part) for part in PARTS}) for name, _ in targets}
 

@@ -32,9 +32,9 @@ def _flat(table: pa.Table) -> pa.Table:
 
 def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say what went into a week that differs between two manifests."""
-    found = [words for name, words in _INPUTS.items() if before.get(name) != after.get(name)]
+    changed = [words for name, words in _INPUTS.items() if before.get(name) != after.get(name)]
     models = {*before.get("models", {}), *after.get("models", {})}
-    return found + [
+    return changed + [
         f"the model of {name}"
         for name in sorted(models)
         if before.get("models", {}).get(name) != after.get("models", {}).get(name)
@@ -77,10 +77,10 @@ def _column(then: pd.Series[Any], now: pd.Series[Any]) -> tuple[pd.Series[bool],
 def _any(columns: list[pd.Series[bool]]) -> int:
     if not columns:
         return 0
-    found = columns[0]
+    is_any = columns[0]
     for column in columns[1:]:
-        found = found | column
-    return int(found.sum())
+        is_any = is_any | column
+    return int(is_any.sum())
 
 
 def _metrics(table: pa.Table) -> dict[tuple[Any, ...], dict[str, Any]]:

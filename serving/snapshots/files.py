@@ -35,7 +35,7 @@ FOLDER = "snapshots"
 POINTER = "CURRENT"
 _REVISION = re.compile(r"revision-([1-9]\d*)$")
 _DRAFT = "draft-"
-_KEPT = "kept"
+_WORK = "kept"
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Snapshot:
 
     def path(self, name: str) -> Path:
         """Return the file of a table; raises SnapshotError for one that the manifest holds no digest of."""
-        found = self.folder / f"{name}.parquet"
-        if found.name not in self.manifest["files"]:
-            raise SnapshotError(f"{found} is not listed in its manifest. Score the week again with --revision.")
-        return found
+        file = self.folder / f"{name}.parquet"
+        if file.name not in self.manifest["files"]:
+            raise SnapshotError(f"{file} is not listed in its manifest. Score the week again with --revision.")
+        return file
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class Draft:
         return int(pq.read_metadata(self.folder / f"{name}.parquet").num_rows)
 
     @property
-    def kept(self) -> Path:
+    def work(self) -> Path:
         """Where steps leave what only later steps read; it is gone once the draft is published."""
-        return self.folder / _KEPT
+        return self.folder / _WORK
 
     def once(self, step: str, paths: Sequence[Path], make: Callable[[], None]) -> bool:
         """Make files of the draft, unless a killed run had made them whole; return whether they were made now."""
-        mark = self.kept / f"{step}.json"
+        mark = self.work / f"{step}.json"
         if mark.exists() and _stands(mark, paths):
             return False
         for path in paths:  # half of what a killed run was writing
@@ -117,7 +117,7 @@ class Draft:
 
     def _move(self, final: Path, revision: int, manifest: Mapping[str, Any]) -> None:
         """Seal the draft and give it its name."""
-        shutil.rmtree(self.kept)
+        shutil.rmtree(self.work)
         for path in self.folder.iterdir():
             flush_file(path)
         files = {path.name: file_digest(path) for path in sorted(self.folder.iterdir())}
@@ -169,7 +169,7 @@ def drafting(home: Path, as_of_us: int, inputs: str = "") -> Iterator[Draft]:
     for left in parent.glob(f"{_DRAFT}*"):  # of a run that was killed: the lock is ours, so nobody writes there
         if left != folder or not inputs:
             shutil.rmtree(left)
-    (folder / _KEPT).mkdir(parents=True, exist_ok=True)
+    (folder / _WORK).mkdir(parents=True, exist_ok=True)
     try:
         yield Draft(folder, as_of_us)
     finally:
@@ -184,11 +184,11 @@ def point_to(folder: Path) -> None:
 
 def revisions(parent: Path) -> dict[int, Path]:
     """Return the whole revisions in the folder of one instant, published or not."""
-    found = {}
+    folders = {}
     for path in parent.glob("revision-*"):
         if match := _REVISION.match(path.name):
-            found[int(match[1])] = path
-    return found
+            folders[int(match[1])] = path
+    return folders
 
 
 def revision_of(folder: Path) -> int | None:
@@ -286,10 +286,10 @@ def _read_table(path: Path, columns: list[str] | None) -> pa.Table:
     try:
         there = pq.read_schema(path).names
         wanted = None if columns is None else [name for name in columns if name in there]
-        found = pq.read_table(path, columns=wanted, page_checksum_verification=True)
+        table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
         for name in columns or ():
             if name not in there:
-                found = found.append_column(name, nothing(name, len(found)))
-        return found if columns is None else found.select(columns)
+                table = table.append_column(name, nothing(name, len(table)))
+        return table if columns is None else table.select(columns)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error

@@ -73,7 +73,7 @@ def _rows(model: str, name: str, listed: pd.DataFrame, changes: pa.Table) -> pa.
         return pa.array(listed[column], pa.string(), from_pandas=True)
 
     state = _STATE_OF[model]
-    found: dict[str, Any] = {
+    cells: dict[str, Any] = {
         "customer_id": text("customer_id"),
         "model": pa.array([model] * len(listed), pa.string()),
         "list": pa.array([name] * len(listed), pa.string()),
@@ -84,7 +84,7 @@ def _rows(model: str, name: str, listed: pd.DataFrame, changes: pa.Table) -> pa.
         "state_before": text(f"{state}_before"),
         "changes": changes[f"{model}_changes"].take(pa.array(listed["row"], pa.int64())).combine_chunks(),
     }
-    return pa.table({field: found[field] for field in columns.movers_schema(0).names if field != "as_of"})
+    return pa.table({field: cells[field] for field in columns.movers_schema(0).names if field != "as_of"})
 
 
 def movers_of(table: pa.Table, model: str, name: str, longest: int) -> Iterator[dict[str, Any]]:

@@ -39,10 +39,10 @@ def record_of(home: Path, as_of_us: int) -> Record | None:
 def _moment_of(name: str) -> int | None:
     """When a run was, by the name of its file; None where the name says none."""
     try:
-        told = datetime.strptime(name.removeprefix("score-"), "%Y-%m-%dT%H%M%S.%fZ")  # noqa: DTZ007
+        started = datetime.strptime(name.removeprefix("score-"), "%Y-%m-%dT%H%M%S.%fZ")  # noqa: DTZ007
     except ValueError:
         return None
-    return microseconds(told.replace(tzinfo=UTC))
+    return microseconds(started.replace(tzinfo=UTC))
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:
@@ -62,8 +62,8 @@ def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = 
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             there = [name for name in columns if name in file.schema_arrow.names]
             schema = pa.schema([file.schema_arrow.field(name) for name in there])
-            found = (batch.select(there) for batch in file.iter_batches(size, columns=there))
-            for part in rebatched(found, schema, size):
+            parts = (batch.select(there) for batch in file.iter_batches(size, columns=there))
+            for part in rebatched(parts, schema, size):
                 yield pa.table({name: part[name] if name in there else nothing(name, len(part)) for name in columns})
     except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
@@ -72,13 +72,13 @@ def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = 
 def reasons_of(snapshot: Snapshot, model: str, rows: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Return the reasons of some rows of `scores`, by their places; whose score has none has an empty list."""
     wanted, start = sorted(rows), 0
-    found: dict[int, list[dict[str, Any]]] = {}
+    reasons_by_row: dict[int, list[dict[str, Any]]] = {}
     for batch in batches(snapshot, "scores", [f"{model}_reasons"]):
         here = [row for row in wanted if start <= row < start + len(batch)]
         taken = batch.column(0).take(pa.array([row - start for row in here], pa.int64())).to_pylist()
-        found.update((row, reasons or []) for row, reasons in zip(here, taken, strict=True))
+        reasons_by_row.update((row, reasons or []) for row, reasons in zip(here, taken, strict=True))
         start += len(batch)
-    return found
+    return reasons_by_row
 
 
 def in_words(reason: Mapping[str, Any]) -> str:

@@ -65,8 +65,8 @@ def noted(connection: Connection, at_us: int, actor: str, action: str, **other: 
 
 def newest_entries(connection: Connection, limit: int = 1_000) -> list[dict[str, Any]]:
     """Return the newest lines, the newest first."""
-    found = connection.execute(select(audit).order_by(audit.c.entry_id.desc()).limit(limit))
-    return [{"at": instant_text(row.at_us), **{k: v for k, v in row._mapping.items() if k != "at_us"}} for row in found]
+    rows = connection.execute(select(audit).order_by(audit.c.entry_id.desc()).limit(limit))
+    return [{"at": instant_text(row.at_us), **{k: v for k, v in row._mapping.items() if k != "at_us"}} for row in rows]
 
 
 class Journal:

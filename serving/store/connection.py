@@ -121,8 +121,8 @@ class Database:
         if self.is_shared:  # PostgreSQL checks its pages whenever it reads them, where its administrator wants that
             return
         with self.reading() as connection:
-            found = connection.execute(text("PRAGMA integrity_check(1)")).scalar()
-        if found != "ok":
+            verdict = connection.execute(text("PRAGMA integrity_check(1)")).scalar()
+        if verdict != "ok":
             raise StoreError(
                 f"The store {self.shown} is damaged. Put back a copy of it; or, where asks and keys in it may go, move "
                 "it away: the weeks are brought again from the snapshots on disk."
@@ -158,8 +158,8 @@ class Database:
         with self._engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
-            found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            return found
+            revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return revision
 
     def _upgrade(self) -> None:
         from alembic import command

@@ -37,9 +37,9 @@ def seal(connection: Connection, snapshot_id: int) -> None:
 
 def unsound(connection: Connection, snapshot_ids: Collection[int]) -> set[int]:
     """Return the weeks that do not hold what they were sealed with; their batches are not opened."""
-    kept = select(snapshots.c.snapshot_id, snapshots.c.digest).where(snapshots.c.snapshot_id.in_(snapshot_ids))
-    found = _digests(connection, snapshot_ids)
-    return {row.snapshot_id for row in connection.execute(kept) if row.digest != found[row.snapshot_id]}
+    stored = select(snapshots.c.snapshot_id, snapshots.c.digest).where(snapshots.c.snapshot_id.in_(snapshot_ids))
+    computed = _digests(connection, snapshot_ids)
+    return {row.snapshot_id for row in connection.execute(stored) if row.digest != computed[row.snapshot_id]}
 
 
 def is_whole(digest: Any, body: Any) -> bool:
@@ -67,8 +67,8 @@ def drop_damaged(database: Database) -> int:
     with database.reading() as connection:
         ids = set(connection.execute(select(snapshots.c.snapshot_id).where(snapshots.c.is_whole)).scalars())
         bodies = select(batches.c.snapshot_id, batches.c.digest, batches.c.body).execution_options(yield_per=1)
-        found = {row.snapshot_id for row in connection.execute(bodies) if not is_whole(row.digest, row.body)}
-        damaged = (found & ids) | unsound(connection, ids)
+        broken = {row.snapshot_id for row in connection.execute(bodies) if not is_whole(row.digest, row.body)}
+        damaged = (broken & ids) | unsound(connection, ids)
     if damaged:
         with database.writing("snapshots") as connection:
             connection.execute(delete(snapshots).where(snapshots.c.snapshot_id.in_(damaged)))
@@ -82,4 +82,4 @@ def _digests(connection: Connection, snapshot_ids: Collection[int]) -> dict[int,
     held: dict[int, list[str]] = {row.snapshot_id: [repr(tuple(row))] for row in connection.execute(weeks)}
     for part in connection.execute(parts.where(batches.c.snapshot_id.in_(snapshot_ids))):
         held[part.snapshot_id].append(repr(tuple(part)))
-    return {number: hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest() for number, told in held.items()}
+    return {number: hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() for number, lines in held.items()}

@@ -70,8 +70,8 @@ def create(database: Database, name: str, scope: str, now_us: int, actor: str = 
 def revoke(database: Database, name: str, now_us: int, actor: str = COMMAND_LINE) -> Key:
     """Revoke a key by its name or id, with all that was signed in with it; raises UsageError where there is none."""
     with database.writing("keys") as connection:
-        found = [key for key in everyone(connection).values() if name in {key.name, key.key_id}]
-        live = [key for key in found if key.revoked_us is None]
+        named = [key for key in everyone(connection).values() if name in {key.name, key.key_id}]
+        live = [key for key in named if key.revoked_us is None]
         if not live:
             raise UsageError(f"There is no key {name!r} to revoke. `vouch keys list` shows them.")
         of_key = keys.c.key_id == live[0].key_id
@@ -83,8 +83,8 @@ def revoke(database: Database, name: str, now_us: int, actor: str = COMMAND_LINE
 
 def everyone(connection: Connection) -> dict[str, Key]:
     """Return all keys by their ids, revoked ones too, the oldest first."""
-    found = connection.execute(select(keys).order_by(keys.c.created_us, keys.c.key_id))
-    return {row.key_id: Key(**row._mapping) for row in found}
+    rows = connection.execute(select(keys).order_by(keys.c.created_us, keys.c.key_id))
+    return {row.key_id: Key(**row._mapping) for row in rows}
 
 
 def hashed(secret: str) -> str:

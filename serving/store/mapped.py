@@ -102,8 +102,8 @@ class Customers:
             return None
         column = self._columns[place]
         at = bisect.bisect_left(_Texts(column), customer_id)
-        found = at < len(column) and column[at].as_py() == customer_id
-        return int(self._starts[place]) + at if found else None
+        is_there = at < len(column) and column[at].as_py() == customer_id
+        return int(self._starts[place]) + at if is_there else None
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,11 @@ class MappedFile:
     def rows(self) -> Rows:
         """The table in the file."""
         reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(self.memory)))
-        found = [reader.get_batch(place) for place in range(reader.num_record_batches)]
-        lengths = [batch.num_rows for batch in found]
-        kept = [batch for batch in found if batch.num_rows] or found[:1]
+        batches = [reader.get_batch(place) for place in range(reader.num_record_batches)]
+        lengths = [batch.num_rows for batch in batches]
+        filled = [batch for batch in batches if batch.num_rows] or batches[:1]
         starts = np.cumsum([0, *(length for length in lengths if length)], dtype=np.intp)
-        return Rows(reader.schema, kept, starts, self)
+        return Rows(reader.schema, filled, starts, self)
 
 
 def file_name(digests: Iterable[str]) -> str:
@@ -166,15 +166,15 @@ def mapped(home: Path, name: str, digest: str | None, batches: Iterable[pa.Recor
     Raises SnapshotError where there is no batch at all.
     """
     path = home / FOLDER / name
-    found = _as_kept(path, digest)
-    if found is None:
+    file = _as_kept(path, digest)
+    if file is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / "building.lock"):
-            found = _as_kept(path, digest)  # another process may have written it meanwhile
-            if found is None:
+            file = _as_kept(path, digest)  # another process may have written it meanwhile
+            if file is None:
                 _write(path, batches)
-                found = MappedFile(path)
-    return found
+                file = MappedFile(path)
+    return file
 
 
 def _as_kept(path: Path, digest: str | None) -> MappedFile | None:
@@ -182,10 +182,10 @@ def _as_kept(path: Path, digest: str | None) -> MappedFile | None:
     if digest is None:
         return None
     try:
-        found = MappedFile(path)
+        file = MappedFile(path)
     except (FileNotFoundError, ValueError):  # an empty file cannot be mapped
         return None
-    return found if found.digest == digest else None
+    return file if file.digest == digest else None
 
 
 def in_memory(table: pa.Table) -> Rows:

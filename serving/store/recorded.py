@@ -58,8 +58,8 @@ SCHEMAS = {
 
 def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return what was recorded, by table of the contract."""
-    found = connection.execute(select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).all()
-    of_asks = [_ask(row) for row in found] + [_outcome(row) for row in found if row.outcome_recorded_us is not None]
+    rows = connection.execute(select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).all()
+    of_asks = [_ask(row) for row in rows] + [_outcome(row) for row in rows if row.outcome_recorded_us is not None]
     said = connection.execute(select(overrides).order_by(overrides.c.override_id)).all()
     return {"asks": of_asks, "health_overrides": [_override(row) for row in said]}
 
@@ -101,14 +101,14 @@ def with_recorded(project: Project) -> Project:
         return project
     database = Database(project.home, project.store)
     with database.reading() as connection:
-        found = recorded_rows(connection)
+        tables = recorded_rows(connection)
     database.close()
-    return replace(project, recorded={name: str(_written(project.home, name, of)) for name, of in found.items() if of})
+    return replace(project, recorded={name: str(_written(project.home, name, of)) for name, of in tables.items() if of})
 
 
-def _written(home: Path, name: str, found: Sequence[Mapping[str, Any]]) -> Path:
+def _written(home: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     path = home / RECORDED / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as draft:
-        pq.write_table(pa.Table.from_pylist(list(found), SCHEMAS[name]), draft, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(list(rows), SCHEMAS[name]), draft, compression="zstd")
     return path

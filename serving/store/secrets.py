@@ -17,12 +17,12 @@ def secret(database: Database, name: str) -> str:
     """Return a secret of the store by its name, drawn where there is none yet."""
     named = select(secrets.c.value).where(secrets.c.name == name)
     with database.reading() as connection:
-        found: str | None = connection.execute(named).scalar()
-    if found is not None:
-        return found
+        value: str | None = connection.execute(named).scalar()
+    if value is not None:
+        return value
     with database.writing("snapshots") as connection:  # under a mark, so that two who draw wait for one another
-        found = connection.execute(named).scalar()
-        if found is None:
-            found = random.token_hex(16)
-            connection.execute(insert(secrets).values(name=name, value=found))
-    return found
+        value = connection.execute(named).scalar()
+        if value is None:
+            value = random.token_hex(16)
+            connection.execute(insert(secrets).values(name=name, value=value))
+    return value

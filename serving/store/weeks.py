@@ -101,28 +101,28 @@ def _revision_on_disk(home: Path, as_of_us: int) -> float:
     return max((number for number, path in disk.revisions(folder.parent).items() if path == folder), default=math.inf)
 
 
-def _load(database: Database, found: Snapshot, with_customers: bool, with_states: bool, now_us: int) -> None:
+def _load(database: Database, snapshot: Snapshot, with_customers: bool, with_states: bool, now_us: int) -> None:
     """Write one week, unseen; then show it."""
     row = {
-        "as_of_us": found.as_of_us,
-        "revision": found.revision,
+        "as_of_us": snapshot.as_of_us,
+        "revision": snapshot.revision,
         "version": 1,
         "is_whole": False,
         "has_customers": with_customers,
-        "manifest": json.dumps(dict(found.manifest)),
+        "manifest": json.dumps(dict(snapshot.manifest)),
         "loaded_us": now_us,
     }
     with database.writing() as connection:
         connection.execute(delete(snapshots).where(~snapshots.c.is_whole))  # of loads that were killed
         snapshot_id = connection.execute(insert(snapshots).values(row).returning(snapshots.c.snapshot_id)).scalar_one()
-    there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in found.manifest["files"]]
-    parts = [(name, name, columns_of(found, name)) for name in [*(there if with_customers else []), METRICS]]
-    if with_customers and f"{LISTS}.parquet" in found.manifest["files"]:
-        parts.append((LISTS, LISTS, columns_of(found, LISTS)))
+    there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in snapshot.manifest["files"]]
+    parts = [(name, name, columns_of(snapshot, name)) for name in [*(there if with_customers else []), METRICS]]
+    if with_customers and f"{LISTS}.parquet" in snapshot.manifest["files"]:
+        parts.append((LISTS, LISTS, columns_of(snapshot, LISTS)))
     if with_states and "scores" in there:
         parts.append((STATES, "scores", list(STATE_COLUMNS)))
     for name, source, columns in parts:
-        for place, table in enumerate(_checked(found, source, columns)):
+        for place, table in enumerate(_checked(snapshot, source, columns)):
             with database.writing() as connection:
                 connection.execute(insert(batches).values(_batch(snapshot_id, name, place, table)))
                 if name == "customers" and (asks := _asks(snapshot_id, table)):
@@ -132,21 +132,23 @@ def _load(database: Database, found: Snapshot, with_customers: bool, with_states
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id == snapshot_id).values(is_whole=True))
 
 
-def _checked(found: Snapshot, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def _checked(snapshot: Snapshot, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The batches of a table; raises SnapshotError where they are not what the manifest and the order promise."""
     rows, last = 0, ""
-    for table in batches_on_disk(found, name, columns):
-        if odd := [field.name for field in table.schema if field.type != _kind(name, field, found.as_of_us)]:
-            raise SnapshotError(f"{found.folder}: {name} has a column {odd[0]} of another kind. Score it again.")
+    for table in batches_on_disk(snapshot, name, columns):
+        if odd := [field.name for field in table.schema if field.type != _kind(name, field, snapshot.as_of_us)]:
+            raise SnapshotError(f"{snapshot.folder}: {name} has a column {odd[0]} of another kind. Score it again.")
         if name in BATCHES_WITH_CUSTOMERS:
             ids = table["customer_id"].to_pylist()
             if any(left >= right for left, right in zip([last, *ids], ids, strict=False)):
-                raise SnapshotError(f"{found.folder}: {name} is not in the order of its customers. Score it again.")
+                raise SnapshotError(f"{snapshot.folder}: {name} is not in the order of its customers. Score it again.")
             last = ids[-1] if ids else last
         rows += len(table)
         yield table
-    if rows != (found.manifest.get("rows_out") or {}).get(name):
-        raise SnapshotError(f"{found.folder}: {name} has {rows} rows, and its manifest says otherwise. Score it again.")
+    if rows != (snapshot.manifest.get("rows_out") or {}).get(name):
+        raise SnapshotError(
+            f"{snapshot.folder}: {name} has {rows} rows, and its manifest says otherwise. Score it again."
+        )
 
 
 def _kind(name: str, field: pa.Field, as_of_us: int) -> pa.DataType:
@@ -200,8 +202,8 @@ def _prune(database: Database) -> None:
         of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_((*BATCHES_WITH_CUSTOMERS, LISTS)))
         connection.execute(delete(batches).where(of_customers))
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(old)).values(has_customers=False))
-        told = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-TOLD_WEEKS:]]
-        of_states = and_(batches.c.name == STATES, batches.c.snapshot_id.not_in(told))
+        newest_ids = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-TOLD_WEEKS:]]
+        of_states = and_(batches.c.name == STATES, batches.c.snapshot_id.not_in(newest_ids))
         untold = set(connection.execute(select(batches.c.snapshot_id).where(of_states)).scalars())
         connection.execute(delete(batches).where(of_states))
         for snapshot_id in {*old, *untold}:
@@ -217,10 +219,10 @@ def stored_weeks(connection: Connection, with_customers: bool = False) -> list[S
 
     Raises SnapshotError where one does not hold what was published.
     """
-    found = _whole().order_by(snapshots.c.as_of_us, snapshots.c.revision)
+    query = _whole().order_by(snapshots.c.as_of_us, snapshots.c.revision)
     if with_customers:
-        found = found.where(snapshots.c.has_customers)
-    rows = {row.as_of_us: row for row in connection.execute(found)}
+        query = query.where(snapshots.c.has_customers)
+    rows = {row.as_of_us: row for row in connection.execute(query)}
     if unsound(connection, {row.snapshot_id for row in rows.values()}):
         raise SnapshotError(f"A week in the store is damaged. {MEND}")
     return [_week(row) for row in rows.values()]
@@ -232,8 +234,8 @@ def _week(row: Row[Any]) -> StoredWeek:
 
 def digests(connection: Connection, snapshot_id: int, name: str) -> list[str]:
     """Return the digests of the batches of one table, which together say what it holds."""
-    found = select(batches.c.digest).where(batches.c.snapshot_id == snapshot_id, batches.c.name == name)
-    return list(connection.execute(found.order_by(batches.c.place)).scalars())
+    query = select(batches.c.digest).where(batches.c.snapshot_id == snapshot_id, batches.c.name == name)
+    return list(connection.execute(query.order_by(batches.c.place)).scalars())
 
 
 def read_batches(connection: Connection, snapshot_id: int, name: str) -> Iterator[pa.RecordBatch]:
@@ -248,29 +250,29 @@ def read_batches(connection: Connection, snapshot_id: int, name: str) -> Iterato
 
 def states(connection: Connection, week: StoredWeek) -> pa.Table | None:
     """Return where each customer stood in a week, None where the store no longer knows."""
-    found = list(read_batches(connection, week.snapshot_id, STATES))
-    return pa.Table.from_batches(found) if found else None
+    parts = list(read_batches(connection, week.snapshot_id, STATES))
+    return pa.Table.from_batches(parts) if parts else None
 
 
-def states_of(connection: Connection, told: Sequence[StoredWeek], customer_id: str) -> list[dict[str, Any]]:
+def states_of(connection: Connection, weeks: Sequence[StoredWeek], customer_id: str) -> list[dict[str, Any]]:
     """Return where one customer stood, week by week as the weeks are given; only weeks that know of it."""
-    of_weeks = and_(batches.c.name == STATES, batches.c.snapshot_id.in_([week.snapshot_id for week in told]))
+    of_weeks = and_(batches.c.name == STATES, batches.c.snapshot_id.in_([week.snapshot_id for week in weeks]))
     ends = select(batches.c.snapshot_id, batches.c.place, batches.c.first_customer, batches.c.last_customer)
     places = {
         row.snapshot_id: row.place
         for row in connection.execute(ends.where(of_weeks, batches.c.first_customer.is_not(None)))
         if row.first_customer <= customer_id <= row.last_customer  # here: databases order texts in their own ways
     }
-    found = []
-    for week in told:
+    rows = []
+    for week in weeks:
         if week.snapshot_id not in places:
             continue
         at = and_(of_weeks, batches.c.snapshot_id == week.snapshot_id, batches.c.place == places[week.snapshot_id])
         row = connection.execute(select(batches.c.digest, batches.c.body).where(at)).one()
         table = _unpacked(*row, STATES)
-        kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
-        found += [{"as_of": instant_text(week.as_of_us), **one} for one in kept.to_pylist()]
-    return found
+        of_customer = table.filter(pa.compute.equal(table["customer_id"], customer_id))
+        rows += [{"as_of": instant_text(week.as_of_us), **one} for one in of_customer.to_pylist()]
+    return rows
 
 
 def packed(table: pa.Table) -> bytes:
@@ -306,9 +308,10 @@ def rows_of_customer(connection: Connection, customer_id: str) -> Iterator[dict[
     """Give all that the weeks of the store hold on a customer, with the table and the instant of each row."""
     as_of_us = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.as_of_us))}
     for row, table in _with_customer(connection, customer_id):
-        kept = table.filter(pa.compute.equal(table["customer_id"], customer_id))
+        of_customer = table.filter(pa.compute.equal(table["customer_id"], customer_id))
         yield from (
-            {"table": row.name, "as_of": instant_text(as_of_us[row.snapshot_id]), **one} for one in kept.to_pylist()
+            {"table": row.name, "as_of": instant_text(as_of_us[row.snapshot_id]), **one}
+            for one in of_customer.to_pylist()
         )
 
 
@@ -318,10 +321,10 @@ def without_customer(connection: Connection, customer_id: str) -> int:
     for row, table in _with_customer(connection, customer_id):
         at = and_(*(batches.c[name] == getattr(row, name) for name in ("snapshot_id", "name", "place")))
         is_other = pa.compute.not_equal(table["customer_id"], customer_id)
-        kept = table.filter(pa.compute.fill_null(is_other, True))  # a row of a list may name nobody
-        gone += len(table) - len(kept)
+        of_others = table.filter(pa.compute.fill_null(is_other, True))  # a row of a list may name nobody
+        gone += len(table) - len(of_others)
         touched.add(row.snapshot_id)
-        connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, kept)))
+        connection.execute(update(batches).where(at).values(_batch(row.snapshot_id, row.name, row.place, of_others)))
     moved = {"version": snapshots.c.version + 1}
     connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(touched)).values(moved))
     for snapshot_id in touched:

@@ -15,7 +15,7 @@ from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.trees import Trees
-from vouch.serving.scoring.score_changes import MARK, kept, kept_schema, score_change_parts
+from vouch.serving.scoring.score_changes import MARK, score_change_parts, stored_schema, stored_vectors
 
 NAMES = [column.name for column in COLUMNS]
 
@@ -143,9 +143,9 @@ def test_vectors_that_do_not_give_the_scores_of_their_snapshot_are_refused(predi
 
 
 def test_a_snapshot_keeps_what_models_may_read_and_nothing_sensitive():
-    schema, hashes = kept_schema(), feature_fingerprints()
+    schema, hashes = stored_schema(), feature_fingerprints()
     assert {"tenure_days", "segment", "tickets_28d"} <= set(schema.names)
     assert not {"birth_year", "gender"} & set(schema.names)
     assert all(schema.field(name).metadata[MARK].decode() == hashes[name] for name in schema.names[1:])
     row = pa.table({field.name: ["a"] if field.type == pa.string() else [1.0] for field in schema})
-    assert kept(row, schema).schema.equals(schema)
+    assert stored_vectors(row, schema).schema.equals(schema)
