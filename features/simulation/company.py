@@ -182,16 +182,20 @@ class Company:
 
     def calendar(self, week: int) -> tuple[Numbers, Numbers]:
         """What shocks add to satisfaction and engagement in a week, with the mean effect of campaigns."""
-        people = self.people
-        satisfaction, engagement = np.zeros(people.size), np.zeros(people.size)
+        satisfaction, engagement = self._shocked(week)
+        for campaign in self.law.campaigns:
+            if week == self.weeks - campaign.weeks_ago:
+                satisfaction += campaign.share * campaign.treated * campaign.lift * (self.people.status == RUNNING)
+        return satisfaction, engagement
+
+    def _shocked(self, week: int) -> tuple[Numbers, Numbers]:
+        """What shocks alone add in a week."""
+        satisfaction, engagement = np.zeros(self.people.size), np.zeros(self.people.size)
         for shock in self.law.shocks:
             if week == self.weeks - shock.weeks_ago:
                 hit = self._hit(shock.countries, shock.plans)
                 satisfaction += shock.satisfaction * hit
                 engagement += shock.engagement * hit
-        for campaign in self.law.campaigns:
-            if week == self.weeks - campaign.weeks_ago:
-                satisfaction += campaign.share * campaign.treated * campaign.lift * (people.status == RUNNING)
         return satisfaction, engagement
 
     def _hit(self, countries: tuple[str, ...], plans: tuple[str, ...]) -> Numbers:
@@ -205,15 +209,10 @@ class Company:
 
     def _happenings(self, week: int, at_us: int) -> tuple[Numbers, Numbers]:
         """Shocks and campaigns of the week as they happen."""
-        people = self.people
-        satisfaction, engagement = np.zeros(people.size), np.zeros(people.size)
+        satisfaction, engagement = self._shocked(week)
         for shock in self.law.shocks:
-            if week == self.weeks - shock.weeks_ago:
-                hit = self._hit(shock.countries, shock.plans)
-                satisfaction += shock.satisfaction * hit
-                engagement += shock.engagement * hit
-                if shock.kind == "price_rise":
-                    self.contracts.raise_prices(at_us, shock.plans)
+            if week == self.weeks - shock.weeks_ago and shock.kind == "price_rise":
+                self.contracts.raise_prices(at_us, shock.plans)
         for campaign in self.law.campaigns:
             if week == self.weeks - campaign.weeks_ago:
                 satisfaction += self.advocacy.campaign(campaign, at_us)

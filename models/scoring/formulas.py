@@ -6,6 +6,7 @@ same to the last bit alone and in a batch.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,30 @@ def bend(values: Numbers) -> Numbers:
     return result
 
 
-class Logistic:
+class Formula(ABC):
+    """A model whose log-odds are a base and what each feature adds to it."""
+
+    base: float
+
+    @abstractmethod
+    def contributions(self, matrix: Matrix) -> Numbers:
+        """Log-odds by row and feature."""
+
+    def raw(self, matrix: Matrix) -> Numbers:
+        """Log-odds of each row."""
+        return self.explained(matrix)[0]
+
+    def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
+        """Log-odds of each row, and what they are made of."""
+        contributions = self.contributions(matrix)
+        return _added(self.base, contributions), contributions
+
+    def moved(self, before: Matrix, now: Matrix) -> Numbers:
+        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
+        return self.contributions(now) - self.contributions(before)
+
+
+class Logistic(Formula):
     """Logistic regression as plain numbers.
 
     A number is filled where it is missing, bent, centred, scaled, kept within `LIMIT` deviations and weighed; that it
@@ -47,19 +71,6 @@ class Logistic:
             values = matrix[:, position].astype(np.float64)
             result[:, position] = _category(term, values) if "weights" in term else _number(term, values)
         return result
-
-    def raw(self, matrix: Matrix) -> Numbers:
-        """Log-odds of each row."""
-        return self.explained(matrix)[0]
-
-    def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
-        """Log-odds of each row, and what they are made of."""
-        contributions = self.contributions(matrix)
-        return _added(self.base, contributions), contributions
-
-    def moved(self, before: Matrix, now: Matrix) -> Numbers:
-        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
-        return self.contributions(now) - self.contributions(before)
 
 
 def _category(term: Mapping[str, Any], codes: Numbers) -> Numbers:
@@ -136,7 +147,7 @@ def points(parts: Sequence[Mapping[str, Any] | None], matrix: Matrix) -> Numbers
     return result / np.where(weight > 0, weight, 1.0)[:, None]
 
 
-class PointsRules:
+class PointsRules(Formula):
     """A points rule, mapped to log-odds by a line that was fitted in training."""
 
     def __init__(self, content: Mapping[str, Any], columns: int) -> None:
@@ -149,16 +160,3 @@ class PointsRules:
     def contributions(self, matrix: Matrix) -> Numbers:
         """Log-odds by row and feature, against a neutral score."""
         return self._slope * points(self._parts, matrix)
-
-    def raw(self, matrix: Matrix) -> Numbers:
-        """Log-odds of each row."""
-        return self.explained(matrix)[0]
-
-    def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
-        """Log-odds of each row, and what they are made of."""
-        contributions = self.contributions(matrix)
-        return _added(self.base, contributions), contributions
-
-    def moved(self, before: Matrix, now: Matrix) -> Numbers:
-        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
-        return self.contributions(now) - self.contributions(before)

@@ -10,6 +10,7 @@ from vouch.features.durable import write_whole
 from vouch.features.errors import UsageError
 from vouch.features.shown import visible_text
 from vouch.models.quality.monitoring import LEARNED_LATER
+from vouch.serving.html_templates import html_environment
 from vouch.serving.output import aligned
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
@@ -36,16 +37,7 @@ MOVES = {
 
 def as_page(figures: Figures) -> str:
     """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment(Path(__file__).parent)
     environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
     shown = [row for row in figures.metrics if row["unit"] == "percent"]
     return environment.get_template("report.html.jinja").render(
@@ -56,11 +48,6 @@ def as_page(figures: Figures) -> str:
         intervals=_safe(charts.interval_chart("metrics", shown)) if shown else None,
         moves=MOVES,
     )
-
-
-def _visible(value: Any) -> Any:
-    """A value as it may stand in the page; markup of our own making stays as it is."""
-    return visible_text(value) if type(value) is str else value
 
 
 def _safe(svg: str) -> Any:

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-import jinja2
 from markupsafe import Markup
 from starlette.responses import Response
 
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.features.shown import visible_text
 from vouch.features.vectors.words import family, told
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.html_templates import html_environment
 from vouch.serving.web.metrics import catalogue_by_id
 from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import jinja2
     from starlette.requests import Request
 
     from vouch.serving.api.problems import Problem
@@ -78,15 +78,8 @@ _log = logging.getLogger("vouch.pages")
 
 @cache
 def templates() -> jinja2.Environment:
-    """The templates of the page; whatever they are given is escaped, and freed of what hides its neighbours."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates of the page."""
+    environment = html_environment(TEMPLATES)
     environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words, family=_family)
     environment.globals.update(
         asset=asset,
@@ -101,10 +94,6 @@ def templates() -> jinja2.Environment:
         chapter_name=_chapter_name,
     )
     return environment
-
-
-def _visible(value: Any) -> Any:
-    return visible_text(value) if type(value) is str else value
 
 
 def _place(number: float) -> str:

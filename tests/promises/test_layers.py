@@ -64,7 +64,7 @@ FLOORS = {
         {"registry"},
     ),
     "serving": (
-        {"output"},
+        {"html_templates", "output"},
         {"docs"},
         {"snapshots"},
         {"scoring"},
