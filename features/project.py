@@ -171,8 +171,6 @@ def _values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"There is no project file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from error
 
@@ -186,10 +184,15 @@ def _anchored(path: Path, name: str) -> str:
         raise ConfigurationError(f"{path}: the variable in {name!r} is not set")
     if "://" in expanded:
         raise ConfigurationError(f"{path}: {_no_other_url(expanded)}")
-    location = (path.parent / expanded).resolve()
-    if not location.exists() and not files_of(location):
+    location = path.parent / expanded
+    if not _can_be_read(location) and not files_of(location):
         raise ConfigurationError(f"{path}: there is no file or folder {location}")
-    return str(location)
+    return str(location.resolve())
+
+
+def _can_be_read(path: Path) -> bool:
+    """Whether it is a file or a folder: whoever opens a pipe, a socket or a device may wait for ever."""
+    return path.is_file() or path.is_dir()
 
 
 def files_of(location: Path) -> list[Path]:
@@ -372,13 +375,19 @@ def load_project(data: str | None = None) -> Project:
     ConfigurationError where the file is wrong.
     """
     if data is None:
-        if not Path(PROJECT_FILE).exists():
+        if not Path(PROJECT_FILE).is_file():
             raise UsageError(f"No data given, and no {PROJECT_FILE} in this folder. Give a folder, file or URL.")
         data = PROJECT_FILE
     if (Path(data) / PROJECT_FILE).is_file():
         data = str(Path(data) / PROJECT_FILE)
-    project = _from_file(Path(data).resolve()) if data.endswith(".toml") else Project(home(), _location(data))
+    project = _from_file(_project_file(data)) if data.endswith(".toml") else Project(home(), _location(data))
     return replace(project, store=store_url(), tracking=tracking())
+
+
+def _project_file(data: str) -> Path:
+    if not Path(data).is_file():
+        raise UsageError(f"There is no project file {data}")
+    return Path(data).resolve()
 
 
 def _location(data: str) -> str:
@@ -387,7 +396,7 @@ def _location(data: str) -> str:
     if "://" in data:
         raise UsageError(_no_other_url(data))
     path = Path(data)
-    if not path.exists():
+    if not _can_be_read(path):
         raise UsageError(f"There is no file or folder {data!r}")
     if path.is_file() and path.name.lower().endswith(FILE_ENDINGS):
         raise UsageError(f"{data!r} is a single table: give the folder that it lies in, or name it in a {PROJECT_FILE}")

@@ -97,6 +97,8 @@ def _require_empty(home: Path) -> None:
 def _unpacked(source: Path, place: Path) -> dict[str, tuple[str, int]]:
     """Write the files of an archive, and return the digest and the size of each."""
     found: dict[str, tuple[str, int]] = {}
+    if not source.is_file():  # of a pipe one might wait for ever
+        raise BackupError(f"There is no file {source}. Nothing was restored.")
     try:
         with tarfile.open(source, "r:") as tar:
             for entry in tar:
