@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 BESIDE = --constraint requirements.lock $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools spark demo test nightly lint golden wordings lock bench clean
+.PHONY: help setup tools spark demo test nightly lint golden wordings lock sbom bench clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -50,6 +50,9 @@ lock: tools ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the n
 	$(COMPILE) --group build --output-file requirements.lock
 	$(COMPILE) --extra dagster --extra dev --extra notebooks --extra postgres $(BESIDE) --output-file requirements-dev.lock
 	$(COMPILE) --extra spark --no-binary pyspark $(BESIDE) --output-file requirements-spark.lock
+
+sbom: setup ## write what vouch runs on, as a CycloneDX bill of materials and a list of licences, into build/
+	$(BIN)/python -m vouch.serving.deployment.bill_of_materials requirements.lock build
 
 nightly: tools $(if $(shell command -v java),spark) ## the tests that `make test` has no room for: faults, load, coverage of intervals
 	$(BIN)/python -m pytest -m nightly
