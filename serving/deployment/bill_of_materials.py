@@ -73,12 +73,12 @@ def packages(lock: str) -> list[Package]:
 def licence_of(package: importlib.metadata.Distribution) -> tuple[str | None, bool]:
     """Return the licence of a package, and whether it is an SPDX expression; None where it tells none."""
     told = package.metadata
-    if expression := told.get("License-Expression"):
-        return expression, True
+    if expressions := told.get_all("License-Expression"):
+        return str(expressions[0]), True
     named = [_CLASSIFIER.fullmatch(text) for text in told.get_all("Classifier") or []]
     if names := sorted(match["name"] for match in named if match):
         return " and ".join(names), False
-    first = (told.get("License") or "").strip().split("\n")[0]
+    first = str((told.get_all("License") or [""])[0]).strip().split("\n")[0]
     if first and len(first) < _SHORT and not first.startswith("Copyright"):
         return first, False
     files = [path for path in package.files or [] if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))]
