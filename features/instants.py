@@ -5,15 +5,18 @@ The only place that turns text into microseconds.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
 
 SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
 WEEK_US = 7 * DAY_US
+FIRST_MONDAY_US = 4 * DAY_US  # 1970-01-05
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_MONDAY_US = 4 * DAY_US  # 1970-01-05
+_STAMP = "%Y-%m-%dT%H%M%S.%fZ"
 
 
 def parse_instant(text: str) -> int:
@@ -54,7 +57,37 @@ def instant_text(instant_us: int) -> str:
     ('1970-01-01', '1970-01-01T00:00:01.500000Z')
     """
     instant = as_datetime(instant_us)
-    return str(instant.date()) if is_midnight(instant_us) else instant.isoformat().replace("+00:00", "Z")
+    return str(instant.date()) if is_midnight(instant_us) else iso_text(instant)
+
+
+def iso_text(value: date) -> str:
+    """Return a date, or an aware datetime (UTC), as ISO text, which ends in Z where it has a time.
+
+    >>> iso_text(as_datetime(0)), iso_text(as_datetime(0).date())
+    ('1970-01-01T00:00:00Z', '1970-01-01')
+    """
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def file_stamp(instant_us: int) -> str:
+    """Return an instant as it stands in the name of a file: in order, and without colons.
+
+    >>> file_stamp(1_500_000)
+    '1970-01-01T000001.500000Z'
+    """
+    return as_datetime(instant_us).strftime(_STAMP)
+
+
+def from_file_stamp(text: str) -> int | None:
+    """Return the instant of a stamp, or None where the text is none.
+
+    >>> from_file_stamp("1970-01-01T000001.500000Z"), from_file_stamp("soon")
+    (1500000, None)
+    """
+    try:
+        return microseconds(datetime.strptime(text, _STAMP).replace(tzinfo=UTC))
+    except ValueError:
+        return None
 
 
 def folder_name(instant_us: int) -> str:
@@ -88,5 +121,5 @@ def mondays(first_us: int, last_us: int) -> list[int]:
     >>> [instant_text(monday) for monday in mondays(parse_instant("2026-11-10"), parse_instant("2026-11-23"))]
     ['2026-11-16', '2026-11-23']
     """
-    start = first_us + (_FIRST_MONDAY_US - first_us) % WEEK_US
+    start = first_us + (FIRST_MONDAY_US - first_us) % WEEK_US
     return list(range(start, last_us + 1, WEEK_US))

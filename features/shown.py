@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 STRUCK = "***"
 SECRET_NAMES = (
@@ -146,3 +147,47 @@ def without_values(text: str) -> str:
         parts += [_NUMBER.sub("…", text[end : quoted.start()]), f"{quoted[0][0]}{_like(quoted[0][1:-1])}{quoted[0][0]}"]
         end = quoted.end()
     return "".join([*parts, _NUMBER.sub("…", text[end:])])
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return rows as lines of columns that stand under one another, titles first; a cell may hold several lines.
+
+    >>> aligned([{"a": "x", "n": 1.5}, {"a": "two\\nlines", "n": None}])
+    ['a        n', 'x      1.5', 'two', 'lines']
+    """
+    if not rows:
+        return []
+    names = list(rows[0])
+    right = [is_number_column(rows, name) for name in names]
+    shown = [[printable(name)] for name in names]
+    cells = [shown, *([cell_text(row[name]).split("\n") for name in names] for row in rows)]
+    widths = [max(len(part) for row in cells for part in row[place]) for place in range(len(names))]
+    return [
+        "  ".join(
+            part.rjust(width) if is_right else part.ljust(width)
+            for part, width, is_right in zip(parts, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+        for parts in itertools.zip_longest(*row, fillvalue="")
+    ]
+
+
+def is_number_column(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether a column of a table holds numbers, or nothing, in every row."""
+    return all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
+
+
+def cell_text(value: Any) -> str:
+    """A value as text for people: six significant digits, lists joined, nothing for null; printable."""
+    return printable(redacted(value_text(value)))
+
+
+def value_text(value: Any) -> str:
+    """A value as text: six significant digits, lists joined, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -5,7 +5,6 @@ The only door from a command to a terminal, so that no password, no control char
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import sys
@@ -15,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vouch.features.shown import csv_line, plain_text, printable, redacted
+from vouch.features.shown import (
+    aligned,
+    cell_text,
+    csv_line,
+    is_number_column,
+    plain_text,
+    printable,
+    redacted,
+    value_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,37 +79,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
 
     table = Table(title=printable(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0] if rows else ():
-        table.add_column(printable(name), justify="right" if _is_number(rows, name) else "left", overflow="fold")
+        table.add_column(printable(name), justify="right" if is_number_column(rows, name) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(cell_text(value) for value in row.values()))
     Console(highlight=False, markup=False).print(table)
-
-
-def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return rows as lines of columns that stand under one another, titles first; a cell may hold several lines.
-
-    >>> aligned([{"a": "x", "n": 1.5}, {"a": "two\\nlines", "n": None}])
-    ['a        n', 'x      1.5', 'two', 'lines']
-    """
-    if not rows:
-        return []
-    names = list(rows[0])
-    right = [_is_number(rows, name) for name in names]
-    shown = [[printable(name)] for name in names]
-    cells = [shown, *([_cell(row[name]).split("\n") for name in names] for row in rows)]
-    widths = [max(len(part) for row in cells for part in row[place]) for place in range(len(names))]
-    return [
-        "  ".join(
-            part.rjust(width) if is_right else part.ljust(width)
-            for part, width, is_right in zip(parts, widths, right, strict=True)
-        ).rstrip()
-        for row in cells
-        for parts in itertools.zip_longest(*row, fillvalue="")
-    ]
-
-
-def _is_number(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    return all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
 
 
 def say(text: str = "") -> None:
@@ -127,22 +108,7 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(Text(printable(redacted(text))))
 
 
-def _cell(value: Any) -> str:
-    """A value as text for people: six significant digits, lists joined, nothing for null; printable."""
-    return printable(redacted(_text(value)))
-
-
 def _csv_cell(value: Any) -> str:
     """A value as one cell of CSV: a number as it is, a text so that no spreadsheet computes it."""
     is_text = not isinstance(value, int | float | None)
-    return plain_text(redacted(_text(value))) if is_text else _text(value)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return plain_text(redacted(value_text(value))) if is_text else value_text(value)

@@ -15,6 +15,7 @@ import numpy as np
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.errors import Refused
 from vouch.features.facts.beginning import beginning_us
+from vouch.features.instants import WEEK_US
 from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from vouch.models.definition import Cutoffs, Model, Target
     from vouch.models.scoring.trees import Matrix, Numbers
 
-WEEK_US = 7 * DAY_US
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = FEWEST
 """Customers whom a category needs in the training rows: a model is kept for longer than the people in it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import WEEK_US
 from vouch.models.quality.figures import roc_auc
 from vouch.models.scoring.hazard import DUE, STARTS, WEEKS, Hazard, falls_due, log_minus_log, stretch
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import Dataset, DatasetPart
 
-WEEK_US = 7 * DAY_US
 RIDGE = 1.0
 """Pull of slopes to 1 and of weights to 0, in rows: a stretch with few outcomes keeps the shape of the score."""
 STEPS = 50

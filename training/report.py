@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.features.shown import markdown
+from vouch.features.instants import instant_text
+from vouch.features.shown import aligned, markdown, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SHOWN = (
     "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",
 )  # fmt: skip
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNJUDGED = "it was not evaluated, so it cannot become the champion; train it with its evaluation for that."
 
 
@@ -120,7 +119,7 @@ class TrainingReport:
         """One row per origin of the rolling evaluation with the key figures of the chosen one, then all together."""
         rows = [
             {
-                "test cutoff": date(of["as_of_us"]),
+                "test cutoff": instant_text(of["as_of_us"]),
                 "training cutoffs": of["train"],
                 **_key_figures(of),
             }
@@ -136,10 +135,10 @@ class TrainingReport:
             {
                 "model": self.model,
                 "question": self.question,
-                "as_of": date(self.as_of_us),
+                "as_of": instant_text(self.as_of_us),
                 "target": self.target,
                 "refusal": self.refusal,
-                "cutoffs": {part: [date(us) for us in instants] for part, instants in self.cutoffs.items()},
+                "cutoffs": {part: [instant_text(us) for us in instants] for part, instants in self.cutoffs.items()},
                 "rows": {part: {"rows": rows, "positives": true} for part, (rows, true) in self.rows.items()},
                 "features": self.features,
                 "chosen": self.chosen,
@@ -149,7 +148,7 @@ class TrainingReport:
                 "comparisons": {n: {f: vars(d) for f, d in of.items()} for n, of in self.comparisons.items()},
                 "strongest_features": dict(self.strongest_features),
                 "slices": self.slices,
-                "origins": [{**of, "as_of": date(of["as_of_us"])} for of in self.origins],
+                "origins": [{**of, "as_of": instant_text(of["as_of_us"])} for of in self.origins],
                 "pooled": self.pooled,
                 "how_soon": self.how_soon,
                 "passed": self.passed,
@@ -206,12 +205,6 @@ def _pooled(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def date(instant_us: int) -> str:
-    """An instant as a date, or as an ISO instant where it is no midnight UTC."""
-    moment = EPOCH + timedelta(microseconds=instant_us)
-    return str(moment.date()) if moment.timetz() == EPOCH.timetz() else moment.isoformat()
-
-
 def card(report: TrainingReport) -> str:
     """The model's card in Markdown (sections after Mitchell et al. 2019)."""
     return "\n".join(
@@ -225,7 +218,7 @@ def card(report: TrainingReport) -> str:
             "",
             "**Meant for** ranking and planning by people. The probability is advisory: no decision about a person "
             "should rest on it alone. It holds for the population that it was tested on, as known at "
-            f"{date(report.as_of_us)}.",
+            f"{instant_text(report.as_of_us)}.",
             "",
             "## Data",
             *_table([{"part": name, **row} for name, row in _parts(report).items()]),
@@ -280,8 +273,8 @@ def _parts(report: TrainingReport) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "cutoffs": len(instants),
-            "from": date(instants[0]) if instants else "",
-            "to": date(instants[-1]) if instants else "",
+            "from": instant_text(instants[0]) if instants else "",
+            "to": instant_text(instants[-1]) if instants else "",
             "rows": report.rows[name][0],
             "positives": report.rows[name][1],
         }
@@ -334,26 +327,13 @@ def _key_figures(figures: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows as lines of columns that stand under one another, titles first."""
-    if not rows:
-        return []
-    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-
-
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Rows as a Markdown table."""
     if not rows:
         return []
     titles = list(rows[0])
-    body = ["| " + " | ".join(markdown(_cell(value)) for value in row.values()) + " |" for row in rows]
+    body = ["| " + " | ".join(markdown(value_text(value)) for value in row.values()) + " |" for row in rows]
     return ["| " + " | ".join(map(markdown, titles)) + " |", "|" + " --- |" * len(titles), *body]
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _number(value: float, digits: int) -> float | None:

@@ -20,6 +20,7 @@ import narwhals as nw
 from vouch import models
 from vouch.features.errors import BundleError, MissingTable, NoOutcome, Refused
 from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.instants import instant_text
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.predictor import Predictor, load_champion, write_bundle
 from vouch.models.quality.drift import SCORE, drift, reference
@@ -31,7 +32,7 @@ from vouch.training.gate import Incumbent, judge
 from vouch.training.learners import CANDIDATES, fit_all
 from vouch.training.origins import ORIGINS
 from vouch.training.plots import pictures
-from vouch.training.report import TrainingReport, card, date, describe
+from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tuning import NAME as TUNED
 from vouch.training.tuning import Tuning, tune
 
@@ -186,7 +187,7 @@ def fit_and_judge(
         "data_fingerprint": data_fingerprint,
         "model_fingerprint": data.model.fingerprint,
         "code_fingerprint": code_fingerprint(),
-        "as_of": date(as_of_us),
+        "as_of": instant_text(as_of_us),
         "seed": seed,
     }
     tuned = search(data, seed, facts=facts) if search else None
@@ -293,7 +294,7 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
         "action": "pass" if report.passed else "refuse",
         "reason": "the gate passed" if report.passed else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
         "at_us": now_us,
-        "as_of": date(report.as_of_us),
+        "as_of": instant_text(report.as_of_us),
         "run_id": report.run_id,
         "content_hash": report.content_hash,
         "rules": plain["rules"],
@@ -350,7 +351,7 @@ def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str,
     yield from {f"{name}_days": getattr(target, f"{name}_days") for name in ("lead", "horizon", "gap")}.items()
     yield from {"features": report.features, "seed": trained.seed, **best.fitted.facts}.items()
     for part, instants in report.cutoffs.items():
-        yield f"cutoffs_{part}", " ".join(date(instant) for instant in instants)
+        yield f"cutoffs_{part}", " ".join(instant_text(instant) for instant in instants)
         yield f"rows_{part}", report.rows[part][0]
         yield f"positives_{part}", report.rows[part][1]
     yield from ((name, value) for name, value in best.fitted.parameters.items() if name != "seed")

@@ -15,13 +15,13 @@ import narwhals as nw
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.facts.stays import GAP_DAYS
+from vouch.features.instants import HOUR_US, MINUTE_US
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
 
 FEWEST = 5
 """So many ends of a kind tell of a habit; fewer may be chance."""
-HOUR_US, MINUTE_US = DAY_US // 24, 60_000_000
 STEPS_US = (23 * HOUR_US, DAY_US, 25 * HOUR_US)
 """A day as clocks have it, also where they are put forward or back."""
 

@@ -36,6 +36,7 @@ from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
 from vouch.features.ingest.staging_context import StagingContext
+from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.project import ENGINES, suggest
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ MANIFEST, REPORT = "manifest.json", "report.json"
 SHELF, KEPT = "parts", "rollups"
 _PATTERNS = re.compile(r"[\\*?\[\]{}]")
 """Signs of a path that Spark takes for patterns."""
-WEEK_US = 7 * DAY_US
-FIRST_MONDAY_US = 4 * DAY_US
 
 
 @dataclass(frozen=True)

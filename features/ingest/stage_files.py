@@ -47,6 +47,7 @@ from vouch.features.ingest.stage_table import (
     unusable_columns,
     write_quarantine,
 )
+from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 """Moves when what is kept of a part changes."""
-WEEK_US = 7 * DAY_US
-FIRST_MONDAY_US = 4 * DAY_US
 FACTS, PEOPLE, BROKEN = "facts.json", "people.parquet", "quarantine.parquet"
 
 

@@ -6,7 +6,6 @@ metric knows. Each is counted over the rows as they were staged; what would mend
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -14,8 +13,9 @@ import narwhals as nw
 from vouch.features.contract.casts import quoted, sql_texts
 from vouch.features.contract.tables import DAY_US, ITEMS, PAIRED
 from vouch.features.engines import OWN
-from vouch.features.facts.last_days import FEWEST, MINUTE_US, last_days
+from vouch.features.facts.last_days import FEWEST, last_days
 from vouch.features.ingest.counts import Count
+from vouch.features.instants import MINUTE_US, SECOND_US, instant_text
 from vouch.features.shown import shape
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ YEARS_AHEAD = 2
 STRANGERS_AT_ONCE = 20_000
 LEAST_JOINED = 10
 """A form that joins fewer than one in so many says nothing."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HIDDEN = r"[\p{Cf}\p{Cc}\p{Z}\s]+"
 _SIGNS = r"[^\pL\pN]+"
 FORMS = (
@@ -110,7 +109,7 @@ def _stamps(staging: StagingContext, rows: str) -> Iterator[Count]:
         f"SELECT count(*) FILTER ({together}), min(ingested_us) FILTER ({together}), count(*) FROM {rows}"
     )
     if count >= FEWEST_STAMPED and 2 * count > of:
-        yield Count("one_load_stamp", "ingested_at", count, of, "count", more=f" {_spoken(first)}")
+        yield Count("one_load_stamp", "ingested_at", count, of, "count", more=f" {instant_text(first)}")
 
 
 def _ends(staging: StagingContext, rows: str) -> Iterator[Count]:
@@ -122,7 +121,7 @@ def _ends(staging: StagingContext, rows: str) -> Iterator[Count]:
     found = last_days(nw.from_native(staging.connection.sql(facts)))
     if found.is_habit:
         usual = found.step_us
-        step = "1 day" if usual > MINUTE_US else "1 second" if usual % 1_000_000 == 0 else f"{usual} microseconds"
+        step = "1 day" if usual > MINUTE_US else "1 second" if usual % SECOND_US == 0 else f"{usual} microseconds"
         query = f"select * replace (ended_at + interval {step} as ended_at) from subscriptions"
         mend = f'An end is the first instant after: [tables.subscriptions] query = "{query}"'
         yield Count("last_days", "ended_at", found.count, found.of, "count", mend=mend)
@@ -137,7 +136,7 @@ def _one_end(staging: StagingContext, rows: str) -> Iterator[Count]:
         return
     (count,) = staging.row(f"SELECT count(*) FROM {rows} WHERE {runs} AND ended_us = {usual}")
     if count >= FEWEST and 2 * count > of:
-        yield Count("one_end", "ended_at", count, of, "count", _spoken(usual))
+        yield Count("one_end", "ended_at", count, of, "count", instant_text(usual))
 
 
 def _items(staging: StagingContext, rows: str) -> Iterator[Count]:
@@ -159,13 +158,3 @@ def _is_known(instrument: str, item: str, named: Any) -> bool:
     if any(item.startswith(of.name) if of.is_prefix else item == of.name for of in ITEMS[instrument]):
         return True
     return bool(item) and instrument in PAIRED and all(item in names for names in named.values())
-
-
-def _spoken(instant_us: int) -> str:
-    """An instant as text.
-
-    >>> _spoken(0)
-    '1970-01-01'
-    """
-    moment = _EPOCH + timedelta(microseconds=instant_us)
-    return str(moment.date()) if instant_us % DAY_US == 0 else moment.isoformat().replace("+00:00", "Z")

@@ -17,7 +17,7 @@ import numpy as np
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
-from vouch.features.metrics.estimators import FEW, Estimate
+from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
 from vouch.features.metrics.units import Splitter, counted_together
 from vouch.features.sentiment.polarity import LEXICON_VERSION
@@ -219,7 +219,7 @@ class Measurer:
         if interval is None:
             return envelope, estimate
         interval = interval.holding(envelope.value)
-        low, high = _number(float(interval.low)), _number(float(interval.high))
+        low, high = finite(float(interval.low)), finite(float(interval.high))
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
 
@@ -336,7 +336,7 @@ def _with_shrunk(found: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
     variances = [math.nan if e.variance is None else e.variance for e in estimates]
     results = shrunk(values, [e.n for e in estimates], variances)
     return [
-        envelope if envelope.value is None else replace(envelope, value_shrunk=_number(float(result)))
+        envelope if envelope.value is None else replace(envelope, value_shrunk=finite(float(result)))
         for (envelope, _), result in zip(found, results, strict=True)
     ]
 
@@ -345,9 +345,5 @@ def _within(metric: Metric, bounds: tuple[float, float]) -> tuple[float | None, 
     """Bounds cut to what is possible; nothing for an end that is no number."""
     assert metric.kind is not None
     least, most = metric.kind.limits
-    low, high = (_number(min(max(bound, least), most)) for bound in bounds)
+    low, high = (finite(min(max(bound, least), most)) for bound in bounds)
     return low, high
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

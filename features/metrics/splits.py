@@ -7,11 +7,11 @@ even as a count.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import UsageError, did_you_mean
+from vouch.features.instants import as_datetime
 
 if TYPE_CHECKING:
     from vouch.features.asof import Tables
@@ -84,5 +84,5 @@ def age_band(birth_year: int | None, as_of_us: int) -> str:
     """
     if birth_year is None:
         return UNKNOWN
-    age = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=as_of_us)).year - birth_year
+    age = as_datetime(as_of_us).year - birth_year
     return [name for start, name in AGE_BANDS if age >= start][-1] if 0 <= age <= OLDEST else UNKNOWN

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import DataError
 from vouch.features.health import HealthRules, health_rules, with_health
+from vouch.features.metrics.estimators import finite
 from vouch.features.statistics import intervals
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.models.definition import SCORED, load
@@ -93,8 +94,8 @@ def audit(tables: Tables, known_us: int, using: HealthRules | None = None) -> li
     found = [_judged(SCORE, None, frame[SCORE].to_numpy(np.float64), left, customers, _bands(frame, chosen))]
     for place, measure in enumerate(chosen.measures):
         one = _judged(measure.feature, measure.group, points[:, place], left, customers, points[:, place])
-        weights = {"weight": measure.weight / whole, "suggested_weight": _number(middle[place])}
-        ends = {"suggested_low": _number(low[place]), "suggested_high": _number(high[place])}
+        weights = {"weight": measure.weight / whole, "suggested_weight": finite(middle[place])}
+        ends = {"suggested_low": finite(low[place]), "suggested_high": finite(high[place])}
         found.append(Audit(**{**vars(one), **weights, **ends}))
     return found
 
@@ -200,7 +201,3 @@ def _shares(design: Floats, row: NDArray[np.int64], left: Floats, times: Floats)
     fitted = minimize(loss, np.zeros(width + 1), jac=True, method="L-BFGS-B", bounds=limits).x[1:]
     whole = fitted.sum()
     return fitted / whole if whole > 0 else np.full(width, np.nan)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.instants import as_datetime
+from vouch.features.instants import as_datetime, iso_text
 from vouch.features.vectors.words import reason_text
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
@@ -74,5 +74,4 @@ def iso_instant(value: Any) -> str | None:
     """A date, a timestamp, or microseconds since 1970, as ISO text."""
     if value is None:
         return None
-    text: str = (as_datetime(value) if isinstance(value, int) else value).isoformat()
-    return text.replace("+00:00", "Z")
+    return iso_text(as_datetime(value) if isinstance(value, int) else value)

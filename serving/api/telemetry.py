@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from vouch.features.instants import parse_instant
+from vouch.features.instants import SECOND_US, parse_instant
 from vouch.serving.api.logs import request_told
 from vouch.serving.api.problems import KINDS
 from vouch.serving.api.shared import SharedNumbers
@@ -34,7 +34,6 @@ OTHER = "other"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 STATUSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
-SECOND_US = 1_000_000
 LEVELS = ("moderate", "major")
 AGES = {
     "keys": "Time since the keys were read: revoked ones are refused from then on.",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import MINUTE_US
 from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED, Ask, resting, united
 from vouch.serving.asking.rules.quotas import Groups
 from vouch.serving.asking.what_to_ask import flattened
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from vouch.serving.store.mapped import Customers, Rows
 
 Codes = np.ndarray[Any, np.dtype[np.int8]]
-MINUTE_US = 60_000_000
 OF_AN_ASK = ("ask_id", "kind", "asked_us", "outcome", "outcome_us")
 
 

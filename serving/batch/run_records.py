@@ -11,12 +11,11 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.durable import write_whole
 from vouch.features.errors import Refused, VouchError
-from vouch.features.instants import as_datetime, instant_text, microseconds
+from vouch.features.instants import file_stamp, from_file_stamp, instant_text
 from vouch.serving.output import as_json
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 FOLDER = "runs"
 """Under the home: one file per run; its name begins with the command and the instant."""
-NAMED_BY = "%Y-%m-%dT%H%M%S.%fZ"
 ENDS = ("done", "refused", "failed")
 
 
@@ -79,7 +77,7 @@ def _leave(home: Path, run: RunRecord) -> None:
     with contextlib.suppress(OSError):
         folder = home / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{run.command}-{as_datetime(run.now_us).strftime(NAMED_BY)}.json"
+        name = f"{run.command}-{file_stamp(run.now_us)}.json"
         write_whole(folder / name, f"{as_json(run.document)}\n")
 
 
@@ -96,11 +94,7 @@ def recorded_runs(home: Path, command: str | None = None) -> Iterator[dict[str, 
 
 def run_instant(name: str) -> int | None:
     """When a run was, by the name of its record; None where the name says none."""
-    try:
-        at = datetime.strptime(name.partition("-")[2], NAMED_BY)  # noqa: DTZ007 - the name says that it is UTC
-    except ValueError:
-        return None
-    return microseconds(at.replace(tzinfo=UTC))
+    return from_file_stamp(name.partition("-")[2])
 
 
 def last_of_each(home: Path) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vouch.features.instants import HOUR_US
 from vouch.serving.output import print_table, progress, say
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ SHOWN_REASONS = 3
 FIRST_METRICS = (
     "nps", "csat", "ces_easy", "retention_rate", "churn_rate", "repeat_purchase_rate", "referral_conversion_rate",
 )  # fmt: skip
-HOUR_US = 3_600_000_000
 
 
 @app.command()

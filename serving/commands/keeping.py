@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from vouch.features.instants import HOUR_US
 from vouch.serving.commands.options import CommandRun, Now, Wait, alone
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
@@ -47,7 +48,7 @@ def clean(
         if not dry_run:
             step("marking interrupted runs")
             hours = load_retention_policy(where).tracking.hours
-            done.marked = mark_interrupted(where, now_us, hours * 3_600_000_000, tracking())
+            done.marked = mark_interrupted(where, now_us, hours * HOUR_US, tracking())
         record.figures = {"removed": len(done.removed)}
     show(done.removed, form, document=done.as_dict())
     if form is Format.TABLE:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from vouch.features.instants import iso_text
 from vouch.features.shown import is_computed, plain_text, visible_text
 from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Target, TargetRules
 
@@ -41,7 +42,7 @@ def cell(field: Field, value: Any, rules: TargetRules) -> str:
     if field.kind == "number":
         return _decimal(float(value))
     if field.kind == "instant":
-        return str(value.isoformat()).replace("+00:00", "Z")
+        return iso_text(value)
     text = plain_text(value, rules.null)
     is_long = field.kind == "text" and len(text) > rules.text_characters
     return f"{text[: rules.text_characters - 1]}…" if is_long else text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.errors import UnknownCustomer, UsageError
-from vouch.features.instants import instant_text
+from vouch.features.instants import instant_text, iso_text
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle.erasure import spelt
 from vouch.serving.lifecycle.inventory import HOLDINGS, unlisted
@@ -95,7 +95,7 @@ def _entry(subject: Subject, holding: Holding) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """A value of a table as JSON has it."""
     if isinstance(value, datetime | date):
-        return value.isoformat()
+        return iso_text(value)
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, np.generic):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.ingest import erased as tombstones
-from vouch.features.instants import as_datetime, instant_text
+from vouch.features.instants import file_stamp, instant_text
 from vouch.serving.lifecycle.marks import RECEIPTS
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Work:
 
 def begin_erasure(now_us: int) -> Work:
     """An empty list of work."""
-    return Work(instant_text(now_us), as_datetime(now_us).strftime("%Y-%m-%dT%H%M%S.%fZ"))
+    return Work(instant_text(now_us), file_stamp(now_us))
 
 
 def unfinished(home: Path) -> Work | None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.durable import write_whole
 from vouch.features.errors import UsageError
-from vouch.features.shown import visible_text
+from vouch.features.shown import aligned, visible_text
 from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.html_templates import html_environment
-from vouch.serving.output import aligned
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import WEEK_US, microseconds
+from vouch.features.instants import WEEK_US, from_file_stamp
 from vouch.features.metrics.context import Record
 from vouch.features.shown import visible_text
 from vouch.features.vectors.words import signed
@@ -31,18 +30,9 @@ RUNS = "runs"
 def record_of(home: Path, as_of_us: int) -> Record | None:
     """Return which weeks were published before an instant, and since when there are runs; None before the first."""
     weeks = [instant for instant in published(home) if instant < as_of_us]
-    runs = [_moment_of(path.stem) for path in (home / RUNS).glob("score-*.json")]
+    runs = [from_file_stamp(path.stem.removeprefix("score-")) for path in (home / RUNS).glob("score-*.json")]
     begins = [*weeks[:1], *(moment_us for moment_us in runs if moment_us is not None and moment_us < as_of_us)]
     return Record(min(begins), frozenset(weeks)) if begins else None
-
-
-def _moment_of(name: str) -> int | None:
-    """When a run was, by the name of its file; None where the name says none."""
-    try:
-        started = datetime.strptime(name.removeprefix("score-"), "%Y-%m-%dT%H%M%S.%fZ")  # noqa: DTZ007
-    except ValueError:
-        return None
-    return microseconds(started.replace(tzinfo=UTC))
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:

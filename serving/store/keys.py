@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, insert, select, update
 
 from vouch.features.errors import UsageError
-from vouch.features.instants import instant_text
+from vouch.features.instants import HOUR_US, instant_text
 from vouch.serving.store.audit import COMMAND_LINE, noted
 from vouch.serving.store.tables import keys, sessions
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SCOPES = ("read", "write", "admin")
 """Each may what those before it may."""
-SESSION_US = 12 * 3_600_000_000
+SESSION_US = 12 * HOUR_US
 _FORM = re.compile(r"vouch_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 

@@ -13,14 +13,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
+from vouch.features.instants import SECOND_US
 from vouch.serving.api.access import COOKIE, LOGIN, PAGE
 from vouch.serving.api.problems import Problem
 from vouch.serving.store.keys import SESSION_US
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-SECOND_US = 1_000_000
 
 
 def check_sender(request: Request) -> None:

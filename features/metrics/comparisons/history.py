@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, TABLES
+from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
+from vouch.features.instants import mondays
 from vouch.features.metrics.catalogue import chosen_metrics
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.estimators import Rate, Total
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Settings
 
-WEEK_US = 7 * DAY_US
-MONDAY_US = 4 * DAY_US
 """A Monday 00:00 UTC: the first of them after 1970-01-01, a Thursday."""
 
 
@@ -62,12 +61,11 @@ def held(tables: Tables) -> Tables:
 def mondays_after(since_us: int, until_us: int) -> list[int]:
     """Mondays 00:00 UTC after one instant and up to another.
 
-    >>> [instant // DAY_US for instant in mondays_after(4 * DAY_US, 20 * DAY_US)]
+    >>> day_us = 86_400_000_000
+    >>> [instant // day_us for instant in mondays_after(4 * day_us, 20 * day_us)]
     [11, 18]
     """
-    first = (since_us - MONDAY_US) // WEEK_US + 1
-    last = (until_us - MONDAY_US) // WEEK_US
-    return [MONDAY_US + week * WEEK_US for week in range(first, last + 1)]
+    return mondays(since_us + 1, until_us)
 
 
 def series(

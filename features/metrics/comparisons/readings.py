@@ -20,7 +20,7 @@ from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.definitions.contacts import contacts, ticket_ease
 from vouch.features.metrics.definitions.indices import advocacy_parts, emotional_facets
 from vouch.features.metrics.definitions.satisfaction import contact_csat, effort, relational_nps
-from vouch.features.metrics.estimators import FEW, Estimate, Trinomial
+from vouch.features.metrics.estimators import FEW, Estimate, Trinomial, finite
 from vouch.features.metrics.evaluate import envelopes_of, plain
 from vouch.features.statistics.reliability import correlation, cronbach_alpha
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Items
     from vouch.features.metrics.context import Settings
-    from vouch.features.metrics.estimators import Floats
     from vouch.features.metrics.evaluate import Envelope
     from vouch.features.statistics.intervals import Interval
 
@@ -170,17 +169,13 @@ def _made(
         status = "low_n" if estimate.n >= least else "suppressed"
         reason = f"n is below {FEW if estimate.n >= least else least}"
     shown = status in {"ok", "low_n"}
-    low, high = (None, None) if ends is None or not shown else (_number(ends.low), _number(ends.high))
+    low, high = (None, None) if ends is None or not shown else (finite(ends.low), finite(ends.high))
     return Reading(
         topic=topic, question=question, reading=reading, metric_id=None, is_primary=False,
         value=estimate.value if shown else None, unit=unit, n=estimate.n, ci_low=low, ci_high=high,
         ci_method=ends.method if ends is not None and low is not None else None, difference=None,
         status=status, reason=reason,
     )  # fmt: skip
-
-
-def _number(end: Floats) -> float | None:
-    return float(end) if np.isfinite(end) else None
 
 
 def _coherence(context: MetricContext) -> Iterator[Reading]:

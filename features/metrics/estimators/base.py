@@ -123,8 +123,8 @@ class Shown:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def finite(value: float | np.floating) -> float | None:
-    """The number; None where it is none."""
+def finite(value: float | np.floating | Floats) -> float | None:
+    """A number, or an array of one, as a number; None where it is none."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from vouch.features.metrics.catalogue import METRICS, Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.company import CULTURE, RELEVANCE, cultures, primary_language, relevance_parts
+from vouch.features.metrics.estimators import finite
 from vouch.features.metrics.evaluate import least_shown
 from vouch.features.metrics.splits import UNKNOWN
 
@@ -59,8 +60,8 @@ def _told(parts: Parts, least: int) -> dict[str, Any]:
     with np.errstate(divide="ignore", invalid="ignore"):
         of_means = relevance_parts(np.array([[parts[name].mean() for name in CULTURE]]))[0]
     ends = None if estimate.value is None else kind.ends(parts)
-    low, high = (None, None) if ends is None else (_number(ends.low), _number(ends.high))
-    found = (estimate.value, low, high, *(_number(part) for part in of_means))
+    low, high = (None, None) if ends is None else (finite(ends.low), finite(ends.high))
+    found = (estimate.value, low, high, *(finite(part) for part in of_means))
     return {**answered, **dict(zip(names, found, strict=True)), "reason": estimate.reason or _missing(of_means)}
 
 
@@ -68,7 +69,3 @@ def _missing(of_means: Floats) -> str | None:
     """Which part is not known, where one is not: then there is no mean of them either."""
     unknown = [name for name, part in zip(RELEVANCE, of_means, strict=True) if not np.isfinite(part)]
     return f"not known: {', '.join(unknown)}" if unknown else None
-
-
-def _number(value: Floats) -> float | None:
-    return float(value) if np.isfinite(value) else None

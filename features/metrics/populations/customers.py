@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -19,6 +19,7 @@ from vouch.features.facts.activity import is_recent
 from vouch.features.facts.last_days import between_terms
 from vouch.features.facts.spans import NEVER_US, has_ended
 from vouch.features.facts.stays import stays as chained
+from vouch.features.instants import as_datetime, microseconds
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.vectors.aggregates import ten_thousandths
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import MetricContext
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEAST_COVERAGE = 0.8
 """Costs and the like must cover so much of a window, else there is no figure of them."""
 MISSING_MARGINS = 0.2
@@ -182,11 +182,10 @@ def last_quarter(as_of_us: int) -> tuple[int, int]:
     """Start and end of the last quarter of a calendar year (UTC) that is over at an instant.
 
     >>> midnight_us = 20_000 * 86_400_000_000
-    >>> [EPOCH + timedelta(microseconds=end) for end in last_quarter(midnight_us)]  # doctest: +ELLIPSIS
-    [datetime.datetime(2024, 7, 1, 0, 0, ...), datetime.datetime(2024, 10, 1, 0, 0, ...)]
+    >>> [str(as_datetime(end).date()) for end in last_quarter(midnight_us)]
+    ['2024-07-01', '2024-10-01']
     """
-    now = EPOCH + timedelta(microseconds=as_of_us)
+    now = as_datetime(as_of_us)
     end = datetime(now.year, 3 * ((now.month - 1) // 3) + 1, 1, tzinfo=UTC)
     start = datetime(end.year - (end.month == 1), (end.month - 4) % 12 + 1, 1, tzinfo=UTC)
-    first, last = (round((at - EPOCH) / timedelta(microseconds=1)) for at in (start, end))
-    return first, last
+    return microseconds(start), microseconds(end)

@@ -21,10 +21,10 @@ from support.rows.table_files import row as one
 from support.rows.table_files import write_csv
 from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError, VouchError
 from vouch.features.instants import parse_instant
+from vouch.features.shown import aligned
 from vouch.features.vectors.declare import load_families
 from vouch.serving import cli
 from vouch.serving.commands.serve import ip_address, listening
-from vouch.serving.output import aligned
 from vouch.serving.snapshots.files import lock, read_snapshot
 
 NOW = "2026-11-16T06:00:00Z"
