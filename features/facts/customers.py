@@ -27,6 +27,16 @@ def external_customers(tables: Tables, as_of_us: int) -> Frame:
     return view(tables, "customers", as_of_us).filter(is_external(nw.col("is_internal")))
 
 
+def objects(is_opted_out: nw.Expr) -> nw.Expr:
+    """Whether a customer objects to being profiled; where nobody said, not."""
+    return is_opted_out.fill_null(False)
+
+
+def profiled_customers(tables: Tables, as_of_us: int) -> Frame:
+    """Return the external customers of whom a vector may be made: those who do not object to being profiled."""
+    return external_customers(tables, as_of_us).filter(~objects(nw.col("is_opted_out")))
+
+
 def without_internal(tables: Tables, instants: Sequence[int], rows: Frame, *columns: str) -> Frame:
     """The rows of a view in whose columns no internal customer stands, as known at the instant of the row.
 

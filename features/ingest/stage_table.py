@@ -18,6 +18,7 @@ from vouch.features.feeds import warnings
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest.files import ROW
+from vouch.features.ingest.objections import apply_objections
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
@@ -74,7 +75,9 @@ def parse(staging: StagingContext, plan: TablePlan) -> int:
         raise
     except duckdb.Error as error:
         raise _column_unreadable(staging, plan, error) from error
-    if plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
+    if plan.recorded is not None and plan.table.name == "customers":
+        apply_objections(staging.connection, parsed(plan.table.name), plan.recorded.relation.sql)
+    elif plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
         also, row = plan.recorded, f"-1 - {quoted(ROW)}"
         query = check_sql(also.table, also.inputs, also.relation.sql, row, str(staging.now_us))
         staging.rows(f"INSERT INTO {parsed(plan.table.name)} BY NAME {query}")

@@ -14,7 +14,7 @@ import narwhals as nw
 from vouch.features.asof import Frame, Tables, views
 from vouch.features.contract.tables import TABLES
 from vouch.features.expressions import as_text
-from vouch.features.facts.customers import external_customers
+from vouch.features.facts.customers import profiled_customers
 from vouch.features.facts.rows import rows_that_count, rule
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.customer_days import divided
@@ -90,7 +90,7 @@ def vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
 
 def _vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
     rollups, groups = divided(tables, fed_groups(tables), instants)
-    people = [_settled(external_customers(tables, instant).select(*KEYS)) for instant in instants]
+    people = [_settled(profiled_customers(tables, instant).select(*KEYS)) for instant in instants]
     whole = [*(rollup.group for rollup in rollups), *groups]
     for start, stop in _chunks([_length(of) for of in people]):
         chunk = instants[start:stop]
@@ -115,7 +115,7 @@ def _one_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Frame:
-    """Return some features of all external customers at an instant: what they rest on is computed, and nothing else."""
+    """Return some features of all profiled customers at an instant: what they rest on is computed, and nothing else."""
     features, wanted = load_families(), set(names)
     while more := {source for name in wanted for source in features[name].sources} - wanted:
         wanted |= more
@@ -124,7 +124,7 @@ def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Fra
         for group in fed_groups(tables)
         if (members := tuple(member for member in group.members if member.name in wanted))
     ]
-    frame = _settled(external_customers(tables, as_of_us).select(*KEYS))
+    frame = _settled(profiled_customers(tables, as_of_us).select(*KEYS))
     for group in groups:
         frame = frame.join(finished(_partial(tables, group, [as_of_us]), group), on=list(KEYS), how="left")
     return _completed(frame, groups).select(*KEYS, *names)

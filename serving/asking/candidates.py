@@ -17,6 +17,7 @@ from vouch.serving.asking.ranking import LISTS, Filters
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.waiting import Asking
 from vouch.serving.snapshots.schema import NAMED
+from vouch.serving.store.actions import care_since, objectors
 from vouch.serving.store.asks import changed_since
 from vouch.serving.store.connection import Database
 from vouch.serving.store.mapped import Customers, in_memory
@@ -120,4 +121,4 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
 def recorded_by_hand(connection: Connection, as_of_us: int, now_us: int) -> ByHand:
     """Return what people have recorded that counts beside a week."""
     scores = {name: found.score for name, found in standing(connection, now_us).items()}
-    return ByHand(scores)
+    return ByHand(scores, care_since(connection, as_of_us), objectors(connection))

@@ -16,7 +16,18 @@ import pandas as pd
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import MINUTE_US
-from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED, Ask, resting, united
+from vouch.serving.asking.rules.caps import (
+    ASKED,
+    CODES,
+    OPEN,
+    QUOTA,
+    REFUSED,
+    Ask,
+    resting,
+    rests_until,
+    standing_asks,
+    united,
+)
 from vouch.serving.asking.rules.quotas import Groups
 from vouch.serving.asking.what_to_ask import flattened
 
@@ -48,11 +59,14 @@ class Asking:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self._index: pd.Index | None = None
         self._places, self._asks = self._of_data()
         self._last = np.full(len(self.ranked), -1, dtype=np.int64)
         np.maximum.at(self._last, self.ranked.rows[self._places], self._asks["asked_us"].to_numpy(dtype=np.int64))
-        self._new: dict[str, tuple[int, int]] = {}
-        """Asks that the data do not know: the place of who was asked, and when."""
+        self._here: dict[str, tuple[int, int]] = {}
+        """Asks recorded here that stand: the place of who was asked, and when."""
+        self._is_told_here = np.zeros(len(self._asks), dtype=bool)
+        """Asks of the data that were recorded here too, and count as they stand here."""
         self.sizes = {
             column: self._by_group(column, np.arange(len(self.ranked), dtype=np.int32)) for column in self._columns
         }
@@ -99,17 +113,26 @@ class Asking:
                 row = self.ids.row_of(ask.customer_id)
                 if row is not None:
                     touched[ask.customer_id] = row
-                    self._note_new(ask, row)
+                    self._note(ask, row)
             if touched:
                 for customer_id, row in touched.items():
                     self._set(self.codes, customer_id, row, now_us)
                 self.groups = self._counted()
                 self.version += 1
 
-    def _note_new(self, ask: Ask, row: int) -> None:
-        held = self.customers.at(row).get("asks") or ()
-        if ask.ask_id not in {known["ask_id"] for known in held}:
-            self._new[ask.ask_id] = (int(self.ranked.place_of[row]), ask.asked_us)
+    def _note(self, ask: Ask, row: int) -> None:
+        held = self.customers.value(row, "asks") or ()
+        if ask.ask_id in {known["ask_id"] for known in held}:
+            self._is_told_here[self._number_of(ask.ask_id)] = True
+        self._here.pop(ask.ask_id, None)
+        if ask.withdrawn_us is None:
+            self._here[ask.ask_id] = (int(self.ranked.place_of[row]), ask.asked_us)
+
+    def _number_of(self, ask_id: str) -> Any:
+        """Which of the asks of the data has an id."""
+        if self._index is None:
+            self._index = pd.Index(self._asks["ask_id"])
+        return self._index.get_indexer(pd.Index([ask_id]))
 
     def tick(self, now_us: int) -> None:
         """Work the state out again where a minute has passed."""
@@ -148,27 +171,36 @@ class Asking:
         codes[self.ranked.place_of[row]] = -1 if code is None else CODES.index(code)
 
     def of(self, customer_id: str, row: int, profile: Mapping[str, Any] | None = None) -> list[Ask]:
-        """All asks of one customer, those of the data and those recorded here, the latest last."""
+        """All asks of one customer that stand, those of the data and those recorded here, the latest last."""
         held = (profile or self.customers.at(row)).get("asks") or ()
         known = (Ask(customer_id=customer_id, **{name: ask[name] for name in OF_AN_ASK}) for ask in held)
-        both = united(known, self.recorded.get(customer_id, {}).values())
-        return sorted(both.values(), key=lambda ask: (ask.asked_us, ask.ask_id))
+        return standing_asks(united(known, self.recorded.get(customer_id, {}).values()).values())
 
     def _counted(self) -> Groups:
         """Asks by group in the days of the quota."""
         since_us = self.now_us - self.policy.quotas.days * DAY_US
-        recent = self._places[self._asks["asked_us"].to_numpy(dtype=np.int64) > since_us]
-        here = [place for place, asked_us in self._new.values() if asked_us > since_us]
+        is_recent = (self._asks["asked_us"].to_numpy(dtype=np.int64) > since_us) & ~self._is_told_here
+        recent = self._places[is_recent]
+        here = [place for place, asked_us in self._here.values() if asked_us > since_us]
         places = np.concatenate([recent, np.asarray(here, dtype=np.int32)])
         return Groups(self.sizes, {column: self._by_group(column, places) for column in self._columns}, len(places))
 
     def last_us(self, place: int) -> int | None:
         """When who stands at a place was asked last, whoever knows of it."""
         row = int(self.ranked.rows[place])
+        customer_id = self.ranked.customer_id(place)
+        if self.recorded.get(customer_id):
+            asks = self.of(customer_id, row)
+            return asks[-1].asked_us if asks else None
         known = int(self._last[row])
-        here = self.recorded.get(self.ranked.customer_id(place)) if self.recorded else None
-        latest = max([known, *(ask.asked_us for ask in here.values())]) if here else known
-        return latest if latest >= 0 else None
+        return known if known >= 0 else None
+
+    def until_us(self, place: int) -> int | None:
+        """Until when who stands at a place rests from asks; None for who need not, or for good."""
+        if int(self.codes[place]) < 0:
+            return None
+        customer_id, row = self.ranked.customer_id(place), int(self.ranked.rows[place])
+        return rests_until(self.of(customer_id, row), self.policy.caps, self.now_us)
 
     @property
     def state(self) -> Hashable:

@@ -1,22 +1,23 @@
 """Asks in the store, with their outcomes: recorded idempotently, within the caps, and fed to the weekly batch.
 
+What was recorded wrongly is corrected or withdrawn; every version stays, with who made it, and is what the batch reads.
 Whether somebody may be asked is decided in the transaction that writes it, over the asks of the week's data and those
 recorded here as one. All who record wait for one another there, on every host.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, insert, select, union_all, update
 
 from vouch.features.contract.tables import DAY_US
-from vouch.serving.asking.rules.caps import QUOTA, Ask, resting, united
+from vouch.serving.asking.rules.caps import QUOTA, Ask, newly_broken, resting, standing_asks, united
 from vouch.serving.asking.rules.quotas import Groups
 from vouch.serving.store.audit import noted
 from vouch.serving.store.overrides import standing as overrides_of
-from vouch.serving.store.tables import asks, known_asks, marks, snapshots
+from vouch.serving.store.tables import ask_versions, asks, known_asks, marks, snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from vouch.serving.store.callers import Caller
     from vouch.serving.store.connection import Database
 
-UNKNOWN, CONFLICT = "unknown_ask", "conflict"
+UNKNOWN, CONFLICT, WITHDRAWN = "unknown_ask", "conflict", "withdrawn"
 _OF_AN_ASK = ("ask_id", "customer_id", "kind", "asked_us", "outcome", "outcome_us")
+_BY_HAND = ("note", "channel", "asked_by", "corrected_us", "withdrawn_us")
+_OF_A_VERSION = (*_OF_AN_ASK, "note", "channel", "asked_by")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Wanted:
     """Why the customer is not asked whatever the asks are, or None."""
     propensity: float | None
     is_randomised: bool
+    asked_us: int | None = None
+    """When it was made; None for now."""
+    note: str | None = None
+    channel: str | None = None
+    asked_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,22 +73,29 @@ def store_ask(
 ) -> Told:
     """Record an ask where the policy lets it be made; the same ask again is told as it stands."""
     with database.writing("asks") as connection:
-        standing = _by_id(connection, wanted.ask_id)
-        if standing is not None:
-            is_same = (standing.customer_id, standing.kind) == (wanted.customer_id, wanted.kind)
-            return Told(standing) if is_same else Told(None, why=CONFLICT)
+        known = _by_id(connection, wanted.ask_id)
+        if known is not None:
+            is_same = (known.customer_id, known.kind) == (wanted.customer_id, wanted.kind)
+            return Told(known) if is_same and known.withdrawn_us is None else Told(None, why=CONFLICT)
+        by_hand = (wanted.note, wanted.channel, wanted.asked_by)
+        asked_us = now_us if wanted.asked_us is None else wanted.asked_us
+        made = Ask(wanted.ask_id, wanted.customer_id, wanted.kind, asked_us, None, None, *by_hand)
         why = wanted.standing or _by_hand(connection, wanted, policy, now_us)
-        why = why or resting(of_customer(connection, wanted.customer_id), policy.caps, now_us)
+        why = why or _breaks(of_customer(connection, wanted.customer_id), made, policy, now_us)
         if why is None and _is_over_quota(connection, wanted, policy, sizes, now_us):
             why = QUOTA
         if why is not None:
             return Told(None, why=why)
-        made = Ask(wanted.ask_id, wanted.customer_id, wanted.kind, now_us, None, None)
-        row = {name: getattr(made, name) for name in _OF_AN_ASK}
         chance = {"propensity": wanted.propensity, "is_randomised": wanted.is_randomised}
-        _write(connection, {**row, **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
-        _note(connection, caller, "asked", wanted.customer_id, now_us)
+        _write(connection, {**_row(made), **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
+        _keep_version(connection, made, "asked", caller, now_us)
         return Told(made, is_new=True)
+
+
+def _breaks(held: list[Ask], made: Ask, policy: Policy, now_us: int) -> str | None:
+    """Which cap an ask breaks: where it was made earlier, those of the asks after it count too."""
+    why = resting(held, policy.caps, now_us) if made.asked_us >= now_us else None
+    return why or newly_broken(held, [*held, made], policy.caps)
 
 
 def _by_hand(connection: Connection, wanted: Wanted, policy: Policy, now_us: int) -> str | None:
@@ -94,20 +109,110 @@ def _by_hand(connection: Connection, wanted: Wanted, policy: Policy, now_us: int
 def set_outcome(database: Database, ask_id: str, outcome: str, caller: Caller, now_us: int) -> Told:
     """Record what came of an ask; the same outcome again is told as it stands, another one is refused."""
     with database.writing("asks") as connection:
-        standing = _by_id(connection, ask_id)
-        if standing is None:
+        known = _by_id(connection, ask_id)
+        if known is None or known.withdrawn_us is not None:
+            return Told(None, why=UNKNOWN if known is None else WITHDRAWN)
+        if known.outcome is not None:
+            return Told(known) if known.outcome == outcome else Told(None, why=CONFLICT)
+        answered = replace(known, outcome=outcome, outcome_us=now_us)
+        _change(connection, answered, caller, now_us, {"outcome_recorded_us": now_us})
+        _keep_version(connection, answered, "answered", caller, now_us)
+        return Told(answered, is_new=True)
+
+
+def correct_ask(
+    database: Database,
+    ask_id: str,
+    changes: Mapping[str, Any],
+    policy: Policy,
+    caller: Caller,
+    now_us: int,
+    reason: str | None = None,
+) -> Told:
+    """Put right what was recorded of an ask (outcome, asked_us, note, channel, asked_by); every version stays.
+
+    What an answer was is a fact, and always taken. A time, and an answer that was none, is refused where it would break
+    a cap that is kept now.
+    """
+    with database.writing("asks") as connection:
+        known = _by_id(connection, ask_id)
+        if known is None or known.withdrawn_us is not None:
+            return Told(None, why=UNKNOWN if known is None else WITHDRAWN)
+        right = _answered(replace(known, **changes), known, now_us)
+        if right == known:
+            return Told(known)
+        right = replace(right, corrected_us=now_us)
+        if right.asked_us != known.asked_us or (right.outcome is None and known.outcome is not None):
+            held = of_customer(connection, known.customer_id)
+            why = newly_broken(held, [right if ask.ask_id == ask_id else ask for ask in held], policy.caps)
+            if why is not None:
+                return Told(None, why=why)
+        _change(connection, right, caller, now_us)
+        _keep_version(connection, right, "corrected", caller, now_us, reason)
+        return Told(right, is_new=True)
+
+
+def _answered(right: Ask, known: Ask, now_us: int) -> Ask:
+    """The ask with the time of its answer: as it was, now where there was none, and none where there is no answer."""
+    if right.outcome is None:
+        return replace(right, outcome_us=None)
+    came_us = known.outcome_us if known.outcome_us is not None else now_us if known.outcome is None else known.asked_us
+    return replace(right, outcome_us=max(came_us, right.asked_us))
+
+
+def withdraw_ask(database: Database, ask_id: str, caller: Caller, now_us: int, reason: str | None = None) -> Told:
+    """Take back an ask that was never made; it counts nowhere any more, and its versions stay."""
+    with database.writing("asks") as connection:
+        known = _by_id(connection, ask_id)
+        if known is None:
             return Told(None, why=UNKNOWN)
-        if standing.outcome is not None:
-            return Told(standing) if standing.outcome == outcome else Told(None, why=CONFLICT)
-        came = {"outcome": outcome, "outcome_us": now_us, "outcome_recorded_us": now_us}
-        if connection.execute(select(asks.c.ask_id).where(asks.c.ask_id == ask_id)).first() is None:
-            row = {name: getattr(standing, name) for name in _OF_AN_ASK}
-            _write(connection, {**row, **came, "recorded_us": now_us, "key_id": caller.key_id})
-        else:
-            version = _version(connection)
-            connection.execute(update(asks).where(asks.c.ask_id == ask_id).values(**came, version=version))
-        _note(connection, caller, "outcome", standing.customer_id, now_us)
-        return Told(Ask(ask_id, standing.customer_id, standing.kind, standing.asked_us, outcome, now_us), is_new=True)
+        if known.withdrawn_us is not None:
+            return Told(known)
+        gone = replace(known, withdrawn_us=now_us)
+        _change(connection, gone, caller, now_us)
+        _keep_version(connection, gone, "withdrawn", caller, now_us, reason)
+        return Told(gone, is_new=True)
+
+
+def _row(ask: Ask) -> dict[str, Any]:
+    return {name: getattr(ask, name) for name in (*_OF_AN_ASK, *_BY_HAND)}
+
+
+def _change(
+    connection: Connection, ask: Ask, caller: Caller, now_us: int, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write an ask anew; one that only the data know is written down here first."""
+    if connection.execute(select(asks.c.ask_id).where(asks.c.ask_id == ask.ask_id)).first() is None:
+        of_week = and_(known_asks.c.snapshot_id == _served(), known_asks.c.ask_id == ask.ask_id)
+        groups = connection.execute(select(known_asks.c.segment, known_asks.c.region).where(of_week)).one()
+        who = {"recorded_us": now_us, "key_id": caller.key_id}
+        _write(connection, {**_row(ask), **groups._mapping, **who, **(more or {})})
+        return
+    values = {**_row(ask), **(more or {}), "version": _version(connection)}
+    connection.execute(update(asks).where(asks.c.ask_id == ask.ask_id).values(values))
+
+
+def _keep_version(
+    connection: Connection, ask: Ask, action: str, caller: Caller, now_us: int, reason: str | None = None
+) -> None:
+    """Keep how an ask stands from now on, and tell the audit log."""
+    said = {name: getattr(ask, name) for name in _OF_A_VERSION}
+    chance = connection.execute(
+        select(asks.c.propensity, asks.c.is_randomised).where(asks.c.ask_id == ask.ask_id)
+    ).one()
+    who = {"at_us": now_us, "key_id": caller.key_id, "actor": caller.name, "action": action, "reason": reason}
+    connection.execute(insert(ask_versions).values(**said, **chance._mapping, **who))
+    _note(connection, caller, _AUDITED[action], ask.customer_id, now_us)
+
+
+_AUDITED = {"asked": "asked", "answered": "outcome", "corrected": "corrected an ask", "withdrawn": "withdrew an ask"}
+"""What the audit log calls what was done to an ask."""
+
+
+def versions_of(connection: Connection, ask_id: str) -> list[dict[str, Any]]:
+    """Return every version of an ask, the first one first."""
+    found = select(ask_versions).where(ask_versions.c.ask_id == ask_id).order_by(ask_versions.c.version_id)
+    return [dict(row._mapping) for row in connection.execute(found)]
 
 
 def _write(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -135,15 +240,15 @@ def _by_id(connection: Connection, ask_id: str) -> Ask | None:
 
 
 def of_customer(connection: Connection, customer_id: str) -> list[Ask]:
-    """Return all asks of one customer, whoever knows of them."""
+    """Return all asks of one customer that stand, whoever knows of them."""
     of_week = and_(known_asks.c.snapshot_id == _served(), known_asks.c.customer_id == customer_id)
     known = select(*_columns(known_asks)).where(of_week)
     here = select(*_columns(asks)).where(asks.c.customer_id == customer_id)
-    return list(united(_asks(connection, known), _asks(connection, here)).values())
+    return standing_asks(united(_asks(connection, known), _asks(connection, here)).values())
 
 
 def _columns(table: Any) -> list[Any]:
-    return [table.c[name] for name in _OF_AN_ASK]
+    return [table.c[name] for name in (*_OF_AN_ASK, *_BY_HAND) if name in table.c]
 
 
 def _asks(connection: Connection, query: Any) -> list[Ask]:
@@ -157,7 +262,8 @@ def _is_over_quota(
     if not policy.quotas.columns:
         return False
     since_us = now_us - policy.quotas.days * DAY_US
-    here = select(asks.c.ask_id, asks.c.segment, asks.c.region).where(asks.c.asked_us > since_us)
+    counts_here = and_(asks.c.asked_us > since_us, asks.c.withdrawn_us.is_(None))
+    here = select(asks.c.ask_id, asks.c.segment, asks.c.region).where(counts_here)
     of_week = and_(known_asks.c.snapshot_id == _served(), known_asks.c.asked_us > since_us)
     is_new = known_asks.c.ask_id.not_in(select(asks.c.ask_id))
     known = select(known_asks.c.ask_id, known_asks.c.segment, known_asks.c.region).where(of_week, is_new)
@@ -171,5 +277,5 @@ def _is_over_quota(
 
 
 def changed_since(connection: Connection, version: int) -> list[Ask]:
-    """Return the asks that were recorded, or whose outcome was, after a version of the mark."""
+    """Return the asks that were written after a version of the mark, those that were withdrawn among them."""
     return _asks(connection, select(*_columns(asks)).where(asks.c.version > version))

@@ -1,8 +1,8 @@
-"""Recorded asks and overrides as rows of the contract: the batch reads them with the company's.
+"""Recorded asks, overrides, thanks and objections as rows of the contract: the batch reads them with the company's.
 
-An outcome is another version of its ask, known from the moment at which it was recorded, so that a week of the past
-sees no more than was known then. An override that was withdrawn ends at that moment, and stood before it. The same rows
-give the same bytes, which are part of the fingerprint of the input.
+Each version of an ask is known from the moment at which it was recorded, so that a week of the past sees no more than
+was known then. Notes stay in the store. An override that was withdrawn ends at that moment, and stood before it. The
+same rows give the same bytes, which are part of the fingerprint of the input.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from vouch.features.durable import replacing
+from vouch.serving.store.actions import THANKED
 from vouch.serving.store.connection import FILE, FOLDER, Database
-from vouch.serving.store.tables import asks, overrides
+from vouch.serving.store.tables import actions, ask_versions, objections, overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -40,6 +41,18 @@ SCHEMAS = {
             ("propensity", pa.float64()),
             ("is_randomised", pa.bool_()),
             ("ingested_at", _TIME),
+            ("is_deleted", pa.bool_()),
+        ]
+    ),
+    "recognitions": pa.schema(
+        [("customer_id", pa.string()), ("occurred_at", _TIME), ("kind", pa.string()), ("ingested_at", _TIME)]
+    ),
+    "customers": pa.schema(
+        [
+            ("customer_id", pa.string()),
+            ("created_at", _TIME),
+            ("is_opted_out", pa.bool_()),
+            ("ingested_at", _TIME),
         ]
     ),
     "health_overrides": pa.schema(
@@ -58,10 +71,17 @@ SCHEMAS = {
 
 def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return what was recorded, by table of the contract."""
-    rows = connection.execute(select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).all()
-    of_asks = [_ask(row) for row in rows] + [_outcome(row) for row in rows if row.outcome_recorded_us is not None]
-    said = connection.execute(select(overrides).order_by(overrides.c.override_id)).all()
-    return {"asks": of_asks, "health_overrides": [_override(row) for row in said]}
+    found = connection.execute(select(ask_versions).order_by(ask_versions.c.version_id))
+    said = connection.execute(select(overrides).order_by(overrides.c.override_id))
+    is_thanks = (actions.c.kind == THANKED, actions.c.withdrawn_us.is_(None))
+    thanks = connection.execute(select(actions).where(*is_thanks).order_by(actions.c.action_id))
+    against = connection.execute(select(objections).order_by(objections.c.objection_id))
+    return {
+        "asks": [_ask(row) for row in found],
+        "health_overrides": [_override(row) for row in said],
+        "recognitions": [_thanks(row) for row in thanks],
+        "customers": [change for row in against for change in _objection(row)],
+    }
 
 
 def _ask(row: Any) -> dict[str, Any]:
@@ -70,17 +90,26 @@ def _ask(row: Any) -> dict[str, Any]:
         "customer_id": row.customer_id,
         "asked_at": row.asked_us,
         "kind": row.kind,
-        "outcome": None,
-        "outcome_at": None,
+        "outcome": row.outcome,
+        "outcome_at": row.outcome_us,
         "propensity": row.propensity,
         "is_randomised": row.is_randomised,
-        "ingested_at": row.recorded_us,
+        "ingested_at": row.at_us,
+        "is_deleted": row.action == "withdrawn",
     }
 
 
-def _outcome(row: Any) -> dict[str, Any]:
-    came = {"outcome": row.outcome, "outcome_at": row.outcome_us, "ingested_at": row.outcome_recorded_us}
-    return {**_ask(row), **came}
+def _thanks(row: Any) -> dict[str, Any]:
+    said = {"customer_id": row.customer_id, "occurred_at": row.done_us, "kind": "thanks"}
+    return {**said, "ingested_at": row.recorded_us}
+
+
+def _objection(row: Any) -> Iterator[dict[str, Any]]:
+    """Each change of mind; only these columns count, the others are the company's to say."""
+    for at_us, objects in ((row.objected_us, True), (row.withdrawn_us, False)):
+        if at_us is not None:
+            said = {"customer_id": row.customer_id, "created_at": at_us, "is_opted_out": objects}
+            yield {**said, "ingested_at": at_us}
 
 
 def _override(row: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -94,6 +94,59 @@ asks = Table(
     Column("is_randomised", Boolean),
     Column("key_id", Text),
     Column("version", BigInteger, nullable=False, index=True, default=0),  # the mark when it was written last
+    Column("note", Text),
+    Column("channel", Text),
+    Column("asked_by", Text),
+    Column("corrected_us", BigInteger),  # set: what stands here is right, whatever the data of a week say
+    Column("withdrawn_us", BigInteger),
+)
+ask_versions = Table(
+    "ask_versions",
+    metadata,
+    Column("version_id", IDENTITY, primary_key=True),
+    Column("ask_id", Text, nullable=False, index=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("key_id", Text),
+    Column("actor", Text),
+    Column("action", String(16), nullable=False),  # asked, answered, corrected, withdrawn
+    Column("reason", Text),
+    Column("kind", Text),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("outcome", Text),
+    Column("outcome_us", BigInteger),
+    Column("propensity", Double),
+    Column("is_randomised", Boolean),
+    Column("note", Text),
+    Column("channel", Text),
+    Column("asked_by", Text),
+)
+actions = Table(
+    "actions",
+    metadata,
+    Column("action_id", IDENTITY, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("given_id", Text, nullable=False, index=True, unique=True),
+    Column("kind", Text, nullable=False),  # called, thanked, put_right
+    Column("note", Text),
+    Column("done_by", Text),
+    Column("done_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("key_id", Text),
+    Column("withdrawn_us", BigInteger),
+    Column("withdrawn_by", Text),
+)
+objections = Table(
+    "objections",
+    metadata,
+    Column("objection_id", IDENTITY, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("recorded_by", Text, nullable=False),
+    Column("objected_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("key_id", Text),
+    Column("withdrawn_us", BigInteger),
+    Column("withdrawn_by", Text),
 )
 overrides = Table(
     "overrides",
@@ -157,7 +210,7 @@ secrets = Table(
 
 MARKS = ("asks", "keys", "snapshots")
 """What a process keeps in memory; a write moves the mark, so that the others read again."""
-ROWS_OF_A_CUSTOMER = (asks, known_asks, overrides)
+ROWS_OF_A_CUSTOMER = (asks, ask_versions, known_asks, overrides, actions, objections)
 """Tables whose rows go when a customer is erased."""
 NAMES_A_CUSTOMER = (audit,)
 """Tables whose rows stay, without the name of the customer: that something was done stays known."""
