@@ -84,6 +84,11 @@ def health_rules() -> HealthRules:
     return HealthRules(int(raw["version"]), float(raw["coverage_floor"]), bands, measures)
 
 
+def band_of(score: float) -> str:
+    """Return the band of a score that is known for certain, such as one that somebody set."""
+    return [name for name, start in health_rules().bands if score >= start][-1]
+
+
 def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
     """Add `health_score`, `health_coverage` (0 to 1), `health_low`, `health_high` and `health_band` to vectors.
 

@@ -13,16 +13,16 @@ from vouch.features.contract.casts import quoted
 from vouch.features.ingest.files import ROW
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from vouch.features.ingest.staging_context import StagingContext
 
 EVENTS, COPIES = "objection_events", "objection_copies"
 
 
-def apply_objections(connection: DuckDBPyConnection, parsed: str, recorded: str) -> None:
+def apply_objections(staging: StagingContext, parsed: str, recorded: str) -> None:
     """Put objections into the relation of parsed customers.
 
     Args:
-        connection: where both are.
+        staging: where both are.
         parsed: relation of judged rows, as `check_sql` gives them.
         recorded: what stands behind FROM: `customer_id`, `is_opted_out`, `ingested_at`, one row per change of mind.
     """
@@ -30,18 +30,18 @@ def apply_objections(connection: DuckDBPyConnection, parsed: str, recorded: str)
         f"SELECT customer_id, is_opted_out AS objects, epoch_us(ingested_at) AS at_us, {quoted(ROW)} AS number "
         f"FROM {recorded}"
     )
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {EVENTS} AS {events}")
+    staging.rows(f"CREATE OR REPLACE TEMP TABLE {EVENTS} AS {events}")
     copies = (
         "SELECT p.* REPLACE (e.at_us AS ingested_us, e.objects OR coalesce(p.is_opted_out, false) AS is_opted_out, "
         f"-1 - e.number AS row) FROM {EVENTS} e ASOF JOIN (SELECT * FROM {parsed} WHERE NOT is_refused) p "
         "ON e.customer_id = p.customer_id AND e.at_us > p.ingested_us"
     )
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {COPIES} AS {copies}")
+    staging.rows(f"CREATE OR REPLACE TEMP TABLE {COPIES} AS {copies}")
     later = (
         f"SELECT p.row FROM {parsed} p ASOF JOIN {EVENTS} e "
         "ON p.customer_id = e.customer_id AND p.ingested_us >= e.at_us WHERE e.objects"
     )
-    connection.execute(f"UPDATE {parsed} SET is_opted_out = true WHERE row IN ({later})")
-    connection.execute(f"INSERT INTO {parsed} BY NAME SELECT * FROM {COPIES}")
+    staging.rows(f"UPDATE {parsed} SET is_opted_out = true WHERE row IN ({later})")
+    staging.rows(f"INSERT INTO {parsed} BY NAME SELECT * FROM {COPIES}")
     for name in (EVENTS, COPIES):
-        connection.execute(f"DROP TABLE {name}")
+        staging.rows(f"DROP TABLE {name}")

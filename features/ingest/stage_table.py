@@ -76,7 +76,7 @@ def parse(staging: StagingContext, plan: TablePlan) -> int:
     except duckdb.Error as error:
         raise _column_unreadable(staging, plan, error) from error
     if plan.recorded is not None and plan.table.name == "customers":
-        apply_objections(staging.connection, parsed(plan.table.name), plan.recorded.relation.sql)
+        apply_objections(staging, parsed(plan.table.name), plan.recorded.relation.sql)
     elif plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
         also, row = plan.recorded, f"-1 - {quoted(ROW)}"
         query = check_sql(also.table, also.inputs, also.relation.sql, row, str(staging.now_us))

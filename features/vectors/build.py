@@ -69,7 +69,7 @@ def describe() -> list[dict[str, str | int | bool | None]]:
 
 
 def vectors(tables: Tables, as_of_us: int) -> Frame:
-    """Return the vectors of all external customers known at an instant.
+    """Return the vectors of the external customers known at an instant, of none who objects to being profiled.
 
     Columns `customer_id` (string), `as_of_us` (int64), then one per feature in the order of the register: float64, or
     string for a category. A feature whose table or column the company does not have is null throughout.

@@ -187,6 +187,9 @@ class AskTold(BaseModel):
     kind: str | None
     outcome: str | None
     outcome_at: str | None
+    channel: str | None
+    asked_by: str | None
+    note: str | None
 
 
 class AskAnswer(BaseModel):
@@ -194,6 +197,67 @@ class AskAnswer(BaseModel):
 
     ask: AskTold
     is_new: bool
+
+
+class AskVersion(AskTold):
+    """An ask as it stood from a moment on, and who made it so."""
+
+    at: str
+    by: str | None
+    action: Literal["asked", "answered", "corrected", "withdrawn"]
+    reason: str | None
+
+
+class AskVersions(BaseModel):
+    """All versions of an ask, the first one first."""
+
+    versions: list[AskVersion]
+
+
+class AskListed(AskTold):
+    """An ask in a list, and until when its customer rests."""
+
+    customer_id: str
+    state: Literal["open", "waiting", "resting", "done"]
+    exclusion: str | None
+    resting_until: str | None
+
+
+class AsksPage(Fresh):
+    """A page of asks."""
+
+    total: int
+    counts: Annotated[dict[str, int], Field(description="How many there are in each state.")]
+    asks: list[AskListed]
+    next_after: int | None
+
+
+class ActionTold(BaseModel):
+    """What somebody did for a customer."""
+
+    action_id: str
+    customer_id: str
+    kind: Literal["called", "thanked", "put_right"]
+    done_at: str
+    done_by: str | None
+    note: str | None
+    withdrawn_at: str | None
+
+
+class ActionAnswer(BaseModel):
+    """The action as it stands; `is_new` is false where it stood so already."""
+
+    action: ActionTold
+    is_new: bool
+
+
+class ObjectionAnswer(BaseModel):
+    """Whether a customer objects to being profiled, and how many do as it was recorded here."""
+
+    customer_id: str
+    objects: bool
+    is_new: bool
+    objections: int
 
 
 class OverrideTold(BaseModel):
@@ -250,6 +314,14 @@ class Earlier(BaseModel):
     advocacy_probability: float | None
 
 
+class CountingHealth(BaseModel):
+    """The health that counts for the floor and the badge: the lower of what the rules say and what was set by hand."""
+
+    score: Annotated[float | None, Field(description="0 to 100.")]
+    band: str
+    is_by_hand: bool
+
+
 class CustomerAnswer(Fresh, Scores, Suggested):
     """Everything on one customer."""
 
@@ -260,11 +332,14 @@ class CustomerAnswer(Fresh, Scores, Suggested):
     health_score: float | None
     health_band: str
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
+    health_counts: CountingHealth
     clv_margin: float | None
     profile: dict[str, Any]
     metrics: CustomerMetrics
     asks: list[AskTold]
     last_ask: AskTold | None
+    resting_until: Annotated[str | None, Field(description="When the caps of asks let the customer be asked again.")]
+    actions: Annotated[list[ActionTold], Field(description="What people did for the customer, the latest last.")]
     previous: Earlier | None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api import answer_types, schemas
-from vouch.serving.api.handlers import asks, lists, named_lists, overrides, read, score, this_week, week_types
+from vouch.serving.api.handlers import actions, asks, lists, named_lists, overrides, read, score, this_week, week_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,30 +43,32 @@ class ApiRoute:
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = ("no_snapshot",)
+BOTH = ("GET", "POST")
+"""What only reads can be linked to and kept: its address says all of it. A long request is sent as a body."""
 API_ROUTES = (
     ApiRoute(
         "/v1/week", "Whom to call this week and why, what waits for an answer, and what came of last week's work",
         week_types.WeekGet, week_types.WeekAnswer, this_week.this_week, SNAPSHOT,
         {"limit": 5},
-        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+        scope="read", action="listed", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, ("unknown_cursor", *SNAPSHOT),
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
-        scope="read", action="listed", is_heavy=lists.is_first_search,
+        scope="read", action="listed", is_heavy=lists.is_first_search, methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/get", "Everything on one customer",
         schemas.CustomerGet, answer_types.CustomerAnswer, read.get_customer, ("unknown_customer", *SNAPSHOT),
         {"customer_id": "C000001"},
-        scope="read", action="looked",
+        scope="read", action="looked", methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
         schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
-        scope="read", action="listed",
+        scope="read", action="listed", methods=BOTH,
     ),
     ApiRoute(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
@@ -82,11 +84,66 @@ API_ROUTES = (
         scope="write", is_heavy=True,
     ),
     ApiRoute(
+        "/v1/asks/correct", "Put right what was recorded of an ask; every version stays, with who made it",
+        schemas.AskCorrect, answer_types.AskAnswer, asks.correct, ("unknown_ask", "not_to_be_asked", "conflict"),
+        {"ask_id": "crm-2026-000123", "outcome": "declined", "reason": "clicked on the wrong button"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/asks/versions", "How an ask stood from when on, and who made it so",
+        schemas.AskGet, answer_types.AskVersions, asks.ask_versions, ("unknown_ask",),
+        {"ask_id": "crm-2026-000123"},
+        scope="read", action="looked at an ask", is_heavy=True, methods=BOTH,
+    ),
+    ApiRoute(
+        "/v1/asks/search", "Asks by where they stand: open, waiting for an answer, resting until when, done",
+        schemas.AsksSearch, answer_types.AsksPage, asks.search_asks, SNAPSHOT,
+        {"state": "done", "limit": 10},
+        scope="read", action="listed", is_heavy=True, methods=BOTH,
+    ),
+    ApiRoute(
+        "/v1/asks/withdraw", "Take back an ask that was never made; it counts nowhere any more",
+        schemas.AskWithdraw, answer_types.AskAnswer, asks.take_back, ("unknown_ask",),
+        {"ask_id": "crm-2026-000123", "reason": "was meant for another customer"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/actions/record", "Record a call, thanks, or something put right; idempotent by `action_id`",
+        actions.ActionRecord, answer_types.ActionAnswer, actions.record_action,
+        ("unknown_customer", "conflict", *SNAPSHOT),
+        {"action_id": "crm-2026-000031", "customer_id": "C000001", "kind": "called", "note": "will renew"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/actions/withdraw", "Take back an action that was recorded by mistake",
+        actions.ActionWithdraw, answer_types.ActionAnswer, actions.withdraw_recorded, ("unknown_action",),
+        {"action_id": "crm-2026-000031"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/objections/record", "A customer objects to being profiled: in no list and without scores from now on",
+        actions.Objection, answer_types.ObjectionAnswer, actions.record_objection, ("unknown_customer", *SNAPSHOT),
+        {"customer_id": "C000001"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/objections/withdraw", "A customer objects no longer",
+        actions.Objection, answer_types.ObjectionAnswer, actions.withdraw_objection, ("unknown_customer", *SNAPSHOT),
+        {"customer_id": "C000001"},
+        scope="write", is_heavy=True,
+    ),
+    ApiRoute(
         "/v1/overrides/record", "Record a health score that was set by hand; idempotent by `override_id`",
         overrides.OverrideRecord, overrides.OverrideAnswer, overrides.record_override,
         ("unknown_customer", "conflict", *SNAPSHOT),
         {"override_id": "crm-2026-000007", "customer_id": "C000001", "score": 35, "reason": "their sponsor left"},
         scope="write", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/overrides/search", "Health scores set by hand that stand now, those that end first",
+        overrides.OverridesSearch, overrides.OverridesPage, overrides.search_overrides, SNAPSHOT,
+        {"limit": 10},
+        scope="read", action="listed", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/overrides/withdraw", "Withdraw a health score that was set by hand: one's own, or any with `admin`",
@@ -104,24 +161,24 @@ API_ROUTES = (
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
         schemas.MetricsQuery, answer_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
-        scope="read", is_heavy=True,
+        scope="read", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/metrics/catalogue", "What each metric means",
         schemas.MetricsCatalogue, answer_types.CatalogueAnswer, read.metrics_catalogue, ("unknown_metric",),
         {},
-        scope="read",
+        scope="read", methods=BOTH,
     ),
     ApiRoute(
         "/v1/lists/get", "A list behind the figures: care needs, topics, whom to ask why they left, open feedback ...",
         named_lists.ListGet, named_lists.ListPage, named_lists.list_page, SNAPSHOT,
         {"list": "care_needs", "limit": 10},
-        scope="read", action="listed", is_heavy=True,
+        scope="read", action="listed", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/lists/catalogue", "Which lists there are, and how many rows each has this week",
         named_lists.ListsCatalogue, named_lists.ListsAnswer, named_lists.lists_catalogue, SNAPSHOT,
         {},
-        scope="read",
+        scope="read", methods=BOTH,
     ),
 )  # fmt: skip

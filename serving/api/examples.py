@@ -71,6 +71,18 @@ _ASK = {
     "kind": "referral",
     "outcome": None,
     "outcome_at": None,
+    "channel": "phone",
+    "asked_by": "crm",
+    "note": None,
+}
+_ACTION = {
+    "action_id": "crm-2026-000031",
+    "customer_id": "C000001",
+    "kind": "called",
+    "done_at": "2026-11-17T09:30:00Z",
+    "done_by": "crm",
+    "note": "will renew",
+    "withdrawn_at": None,
 }
 _ACCEPTED = {**_ASK, "outcome": "accepted", "outcome_at": "2026-11-19T14:05:00Z"}
 _CANDIDATE = {
@@ -118,6 +130,7 @@ _CUSTOMER = {
     "health_score": 62.0,
     "health_band": "watch",
     "health_override": _OVERRIDE,
+    "health_counts": {"score": 35.0, "band": "at_risk", "is_by_hand": True},
     "clv_margin": None,
     **_SUGGESTED,
     "profile": {
@@ -137,6 +150,8 @@ _CUSTOMER = {
     },
     "asks": [_ACCEPTED],
     "last_ask": _ACCEPTED,
+    "resting_until": "2026-12-17T09:30:00Z",
+    "actions": [_ACTION],
     "previous": {"as_of": "2026-11-09", "churn_probability": 0.05, "advocacy_probability": 0.27},
 }
 _MEANT = {
@@ -272,6 +287,31 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/customers/at_risk": {**_FRESH, "total": 1, "customers": [_AT_RISK], "next_cursor": None},
     "/v1/asks/record": {"ask": _ASK, "is_new": True},
     "/v1/asks/outcome": {"ask": _ACCEPTED, "is_new": True},
+    "/v1/asks/correct": {"ask": {**_ACCEPTED, "outcome": "declined"}, "is_new": True},
+    "/v1/asks/versions": {
+        "versions": [{**_ASK, "at": "2026-11-17T09:30:00Z", "by": "crm", "action": "asked", "reason": None}]
+    },
+    "/v1/asks/search": {
+        **_FRESH,
+        "total": 1,
+        "counts": {"open": 0, "waiting": 0, "resting": 1, "done": 1},
+        "asks": [
+            {
+                **_ACCEPTED,
+                "customer_id": "C000001",
+                "state": "done",
+                "exclusion": "asked_lately",
+                "resting_until": "2026-12-17T09:30:00Z",
+            }
+        ],
+        "next_after": None,
+    },
+    "/v1/asks/withdraw": {"ask": _ASK, "is_new": True},
+    "/v1/actions/record": {"action": _ACTION, "is_new": True},
+    "/v1/actions/withdraw": {"action": {**_ACTION, "withdrawn_at": "2026-11-17T10:00:00Z"}, "is_new": True},
+    "/v1/objections/record": {"customer_id": "C000001", "objects": True, "is_new": True, "objections": 1},
+    "/v1/objections/withdraw": {"customer_id": "C000001", "objects": False, "is_new": True, "objections": 0},
+    "/v1/overrides/search": {**_FRESH, "total": 1, "overrides": [_OVERRIDE], "next_after": None},
     "/v1/overrides/record": {"override": _OVERRIDE, "is_new": True},
     "/v1/overrides/withdraw": {
         "override": {**_OVERRIDE, "withdrawn_at": "2026-11-20T08:00:00Z", "withdrawn_by": "crm"},

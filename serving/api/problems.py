@@ -36,6 +36,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "forbidden": ProblemKind(403, "The key may not do this"),
     "unknown_customer": ProblemKind(404, "No such customer"),
     "unknown_ask": ProblemKind(404, "No such ask"),
+    "unknown_action": ProblemKind(404, "No such action"),
     "unknown_override": ProblemKind(404, "No such override"),
     "unknown_cursor": ProblemKind(404, "No such page of the list"),
     "unknown_metric": ProblemKind(404, "No such metric"),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.engines import as_staged
@@ -94,12 +104,26 @@ class CustomerGet(Request):
     customer_id: Text
 
 
+Note = Annotated[str, Field(max_length=2_000, description="For your people; never in a model, a metric or a log.")]
+Who = Annotated[Text | None, Field(description="Who did it; by default the name of the key.")]
+Moment = Annotated[
+    AwareDatetime | None, Field(strict=False, description="When it was, with its zone; not in the future.")
+]
+Channel = Literal["email", "phone", "chat", "in_app", "in_person", "other"]
+State = Literal["open", "waiting", "resting", "done"]
+Why = Annotated[Text | None, Field(description="Kept with the versions of the ask.")]
+
+
 class AskRecord(Request):
-    """An ask that is made now, if the policy lets it be made."""
+    """An ask that was made, if the policy lets it be made then."""
 
     ask_id: Annotated[Text, Field(description="Yours; the same ask again, with the same id, is recorded once.")]
     customer_id: Text
     kind: Act
+    asked_at: Moment = None
+    channel: Channel | None = None
+    asked_by: Who = None
+    note: Note | None = None
 
 
 class AskOutcome(Request):
@@ -107,6 +131,55 @@ class AskOutcome(Request):
 
     ask_id: Text
     outcome: Outcome
+
+
+class AskCorrect(Request):
+    """What was recorded wrongly of an ask: only the fields that are given are changed, a null takes one away."""
+
+    ask_id: Text
+    outcome: Outcome | None = None
+    asked_at: Moment = None
+    channel: Channel | None = None
+    asked_by: Text | None = None
+    note: Note | None = None
+    reason: Why = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> AskCorrect:
+        if not self.model_fields_set - {"ask_id", "reason"}:
+            raise ValueError("Give what is to be put right: outcome, asked_at, channel, asked_by or note")
+        if "asked_at" in self.model_fields_set and self.asked_at is None:
+            raise ValueError("An ask was made at some time: asked_at cannot be null")
+        return self
+
+
+class AskGet(Request):
+    """One ask."""
+
+    ask_id: Text
+
+
+class AskWithdraw(Request):
+    """An ask that was never made."""
+
+    ask_id: Text
+    reason: Why = None
+
+
+class AsksSearch(Request):
+    """Asks by where they stand, the latest first; resting ones by when the customer may be asked again."""
+
+    state: Annotated[
+        State,
+        Field(
+            description="`open`: asked, and not answered yet. `waiting`: not answered in the days that the policy "
+            "gives, so that the answer is to be looked up. `resting`: the latest ask of each customer who may not be "
+            "asked again yet. `done`: answered."
+        ),
+    ] = "open"
+    kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description="Any of these; empty for all.")] = []
+    limit: Limit = 20
+    after: Annotated[int, Field(ge=0, description="`next_after` of the page before."), WHOLE] = 0
 
 
 class Vector(Request):

@@ -263,6 +263,12 @@ class ServingState:
             if portfolio is not None and portfolio.is_intact:
                 portfolio.take_by_hand(recorded_by_hand(connection, portfolio.week.as_of_us, now_us()))
 
+    @property
+    def overrides(self) -> list[Override]:
+        """Health scores set by hand that stand now."""
+        now = now_us()
+        return [one for one in self._overrides.values() if one.expires_us > now]
+
     def override_of(self, customer_id: str) -> Override | None:
         """Return the health score that somebody set by hand for a customer, while it stands."""
         found = self._overrides.get(customer_id)

@@ -17,15 +17,15 @@ from vouch.serving.asking.ranked_list import RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, SCORED, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
-from vouch.serving.snapshots.schema import OPTED_OUT
+from vouch.serving.snapshots.schema import OPTED_OUT, THANK
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
 from vouch.serving.store.secrets import secret
-from vouch.serving.weekly.standing import week_standing
+from vouch.serving.weekly.standing import week_standing, without
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
@@ -82,6 +82,7 @@ class ServedWeek:
             self.at_risk.exclude(row, has)
         if moved:
             self.rows.clear()
+            self.__dict__.pop("standing", None)
 
     def due_first(self, row: int) -> str | None:
         """What is due to the customer of a row before an ask; None where nothing is, or somebody has done it."""
@@ -98,7 +99,13 @@ class ServedWeek:
     def standing(self) -> Standing:
         """Where everybody stands beside the week before, worked out when it is first asked for."""
         at_risk = self.at_risk.values[self.at_risk.place_of]
-        return week_standing(self.scores, self.customers, self.before.scores if self.before else None, at_risk)
+        found = week_standing(self.scores, self.customers, self.before.scores if self.before else None, at_risk)
+        hand = self.lists.by_hand
+        thanked = [name for name, done in hand.care.items() if THANK in done]
+        return without(found, self._rows_of(hand.objections), self._rows_of(thanked))
+
+    def _rows_of(self, customer_ids: Iterable[str]) -> list[int]:
+        return [row for name in customer_ids if (row := self.ids.row_of(name)) is not None]
 
     @property
     def is_intact(self) -> bool:

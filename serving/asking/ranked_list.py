@@ -120,6 +120,10 @@ class RankedList:
         """Who stands at a place."""
         return str(self._ids[place])
 
+    def is_opted_out(self, place: int) -> bool:
+        """Whether who stands at a place objects to being profiled."""
+        return self.category("exclusion", place) == OPTED_OUT
+
     def is_drawn(self, place: int) -> bool:
         """Whether the place was given at random."""
         return self._drawn is not None and bool(self._drawn[place])

@@ -170,9 +170,18 @@ class Asking:
         code = resting(self.of(customer_id, row), self.policy.caps, now_us)
         codes[self.ranked.place_of[row]] = -1 if code is None else CODES.index(code)
 
+    def rows_with_asks(self) -> list[int]:
+        """Rows of the week of those who were asked, whoever knows of it."""
+        known = set(np.unique(self.ranked.rows[self._places]).tolist())
+        return sorted(known | {row for who in list(self.recorded) if (row := self.ids.row_of(who)) is not None})
+
+    def customer_at(self, row: int) -> str:
+        """Who stands in a row of the week."""
+        return self.ranked.customer_id(int(self.ranked.place_of[row]))
+
     def of(self, customer_id: str, row: int, profile: Mapping[str, Any] | None = None) -> list[Ask]:
         """All asks of one customer that stand, those of the data and those recorded here, the latest last."""
-        held = (profile or self.customers.at(row)).get("asks") or ()
+        held = (self.customers.value(row, "asks") if profile is None else profile.get("asks")) or ()
         known = (Ask(customer_id=customer_id, **{name: ask[name] for name in OF_AN_ASK}) for ask in held)
         return standing_asks(united(known, self.recorded.get(customer_id, {}).values()).values())
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from vouch.features.health import with_health
@@ -16,6 +19,7 @@ from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.named_lists import list_table, lists_told
+from vouch.serving.batch.objectors import objectors_at, with_objectors, without_objectors
 from vouch.serving.batch.profiles import profiles
 from vouch.serving.batch.tables import envelope_table, profile_table, score_table
 from vouch.serving.batch.tiers import tiers
@@ -77,7 +81,13 @@ class WeekSteps:
         return seconds, taken_up
 
     def _vectors(self) -> None:
-        sink_ordered(with_health(vectors(self.tables, self.as_of_us)), self.draft.work / "vectors.parquet")
+        made = with_objectors(vectors(self.tables, self.as_of_us), self.tables, self.as_of_us, bool(self.objectors))
+        sink_ordered(with_health(made), self.draft.work / "vectors.parquet")
+
+    @cached_property
+    def objectors(self) -> frozenset[str]:
+        """Who objects to being profiled: no vector, no score, no tier, and in no list."""
+        return objectors_at(self.tables, self.as_of_us)
 
     def _profiles(self) -> None:
         sink_ordered(profiles(self.tables, self.as_of_us), self.draft.work / "profiles.parquet")
@@ -85,6 +95,7 @@ class WeekSteps:
     def _scores(self) -> None:
         """Write what there is of each customer, batch by batch."""
         tier, past = tiers(self.tables, self.as_of_us, self.settings), Histories(self.tables, self.as_of_us)
+        tier = {customer: name for customer, name in tier.items() if customer not in self.objectors}
         rows = stored_batches(self.draft.work / "vectors.parquet")
         people = stored_batches(self.draft.work / "profiles.parquet")
         schemas = {
@@ -98,9 +109,11 @@ class WeekSteps:
             writers = {name: opened.enter_context(self.draft.table(name, schema)) for name, schema in schemas.items()}
             for batch, profile, scored in zip(rows, people, self._scored(), strict=True):
                 assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
+                is_out = pa.array([customer in self.objectors for customer in batch["customer_id"].to_pylist()])
+                scored = {name: without_objectors(of, is_out) for name, of in scored.items()}
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
-                    "customers": profile_table(profile, batch, past),
+                    "customers": profile_table(profile, batch, past, is_out),
                     "vectors": score_changes.stored_vectors(batch, schemas["vectors"]),
                     "changes": score_changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),
                 }
@@ -123,6 +136,9 @@ class WeekSteps:
         """Write who moved since the snapshot before."""
         listed = movers.state_columns()
         before = None if self.before is None else self.before.table("scores", listed)
+        if before is not None and self.objectors:
+            is_known = pa.compute.is_in(before["customer_id"], pa.array(sorted(self.objectors), pa.string()))
+            before = before.filter(pa.compute.invert(is_known))
         found = movers.mover_table(self.draft.read("scores", listed), before, self.draft.read("changes"), self.as_of_us)
         with self.draft.table("movers", found.schema) as writer:
             writer.write_table(found)
@@ -165,4 +181,5 @@ class WeekSteps:
             "rows_out": {name: self.draft.rows(name) for name in columns.MEANINGS},
             "lists": lists_told(pq.read_schema(self.draft.folder / "lists.parquet").metadata),
             "statuses": {name: observed.counts(statuses[column]) for name, column in names.items()},
+            "opted_out": len(self.objectors),
         }

@@ -42,14 +42,18 @@ def score_table(
     return pa.table(found).select(schema.names).cast(schema)
 
 
-def profile_table(profile: pa.Table, batch: pa.Table, past: Histories) -> pa.Table:
-    """Return one batch of `customers.parquet` from profiles, the vectors of the same customers, and their past."""
+def profile_table(profile: pa.Table, batch: pa.Table, past: Histories, is_out: pa.Array) -> pa.Table:
+    """Return one batch of `customers.parquet` from profiles, the vectors of the same customers, and their past.
+
+    `is_out` says who objects to being profiled: nothing that rules conclude is told of them.
+    """
     found = {name: profile[name] for name in profile.column_names}
     for name in ("last_asked", "renewal"):
         found[f"{name}_at"] = profile[f"{name}_us"].cast(pa.timestamp("us", tz="UTC"))
     found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
     found["silent_days"] = batch["days_since_activity"]
-    found |= past.of(profile["customer_id"].to_pylist())
+    told = pa.compute.if_else(is_out, None, profile["customer_id"])
+    found |= past.of(told.to_pylist())
     return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from vouch.features.durable import replacing
 from vouch.serving.store.actions import THANKED
 from vouch.serving.store.connection import FILE, FOLDER, Database
-from vouch.serving.store.tables import actions, ask_versions, objections, overrides
+from vouch.serving.store.tables import actions, ask_versions, asks, objections, overrides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     thanks = connection.execute(select(actions).where(*is_thanks).order_by(actions.c.action_id))
     against = connection.execute(select(objections).order_by(objections.c.objection_id))
     return {
-        "asks": [_ask(row) for row in found],
+        "asks": [*(_ask(row) for row in found), *_without_versions(connection)],
         "health_overrides": [_override(row) for row in said],
         "recognitions": [_thanks(row) for row in thanks],
         "customers": [change for row in against for change in _objection(row)],
@@ -97,6 +97,17 @@ def _ask(row: Any) -> dict[str, Any]:
         "ingested_at": row.at_us,
         "is_deleted": row.action == "withdrawn",
     }
+
+
+def _without_versions(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Asks that came into the store from elsewhere, without their versions: as they stand."""
+    rows = select(asks).where(asks.c.ask_id.not_in(select(ask_versions.c.ask_id))).order_by(asks.c.ask_id)
+    for row in connection.execute(rows):
+        known_us = row.recorded_us if row.outcome_recorded_us is None else row.outcome_recorded_us
+        said = {name: getattr(row, name) for name in ("ask_id", "customer_id", "kind", "outcome")}
+        times = {"asked_at": row.asked_us, "outcome_at": row.outcome_us, "ingested_at": known_us}
+        chance = {"propensity": row.propensity, "is_randomised": row.is_randomised}
+        yield {**said, **times, **chance, "is_deleted": row.withdrawn_us is not None}
 
 
 def _thanks(row: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
-from vouch.serving.asking.rules.caps import Ask, united
+from vouch.serving.asking.rules.caps import Ask, standing_asks, united
 from vouch.serving.asking.waiting import OF_AN_ASK
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def asks_between(asking: Asking, since_us: int, until_us: int) -> tuple[list[Ask
 
 
 def _asks(asking: Asking, wanted: Callable[[pd.DataFrame], Chosen]) -> list[Ask]:
-    """Asks of the data that are wanted and all that were recorded, as one, the earliest first."""
+    """Asks of the data that are wanted and all that were recorded and stand, as one, the earliest first."""
     places, frame = asking.of_data
     recorded = [ask for held in list(asking.recorded.values()) for ask in list(held.values())]
     chosen = wanted(frame) | frame["ask_id"].isin([ask.ask_id for ask in recorded]).to_numpy(dtype=bool)
     rows = frame.loc[chosen, list(OF_AN_ASK)].to_dict("records")
     people = [asking.ranked.customer_id(int(place)) for place in places[chosen]]
     known = [_ask(customer_id, row) for customer_id, row in zip(people, rows, strict=True)]
-    return sorted(united(known, recorded).values(), key=lambda ask: (ask.asked_us, ask.ask_id))
+    return standing_asks(united(known, recorded).values())
 
 
 def _ask(customer_id: str, row: dict[Any, Any]) -> Ask:

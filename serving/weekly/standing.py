@@ -6,7 +6,7 @@ probability moved most. Without a week before nobody has moved, and the lists sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +128,19 @@ def week_standing(scores: Rows, customers: Rows, before: Rows | None, at_risk: N
         renewal_us=_instants(_column(customers, "renewal_at", pa.timestamp("us", tz="UTC"))),
         fate=None if before is None else _fate(now, before),
     )
+
+
+def without(standing: Standing, objecting: list[int], thanked: list[int]) -> Standing:
+    """Return where everybody stands but those who object to being profiled, and whom somebody has thanked since."""
+    if not (objecting or thanked):
+        return standing
+    held: dict[str, Any] = {
+        name: value.copy() for name, value in vars(standing).items() if isinstance(value, np.ndarray)
+    }
+    for name, value in held.items():
+        value[objecting] = {"renewal_us": -1}.get(name, np.nan if value.dtype.kind == "f" else False)
+    held["is_owed_thanks"][thanked] = False
+    return replace(standing, **held)
 
 
 def _then(ids: pa.ChunkedArray, before: Rows | None) -> pa.Table | None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat
 
-from vouch.serving.api.answer_types import OverrideTold
+from vouch.serving.api.answer_types import Fresh, OverrideTold
 from vouch.serving.api.numbers import WHOLE
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.schemas import Request, Text
+from vouch.serving.api.schemas import Limit, Request, Text
 from vouch.serving.api.speaking import iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.store.overrides import FOREIGN, Override, store_override, withdraw
@@ -45,6 +45,36 @@ class OverrideAnswer(BaseModel):
 
     override: OverrideTold
     is_new: bool
+
+
+class OverridesSearch(Request):
+    """Overrides that stand now."""
+
+    limit: Limit = 20
+    after: Annotated[int, Field(ge=0, description="`next_after` of the page before."), WHOLE] = 0
+
+
+class OverridesPage(Fresh):
+    """A page of overrides, those that end first."""
+
+    total: int
+    overrides: list[OverrideTold]
+    next_after: int | None
+
+
+def search_overrides(store: ServingState, request: OverridesSearch) -> dict[str, Any]:
+    """Overrides that stand now, of customers whom the week knows and who do not object to being profiled."""
+    portfolio = store.portfolio
+    known = [one for one in store.overrides if portfolio.ids.row_of(one.customer_id) is not None]
+    held = [one for one in known if one.customer_id not in portfolio.lists.by_hand.objections]
+    found = sorted(held, key=lambda one: (one.expires_us, one.customer_id))
+    end = request.after + request.limit
+    return {
+        **portfolio.freshness(now_us()),
+        "total": len(found),
+        "overrides": [told_override(one) for one in found[request.after : end]],
+        "next_after": end if end < len(found) else None,
+    }
 
 
 def record_override(store: ServingState, request: OverrideRecord, caller: Caller) -> dict[str, Any]:

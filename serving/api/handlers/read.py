@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vouch.features.health import UNKNOWN, band_of
+from vouch.serving.api.handlers.actions import told_actions
 from vouch.serving.api.handlers.asks import told_ask
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import told_override
@@ -14,7 +16,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import iso_instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
-from vouch.serving.snapshots.schema import EXTRA, MODELS
+from vouch.serving.snapshots.schema import EXTRA, MODELS, OPTED_OUT, TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.schemas import CustomerGet, MetricsCatalogue, MetricsQuery
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
+    from vouch.serving.store.overrides import Override
 
 __all__ = ["get_customer", "metrics_catalogue", "query_metrics", "search_advocates", "search_at_risk"]
 PARTS = ("status", "probability", "low", "high", "within", "base", "raw", "model")
@@ -30,16 +33,20 @@ FIGURES = ("mrr", "tenure_days", "nps_last", "open_tickets", "acts")
 
 
 def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
-    """Everything on one customer."""
+    """Everything on one customer; of one who objects to being profiled only what they told and were asked."""
     portfolio = store.portfolio
     row = portfolio.ids.row_of(request.customer_id)
     if row is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
     scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
+    is_out = portfolio.ranked.is_opted_out(place)
+    if is_out:
+        scores = unscored(scores)
     asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
-    override = store.override_of(request.customer_id)
-    changes = portfolio.changes.at(row) if portfolio.changes else {}
+    override = None if is_out else store.override_of(request.customer_id)
+    changes = portfolio.changes.at(row) if portfolio.changes and not is_out else {}
+    to_ask = {"ask_for": None, "is_randomised": False, "propensity": None}
     return {
         **portfolio.freshness(now_us()),
         "customer_id": request.customer_id,
@@ -50,15 +57,32 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
         "health_override": None if override is None else told_override(override),
+        "health_counts": counting_health(scores, override),
         **excluded(exclusion(portfolio, place)),
-        **to_do(portfolio, portfolio.ranked, place, profile),
-        "first": first(portfolio, row),
+        **(to_ask if is_out else to_do(portfolio, portfolio.ranked, place, profile)),
+        "first": None if is_out else first(portfolio, row),
         "profile": {name: profile[name] for name in PROFILE},
-        "metrics": {name: _figure(profile.get(name)) for name in FIGURES},
+        "metrics": {name: _figure(None if is_out else profile.get(name)) for name in FIGURES},
         "asks": asks,
         "last_ask": asks[-1] if asks else None,
-        "previous": _previous(portfolio, request.customer_id),
+        "resting_until": iso_instant(portfolio.asking.until_us(place)),
+        "actions": told_actions(store, request.customer_id),
+        "previous": None if is_out else _previous(portfolio, request.customer_id),
     }
+
+
+def unscored(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of who objects to being profiled: none, and the status says why."""
+    statuses = dict.fromkeys((f"{model}_status" for model in MODELS), OPTED_OUT)
+    return {**dict.fromkeys(scores), **statuses, "health_band": UNKNOWN, "advocate_tier": TIERS[0]}
+
+
+def counting_health(scores: Mapping[str, Any], override: Override | None) -> dict[str, Any]:
+    """The health that counts: the lower of what the rules say and what somebody set by hand, with its band."""
+    score, band = scores["health_score"], scores["health_band"]
+    if override is None or (score is not None and score <= override.score):
+        return {"score": score, "band": band, "is_by_hand": False}
+    return {"score": override.score, "band": band_of(override.score), "is_by_hand": True}
 
 
 def _figure(value: Any) -> Any:

@@ -15,6 +15,8 @@ from vouch.features.contract.tables import DAY_US
 from vouch.serving.api.answer_types import ProblemDocument
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.examples import ANSWERS
+from vouch.serving.api.handlers import actions
+from vouch.serving.api.handlers.actions import ActionRecord
 from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import ScoreRequest
@@ -45,6 +47,9 @@ def store(tmp_path_factory):
     publish(home, people=[PEOPLE[0], person, *PEOPLE[1:]], metrics=[*METRICS, by_segment])
     found = ServingState(home)
     found.refresh()
+    actions.record_action(
+        found, ActionRecord(action_id="a", customer_id=WHO, kind="called", note="said yes"), EVERYBODY
+    )
     yield found
     found.stop()
 
