@@ -25,6 +25,7 @@ from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.schemas import AskOutcome, AskRecord
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS
+from vouch.serving.docs.pages import as_html, documentation
 from vouch.serving.store import keys
 from vouch.serving.store.audit import entry
 from vouch.serving.web.customer import profile
@@ -86,6 +87,8 @@ class Pages:
             "/app/lists/{name}": self.named_list,
             "/app/models": self.models,
             "/app/models/{name}/card": self.card,
+            "/app/docs": self.docs,
+            "/app/docs/{name}": self.docs,
         }
         return [
             shown("/app/static/{name}", static, needs=NOTHING),
@@ -265,6 +268,16 @@ class Pages:
             raise Problem("unknown_route")
         shown = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
         return self._page(request, "card", card=Markup(shown), name=request.path_params["name"])
+
+    def docs(self, request: Request) -> Response:
+        """The documentation: the list of its pages, or one of them."""
+        name = request.path_params.get("name")
+        if name is None:
+            return self._page(request, "docs", page=None, pages=documentation().values())
+        shown = as_html(name)
+        if shown is None:
+            raise Problem("unknown_route")
+        return self._page(request, "docs", page=documentation()[name], shown=Markup(shown))
 
 
 async def static(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The README's commands, copied and run from top to bottom in an empty folder, the service called as it says."""
+"""The commands of the documentation, run page after page in an empty folder, the service called as they say."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from vouch.serving.docs.pages import documentation
+
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOLD = "\n".join(page.path.read_text(encoding="utf-8") for page in documentation().values())
 VOUCH = Path(sys.executable).with_name("vouch")
 SERVE = "vouch serve --port 3000"
 PORT = "3000"
@@ -27,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.curl]
 
 def lines() -> list[str]:
     """The commands of all `sh` blocks in order, continued lines joined."""
-    text = "\n".join(re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    text = "\n".join(re.findall(r"^```sh\n(.*?)^```$", TOLD, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
@@ -39,7 +41,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def typed(tmp_path_factory):
-    """What each command printed, run one after another as the README has them; the service runs from its line on."""
+    """What each command printed, run one after another as the pages have them; the service runs from its line on."""
     folder = tmp_path_factory.mktemp("readme")
     port = str(free_port())
     settings = {**os.environ, "VOUCH_HOME": str(folder / ".vouch"), "PATH": f"{VOUCH.parent}:{os.environ['PATH']}"}
@@ -74,11 +76,11 @@ def wait_until_ready(url: str, service: subprocess.Popen) -> None:
     raise AssertionError("the service was not ready within two minutes")
 
 
-def test_every_command_of_the_readme_ends_well(typed):
+def test_every_command_of_the_documentation_ends_well(typed):
     assert {line.split()[0] for line in typed} == {"vouch", "curl"}
 
 
-def test_each_call_of_the_readme_is_answered_with_what_it_promises(typed):
+def test_each_call_of_the_documentation_is_answered_with_what_it_promises(typed):
     answers = {line: json.loads(out) for line, out in typed.items() if line.startswith("curl")}
     (candidates,) = [answer for line, answer in answers.items() if "advocates/search" in line]
     (metrics,) = [answer for line, answer in answers.items() if "metrics/query" in line]
@@ -87,6 +89,6 @@ def test_each_call_of_the_readme_is_answered_with_what_it_promises(typed):
     assert any(answer.get("openapi", "").startswith("3.") for answer in answers.values())
 
 
-def test_both_models_of_the_readme_end_as_champions(typed):
+def test_both_models_of_the_documentation_end_as_champions(typed):
     (shown,) = [out for line, out in typed.items() if line == "vouch models"]
     assert len(re.findall(r"\bchampion\b", shown)) == 2

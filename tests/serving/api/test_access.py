@@ -85,6 +85,8 @@ ROUTES = {
     ("GET", "/app/lists/{name}"): "read",
     ("GET", "/app/models"): "read",
     ("GET", "/app/models/{name}/card"): "read",
+    ("GET", "/app/docs"): "read",
+    ("GET", "/app/docs/{name}"): "read",
 }
 RECORDED = ("/v1/asks/", "/v1/overrides/", "/v1/actions/", "/v1/objections/")
 LISTED = {"/v1/asks/search", "/v1/overrides/search"}

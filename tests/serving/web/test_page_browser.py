@@ -26,6 +26,8 @@ VIEW = {
     "without scores": customer_url("c5"),
     "metric": "/app/metrics/nps",
     "card": "/app/models/churn/card",
+    "docs": "/app/docs",
+    "page of docs": "/app/docs/serving",
     "excluded": "/app/candidates?include_ineligible=1",
     "nobody": "/app/at-risk?segment=nowhere",
 }

@@ -48,6 +48,9 @@ PATHS = [
     customer_url("c1"),
     "/app/metrics/nps",
     "/app/models/churn/card",
+    "/app/docs",
+    "/app/docs/keeping",
+    "/app/docs/metric-catalogue",
     "/app/candidates?include_ineligible=1",
 ]
 
