@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Better = Literal["higher", "lower", "neither"]
 Unavailable = Literal["no_input", "no_model"]
+Counts = Literal["customers", "revenue", "rows"]
 HIDDEN_BELOW = 5
 """Fewer observations than this are not shown, unless the metric or the company says otherwise."""
 
@@ -53,6 +54,10 @@ class Items:
     (null where the unit belongs to nobody; left out where a metric cannot be split by customers) and what the metrics
     read; or Absent. `needs` are tables or `table.column`, alternatives parted by `|`. `is_sample`: a unit is a customer
     who was asked, so that the size of a finite population narrows the interval.
+
+    `counts` says whose rows count. `customers`: those of customers whom the company lists, for an id that nobody has is
+    no customer. `revenue`: those of everybody, for money is money; only customers who are listed are in n. `rows`:
+    answers, posts and the like, whoever gave them.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Items:
     is_sample: bool = False
     absent: tuple[str, ...] = ()
     """When there are none although the tables are there: status and reason, for the catalogue."""
+    counts: Counts = "rows"
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,7 @@ class Metric:
         """What the metric computes, as text for review; wording is left out of it."""
         named = ", ".join(f"{name}={as_text(expression)}" for name, expression in self.parts.items())
         parts = str(self.parts) if isinstance(self.parts, Each) else named
-        items = self.items.name if self.items else self.unavailable
+        items = f"{self.items.name} of {self.items.counts}" if self.items else self.unavailable
         window = f"{self.window_days} of {self.reach_days}"
         return f"{self.id} | {self.code} v{self.version} | {items} {window} | {self.kind} | {parts}"
 
@@ -194,7 +200,7 @@ class Row:
 
 
 def items(
-    *needs: str, is_sample: bool = False, absent: Sequence[str] = ()
+    *needs: str, is_sample: bool = False, absent: Sequence[str] = (), counts: Counts = "rows"
 ) -> Callable[[Callable[[MetricContext, int | None], Frame | Absent]], Items]:
     """Declare items; the first paragraph of the docstring is the population that the envelope names.
 
@@ -206,7 +212,7 @@ def items(
     def declare(function: Callable[[MetricContext, int | None], Frame | Absent]) -> Items:
         population = _docstring(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
         named = population[0].lower() + population[1:]
-        return Items(function.__name__, function, needs, named, is_sample, tuple(absent))
+        return Items(function.__name__, function, needs, named, is_sample, tuple(absent), counts)
 
     return declare
 

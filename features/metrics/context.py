@@ -19,6 +19,7 @@ from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.rows import counted, rows_that_count
+from vouch.features.facts.spans import NEVER_US
 from vouch.features.metrics.splits import (
     AGE,
     COLUMNS,
@@ -91,6 +92,7 @@ class MetricContext:
         self.record = record
         self._kept: dict[Hashable, Frame] = {}
         self._unknown: dict[str, int | None] = {}
+        self._begun: dict[str, int] = {}
 
     def before(self, days: float) -> int:
         """The instant so many days before."""
@@ -123,6 +125,14 @@ class MetricContext:
         """Start of the first day on which use and transactions are there, as training sees it; None without any."""
         known = (view(self.tables, name, self.as_of_us) for name in ACTIVITY_TABLES if self.has(name))
         return beginning_us(known)
+
+    def table_begins_us(self, table: str) -> int:
+        """Start of the first day on which rows of a table are really there; NEVER_US where none are."""
+        if table not in self._begun:
+            there = self.has(table)
+            found = beginning_us([view(self.tables, table, self.as_of_us)]) if there else None
+            self._begun[table] = NEVER_US if found is None else found
+        return self._begun[table]
 
     def unknown_until_us(self, table: str) -> int | None:
         """When the first row of a table became known, where rows lie before the instant and none was known then."""

@@ -207,7 +207,13 @@ class Measurer:
             found = replace(found, coverage=float(np.nanmax(chosen[COVERAGE])))
         if ITEMS in chosen:
             found = replace(found, n_items=round(float(np.nansum(chosen[ITEMS]))))
-        estimate = self._with_status(metric, _short_of(found, lost))
+        if (listed := counted.listed(segment)) is not None and not listed.all():
+            of_listed = {name: values[listed] for name, values in chosen.items()}
+            found = replace(found, n=metric.kind.estimate(of_listed).n if listed.any() else 0)
+        found = _short_of(found, lost)
+        if found.bounds is None and found.n_missing and found.value is not None:
+            found = replace(found, bounds=metric.kind.bounds(chosen, found.n_missing))
+        estimate = self._with_status(metric, found)
         if self._names_people(metric, segment, estimate):
             reason = "a cell of few people in a sensitive split"
             estimate = replace(estimate, value=None, status="suppressed", reason=reason)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from vouch.features.contract.tables import DAY_US
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.splits import BANDS, RELATIONAL, TOUCHPOINT, UNKNOWN
@@ -57,6 +57,8 @@ class Counted:
     """How many rows were refused for a value alone that these units would have been made from, too."""
     with_refused: Counted | None = None
     """The same with such rows, as if they could be read; None where there are none."""
+    is_of_revenue: bool = False
+    """Whether money counts whoever paid it."""
 
     def can_split(self, by: str) -> bool:
         """Whether the units belong to what this splits by."""
@@ -85,6 +87,13 @@ class Counted:
     def size(self, segment: Segment) -> int:
         """How many units a segment has."""
         return len(self.units) if segment.rows is None else len(segment.rows)
+
+    def listed(self, segment: Segment) -> NDArray[np.bool_] | None:
+        """Which units of a segment n may count, where money counts whoever paid it; None for all of them."""
+        if not self.is_of_revenue:
+            return None
+        is_listed = self.places < len(self.context.people)
+        return is_listed if segment.rows is None else is_listed[segment.rows]
 
     def of(self, metric: Metric, segment: Segment) -> Parts:
         """The parts of one metric, of the units of a segment."""
@@ -133,14 +142,23 @@ def _absent(context: MetricContext, metric: Metric) -> Absent | None:
         lacks_table = not any(context.has(table) for table, _, _ in alternatives)
         names = [table if lacks_table else f"{table}.{column}" for table, _, column in alternatives]
         return Absent("not_applicable", f"{'no_table' if lacks_table else 'no_column'}: {' or '.join(names)}")
-    return _too_early(context, metric.reach_days)
+    return _too_early(context, metric)
 
 
-def _too_early(context: MetricContext, days: int) -> Absent | None:
-    """That the data begin after the metric begins to look: what it counts would seem to rise from nothing."""
+def _too_early(context: MetricContext, metric: Metric) -> Absent | None:
+    """That the data begin after the metric begins to look: what it counts would seem to rise from nothing.
+
+    They begin as use and transactions do; what reads neither has begun, too, where its own tables had rows by then.
+    """
+    days = metric.reach_days
     since_us, begins_us = context.before(days), context.begins_us if days else None
     if begins_us is None or begins_us <= since_us:
         return None
+    needs = [{way.partition(".")[0] for way in need.split("|")} - {"customers"} for need in metric.inputs]
+    if not set().union(*needs) & set(ACTIVITY_TABLES):
+        begun = [min((context.table_begins_us(name) for name in ways), default=begins_us) for ways in needs if ways]
+        if begun and max(begun) <= since_us:
+            return None
     seen = (context.as_of_us - begins_us) / DAY_US
     return Absent("insufficient_history", f"{days} days are looked at, and the data begin {seen:.0f} days before")
 
@@ -167,9 +185,11 @@ def _counted(context: MetricContext, items: Items, days: int | None, metrics: Se
     parts = {_column(metric, name): part for metric in metrics for name, part in metric.parts.items()}
     table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
     table = table.sort_by("unit")
+    if items.counts == "customers":
+        table = table.filter(pa.compute.is_in(table["customer_id"], value_set=context.people["customer_id"]))
     arrays = {name: table[name].to_numpy().astype(np.float64) for name in parts}
     customers, touchpoints = (table[name] if name in keys else None for name in ("customer_id", TOUCHPOINT))
-    return Counted(arrays, table["unit"], customers, context, touchpoints)
+    return Counted(arrays, table["unit"], customers, context, touchpoints, is_of_revenue=items.counts == "revenue")
 
 
 class Splitter:

@@ -7,8 +7,9 @@ table of the contract is made up without a change here.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import narwhals as nw
 from hypothesis import strategies as st
 
 from vouch.features.contract.tables import TABLES
@@ -184,3 +185,18 @@ def of_later(rows_by_table, times=3):
             made.append(other)
         found[name] = made
     return found
+
+
+def with_nobody(tables):
+    """The same tables with every row of a customer once more, of an id that `customers` does not hold.
+
+    Referrals stay as they are: they compete for prospects, whoever sent them.
+    """
+    frames = dict(tables.frames)
+    for name, frame in tables.frames.items():
+        column, key = TABLES[name].customer, TABLES[name].key
+        if name in {"customers", "referrals"} or column is None or column not in frame.collect_schema().names():
+            continue
+        ids = {of: nw.concat_str(nw.lit("nobody "), nw.col(of)) for of in {column, key or column}}
+        frames[name] = nw.concat([frame, frame.with_columns(**ids)])
+    return replace(tables, frames=frames)

@@ -29,7 +29,7 @@ Definition = Callable[[Row], "Mapping[str, nw.Expr]"]
 FOLLOW_DAYS = 90
 
 
-@items("usage_events|transactions|subscriptions", "advocacy_acts|referrals")
+@items("usage_events|transactions|subscriptions", "advocacy_acts|referrals", counts="customers")
 def possible_advocates(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
@@ -68,7 +68,7 @@ def advocacy_participation(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.has_act}
 
 
-@items("advocacy_acts|referrals")
+@items("advocacy_acts|referrals", counts="customers")
 def actors(context: MetricContext, days: int | None) -> Frame:
     """External customers with an act of any kind in the window: own acts, and valid referrals not among them."""
     assert days is not None
@@ -123,7 +123,7 @@ def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
     return {"value": customer.depth, "items": customer.organic + customer.prompted + customer.incentivised}
 
 
-@items("advocacy_acts|referrals")
+@items("advocacy_acts|referrals", counts="customers")
 def ranked_advocates(context: MetricContext, days: int | None) -> Frame:
     """External customers at the instant who have not left, by their tier as advocates."""
     found = context.keep(tiers).join(gone(context), on="customer_id", how="anti")
@@ -173,7 +173,7 @@ def advocates_influential(customer: Row) -> Mapping[str, nw.Expr]:
     return {"amount": (customer.rank == 0).cast(nw.Int64)}
 
 
-@items("surveys", "advocacy_acts|referrals")
+@items("surveys", "advocacy_acts|referrals", counts="customers")
 def promises(context: MetricContext, days: int | None) -> Frame:
     """External customers whose latest answer to the NPS question from 180 to 90 days ago was 9 or 10."""
     assert days is not None
@@ -217,7 +217,7 @@ def say_do_rate(customer: Row) -> Mapping[str, nw.Expr]:
     absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`empty` (`nobody_scored`): there is a model and nobody to score",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def scored_advocates(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with an advocacy score in the published snapshot of the instant."""

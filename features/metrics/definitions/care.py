@@ -90,7 +90,7 @@ def _known_needs(context: MetricContext, cared: Frame) -> Frame:
     return cared.with_columns(nw.lit(None, nw.Float64).alias(name) for name in NEEDS if name not in there)
 
 
-@items("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts")
+@items("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts", counts="customers")
 def cared_for(context: MetricContext, days: int | None) -> Frame:
     """External customers with an organic act in 180 days."""
     organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= context.before(TIER_DAYS))

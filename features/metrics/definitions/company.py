@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vouch.features.statistics.intervals import Interval
 
 
-@items("touches")
+@items("touches", counts="customers")
 def touched(context: MetricContext, days: int | None) -> Frame:
     """External customers whom the company contacted in the window."""
     rows = context.rows("touches", days)
@@ -101,7 +101,7 @@ def primary_language(tag: str) -> nw.Expr:
     return nw.col(tag).str.to_lowercase().str.replace_all(r"[-_].*$", "")
 
 
-@items("social_posts", "social_posts.language", "customers.language")
+@items("social_posts", "social_posts.language", "customers.language", counts="customers")
 def spoken(context: MetricContext, days: int | None) -> Frame:
     """External customers who posted about the brand in a known language."""
     rows = context.rows("social_posts", days).filter(

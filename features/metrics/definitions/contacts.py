@@ -29,7 +29,7 @@ MANY = 5_000
 """Of more customers, so many drawn at random say how the index varies, and the root of their share how much less."""
 
 
-@items("tickets")
+@items("tickets", counts="customers")
 def contacts(context: MetricContext, days: int | None) -> Frame:
     """External customers with tickets opened in the window."""
     rows = context.rows("tickets", days)

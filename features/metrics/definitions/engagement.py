@@ -35,7 +35,7 @@ def percentile(column: str) -> nw.Expr:
     return (value.rank("average") - 0.5) / value.count().cast(nw.Float64) * 100.0
 
 
-@items("surveys", "subscriptions|transactions", "advocacy_acts|referrals")
+@items("surveys", "subscriptions|transactions", "advocacy_acts|referrals", counts="customers")
 def benchmarked(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, ranked among one another."""
     assert days is not None
@@ -107,7 +107,7 @@ def engagement_benchmark(customer: Row) -> Mapping[str, nw.Expr]:
     return {"index": customer.index, "lowest": customer.lowest, "highest": customer.highest, "n": has_it}
 
 
-@items("usage_events|transactions|subscriptions", "usage_events|tickets|feedback|surveys")
+@items("usage_events|transactions|subscriptions", "usage_events|tickets|feedback|surveys", counts="customers")
 def interacting(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None
@@ -203,7 +203,7 @@ def session_depth(visitor: Row) -> Mapping[str, nw.Expr]:
     return {"top": visitor.engaged_s, "bottom": visitor.sessions, "items": visitor.sessions}
 
 
-@items("usage_events", "usage_events.channel")
+@items("usage_events", "usage_events.channel", counts="customers")
 def channel_users(context: MetricContext, days: int | None) -> Frame:
     """External customers with usage on a known channel in the window."""
     rows = context.rows("usage_events", days).filter(~nw.col("channel").is_null())
@@ -232,7 +232,9 @@ def channel_entropy(customer: Row) -> Mapping[str, nw.Expr]:
     return {channel: getattr(customer, channel) for channel in CHANNELS}
 
 
-@items("usage_events|transactions|subscriptions", "usage_events", "usage_events.channel", "sessions")
+@items(
+    "usage_events|transactions|subscriptions", "usage_events", "usage_events.channel", "sessions", counts="customers"
+)
 def engaged(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, ranked among one another."""
     assert days is not None
@@ -270,7 +272,7 @@ def engagement_index(customer: Row) -> Mapping[str, nw.Expr]:
     return {"value": customer.index}
 
 
-@items("usage_events|transactions")
+@items("usage_events|transactions", counts="customers")
 def active_customers(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     return context.keep(active).with_columns(unit=nw.col("customer_id"))

@@ -57,7 +57,7 @@ def tones(context: MetricContext, days: int) -> Frame:
     return nw.concat([part.collect("polars").lazy() for part in parts])
 
 
-@items("surveys|feedback|social_posts")
+@items("surveys|feedback|social_posts", counts="customers")
 def writers(context: MetricContext, days: int | None) -> Frame:
     """External customers who wrote in the window: survey answers, feedback, posts."""
     assert days is not None

@@ -14,7 +14,7 @@ from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.engagement import percentile
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.customers import active, stays
+from vouch.features.metrics.populations.customers import active, only_listed, stays
 from vouch.features.metrics.populations.orders import orders
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def health(context: MetricContext) -> Frame:
     return chosen.join(left.select("customer_id"), on="customer_id", how="anti")
 
 
-@items("customers", "usage_events|transactions|subscriptions")
+@items("customers", "usage_events|transactions|subscriptions", counts="customers")
 def healthy(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant; who has left has no health."""
     return context.keep(health).with_columns(unit=nw.col("customer_id"))
@@ -119,8 +119,10 @@ def success_rate(customer: Row) -> Mapping[str, nw.Expr]:
 def value_segments(context: MetricContext) -> Frame:
     """Recency, frequency and spend of the buyers of a year, each in thirds by percentile rank: `segment` 0 to 26."""
     rows = context.keep(orders).filter(nw.col("own_us") >= context.before(YEAR_DAYS))
-    found = rows.group_by("customer_id").agg(
-        nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend")
+    found = (
+        only_listed(context, rows)
+        .group_by("customer_id")
+        .agg(nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend"))
     )
     segment: nw.Expr = nw.lit(0, nw.Int64)
     for name in ("recency", "frequency", "spend"):
@@ -128,7 +130,7 @@ def value_segments(context: MetricContext) -> Frame:
     return found.with_columns(rfm=segment).select("customer_id", "rfm")
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def settled(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the year before the instant and in the year before the week before."""
     earlier = MetricContext(context.tables, context.before(WEEK_DAYS))

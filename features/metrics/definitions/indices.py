@@ -214,7 +214,9 @@ def cai(customer: Row) -> Mapping[str, nw.Expr]:
     return _index_parts(customer)
 
 
-@items("usage_events|transactions|subscriptions", "advocacy_acts|referrals", "feedback|social_posts")
+@items(
+    "usage_events|transactions|subscriptions", "advocacy_acts|referrals", "feedback|social_posts", counts="customers"
+)
 def outspoken(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     assert days is not None

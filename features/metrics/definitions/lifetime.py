@@ -34,7 +34,7 @@ FIRST_DAYS = 365
 LONGEST_DAYS = 90
 
 
-@items("customers", "usage_events|transactions")
+@items("customers", "usage_events|transactions", counts="customers")
 def newcomers(context: MetricContext, days: int | None) -> Frame:
     """External customers whose 30th day after the day of their creation has fully passed, within the window."""
     assert days is not None
@@ -88,7 +88,7 @@ def retention_from_day_30(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.from_day}
 
 
-@items("subscriptions|usage_events|transactions")
+@items("subscriptions|usage_events|transactions", counts="customers")
 def lifetimes(context: MetricContext, days: int | None) -> Frame:
     """Stays of external customers, those that run on counted as unfinished.
 
@@ -181,7 +181,7 @@ def _matured_buyers(follow: int) -> Items:
 
     return Items(
         f"first_buyers_{follow}", prepare, ("transactions",), f"external customers with a first purchase more than "
-        f"{follow} days ago"
+        f"{follow} days ago", counts="customers",
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def immediate_churn_90(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_silent}
 
 
-@items("subscriptions", "subscriptions.cancel_reason")
+@items("subscriptions", "subscriptions.cancel_reason", counts="customers")
 def leavers(context: MetricContext, days: int | None) -> Frame:
     """Stays of external customers that ended in the window, without a resumption that is known."""
     assert days is not None

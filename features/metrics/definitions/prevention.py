@@ -36,7 +36,7 @@ _NO_SCORES = Example("No value without the scores of a published snapshot", {}, 
     absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`empty` (`nobody_scored`): there is a model and nobody to score",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def scored(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a churn probability in the published snapshot of the instant."""
@@ -57,7 +57,7 @@ def churn_probability(customer: Row) -> Mapping[str, nw.Expr]:
     "subscriptions", absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`empty` (`nobody_scored`): there is a model and nobody to score",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def scored_revenue(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a churn probability and a running subscription."""
@@ -97,7 +97,7 @@ def revenue_at_risk(customer: Row) -> Mapping[str, nw.Expr]:
     "touches", absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`empty` (`nobody_scored`): there is a model and nobody to score",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def at_risk(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers in the churn bands high and watch of the published snapshot."""
@@ -122,7 +122,7 @@ def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_reached}
 
 
-@items("treatments", "subscriptions")
+@items("treatments", "subscriptions", counts="customers")
 def treated(context: MetricContext, days: int | None) -> Frame:
     """External customers whom a campaign treated or kept as control more than 28 days ago, subscribed at that time.
 
@@ -266,7 +266,7 @@ def cost_per_save(customer: Row) -> Mapping[str, nw.Expr]:
     absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`empty` (`nobody_scored`): there is a model and nobody to score",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def driven(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with reasons for their churn score in the published snapshot of the instant."""

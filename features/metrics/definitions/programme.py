@@ -123,7 +123,7 @@ def software_feature_use(company: Row) -> Mapping[str, nw.Expr]:
 @items(
     "loyalty_ledger", "loyalty_ledger.lot_id", absent=(
         "`not_applicable` (`no_input`): points are redeemed, and no redemption names its lot",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def lots(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with points issued in lots that are older than 182 days.
@@ -180,7 +180,7 @@ def redemption_rate(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.redeemed, "bottom": customer.issued}
 
 
-@items("loyalty_ledger")
+@items("loyalty_ledger", counts="customers")
 def ledger_sums(context: MetricContext, days: int | None) -> Frame:
     """External customers with points earned or redeemed in the window."""
     rows = context.rows("loyalty_ledger", days).filter(nw.col("kind").is_in(("earn", "redeem")))
@@ -230,7 +230,7 @@ def members(context: MetricContext) -> Frame:
     return found.join(moving, on="customer_id", how="left").with_columns(nw.col("is_moving").fill_null(0))
 
 
-@items("loyalty_members", "usage_events|transactions|subscriptions")
+@items("loyalty_members", "usage_events|transactions|subscriptions", counts="customers")
 def eligible(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     enrolled = context.keep(members).select("customer_id", is_member=nw.lit(1, nw.Int64))
@@ -264,7 +264,7 @@ def loyalty_enrolment(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_member}
 
 
-@items("loyalty_members", "loyalty_ledger")
+@items("loyalty_members", "loyalty_ledger", counts="customers")
 def enrolled(context: MetricContext, days: int | None) -> Frame:
     """External customers who are members of the loyalty programme at the instant."""
     return context.keep(members).with_columns(unit=nw.col("customer_id"))
@@ -288,7 +288,7 @@ def loyalty_active(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
         "`insufficient_history`: costs of the programme cover less than 0.8 of the window",
         "`not_applicable` (`no_input`): there are no costs of the programme",
-    ),
+    ), counts="revenue",
 )  # fmt: skip
 def returns(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window, against the cost of the programme in it, pro rata."""

@@ -31,7 +31,7 @@ LEVEL = 0.1
 SHUFFLES = 999
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who ordered in the window."""
     assert days is not None
@@ -78,7 +78,7 @@ def order_value(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.spent, "bottom": customer.orders, "items": customer.orders}
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def gaps(context: MetricContext, days: int | None) -> Frame:
     """Pauses between an order of an external customer and the order before, that ended in the window."""
     assert days is not None
@@ -100,7 +100,7 @@ def order_gap(pause: Row) -> Mapping[str, nw.Expr]:
     return {"value": pause.gap}
 
 
-@items("transactions")
+@items("transactions", counts="revenue")
 def revenue_by_kind(context: MetricContext, days: int | None) -> Frame:
     """External customers with a purchase, renewal or upgrade in the window."""
     rows = context.rows("transactions", days)
@@ -154,7 +154,7 @@ def p_oftener(first: int, second: int) -> float:
     return float(binom.sf(second - 1, first + second, 0.5))
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def regulars(context: MetricContext, days: int | None) -> Frame:
     """External customers with 3 orders or more in each of the last two windows of 90 days."""
     assert days is not None

@@ -27,7 +27,7 @@ def recent_referrals(context: MetricContext, days: int | None) -> Frame:
     return pairs.with_columns(customer_id=nw.col("advocate_id"), unit=nw.col("referral_id"), one=nw.lit(1, nw.Int64))
 
 
-@items("referrals")
+@items("referrals", counts="customers")
 def referrers(context: MetricContext, days: int | None) -> Frame:
     """External customers who made a valid referral in the window; `invites` counts repeated ones too."""
     assert days is not None
@@ -40,7 +40,7 @@ def referrers(context: MetricContext, days: int | None) -> Frame:
     return found.with_columns(unit=nw.col("sender"))
 
 
-@items("referrals", "referrals.converted_at")
+@items("referrals", "referrals.converted_at", counts="customers")
 def matured_referrers(context: MetricContext, days: int | None) -> Frame:
     """Advocates with valid referrals from invitations that are older than 30 days.
 

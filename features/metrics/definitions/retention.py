@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PERIOD_DAYS = 28
 
 
-@items("subscriptions|usage_events|transactions")
+@items("subscriptions|usage_events|transactions", counts="customers")
 def starters(context: MetricContext, days: int | None) -> Frame:
     """External customers who were subscribed when the window began, or active where nobody has subscriptions.
 
@@ -125,7 +125,7 @@ def churn_rate_annual(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": 1 - customer.is_retained}
 
 
-@items("subscriptions")
+@items("subscriptions", counts="customers")
 def revenue_starters(context: MetricContext, days: int | None) -> Frame:
     """External customers with a running subscription when the window began."""
     assert days is not None
@@ -188,7 +188,7 @@ def net_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
     return {"top": customer.end_mrr, "bottom": customer.start_mrr}
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the window."""
     assert days is not None

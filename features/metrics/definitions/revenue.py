@@ -48,7 +48,7 @@ EARNED_SOURCES = ("referral", "word_of_mouth")
 @items(
     "referrals", "transactions", absent=(
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
-    ),
+    ), counts="revenue",
 )  # fmt: skip
 def payers(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it is attributed to referrals."""
@@ -59,7 +59,7 @@ def payers(context: MetricContext, days: int | None) -> Frame | Absent:
     "referrals", "transactions", absent=(
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
         "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
-    ),
+    ), counts="revenue",
 )  # fmt: skip
 def incremental_payers(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it would not be there without referrals."""
@@ -136,7 +136,7 @@ def advocacy_revenue_share_incremental(customer: Row) -> Mapping[str, nw.Expr]:
 @items(
     "referrals", "transactions", absent=(
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
-    ),
+    ), counts="revenue",
 )  # fmt: skip
 def payers_of_two_periods(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before."""
@@ -171,7 +171,7 @@ def advocacy_growth_contribution(customer: Row) -> Mapping[str, nw.Expr]:
 @items(
     "transactions", "customers", absent=(
         "`not_applicable` (`no_input`): nothing says who was earned (referred_by, acquisition_source, referrals)",
-    ),
+    ), counts="revenue",
 )  # fmt: skip
 def earners(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction in the window or in the one of the same length before.
@@ -291,7 +291,7 @@ def earned_growth_ratio(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
         "`insufficient_history`: costs of sales and marketing cover less than 0.8 of the window",
         "`not_applicable` (`no_input`): there are no costs of sales and marketing",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def referrers_by_value(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a valid referral in the window, by what their referred customers brought since."""
@@ -363,7 +363,7 @@ def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`unmatched`): fewer than half of the converted prospects are customers",
         "`not_applicable` (`no_input`): of a referred customer `counterfactual_p` is not known; with bounds",
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def placed(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""

@@ -51,7 +51,7 @@ def _sales(*of_customers: tuple[float, ...], margin: float | None = None) -> dic
     return {"transactions": rows}
 
 
-@items("transactions")
+@items("transactions", counts="customers")
 def spenders(context: MetricContext, days: int | None) -> Frame:
     """External customers who ever bought."""
     rows = context.rows("transactions")
@@ -77,7 +77,7 @@ def clv_revenue_historic(customer: Row) -> Mapping[str, nw.Expr]:
 @items(
     "transactions", "transactions.gross_margin", absent=(
         "`not_applicable` (`no_input`): more than 20 % of the transactions have no gross_margin",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def margin_spenders(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought; a missing margin takes the company's ratio where at most 20 % are missing."""
@@ -125,7 +125,7 @@ _ABSENT = Absent("not_applicable", "no_model")
 @items(
     "transactions", absent=(
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def valued(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot of the instant."""
@@ -200,7 +200,7 @@ def cac(company: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`insufficient_history`: costs of sales and marketing cover less than 0.8 of the window",
         "`not_applicable` (`no_input`): there are no costs of sales and marketing",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def valued_and_won(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value, beside what a new customer costs."""
@@ -241,7 +241,7 @@ def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
         "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
         "`insufficient_history`: capex cover less than 0.8 of the quarter",
         "`not_applicable` (`no_input`): there are no capex",
-    ),
+    ), counts="customers",
 )  # fmt: skip
 def valued_in_quarter(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a lifetime value who used, bought or were subscribed in the last full quarter."""

@@ -78,6 +78,9 @@ class Kind(Protocol):
     def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
         """The interval within the limits; None without one. `population`: how many units there are, if known."""
 
+    def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
+        """The value with so many units more, at their worst and at their best; None where it could be anything."""
+
 
 NOTHING = Estimate(None, 0)
 
@@ -117,10 +120,26 @@ class Shown:
         found: Limits = self.limits
         return found
 
+    def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
+        """The value with so many units more, at their worst and at their best; None where it could be anything."""
+        return None
+
     def __str__(self) -> str:
         held = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
         shown = [f"{name}={value.__name__ if callable(value) else value!r}" for name, value in held]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def with_missing(total: float, n: float, missing: int, limits: Limits) -> tuple[float, float] | None:
+    """The least and the greatest mean of n values with a sum and of `missing` more, which lie within limits.
+
+    >>> with_missing(80.0, 100, 25, (0, 1))
+    (0.64, 0.84)
+    """
+    if not missing or not n or not all(map(math.isfinite, limits)):
+        return None
+    least, most = ((total + missing * end) / (n + missing) for end in limits)
+    return least, most
 
 
 def finite(value: float | np.floating | Floats) -> float | None:

@@ -18,6 +18,7 @@ from vouch.features.metrics.estimators.base import (
     Shown,
     counts,
     known_in,
+    with_missing,
 )
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import Interval
@@ -55,6 +56,12 @@ class Proportion(Shown):
         mapped = [np.asarray(100 * self._mapped(float(end))) for end in (found.low, found.high)]
         return Interval(mapped[0], mapped[1], found.method)
 
+    def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
+        """The share with so many units more, none and all of which are hits."""
+        (hits,), n, _ = counts(parts, "hit")
+        found = None if "base" in parts else with_missing(hits, n, missing, (0, 1))
+        return found and (100 * self._mapped(found[0]), 100 * self._mapped(found[1]))
+
     def _mapped(self, share: float) -> float:
         return self.through(share) if self.through else share
 
@@ -75,6 +82,11 @@ class Trinomial(Shown):
             return Estimate(None, 0, missing)
         difference = (up - down) / n
         return Estimate(100 * difference, round(n), missing, 10_000 * ((up + down) / n - difference**2))
+
+    def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
+        """The difference with so many units more, all of which are down, and up."""
+        (up, down), n, _ = counts(parts, "up", "down")
+        return None if "base" in parts else with_missing(100 * (up - down), n, missing, self.limits)
 
     def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Adjusted Wald."""
@@ -118,6 +130,11 @@ class Mean(Shown):
         apart = values - centre  # sums about the mean keep the digits
         around = intervals.student_mean(apart.sum(), (apart**2).sum(), len(values), population)
         return Interval(np.asarray(around.low + centre), np.asarray(around.high + centre), around.method)
+
+    def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
+        """The mean with so many units more, at either end of the scale."""
+        values = self._values(parts)
+        return with_missing(float(values.sum()), len(values), missing, self.limits_of(parts))
 
     def limits_of(self, parts: Parts) -> Limits:
         """The ends of the scales, where the units have one."""

@@ -39,7 +39,7 @@ from vouch.features.metrics.lists.people import (
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
-from vouch.features.metrics.populations.customers import subscriptions
+from vouch.features.metrics.populations.customers import only_listed, subscriptions
 from vouch.features.metrics.populations.orders import outcomes
 from vouch.features.metrics.populations.published_reasons import drivers
 from vouch.features.statistics.false_discovery import adjusted
@@ -68,7 +68,10 @@ class List:
 
 
 def list_rows(context: MetricContext, name: str) -> Rows:
-    """The rows of one list. Raises UsageError where there is no such list, or what it needs is not there."""
+    """The rows of one list, without ids that no customer has.
+
+    Raises UsageError where there is no such list, or what it needs is not there.
+    """
     if name not in LISTS:
         raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
     found = LISTS[name]
@@ -78,7 +81,8 @@ def list_rows(context: MetricContext, name: str) -> Rows:
     rows = found.rows(context)
     if isinstance(rows, Absent):
         raise UsageError(f"The list {name!r} cannot be made: {rows.reason}")
-    return [plain(row) for row in rows]
+    known = {None, *context.people["customer_id"].to_pylist()}
+    return [plain(row) for row in rows if row.get("customer_id") in known]
 
 
 def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
@@ -172,7 +176,7 @@ def churn_reasons(context: MetricContext) -> Rows:
     assert not isinstance(frame, Absent)
     ended = frame.select("customer_id", "end_us")
     rows = context.keep(subscriptions).join(ended, on=["customer_id", "end_us"], how="inner")
-    rows = rows.with_columns(
+    rows = only_listed(context, rows).with_columns(
         is_known=(~nw.col("cancel_reason").is_null()).cast(nw.Int64),
         reason=nw.col("cancel_reason").fill_null("not recorded"),
         involuntary=(~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64),
@@ -192,10 +196,11 @@ def churn_reasons(context: MetricContext) -> Rows:
 def orders_by_outcome(context: MetricContext) -> Rows:
     """Orders of a year by what became of them: paid, given back in part or wholly, free; and of how many customers."""
     table = collected(outcomes(context, context.before(365)))
+    known = set(context.people["customer_id"].to_pylist())
     found = []
     for column, name in OUTCOMES.items():
         rows = table.filter(table[column].to_numpy() > 0) if len(table) else table
-        customers = len(rows["customer_id"].unique())
+        customers = len(set(rows["customer_id"].to_pylist()) & known)
         found.append({"outcome": name, "orders": len(rows), "customers": customers})
     return found
 
@@ -228,11 +233,11 @@ def feedback_sources(context: MetricContext) -> Rows:
 def loyalty_tiers(context: MetricContext) -> Rows:
     """Members by tier: how many, how many took part in 90 days, and how many earned once and never again."""
     people = context.rows("loyalty_members").filter(is_on(nw.col("left_us"), context.as_of_us))
-    people = people.with_columns(tier=nw.col("tier").fill_null("none"))
+    people = only_listed(context, people.collect("polars").lazy()).with_columns(tier=nw.col("tier").fill_null("none"))
     rows = context.rows("loyalty_ledger").filter(nw.col("kind").is_in(("earn", "redeem")))
     recent = (nw.col("own_us") >= context.before(90)).cast(nw.Int64)
     each = rows.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("entries"), recent.max().alias("is_active"))
-    both = people.select("customer_id", "tier").join(each, on="customer_id", how="left")
+    both = people.select("customer_id", "tier").join(each.collect("polars").lazy(), on="customer_id", how="left")
     both = both.with_columns(nw.col("is_active").fill_null(0), once=(nw.col("entries") == 1).fill_null(False))
     counted = both.group_by("tier").agg(
         nw.len().cast(nw.Int64).alias("members"),
@@ -245,10 +250,13 @@ def loyalty_tiers(context: MetricContext) -> Rows:
 def channel_shares(context: MetricContext) -> Rows:
     """Usage events of 90 days by channel, and the share of each among those whose channel is known."""
     rows = context.rows("usage_events", 90).filter(~nw.col("channel").is_null())
-    counted = rows.group_by("channel").agg(
-        nw.len().alias("events"), nw.col("customer_id").n_unique().alias("customers")
+    pairs = rows.group_by("channel", "customer_id").agg(nw.len().cast(nw.Int64).alias("events"))
+    pairs = pairs.collect("polars").lazy()
+    users = only_listed(context, pairs).group_by("channel").agg(nw.len().cast(nw.Int64).alias("customers"))
+    counted = pairs.group_by("channel").agg(nw.col("events").sum()).join(users, on="channel", how="left")
+    found = _plain(
+        counted.with_columns(nw.col("customers").fill_null(0)), ("events", "descending"), ("channel", "ascending")
     )
-    found = _plain(counted, ("events", "descending"), ("channel", "ascending"))
     whole = sum(row["events"] for row in found)
     return [{**row, "share": row["events"] / whole} for row in found]
 

@@ -31,14 +31,16 @@ AXES = ("recency", "frequency", "spend")
 def open_feedback(context: MetricContext) -> Rows:
     """Feedback of a year that nobody has acted on, the longest open first; the words stay where they are."""
     rows = context.rows("feedback", OPEN_DAYS).filter(nw.col("acted_on_us").is_null(), nw.col("closed_us").is_null())
+    known = set(context.people["customer_id"].to_pylist())
     columns = ("feedback_id", "customer_id", "source", "topic", "own_us", "polarity")
     table = collected(rows.select(*columns)).sort_by([("own_us", "ascending"), ("feedback_id", "ascending")])
     found = []
     for row in table.to_pylist():
         days = (context.as_of_us - row["own_us"]) // DAY_US
+        who = row["customer_id"]
         tone = None if row["polarity"] is None else row["polarity"] / 100
         found.append(
-            {"feedback_id": row["feedback_id"], "customer_id": row["customer_id"], "source": row["source"],
+            {"feedback_id": row["feedback_id"], "customer_id": who if who in known else None, "source": row["source"],
              "topic": row["topic"], "said_at": instant_text(row["own_us"]), "days_open": int(days), "tone": tone,
              "is_overdue": days >= PROMISED_DAYS}
         )  # fmt: skip

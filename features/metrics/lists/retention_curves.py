@@ -17,6 +17,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.lifetime import lifetimes, survival
+from vouch.features.metrics.populations.customers import only_listed
 from vouch.features.metrics.populations.orders import comebacks
 from vouch.features.statistics import intervals
 
@@ -97,7 +98,7 @@ def survival_curve(context: MetricContext, days: Sequence[int] = DAYS) -> list[d
     """Share of stays that last longer than so many days, by Kaplan and Meier; nothing where there are no stays."""
     frame = lifetimes.prepare(context, None)
     assert not isinstance(frame, Absent)
-    table = collected(frame.select("lasted", "is_over"))
+    table = collected(only_listed(context, frame).select("lasted", "is_over"))
     lasted, is_over = (table[name].to_numpy().astype(np.float64) for name in ("lasted", "is_over"))
     left = survival(lasted, is_over).evaluate(days)
     return [

@@ -79,13 +79,13 @@ def active(context: MetricContext) -> Frame:
     spans = context.keep(stays) if context.has("subscriptions") else None
     everybody = active_customers(context.as_of_us, context.keep(activity) if is_used else None, spans)
     if not is_used:
-        return _listed(context, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
+        return only_listed(context, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
     days = context.keep(activity).select("customer_id", "active_days")
-    found = _listed(context, everybody).join(days, on="customer_id", how="left")
+    found = only_listed(context, everybody).join(days, on="customer_id", how="left")
     return found.with_columns(nw.col("active_days").fill_null(0))
 
 
-def _listed(context: MetricContext, people: Frame) -> Frame:
+def only_listed(context: MetricContext, people: Frame) -> Frame:
     """Those whom the company lists as customers: rows of others are in no count of customers."""
     return people.join(context.customers().select("customer_id"), on="customer_id", how="semi")
 

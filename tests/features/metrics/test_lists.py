@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from support.made_up_companies import with_nobody
 from support.rows.metric_examples import INSTANT_US, company, one
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import UsageError
@@ -469,3 +470,24 @@ def test_a_list_that_rests_on_a_model_says_that_there_is_none(name):
     rows = {**ACTS, "referrals": [], "transactions": []}
     with pytest.raises(UsageError, match=f"{name}' cannot be made: no_model"):
         rows_of(name, rows)
+
+
+def test_an_id_that_nobody_has_is_in_no_list_and_in_none_of_its_counts(moments):
+    context = moments[1]
+    other = MetricContext(with_nobody(context.tables), context.as_of_us)
+    for name in set(LISTS) - {
+        "feedback_sources",
+        "topics",
+        "cultures",
+        "trading",
+        "orders",
+        "channels",
+        "open_feedback",
+    }:
+        assert told(other, name) == told(context, name), name
+    for name in ("orders", "channels"):
+        pairs = zip(list_rows(context, name), list_rows(other, name), strict=True)
+        assert all(one_row["customers"] == other_row["customers"] for one_row, other_row in pairs), name
+    people = {None, *context.people["customer_id"].to_pylist()}
+    for name in ("open_feedback", "trading"):
+        assert {row["customer_id"] for row in list_rows(other, name)} <= people

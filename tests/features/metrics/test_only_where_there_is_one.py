@@ -7,6 +7,7 @@ known, with bounds.
 from __future__ import annotations
 
 import narwhals as nw
+import numpy as np
 import pytest
 
 from support.rows.metric_examples import one
@@ -203,3 +204,27 @@ def test_a_campaign_whose_costs_are_mostly_unknown_saved_nobody_for_nothing():
                                    for number, row in enumerate(rows["treatments"])]}  # fmt: skip
     found = one(half, "cost_per_save")
     assert (found.value, found.reason) == (None, "no_input: the cost is known of 50% of the treated")
+
+
+def seen_lately(**more):
+    used = [{"customer_id": c, "occurred_at": -3, "event": "open"} for c in PEOPLE]
+    return {"usage_events": used, **more}
+
+
+def asked_since(days):
+    scores = answers("nps", [9] * len(PEOPLE), 0, 10)
+    times = np.linspace(-days, -1, len(PEOPLE))
+    return {
+        "surveys": [
+            {**row, "customer_id": c, "invited_at": float(at)} for row, c, at in zip(scores, PEOPLE, times, strict=True)
+        ]
+    }
+
+
+def test_what_reads_no_use_has_its_own_beginning_where_that_is_earlier():
+    young = one(seen_lately(**asked_since(60)), "nps", begun=False)
+    assert (young.value, young.status) == (None, "insufficient_history")
+    old = seen_lately(**asked_since(200))
+    assert one(old, "nps", begun=False).value == 100
+    for metric_id in ("dau_mau", "activity_share", "interaction_frequency", "retention_day_30"):
+        assert one(old, metric_id, begun=False).status == "insufficient_history"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import Phase, given, settings
 
-from support.made_up_companies import companies, of_later, of_staff, twice
+from support.made_up_companies import companies, of_later, of_staff, twice, with_nobody
 from support.rows.metric_examples import INSTANT_US, company
 from support.whole_company import assert_sound, scores_of
 from vouch.features.metrics.catalogue import METRICS, load_metrics
@@ -87,9 +87,31 @@ def check_that_twice_the_company_has_the_same_rates(rows):
             assert found[0] == pytest.approx(factor * value, rel=1e-6, abs=1e-6), metric_id
 
 
+OF_EVERYBODY = {"customer_sentiment", "clv_margin_historic", "referral_value"}
+"""Values of customers that are drawn to, or filled in by, a figure of all texts or all revenue."""
+
+
+def check_that_an_id_that_nobody_has_is_in_no_count_of_customers(rows):
+    tables, told = company(rows), {"scores": scores(rows), "bootstraps": False, "settings": ALL}
+    expected = {found.metric_id: found for found in measure(tables, INSTANT_US, **told)}
+    for found in measure(with_nobody(tables), INSTANT_US, **told):
+        counts = METRICS[found.metric_id].items.counts if METRICS[found.metric_id].items else "rows"
+        one = expected[found.metric_id]
+        if counts == "customers" and found.metric_id not in OF_EVERYBODY:
+            assert (found.n, found.n_missing) == (one.n, one.n_missing), found
+            assert found.value == (None if one.value is None else pytest.approx(one.value, rel=1e-9, abs=1e-9)), found
+        if counts != "rows":
+            assert found.n == one.n, found
+
+
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 """A company does not get simpler by a smaller seed."""
-CHECKS = [check_sound, check_that_strangers_change_nothing, check_that_twice_the_company_has_the_same_rates]
+CHECKS = [
+    check_sound,
+    check_that_strangers_change_nothing,
+    check_that_twice_the_company_has_the_same_rates,
+    check_that_an_id_that_nobody_has_is_in_no_count_of_customers,
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

@@ -41,6 +41,9 @@ def test_refused_answers_count_as_missing_and_change_no_value(tmp_path, broken, 
     assert (found.value, found.n, found.ci_low) == (whole.value, whole.n, whole.ci_low)
     assert (whole.n_missing, whole.coverage) == (0, 1.0)
     assert (found.n_missing, found.coverage) == (10, 0.8)
+    assert (whole.bound_low, whole.bound_high) == (None, None)
+    at_worst, at_best = (40 * whole.value + 10 * end for end in (-100, 100))
+    assert (found.bound_low, found.bound_high) == pytest.approx((at_worst / 50, at_best / 50))
 
 
 @given(
@@ -109,7 +112,10 @@ def test_no_value_of_the_catalogue_hangs_on_a_row_that_was_refused(staged_compan
     whole = measure(tables, as_of_us, asked, bootstraps=False)
     short = measure(replace(tables, refused=apart), as_of_us, asked, bootstraps=False)
     for one, other in zip(whole, short, strict=True):
-        assert replace(other, n_missing=one.n_missing, coverage=one.coverage) == one
+        told = {name: getattr(one, name) for name in ("n_missing", "coverage", "bound_low", "bound_high")}
+        assert replace(other, **told) == one
+        if other.bound_low is not None and other.value is not None:
+            assert other.bound_low - 1e-9 <= other.value <= other.bound_high + 1e-9, other
         assert other.n_missing >= one.n_missing
         assert one.coverage is None or other.coverage <= one.coverage
     missed = {other.metric_id for one, other in zip(whole, short, strict=True) if other.n_missing > one.n_missing}
