@@ -17,6 +17,18 @@ class Fresh(BaseModel):
     is_stale: bool
 
 
+class Called(BaseModel):
+    """Who a customer is; all but the id null where the company does not hand it over."""
+
+    customer_id: str
+    name: str | None
+    account_id: str | None
+    account_name: str | None
+    owner: Annotated[str | None, Field(description="Who looks after the customer.")]
+    currency: Annotated[str | None, Field(description="Of all money of the customer.")]
+    crm_url: Annotated[str | None, Field(description="Where the CRM has the customer.")]
+
+
 class Reason(BaseModel):
     """The part of one family in a score, in log-odds, and the feature that leads it."""
 
@@ -67,11 +79,10 @@ class Suggested(BaseModel):
     propensity: float | None
 
 
-class Candidate(Suggested):
+class Candidate(Called, Suggested):
     """One row of the ranked candidates."""
 
     rank: int
-    customer_id: str
     advocacy_status: str
     advocacy_probability: float | None
     advocacy_score: float | None
@@ -116,11 +127,10 @@ class Candidates(Fresh):
     next_cursor: str | None
 
 
-class AtRisk(BaseModel):
+class AtRisk(Called):
     """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue."""
 
     rank: int
-    customer_id: str
     churn_status: str
     churn_probability: float
     churn_band: str | None
@@ -322,10 +332,9 @@ class CountingHealth(BaseModel):
     is_by_hand: bool
 
 
-class CustomerAnswer(Fresh, Scores, Suggested):
+class CustomerAnswer(Called, Fresh, Scores, Suggested):
     """Everything on one customer."""
 
-    customer_id: str
     churn_changes: list[Moved] | None
     advocacy_changes: list[Moved] | None
     advocate_tier: str

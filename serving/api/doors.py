@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api import answer_types, schemas
-from vouch.serving.api.handlers import actions, asks, lists, named_lists, overrides, read, score, this_week, week_types
+from vouch.serving.api.handlers import (
+    accounts,
+    actions,
+    asks,
+    find,
+    lists,
+    named_lists,
+    overrides,
+    read,
+    score,
+    this_week,
+    week_types,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +60,7 @@ BOTH = ("GET", "POST")
 API_ROUTES = (
     ApiRoute(
         "/v1/week", "Whom to call this week and why, what waits for an answer, and what came of last week's work",
-        week_types.WeekGet, week_types.WeekAnswer, this_week.this_week, SNAPSHOT,
+        schemas.WeekGet, week_types.WeekAnswer, this_week.this_week, SNAPSHOT,
         {"limit": 5},
         scope="read", action="listed", is_heavy=True, methods=BOTH,
     ),
@@ -65,10 +77,28 @@ API_ROUTES = (
         scope="read", action="looked", methods=BOTH,
     ),
     ApiRoute(
+        "/v1/customers/find", "Customers by name, account or id",
+        schemas.CustomersFind, week_types.FoundPeople, find.find_customers, SNAPSHOT,
+        {"text": "samplewood"},
+        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+    ),
+    ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
         schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, ("unknown_cursor", *SNAPSHOT),
         {"band": ["high"], "limit": 10},
         scope="read", action="listed", methods=BOTH,
+    ),
+    ApiRoute(
+        "/v1/accounts", "Accounts ranked by revenue at risk, each with its most endangered customer",
+        schemas.AccountsSearch, week_types.AccountsPage, accounts.search_accounts, ("unknown_cursor", *SNAPSHOT),
+        {"limit": 10},
+        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+    ),
+    ApiRoute(
+        "/v1/accounts/get", "One account with its customers",
+        schemas.AccountGet, week_types.AccountAnswer, accounts.get_account, ("unknown_account", *SNAPSHOT),
+        {"account_id": "A0000017"},
+        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
     ),
     ApiRoute(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",

@@ -29,6 +29,15 @@ _SURVEYS = {
     "contribution": 1.0,
     "words": "latest answer (0 to 10) to how likely the customer is to recommend: 10",
 }
+_CALLED = {
+    "customer_id": "C000001",
+    "name": "Mona Samplewood",
+    "account_id": "A0000017",
+    "account_name": "North Energy Example",
+    "owner": "Ines Demo",
+    "currency": "EUR",
+    "crm_url": "https://crm.example/customers/C000001",
+}
 _CHURN = {"churn_status": "ok", "churn_probability": 0.18242552380635635, "churn_band": "low"}
 _ADVOCACY = {"advocacy_status": "ok", "advocacy_probability": 0.2689414213699951, "advocacy_score": 26.89414213699951}
 _SCORES = {
@@ -87,7 +96,7 @@ _ACTION = {
 _ACCEPTED = {**_ASK, "outcome": "accepted", "outcome_at": "2026-11-19T14:05:00Z"}
 _CANDIDATE = {
     "rank": 1,
-    "customer_id": "C000001",
+    **_CALLED,
     **{name: value for name, value in {**_CHURN, **_ADVOCACY}.items() if name != "churn_band"},
     "value": 0.4397592834066955,
     "advocate_tier": "active",
@@ -101,7 +110,7 @@ _CANDIDATE = {
 }
 _AT_RISK = {
     "rank": 1,
-    "customer_id": "C000001",
+    **_CALLED,
     **_CHURN,
     "value": 21.891062856762762,
     "mrr": 120.0,
@@ -122,7 +131,7 @@ _OVERRIDE = {
     "withdrawn_by": None,
 }
 _CUSTOMER = {
-    "customer_id": "C000001",
+    **_CALLED,
     **_SCORES,
     "churn_changes": [{**_USAGE, "cause": "feature", "before": "9"}],
     "advocacy_changes": None,
@@ -206,7 +215,7 @@ _ENTRY = {
     "example": "18 promoters, 11 passives, 2 detractors give 51.613",
     "example_value": 51.6129,
 }
-_PERSON = {"customer_id": "C000001", "segment": "smb", "mrr": 120.0, "contact_consent": True}
+_PERSON = {**_CALLED, "segment": "smb", "mrr": 120.0, "contact_consent": True}
 _RENEWAL = "2026-12-01T00:00:00Z"
 _WEEK = {
     "previous_as_of": "2026-11-09",
@@ -280,8 +289,23 @@ _WEEK = {
         ],
     },
 }
+_FOUND = {**_CALLED, "segment": "smb", "mrr": 120.0, **_CHURN}
+_ACCOUNT = {
+    **{name: _CALLED[name] for name in ("account_id", "account_name", "owner", "currency")},
+    "customers": 2,
+    "silent": 1,
+    "high": 1,
+    "mrr": 160.0,
+    "at_risk": 30.0,
+    "mean": 0.1875,
+    "concentration": 0.75,
+    "most_endangered": _FOUND,
+}
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/week": {**_FRESH, **_WEEK},
+    "/v1/customers/find": {**_FRESH, "total": 1, "customers": [_FOUND]},
+    "/v1/accounts": {**_FRESH, "total": 1, "next_cursor": None, "accounts": [_ACCOUNT]},
+    "/v1/accounts/get": {**_FRESH, **_ACCOUNT, "people": [{**_FOUND, "silent_days": 31.5}]},
     "/v1/advocates/search": {**_FRESH, "total": 1, "draw": None, "candidates": [_CANDIDATE], "next_cursor": None},
     "/v1/customers/get": {**_FRESH, **_CUSTOMER},
     "/v1/customers/at_risk": {**_FRESH, "total": 1, "customers": [_AT_RISK], "next_cursor": None},

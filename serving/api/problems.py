@@ -35,6 +35,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "unauthorised": ProblemKind(401, "A key is needed"),
     "forbidden": ProblemKind(403, "The key may not do this"),
     "unknown_customer": ProblemKind(404, "No such customer"),
+    "unknown_account": ProblemKind(404, "No such account"),
     "unknown_ask": ProblemKind(404, "No such ask"),
     "unknown_action": ProblemKind(404, "No such action"),
     "unknown_override": ProblemKind(404, "No such override"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic.config import JsonDict
 
 MAX_PAGE = 200
+MAX_LIST = 100
 MAX_VECTORS = 1_000
 MAX_ROWS = 20_000
 MAX_WEEKS = 520
@@ -73,12 +74,42 @@ KINDS_WANTED = (
 )
 
 
+class WeekGet(Request):
+    """The week that is served: each list with so many rows at most, of all customers or of some owners'."""
+
+    owner: Choice = []
+    limit: Annotated[int, Field(ge=1, le=MAX_LIST, description="Rows in each list."), WHOLE] = 10
+
+
+class CustomersFind(Request):
+    """Customers by the beginning of any word of their name, account or id, whatever its case and Unicode form."""
+
+    text: Text
+    limit: Annotated[int, Field(ge=1, le=MAX_LIST, description="Rows at most."), WHOLE] = 20
+
+
+class AccountsSearch(Request):
+    """Accounts by revenue at risk, of all owners or of some, by the beginning of any word of their name or id."""
+
+    owner: Choice = []
+    text: Text | None = None
+    limit: Limit = 20
+    cursor: Cursor = None
+
+
+class AccountGet(Request):
+    """One account with its customers."""
+
+    account_id: Text
+
+
 class AdvocatesSearch(Request):
     """Candidates to be asked to speak up."""
 
     segment: Choice = []
     region: Choice = []
     language: Choice = []
+    owner: Choice = []
     tier: Annotated[list[Literal[TIERS]], Field(max_length=len(TIERS))] = []  # type: ignore[valid-type]  # the names are data
     kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description=KINDS_WANTED)] = []
     minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
@@ -93,6 +124,7 @@ class AtRiskSearch(Request):
     segment: Choice = []
     region: Choice = []
     language: Choice = []
+    owner: Choice = []
     band: Choice = []
     limit: Limit = 20
     cursor: Cursor = None

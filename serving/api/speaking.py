@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from vouch.features.instants import as_datetime, iso_text
 from vouch.features.vectors.words import reason_text
@@ -21,6 +22,8 @@ FIRST: Mapping[str, str] = {
 """What the care index asks for before an ask, in words."""
 
 
+NAMED = ("name", "account_id", "account_name", "owner", "currency")
+"""What a CRM calls a customer by; null in weeks of an earlier version."""
 LONGEST_KEPT = 100
 """Characters of a value whose words are kept: a request may send longer ones, and others each time."""
 
@@ -68,6 +71,23 @@ def reason_to_ask(portfolio: ServedWeek, kind: str, row: Mapping[str, Any], wort
         "words": f"{kind.replace('_', ' ')}: {why}, of what this customer could do",
         "uplift": portfolio.uplift.get(kind),
     }
+
+
+def called(customer_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Who a customer is, as all answers tell it: id, name, account, owner, currency, and where the CRM has them."""
+    named = {name: profile.get(name) for name in NAMED}
+    return {"customer_id": customer_id, **named, "crm_url": crm_link(profile.get("crm_url"), customer_id)}
+
+
+def crm_link(template: str | None, customer_id: str) -> str | None:
+    """Return the address of a customer in the CRM; None for what is no web address.
+
+    >>> crm_link("https://crm.example/c/{customer_id}", "a b"), crm_link("javascript:alert(1)", "a")
+    ('https://crm.example/c/a%20b', None)
+    """
+    if template is None or not template.startswith(("https://", "http://")):
+        return None
+    return template.replace("{customer_id}", quote(customer_id, safe=""))
 
 
 def iso_instant(value: Any) -> str | None:

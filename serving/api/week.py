@@ -22,6 +22,8 @@ from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
 from vouch.serving.store.secrets import secret
+from vouch.serving.weekly.accounts import week_accounts
+from vouch.serving.weekly.people import people_index
 from vouch.serving.weekly.standing import week_standing, without
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from vouch.serving.asking.waiting import Asking
     from vouch.serving.store.connection import Database
     from vouch.serving.store.weeks import StoredWeek
+    from vouch.serving.weekly.accounts import Accounts
+    from vouch.serving.weekly.people import PeopleIndex
     from vouch.serving.weekly.standing import Standing
 
 STALE_DAYS = 8
@@ -106,6 +110,16 @@ class ServedWeek:
 
     def _rows_of(self, customer_ids: Iterable[str]) -> list[int]:
         return [row for name in customer_ids if (row := self.ids.row_of(name)) is not None]
+
+    @cached_property
+    def people(self) -> PeopleIndex:
+        """What customers are found by, folded when it is first asked for."""
+        return people_index(self.scores, self.customers)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Customers that belong together, summed up when they are first asked for."""
+        return week_accounts(self.scores, self.customers, self.standing)
 
     @property
     def is_intact(self) -> bool:

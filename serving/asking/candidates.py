@@ -40,7 +40,7 @@ OF_SCORES = (
     "advocate_tier", "churn_band", "health_score",
 )  # fmt: skip
 OF_CUSTOMERS = (
-    "segment", "region", "language", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
+    "segment", "region", "language", "owner", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
     "open_tickets", "care_first", "acts",
 )  # fmt: skip
 NOTHING = ByHand()

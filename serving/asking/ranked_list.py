@@ -36,6 +36,7 @@ COLUMNS = {
     "region": "regions",
     "advocate_tier": "tiers",
     "churn_band": "bands",
+    "owner": "owners",
 }
 
 
@@ -180,6 +181,8 @@ class RankedList:
         return np.flatnonzero(keep).astype(np.int32)
 
     def _is_any(self, column: str, wanted: Collection[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        if column not in self.categories:  # of a week of an earlier version
+            return np.zeros(len(self), dtype=bool)
         known = [value in wanted for value in self.categories[column]]
         table = np.asarray([*known, False], dtype=bool)  # the last one is for none, whose code is -1
         found: np.ndarray[Any, np.dtype[np.bool_]] = table[self._codes[column]]

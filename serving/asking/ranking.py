@@ -51,7 +51,7 @@ EXCLUSIONS: Mapping[str, str] = {
 """Why somebody is not asked, the first that holds; and how that reads."""
 STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
 """Those that follow from the week alone; the others move with every ask."""
-CATEGORIES = ("segment", "region", "language", "advocate_tier", "churn_band", "exclusion", "ask_for")
+CATEGORIES = ("segment", "region", "language", "owner", "advocate_tier", "churn_band", "exclusion", "ask_for")
 LISTS = ("open_tickets", "acts")
 """Columns of lists, which are read before the order is made and not kept."""
 SCORED = ("ok", "cold_start")
@@ -69,6 +69,7 @@ class Filters:
     languages: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     """These choose the list itself: `KindLists` makes it."""
     minimum_score: float = 0.0

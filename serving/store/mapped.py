@@ -66,11 +66,6 @@ class Rows:
         """Columns of each batch: taking them one by one is twice as fast as a slice of the batch."""
         return [list(zip(self.schema.names, batch.columns, strict=True)) for batch in self.batches]
 
-    def column_at(self, name: str, row: int) -> Any:
-        """One cell as plain data."""
-        place = bisect.bisect_right(self._firsts, row) - 1
-        return self.batches[place].column(name)[row - self._firsts[place]].as_py()
-
     def only(self, names: Sequence[str]) -> Rows:
         """The same rows with some of the columns, as far as they are there."""
         there = [name for name in names if name in self.schema.names]

@@ -13,6 +13,7 @@ from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
 from vouch.serving.snapshots.schema import TIERS
+from vouch.serving.web.this_week import owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,9 +54,10 @@ class Listing:
     """The kind of act that was chosen."""
 
 
-def candidate_listing(store: ServingState, query: QueryParams) -> Listing:
+def candidate_listing(store: ServingState, query: QueryParams, owner: str = "") -> Listing:
     """Return candidates to be asked; raises the problems of the API."""
     choices = [
+        *_owner_choices(store, owner),
         *_profile_choices(store, query),
         Choice("tier", TIERS[::-1], query.get("tier", "")),
         Choice("kind", ACT_KINDS, query.get("kind", "")),
@@ -72,9 +74,13 @@ def candidate_listing(store: ServingState, query: QueryParams) -> Listing:
     return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
 
 
-def at_risk_listing(store: ServingState, query: QueryParams) -> Listing:
+def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "") -> Listing:
     """Return customers at risk; raises the problems of the API."""
-    choices = [*_profile_choices(store, query), Choice("band", BANDS, query.get("band", ""))]
+    choices = [
+        *_owner_choices(store, owner),
+        *_profile_choices(store, query),
+        Choice("band", BANDS, query.get("band", "")),
+    ]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     request = checked(AtRiskSearch, {**asked, **_place(query)})
     return _listing(read.search_at_risk(store, request), choices, {}, query)
@@ -108,6 +114,12 @@ def _profile_choices(store: ServingState, query: QueryParams) -> list[Choice]:
         Choice(name, _with_chosen(_values(frame[name]), query.get(name, "")), query.get(name, ""))
         for name in ("segment", "region", "language")
     ]
+
+
+def _owner_choices(store: ServingState, owner: str) -> list[Choice]:
+    """Who looks after customers; no choice where the company does not say."""
+    names = owners_of(store)
+    return [Choice("owner", _with_chosen(list(names), owner), owner)] if names else []
 
 
 def _values(column: Any) -> list[str]:

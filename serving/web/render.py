@@ -11,7 +11,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from markupsafe import Markup
 from starlette.responses import Response
@@ -41,12 +41,13 @@ VIEWS = {
     "week": "/app",
     "candidates": "/app/candidates",
     "at_risk": "/app/at-risk",
+    "accounts": "/app/accounts",
     "portfolio": "/app/portfolio",
     "metrics": "/app/metrics",
     "lists": "/app/lists",
     "models": "/app/models",
 }
-LANGUAGE_COOKIE = "vouch_language"
+LANGUAGE_COOKIE, OWNER_COOKIE = "vouch_language", "vouch_owner"
 YEAR_SECONDS = 365 * 86_400
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -67,6 +68,7 @@ TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "inte
 """Problems that have a text of their own; all others read as `invalid_value`."""
 ALIKE = {
     "unknown_ask": "unknown_customer",
+    "unknown_account": "unknown_customer",
     "store_unavailable": "unavailable",
     "keys_unknown": "unavailable",
     "method_not_allowed": "unknown_route",
@@ -80,7 +82,15 @@ _log = logging.getLogger("vouch.pages")
 def templates() -> jinja2.Environment:
     """The templates of the page."""
     environment = html_environment(TEMPLATES)
-    environment.filters.update(place=_place, slug=_slug, customer_url=customer_url, words=_words, family=_family)
+    environment.filters.update(
+        place=_place,
+        slug=_slug,
+        customer_url=customer_url,
+        account_url=account_url,
+        words=_words,
+        family=_family,
+        plain=_plain,
+    )
     environment.globals.update(
         asset=asset,
         ask_id=_ask_id,
@@ -111,8 +121,18 @@ def customer_url(customer_id: str) -> str:
     return f"/app/customer?{urlencode({'id': customer_id})}"
 
 
+def account_url(account_id: str) -> str:
+    """Return the address of an account's page."""
+    return f"/app/account?{urlencode({'id': account_id})}"
+
+
 def _words(entry: Mapping[str, Any], t: Speech) -> str:
     return told(entry, t.language)
+
+
+def _plain(name: str) -> str:
+    """A value of the company as people write it: `mid_market` as `mid market`."""
+    return name.replace("_", " ")
 
 
 def _family(name: str, t: Speech) -> str:
@@ -171,6 +191,12 @@ def language_of(request: Request) -> str:
     return preferred(request.headers.get("accept-language", ""))
 
 
+def owner_of(request: Request) -> str:
+    """Return whose customers to show: as asked for in the address, or as chosen before; empty for everybody's."""
+    asked = request.query_params.get("owner")
+    return unquote(request.cookies.get(OWNER_COOKIE, "")) if asked is None else asked
+
+
 def render_page(
     request: Request,
     template: str,
@@ -199,6 +225,9 @@ def render_page(
         )
     )
     answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
+    if "owner" in request.query_params:
+        chosen = quote(request.query_params["owner"])
+        answer.set_cookie(OWNER_COOKIE, chosen, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True)
     if request.query_params.get("language") in LANGUAGES:
         answer.set_cookie(
             LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True

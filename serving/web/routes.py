@@ -18,16 +18,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from vouch.features.engines import as_staged
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
+from vouch.serving.api.handlers.accounts import get_account
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
+from vouch.serving.api.handlers.find import find_customers
 from vouch.serving.api.handlers.lists import DREW
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.routes import GuardedRoute
-from vouch.serving.api.schemas import AskOutcome, AskRecord
+from vouch.serving.api.schemas import MAX_LIST, AccountGet, AskOutcome, AskRecord, CustomersFind
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.docs.pages import as_html, documentation
 from vouch.serving.store import keys
 from vouch.serving.store.audit import entry
+from vouch.serving.web.accounts import account_listing
 from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
 from vouch.serving.web.metrics import chapters, measured
@@ -40,11 +43,12 @@ from vouch.serving.web.render import (
     YEAR_SECONDS,
     asset_content,
     customer_url,
+    owner_of,
     problem_page,
     render_page,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
-from vouch.serving.web.this_week import week_page
+from vouch.serving.web.this_week import owners_of, week_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,6 +85,9 @@ class Pages:
             "/app/candidates": self.candidates,
             "/app/at-risk": self.at_risk,
             "/app/customer": self.customer,
+            "/app/find": self.find,
+            "/app/accounts": self.accounts,
+            "/app/account": self.account,
             "/app/metrics": self.metrics,
             "/app/metrics/{metric_id}": self.metric,
             "/app/lists": self.lists,
@@ -209,9 +216,36 @@ class Pages:
 
     def week(self, request: Request) -> Response:
         """Whom to call, thank and wait for this week."""
-        found = week_page(self._store)
+        found = week_page(self._store, self._owner(request))
         self._note(request, "listed", rows=found.rows)
         return self._page(request, "week", found=found)
+
+    def _owner(self, request: Request) -> str:
+        """Whose customers to show; what a cookie kept of an owner who is none any more does not count."""
+        owner = owner_of(request)
+        return owner if owner in owners_of(self._store) else ""
+
+    def find(self, request: Request) -> Response:
+        """Customers found by name, account or id; straight to the one of exactly this id."""
+        text = as_staged(request.query_params.get("text", ""))
+        if self._store.portfolio.ids.row_of(text) is not None:
+            return RedirectResponse(customer_url(text), 303, headers=HEADERS)
+        answer = find_customers(self._store, checked(CustomersFind, {"text": text, "limit": MAX_LIST}))
+        self._note(request, "listed", rows=len(answer["customers"]))
+        return self._page(request, "find", found={"answer": answer})
+
+    def accounts(self, request: Request) -> Response:
+        """Accounts by revenue at risk."""
+        found = account_listing(self._store, request.query_params, self._owner(request))
+        self._note(request, "listed", rows=len(found.answer["accounts"]))
+        return self._page(request, "accounts", found=found)
+
+    def account(self, request: Request) -> Response:
+        """One account with its people."""
+        asked = {"account_id": as_staged(request.query_params.get("id", ""))}
+        found = get_account(self._store, checked(AccountGet, asked))
+        self._note(request, "listed", rows=len(found["people"]))
+        return self._page(request, "account", found=found)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
@@ -219,13 +253,13 @@ class Pages:
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
-        found = candidate_listing(self._store, request.query_params)
+        found = candidate_listing(self._store, request.query_params, self._owner(request))
         self._note(request, DREW if found.answer["draw"] else "listed", rows=len(found.answer["candidates"]))
         return self._page(request, "candidates", found=found)
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""
-        found = at_risk_listing(self._store, request.query_params)
+        found = at_risk_listing(self._store, request.query_params, self._owner(request))
         self._note(request, "listed", rows=len(found.answer["customers"]))
         return self._page(request, "at_risk", found=found)
 

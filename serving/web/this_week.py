@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api.handlers.this_week import this_week
-from vouch.serving.api.handlers.week_types import WeekGet
+from vouch.serving.api.schemas import WeekGet
 from vouch.serving.web.overview import series_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ class WeekPage:
 
     answer: Mapping[str, Any]
     headlines: Sequence[Series]
+    owners: Sequence[str]
+    """Who looks after customers, to choose from."""
+    owner: str
+    """Who was chosen; empty for everybody."""
+
+    @property
+    def currency(self) -> str | None:
+        """The currency of the company's money."""
+        return next((row["currency"] for row in self.answer["call_first"]["customers"]), None)
 
     @property
     def rows(self) -> int:
@@ -36,8 +45,13 @@ class WeekPage:
         return sum(map(len, named)) + len(answer["asks_waiting"]["asks"])
 
 
-def week_page(store: ServingState) -> WeekPage:
+def week_page(store: ServingState, owner: str) -> WeekPage:
     """Return the week that is served; raises the problem `no_snapshot` where there is none."""
-    answer = this_week(store, WeekGet(limit=ROWS))
+    answer = this_week(store, WeekGet(limit=ROWS, owner=[owner] if owner else []))
     known = series_of(store, STANDS)
-    return WeekPage(answer, [known[name] for name in STANDS if name in known])
+    return WeekPage(answer, [known[name] for name in STANDS if name in known], owners_of(store), owner)
+
+
+def owners_of(store: ServingState) -> Sequence[str]:
+    """Who looks after customers of the week that is served, in the order of the alphabet."""
+    return sorted(store.portfolio.at_risk.categories.get("owner", []))

@@ -21,6 +21,8 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어", "ro": "Româ
 NOTHING = "–"
 MINUS = "\N{MINUS SIGN}"
 _EUROPEAN = str.maketrans(",.", ".,")
+SIGNS: Mapping[str, str] = {"EUR": "€", "USD": "$", "GBP": "£", "KRW": "₩", "JPY": "¥", "INR": "₹"}
+"""Currencies that are written with a sign; all others with their code behind."""
 SURE = 0.01
 """Below this share of 1, and as far below 1, a probability is told by this bound."""
 _HUNDRED = 100
@@ -70,11 +72,17 @@ class Speech:
                 SURE if probability < SURE else 1 - SURE, 0))  # fmt: skip
         return self.percent(probability, 0)
 
-    def money(self, value: float | None) -> str:
+    def money(self, value: float | None, currency: str | None = None) -> str:
         """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""
         if value is None:
             return NOTHING
-        return self.number(value, 0 if abs(value) >= _HUNDRED or float(value).is_integer() else 2)
+        number = self.number(value, 0 if abs(value) >= _HUNDRED or float(value).is_integer() else 2)
+        if currency is None:
+            return number
+        sign = SIGNS.get(currency.upper())
+        if self.language == "ro" or sign is None:
+            return f"{number}\N{NO-BREAK SPACE}{sign or currency}"
+        return f"{sign}{number}"
 
     def whole_percent(self, share: float) -> str:
         """Return a share of 1 in whole per cent, for an axis."""

@@ -51,6 +51,8 @@ class Standing:
     mrr: Numbers
     at_risk: Numbers
     """What the list of those at risk is ordered by: revenue at risk per month, or the probability without revenue."""
+    is_here: Mask
+    """Who has neither left nor announced to."""
     is_high: Mask
     was_high: Mask
     was_scored: Mask
@@ -87,7 +89,7 @@ class Standing:
     def renewing(self, as_of_us: int) -> Mask:
         """Whose annual subscription renews within RENEWAL_DAYS of an instant."""
         ahead = self.renewal_us - as_of_us
-        return (self.renewal_us >= 0) & (ahead >= 0) & (ahead < RENEWAL_DAYS * DAY_US) & ~np.isnan(self.probability)
+        return (self.renewal_us >= 0) & (ahead >= 0) & (ahead < RENEWAL_DAYS * DAY_US) & self.is_here
 
     def by_money(self, mask: Mask) -> Found:
         """Rows of a mask, the most revenue at risk first; ties in the order of customers."""
@@ -116,6 +118,7 @@ def week_standing(scores: Rows, customers: Rows, before: Rows | None, at_risk: N
         before=np.full(rows, np.nan) if then is None else _numbers(then["churn_probability"]),
         mrr=_numbers(customers.column("mrr")),
         at_risk=at_risk,
+        is_here=~_is_any(now["churn_status"], LEFT),
         is_high=_is_any(band, (HIGH,)),
         was_high=nobody if then is None else _is_any(then["churn_band"], (HIGH,)),
         was_scored=nobody if then is None else _was_scored(then),

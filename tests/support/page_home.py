@@ -12,6 +12,8 @@ import uvicorn
 from support.capabilities import free_port
 from support.champions import write_champions
 from support.handwritten_weeks import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publish
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import as_datetime
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import note
 from vouch.serving.snapshots.schema import WITHIN_WEEKS
@@ -39,8 +41,19 @@ RULES = [
     {"name": "leak", "passed": False, "why": "one feature tells too much", "value": 0.97, "limit": 0.95},
 ]
 SEGMENTS = [metric("nps", 20.0 + 10 * place, by="segment", segment=name) for place, name in enumerate(("a", "b"))]
+NAMES = {
+    "name": "Mona Samplewood",
+    "account_id": "A0000017",
+    "account_name": "North Energy Example",
+    "owner": "Ines Demo",
+    "currency": "EUR",
+    "crm_url": "https://crm.example/{customer_id}",
+    "silent_days": 30.0,
+    "renewal_at": as_datetime(MONDAY + 9 * DAY_US),
+}
 PEOPLE = [{**row, "segment": "smb" if place % 2 else "enterprise", "region": "KR-11", "language": "ko-KR"}
           for place, row in enumerate(WEEK)]  # fmt: skip
+PEOPLE[1] |= NAMES
 
 
 PEOPLE[1]["churn_within"] = [

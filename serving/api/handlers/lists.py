@@ -15,7 +15,7 @@ import numpy as np
 from pydantic_core import from_json, to_json
 
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import FIRST, iso_instant, reason_to_ask, told
+from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, told
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
 
@@ -33,12 +33,12 @@ DREW = "drew"
 TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
 CANDIDATE = (
-    "customer_id", "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
+    "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
     "advocate_tier", "segment", "region", "language", "contact_consent", "advocacy_consent", "advocacy_model",
     "churn_model",
 )  # fmt: skip
 AT_RISK = (
-    "customer_id", "churn_status", "churn_probability", "churn_band", "mrr", "segment", "region", "language",
+    "churn_status", "churn_probability", "churn_band", "mrr", "segment", "region", "language",
     "contact_consent", "churn_model",
 )  # fmt: skip
 
@@ -49,6 +49,7 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
         segments=tuple(request.segment),
         regions=tuple(request.region),
         languages=tuple(request.language),
+        owners=tuple(request.owner),
         tiers=tuple(request.tier),
         kinds=tuple(sorted(set(request.kind))),
         minimum_score=request.minimum_score,
@@ -119,6 +120,7 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         segments=tuple(request.segment),
         regions=tuple(request.region),
         languages=tuple(request.language),
+        owners=tuple(request.owner),
         bands=tuple(request.band),
     )
     portfolio = store.portfolio
@@ -208,6 +210,7 @@ def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str
     row = {**portfolio.scores.at(int(ranked.rows[place])), **portfolio.profile(ranked, place)}
     value = float(ranked.values[place])
     return {
+        **called(row["customer_id"], row),
         **{name: row[name] for name in CANDIDATE},
         "value": None if value != value else value,
         **to_do(portfolio, ranked, place, row),
@@ -230,6 +233,7 @@ def endangered(portfolio: ServedWeek, place: int) -> dict[str, Any]:
     """What the week says of who stands at a place of those at risk."""
     row = {**portfolio.scores.at(int(portfolio.at_risk.rows[place])), **portfolio.profile(portfolio.at_risk, place)}
     return {
+        **called(row["customer_id"], row),
         **{name: row[name] for name in AT_RISK},
         "value": float(portfolio.at_risk.values[place]),
         "reasons": told(row["churn_reasons"], TOP_REASONS) or [],

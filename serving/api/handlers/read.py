@@ -13,7 +13,7 @@ from vouch.serving.api.handlers.asks import told_ask
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import told_override
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import iso_instant, told, told_changes
+from vouch.serving.api.speaking import called, iso_instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA, MODELS, OPTED_OUT, TIERS
@@ -49,7 +49,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     to_ask = {"ask_for": None, "is_randomised": False, "propensity": None}
     return {
         **portfolio.freshness(now_us()),
-        "customer_id": request.customer_id,
+        **called(request.customer_id, profile),
         **{f"{model}_{part}": scores.get(f"{model}_{part}") for model in MODELS for part in PARTS},
         **{f"{model}_reasons": told(scores.get(f"{model}_reasons")) for model in MODELS},
         **{f"{model}_changes": told_changes(changes.get(f"{model}_changes")) for model in MODELS},

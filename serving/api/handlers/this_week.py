@@ -11,7 +11,7 @@ from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.vectors.words import told as words_of
-from vouch.serving.api.speaking import iso_instant
+from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.weekly.asks import asks_between, waiting_asks
 from vouch.serving.weekly.last_run import last_run
@@ -20,10 +20,11 @@ from vouch.serving.weekly.standing import RENEWAL_DAYS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vouch.serving.api.handlers.week_types import WeekGet
+    from vouch.serving.api.schemas import WeekGet
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
-    from vouch.serving.weekly.standing import Found, Standing
+    from vouch.serving.asking.rules.caps import Ask
+    from vouch.serving.weekly.standing import Found, Mask, Standing
 
 WHY = 3
 """Reasons told per row."""
@@ -35,22 +36,23 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
     """Whom to call this week and why."""
     week, now = store.portfolio, now_us()
     found, most = week.standing, request.limit
-    renewing = found.by_probability(found.renewing(week.week.as_of_us))
-    waiting = waiting_asks(week.asking, now)
+    mine = of_owners(week, request.owner)
+    renewing = found.by_probability(found.renewing(week.week.as_of_us) & mine)
+    waiting = [ask for ask in waiting_asks(week.asking, now) if _is_mine(week, ask, mine)]
     in_danger = found.is_high[renewing] | found.is_watch[renewing]
     return {
         **week.freshness(now),
         "previous_as_of": week.before.week.manifest["as_of"] if week.before else None,
         "horizon_days": horizon_days(week, "churn"),
-        "call_first": _calls(week, found, most),
+        "call_first": _calls(week, found, mine, most),
         "renewals": {
             "days": RENEWAL_DAYS,
             "total": len(renewing),
             "in_danger": int(in_danger.sum()),
             "customers": [_renewal(week, row) for row in _first(renewing, most)],
         },
-        "new_advocates": _advocates(week, found.by_money(found.became_advocate), most),
-        "to_thank": _advocates(week, found.by_money(found.is_owed_thanks), most),
+        "new_advocates": _advocates(week, found.by_money(found.became_advocate & mine), most),
+        "to_thank": _advocates(week, found.by_money(found.is_owed_thanks & mine), most),
         "asks_waiting": {"total": len(waiting), "asks": [_waiting(week, ask) for ask in waiting[:most]]},
         "last_week": _last_week(store, week, found, now),
         "run": last_run(store.home),
@@ -68,16 +70,34 @@ def _first(rows: Found, most: int) -> list[int]:
     return [int(row) for row in rows[:most]]
 
 
-def _calls(week: ServedWeek, found: Standing, most: int) -> dict[str, Any]:
-    rows = found.by_money(found.to_call)
-    counted = found.is_high if found.fate is None else found.newly_high
+def of_owners(week: ServedWeek, owners: Sequence[str]) -> Mask:
+    """Which customers of a week these people look after; all where nobody is named."""
+    ranked = week.at_risk
+    if not owners:
+        return np.ones(len(ranked), dtype=bool)
+    known = ranked.categories.get("owner", [])
+    wanted = [place for place, name in enumerate(known) if name in set(owners)]
+    found: Mask = (
+        np.isin(ranked.codes("owner")[ranked.place_of], wanted) if known else np.zeros(len(ranked), dtype=bool)
+    )
+    return found
+
+
+def _is_mine(week: ServedWeek, ask: Ask, mine: Mask) -> bool:
+    row = week.ids.row_of(ask.customer_id)
+    return bool(mine.all()) if row is None else bool(mine[row])
+
+
+def _calls(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str, Any]:
+    rows = found.by_money(found.to_call & mine)
+    counted = (found.is_high if found.fate is None else found.newly_high) & mine
     money = found.mrr[counted]
     return {
         "total": len(rows),
-        "newly_high": int(found.newly_high.sum()),
-        "rose": int(found.rose.sum()),
-        "high": int(found.is_high.sum()),
-        "no_longer_high": int(found.no_longer_high.sum()),
+        "newly_high": int((found.newly_high & mine).sum()),
+        "rose": int((found.rose & mine).sum()),
+        "high": int((found.is_high & mine).sum()),
+        "no_longer_high": int((found.no_longer_high & mine).sum()),
         "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
         "customers": [_to_call(week, found, row) for row in _first(rows, most)],
     }
@@ -86,7 +106,7 @@ def _calls(week: ServedWeek, found: Standing, most: int) -> dict[str, Any]:
 def _person(week: ServedWeek, row: int, profile: Mapping[str, Any]) -> dict[str, Any]:
     """Who stands at a row of the week, as all lists tell it."""
     return {
-        "customer_id": week.scores.column_at("customer_id", row),
+        **called(week.scores.value(row, "customer_id"), profile),
         **{name: profile[name] for name in PERSON},
         "contact_consent": bool(profile["contact_consent"]),
     }
@@ -136,15 +156,15 @@ def _advocate(week: ServedWeek, row: int) -> dict[str, Any]:
     latest = max(profile.get("acts") or (), key=lambda act: act["last_us"], default=None)
     return {
         **_person(week, row, profile),
-        "advocate_tier": week.scores.column_at("advocate_tier", row),
+        "advocate_tier": week.scores.value(row, "advocate_tier"),
         "act": latest["kind"] if latest else None,
         "act_at": iso_instant(latest["last_us"]) if latest else None,
     }
 
 
-def _waiting(week: ServedWeek, ask: Any) -> dict[str, Any]:
+def _waiting(week: ServedWeek, ask: Ask) -> dict[str, Any]:
     row = week.ids.row_of(ask.customer_id)
-    nothing = {**dict.fromkeys(PERSON), "customer_id": ask.customer_id, "contact_consent": False}
+    nothing = {**called(ask.customer_id, {}), **dict.fromkeys(PERSON), "contact_consent": False}
     return {
         **(nothing if row is None else _person(week, row, week.customers.at(row))),
         "ask_id": ask.ask_id,

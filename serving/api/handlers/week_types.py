@@ -1,4 +1,4 @@
-"""Request and answer types of `/v1/week`: whom to call, thank and wait for, and how the last run ended."""
+"""Answer types of `/v1/week`: whom to call, thank and wait for, and how the last run ended."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from vouch.serving.api.answer_types import Fresh, Moved
-from vouch.serving.api.numbers import WHOLE
-from vouch.serving.api.schemas import Request
+from vouch.serving.api.answer_types import Called, Fresh, Moved
 
-MOST_ROWS = 100
 Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
 
 
-class WeekGet(Request):
-    """The week that is served: each list with so many rows at most."""
-
-    limit: Annotated[int, Field(ge=1, le=MOST_ROWS, description="Rows in each list."), WHOLE] = 10
-
-
-class Person(BaseModel):
+class Person(Called):
     """Who it is about."""
 
-    customer_id: str
     segment: str | None
     mrr: Money
     contact_consent: Annotated[bool, Field(description="Whether the customer may be contacted.")]
@@ -169,3 +159,57 @@ class WeekAnswer(Fresh):
     asks_waiting: Waiting
     last_week: LastWeek
     run: Annotated[Run | None, Field(description="Null where this host does not score.")]
+
+
+class FoundPerson(Called):
+    """One customer that was found."""
+
+    segment: str | None
+    mrr: Money
+    churn_status: str
+    churn_probability: Chance
+    churn_band: str | None
+
+
+class FoundPeople(Fresh):
+    """Customers found by name, account or id; an exact id first, then names that begin so, then by revenue."""
+
+    total: int
+    customers: list[FoundPerson]
+
+
+class Account(BaseModel):
+    """One account; who has left belongs to it no more."""
+
+    account_id: str
+    account_name: str | None
+    owner: str | None
+    currency: str | None
+    customers: int
+    silent: Annotated[int, Field(description="Customers who were not active for 28 days.")]
+    high: Annotated[int, Field(description="Customers at high risk.")]
+    mrr: Money
+    at_risk: Annotated[float | None, Field(description="Revenue at risk a month: the sum over its customers.")]
+    mean: Annotated[float | None, Field(description="Mean probability of leaving, weighted by revenue.")]
+    concentration: Annotated[float | None, Field(description="Share of its revenue that its largest customer pays.")]
+    most_endangered: Annotated[FoundPerson | None, Field(description="The customer with the highest probability.")]
+
+
+class AccountPerson(FoundPerson):
+    """One customer of an account."""
+
+    silent_days: Annotated[float | None, Field(description="Days since the customer was last active.")]
+
+
+class AccountsPage(Fresh):
+    """Accounts, the most revenue at risk first."""
+
+    total: int
+    next_cursor: str | None
+    accounts: list[Account]
+
+
+class AccountAnswer(Account, Fresh):
+    """One account with its customers, the most endangered first."""
+
+    people: list[AccountPerson]

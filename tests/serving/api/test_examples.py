@@ -39,6 +39,7 @@ def store(tmp_path_factory):
     times = {"asked_us": BEFORE - 200 * DAY_US, "outcome_us": BEFORE - 199 * DAY_US}
     asks = [{"ask_id": "a", "kind": "review", "outcome": "accepted", "is_randomised": False, **times}]
     groups = {"segment": "smb", "region": "KR-11", "language": "ko-KR"}
+    groups |= {"account_id": "A0000017", "name": "Mona Samplewood", "owner": "Ines Demo", "currency": "EUR"}
     person = customer(
         WHO, 0.1, 0.8, acts=acts, asks=asks, tenure_days=410.0, nps_last=10.0, churn_changes=changes, **groups
     )

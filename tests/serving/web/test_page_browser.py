@@ -30,6 +30,8 @@ VIEW = {
     "page of docs": "/app/docs/serving",
     "excluded": "/app/candidates?include_ineligible=1",
     "nobody": "/app/at-risk?segment=nowhere",
+    "found": "/app/find?text=sample",
+    "account": "/app/account?id=A0000017",
 }
 
 

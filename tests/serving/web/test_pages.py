@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections import Counter
+from urllib.parse import unquote_plus
 
 import pytest
 from starlette.testclient import TestClient
@@ -65,7 +66,7 @@ def test_every_view_answers_in_every_language_under_a_policy_that_lets_nothing_e
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert not re.search(
-        r"<style|\sstyle=|\son[a-z]+=|<script(?! src=)|https?://(?!www\.w3\.org)|javascript:", answer.text
+        r"<style|\sstyle=|\son[a-z]+=|<script(?! src=)|https?://(?!www\.w3\.org|crm\.example)|javascript:", answer.text
     )
     ids = re.findall(r'\sid="([^"]+)"', answer.text)
     assert not [name for name, times in Counter(ids).items() if times > 1]
@@ -78,7 +79,8 @@ def cells(text: str, name: str) -> list[str]:
 
 
 def listed(text: str) -> list[str]:
-    return [html.unescape(name) for name in re.findall(r'<th role="rowheader".*?<bdi>(.*?)</bdi>', text)]
+    found = re.findall(r'<th role="rowheader".*?href="/app/customer\?id=(.*?)"', text)
+    return [unquote_plus(html.unescape(name)) for name in found]
 
 
 def test_candidates_are_those_of_the_api_in_their_order(client):
@@ -174,6 +176,36 @@ def test_what_a_company_wrote_is_text_and_nothing_else(client):
         assert HOSTILE not in page
         assert html.escape(HOSTILE, quote=False).replace('"', "&#34;") in page
     assert HOSTILE in listed(client.get("/app/candidates?include_ineligible=1").text)
+
+
+def test_a_person_is_found_by_name_and_goes_straight_to_by_id(client):
+    page = client.get("/app/find?text=SAMPLE").text
+    assert "North Energy Example" in page
+    assert "Mona Samplewood" in page
+    answer = client.get("/app/find?text=c1", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, customer_url("c1"))
+    assert speech("en")("find.nobody") in client.get("/app/find?text=nobody").text
+
+
+def test_the_page_remembers_whose_customers_it_shows(client):
+    assert "Mona Samplewood" in client.get("/app?owner=Ines+Demo").text
+    assert client.get("/app/at-risk").text.count('role="rowheader"') == 1
+    assert client.get("/app/at-risk?owner=").text.count('role="rowheader"') > 1
+    assert client.get("/app/at-risk").text.count('role="rowheader"') > 1
+    assert client.get("/app?owner=nobody").status_code == 200
+
+
+def test_the_week_names_who_to_call_with_money_reasons_and_renewal(client):
+    page = client.get("/app").text
+    for shown in (
+        "North Energy Example",
+        "\u20ac300",
+        "60%",
+        "down from 9",
+        speech("en")("week.why_newly_high"),
+        "25 Nov",
+    ):
+        assert shown in page, shown
 
 
 def test_the_portfolio_counts_who_is_there_and_what_changed(client):

@@ -11,7 +11,8 @@ from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import as_datetime
 from vouch.serving.api.handlers.this_week import this_week
-from vouch.serving.api.handlers.week_types import WeekAnswer, WeekGet
+from vouch.serving.api.handlers.week_types import WeekAnswer
+from vouch.serving.api.schemas import WeekGet
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.store.asks import Wanted, set_outcome, store_ask
 from vouch.serving.store.callers import EVERYBODY
@@ -59,6 +60,19 @@ def test_who_is_newly_high_and_who_rose_are_called_by_revenue_at_risk(tmp_path):
     assert (a["why"], b["why"], a["before"], a["has_moved"], b["has_moved"]) == ("newly_high", "rose", 0.1, True, False)
     assert [reason["contribution"] for reason in a["reasons"]] == [1.5, 0.5]
     assert a["reasons"][0]["words"].endswith("up from 0")
+
+
+def test_an_owner_sees_the_own_customers_and_their_money_alone(tmp_path):
+    people = [customer("a", 0.9, owner="Ines", mrr=5.0), customer("b", 0.9, owner="Jae"), customer("c", 0.9)]
+    publish(tmp_path, people=people)
+    store = ServingState(tmp_path)
+    store.refresh()
+    for owner, wanted in ((["Ines"], ["a"]), (["Ines", "Jae"], ["b", "a"]), (["nobody"], []), ([], ["b", "c", "a"])):
+        found = this_week(store, WeekGet(owner=owner))
+        assert called(found) == wanted
+        assert found["call_first"]["high"] == len(wanted)
+    assert this_week(store, WeekGet(owner=["Ines"]))["call_first"]["mrr"] == 5.0
+    store.stop()
 
 
 def test_with_one_week_levels_are_shown_and_nobody_has_moved(tmp_path):

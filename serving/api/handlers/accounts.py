@@ -1,0 +1,73 @@
+"""Handlers of `/v1/accounts`: accounts by revenue at risk, and one of them with its customers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from vouch.serving.api.handlers.find import found_person
+from vouch.serving.api.handlers.lists import cursor_of, place_of
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.state import now_us
+from vouch.serving.weekly.people import folded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.serving.api.schemas import AccountGet, AccountsSearch
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
+
+TOLD = ("account_id", "account_name", "owner", "currency")
+COUNTS = ("customers", "silent", "high")
+FIGURES = ("mrr", "at_risk", "mean", "concentration")
+
+
+def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, Any]:
+    """Accounts, the most revenue at risk first."""
+    week = store.portfolio
+    text = folded(pa.array([request.text or ""]))[0].as_py()
+    found = week.accounts.found(text, tuple(request.owner))
+    seal = f"{week.week.as_of_us} {week.week.revision} {text} {sorted(request.owner)}"
+    start = int(place_of(request.cursor, seal).value or 0) if request.cursor else 0
+    end = start + request.limit
+    rows = found.iloc[start:end].to_dict("records")
+    return {
+        **week.freshness(now_us()),
+        "total": len(found),
+        "next_cursor": cursor_of(seal, float(end), "") if end < len(found) else None,
+        "accounts": [_account(week, row) for row in rows],
+    }
+
+
+def get_account(store: ServingState, request: AccountGet) -> dict[str, Any]:
+    """One account with its customers, the most endangered first."""
+    week = store.portfolio
+    frame = week.accounts.frame
+    rows = frame.loc[frame["account_id"] == request.account_id].to_dict("records")
+    if not rows:
+        raise Problem("unknown_account", "The snapshot holds no such account", "account_id")
+    people = [int(row) for row in week.accounts.rows[request.account_id]]
+    people.sort(key=lambda row: (-_known(float(week.standing.probability[row]), -1.0), row))
+    silent = (week.customers.value(row, "silent_days") for row in people)
+    return {
+        **week.freshness(now_us()),
+        **_account(week, rows[0]),
+        "people": [{**found_person(week, row), "silent_days": days} for row, days in zip(people, silent, strict=True)],
+    }
+
+
+def _account(week: ServedWeek, row: Mapping[Any, Any]) -> dict[str, Any]:
+    worst = int(row["most_endangered_row"])
+    return {
+        **{name: row[name] if isinstance(row[name], str) else None for name in TOLD},
+        **{name: int(row[name]) for name in COUNTS},
+        **{name: _known(row[name]) for name in FIGURES},
+        "most_endangered": found_person(week, worst) if row["most_endangered"] == row["most_endangered"] else None,
+    }
+
+
+def _known(number: float, otherwise: Any = None) -> Any:
+    """A number; NaN is none."""
+    return otherwise if number != number else float(number)
