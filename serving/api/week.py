@@ -86,7 +86,8 @@ class ServedWeek:
             self.at_risk.exclude(row, has)
         if moved:
             self.rows.clear()
-            self.__dict__.pop("standing", None)
+            for name in ("standing", "accounts"):
+                self.__dict__.pop(name, None)
 
     def due_first(self, row: int) -> str | None:
         """What is due to the customer of a row before an ask; None where nothing is, or somebody has done it."""
