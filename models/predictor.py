@@ -23,7 +23,7 @@ from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
 from vouch.models.scoring import documents
-from vouch.models.scoring.bundle import as_bytes, check_definitions, read_files, write_files
+from vouch.models.scoring.bundle import TABLE, as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
 from vouch.models.scoring.documents import KINDS
 from vouch.models.scoring.feature_matrix import Column, FeatureMatrix
@@ -311,13 +311,13 @@ def write_bundle(
     column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code);
     `reference` what later weeks are compared with, `hazard` how soon.
     """
-    fingerprints = feature_fingerprints()
+    fingerprints = {} if TABLE in facts else feature_fingerprints()
     features = [
         {
             "name": column.name,
             "family": column.family,
             "categories": column.categories and list(column.categories),
-            "fingerprint": fingerprints[column.name],
+            "fingerprint": None if TABLE in facts else fingerprints[column.name],
         }
         for column in columns
     ]

@@ -314,11 +314,14 @@ def _header(path: Path, reader: Reader) -> tuple[str, list[str]]:
     with _unpacking(path), _opened(path) as file:
         start = codecs.getincrementaldecoder("utf-8-sig")().decode(file.read(_HEADER))
     fields: dict[str, list[str]] = {}
+    why: csv.Error | None = None
     for separator in reader.separator or SEPARATORS:
         try:
             fields[separator] = next(csv.reader(io.StringIO(start, newline=""), delimiter=separator, strict=True), [])
-        except csv.Error as error:
-            raise SourceUnreadable(f"{path}: line 1: the header cannot be read ({error})") from error
+        except csv.Error as error:  # names in quotes, parted by another sign than this
+            why = why or error
+    if not fields:
+        raise SourceUnreadable(f"{path}: line 1: the header cannot be read ({why})") from why
     separator = max(fields, key=lambda candidate: len(fields[candidate]))
     if not fields[separator]:
         raise SourceUnreadable(f"{path}: line 1: no header")

@@ -16,6 +16,7 @@ from vouch.serving.api.handlers import (
     overrides,
     read,
     score,
+    tables,
     this_week,
     week_types,
 )
@@ -186,6 +187,12 @@ API_ROUTES = (
         schemas.ScoreRequest, answer_types.ScoreAnswer, score.score_request, (),
         {"vectors": [{"customer_id": "what-if", "features": {"is_subscribed": 1, "tenure_days": 400}}]},
         scope="read", is_heavy=score.is_heavy, computes=True,
+    ),
+    ApiRoute(
+        "/v1/tables/score", "Scores for rows of a flat table that a model was trained on, one row per customer",
+        tables.TableScore, tables.TableScores, tables.score_table_rows, (),
+        {"model": "leavers", "rows": [{"id": "C000001", "cells": {"Contract": "One year", "tenure": 12}}]},
+        scope="read", is_heavy=True, computes=True,
     ),
     ApiRoute(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",

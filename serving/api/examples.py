@@ -347,6 +347,24 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "models": {"churn": _MODELS["churn_model"], "advocacy": _MODELS["advocacy_model"]},
         "scores": [{"customer_id": "what-if", **_SCORES}],
     },
+    "/v1/tables/score": {
+        "model": "leavers",
+        "content_hash": _MODELS["churn_model"],
+        "positive": "Yes",
+        "scores": [
+            {
+                "id": "C000001",
+                "probability": 0.2689414213699951,
+                "low": 0.21,
+                "high": 0.33,
+                "base": -1.2,
+                "reasons": [
+                    {"column": "Contract", "value": "One year", "contribution": 0.3},
+                    {"column": "tenure", "value": "12", "contribution": -0.1},
+                ],
+            }
+        ],
+    },
     "/v1/metrics/query": {**_FRESH, "metrics": [_METRIC]},
     "/v1/metrics/catalogue": {"metrics": [_ENTRY]},
     "/v1/lists/get": {

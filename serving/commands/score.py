@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +11,11 @@ from vouch.features.errors import UsageError
 from vouch.features.instants import mondays
 from vouch.serving.batch.summary import telling
 from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
-from vouch.serving.output import Format, FormatOption, progress, warn
+from vouch.serving.output import Format, FormatOption, progress, show, warn
 
 app = typer.Typer()
+TOP = 20
+"""Rows of a flat table that fit on a screen."""
 
 
 @app.command()
@@ -31,10 +34,19 @@ def score(
     ] = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for another run to end.")] = 0,
     engine: EngineOption = Engine.DUCKDB,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Score a flat table instead, by the model that --model names.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="With --table: as in `vouch train NAME`.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --table: write all rows as Parquet; else the 20 first.")
+    ] = None,
     now: Now = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Publish the weekly snapshot: scores, reasons and metrics of every customer. A published week is left alone.
+
+    With --table the rows of a flat table are scored and ranked, and nothing is published.
 
     Example: vouch score ./company --as-of 2026-11-16
     """
@@ -43,6 +55,9 @@ def score(
 
     run: CommandRun = ctx.obj
     now_us = run.now_us(now)
+    if table is not None or model is not None:
+        _score_table(table, model, out, now_us, form)
+        return
     options: dict[str, Any] = {"is_revision": revision, "engine": engine.value, "wait_s": wait}
     with telling(form, "score", now_us) as summary, progress() as step:
         where, instants = project(data), _instants(as_of, first, last)
@@ -54,6 +69,37 @@ def score(
             summary.weeks = [week.as_dict() for week in done.weeks]
             for warning in done.warnings:
                 warn(f"warning: {warning}")
+
+
+def _score_table(table: Path | None, model: str | None, out: Path | None, now_us: int, form: Format) -> None:
+    """Score the rows of a flat table, the highest first; all of them into a file, else those that fit on a screen."""
+    from vouch.features.discovery.flat import read_flat_rows
+    from vouch.features.project import Project, home
+    from vouch.serving.exports.vectors_file import write_table_scores
+    from vouch.serving.scoring.flat_scores import columns, flat_champion, scored_rows
+
+    if table is None or model is None:
+        raise UsageError("--table FILE and --model NAME go together")
+    where = Project(home(), None)
+    predictor = flat_champion(where.home, model)
+    told = predictor.manifest["table"]
+    with progress() as step:
+        step(f"scoring {table}")
+        read = read_flat_rows(where, table, columns(predictor), told["id"], told["time"])
+        rows = scored_rows(predictor, read.frame, read.ids, with_reasons=True)
+    rows.sort(key=lambda row: (-row["probability"], row["id"]))
+    if out is not None:
+        write_table_scores(where.home, rows, now_us, out)
+        warn(f"{len(rows):,} rows in {out}")
+        return
+    shown = rows if form is not Format.TABLE else rows[:TOP]
+    show([{"rank": rank, **row, "reasons": _brief(row["reasons"])} for rank, row in enumerate(shown, 1)], form, rows)
+
+
+def _brief(reasons: list[dict[str, Any]]) -> list[str]:
+    """The columns that move a score most, with their values."""
+    signs = [f"{'+' if of['contribution'] > 0 else '-'} {of['column']}: {of['value']}" for of in reasons]
+    return signs[:3]
 
 
 def _instants(as_of: str | None, first: str | None, last: str | None) -> list[int] | None:

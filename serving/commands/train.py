@@ -5,11 +5,13 @@ With `vouch demo` and the library, the one place where serving and training meet
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vouch.features.errors import Refused
+from vouch.features.errors import Refused, UsageError
 from vouch.serving.commands.options import AsOf, CommandRun, Data, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, say, show
 
@@ -42,12 +44,41 @@ def train(
             "it cannot become the champion.",
         ),
     ] = True,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A table of one row per customer to learn from, in place of DATA."),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --table: what came true, a yes or no.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--id", metavar="COLUMN", help="With --table: the customer; else the number of the row."),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --table: when a row was known; judged on later rows then."),
+    ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="With --table: take a column although it looks like a leak."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="With --table: leave a column out.")
+    ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
 
+    With --table a model is made of a table that has a label already, one row per customer.
+
     Example: vouch train churn ./company
     """
+    if table is not None:
+        _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or []), now, form)
+        return
+    if label is not None or key is not None or time is not None:
+        raise UsageError("--label, --id and --time are for a flat table: name it with --table FILE")
     from vouch.serving.batch.run_records import recording
     from vouch.serving.snapshots.files import lock
     from vouch.training.run import train as fit
@@ -61,6 +92,42 @@ def train(
             reports = fit(where, model, typed_instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
         tell_reports(reports, form)
+
+
+@dataclass(frozen=True)
+class FlatOptions:
+    """What was typed of a flat table."""
+
+    table: Path
+    label: str | None
+    key: str | None
+    time: str | None
+    take: list[str]
+    leave_out: list[str]
+
+
+def _train_table(run: CommandRun, model: str, asked: FlatOptions, now: str | None, form: Format) -> None:
+    from vouch.features.discovery.flat import read_flat
+    from vouch.features.project import Project, home, tracking
+    from vouch.serving.batch.run_records import recording
+    from vouch.serving.snapshots.files import lock
+    from vouch.training.flat import train_flat
+
+    if asked.label is None:
+        raise UsageError("--table needs --label COLUMN: the column that says what came true")
+    where = Project(home(), None, tracking=tracking())
+    with recording(where.home, "train", run.now_us(now)) as record:
+        with progress() as step, lock(where.home, "train"):
+            step(f"reading {asked.table}")
+            found = read_flat(
+                where, asked.table, label=asked.label, key=asked.key, time=asked.time, taken=asked.take,
+                left_out=asked.leave_out,
+            )  # fmt: skip
+            step(f"training {model}")
+            settings = {"label": asked.label, "id": asked.key, "time": asked.time}
+            report = train_flat(where, model, found, asked.table, run.now_us(now), settings)
+        record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused}]}
+        tell_reports([report], form)
 
 
 def tell_reports(reports: Sequence[Any], form: Format) -> None:

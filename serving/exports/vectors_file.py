@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.durable import replacing
@@ -19,8 +20,6 @@ from vouch.serving.snapshots.schema import repeated
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pyarrow as pa
 
     from vouch.features.project import Project
 
@@ -56,6 +55,15 @@ def write_vectors(
                 customers += len(batch)
     note(project.home, "vectors", instant_text(instant), [out])
     return Written(instant_text(instant), customers)
+
+
+def write_table_scores(home: Path, rows: list[dict[str, Any]], now_us: int, out: Path) -> None:
+    """Write the scores of a flat table as Parquet: `customer_id`, probability with its interval, reasons."""
+    named = [{"customer_id": row["id"], **{of: value for of, value in row.items() if of != "id"}} for row in rows]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out, out.with_name(f".{out.name}.draft")) as draft:
+        pq.write_table(pa.Table.from_pylist(named), draft)
+    note(home, "vectors", instant_text(now_us), [out])
 
 
 def _dated(batch: pa.Table, as_of_us: int) -> pa.Table:

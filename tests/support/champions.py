@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from vouch.features.discovery.flat import CATEGORY, NUMBER, FlatColumn
 from vouch.features.vectors.declare import load_families
 from vouch.models import load, names
 from vouch.models.predictor import Predictor, champion_folder, write_bundle
 from vouch.models.scoring.calibration import Calibrator
 from vouch.models.scoring.feature_matrix import Column
+from vouch.models.scoring.flat_table import described
 from vouch.models.scoring.hazard import Hazard
 
 # Weight per standard unit, where a number is centred at `centre` after sign(x) log(1 + |x|).
@@ -46,3 +48,25 @@ def write_champions(home: Path) -> dict[str, Predictor]:
     """Champions of all models that a company is missing something without."""
     others = [name for name in names() if name not in TARGETS and not load(name).is_optional]
     return {name: write_champion(home, name) for name in [*TARGETS, *others]}
+
+
+def write_flat_champion(home: Path, name: str) -> Predictor:
+    """A champion of a flat table with a category, `Contract`, and a number, `tenure`."""
+    known = (
+        FlatColumn("contract", "Contract", CATEGORY, ("One year", "Two year")),
+        FlatColumn("tenure", "tenure", NUMBER),
+    )
+    columns = [Column(column.name, column.name, column.categories) for column in known]
+    tenure = {"fill": 12.0, "centre": 2.5, "scale": 1.0, "weight": -0.7, "missing_weight": 0.1, "mean": 0.0}
+    settings = {"label": "Churn", "id": "customerID", "time": None}
+    return write_bundle(
+        champion_folder(home, name) / "bundle",
+        model=name,
+        target="label",
+        kind="logistic",
+        content={"base": -1.0, "terms": [{"weights": [0.4, -0.3, 0.0], "mean": 0.0}, tenure]},
+        columns=columns,
+        calibrator=Calibrator(),
+        golden=pd.DataFrame({"contract": ["One year", None], "tenure": [3.0, float("nan")]}),
+        facts={"table": described(known, columns, "Yes", settings)},
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from support.champions import write_champions
+from support.champions import write_champions, write_flat_champion
 from support.handwritten_weeks import BEFORE, EARLIER, METRICS, customer, metric, publish
 from support.page_home import PEOPLE
 from vouch.features.contract.tables import DAY_US
@@ -34,6 +34,7 @@ def store(tmp_path_factory):
     """A service that knows the customer of the examples, with all that they tell."""
     home = tmp_path_factory.mktemp("home")
     write_champions(home)
+    write_flat_champion(home, "leavers")
     acts = [{"kind": "referral", "n": 2, "last_us": BEFORE - 60 * DAY_US}]
     changes = PEOPLE[1]["churn_changes"]
     times = {"asked_us": BEFORE - 200 * DAY_US, "outcome_us": BEFORE - 199 * DAY_US}

@@ -1,0 +1,370 @@
+"""Training on a flat table: cross-fit, choose, calibrate, judge, register and gate a model of one row per customer.
+
+There is no history to roll over. Each row is scored by fits that did not see it (by folds that share the outcomes
+evenly; where the table has a time, by fits on earlier rows alone), and those scores choose the candidate, fit its
+calibration and say how good it is. What serves is the chosen recipe fitted on all rows.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vouch import models
+from vouch.features.errors import Refused, UsageError
+from vouch.features.shown import markdown
+from vouch.models.definition import LEARNERS, Model, Target
+from vouch.models.predictor import encode, write_bundle
+from vouch.models.quality.drift import reference
+from vouch.models.quality.figures import error_by_chance, figure_interval, figures, paired_bootstrap
+from vouch.models.registry import versions
+from vouch.models.scoring.feature_matrix import Column
+from vouch.models.scoring.flat_table import described
+from vouch.training.calibrate import choose, with_band
+from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart, made_up_rows
+from vouch.training.gate import GateRule, Verdict
+from vouch.training.learners import CANDIDATES, LINE
+from vouch.training.run import code_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+    from vouch.features.discovery.flat import FlatTable
+    from vouch.features.project import Project
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.calibrate import Chosen
+    from vouch.training.learners import Fitted
+
+FOLDS = 5
+LEAST = 50
+"""Rows of the rarer outcome that are needed to learn from."""
+CLEARLY = 0.002
+"""Share of the log loss by which another candidate must be better before it displaces the preferred one."""
+RESAMPLES = 300
+GOLDEN_ROWS = 32
+TRIED = tuple(name for name in LEARNERS if name != "lightgbm_family")
+"""Candidates: a column of a flat table is a family of its own."""
+SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
+MOST_ERROR = 0.03
+
+
+@dataclass(frozen=True)
+class FlatReport:
+    """One training run on a flat table: what was measured, what the gate said, what was left out."""
+
+    model: str
+    source: str
+    rows: int
+    positives: int
+    positive: str
+    columns: tuple[str, ...]
+    sensitive: tuple[str, ...]
+    left_out: Mapping[str, str]
+    chosen: str
+    calibration: str
+    figures: Mapping[str, Mapping[str, float]]
+    intervals: Mapping[str, tuple[float, float]]
+    verdict: Verdict
+    equal_rows: int = 0
+    """Rows that equal another in all that is learned from: they may stand on both sides of a fold."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    version: int | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the gate did not let the new version become the champion."""
+        return not self.verdict.passed
+
+    def figure_rows(self) -> list[dict[str, Any]]:
+        """One row per candidate with its key figures on rows that it was not fitted on, the chosen one first."""
+        order = sorted(self.figures, key=lambda name: (name != self.chosen, self.figures[name]["log_loss"]))
+        return [
+            {"model": self.model, "candidate": name, **{of: round(self.figures[name][of], 4) for of in SHOWN}}
+            for name in order
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        plain = {name: value for name, value in vars(self).items() if name != "verdict"}
+        return {**plain, "passed": self.verdict.passed, "rules": [vars(rule) for rule in self.verdict.rules]}
+
+    def text(self) -> str:
+        """What a data scientist needs to see, as lines of text."""
+        lines = [
+            f"{self.model}: {self.rows:,} rows of {self.source}, {self.positives:,} with the label {self.positive!r}",
+            f"  learned from {len(self.columns)} columns: {', '.join(self.columns)}",
+        ]
+        if self.sensitive:
+            lines.append(f"  sensitive ones among them, to be left out with --leave-out: {', '.join(self.sensitive)}")
+        if self.equal_rows:
+            lines.append(f"  {self.equal_rows:,} rows equal another in every column: the figures are kinder for that")
+        lines += [f"  left out {name}: {why}" for name, why in self.left_out.items()]
+        ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in self.intervals.items())
+        lines += ["", "  on rows that a candidate was not fitted on:"]
+        lines += [
+            "  " + ", ".join(f"{name} {value}" for name, value in row.items() if name != "model")
+            for row in self.figure_rows()
+        ]
+        lines += [f"  {self.chosen}, calibration {self.calibration}; 95 % intervals: {ends}", ""]
+        lines += [f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}" for rule in self.verdict.rules]
+        state = "the champion" if self.verdict.passed else "registered, not promoted"
+        return "\n".join([*lines, f"  version {self.version}: {state}"])
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """One candidate: raw scores of rows that its fits did not see, and how they are calibrated; all in row order."""
+
+    raw: Numbers
+    probability: Numbers
+    calibrated: Chosen
+
+
+def train_flat(
+    project: Project, name: str, table: FlatTable, source: Path, now_us: int, settings: Mapping[str, Any], seed: int = 0
+) -> FlatReport:
+    """Train a model on a flat table, register it, and make it the champion where the gate lets it.
+
+    `settings` are the names of label, id and time, as they were given: they are kept in the bundle, for scoring.
+    Raises UsageError for a name that is a definition's, Refused where there is too little to learn from.
+    """
+    if name in models.names():
+        raise UsageError(f"{name!r} is a model with a definition of its own: give the model of a table another name")
+    data = _dataset(name, table)
+    judged, found = cross_fit(data, table, seed)
+    chosen = _chosen(found)
+    best = found[chosen]
+    label, customers = data.train.label[judged], data.train.customers[judged]
+    said = {of: figures(label, one.probability[judged]) for of, one in found.items()}
+    verdict = _verdict(name, label, customers, {of: one.probability[judged] for of, one in found.items()}, chosen, seed)
+    fitted = CANDIDATES[chosen](data, seed)
+    calibrated = with_band(best.calibrated, best.raw[judged], label, customers, seed)
+    intervals = {
+        of: figure_interval(customers, label, best.probability[judged], of, RESAMPLES, seed)
+        for of in ("roc_auc", "log_loss", "brier_skill")
+    }
+    report = FlatReport(
+        name, source.name, len(data.train), data.train.positives, table.positive,
+        tuple(column.column for column in table.columns),
+        tuple(column.column for column in table.columns if column.is_sensitive), table.left_out,
+        chosen, calibrated.calibrator.method, said, intervals, verdict,
+        len(data.train) - len(np.unique(data.train.matrix, axis=0, equal_nan=True)),
+        {"data_fingerprint": table.digest, "code_fingerprint": code_fingerprint(), "seed": seed, **settings},
+    )  # fmt: skip
+    return _stored(project, report, data, table, fitted, calibrated, best.probability, settings, now_us)
+
+
+def _dataset(name: str, table: FlatTable) -> Dataset:
+    """The table as learners take it; the time of a row is its instant."""
+    target = Target("label", _no_label, _everybody, horizon_days=1)
+    model = Model(name, f"What is {table.positive!r} in the label?", (target,), learners=TRIED)
+    columns = tuple(Column(column.name, column.name, column.categories) for column in table.columns)
+    times = np.zeros(len(table.label), np.int64) if table.times is None else table.times
+    rows = DatasetPart(encode(table.frame, columns), table.label, table.ids, times)
+    rarer = min(rows.positives, len(rows) - rows.positives)
+    if rarer < LEAST:
+        raise Refused(
+            f"Model {name!r}: too few outcomes to learn from. {len(rows)} rows hold {rows.positives} with the label "
+            f"{table.positive!r}; at least {LEAST} of each kind are needed."
+        )
+    varies = np.array([len(np.unique(rows.matrix[:, place])) > 1 for place in range(len(columns))])
+    kept = tuple(column for column, is_kept in zip(columns, varies, strict=True) if is_kept)
+    rows = replace(rows, matrix=rows.matrix[:, varies])
+    empty = rows.take(np.zeros(len(rows), dtype=bool))
+    return Dataset(model, target, CutoffPlan((0,), (), (0,)), kept, rows, empty, rows, table.frame)
+
+
+def _no_label(*_: Any) -> pd.DataFrame:
+    raise NotImplementedError("the label of a flat table stands in it")
+
+
+def _everybody(vectors: Any) -> Any:
+    return np.full(len(vectors), "ok", dtype=object)
+
+
+def folds(label: Numbers, times: np.ndarray[Any, Any] | None, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The fold of each row: outcomes spread evenly; by time, where there is one, so that fold 0 is the oldest."""
+    if times is not None:
+        order = np.argsort(times, kind="stable")
+        edges = np.quantile(times, np.linspace(0, 1, FOLDS + 1)[1:-1])
+        found: np.ndarray[Any, np.dtype[np.int64]] = np.searchsorted(edges, times, side="left")
+        if len(np.unique(found)) == FOLDS:
+            return found
+        found[order] = np.arange(len(order)) * FOLDS // len(order)
+        return found
+    generator, spread = np.random.default_rng(seed), np.empty(len(label), dtype=np.int64)
+    for kind in (0.0, 1.0):
+        rows = generator.permutation(np.flatnonzero(label == kind))
+        spread[rows] = np.arange(len(rows)) % FOLDS
+    return spread
+
+
+def cross_fit(
+    data: Dataset, table: FlatTable, seed: int
+) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], dict[str, CrossFitted]]:
+    """Which rows are judged (mask), and each candidate on them: raw scores and calibrated probabilities.
+
+    A row's score is of a fit without its fold, its calibration of the scores of other folds; by time, of earlier ones.
+    """
+    rows, is_timed = data.train, table.times is not None
+    fold = folds(rows.label, table.times, seed)
+    raw = {name: np.full(len(rows), np.nan) for name in TRIED}
+    for number in range(1 if is_timed else 0, FOLDS):
+        inside, outside = (fold < number if is_timed else fold != number), fold == number
+        if len(np.unique(rows.label[inside])) < 2:
+            continue
+        here = replace(data, train=rows.take(inside))
+        for name in TRIED:
+            raw[name][outside] = CANDIDATES[name](here, seed).scorer.raw(rows.matrix[outside])
+    judged = ~np.isnan(raw[LINE])
+    found = {}
+    for name, scores in raw.items():
+        calibrated = choose(scores[judged], rows.label[judged], rows.customers[judged], seed)
+        found[name] = CrossFitted(scores, _probability(scores, rows, fold, judged, is_timed, seed), calibrated)
+    return judged, found
+
+
+def _probability(
+    raw: Numbers, rows: DatasetPart, fold: np.ndarray[Any, Any], judged: np.ndarray[Any, Any], is_timed: bool, seed: int
+) -> Numbers:
+    said = np.full(len(rows), np.nan)
+    for number in np.unique(fold[judged]):
+        others = judged & (fold < number if is_timed else fold != number)
+        here = judged & (fold == number)
+        chosen = choose(raw[others], rows.label[others], rows.customers[others], seed)
+        said[here] = chosen.calibrator.apply(raw[here])
+    return said
+
+
+def _chosen(found: Mapping[str, CrossFitted]) -> str:
+    """The preferred candidate, or one that is clearly better on rows that it was not fitted on."""
+    chosen = TRIED[0]
+    for name in TRIED[1:]:
+        if found[name].calibrated.log_loss < found[chosen].calibrated.log_loss * (1 - CLEARLY):
+            chosen = name
+    return chosen
+
+
+def _verdict(
+    name: str, label: Numbers, customers: np.ndarray[Any, Any], said: Mapping[str, Numbers], chosen: str, seed: int
+) -> Verdict:
+    """The rules of the gate that hold without a history; leaks are left out before anything is fitted."""
+    best = said[chosen]
+    of = figures(label, best)
+    low = figure_interval(customers, label, best, "roc_auc", RESAMPLES, seed)[0]
+    skill = GateRule(
+        "skill", of["brier_skill"] > 0 and low > 0.5,
+        f"Brier skill {of['brier_skill']:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)",
+    )  # fmt: skip
+    limit = max(MOST_ERROR, error_by_chance(best, seed))
+    calibration = GateRule(
+        "calibration", of["calibration_error"] <= limit,
+        f"calibration error {of['calibration_error']:.4f} over 20 bins (limit {limit:.4f})",
+        of["calibration_error"], limit,
+    )  # fmt: skip
+    line = paired_bootstrap(customers, label, best, said[LINE], "log_loss", RESAMPLES, seed)
+    baseline = GateRule(
+        "baseline", chosen == LINE or not line.low > 0,
+        f"log loss {line.a:.5f} against {line.b:.5f} of {LINE}: {line.difference:+.5f}", line.difference, 0.0,
+    )  # fmt: skip
+    return Verdict((skill, baseline, calibration))
+
+
+def _stored(
+    project: Project,
+    report: FlatReport,
+    data: Dataset,
+    table: FlatTable,
+    fitted: Fitted,
+    calibrated: Chosen,
+    probability: Numbers,
+    settings: Mapping[str, Any],
+    now_us: int,
+) -> FlatReport:
+    golden = made_up_rows(data, GOLDEN_ROWS, int(report.facts["seed"]))
+    judged = ~np.isnan(probability)
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = write_bundle(
+            Path(folder) / "bundle",
+            model=report.model,
+            target="label",
+            kind=fitted.kind,
+            content=fitted.content,
+            columns=data.columns,
+            calibrator=calibrated.calibrator,
+            golden=golden,
+            facts={**report.facts, "table": described(table.columns, data.columns, table.positive, settings)},
+            reference=reference(data.columns, data.train.matrix[judged], probability[judged]),
+        )
+        report = replace(report, facts={**report.facts, "content_hash": predictor.content_hash})
+        run = versions.TrainingRun(
+            model=report.model,
+            bundle=Path(folder) / "bundle",
+            example=golden,
+            parameters={"candidate": report.chosen, "calibration": report.calibration, **fitted.facts},
+            metrics=dict(report.figures[report.chosen]),
+            tags={
+                "gate": "passed" if report.verdict.passed else "refused",
+                "figures": json.dumps({of: round(report.figures[report.chosen][of], 6) for of in versions.FIGURES}),
+                **{of: str(value) for of, value in report.facts.items()},
+            },
+            files={
+                "card.md": flat_card(report).encode(),
+                "report.json": json.dumps(report.as_json(), default=str).encode(),
+            },
+        )
+        registered = versions.register(project.home, run, project.tracking)
+        report = replace(report, version=registered.version)
+        entry = _entry(report, registered.run_id, now_us)
+        if report.verdict.passed:
+            text = flat_card(report)
+            versions.promote_version(
+                project.home, report.model, registered.version, run.bundle, text, entry, project.tracking
+            )
+        else:
+            versions.refuse(project.home, report.model, registered.version, entry)
+    return report
+
+
+def _entry(report: FlatReport, run_id: str, now_us: int) -> dict[str, Any]:
+    refusals = report.verdict.refusals
+    return {
+        "action": "pass" if report.verdict.passed else "refuse",
+        "reason": "the gate passed" if not refusals else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
+        "at_us": now_us,
+        "run_id": run_id,
+        "content_hash": report.facts["content_hash"],
+        "rules": [vars(rule) for rule in report.verdict.rules],
+        "chosen": report.chosen,
+        "figures": report.figure_rows(),
+    }
+
+
+def flat_card(report: FlatReport) -> str:
+    """The model's card in Markdown."""
+    return "\n".join(_card(report))
+
+
+def _card(report: FlatReport) -> Iterable[str]:
+    yield from (f"# {markdown(report.model)}, version {report.version or 'unregistered'}", "")
+    yield (
+        f"**What it is.** {report.chosen}, calibration `{report.calibration}`, of {len(report.columns)} columns of "
+        f"{markdown(report.source)}: {report.rows:,} rows, {report.positives:,} with the label "
+        f"{markdown(report.positive)}."
+    )
+    yield from ("", "**Meant for** ranking and planning by people. The probability is advisory.", "", "## Quality")
+    yield from (f"- {markdown(name)}: {value:.4f}" for name, value in report.figures[report.chosen].items())
+    yield from ("", "## Gate")
+    yield from (
+        f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {markdown(rule.why)}" for rule in report.verdict.rules
+    )
+    yield from ("", "## Left out")
+    yield from (f"- {markdown(name)}: {markdown(why)}" for name, why in report.left_out.items())
+    yield ""
