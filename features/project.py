@@ -315,14 +315,14 @@ def trusted_proxies() -> tuple[IPv4Network | IPv6Network, ...]:
     """
     named = [text.strip() for text in os.environ.get("VOUCH_TRUSTED_PROXIES", "").split(",") if text.strip()]
     try:
-        found = tuple(ip_network(text) for text in named)
+        networks = tuple(ip_network(text) for text in named)
     except ValueError as error:
         raise ConfigurationError(
             f"VOUCH_TRUSTED_PROXIES: {error}. Give addresses, or networks as 10.1.0.0/16"
         ) from error
-    if any(network.prefixlen == 0 for network in found):
+    if any(network.prefixlen == 0 for network in networks):
         raise ConfigurationError("VOUCH_TRUSTED_PROXIES: whom everybody can be is nobody to trust. Name the proxies")
-    return found
+    return networks
 
 
 LOG_REQUESTS = "VOUCH_LOG_REQUESTS"

@@ -53,10 +53,10 @@ def _asks(context: MetricContext) -> Mapping[str, Any]:
         return {}
     names = ("ask_id", "kind", "outcome", "outcome_us", "propensity", "is_randomised")
     rows = view(context.tables, "asks", context.as_of_us).filter(nw.col("own_us") >= context.before(ASK_DAYS))
-    found = defaultdict(list)
+    rows_of = defaultdict(list)
     for row in _ordered(rows.select("customer_id", nw.col("own_us").alias("asked_us"), *names), "asked_us", "ask_id"):
-        found[row.pop("customer_id")].append(row)
-    return found
+        rows_of[row.pop("customer_id")].append(row)
+    return rows_of
 
 
 def _acts(context: MetricContext) -> Mapping[str, Any]:
@@ -65,10 +65,10 @@ def _acts(context: MetricContext) -> Mapping[str, Any]:
         return {}
     organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, ~nw.col("customer_id").is_null())
     counted = organic.group_by("customer_id", "kind").agg(nw.len().alias("n"), nw.col("own_us").max().alias("last_us"))
-    found = defaultdict(list)
+    rows_of = defaultdict(list)
     for row in _ordered(counted, "kind"):
-        found[row.pop("customer_id")].append(row)
-    return found
+        rows_of[row.pop("customer_id")].append(row)
+    return rows_of
 
 
 def _open_tickets(context: MetricContext) -> Mapping[str, Any]:
@@ -77,10 +77,10 @@ def _open_tickets(context: MetricContext) -> Mapping[str, Any]:
         return {}
     rows = context.rows("tickets").filter(is_open(nw.col("resolved_us"), context.as_of_us))
     called = priority(nw.col("priority")).fill_null(NO_PRIORITY)
-    found = defaultdict(list)
+    priorities = defaultdict(list)
     for row in _ordered(rows.select("customer_id", priority=called), "priority"):
-        found[row["customer_id"]].append(row["priority"])
-    return found
+        priorities[row["customer_id"]].append(row["priority"])
+    return priorities
 
 
 def _care_first(context: MetricContext) -> Mapping[str, Any]:
@@ -92,13 +92,13 @@ def _care_first(context: MetricContext) -> Mapping[str, Any]:
     rows = cared_for.prepare(context, WINDOW_DAYS)
     assert isinstance(rows, nw.LazyFrame)
     names = ("customer_id", "gratitude", *REPAIRED)
-    found = {}
+    care = {}
     for row in _ordered(rows.select(*names)):
         if any(row[need] is not None and row[need] < 1 for need in REPAIRED):
-            found[row["customer_id"]] = REPAIR
+            care[row["customer_id"]] = REPAIR
         elif row["gratitude"] is not None and row["gratitude"] < 1:
-            found[row["customer_id"]] = THANK
-    return found
+            care[row["customer_id"]] = THANK
+    return care
 
 
 def _ordered(frame: Frame, *by: str) -> list[dict[str, Any]]:

@@ -28,18 +28,18 @@ def list_table(context: MetricContext) -> pa.Table:
     """
     objecting = _objecting(context)
     rows: list[dict[str, Any]] = []
-    told: dict[str, dict[str, Any]] = {}
+    sizes: dict[str, dict[str, Any]] = {}
     for name in (name for name, held in LISTS.items() if held.is_published):
         try:
-            found = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
+            listed = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
         except UsageError as error:
-            told[name] = {"total": 0, "reason": str(error)}
+            sizes[name] = {"total": 0, "reason": str(error)}
             continue
-        told[name] = {"total": len(found), "reason": None}
-        for rank, row in enumerate(found[:MOST_ROWS], 1):
+        sizes[name] = {"total": len(listed), "reason": None}
+        for rank, row in enumerate(listed[:MOST_ROWS], 1):
             text = json.dumps(row, ensure_ascii=False)
             rows.append({"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": text})
-    return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(told)}))
+    return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(sizes)}))
 
 
 def _objecting(context: MetricContext) -> frozenset[str]:
@@ -47,11 +47,11 @@ def _objecting(context: MetricContext) -> frozenset[str]:
     if context.scores is None:
         return frozenset()
     objects = (nw.col("churn_status") == OPTED_OUT) | (nw.col("advocacy_status") == OPTED_OUT)
-    found = context.scores.filter(objects).select("customer_id").collect("pyarrow")
-    return frozenset(found["customer_id"].to_list())
+    customers = context.scores.filter(objects).select("customer_id").collect("pyarrow")
+    return frozenset(customers["customer_id"].to_list())
 
 
-def lists_told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+def lists_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """Return what the metadata of a table of lists says of each."""
-    found: dict[str, Any] = json.loads((metadata or {}).get(TOLD.encode(), b"{}"))
-    return found
+    lists: dict[str, Any] = json.loads((metadata or {}).get(TOLD.encode(), b"{}"))
+    return lists

@@ -97,21 +97,23 @@ class Batch:
         assert plan.standing is not None, "all that is not made anew is there"
         if plan.action == "take_up":
             files.point_to(plan.standing.folder)
-            return _told(plan.standing, "published")
+            return _week_outcome(plan.standing, "published")
         if plan.action == "leave_alone":
-            return _told(plan.standing, "left_alone")
-        return _told(plan.standing, "inputs_changed", because=changed_inputs(plan.standing.manifest, self._facts()))
+            return _week_outcome(plan.standing, "left_alone")
+        return _week_outcome(
+            plan.standing, "inputs_changed", because=changed_inputs(plan.standing.manifest, self._facts())
+        )
 
     def _finished(self, as_of_us: int) -> Snapshot | None:
         """A revision that a killed run had written whole, from the same inputs, and not pointed to."""
         parent = files.pointer(self.home, as_of_us).parent
         for _, folder in sorted(files.revisions(parent).items(), reverse=True):
             try:
-                found = files.open_revision(folder)
+                snapshot = files.open_revision(folder)
             except SnapshotError:  # damaged: the week is written anew, under the next number
                 continue
-            if found.manifest["inputs"] == self.inputs:
-                return found
+            if snapshot.manifest["inputs"] == self.inputs:
+                return snapshot
         return None
 
     def _publish(self, as_of_us: int, standing: Snapshot | None) -> WeekOutcome:
@@ -133,7 +135,9 @@ class Batch:
             if standing is not None:
                 manifest["difference"] = difference(standing, draft.folder, manifest)
             self.progress(f"{instant_text(as_of_us)}: publishing")
-            return _told(draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up)
+            return _week_outcome(
+                draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up
+            )
 
     def _before(self, as_of_us: int) -> Snapshot | None:
         """The snapshot of the week before, or None where there is none that can be read: that is no reason to stop."""
@@ -145,10 +149,10 @@ class Batch:
     def _figures(
         self, seen: WeekStats, before: Snapshot | None, drift: Mapping[str, Any]
     ) -> Iterator[guards.GuardFigure]:
-        kept = None if before is None else guards.WeekStats.of_manifest(before.manifest)
+        stats_before = None if before is None else guards.WeekStats.of_manifest(before.manifest)
         yield from guards.contract_figures(self.staged.report)
-        yield from guards.table_figures(seen, kept)
-        yield from guards.customer_figures(seen, kept)
+        yield from guards.table_figures(seen, stats_before)
+        yield from guards.customer_figures(seen, stats_before)
         yield from guards.drift_figures(drift)
 
     def _facts(self) -> dict[str, Any]:
@@ -284,15 +288,15 @@ def _model_facts(champion: Champion) -> dict[str, Any] | None:
     }
 
 
-def _told(found: Snapshot, outcome: Outcome, **more: Any) -> WeekOutcome:
+def _week_outcome(snapshot: Snapshot, outcome: Outcome, **more: Any) -> WeekOutcome:
     return WeekOutcome(
-        as_of_us=found.as_of_us,
-        revision=found.revision,
+        as_of_us=snapshot.as_of_us,
+        revision=snapshot.revision,
         outcome=outcome,
-        folder=found.folder,
-        customers=found.manifest["rows_out"]["scores"],
-        statuses=found.manifest["statuses"],
-        warnings=found.manifest["warnings"],
-        difference=found.manifest.get("difference"),
+        folder=snapshot.folder,
+        customers=snapshot.manifest["rows_out"]["scores"],
+        statuses=snapshot.manifest["statuses"],
+        warnings=snapshot.manifest["warnings"],
+        difference=snapshot.manifest.get("difference"),
         **more,
     )

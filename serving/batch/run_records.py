@@ -42,16 +42,16 @@ class RunRecord:
     def end(self, error: BaseException | None, seconds: float) -> dict[str, Any]:
         """Make the document of the run."""
         ended = "done" if error is None else "refused" if isinstance(error, Refused) else "failed"
-        told = {"code": error.code, "message": str(error)} if isinstance(error, VouchError) else None
-        if error is not None and told is None:
-            told = {"code": "unforeseen", "message": type(error).__name__}  # what it says may quote a row
+        reason = {"code": error.code, "message": str(error)} if isinstance(error, VouchError) else None
+        if error is not None and reason is None:
+            reason = {"code": "unforeseen", "message": type(error).__name__}  # what it says may quote a row
         self.document = {
             "command": self.command,
             "now": instant_text(self.now_us),
             "outcome": ended,
             "exit_code": 0 if error is None else error.exit_code if isinstance(error, VouchError) else 1,
             "seconds": round(seconds, 3),
-            "error": told,
+            "error": reason,
             **self.figures,
         }
         return self.document

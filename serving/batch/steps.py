@@ -18,7 +18,7 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.histories import Histories
-from vouch.serving.batch.named_lists import list_table, lists_told
+from vouch.serving.batch.named_lists import list_table, lists_of_metadata
 from vouch.serving.batch.objectors import objectors_at, with_objectors, without_objectors
 from vouch.serving.batch.profiles import profiles
 from vouch.serving.batch.tables import envelope_table, profile_table, score_table
@@ -179,7 +179,7 @@ class WeekSteps:
         statuses = self.draft.read("scores", list(names.values()))
         return {
             "rows_out": {name: self.draft.rows(name) for name in columns.MEANINGS},
-            "lists": lists_told(pq.read_schema(self.draft.folder / "lists.parquet").metadata),
+            "lists": lists_of_metadata(pq.read_schema(self.draft.folder / "lists.parquet").metadata),
             "statuses": {name: observed.counts(statuses[column]) for name, column in names.items()},
             "opted_out": len(self.objectors),
         }

@@ -74,8 +74,8 @@ def _show(summary: Summary, form: Format, document: dict[str, Any]) -> None:
     if form is not Format.TABLE:
         return
     for week in summary.weeks:
-        if found := week["difference"] if week["outcome"] == "published" else None:
-            say(_difference(week, found))
+        if difference := week["difference"] if week["outcome"] == "published" else None:
+            say(_difference(week, difference))
     if folder := next((week["folder"] for week in reversed(summary.weeks) if week["folder"]), None):
         say(f"in {folder}")
 
@@ -90,15 +90,15 @@ def _row(week: dict[str, Any], form: Format) -> dict[str, Any]:
     }
 
 
-def _difference(week: dict[str, Any], found: dict[str, Any]) -> str:
+def _difference(week: dict[str, Any], difference: dict[str, Any]) -> str:
     """One line on how a revision differs from the one before it."""
     columns = ", ".join(
         f"{name} {of['customers']:,}" + ("" if of["largest"] is None else f" (by up to {of['largest']:.3g})")
-        for name, of in found["columns"].items()
+        for name, of in difference["columns"].items()
     )
     return (
-        f"{week['as_of']} revision {week['revision']} against {found['against']}, changed: "
-        f"{', '.join(found['because']) or 'nothing that goes in'}. {found['customers_changed']:,} customers are "
-        f"others, {found['customers_added']:,} more, {found['customers_removed']:,} fewer; "
-        f"{found['metrics_changed']:,} metrics. Customers by column: {columns or 'none'}"
+        f"{week['as_of']} revision {week['revision']} against {difference['against']}, changed: "
+        f"{', '.join(difference['because']) or 'nothing that goes in'}. {difference['customers_changed']:,} customers "
+        f"are others, {difference['customers_added']:,} more, {difference['customers_removed']:,} fewer; "
+        f"{difference['metrics_changed']:,} metrics. Customers by column: {columns or 'none'}"
     )

@@ -57,11 +57,11 @@ def restore(
 
     where = into.resolve() if into else home_place()
     with progress() as step:
-        found = put_back(where, source, step)
-    told = {"home": str(where), "made_at": found.made_at, "files": len(found.files)}
-    show([told], form, document=told)
-    warn(f"warning: whoever was erased after {found.made_at} is back: erase them again")
-    if found.is_shared:
+        manifest = put_back(where, source, step)
+    restored = {"home": str(where), "made_at": manifest.made_at, "files": len(manifest.files)}
+    show([restored], form, document=restored)
+    warn(f"warning: whoever was erased after {manifest.made_at} is back: erase them again")
+    if manifest.is_shared:
         warn(
             "warning: the store was a PostgreSQL database, and is not in the file: restore it as its administrator does"
         )

@@ -65,8 +65,8 @@ def check(
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
         tell_check(report, where.home)
-    found = judge(load_guards(where.home), contract_figures(staged.report))
-    if hard := [f"{finding.guard} of {finding.thing}" for finding in found if finding.level == "hard"]:
+    findings = judge(load_guards(where.home), contract_figures(staged.report))
+    if hard := [f"{finding.guard} of {finding.thing}" for finding in findings if finding.level == "hard"]:
         raise Refused(f"No week of these tables would be published: {', '.join(hard)} above the hard limit")
 
 
@@ -94,9 +94,9 @@ def _counted(feeds: list[str]) -> str:
     'nothing by itself'
     """
     metrics = [part.count(",") + 1 for part in feeds if part.startswith("metrics: ")]
-    kept = [part for part in feeds if not part.startswith("metrics: ")]
+    named = [part for part in feeds if not part.startswith("metrics: ")]
     counted = [f"{number} metric{'s' * (number > 1)}" for number in metrics]
-    return ", ".join([*kept, *counted]) or "nothing by itself"
+    return ", ".join([*named, *counted]) or "nothing by itself"
 
 
 def tell_check(report: dict[str, Any], home: Path) -> None:

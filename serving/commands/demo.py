@@ -109,21 +109,21 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
     from vouch.serving.snapshots.files import read_snapshot
 
     (week,) = score_weeks(project, None, now_us, progress=step)
-    found = read_snapshot(project.home, week.as_of_us)
-    told = week.as_dict()
-    say(f"\n4. The week of {told['as_of']}: {week.customers:,} customers scored, in {week.folder}")
-    for model, counts in told["statuses"].items():
+    snapshot = read_snapshot(project.home, week.as_of_us)
+    outcome = week.as_dict()
+    say(f"\n4. The week of {outcome['as_of']}: {week.customers:,} customers scored, in {week.folder}")
+    for model, counts in outcome["statuses"].items():
         say(f"   {model}: " + ", ".join(f"{count:,} {status}" for status, count in counts.items()))
-    _show_candidates(project, found, now_us)
-    _show_metrics(found)
+    _show_candidates(project, snapshot, now_us)
+    _show_metrics(snapshot)
 
 
-def _show_candidates(project: Project, found: Snapshot, now_us: int) -> None:
+def _show_candidates(project: Project, snapshot: Snapshot, now_us: int) -> None:
     from vouch.features.vectors.words import reason_text
     from vouch.serving.asking.candidates import askable_now
 
-    scores = found.table("scores")
-    people = askable_now(project.home, project.store, found, now_us)
+    scores = snapshot.table("scores")
+    people = askable_now(project.home, project.store, snapshot, now_us)
     first = people.first(SHOWN_CANDIDATES)
     say(f"\n5. The first {len(first.places)} of {first.total:,} candidates to be asked to speak up")
     rows = []
@@ -150,8 +150,8 @@ def _share(probability: float) -> str:
     return "" if math.isnan(probability) else f"{probability:.0%}"
 
 
-def _show_metrics(found: Snapshot) -> None:
-    envelopes = [row for row in found.table("metrics").to_pylist() if row["by"] is None]
+def _show_metrics(snapshot: Snapshot) -> None:
+    envelopes = [row for row in snapshot.table("metrics").to_pylist() if row["by"] is None]
     chosen = [row for wanted in FIRST_METRICS for row in envelopes if row["metric_id"] == wanted]
     say(f"\n6. Metrics, the first of {len(envelopes)} (`vouch metrics --describe` tells all)")
     shown = ("metric_id", "value", "ci_low", "ci_high", "unit", "n", "window_days", "status", "reason")

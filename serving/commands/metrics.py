@@ -95,8 +95,8 @@ def metrics(
         against_us=typed_instant(against), bootstraps=bootstraps, listing=listing, audit=audit,
     )  # fmt: skip
     with progress() as step:
-        found = answered(project(data), asked, run.now_us(now), engine.value, step)
-    _tell(found, form, found.name != "metrics" or by is not None, asked.is_series)
+        answer = answered(project(data), asked, run.now_us(now), engine.value, step)
+    _tell(answer, form, answer.name != "metrics" or by is not None, asked.is_series)
 
 
 def _data_and_ids(data: str | None, ids: list[str]) -> tuple[str | None, list[str]]:
@@ -107,9 +107,9 @@ def _data_and_ids(data: str | None, ids: list[str]) -> tuple[str | None, list[st
     return (None, [data, *ids]) if data and is_metric else (data, ids)
 
 
-def _tell(found: Answer, form: Format, has_segments: bool, is_series: bool) -> None:
-    shown = BRIEF.get(found.name, tuple(found.rows[0]) if found.rows else ())
+def _tell(answer: Answer, form: Format, has_segments: bool, is_series: bool) -> None:
+    shown = BRIEF.get(answer.name, tuple(answer.rows[0]) if answer.rows else ())
     names = [name for name in shown if name != "segment" or has_segments]
-    brief = [{name: row[name] for name in (["as_of", *names] if is_series else names)} for row in found.rows]
-    document = {"as_of": instant_text(found.as_of_us), found.name: found.rows}
-    show(brief if form is Format.TABLE else found.rows, form, document)
+    brief = [{name: row[name] for name in (["as_of", *names] if is_series else names)} for row in answer.rows]
+    document = {"as_of": instant_text(answer.as_of_us), answer.name: answer.rows}
+    show(brief if form is Format.TABLE else answer.rows, form, document)

@@ -26,9 +26,9 @@ def models(form: FormatOption = Format.TABLE) -> None:
     from vouch.features.project import home, tracking
     from vouch.models.registry.versions import list_models
 
-    found = list_models(home(), tracking())
-    show(found, form)
-    if not found:
+    listed = list_models(home(), tracking())
+    show(listed, form)
+    if not listed:
         warn("No version is registered yet: `vouch train all DATA` makes some")
 
 

@@ -40,20 +40,20 @@ def report(
         step("reading the snapshot")
         snapshot = read_snapshot(home(), typed_instant(as_of))
         people = askable_now(home(), store_url(), snapshot, run.now_us(now))
-        found = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
+        shown = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
         step("drawing")
-        write_where_asked(out, as_page(found))
+        write_where_asked(out, as_page(shown))
         if text is not None:
-            write_where_asked(text, as_text(found))
+            write_where_asked(text, as_text(shown))
         for kind, path in (("page", out), ("text", text)):
             if path is not None:
-                note(home(), kind, found.as_of, [path])
-        _audited(run, "vouch report", "listed", len(found.candidates) + len(found.at_risk))
+                note(home(), kind, shown.as_of, [path])
+        _audited(run, "vouch report", "listed", len(shown.candidates) + len(shown.at_risk))
     written = {"page": str(out), "text": None if text is None else str(text)}
     if form is Format.TABLE:
-        say(f"{found.customers:,} customers as of {found.as_of} in {' and '.join(filter(None, written.values()))}")
+        say(f"{shown.customers:,} customers as of {shown.as_of} in {' and '.join(filter(None, written.values()))}")
     else:
-        show([written], form, document={**written, **found.as_dict()})
+        show([written], form, document={**written, **shown.as_dict()})
 
 
 @app.command()

@@ -28,9 +28,9 @@ def runs(
     from vouch.features.project import home
     from vouch.serving.batch.run_records import FOLDER, recorded_runs
 
-    found = list(islice(recorded_runs(home(), command), limit))
-    show([_row(document) for document in found], form, document={"runs": found})
-    if form is Format.TABLE and not found:
+    documents = list(islice(recorded_runs(home(), command), limit))
+    show([_row(document) for document in documents], form, document={"runs": documents})
+    if form is Format.TABLE and not documents:
         say(f"no run {f'of {command} ' if command else ''}is on record in {home() / FOLDER}")
 
 

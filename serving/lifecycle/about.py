@@ -84,12 +84,12 @@ def about(project: Project, customer_id: str, now_us: int, out: Path) -> Subject
 
 def _entry(subject: Subject, holding: Holding) -> dict[str, Any]:
     """What one entry of the home holds, or why it holds nobody."""
-    told = {"place": holding.name, "what": holding.meaning, "kept": holding.kept}
+    entry = {"place": holding.name, "what": holding.meaning, "kept": holding.retention}
     if holding.nobody is not None:
-        return {**told, "why": holding.nobody}
-    found = [held for held in holding.read(subject, holding.name) if held.customer_id is not None]
-    rows = [{"where": held.place, "held": held.row, "when_erased": held.how} for held in found]
-    return {**told, "rows": rows, "is_sure": any(held.is_sure or held.stays for held in found)}
+        return {**entry, "why": holding.nobody}
+    rows_held = [held for held in holding.read(subject, holding.name) if held.customer_id is not None]
+    rows = [{"where": held.place, "held": held.row, "when_erased": held.how} for held in rows_held]
+    return {**entry, "rows": rows, "is_sure": any(held.is_sure or held.stays for held in rows_held)}
 
 
 def _plain(value: Any) -> Any:

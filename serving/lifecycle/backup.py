@@ -48,12 +48,12 @@ class BackedUp:
     @property
     def parts(self) -> list[dict[str, Any]]:
         """How much there is of each part of the home."""
-        found: dict[str, dict[str, Any]] = {}
-        for name, told in self.files.items():
-            part = found.setdefault(name.split("/")[0], {"part": name.split("/")[0], "files": 0, "bytes": 0})
+        parts: dict[str, dict[str, Any]] = {}
+        for name, file in self.files.items():
+            part = parts.setdefault(name.split("/")[0], {"part": name.split("/")[0], "files": 0, "bytes": 0})
             part["files"] += 1
-            part["bytes"] += told["bytes"]
-        return list(found.values())
+            part["bytes"] += file["bytes"]
+        return list(parts.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler to read."""
@@ -181,9 +181,9 @@ class _Digested:
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.size, found.mode = size, 0o600
-    return found
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    return entry
 
 
 def _copy_of_database(source: Path, target: Path) -> Path:
@@ -192,7 +192,7 @@ def _copy_of_database(source: Path, target: Path) -> Path:
     with closing(sqlite3.connect(source, timeout=60)) as held, closing(sqlite3.connect(target)) as copy:
         held.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if found != "ok":
+        verdict = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
         raise BackupError(f"{source} is damaged, and was not backed up. Keep the back-ups that there are.")
     return target

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vouch.features.project import Project
     from vouch.serving.lifecycle.receipts import Receipt, Work
-    from vouch.serving.lifecycle.search import Found
+    from vouch.serving.lifecycle.search import SearchHits
 
 MEND = "See how they are spelt; or keep them out, should they come, with --in-advance."
 
@@ -54,11 +54,11 @@ def erase(
     home, given, before = project.home, spelt(customer_ids), receipts.unfinished(project.home)
     progress("looking for them")
     begun = [] if before is None else before.customer_ids
-    found = search(Subject(project, frozenset([*given, *begun]), now_us))
-    nowhere = [one for one in given if one not in found.customer_ids and one not in begun]
+    hits = search(Subject(project, frozenset([*given, *begun]), now_us))
+    nowhere = [one for one in given if one not in hits.customer_ids and one not in begun]
     buried = tombstones.load(home)
     unknown = [] if in_advance else [one for one in nowhere if buried is None or one not in buried]
-    seen = found.customer_ids
+    seen = hits.customer_ids
     wanted = [one for one in given if one not in begun and (in_advance or one in seen)]
     positions = [place for place, one in enumerate(customer_ids, 1) if as_staged(one) in unknown]
     if before is None and not wanted:
@@ -67,7 +67,7 @@ def erase(
         assert buried is not None
         return receipts.earlier(home, map(buried.hash_of, given))
     work = before or receipts.begin_erasure(now_us)
-    _begin(project, work, wanted, found, models_since)
+    _begin(project, work, wanted, hits, models_since)
     receipt = _finish(Subject(project, frozenset(work.customer_ids), now_us), work, progress)
     receipt.unknown = positions
     return receipt
@@ -75,27 +75,27 @@ def erase(
 
 def spelt(customer_ids: Iterable[str]) -> list[str]:
     """Ids as they stand in contract form, each once; raises UsageError where one is nothing then."""
-    found = list(dict.fromkeys(map(as_staged, customer_ids)))
-    if not found or "" in found:
+    ids = list(dict.fromkeys(map(as_staged, customer_ids)))
+    if not ids or "" in ids:
         raise UsageError("Name the customers by their ids: there is none, or one of nothing but blanks")
-    return found
+    return ids
 
 
 def _begin(
     project: Project,
     work: Work,
     wanted: list[str],
-    found: Found,
+    hits: SearchHits,
     models_since: Callable[[str | None], list[dict[str, Any]]],
 ) -> None:
     """Write down whom, and what was found of them, before anything is touched."""
     home = project.home
     work.customer_ids += wanted
-    work.in_advance += sum(one not in found.customer_ids for one in wanted)
-    work.add(found.of(work.customer_ids))
-    told = {(model["model"], model["version"]): model for model in work.models}
-    told |= {(of["model"], of["version"]): of for of in models_since(_first_seen(home, wanted))} if wanted else {}
-    work.models = list(told.values())
+    work.in_advance += sum(one not in hits.customer_ids for one in wanted)
+    work.add(hits.of(work.customer_ids))
+    models = {(model["model"], model["version"]): model for model in work.models}
+    models |= {(of["model"], of["version"]): of for of in models_since(_first_seen(home, wanted))} if wanted else {}
+    work.models = list(models.values())
     receipts.keep(home, work, tombstones.known(home).hash_of(work.customer_ids[0]))
 
 

@@ -40,7 +40,7 @@ class Holding:
 
     name: str
     meaning: str
-    kept: str
+    retention: str
     read: Callable[[Subject, str], Iterator[Held]] = _nothing
     erase: Callable[[Subject, str], None] = _leave
     lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
@@ -53,10 +53,10 @@ class Holding:
 
 
 def _made_again(
-    name: str, meaning: str, kept: str, lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
+    name: str, meaning: str, retention: str, lets_go: Callable[[Cleaning, str], Iterator[Outdated]] = _all_stays
 ) -> Holding:
     """What the next run makes again from the company's tables, and is deleted whole."""
-    return Holding(name, meaning, kept, tables.read_tables, tables.erase_tables, lets_go)
+    return Holding(name, meaning, retention, tables.read_tables, tables.erase_tables, lets_go)
 
 
 _SETTINGS = "settings of the company"

@@ -28,5 +28,5 @@ def read_marks(subject: Subject, name: str) -> Iterator[Held]:
 
 def receipts_of(subject: Subject, hashed: str) -> list[str]:
     """The receipts that tell of a customer, the oldest first."""
-    found = sorted((subject.home / tombstones.FOLDER / RECEIPTS).glob("*.json"))
-    return [str(path) for path in found if hashed in json.loads(path.read_text(encoding="utf-8"))["hashes"]]
+    receipts = sorted((subject.home / tombstones.FOLDER / RECEIPTS).glob("*.json"))
+    return [str(path) for path in receipts if hashed in json.loads(path.read_text(encoding="utf-8"))["hashes"]]

@@ -70,8 +70,8 @@ def kept_weeks(instants: list[int], policy: Weeks) -> set[int]:
     older = [instant for instant in sorted(instants) if instant not in newest]
     first_of_month: dict[tuple[int, int], int] = {}
     for instant in older:
-        moment = as_datetime(instant)
-        first_of_month.setdefault((moment.year, moment.month), instant)
+        day = as_datetime(instant)
+        first_of_month.setdefault((day.year, day.month), instant)
     return {*newest, *list(first_of_month.values())[-policy.months :]}
 
 
@@ -90,8 +90,8 @@ class Cleaning:
     @property
     def staged(self) -> list[tuple[Path, dict[str, Any] | None]]:
         """Tables in contract form, the newest first, each with its manifest where it can be used."""
-        found = sorted((self.home / "staged").glob(f"[!.]*/{MANIFEST}"), key=lambda path: -path.stat().st_mtime_ns)
-        return [(path.parent, described(path.parent)) for path in found]
+        manifests = sorted((self.home / "staged").glob(f"[!.]*/{MANIFEST}"), key=lambda path: -path.stat().st_mtime_ns)
+        return [(path.parent, described(path.parent)) for path in manifests]
 
     @property
     def usable(self) -> list[dict[str, Any]]:
@@ -106,10 +106,10 @@ Outdated = tuple[Path, str]
 def old_weeks(of: Cleaning, name: str) -> Iterator[Outdated]:
     """Weeks beyond those that stay, replaced revisions, and drafts of killed runs."""
     instants = files.published(of.home)
-    kept = kept_weeks(instants, of.policy.snapshots)
+    staying = kept_weeks(instants, of.policy.snapshots)
     for as_of_us in instants:
         parent = files.pointer(of.home, as_of_us).parent
-        if as_of_us not in kept:
+        if as_of_us not in staying:
             yield parent, "an old week, beside the one that stays of its month"
         else:
             yield from _replaced(parent, as_of_us, of.now_us, of.policy.revisions.days)

@@ -64,9 +64,9 @@ class Work:
     models: list[dict[str, Any]] = field(default_factory=list)
     name: str = ""
 
-    def add(self, found: Mapping[tuple[str, str], int]) -> None:
+    def add(self, rows_by_place: Mapping[tuple[str, str], int]) -> None:
         """Note what was found where; what a run before this one had found, and has not reached, counts once."""
-        for (place, how), rows in found.items():
+        for (place, how), rows in rows_by_place.items():
             if rows > self.places.get(place, {"rows": 0})["rows"]:
                 self.places[place] = {"place": place, "rows": rows, "how": how}
 
@@ -104,7 +104,7 @@ def earlier(home: Path, hashes: Iterable[str]) -> Receipt:
     """The newest receipt that tells of customers who were erased before; one that tells nothing where it is lost."""
     wanted = sorted(hashes)
     for path in sorted((home / tombstones.FOLDER / RECEIPTS).glob("*.json"), reverse=True):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if set(wanted) & set(told["hashes"]):
-            return Receipt(**{**told, "beyond_reach": tuple(told["beyond_reach"])})
+        receipt = json.loads(path.read_text(encoding="utf-8"))
+        if set(wanted) & set(receipt["hashes"]):
+            return Receipt(**{**receipt, "beyond_reach": tuple(receipt["beyond_reach"])})
     return Receipt("before", wanted, left=["The receipt of then is no longer there"])

@@ -62,8 +62,8 @@ def restore(home: Path, source: Path, step: Callable[[str], None]) -> BackupMani
     try:
         step("unpacking")
         digests = _unpacked(source, place)
-        found = _checked(source, place, digests)
-        for name, target in found.links.items():
+        manifest = _checked(source, place, digests)
+        for name, target in manifest.links.items():
             (place / name).symlink_to(target, target_is_directory=True)
         check_home(place)
         flush(place)
@@ -75,7 +75,7 @@ def restore(home: Path, source: Path, step: Callable[[str], None]) -> BackupMani
         path.replace(home / path.name)
     flush_file(home)
     place.rmdir()
-    return found
+    return manifest
 
 
 def _require_empty(home: Path) -> None:
@@ -96,7 +96,7 @@ def _require_empty(home: Path) -> None:
 
 def _unpacked(source: Path, place: Path) -> dict[str, tuple[str, int]]:
     """Write the files of an archive, and return the digest and the size of each."""
-    found: dict[str, tuple[str, int]] = {}
+    digests: dict[str, tuple[str, int]] = {}
     if not source.is_file():  # of a pipe one might wait for ever
         raise BackupError(f"There is no file {source}. Nothing was restored.")
     try:
@@ -112,31 +112,31 @@ def _unpacked(source: Path, place: Path) -> dict[str, tuple[str, int]]:
                     while piece := file.read(PIECE):
                         digest.update(piece)
                         size += written.write(piece)
-                found[entry.name] = digest.hexdigest(), size
+                digests[entry.name] = digest.hexdigest(), size
     except (tarfile.TarError, EOFError, FileExistsError, NotADirectoryError) as error:
         raise BackupError(f"{source} is no back-up, or was cut off. Nothing was restored.") from error
     except OSError as error:
         raise BackupError(f"{error.filename or source}: {error.strerror}. Nothing was restored.") from error
-    return found
+    return digests
 
 
 def _checked(source: Path, place: Path, digests: dict[str, tuple[str, int]]) -> BackupManifest:
     """The manifest; raises BackupError where the files are not those that it lists."""
     try:
         plain: dict[str, Any] = unsealed(place / MANIFEST)
-        found = judged(BackupManifest, MANIFEST, plain)
+        manifest = judged(BackupManifest, MANIFEST, plain)
     except (OSError, Damaged, Malformed) as error:
         raise BackupError(f"{source} is no back-up, or was cut off. Nothing was restored.") from error
-    if found.format > FORMAT:
+    if manifest.format > FORMAT:
         raise BackupError(
-            f"{source} was made by vouch {found.release}, which is newer than this one. Install that one."
+            f"{source} was made by vouch {manifest.release}, which is newer than this one. Install that one."
         )
     (place / MANIFEST).unlink()
-    told = {name: (kept.sha256, kept.bytes) for name, kept in found.files.items()}
+    listed = {name: (file.sha256, file.bytes) for name, file in manifest.files.items()}
     there = {name: of for name, of in digests.items() if name != MANIFEST}
     known = {holding.name for holding in HOLDINGS if holding.is_backed_up}
-    if told != there or {name.split("/")[0] for name in told} - known:
+    if listed != there or {name.split("/")[0] for name in listed} - known:
         raise BackupError(f"{source} does not hold what it says. Nothing was restored.")
-    if any(not _LINK.fullmatch(name) or not _TARGET.fullmatch(target) for name, target in found.links.items()):
+    if any(not _LINK.fullmatch(name) or not _TARGET.fullmatch(target) for name, target in manifest.links.items()):
         raise BackupError(f"{source} holds what no back-up does. Nothing was restored.")
-    return found
+    return manifest

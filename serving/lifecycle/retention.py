@@ -44,7 +44,7 @@ class Cleaned:
 def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     """Remove what the policy lets go; a rehearsal only says what that is. Call it with the lock of scoring."""
     done, of = Cleaned(), Cleaning(home, now_us, load_retention_policy(home))
-    for path, why in [found for holding in HOLDINGS for found in holding.lets_go(of, holding.name)]:
+    for path, why in [outdated for holding in HOLDINGS for outdated in holding.lets_go(of, holding.name)]:
         done.removed.append({"path": str(path.relative_to(home)), "why": why})
         if not is_rehearsal:
             _remove(path)

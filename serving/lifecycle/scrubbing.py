@@ -52,9 +52,9 @@ def scrub_parquet(path: Path, customer_ids: Collection[str], column: str = KEY) 
         beside = path.with_name(f".{path.name}.next")
         with pq.ParquetWriter(beside, file.schema_arrow, **_OPTIONS) as writer:
             for batch in file.iter_batches():
-                kept = batch.filter(pa.compute.invert(pa.compute.is_in(batch[column], value_set=wanted)))
-                if kept.num_rows:
-                    writer.write_batch(kept)
+                others = batch.filter(pa.compute.invert(pa.compute.is_in(batch[column], value_set=wanted)))
+                if others.num_rows:
+                    writer.write_batch(others)
     _place(beside, path)
     return gone
 
@@ -80,11 +80,11 @@ def rows_of_csv(path: Path, customer_ids: Collection[str]) -> Iterator[tuple[str
 def scrub_csv(path: Path, customer_ids: Collection[str]) -> int:
     """Write a CSV file of ours anew without the rows of customers; return how many went."""
     beside, gone = path.with_name(f".{path.name}.next"), 0
-    with beside.open("w", encoding="utf-8", newline="") as kept:
+    with beside.open("w", encoding="utf-8", newline="") as out:
         for customer, row in rows_of_csv(path, customer_ids):
             gone += customer is not None
             if customer is None:
-                kept.write(csv_line(row))
+                out.write(csv_line(row))
     return _kept_if(gone, beside, path)
 
 
@@ -94,10 +94,10 @@ def scrub_text(path: Path, customer_ids: Collection[str], is_json: bool = False)
     What was JSON is JSON afterwards.
     """
     spelling, beside, times = Spelling(customer_ids), path.with_name(f".{path.name}.next"), 0
-    with _opened(path) as file, _opened(beside, like=path) as kept:
+    with _opened(path) as file, _opened(beside, like=path) as out:
         for line, is_part in _lines(file, is_json or ".json" in path.suffixes):
             struck, names = spelling.struck(line, is_part)
-            kept.write(struck.encode("utf-8", "surrogateescape"))
+            out.write(struck.encode("utf-8", "surrogateescape"))
             times += len(names)
     return _kept_if(times, beside, path)
 

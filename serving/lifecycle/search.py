@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Found:
+class SearchHits:
     """How often customers were found where, without the rows themselves."""
 
     counted: Counter[Held] = field(default_factory=Counter)
@@ -34,9 +34,9 @@ class Found:
         return dict(rows)
 
 
-def search(subject: Subject) -> Found:
+def search(subject: Subject) -> SearchHits:
     """Look through every entry of the home."""
-    found = Found()
+    hits = SearchHits()
     for holding in HOLDINGS:
-        found.counted.update(replace(held, row=None) for held in holding.read(subject, holding.name))
-    return found
+        hits.counted.update(replace(held, row=None) for held in holding.read(subject, holding.name))
+    return hits

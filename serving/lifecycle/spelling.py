@@ -57,7 +57,7 @@ class Spelling:
 
     def named_in(self, text: str) -> list[str]:
         """The customers whom a text names, as often as it does."""
-        return [self.of(found[0]) for found in self._any.finditer(text)]
+        return [self.of(match[0]) for match in self._any.finditer(text)]
 
     def struck(self, line: str, is_json: bool) -> tuple[str, list[str]]:
         """A line without the names of customers, and whose names they were."""
@@ -65,8 +65,8 @@ class Spelling:
             return self._any.sub(ERASED, line), self.named_in(line)
         gone: list[str] = []
 
-        def text(found: re.Match[str]) -> str:
-            token, is_name = found[0], line[found.end() :].lstrip().startswith(":")
+        def text(match: re.Match[str]) -> str:
+            token, is_name = match[0], line[match.end() :].lstrip().startswith(":")
             whole = _whole(token)
             if whole in self.ids and not (is_name and is_number(whole)):
                 gone.append(whole)
@@ -74,11 +74,11 @@ class Spelling:
             gone.extend(self.of(name[0]) for name in self._words.finditer(token))
             return self._words.sub(ERASED, token)
 
-        def number(found: re.Match[str]) -> str:
-            if found[2] not in self.ids:
-                return found[0]
-            gone.append(found[2])
-            return f'{found[1]}"{ERASED}"'
+        def number(match: re.Match[str]) -> str:
+            if match[2] not in self.ids:
+                return match[0]
+            gone.append(match[2])
+            return f'{match[1]}"{ERASED}"'
 
         numbered = _NUMBER_OF_A_PERSON.sub(number, line)
         line = numbered

@@ -36,9 +36,9 @@ class Subject:
 
     def leave(self, path: Path, why: str) -> None:
         """Note that somebody has to look through a file."""
-        told = f"{self.place(path)}: {why}, look through it by hand"
-        if told not in self.left:
-            self.left.append(told)
+        line = f"{self.place(path)}: {why}, look through it by hand"
+        if line not in self.left:
+            self.left.append(line)
 
     def place(self, path: Path) -> str:
         """A path as it is told: within the home without the home."""

@@ -31,10 +31,10 @@ def read_tables(subject: Subject, name: str) -> Iterator[Held]:
     """Give the rows of all files of a folder that name customers; one file that stands in two places is read once."""
     seen: set[tuple[int, int]] = set()
     for path in sorted((subject.home / name).rglob("*.parquet")):
-        found = path.stat()
-        if not path.is_file() or (found.st_dev, found.st_ino) in seen:
+        status = path.stat()
+        if not path.is_file() or (status.st_dev, status.st_ino) in seen:
             continue
-        seen.add((found.st_dev, found.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         for customer, row in rows(subject, path):
             yield Held(customer, name, {"file": subject.place(path), **row}, MADE_AGAIN)
 
@@ -59,8 +59,8 @@ def rows(subject: Subject, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _named(table: pa.Table, wanted: pa.Array) -> pa.ChunkedArray:
     """Which rows name somebody who is wanted, in any column."""
-    found = [pa.compute.is_in(column.cast(pa.string()), value_set=wanted) for column in table.columns]
-    return functools.reduce(pa.compute.or_, found)
+    matches = [pa.compute.is_in(column.cast(pa.string()), value_set=wanted) for column in table.columns]
+    return functools.reduce(pa.compute.or_, matches)
 
 
 def _of_raw(subject: Subject, table: pa.Table) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -54,49 +54,51 @@ def erase_weeks(subject: Subject, name: str) -> None:
         current = (parent / files.POINTER).read_text().strip() if (parent / files.POINTER).exists() else ""
         for _, folder in sorted(files.revisions(parent).items()):
             try:
-                found = files.open_revision(folder)
+                snapshot = files.open_revision(folder)
             except SnapshotError:
                 shutil.rmtree(folder)
                 continue
-            _without(subject.home, found, subject.customer_ids, folder.name == current)
+            _without(subject.home, snapshot, subject.customer_ids, folder.name == current)
 
 
-def _without(home: Path, found: files.Snapshot, customer_ids: Collection[str], is_current: bool) -> None:
+def _without(home: Path, snapshot: files.Snapshot, customer_ids: Collection[str], is_current: bool) -> None:
     """Write one revision anew: the published one as the next revision, another one in its place."""
-    with files.drafting(home, found.as_of_us) as draft:
+    with files.drafting(home, snapshot.as_of_us) as draft:
         gone = 0
-        for name in found.manifest["files"]:
-            shutil.copyfile(found.folder / name, draft.folder / name)
+        for name in snapshot.manifest["files"]:
+            shutil.copyfile(snapshot.folder / name, draft.folder / name)
             if name.endswith(".parquet"):
                 gone += scrub_parquet(draft.folder / name, customer_ids)
         if not gone:
             return
-        manifest = _manifest(found, draft)
+        manifest = _manifest(snapshot, draft)
         if is_current:
             draft.publish(manifest)
-            shutil.rmtree(found.folder)
+            shutil.rmtree(snapshot.folder)
         else:
-            draft.replace(found.folder, manifest)
+            draft.replace(snapshot.folder, manifest)
 
 
-def _manifest(found: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
+def _manifest(snapshot: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
     """The manifest with the figures of the rows that are left; what is said of inputs stays."""
     own = ("as_of", "revision", "files")
-    manifest = {name: value for name, value in found.manifest.items() if name not in own}
+    manifest = {name: value for name, value in snapshot.manifest.items() if name not in own}
     manifest["rows_out"] = {name: draft.rows(name) for name in manifest["rows_out"]}
     manifest["statuses"] = {
         name: counts(draft.read("scores", [f"{name}_status"])[f"{name}_status"]) for name in manifest["statuses"]
     }
     if "lists" in manifest:
-        manifest["lists"] = _list_sizes(manifest["lists"], found, draft)
+        manifest["lists"] = _list_sizes(manifest["lists"], snapshot, draft)
     if "seen" in manifest:
         manifest["seen"] = {**manifest["seen"], "customers": draft.rows("scores")}
-    erased = found.manifest["rows_out"]["scores"] - draft.rows("scores")
+    erased = snapshot.manifest["rows_out"]["scores"] - draft.rows("scores")
     return {**manifest, "erased": manifest.get("erased", 0) + erased}
 
 
-def _list_sizes(told: Mapping[str, Mapping[str, Any]], found: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
+def _list_sizes(lists: Mapping[str, Mapping[str, Any]], snapshot: files.Snapshot, draft: files.Draft) -> dict[str, Any]:
     """What is told of each list, shorter by the rows that went."""
-    before, after = (counts(rows["list"]) for rows in (found.table("lists", ["list"]), draft.read("lists", ["list"])))
-    gone = {name: before.get(name, 0) - after.get(name, 0) for name in told}
-    return {name: {**of, "total": of["total"] - gone[name]} for name, of in told.items()}
+    before, after = (
+        counts(rows["list"]) for rows in (snapshot.table("lists", ["list"]), draft.read("lists", ["list"]))
+    )
+    gone = {name: before.get(name, 0) - after.get(name, 0) for name in lists}
+    return {name: {**of, "total": of["total"] - gone[name]} for name, of in lists.items()}

@@ -102,8 +102,8 @@ def _by_hand(connection: Connection, wanted: Wanted, policy: Policy, now_us: int
     """Why a health score that somebody has just set keeps a customer out; a kind that is drawn takes everybody."""
     if policy.is_drawn(wanted.kind):
         return None
-    found = overrides_of(connection, now_us, wanted.customer_id).get(wanted.customer_id)
-    return "low_health" if found is not None and found.score < policy.eligibility.minimum_health else None
+    override = overrides_of(connection, now_us, wanted.customer_id).get(wanted.customer_id)
+    return "low_health" if override is not None and override.score < policy.eligibility.minimum_health else None
 
 
 def set_outcome(database: Database, ask_id: str, outcome: str, caller: Caller, now_us: int) -> Told:

@@ -31,8 +31,8 @@ def asks_between(asking: Asking, since_us: int, until_us: int) -> tuple[list[Ask
     """Return the asks that were made from one instant to another, and those that were answered then."""
 
     def is_recent(frame: pd.DataFrame) -> Chosen:
-        found: Chosen = ((frame["asked_us"] >= since_us) | (frame["outcome_us"] >= since_us)).to_numpy(dtype=bool)
-        return found
+        mask: Chosen = ((frame["asked_us"] >= since_us) | (frame["outcome_us"] >= since_us)).to_numpy(dtype=bool)
+        return mask
 
     asks = _asks(asking, is_recent)
     made = [ask for ask in asks if since_us <= ask.asked_us <= until_us]

@@ -26,15 +26,15 @@ def last_run(home: Path) -> dict[str, Any] | None:
     for path in sorted((home / RUNS).glob("score-*.json"), reverse=True):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            found = _told(document)
+            run = _run_of(document)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # half a file, or one of another release
             continue
-        if found is not None:
-            return found
+        if run is not None:
+            return run
     return None
 
 
-def _told(document: Mapping[str, Any]) -> dict[str, Any] | None:
+def _run_of(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """The run, None for one that only made a plan."""
     if "weeks" not in document or document["outcome"] not in ENDS:
         return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-Found = np.ndarray[Any, np.dtype[np.intp]]
+Places = np.ndarray[Any, np.dtype[np.intp]]
 
 ROSE_BY = 0.05
 """A probability that rose by so much or more, and is not low, is worth a call."""
@@ -91,16 +91,16 @@ class Standing:
         ahead = self.renewal_us - as_of_us
         return (self.renewal_us >= 0) & (ahead >= 0) & (ahead < RENEWAL_DAYS * DAY_US) & self.is_here
 
-    def by_money(self, mask: Mask) -> Found:
+    def by_money(self, mask: Mask) -> Places:
         """Rows of a mask, the most revenue at risk first; ties in the order of customers."""
         return _ordered(mask, -self.at_risk)
 
-    def by_probability(self, mask: Mask) -> Found:
+    def by_probability(self, mask: Mask) -> Places:
         """Rows of a mask, the most probable to leave first; ties in the order of customers."""
         return _ordered(mask, -self.probability)
 
 
-def _ordered(mask: Mask, key: Numbers) -> Found:
+def _ordered(mask: Mask, key: Numbers) -> Places:
     rows = np.flatnonzero(mask)
     return rows[np.argsort(key[rows], kind="stable")]
 
@@ -158,17 +158,17 @@ def _was_scored(then: pa.Table) -> Mask:
     """Whether the week before told a band of each; of who was not known yet, whether it told bands at all."""
     had_band = _mask(pc.is_valid(then["churn_band"]))
     was_known = _mask(pc.is_valid(then["customer_id"]))
-    found: Mask = had_band | (~was_known & bool(had_band.any()))
-    return found
+    mask: Mask = had_band | (~was_known & bool(had_band.any()))
+    return mask
 
 
 def _fate(now: pa.Table, before: Rows) -> Fate:
     """What became of those at high risk in the week before; who is listed no more has left."""
     then = before.table(["customer_id", "churn_band"])
     flagged = then.filter(pc.fill_null(pc.equal(then["churn_band"], HIGH), False))["customer_id"]
-    found = now.take(pc.index_in(flagged, value_set=now["customer_id"].combine_chunks()))
-    has_left = _mask(pc.is_null(found["customer_id"])) | _is_any(found["churn_status"], LEFT)
-    still = _is_any(found["churn_band"], (HIGH,)) & ~has_left
+    after = now.take(pc.index_in(flagged, value_set=now["customer_id"].combine_chunks()))
+    has_left = _mask(pc.is_null(after["customer_id"])) | _is_any(after["churn_status"], LEFT)
+    still = _is_any(after["churn_band"], (HIGH,)) & ~has_left
     return Fate(len(flagged), int(still.sum()), int((~still & ~has_left).sum()), int(has_left.sum()))
 
 
@@ -178,13 +178,13 @@ def _column(rows: Rows, name: str, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _numbers(column: pa.ChunkedArray) -> Numbers:
-    found: Numbers = column.cast(pa.float64()).to_numpy()
-    return found
+    numbers: Numbers = column.cast(pa.float64()).to_numpy()
+    return numbers
 
 
 def _instants(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    found: np.ndarray[Any, np.dtype[np.int64]] = pc.fill_null(column.cast(pa.int64()), -1).to_numpy()
-    return found
+    instants: np.ndarray[Any, np.dtype[np.int64]] = pc.fill_null(column.cast(pa.int64()), -1).to_numpy()
+    return instants
 
 
 def _is_any(column: pa.ChunkedArray, values: tuple[str, ...]) -> Mask:

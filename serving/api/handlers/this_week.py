@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.asking.rules.caps import Ask
-    from vouch.serving.weekly.standing import Found, Mask, Standing
+    from vouch.serving.weekly.standing import Places, Mask, Standing
 
 WHY = 3
 """Reasons told per row."""
@@ -66,7 +66,7 @@ def horizon_days(week: ServedWeek, model: str) -> int | None:
     return named[0] if named else None
 
 
-def _first(rows: Found, most: int) -> list[int]:
+def _first(rows: Places, most: int) -> list[int]:
     return [int(row) for row in rows[:most]]
 
 
@@ -147,7 +147,7 @@ def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:
     }
 
 
-def _advocates(week: ServedWeek, rows: Found, most: int) -> dict[str, Any]:
+def _advocates(week: ServedWeek, rows: Places, most: int) -> dict[str, Any]:
     return {"total": len(rows), "customers": [_advocate(week, row) for row in _first(rows, most)]}
 
 
