@@ -102,7 +102,7 @@ def lived_in(tmp_path, tables, vouch) -> Path:
     assert vouch("report", "--out", out / "week.html", "--text", out / "week.txt")[0] == 0
     (home / "logs").mkdir()
     (home / "logs" / "serve.log").write_text(f'{{"customer": "{WHO}"}}\nasked {WHO}, not {WHO}-b\n')
-    (home / "runs").mkdir()
+    (home / "runs").mkdir(exist_ok=True)
     (home / "runs" / "score-1.json").write_text(json.dumps({"error": f"row of {WHO}"}))
     draft = home / "snapshots" / "as_of=2026-11-16" / "draft-left"
     draft.mkdir()
@@ -400,7 +400,7 @@ def test_erasing_finds_whom_it_is_told_however_the_id_is_spelt(tmp_path, vouch, 
         shutil.rmtree(home, ignore_errors=True)
         stage(Project(home=home, location=str(tables)), NOW)
         (home / "logs").mkdir()
-        (home / "runs").mkdir()
+        (home / "runs").mkdir(exist_ok=True)
         (home / "logs" / "a.log").write_text("".join(f'id={text} and "{text}", {text}.\n' for text in texts))
         (home / "runs" / "score-1.json").write_text(json.dumps({"error": name, "rows": 4711, "id": 4711}))
         code, _, err = vouch("erase", given)
