@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.asking.rules.caps import Ask
-    from vouch.serving.weekly.standing import Places, Mask, Standing
+    from vouch.serving.weekly.standing import Mask, Places, Standing
 
 WHY = 3
 """Reasons told per row."""
