@@ -97,7 +97,7 @@ def askable(
 
 
 def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) -> Askable:
-    """Who of a published week may be asked now, as the service would list them.
+    """Who of a published week may be asked at an instant, as the service would list them: asks made later are unknown.
 
     `store` is where a team's store is, None for the one in the home. Raises StoreError where it does not answer,
     SnapshotError where the week is damaged.
@@ -112,7 +112,8 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
         draws = secret(database, "exploration")
         found = askable(scores, customers, load_policy(home), draws, snapshot.as_of_us, now_us, hand)
         with database.reading() as connection:
-            found.asking.take(changed_since(connection, 0), now_us)
+            known = [ask.as_of(now_us) for ask in changed_since(connection, 0) if ask.asked_us <= now_us]
+        found.asking.take(known, now_us)
     finally:
         database.close()
     return found

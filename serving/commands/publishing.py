@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vouch.serving.commands.options import AsOf, CommandRun, Now, typed_instant
 from vouch.serving.exports.targets import Target
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.serving.exports.decisions import CustomerDecision
+    from vouch.serving.snapshots.files import Snapshot
 
 app = typer.Typer()
 
@@ -66,12 +73,21 @@ def export(
         str | None,
         typer.Option(metavar="WHEN", help="Only rows that differ from the newest snapshot no later than WHEN."),
     ] = None,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="Write what an admin installs before the first import instead.")
+    ] = False,
+    named: Annotated[
+        str | None, typer.Option("--object", metavar="NAME", help="The CRM's object of customers, for --fields.")
+    ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Write a published week as files that a CRM's bulk import takes, one row per customer, keyed by an external id.
 
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
+    if fields:
+        _tell_fields(to, out, named, form)
+        return
     from vouch.features.project import home
     from vouch.serving.batch.run_records import recording
     from vouch.serving.exports.export import export as write
@@ -86,7 +102,7 @@ def export(
         snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
-        done = write(snapshot, to, out, earlier=earlier)
+        done = write(snapshot, to, out, earlier=earlier, before=_week_before, decide=partial(_decided, run, snapshot))
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
         _audited(run, f"vouch export --to {to.value}", "exported", done.rows)
@@ -97,6 +113,33 @@ def export(
         show(done.files, form, document=done.as_dict())
     for warning in done.warnings():
         warn(f"warning: {warning}")
+
+
+def _tell_fields(to: Target, out: Path, named: str | None, form: Format) -> None:
+    """Write the metadata of the fields, and list the files."""
+    from vouch.serving.exports.metadata import write_metadata
+
+    rows = [{"file": str(path)} for path in write_metadata(to, out, named)]
+    show(rows, form, document={"files": [row["file"] for row in rows]})
+
+
+def _week_before(snapshot: Snapshot) -> Snapshot | None:
+    """The newest week before another, None where it was the first."""
+    from vouch.features.project import home
+    from vouch.serving.snapshots.files import published, read_snapshot
+
+    earlier = [instant for instant in published(home()) if instant < snapshot.as_of_us]
+    return read_snapshot(home(), earlier[-1], ["scores"]) if earlier else None
+
+
+def _decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, CustomerDecision]:
+    """The decisions of the week that is exported as of now, those of an earlier one as of when it was scored."""
+    from vouch.features.instants import parse_instant
+    from vouch.features.project import home, store_url
+    from vouch.serving.exports.decisions import decisions
+
+    then_us = run.clock_us if week.as_of_us == newest.as_of_us else parse_instant(week.manifest["now"])
+    return decisions(home(), store_url(), week, then_us)
 
 
 def _audited(run: CommandRun, route: str, action: str, rows: int) -> None:

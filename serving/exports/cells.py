@@ -22,14 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-_DECIMALS = 6
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SHOWN_FAULTS = 20
 
 
 def schema(as_of: pa.DataType) -> pa.Schema:
     """Columns of an export as Parquet; `as_of` is a date, or a timestamp where the instant is no midnight."""
-    types = {"key": pa.string(), "text": pa.string(), "number": pa.float64(), "flag": pa.bool_(), "instant": as_of}
+    types = {
+        "key": pa.string(),
+        "text": pa.string(),
+        "number": pa.float64(),
+        "whole": pa.int64(),
+        "flag": pa.bool_(),
+        "as_of": as_of,
+        "instant": pa.timestamp("us", tz="UTC"),
+    }
     return pa.schema([(field.column, types[field.kind]) for field in FIELDS])
 
 
@@ -40,8 +47,10 @@ def cell(field: Field, value: Any, rules: TargetRules) -> str:
     if field.kind == "flag":
         return "true" if value else "false"
     if field.kind == "number":
-        return _decimal(float(value))
-    if field.kind == "instant":
+        return _decimal(float(value), field.decimals)
+    if field.kind == "whole":
+        return str(int(value))
+    if field.kind in ("as_of", "instant"):
         return iso_text(value)
     text = plain_text(value, rules.null)
     is_long = field.kind == "text" and len(text) > rules.text_characters
@@ -55,9 +64,10 @@ def key_fault(key: str, written: Collection[str], rules: TargetRules) -> str | N
     return _cell_fault(FIELDS[0], key, rules)
 
 
-def _decimal(number: float) -> str:
-    """Up to six decimals, never in scientific notation, without trailing zeros and without minus zero."""
-    text = f"{number:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+def _decimal(number: float, decimals: int) -> str:
+    """Up to so many decimals, never in scientific notation, without trailing zeros and without minus zero."""
+    text = f"{number:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 
 
@@ -152,12 +162,12 @@ def _cell_fault(field: Field, value: str, rules: TargetRules) -> str | None:
         return None
     if not value or value == rules.null:
         return "is empty"
-    if field.kind == "number":
+    if field.kind in ("number", "whole"):
         is_sound = bool(_NUMBER.fullmatch(value)) and math.isfinite(float(value))
         return None if is_sound else "is no number"
     if field.kind == "flag":
         return None if value in ("true", "false") else "is neither true nor false"
-    if field.kind == "instant":
+    if field.kind in ("as_of", "instant"):
         return None if _is_instant(value) else "is no ISO date or instant"
     if is_computed(value):
         return "would be computed by a spreadsheet"

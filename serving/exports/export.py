@@ -3,7 +3,8 @@
 Everybody is exported, with consent as a flag, so that the CRM can hold back whom nobody may contact; a missing consent
 is none. A file appears only when it is whole and was found to keep the rules of its target; the list of a set's
 files, `NAME.json`, comes last: where it stands, the set is complete. Whether a row changed is judged by its cells as
-written, the date apart, so that noise far behind the point causes no writes.
+written, so that noise behind the point causes no writes; date, rank, wording of reasons and the names of models move
+every week, and are judged by nobody: who sorts by worth needs no rank.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import json
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
 from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
+from vouch.serving.exports.decisions import UNDECIDED, CustomerDecision, at_risk, change_of, probabilities
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.read import batches, in_words
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 CONSENTS = ("contact_consent", "advocacy_consent")
 _DRAFT = ".vouch-export-"
-_OF_SCORES = [
-    item.column for item in FIELDS if item.column not in (*CONSENTS, *(f"{model}_reason" for model in columns.MODELS))
-]
+DECIDED = tuple(item.name for item in fields(CustomerDecision))
+MONEY = ("revenue_at_risk", "churn_change")
+_ELSEWHERE = (*CONSENTS, *DECIDED, *MONEY, *(f"{model}_reason" for model in columns.MODELS))
+_OF_SCORES = [item.column for item in FIELDS if item.column not in _ELSEWHERE]
+Decide = Callable[["Snapshot"], "Mapping[str, CustomerDecision]"]
+"""What gives the decision on each customer of a week, as the service would have told it then."""
 
 
 @dataclass
@@ -104,11 +110,14 @@ def export(
     folder: Path,
     *,
     earlier: Snapshot | None = None,
+    before: Callable[[Snapshot], Snapshot | None] = lambda _: None,
+    decide: Decide = lambda _: {},
     rules: TargetRules | None = None,
 ) -> Exported:
     """Write a snapshot into a folder as files for a target; with `earlier`, only the rows that changed since.
 
-    `rules` replaces the published limits of the target. The same snapshot gives the same bytes. Raises UsageError where
+    `before` gives the week before another, for what has moved; `decide` the decisions of a week. `rules` replaces the
+    published limits of the target. The same snapshot and the same asks give the same bytes. Raises UsageError where
     the folder cannot be written to or `earlier` is not earlier, Refused where a row does not fit into the limits of the
     target, and SnapshotError where the snapshot is damaged. Nothing is replaced unless all went well. A customer whose
     id the target cannot hold is left out, and told.
@@ -119,7 +128,7 @@ def export(
     since = None if earlier is None else instant_text(earlier.as_of_us)
     done = Exported(target, instant_text(snapshot.as_of_us), snapshot.revision, since, job=JOBS.get(target))
     with _drafting(folder) as draft:
-        chosen = _chosen(snapshot, earlier, held, done)
+        chosen = _chosen(_Weeks(before, decide), snapshot, earlier, held, done)
         write = _write_parquet if target is Target.PARQUET else _write_csv
         counts = write(chosen, snapshot, draft, _stem(snapshot, target, earlier), target, held)
         for path in counts:
@@ -129,30 +138,44 @@ def export(
     return done
 
 
-def export_rows(snapshot: Snapshot) -> Iterator[Row]:
-    """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
-    models = columns.MODELS
-    of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in models)]
-    people = batches(snapshot, "customers", ["customer_id", *CONSENTS])
-    for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
-        if not scores["customer_id"].equals(profiles["customer_id"]):
-            raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
-        reasons = {model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, 1).to_pylist() for model in models}
-        consents = profiles.select(list(CONSENTS)).to_pylist()
-        for place, row in enumerate(scores.select(_OF_SCORES).to_pylist()):
-            row |= {name: bool(given) for name, given in consents[place].items()}
-            for model in models:
-                leading = reasons[model][place]
-                row[f"{model}_reason"] = in_words(leading[0]) if leading else None
-            yield row
+@dataclass(frozen=True)
+class _Weeks:
+    """What a row holds beside what its own week says of the customer."""
+
+    before: Callable[[Snapshot], Snapshot | None]
+    decide: Decide
+
+    def rows(self, snapshot: Snapshot) -> Iterator[Row]:
+        """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
+        decided, earlier = self.decide(snapshot), probabilities(self.before(snapshot))
+        of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in columns.MODELS)]
+        people = batches(snapshot, "customers", ["customer_id", *CONSENTS, "mrr"])
+        for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
+            if not scores["customer_id"].equals(profiles["customer_id"]):
+                raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
+            leading = {model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, 1) for model in columns.MODELS}
+            first = {f"{model}_reason": of.to_pylist() for model, of in leading.items()}
+            told = profiles.select([*CONSENTS, "mrr"]).to_pylist()
+            for place, row in enumerate(scores.select(_OF_SCORES).to_pylist()):
+                who, probability = row["customer_id"], row["churn_probability"]
+                yield {
+                    **row,
+                    **{name: bool(told[place][name]) for name in CONSENTS},
+                    **{name: in_words(of[place][0]) if of[place] else None for name, of in first.items()},
+                    **vars(decided.get(who, UNDECIDED)),
+                    "revenue_at_risk": at_risk(probability, told[place]["mrr"]),
+                    "churn_change": change_of(probability, earlier.get(who)),
+                }
 
 
-def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: TargetRules, done: Exported) -> Iterator[Row]:
+def _chosen(
+    weeks: _Weeks, snapshot: Snapshot, earlier: Snapshot | None, rules: TargetRules, done: Exported
+) -> Iterator[Row]:
     """The rows to write, counted as they pass."""
-    before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in export_rows(earlier)}
+    before = None if earlier is None else {row["customer_id"]: _mark(row, rules) for row in weeks.rows(earlier)}
     folded: set[str] = set()
     written: set[str] = set()
-    for place, row in enumerate(export_rows(snapshot)):
+    for place, row in enumerate(weeks.rows(snapshot)):
         done.customers += 1
         key = cell(FIELDS[0], row["customer_id"], rules)
         if done.target is not Target.PARQUET and (why := key_fault(key, written, rules)):
@@ -174,8 +197,8 @@ def _chosen(snapshot: Snapshot, earlier: Snapshot | None, rules: TargetRules, do
 
 
 def _mark(row: Row, rules: TargetRules) -> bytes:
-    """Digest of what is written of a row, the date apart."""
-    cells = [cell(item, row[item.column], rules) for item in FIELDS if item.column != "as_of"]
+    """Digest of what is written of a row and moves only where something has."""
+    cells = [cell(item, row[item.column], rules) for item in FIELDS if item.is_judged]
     return hashlib.blake2b("\0".join(cells).encode(), digest_size=12).digest()
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["key", "text", "number", "flag", "instant"]
+Kind = Literal["key", "text", "number", "whole", "flag", "as_of", "instant"]
 
 
 class Target(StrEnum):
@@ -41,8 +41,21 @@ class Field:
 
     column: str
     kind: Kind
-    salesforce: str
-    hubspot: str
+    label: str
+    decimals: int = 6
+    """Of a number in a CRM: so many that it moves only where something has. Parquet holds all of it."""
+    is_judged: bool = True
+    """Whether a row has changed where this alone has."""
+
+    @property
+    def salesforce(self) -> str:
+        """The API name of the custom field."""
+        return f"Vouch_{'_'.join(part.capitalize() for part in self.column.split('_'))}__c"
+
+    @property
+    def hubspot(self) -> str:
+        """The internal name of the property."""
+        return f"vouch_{self.column}"
 
     def name(self, target: Target) -> str:
         """Name of the column in files for a target."""
@@ -50,24 +63,33 @@ class Field:
 
 
 FIELDS = (
-    Field("customer_id", "key", "External_Id__c", "external_id"),
-    Field("as_of", "instant", "Vouch_As_Of__c", "vouch_as_of"),
-    Field("contact_consent", "flag", "Vouch_Contact_Consent__c", "vouch_contact_consent"),
-    Field("advocacy_consent", "flag", "Vouch_Advocacy_Consent__c", "vouch_advocacy_consent"),
-    Field("churn_status", "text", "Vouch_Churn_Status__c", "vouch_churn_status"),
-    Field("churn_probability", "number", "Vouch_Churn_Probability__c", "vouch_churn_probability"),
-    Field("churn_band", "text", "Vouch_Churn_Band__c", "vouch_churn_band"),
-    Field("churn_reason", "text", "Vouch_Churn_Reason__c", "vouch_churn_reason"),
-    Field("advocacy_status", "text", "Vouch_Advocacy_Status__c", "vouch_advocacy_status"),
-    Field("advocacy_probability", "number", "Vouch_Advocacy_Probability__c", "vouch_advocacy_probability"),
-    Field("advocacy_score", "number", "Vouch_Advocacy_Score__c", "vouch_advocacy_score"),
-    Field("advocacy_reason", "text", "Vouch_Advocacy_Reason__c", "vouch_advocacy_reason"),
-    Field("advocate_tier", "text", "Vouch_Advocate_Tier__c", "vouch_advocate_tier"),
-    Field("health_score", "number", "Vouch_Health_Score__c", "vouch_health_score"),
-    Field("health_band", "text", "Vouch_Health_Band__c", "vouch_health_band"),
-    Field("clv_margin", "number", "Vouch_Clv_Margin__c", "vouch_clv_margin"),
-    Field("churn_model", "text", "Vouch_Churn_Model__c", "vouch_churn_model"),
-    Field("advocacy_model", "text", "Vouch_Advocacy_Model__c", "vouch_advocacy_model"),
+    Field("customer_id", "key", "Customer id"),
+    Field("as_of", "as_of", "As of", is_judged=False),
+    Field("contact_consent", "flag", "May be contacted"),
+    Field("advocacy_consent", "flag", "May be asked to speak up"),
+    Field("ask_for", "text", "Ask for"),
+    Field("can_be_asked", "flag", "Can be asked now"),
+    Field("not_asked_because", "text", "Not asked because"),
+    Field("not_asked_until", "instant", "Not asked until"),
+    Field("ask_rank", "whole", "Rank among who can be asked", is_judged=False),
+    Field("ask_value", "number", "Worth of asking", 2),
+    Field("last_asked_at", "instant", "Last asked"),
+    Field("revenue_at_risk", "number", "Monthly revenue at risk", 0),
+    Field("churn_status", "text", "Churn status"),
+    Field("churn_probability", "number", "Probability of leaving", 2),
+    Field("churn_change", "number", "Change since the week before", 2),
+    Field("churn_band", "text", "Churn band"),
+    Field("churn_reason", "text", "Why: leaving", is_judged=False),
+    Field("advocacy_status", "text", "Advocacy status"),
+    Field("advocacy_probability", "number", "Probability of speaking up", 2),
+    Field("advocacy_score", "number", "Advocacy score", 0),
+    Field("advocacy_reason", "text", "Why: speaking up", is_judged=False),
+    Field("advocate_tier", "text", "Advocate tier"),
+    Field("health_score", "number", "Health score", 0),
+    Field("health_band", "text", "Health band"),
+    Field("clv_margin", "number", "Lifetime value, margin", 2),
+    Field("churn_model", "text", "Churn model", is_judged=False),
+    Field("advocacy_model", "text", "Advocacy model", is_judged=False),
 )
 
 
@@ -112,4 +134,8 @@ JOBS: Mapping[Target, Mapping[str, str]] = {
         "lineEnding": "LF",
     },
 }
-"""What the job that uploads a file must declare of it; which object it is about is the company's to say."""
+"""What the job that uploads a file must declare of it; which object it is about is the company's to say.
+
+Only `upsert` finds a record by an external id. One that the CRM does not know lacks fields that it requires, such as a
+name: it is not made, and stands among the job's failed results, while all others are written.
+"""

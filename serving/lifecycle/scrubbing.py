@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ERASED", "KEY", "is_searchable", "mentions", "scrub_csv", "scrub_parquet", "scrub_text"]
 KEY = "customer_id"
-KEYS_OF_FILES = frozenset(FIELDS[0].name(target) for target in Target)
+KEYS_OF_FILES = frozenset(FIELDS[0].name(target) for target in Target) | {"External_Id__c", "external_id"}
 """What the column of ids is called in files for others."""
 _OPTIONS = {"compression": "zstd", "write_page_checksum": True, "version": "2.6"}
 _PACKED: dict[bytes, Callable[..., IO[bytes]]] = {

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,15 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, MONDAY, WEEK, customer, publish
+from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, MONDAY, REASON, WEEK, customer, publish
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import parse_instant
 from vouch.features.shown import plain_text, visible_text
+from vouch.serving.api.state import now_us
+from vouch.serving.asking.candidates import askable_now
+from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.exports.cells import cell, check_file
 from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import FIELDS, RULES, Target
 from vouch.serving.snapshots.read import at_or_before
 
+WEEK_US = MONDAY - BEFORE
 TEXTS = [field for field in FIELDS if field.kind in ("key", "text")]
 CRMS = [Target.CSV, Target.SALESFORCE, Target.HUBSPOT]
 
@@ -50,9 +55,9 @@ def test_every_target_takes_what_is_written(week, tmp_path, target):
 def test_salesforce_sees_its_own_names_and_null(week, tmp_path):
     export(week, Target.SALESFORCE, tmp_path)
     raw = (tmp_path / "vouch-salesforce-2026-11-16-001.csv").read_bytes()
-    assert raw.startswith(b'"External_Id__c","Vouch_As_Of__c","Vouch_Contact_Consent__c",')
+    assert raw.startswith(b'"Vouch_Customer_Id__c","Vouch_As_Of__c","Vouch_Contact_Consent__c",')
     assert b"\r" not in raw
-    found = {row["External_Id__c"]: row for row in table(tmp_path / "vouch-salesforce-2026-11-16-001.csv")}
+    found = {row["Vouch_Customer_Id__c"]: row for row in table(tmp_path / "vouch-salesforce-2026-11-16-001.csv")}
     first, gone = found["c1"], found["c5"]
     assert first["Vouch_Churn_Probability__c"] == "0.6"
     assert first["Vouch_Churn_Reason__c"] == "raises it: 3 days with usage in 28 days"
@@ -66,7 +71,7 @@ def test_the_list_of_files_says_what_the_job_that_uploads_them_declares(week, tm
     told = json.loads((tmp_path / "vouch-salesforce-2026-11-16.json").read_text())
     assert told["job"] == {
         "operation": "upsert",
-        "externalIdFieldName": "External_Id__c",
+        "externalIdFieldName": "Vouch_Customer_Id__c",
         "contentType": "CSV",
         "columnDelimiter": "COMMA",
         "lineEnding": "LF",
@@ -91,7 +96,7 @@ def test_hubspot_sees_lower_case_names_and_empty_cells(week, tmp_path):
     export(week, Target.HUBSPOT, tmp_path)
     rows = table(tmp_path / "vouch-hubspot-2026-11-16-001.csv")
     assert all(name == name.lower() for name in rows[0])
-    assert next(row for row in rows if row["external_id"] == "c5")["vouch_churn_probability"] == ""
+    assert next(row for row in rows if row["vouch_customer_id"] == "c5")["vouch_churn_probability"] == ""
 
 
 def test_the_figures_are_those_of_the_snapshot(week, tmp_path):
@@ -138,11 +143,12 @@ def test_no_text_at_all_is_computed_hidden_or_taken_for_null(text, target):
 
 @given(number=st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12))
 def test_numbers_are_plain_decimals(number):
-    field = next(field for field in FIELDS if field.kind == "number")
-    shown = cell(field, number, RULES[Target.CSV])
-    assert "e" not in shown.lower()
-    assert shown != "-0"
-    assert float(shown) == pytest.approx(number, abs=5e-7)
+    for field in FIELDS:
+        if field.kind == "number":
+            shown = cell(field, number, RULES[Target.CSV])
+            assert "e" not in shown.lower()
+            assert shown != "-0"
+            assert float(shown) == pytest.approx(number, abs=0.5001 * 10**-field.decimals)
 
 
 @pytest.mark.parametrize("target", [Target.SALESFORCE, Target.HUBSPOT])
@@ -161,7 +167,7 @@ def test_large_exports_are_split_into_numbered_files(week, tmp_path):
     assert all(file["bytes"] <= 1500 and file["rows"] for file in done.files)
     paths = sorted(tmp_path.glob("*.csv"))
     assert [path.name for path in paths] == [file["name"] for file in done.files]
-    whole = [row["External_Id__c"] for path in paths for row in table(path)]
+    whole = [row["Vouch_Customer_Id__c"] for path in paths for row in table(path)]
     assert whole == week.table("scores")["customer_id"].to_pylist()
     export(week, Target.SALESFORCE, tmp_path)
     assert len(list(tmp_path.glob("*.csv"))) == 1, "the files of the larger set are gone"
@@ -192,7 +198,7 @@ def test_only_changed_rows_on_request(week, tmp_path):
     earlier = publish(tmp_path / "home", BEFORE, EARLIER)
     done = export(week, Target.SALESFORCE, tmp_path, earlier=earlier)
     (path,) = tmp_path.glob("vouch-salesforce-2026-11-16-since-2026-11-09-*.csv")
-    assert [row["External_Id__c"] for row in table(path)] == [HOSTILE, "c1", "c5"]
+    assert [row["Vouch_Customer_Id__c"] for row in table(path)] == [HOSTILE, "c1", "c5"]
     assert (done.rows, done.unchanged, done.gone) == (3, 3, 1)
     assert "changed since 2026-11-09 (1 are gone since)" in done.summary()
 
@@ -266,18 +272,18 @@ FAULTS = {
     "line ends of another system": (lambda raw: raw.replace(b"\n", b"\r\n"), "LF alone"),
     "no last line end": (lambda raw: raw[:-1], "LF alone"),
     "another encoding": (lambda raw: raw + "c9é".encode("latin-1") + raw[-200:], "UTF-8"),
-    "a cell too few": (lambda raw: raw + b"c9,2026-11-16\n", "2 cells under 18 names"),
+    "a cell too few": (lambda raw: raw + b"c9,2026-11-16\n", f"2 cells under {len(FIELDS)} names"),
     "a formula": (lambda raw: raw.replace(b'\n"c1",', b'\n"=c1",'), "computed by a spreadsheet"),
-    "no key": (lambda raw: raw.replace(b'\n"c1",', b'\n"",'), "External_Id__c is empty"),
-    "a key that is null": (lambda raw: raw.replace(b'\n"c1",', b'\n"#N/A",'), "External_Id__c is empty"),
+    "no key": (lambda raw: raw.replace(b'\n"c1",', b'\n"",'), "Vouch_Customer_Id__c is empty"),
+    "a key that is null": (lambda raw: raw.replace(b'\n"c1",', b'\n"#N/A",'), "Vouch_Customer_Id__c is empty"),
     "a key twice": (lambda raw: raw.replace(b'\n"c1",', b'\n"c2",'), "stands there twice"),
     "a day as people write it": (lambda raw: raw.replace(b"2026-11-16", b"16/11/2026", 1), "no ISO date"),
     "a decimal comma": (lambda raw: raw.replace(b',"0.6",', b',"0,6",'), "is no number"),
     "another word for true": (lambda raw: raw.replace(b',"true",', b',"yes",', 1), "neither true nor false"),
     "an empty cell": (lambda raw: raw.replace(b',"#N/A",', b',"",', 1), "is empty"),
-    "a name of no field": (lambda raw: raw.replace(b"External_Id__c", b"Other__c"), "unknown fields"),
-    "a name that cannot be": (lambda raw: raw.replace(b"External_Id__c", b"External__Id__c"), "cannot be the name"),
-    "a name twice": (lambda raw: raw.replace(b"Vouch_As_Of__c", b"External_Id__c"), "or one twice"),
+    "a name of no field": (lambda raw: raw.replace(b"Vouch_Customer_Id__c", b"Other__c"), "unknown fields"),
+    "a name that cannot be": (lambda raw: raw.replace(b"Vouch_As_Of__c", b"Vouch__As_Of__c"), "cannot be the name"),
+    "a name twice": (lambda raw: raw.replace(b"Vouch_As_Of__c", b"Vouch_Customer_Id__c"), "or one twice"),
     "an unclosed quote": (lambda raw: raw + b'"c9,', "unexpected end of data"),
     "nothing": (lambda raw: b"", "no names of fields"),
 }  # fmt: skip
@@ -346,6 +352,7 @@ def test_the_command_says_in_one_line_what_it_wrote(week, vouch, tmp_path):
 
 
 def test_a_scheduler_reads_one_document(week, vouch, tmp_path):
+    publish(tmp_path / "home", BEFORE - WEEK_US, EARLIER)
     publish(tmp_path / "home", BEFORE, [customer("=1"), *EARLIER])
     words = ["--to", "salesforce", "--out", tmp_path / "crm", "--format", "json"]
     code, out, _ = vouch("export", *words, "--changed-since", "2026-11-12")
@@ -375,3 +382,80 @@ def test_what_cannot_be_is_told_without_a_traceback(week, vouch, tmp_path, words
 
 def test_a_sign_inside_a_text_is_left_alone():
     assert plain_text("a=b-c@d") == "a=b-c@d"
+
+
+def test_noise_behind_the_point_and_wording_cause_no_writes(tmp_path):
+    people = [customer(f"c{number}", 0.301, 0.402) for number in range(9)]
+    home = tmp_path / "home"
+    earlier = publish(home, BEFORE, people)
+    noisy = [{**row, "churn_probability": 0.3013, "health_score": 50.2, "churn_model": "d" * 64} for row in people]
+    noisy[0] |= {"churn_reasons": [{**REASON, "value": "4"}]}
+    noisy[1] |= {"churn_band": "high"}
+    noisy[2] |= {"churn_probability": 0.34}
+    done = export(publish(home, MONDAY, noisy), Target.SALESFORCE, tmp_path / "crm", earlier=earlier)
+    assert (done.rows, done.unchanged) == (2, 7)
+
+
+def test_the_file_says_of_each_customer_what_the_service_would_say(week, vouch, tmp_path):
+    code, _, err = vouch("export", "--to", "csv", "--out", tmp_path / "crm")
+    assert code == 0, err
+    (path,) = (tmp_path / "crm").glob("*.csv")
+    rows = {row["customer_id"]: row for row in table(path)}
+    found = askable_now(tmp_path / "home", None, week, now_us())
+    ranks = []
+    for place in range(len(found.ranked)):
+        row = rows[plain_text(found.ranked.customer_id(place))]
+        why = found.ranked.category("exclusion", place) or found.asking.why(place)
+        assert row["not_asked_because"] == ("" if why is None else EXCLUSIONS[why])
+        assert row["can_be_asked"] == ("true" if why is None else "false")
+        assert row["ask_for"] == ((found.ranked.category("ask_for", place) or "") if why is None else "")
+        ranks += [int(row["ask_rank"])] if why is None else []
+    assert ranks == list(range(1, len(ranks) + 1))
+    assert len(ranks) > 0
+    assert rows["c1"]["revenue_at_risk"] == "180"
+    assert rows["c5"]["revenue_at_risk"] == ""
+
+
+def test_what_has_moved_since_the_week_before_stands_beside_the_probability(week, vouch, tmp_path):
+    publish(tmp_path / "home", BEFORE, EARLIER)
+    vouch("export", "--to", "csv", "--out", tmp_path / "crm")
+    (path,) = (tmp_path / "crm").glob("*.csv")
+    rows = {row["customer_id"]: row for row in table(path)}
+    assert rows["c1"]["churn_change"] == "0.5"
+    assert rows["c2"]["churn_change"] == "0"
+    assert rows["c5"]["churn_change"] == "", "who has left has no probability to compare"
+
+
+def test_salesforce_gets_a_field_for_every_column_and_nobody_may_edit_them(vouch, tmp_path):
+    code, out, _ = vouch("export", "--to", "salesforce", "--out", tmp_path, "--fields", "--format", "json")
+    assert code == 0
+    paths = {Path(name).name: Path(name) for name in json.loads(out)["files"]}
+    names = [field.salesforce for field in FIELDS]
+    fields = list(ElementTree.parse(paths["Account.object"]).getroot())
+    tag = "{http://soap.sforce.com/2006/04/metadata}"
+    assert [field.findtext(f"{tag}fullName") for field in fields] == names
+    assert all(len(field.findtext(f"{tag}label")) <= 40 for field in fields), "a label has at most 40 characters"
+    allowed = ElementTree.parse(paths["Vouch.permissionset"]).getroot().findall(f"{tag}fieldPermissions")
+    assert [one.findtext(f"{tag}field") for one in allowed] == [f"Account.{name}" for name in names]
+    assert {one.findtext(f"{tag}editable") for one in allowed} == {"false"}
+    members = [one.text for one in ElementTree.parse(paths["package.xml"]).getroot().iter(f"{tag}members")]
+    assert members == [*(f"Account.{name}" for name in names), "Vouch"]
+
+
+def test_hubspot_gets_a_property_for_every_column_and_updates_whom_it_knows(vouch, tmp_path):
+    code, _, _ = vouch("export", "--to", "hubspot", "--out", tmp_path, "--fields", "--object", "contacts")
+    assert code == 0
+    names = [field.hubspot for field in FIELDS]
+    properties = json.loads((tmp_path / "properties.json").read_text())["inputs"]
+    assert [one["name"] for one in properties] == names
+    assert [one["name"] for one in properties if one.get("hasUniqueValue")] == [names[0]]
+    asked = json.loads((tmp_path / "import-request.json").read_text())
+    assert asked["importOperations"] == {"0-1": "UPDATE"}
+    mapped = asked["files"][0]["fileImportPage"]["columnMappings"]
+    assert [one["propertyName"] for one in mapped] == names
+
+
+def test_files_for_everybody_need_no_fields(vouch, tmp_path):
+    code, _, err = vouch("export", "--to", "csv", "--out", tmp_path, "--fields")
+    assert code == 2
+    assert "salesforce, hubspot" in err
