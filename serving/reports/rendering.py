@@ -17,6 +17,7 @@ from vouch.serving.reports.report import SCALES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vouch.serving.reports.by_rules import ByRule
     from vouch.serving.reports.report import Figures, Listed
 
 TEXT_WIDTH = 78
@@ -37,7 +38,9 @@ MOVES = {
 def as_page(figures: Figures) -> str:
     """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
     environment = html_environment(Path(__file__).parent)
-    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
+    environment.filters.update(
+        number=number, percent=percent, signed=signed, plain=plain, flagged=flagged, rule_words=rule_words
+    )
     shown = [row for row in figures.metrics if row["unit"] == "percent"]
     return environment.get_template("report.html.jinja").render(
         figures=figures,
@@ -80,6 +83,7 @@ def as_text(figures: Figures) -> str:
             *_people(figures.candidates, "score"),
         ],
         [f"HIGHEST RISK OF CHURN ({number(figures.at_risk_total)})", *_people(figures.at_risk, "probability")],
+        *([["WHOM TO LOOK AT, BY RULES", *_by_rules(figures.by_rules)]] if figures.by_rules else []),
         ["METRICS", *_metrics(figures.metrics)],
         ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
     ]
@@ -157,6 +161,22 @@ def _people(listed: Sequence[Listed], measure: str) -> list[str]:
         lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{act}{revenue}{consent}", indent="   ")
         lines += [line for reason in person.reasons for line in _paragraph(f"   - {reason}", indent="     ")]
     return lines
+
+
+def _by_rules(listed: Sequence[ByRule]) -> list[str]:
+    lines = _paragraph("No model of churn has passed: the least healthy first, then who has been silent the longest.")
+    for person in listed[:TEXT_TOP]:
+        consent = "" if person.may_contact else ", no consent to be contacted"
+        lines += _paragraph(f"{person.rank}. {person.customer_id}: {rule_words(person)}{consent}", indent="   ")
+    return lines
+
+
+def rule_words(person: ByRule) -> str:
+    """What the rules know of a customer, in words."""
+    health = "health unknown" if person.health is None else f"health {number(person.health, 0)}"
+    if person.silent_days is None:
+        return health
+    return f"{health}, {number(person.silent_days, 0)} days since the latest activity"
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:

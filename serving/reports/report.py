@@ -16,6 +16,7 @@ from vouch.features.shown import visible_text
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import Filters, rank_at_risk
+from vouch.serving.reports.by_rules import ByRule, by_rules
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS
@@ -133,6 +134,8 @@ class Figures:
     candidates_total: int
     at_risk: Sequence[Listed]
     at_risk_total: int
+    by_rules: Sequence[ByRule]
+    """Whom to look at where no model of churn has passed."""
     has_revenue: bool
     moves: Moves | None
     movers: Mapping[str, Sequence[ListedMove]]
@@ -188,6 +191,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         candidates_total=first.total,
         at_risk=leaving,
         at_risk_total=highest.total,
+        by_rules=by_rules(snapshot, people, TOP),
         has_revenue=bool(people["mrr"].notna().any()),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
         movers=_movers(snapshot),
