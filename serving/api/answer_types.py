@@ -77,6 +77,7 @@ class Suggested(BaseModel):
     first: First | None
     is_randomised: Annotated[bool, Field(description="By the policy's exploration, or since the kind is drawn.")]
     propensity: float | None
+    resting_until: Annotated[str | None, Field(description="When the caps of asks let the customer be asked again.")]
 
 
 class Candidate(Called, Suggested):
@@ -347,7 +348,6 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     metrics: CustomerMetrics
     asks: list[AskTold]
     last_ask: AskTold | None
-    resting_until: Annotated[str | None, Field(description="When the caps of asks let the customer be asked again.")]
     actions: Annotated[list[ActionTold], Field(description="What people did for the customer, the latest last.")]
     previous: Earlier | None
 

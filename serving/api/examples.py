@@ -73,6 +73,7 @@ _SUGGESTED = {
     "first": None,
     "is_randomised": False,
     "propensity": None,
+    "resting_until": None,
 }
 _ASK = {
     "ask_id": "crm-2026-000123",

@@ -54,7 +54,7 @@ class Listing:
     """The kind of act that was chosen."""
 
 
-def candidate_listing(store: ServingState, query: QueryParams, owner: str = "") -> Listing:
+def candidate_listing(store: ServingState, query: QueryParams, owner: str = "", **place: Any) -> Listing:
     """Return candidates to be asked; raises the problems of the API."""
     choices = [
         *_owner_choices(store, owner),
@@ -69,12 +69,12 @@ def candidate_listing(store: ServingState, query: QueryParams, owner: str = "") 
     asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     if minimum:
         asked["minimum_score"] = _number(minimum)
-    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query)})
+    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **(place or _place(query))})
     kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
     return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
 
 
-def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "") -> Listing:
+def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **place: Any) -> Listing:
     """Return customers at risk; raises the problems of the API."""
     choices = [
         *_owner_choices(store, owner),
@@ -82,7 +82,7 @@ def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "") ->
         Choice("band", BANDS, query.get("band", "")),
     ]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
-    request = checked(AtRiskSearch, {**asked, **_place(query)})
+    request = checked(AtRiskSearch, {**asked, **(place or _place(query))})
     return _listing(read.search_at_risk(store, request), choices, {}, query)
 
 

@@ -41,13 +41,15 @@ VIEWS = {
     "week": "/app",
     "candidates": "/app/candidates",
     "at_risk": "/app/at-risk",
+    "asks_work": "/app/asks",
     "accounts": "/app/accounts",
     "portfolio": "/app/portfolio",
     "metrics": "/app/metrics",
     "lists": "/app/lists",
     "models": "/app/models",
 }
-LANGUAGE_COOKIE, OWNER_COOKIE = "vouch_language", "vouch_owner"
+LANGUAGE, LANGUAGE_COOKIE, OWNER_COOKIE = "lang", "vouch_language", "vouch_owner"
+FILTERED_BY_LANGUAGE = frozenset(f"/app/{name}{more}" for name in ("candidates", "at-risk") for more in ("", "/export"))
 YEAR_SECONDS = 365 * 86_400
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -183,9 +185,19 @@ def asset_content(name: str) -> bytes:
     return (STATIC / name).read_bytes()
 
 
+def _language_parameter(request: Request) -> str:
+    """What an address chooses the language by: on a list `language` is a filter already."""
+    return LANGUAGE if request.url.path in FILTERED_BY_LANGUAGE else "language"
+
+
+def _chosen_language(request: Request) -> str | None:
+    """The language that an address chooses."""
+    return request.query_params.get(_language_parameter(request))
+
+
 def language_of(request: Request) -> str:
     """Return the language to speak: as asked for in the address, as chosen before, or as the browser wants."""
-    for chosen in (request.query_params.get("language"), request.cookies.get(LANGUAGE_COOKIE)):
+    for chosen in (_chosen_language(request), request.cookies.get(LANGUAGE_COOKIE)):
         if chosen in LANGUAGES:
             return str(chosen)
     return preferred(request.headers.get("accept-language", ""))
@@ -216,7 +228,7 @@ def render_page(
             t=speech(language),
             here=here,
             here_url=_url(request),
-            language_url=lambda code: _url(request, language=code),
+            language_url=lambda code: _url(request, **{_language_parameter(request): code}),
             fresh=_freshness(store) if caller else None,
             caller=caller,
             is_open=caller is not None and caller.key_id is None,
@@ -228,7 +240,7 @@ def render_page(
     if "owner" in request.query_params:
         chosen = quote(request.query_params["owner"])
         answer.set_cookie(OWNER_COOKIE, chosen, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True)
-    if request.query_params.get("language") in LANGUAGES:
+    if _chosen_language(request) in LANGUAGES:
         answer.set_cookie(
             LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True
         )

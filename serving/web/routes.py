@@ -6,9 +6,11 @@ Views run on threads, so that a page that takes a while does not keep the API wa
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import anyio.to_thread
 from markdown_it import MarkdownIt
@@ -17,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from vouch.features.engines import as_staged
+from vouch.features.vectors.words import told as told_in
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.accounts import get_account
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
@@ -24,7 +27,7 @@ from vouch.serving.api.handlers.find import find_customers
 from vouch.serving.api.handlers.lists import DREW
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.routes import GuardedRoute
-from vouch.serving.api.schemas import MAX_LIST, AccountGet, AskOutcome, AskRecord, CustomersFind
+from vouch.serving.api.schemas import MAX_LIST, AccountGet, AskOutcome, CustomersFind
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.docs.pages import as_html, documentation
@@ -43,12 +46,22 @@ from vouch.serving.web.render import (
     YEAR_SECONDS,
     asset_content,
     customer_url,
+    language_of,
     owner_of,
     problem_page,
     render_page,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
+from vouch.serving.web.work import (
+    FORMS,
+    TOLD_COOKIE,
+    ask_of,
+    asks_page,
+    back_to,
+    exported,
+    record_asks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,10 +74,16 @@ if TYPE_CHECKING:
 
     View = Callable[[Request], Response]
     Form = Callable[[Request, Mapping[str, str]], Response]
+    Work = Callable[[ServingState, Mapping[str, str], Caller], Response]
 
-MOST_FIELDS = 20
-DONE = ("recorded", "outcome")
+MOST_FIELDS = 80
+DONE = (
+    "recorded", "outcome", "corrected", "withdrawn", "called", "thanked", "put_right", "overridden", "objected",
+    "objects_no_longer",
+)  # fmt: skip
 """What a page may say was done, by the name in its address."""
+EXPORTS = {"candidates": "candidates", "at-risk": "customers", "asks": "asks"}
+"""Lists that are exported as they are seen, by their place."""
 _log = logging.getLogger("vouch.pages")
 
 
@@ -82,7 +101,9 @@ class Pages:
             "/app": self.week,
             "/app/": self.week,
             "/app/portfolio": self.portfolio,
+            "/app/asks": self.asks,
             "/app/candidates": self.candidates,
+            **{f"/app/{place}/export": partial(self.export, name) for place, name in EXPORTS.items()},
             "/app/at-risk": self.at_risk,
             "/app/customer": self.customer,
             "/app/find": self.find,
@@ -104,7 +125,9 @@ class Pages:
             taken(LOGIN, self._taken(self.sign_in), needs=NOTHING),
             taken("/app/logout", self._taken(self.sign_out), needs="read"),
             taken("/app/asks", self._taken(self.record_ask), needs="write"),
+            taken("/app/asks/chosen", self._taken(self.record_asks), needs="write"),
             taken("/app/outcomes", self._taken(self.record_outcome), needs="write"),
+            *(taken(path, self._taken(partial(self.work, form)), needs="write") for path, form in FORMS.items()),
             *(shown(path, self._shown(view), needs="read") for path, view in views.items()),
         ]
 
@@ -128,6 +151,7 @@ class Pages:
                 check_sender(request)
                 fields = await request.form(max_files=0, max_fields=MOST_FIELDS)
                 sent = {name: value for name, value in fields.items() if isinstance(value, str)}
+                request.state.chosen = [value for value in fields.getlist("who") if isinstance(value, str)]
                 return await anyio.to_thread.run_sync(form, request, sent)
             except Problem as problem:
                 return problem_page(request, problem, self._store)
@@ -168,16 +192,28 @@ class Pages:
 
     def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record an ask, and go back to where it was made; who must not be asked is told there."""
-        given = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
-        back = target(sent.get("back") or customer_url(given["customer_id"]))
+        customer_id = sent.get("customer_id", "")
+        back = target(sent.get("back") or customer_url(customer_id))
         try:
-            with self._writing(request, given["customer_id"]) as caller:
-                record_ask(self._store, checked(AskRecord, given), caller)
+            with self._writing(request, customer_id) as caller:
+                record_ask(self._store, ask_of(sent), caller)
         except Problem as problem:
             if problem.exclusion is None:
                 raise
             return RedirectResponse(with_query(back, refused=problem.exclusion), 303)
-        return RedirectResponse(with_query(back, done="recorded"), 303)
+        return back_to({"back": back}, "recorded", customer_id)
+
+    def record_asks(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Record an ask for each who was chosen in a list; how many were, and how many must not be, is told there."""
+        with self._writing(request) as caller:
+            found = record_asks(self._store, sent, request.state.chosen, caller)
+        told = f"{found['recorded']}-{found['refused']}"
+        return RedirectResponse(with_query(target(sent.get("back")), chosen=told), 303)
+
+    def work(self, form: Work, request: Request, sent: Mapping[str, str]) -> Response:
+        """Do what a form of the work on customers asks for, and go back to where it was sent from."""
+        with self._writing(request, sent.get("customer_id")) as caller:
+            return form(self._store, sent, caller)
 
     def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record what came of an ask, and go back to the customer."""
@@ -202,8 +238,11 @@ class Pages:
 
     def _page(self, request: Request, template: str, **values: Any) -> Response:
         state = {name: request.query_params.get(name) for name in ("done", "refused")}
-        told = {"done": state["done"] if state["done"] in DONE else None}
+        told: dict[str, Any] = {"done": state["done"] if state["done"] in DONE else None}
         told["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
+        told["told_of"] = unquote(request.cookies.get(TOLD_COOKIE, "")) if told["done"] else None
+        of_chosen = re.fullmatch(r"(\d{1,3})-(\d{1,3})", request.query_params.get("chosen", ""))
+        told["chosen"] = None if of_chosen is None else [int(number) for number in of_chosen.groups()]
         return render_page(request, template, {**told, **values}, store=self._store, here=template)
 
     def _note(self, request: Request, action: str, **other: Any) -> None:
@@ -256,6 +295,21 @@ class Pages:
         found = candidate_listing(self._store, request.query_params, self._owner(request))
         self._note(request, DREW if found.answer["draw"] else "listed", rows=len(found.answer["candidates"]))
         return self._page(request, "candidates", found=found)
+
+    def asks(self, request: Request) -> Response:
+        """Asks as a team works them."""
+        found = asks_page(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found["found"]["asks"]))
+        return self._page(request, "asks_work", **found)
+
+    def export(self, name: str, request: Request) -> Response:
+        """A list as it is seen, as a file."""
+        language = language_of(request)
+        answer, rows = exported(
+            self._store, name, request.query_params, self._owner(request), lambda reason: told_in(reason, language)
+        )
+        self._note(request, "exported", rows=rows)
+        return answer
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""

@@ -51,7 +51,7 @@ def with_query(address: str, **added: str) -> str:
     '/app/candidates?segment=a&refused=quota'
     """
     parts = urlsplit(address)
-    held = {name: value for name, value in parse_qsl(parts.query) if name not in {"done", "refused"}}
+    held = {name: value for name, value in parse_qsl(parts.query) if name not in {"done", "refused", "chosen"}}
     return parts._replace(query=urlencode({**held, **added})).geturl()
 
 

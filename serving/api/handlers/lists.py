@@ -18,6 +18,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, told
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
+from vouch.serving.asking.rules.caps import CODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,9 +184,10 @@ def moving(portfolio: ServedWeek, ranked: RankedList, place: int, rank: int) -> 
     if code is None and last_us is None and due is None:
         return (
             b'{"rank":%d,"is_eligible":true,"exclusion":null,"exclusion_words":null,"last_asked_at":null,"first":null,'
-            % rank
+            b'"resting_until":null,' % rank
         )
-    told = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us), "first": due}
+    until = iso_instant(portfolio.asking.until_us(standing)) if code in CODES else None
+    told = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us), "first": due, "resting_until": until}
     return to_json(told)[:-1] + b","
 
 

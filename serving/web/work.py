@@ -1,0 +1,239 @@
+"""Forms and pages of the work on customers: asks put right and taken back, calls, thanks, health by hand, objections.
+
+Each form says what it does for whom, and is recorded by the same handlers as the API's routes. Days come without a
+time: one that is today means now, any other its noon.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+
+from vouch.features.instants import as_datetime
+from vouch.features.shown import plain_text
+from vouch.serving.api.handlers import actions, asks, overrides
+from vouch.serving.api.handlers.actions import ActionRecord, ActionWithdraw, Objection
+from vouch.serving.api.handlers.overrides import OverrideRecord, OverridesSearch, OverrideWithdraw
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.schemas import AskCorrect, AskRecord, AsksSearch, AskWithdraw
+from vouch.serving.api.state import now_us
+from vouch.serving.asking.ask_log import STATES
+from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
+from vouch.serving.web.render import HEADERS, customer_url
+from vouch.serving.web.session import target, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from starlette.datastructures import QueryParams
+
+    from vouch.serving.api.state import ServingState
+    from vouch.serving.store.callers import Caller
+
+ROWS = 50
+TOLD_COOKIE, TOLD_SECONDS = "vouch_told", 60
+"""Whom the message on the next page is about: in a cookie, so that no address tells it."""
+MOST_EXPORTED = 10_000
+EXPORTED: Mapping[str, Sequence[str]] = {
+    "candidates": (
+        "rank", "customer_id", "segment", "region", "language", "contact_consent", "advocacy_consent", "advocate_tier",
+        "advocacy_score", "churn_probability", "value", "is_eligible", "exclusion", "last_asked_at",
+    ),
+    "customers": (
+        "rank", "customer_id", "segment", "region", "language", "contact_consent", "churn_probability", "churn_band",
+        "mrr", "value",
+    ),
+    "asks": (
+        "customer_id", "ask_id", "kind", "asked_at", "channel", "asked_by", "note", "outcome", "outcome_at", "state",
+        "resting_until",
+    ),
+}  # fmt: skip
+"""Columns of a list as a file; lists of customers end with what to ask for, what first, and three reasons."""
+
+
+def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
+    """The asks of one state, and the health scores set by hand that stand."""
+    state = _state(query)
+    given = query.get("after", "0")
+    after = int(given) if given.isdecimal() and len(given) < 9 else 0
+    found = asks.search_asks(store, AsksSearch(state=state, limit=ROWS, after=after))
+    by_hand = overrides.search_overrides(store, OverridesSearch(limit=ROWS))
+    return {"found": found, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
+
+
+def _state(query: QueryParams) -> Any:
+    """The state that an address asks for, by default the first."""
+    return query.get("state") if query.get("state") in STATES else STATES[0]
+
+
+def back_to(sent: Mapping[str, str], done: str, customer_id: str | None = None) -> Response:
+    """The way back to where a form was sent from, which then says what was done, and for whom."""
+    place = target(sent.get("back") or (customer_url(customer_id) if customer_id else None))
+    answer = RedirectResponse(with_query(place, done=done), 303)
+    if customer_id:
+        answer.set_cookie(
+            TOLD_COOKIE, quote(customer_id), max_age=TOLD_SECONDS, path="/app", samesite="strict", httponly=True
+        )
+    return answer
+
+
+def moment_of(day: str, now: int, field: str) -> datetime | None:
+    """The moment that a day of a form stands for; None for today, or where none was given."""
+    if not day:
+        return None
+    try:
+        given = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Problem("invalid_value", "Give a day as YYYY-MM-DD", field) from error
+    return None if given.date() == as_datetime(now).date() else datetime.combine(given.date(), time(12), UTC)
+
+
+def ask_of(sent: Mapping[str, str]) -> AskRecord:
+    """The ask that a form records."""
+    given: dict[str, Any] = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
+    given |= {name: sent[name] for name in ("channel", "asked_by", "note") if sent.get(name)}
+    return checked(AskRecord, {**given, "asked_at": moment_of(sent.get("day", ""), now_us(), "asked_at")})
+
+
+def record_asks(
+    store: ServingState, sent: Mapping[str, str], chosen: Iterable[str], caller: Caller
+) -> Mapping[str, int]:
+    """Record an ask for each customer that was chosen (`KIND CUSTOMER`); how many were, and how many must not be."""
+    recorded = refused = 0
+    for one in dict.fromkeys(chosen):
+        kind, _, customer_id = one.partition(" ")
+        ask_id = f"{sent.get('ask_id', '')}-{hashlib.sha256(one.encode()).hexdigest()[:12]}"
+        try:
+            asks.record_ask(store, ask_of({**sent, "ask_id": ask_id, "customer_id": customer_id, "kind": kind}), caller)
+            recorded += 1
+        except Problem as problem:
+            if problem.exclusion is None:
+                raise
+            refused += 1
+    return {"recorded": recorded, "refused": refused}
+
+
+def correction_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Put an outcome right, or take it away."""
+    changes: dict[str, Any] = {"outcome": sent.get("outcome") or None}
+    if sent.get("reason"):
+        changes["reason"] = sent["reason"]
+    asks.correct(store, checked(AskCorrect, {"ask_id": sent.get("ask_id", ""), **changes}), caller)
+    return back_to(sent, "corrected", sent.get("customer_id"))
+
+
+def withdrawal_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Take an ask back."""
+    asks.take_back(store, checked(AskWithdraw, {"ask_id": sent.get("ask_id", "")}), caller)
+    return back_to(sent, "withdrawn", sent.get("customer_id"))
+
+
+def action_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Record a call, thanks, or something put right."""
+    given: dict[str, Any] = {name: sent.get(name, "") for name in ("action_id", "customer_id", "kind")}
+    given |= {name: sent[name] for name in ("note", "done_by") if sent.get(name)}
+    moment = moment_of(sent.get("day", ""), now_us(), "done_at")
+    actions.record_action(store, checked(ActionRecord, {**given, "done_at": moment}), caller)
+    return back_to(sent, given["kind"], given["customer_id"])
+
+
+def action_withdrawal_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Take an action back."""
+    actions.withdraw_recorded(store, checked(ActionWithdraw, {"action_id": sent.get("action_id", "")}), caller)
+    return back_to(sent, "withdrawn", sent.get("customer_id"))
+
+
+def override_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Set a health score by hand."""
+    given: dict[str, Any] = {name: sent.get(name, "") for name in ("override_id", "customer_id", "reason")}
+    for name, kind in (("score", float), ("days", int)):
+        try:
+            given[name] = kind(sent.get(name, ""))
+        except ValueError as error:
+            raise Problem("invalid_value", "Give a number", name) from error
+    overrides.record_override(store, checked(OverrideRecord, given), caller)
+    return back_to(sent, "overridden", given["customer_id"])
+
+
+def override_withdrawal_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Let the score of the rules count again."""
+    wanted = checked(OverrideWithdraw, {"override_id": sent.get("override_id", "")})
+    overrides.withdraw_override(store, wanted, caller)
+    return back_to(sent, "withdrawn", sent.get("customer_id"))
+
+
+def objection_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Record that a customer objects to being profiled, or objects no longer."""
+    wanted, objects = checked(Objection, {"customer_id": sent.get("customer_id", "")}), sent.get("objects") == "1"
+    (actions.record_objection if objects else actions.withdraw_objection)(store, wanted, caller)
+    return back_to(sent, "objected" if objects else "objects_no_longer", wanted.customer_id)
+
+
+FORMS: Mapping[str, Callable[[ServingState, Mapping[str, str], Caller], Response]] = {
+    "/app/asks/correct": correction_form,
+    "/app/asks/withdraw": withdrawal_form,
+    "/app/actions": action_form,
+    "/app/actions/withdraw": action_withdrawal_form,
+    "/app/overrides": override_form,
+    "/app/overrides/withdraw": override_withdrawal_form,
+    "/app/objections": objection_form,
+}
+"""What each form of the work does, by its address."""
+
+
+def exported(
+    store: ServingState, name: str, query: QueryParams, owner: str, words: Callable[[Any], str]
+) -> tuple[Response, int]:
+    """A list as it is seen, all its pages, as a CSV file that no spreadsheet computes; and how many rows it has.
+
+    `words` tells a reason in the language of who asks.
+    """
+    rows = _rows(store, name, query, owner)
+    columns = EXPORTED[name]
+    further = ("ask_for", "first") if name == "candidates" else ()
+    reasons = () if name == "asks" else ("reason_1", "reason_2", "reason_3")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, *further, *reasons])
+    for row in rows:
+        told = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
+        do = [(row[part] or {}).get(key) for part, key in (("ask_for", "kind"), ("first", "what"))] if further else []
+        cells = [*(row[column] for column in columns), *do, *told, *[None] * (len(reasons) - len(told))]
+        writer.writerow([_cell(value) for value in cells])
+    headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(text.getvalue(), headers=headers, media_type="text/csv; charset=utf-8"), len(rows)
+
+
+def _rows(store: ServingState, name: str, query: QueryParams, owner: str) -> list[Mapping[str, Any]]:
+    """All rows of a list, page after page."""
+    if name == "asks":
+        told: list[Mapping[str, Any]] = []
+        after: int | None = 0
+        while after is not None and len(told) < MOST_EXPORTED:
+            page = asks.search_asks(store, AsksSearch(state=_state(query), limit=200, after=after))
+            told, after = [*told, *page["asks"]], page["next_after"]
+        return told
+    listing = candidate_listing if name == "candidates" else at_risk_listing
+    rows: list[Mapping[str, Any]] = []
+    cursor: str | None = None
+    while len(rows) < MOST_EXPORTED:
+        answer = listing(store, query, owner, limit=200, cursor=cursor).answer
+        rows += answer[name]
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            break
+    return rows[:MOST_EXPORTED]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return plain_text(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,125 @@
+"""The work on customers on the page: each form does what it says, at once, and tells for whom."""
+
+from __future__ import annotations
+
+import csv
+import html
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from support.page_home import write_home
+from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.state import ServingState
+from vouch.serving.site import open_site
+from vouch.serving.web.render import customer_url
+from vouch.serving.web.translations import speech
+
+OURS = {"sec-fetch-site": "same-origin"}
+T = speech("en")
+
+
+@pytest.fixture
+def client(tmp_path) -> TestClient:
+    store = ServingState(write_home(tmp_path))
+    store.refresh()
+    site = open_site(MountedApp(), store, is_local=True)
+    yield TestClient(Middleware(site, site), base_url="http://localhost", follow_redirects=True)
+    store.stop()
+
+
+def sent(client: TestClient, path: str, **fields: str) -> str:
+    """The page that follows a form."""
+    answer = client.post(path, data={"back": customer_url("c2"), "customer_id": "c2", **fields}, headers=OURS)
+    assert answer.status_code == 200, answer.text
+    return html.unescape(answer.text)
+
+
+def who(client: TestClient) -> dict:
+    found: dict = client.post("/v1/customers/get", json={"customer_id": "c2"}).json()
+    return found
+
+
+def listed(client: TestClient, **more) -> list[str]:
+    found = client.post("/v1/advocates/search", json=more).json()["candidates"]
+    return [row["customer_id"] for row in found]
+
+
+def test_a_health_score_by_hand_counts_in_badge_and_list_until_it_is_withdrawn(client):
+    assert "c2" in listed(client)
+    page = sent(client, "/app/overrides", override_id="o1", score="5", days="30", reason="sponsor left")
+    assert f"c2</strong>: {T('ask.done_overridden')}" in page
+    assert re.search(r'badge of-at_risk">Health: 5, by hand until .*: sponsor left', page)
+    assert "c2" not in listed(client)
+    assert "sponsor left" in html.unescape(client.get("/app/asks").text), "all that stand are listed"
+    page = sent(client, "/app/overrides/withdraw", override_id="o1")
+    assert T("ask.done_withdrawn") in page
+    assert "c2" in listed(client)
+
+
+def test_a_call_stands_with_the_customer_and_is_taken_back(client):
+    fields = {"action_id": "1", "kind": "called", "note": "will renew", "done_by": "Ann", "day": "2026-11-20"}
+    page = sent(client, "/app/actions", **fields)
+    assert T("ask.done_called") in page
+    assert "will renew" in page
+    assert [(row["done_by"], row["done_at"]) for row in who(client)["actions"]] == [("Ann", "2026-11-20T12:00:00Z")]
+    assert T("work.nothing") in sent(client, "/app/actions/withdraw", action_id="1")
+
+
+def test_an_ask_is_recorded_with_its_story_corrected_and_taken_back(client):
+    story = {"ask_id": "1", "kind": "referral", "channel": "phone", "asked_by": "Ann", "note": "thinks it over"}
+    assert "thinks it over" in sent(client, "/app/asks", **story)
+    sent(client, "/app/outcomes", ask_id="1", outcome="declined")
+    assert who(client)["exclusion"] == "refused_lately"
+    assert T("ask.done_corrected") in sent(client, "/app/asks/correct", ask_id="1", outcome="accepted")
+    assert who(client)["exclusion"] == "asked_lately"
+    assert T("ask.done_withdrawn") in sent(client, "/app/asks/withdraw", ask_id="1")
+    assert who(client)["exclusion"] is None
+
+
+def test_who_objects_is_gone_from_the_pages_at_once(client):
+    page = sent(client, "/app/objections", objects="1")
+    assert T("ask.done_objected") in page
+    assert T("state.opted_out") in page
+    for path in ("/app/candidates?include_ineligible=1", "/app/at-risk", "/app/candidates/export", "/app"):
+        assert "c2" not in re.findall(r"<bdi>(.*?)</bdi>", client.get(path).text) + client.get(path).text.split(",")
+    assert who(client)["churn_probability"] is None
+    sent(client, "/app/objections", objects="0")
+    assert "c2" in listed(client)
+
+
+def test_asks_for_those_chosen_are_recorded_together_and_who_may_not_is_counted(client):
+    data = {"ask_id": "b", "back": "/app/candidates", "who": ["referral c2", "referral c3", "referral c4"]}
+    answer = client.post("/app/asks/chosen", data=data, headers=OURS)
+    assert T("work.chosen", recorded="2", refused="1") in html.unescape(answer.text)
+    again = client.post("/app/asks/chosen", data=data, headers=OURS)
+    assert T("work.chosen", recorded="2", refused="1") in html.unescape(again.text), "sent twice, recorded once"
+    assert client.get("/v1/asks/search").json()["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "route", "name"),
+    [("candidates", "/v1/advocates/search", "candidates"), ("at-risk", "/v1/customers/at_risk", "customers")],
+)
+def test_a_list_is_exported_as_it_is_seen_and_no_spreadsheet_computes_it(client, place, route, name):
+    answer = client.get(f"/app/{place}/export?segment=smb")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}.csv"'
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    found = client.post(route, json={"segment": ["smb"]}).json()[name]
+    assert [row["customer_id"] for row in rows] == [row["customer_id"] for row in found]
+    assert rows
+    assert rows[0]["reason_1"]
+
+
+def test_asks_are_exported_by_state(client):
+    sent(client, "/app/asks", ask_id="1", kind="referral", note="=1+1")
+    (row,) = csv.DictReader(client.get("/app/asks/export?state=open").text.splitlines())
+    assert (row["customer_id"], row["kind"], row["note"], row["state"]) == ("c2", "referral", "'=1+1", "open")
+    assert list(csv.DictReader(client.get("/app/asks/export?state=done").text.splitlines())) == []
+
+
+def test_the_language_of_a_list_s_page_is_no_filter(client):
+    page = client.get("/app/candidates?lang=ko")
+    assert '<html lang="ko">' in page.text
+    assert "<bdi>" in page.text, "everybody is listed still"
