@@ -55,11 +55,6 @@ class Reader:
     numbers: tuple[str, ...] = ()
     dates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def is_rewritten(self) -> bool:
-        """Whether the engine cannot read the text as it lies there."""
-        return self.encoding is not None or self.sheet is not None
-
 
 PLAIN = Reader()
 

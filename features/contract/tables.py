@@ -68,11 +68,6 @@ class Table:
     running: str | None = None
 
     @property
-    def is_period(self) -> bool:
-        """Whether rows are spans that count pro rata (costs, capex, licences)."""
-        return self.name in {"costs", "capex", "licences"}
-
-    @property
     def customer(self) -> str | None:
         """The column that holds the customer, None where rows belong to nobody, or to the company."""
         return next((name for name in ("customer_id", "advocate_id") if name in self.columns), None)

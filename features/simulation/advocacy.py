@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vouch.features.contract.tables import ACT_KINDS
+from vouch.features.contract.tables import ACT_KINDS, DAY_US
+from vouch.features.instants import WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from vouch.features.simulation.parameters import DAY_US, PARAMETERS, WEEK_US, Campaign, Parameters
+from vouch.features.simulation.parameters import PARAMETERS, Campaign, Parameters
 from vouch.features.simulation.population import RUNNING, Population
 from vouch.features.simulation.truth import advocacy_log, idle_share
 
@@ -33,7 +34,6 @@ CAMPAIGNS = tuple(campaign.name for campaign in PARAMETERS.campaigns)
 RECOGNITIONS = ("thanks", "public", "tier", "gift")
 CONVERTS = 0.22
 SELF_INVITED = 0.0006
-REFERRAL_COLUMNS = ("advocate", "prospect", "invited", "clicked", "signed", "converted", "due")
 
 
 class AdvocacyWeeks:

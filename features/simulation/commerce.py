@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.contracts import KINDS
 from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from vouch.features.simulation.parameters import CATEGORIES, DAY_US, WEEK_US
+from vouch.features.simulation.parameters import CATEGORIES
 from vouch.features.simulation.population import BUYER, PAUSED, RUNNING, SUBSCRIBER, Population
 
 if TYPE_CHECKING:

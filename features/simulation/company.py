@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from vouch.features.errors import UsageError
+from vouch.features.instants import MINUTE_US, WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.advocacy import AdvocacyWeeks
 from vouch.features.simulation.commerce import Commerce
@@ -33,15 +34,7 @@ from vouch.features.simulation.frames import (
 )
 from vouch.features.simulation.names import account_numbers, personal_columns
 from vouch.features.simulation.office import Office
-from vouch.features.simulation.parameters import (
-    COUNTRIES,
-    LAST_INSTANT_US,
-    MINUTE_US,
-    PARAMETERS,
-    PLANS,
-    VERSION,
-    WEEK_US,
-)
+from vouch.features.simulation.parameters import COUNTRIES, LAST_INSTANT_US, PARAMETERS, PLANS, VERSION
 from vouch.features.simulation.population import BUYER, RUNNING, SUBSCRIBER, customers_table, is_new, populate
 from vouch.features.simulation.recorder import Recorder
 from vouch.features.simulation.truth import truth

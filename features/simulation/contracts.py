@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import HOUR_US, WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from vouch.features.simulation.parameters import DAY_US, HOUR_US, PLAN_HAZARD, PLAN_PRICES, PLANS, WEEK_US, Parameters
+from vouch.features.simulation.parameters import PLAN_HAZARD, PLAN_PRICES, PLANS, Parameters
 from vouch.features.simulation.population import GONE, PAUSED, RUNNING, SUBSCRIBER, Population
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import WEEK_US
 from vouch.features.simulation.frames import NEVER, Key, Text, customer
-from vouch.features.simulation.parameters import DAY_US, WEEK_US
 from vouch.features.simulation.population import RUNNING, Population
 from vouch.features.simulation.voice import COMPETITORS
 

@@ -10,10 +10,6 @@ from typing import Any
 
 VERSION = "1"
 
-DAY_US = 86_400_000_000
-WEEK_US = 7 * DAY_US
-HOUR_US = 3_600_000_000
-MINUTE_US = 60_000_000
 LAST_INSTANT_US = 1_794_787_200_000_000
 """Monday 2026-11-16 00:00 UTC: the simulated data run up to here, whatever the clock says."""
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import WEEK_US
 from vouch.features.simulation.causes import Means, State
 from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer
 from vouch.features.simulation.parameters import (
     COUNTRIES,
     COUNTRY_SHARES,
-    DAY_US,
     INDUSTRIES,
     LANGUAGE_OF_COUNTRY,
     PLAN_SHARES,
@@ -21,7 +22,6 @@ from vouch.features.simulation.parameters import (
     SOURCE_SHARES,
     SOURCES,
     TAGS,
-    WEEK_US,
     Latents,
     Parameters,
 )

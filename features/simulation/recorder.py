@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vouch.features.contract.tables import TABLES
+from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.instants import HOUR_US
 from vouch.features.simulation.frames import NEVER, Files, Frame, Key, Numbers, Text, length, stack, take
-from vouch.features.simulation.parameters import DAY_US, HOUR_US
 
 if TYPE_CHECKING:
     from vouch.features.simulation.parameters import Blemishes

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.instants import WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.causes import Means, State
 from vouch.features.simulation.contracts import BUSINESS_PLAN
 from vouch.features.simulation.frames import NEVER, Numbers
-from vouch.features.simulation.parameters import PLAN_HAZARD, SEGMENT_ADVOCACY, WEEK_US, Parameters
+from vouch.features.simulation.parameters import PLAN_HAZARD, SEGMENT_ADVOCACY, Parameters
 from vouch.features.simulation.population import BUYER, FAR, RUNNING, SILENT, Population
 
 if TYPE_CHECKING:

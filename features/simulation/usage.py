@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vouch.features.contract.tables import CHANNELS
+from vouch.features.instants import HOUR_US, WEEK_US
 from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from vouch.features.simulation.parameters import EVENTS, FEATURES, HOUR_US, PLAN_USAGE, WEEK_US
+from vouch.features.simulation.parameters import EVENTS, FEATURES, PLAN_USAGE
 from vouch.features.simulation.population import BUYER, RUNNING, Population
 
 if TYPE_CHECKING:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import HOUR_US, MINUTE_US, WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
-from vouch.features.simulation.parameters import DAY_US, HOUR_US, MINUTE_US, TAGS, WEEK_US, Parameters
+from vouch.features.simulation.parameters import TAGS, Parameters
 from vouch.features.simulation.population import FAR, RUNNING, SILENT, Population
 from vouch.features.simulation.texts import verbatims
 

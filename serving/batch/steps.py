@@ -139,9 +139,9 @@ class WeekSteps:
         if before is not None and self.objectors:
             is_known = pa.compute.is_in(before["customer_id"], pa.array(sorted(self.objectors), pa.string()))
             before = before.filter(pa.compute.invert(is_known))
-        found = movers.mover_table(self.draft.read("scores", listed), before, self.draft.read("changes"), self.as_of_us)
-        with self.draft.table("movers", found.schema) as writer:
-            writer.write_table(found)
+        table = movers.mover_table(self.draft.read("scores", listed), before, self.draft.read("changes"), self.as_of_us)
+        with self.draft.table("movers", table.schema) as writer:
+            writer.write_table(table)
 
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars", glob=False)

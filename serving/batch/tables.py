@@ -29,17 +29,17 @@ def score_table(
     Who has left has no health: a score over what is left of a customer would turn green.
     """
     rows, customers = len(batch), batch["customer_id"]
-    found: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
+    cells: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
     for name, of_model in scored.items():
         for part in ("status", "probability", "low", "high", "band", "reasons", "base", "raw", "model", "within"):
-            found[f"{name}_{part}"] = getattr(of_model, part)
-    found["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
-    found["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
+            cells[f"{name}_{part}"] = getattr(of_model, part)
+    cells["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
+    cells["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
     has_left = pa.compute.equal(scored["churn"].status, "churned")
-    found["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
-    found["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
-    found["clv_margin"] = pa.nulls(rows, pa.float64())
-    return pa.table(found).select(schema.names).cast(schema)
+    cells["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
+    cells["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
+    cells["clv_margin"] = pa.nulls(rows, pa.float64())
+    return pa.table(cells).select(schema.names).cast(schema)
 
 
 def profile_table(profile: pa.Table, batch: pa.Table, past: Histories, is_out: pa.Array) -> pa.Table:
@@ -47,14 +47,14 @@ def profile_table(profile: pa.Table, batch: pa.Table, past: Histories, is_out: p
 
     `is_out` says who objects to being profiled: nothing that rules conclude is told of them.
     """
-    found = {name: profile[name] for name in profile.column_names}
+    cells = {name: profile[name] for name in profile.column_names}
     for name in ("last_asked", "renewal"):
-        found[f"{name}_at"] = profile[f"{name}_us"].cast(pa.timestamp("us", tz="UTC"))
-    found |= {name: batch[name] for name in ("tenure_days", "nps_last")}
-    found["silent_days"] = batch["days_since_activity"]
-    told = pa.compute.if_else(is_out, None, profile["customer_id"])
-    found |= past.of(told.to_pylist())
-    return pa.table(found).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
+        cells[f"{name}_at"] = profile[f"{name}_us"].cast(pa.timestamp("us", tz="UTC"))
+    cells |= {name: batch[name] for name in ("tenure_days", "nps_last")}
+    cells["silent_days"] = batch["days_since_activity"]
+    profiled = pa.compute.if_else(is_out, None, profile["customer_id"])
+    cells |= past.of(profiled.to_pylist())
+    return pa.table(cells).select(columns.CUSTOMERS.names).cast(columns.CUSTOMERS)
 
 
 def envelope_table(context: MetricContext) -> pa.Table:
@@ -63,8 +63,8 @@ def envelope_table(context: MetricContext) -> pa.Table:
     A segment of too few customers to be named is pooled with its like.
     """
     metrics, splits = chosen_metrics(None), (None, *SEGMENTS)
-    found = envelopes_of(context, metrics, splits, everything=True, bootstraps=True, is_published=True)
-    rows = [envelope.as_dict() for envelope in found]
+    envelopes = envelopes_of(context, metrics, splits, everything=True, bootstraps=True, is_published=True)
+    rows = [envelope.as_dict() for envelope in envelopes]
     schema = columns.metrics_schema(context.as_of_us)
     plain = schema.remove(schema.get_field_index("as_of"))
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names} for row in rows], schema=plain)

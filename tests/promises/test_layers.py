@@ -34,9 +34,9 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
-        {"company_files", "documents", "durable", "settings"},
+        {"company_files", "documents", "durable", "instants", "settings"},
         {"home_format", "readers"},
-        {"asof", "engines", "expressions", "instants", "private", "project", "simulation"},
+        {"asof", "engines", "expressions", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},
         {"families", "health"},

@@ -76,6 +76,16 @@ def whole(connection: socket.socket) -> bytes:
     return b"".join(chunks)
 
 
+def assert_answered(flying: list[tuple[socket.socket, bytes]]) -> None:
+    """Send the last byte of requests that had begun, and see each answered."""
+    for connection, last in flying:
+        connection.sendall(last)
+    answers = [whole(connection) for connection, _ in flying]
+    for connection, _ in flying:
+        connection.close()
+    assert all(answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"}") for answer in answers)
+
+
 def answers_more(client: httpx.Client) -> bool:
     """Whether somebody who comes now is answered."""
     try:

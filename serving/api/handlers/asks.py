@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from vouch.serving.store.callers import Caller
 
 
-OF_A_VERSION = ("ask_id", "kind", "outcome", "channel", "asked_by", "note", "action", "reason")
-
-
 def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[str, Any]:
     """Record an ask; raises the problem `not_to_be_asked` where the policy forbids it."""
     portfolio = store.portfolio

@@ -13,7 +13,7 @@ import pytest
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import answers_more, begin, is_up, serving, wait_for, whole
+from support.running_service import answers_more, assert_answered, begin, is_up, serving, wait_for
 from support.searching import forms
 from vouch.serving.api.access import COOKIE
 from vouch.serving.api.doors import API_ROUTES
@@ -179,12 +179,7 @@ def test_whoever_is_in_flight_when_the_service_is_asked_to_stop_is_answered(serv
     flying = [begin(client.base_url.port, issued[-1]) for _ in range(20)]
     process.send_signal(signal.SIGTERM)
     wait_for(lambda: not answers_more(client), 5)
-    for connection, last in flying:
-        connection.sendall(last)
-    answers = [whole(connection) for connection, _ in flying]
-    for connection, _ in flying:
-        connection.close()
-    assert all(answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"}") for answer in answers)
+    assert_answered(flying)
     assert process.wait(35) == 0
 
 

@@ -24,7 +24,7 @@ import pytest
 from support.capabilities import free_port
 from support.listening import holder, listening, tree
 from support.page_home import write_home
-from support.running_service import VOUCH, begin, is_up, serving, wait_for, whole
+from support.running_service import VOUCH, assert_answered, begin, is_up, serving, wait_for
 from vouch.features.project import environment
 from vouch.serving.api.shared import SharedHits, SharedNumbers
 from vouch.serving.api.state import ServingState, now_us
@@ -274,12 +274,7 @@ def test_whoever_is_in_flight_with_either_worker_is_answered_when_the_service_is
     assert held == set(pids)
     two.process.send_signal(signal.SIGTERM)
     wait_for(lambda: not is_taken(two.port), 5)
-    for connection, last in flying:
-        connection.sendall(last)
-    answers = [whole(connection) for connection, _ in flying]
-    for connection, _ in flying:
-        connection.close()
-    assert all(answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"}") for answer in answers)
+    assert_answered(flying)
     assert two.process.wait(35) == 0
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
