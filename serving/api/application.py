@@ -13,7 +13,7 @@ from starlette.responses import Response
 from vouch.serving.api.access import NOTHING, caller_of, refused
 from vouch.serving.api.doors import API_ROUTES, CLIENT, DOCUMENT, FIGURES, LIVE, READY, ApiRoute
 from vouch.serving.api.limits.bodies import give_back
-from vouch.serving.api.limits.turns import Turns
+from vouch.serving.api.limits.turns import HeavyWork
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute
@@ -37,7 +37,7 @@ LONG_BODY = 64 * 2**10
 
 def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
     """Return every route of the API, and what describes and watches it, each with what a key needs for it."""
-    turns = Turns()
+    heavy = HeavyWork()
     described, for_client = to_json(document(API_ROUTES)), to_json(for_bentoml(API_ROUTES))
 
     async def openapi(_: Request) -> Response:
@@ -56,7 +56,7 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
 
     return [
         *(
-            GuardedRoute(route.path, _endpoint(store, route, turns), needs=route.scope, methods=route.methods)
+            GuardedRoute(route.path, _endpoint(store, route, heavy), needs=route.scope, methods=route.methods)
             for route in API_ROUTES
         ),
         GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
@@ -67,12 +67,12 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
     ]
 
 
-def _endpoint(store: ServingState, route: ApiRoute, turns: Turns) -> Callable[[Request], Any]:
+def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callable[[Request], Any]:
     names = frozenset(_names(route.takes.model_json_schema()))
 
     async def endpoint(request: Request) -> Response:
         caller, content = caller_of(request.scope), await _content(request)
-        given = () if route.scope == "read" else (caller,)
+        given, who = () if route.scope == "read" else (caller,), caller.key_id or caller.name
         body: BaseModel | None = None
 
         def answer() -> Mapping[str, Any] | bytes:
@@ -85,14 +85,14 @@ def _endpoint(store: ServingState, route: ApiRoute, turns: Turns) -> Callable[[R
 
         try:
             if len(content) > LONG_BODY:  # to read it alone would keep others waiting
-                found = await turns.run(caller.key_id or caller.name, answer, request.is_disconnected)
+                found = await heavy.line(content).run(who, answer, request.is_disconnected)
             else:
                 body = _asked(request, content, route, names)
                 work = partial(route.answer, store, body, *given)
                 if not (route.is_heavy(store, body) if callable(route.is_heavy) else route.is_heavy):
                     found = work()
                 elif route.computes:
-                    found = await turns.run(caller.key_id or caller.name, work, request.is_disconnected)
+                    found = await heavy.line(content).run(who, work, request.is_disconnected)
                 else:
                     found = await anyio.to_thread.run_sync(work)
         except Problem as problem:

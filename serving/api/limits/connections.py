@@ -65,34 +65,57 @@ def most_connections() -> int:
     return max(most - OTHER_FILES, most // 2)
 
 
+class _Waiting:
+    """Connections that wait for a head, the longest first: those that have asked nothing yet apart from the others."""
+
+    def __init__(self) -> None:
+        self._new: OrderedDict[BoundedProtocol, None] = OrderedDict()
+        self._idle: OrderedDict[BoundedProtocol, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._idle)
+
+    def add(self, one: BoundedProtocol) -> None:
+        (self._idle if one.has_asked else self._new)[one] = None
+
+    def discard(self, one: BoundedProtocol) -> None:
+        self._new.pop(one, None)
+        self._idle.pop(one, None)
+
+    def longest(self) -> BoundedProtocol:
+        """Return the one to go first: of the larger crowd, so that a flood of one kind costs the other nothing."""
+        return next(iter(self._new if len(self._new) >= len(self._idle) else self._idle))
+
+
 class ConnectionRoom:
-    """The connections of one worker that wait for the head of a request, the longest first, in all and by client."""
+    """The connections of one worker that wait for the head of a request, in all and by client."""
 
     def __init__(self, most: int, trusted: Collection[IPv4Network | IPv6Network] = ()) -> None:
         self.most, self.most_of_one = most, max(1, int(most * SHARE_OF_ONE))
         self._trusted = trusted
-        self._waiting: OrderedDict[BoundedProtocol, None] = OrderedDict()
-        self._of: defaultdict[str, OrderedDict[BoundedProtocol, None]] = defaultdict(OrderedDict)
+        self._waiting = _Waiting()
+        self._of: defaultdict[str, _Waiting] = defaultdict(_Waiting)
         self._ended: Counter[str] = Counter()
         self._told_s = time.monotonic() - TOLD_SECONDS
 
     def enter(self, one: BoundedProtocol) -> None:
         """Count one that waits from now on; where that is one too many of its client, the longest of them goes."""
-        self._waiting[one] = self._of[one.address][one] = None
+        self._waiting.add(one)
+        self._of[one.address].add(one)
         if len(self._of[one.address]) > self.most_of_one and not self._is_trusted(one.address):
-            next(iter(self._of[one.address])).drop("too many of one client")
+            self._of[one.address].longest().drop("too many of one client")
 
     def leave(self, one: BoundedProtocol) -> None:
         """Count it no more."""
-        self._waiting.pop(one, None)
+        self._waiting.discard(one)
         if (of := self._of.get(one.address)) is not None:
-            of.pop(one, None)
-            if not of:
+            of.discard(one)
+            if not len(of):
                 del self._of[one.address]
 
     def make_room(self, newest: BoundedProtocol) -> None:
         """Let the one go that has waited the longest of all, or tell the newest where all others are answered."""
-        longest = next(iter(self._waiting))
+        longest = self._waiting.longest()
         if longest is newest:
             longest.refuse("busy")
         else:
@@ -174,6 +197,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._left_bytes = 0
         self._is_in_head = self._is_in_body = self._is_too_large = False
         self._requests = 0
+        self.has_asked = False
+        """Whether a whole head has come on it before."""
         self._came_bytes = self._body_bytes = 0
         """Of the head or body that is arriving: what came over the wire, and what of it is body."""
 
@@ -230,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if size > HEAD_BYTES or len(self.headers) > HEAD_LINES:
             self._is_too_large = True
             raise _HeadTooLarge
-        self._is_in_head, self._is_in_body, self._came_bytes = False, True, 0
+        self._is_in_head, self._is_in_body, self._came_bytes, self.has_asked = False, True, 0, True
         self.room.leave(self)
         if self._deadline is not None:
             self._deadline.cancel()

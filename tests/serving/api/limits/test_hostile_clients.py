@@ -57,11 +57,13 @@ class Service:
         ways = [("GET", "/livez", None), ("GET", "/app", None), ("POST", "/v1/advocates/search", {"limit": 3})]
 
         def ask(method, path, body):
-            while not stop.is_set():
-                start = time.monotonic()
-                answer = httpx.request(method, self.address + path, json=body, headers=self.client.headers, timeout=60)
-                seen.append((path, answer.status_code, time.monotonic() - start))
-                time.sleep(0.02)
+            headers = {**self.client.headers, "connection": "close"}
+            with httpx.Client(base_url=self.address, headers=headers, timeout=60) as client:
+                while not stop.is_set():
+                    start = time.monotonic()
+                    answer = client.request(method, path, json=body)
+                    seen.append((path, answer.status_code, time.monotonic() - start))
+                    time.sleep(0.02)
 
         with ThreadPoolExecutor(len(ways)) as threads:
             asking = [threads.submit(ask, *way) for way in ways]
