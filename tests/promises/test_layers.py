@@ -82,6 +82,7 @@ FLOORS = {
         {"web"},
         {"site"},
         {"service"},
+        {"bento"},
         {"worker"},
         {"deployment"},
         {"commands"},

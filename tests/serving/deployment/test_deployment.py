@@ -243,7 +243,7 @@ def test_bentoml_builds_a_bento_that_runs_by_itself(tmp_path):
     tag = built.stdout.strip().removeprefix("__tag__:")
     source = tmp_path / "bento" / "bentos" / tag.replace(":", "/") / "src"
     assert not (source / "training").exists()
-    mark = source / "serving" / "web" / "app" / "mark.svg"
+    mark = source / "serving" / "web" / "static" / "mark.svg"
     mark.write_text(mark.read_text() + "<!-- of the Bento -->")
     port = free_port()
     home = {**own, "VOUCH_HOME": str(write_home(tmp_path / "home"))}
