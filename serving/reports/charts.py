@@ -63,7 +63,7 @@ def histogram_chart(name: str, counts: Sequence[int]) -> str:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.08 * max([1, *counts]))
         axes.yaxis.set_major_locator(_whole_numbers())
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_xlabel("probability of churn")
         axes.set_ylabel("customers")
         return _inline(name, figure)

@@ -11,6 +11,7 @@ from vouch.features.errors import UsageError
 from vouch.features.shown import aligned, visible_text
 from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.html_templates import html_environment
+from vouch.serving.numerals import Numerals
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from vouch.serving.reports.by_rules import ByRule
     from vouch.serving.reports.report import Figures, Listed
 
+_ENGLISH = Numerals("en")
+number, percent, signed = _ENGLISH.number, _ENGLISH.percent, _ENGLISH.change
 TEXT_WIDTH = 78
 TEXT_TOP = 5
 CHARTED = ("churn_band", "health_band", "advocate_tier")
-UNITS = {"percent": " %", "days": " days"}
+UNITS = {"percent": "%", "days": " days"}
 MOVES = {
     "arrived": "new customers",
     "gone": "customers no longer listed",
@@ -202,37 +205,6 @@ def _bullets(lines: Sequence[str]) -> list[str]:
 
 def _paragraph(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, TEXT_WIDTH, subsequent_indent=indent)
-
-
-def number(value: float | None, decimals: int | None = None) -> str:
-    """Return a number as people read it: thousands parted, two decimals unless whole or told otherwise.
-
-    >>> number(1234), number(41.517), number(0.6, 1), number(None)
-    ('1,234', '41.52', '0.6', '–')
-    """
-    if value is None:
-        return "–"
-    if decimals is None:
-        decimals = 0 if float(value).is_integer() else 2
-    return f"{value:,.{decimals}f}"
-
-
-def percent(share: float | None) -> str:
-    """Return a share as per cent.
-
-    >>> percent(0.1234), percent(None)
-    ('12.3 %', '–')
-    """
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def signed(change: int | None) -> str:
-    """Return a difference with its sign.
-
-    >>> signed(3), signed(-1200), signed(0), signed(None)
-    ('+3', '-1,200', '0', '–')
-    """
-    return "–" if change is None else f"{change:+,}" if change else "0"
 
 
 def plain(name: str) -> str:

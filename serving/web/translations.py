@@ -13,28 +13,24 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from vouch.serving.numerals import NOTHING, Numerals
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ko": "한국어", "ro": "Română"}
 """Languages of the page, each by its own name. The first one is spoken to whom none of them suits."""
-NOTHING = "–"
-MINUS = "\N{MINUS SIGN}"
-_EUROPEAN = str.maketrans(",.", ".,")
 SIGNS: Mapping[str, str] = {"EUR": "€", "USD": "$", "GBP": "£", "KRW": "₩", "JPY": "¥", "INR": "₹"}
 """Currencies that are written with a sign; all others with their code behind."""
 SURE = 0.01
 """Below this share of 1, and as far below 1, a probability is told by this bound."""
 _HUNDRED = 100
-_WHOLE_FROM = 1_000
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
-class Speech:
+class Speech(Numerals):
     """One language: called with a key it gives the text, with what is to be filled in."""
 
-    language: str
     texts: Mapping[str, str]
 
     def __call__(self, key: str, **values: object) -> str:
@@ -44,24 +40,6 @@ class Speech:
     def get(self, key: str, otherwise: str) -> str:
         """Return a text where there is one."""
         return self.texts.get(key, otherwise)
-
-    def number(self, value: float | None, decimals: int | None = None) -> str:
-        """Return a number, thousands parted; by default with as many decimals as its size deserves."""
-        if value is None:
-            return NOTHING
-        if decimals is None:
-            decimals = 0 if float(value).is_integer() or abs(value) >= _WHOLE_FROM else 1 if abs(value) >= 10 else 2
-        return self._written(f"{value:,.{decimals}f}")
-
-    def brief(self, value: float | None) -> str:
-        """Return a number in few characters, for a tile or an axis."""
-        if value is not None and abs(value) >= _MILLION:
-            return f"{self.number(value / _MILLION, 1)} M"
-        return self.number(value)
-
-    def percent(self, share: float | None, decimals: int = 1) -> str:
-        """Return a share of 1 in per cent."""
-        return NOTHING if share is None else self._unit(self.number(100 * share, decimals), "%")
 
     def chance(self, probability: float | None) -> str:
         """Return a probability as people say one: in whole per cent, and never as certain."""
@@ -83,22 +61,6 @@ class Speech:
         if self.language == "ro" or sign is None:
             return f"{number}\N{NO-BREAK SPACE}{sign or currency}"
         return f"{sign}{number}"
-
-    def whole_percent(self, share: float) -> str:
-        """Return a share of 1 in whole per cent, for an axis."""
-        return self.percent(share, 0)
-
-    def points(self, value: float | None) -> str:
-        """Return a number of hundredths in per cent, for an axis that is in per cent already."""
-        return NOTHING if value is None else self.percent(value / 100, 0 if value >= 10 or value == 0 else 1)
-
-    def change(self, value: float | None, decimals: int | None = None) -> str:
-        """Return a difference with its sign; a true minus, so that it lines up with the plus."""
-        if value is None:
-            return NOTHING
-        text = self.number(abs(value), decimals)
-        sign = "" if not any(digit in text for digit in "123456789") else "+" if value > 0 else MINUS
-        return f"{sign}{text}"
 
     def measure(self, value: float | None, unit: str) -> str:
         """Return a value of a metric with its unit, where that is short; always to the same decimals for a unit."""
@@ -122,13 +84,6 @@ class Speech:
         """Return the day and month of an ISO date, for an axis."""
         moment = datetime.fromisoformat(text)
         return self("date.short", day=moment.day, month=self(f"date.month_{moment.month}"))
-
-    def _written(self, text: str) -> str:
-        signed = text.replace("-", MINUS)
-        return signed.translate(_EUROPEAN) if self.language == "ro" else signed
-
-    def _unit(self, text: str, unit: str) -> str:
-        return f"{text}\N{NO-BREAK SPACE}{unit}" if self.language == "ro" else f"{text}{unit}"
 
 
 @cache

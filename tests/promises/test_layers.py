@@ -64,7 +64,7 @@ FLOORS = {
         {"registry"},
     ),
     "serving": (
-        {"html_templates", "output"},
+        {"html_templates", "numerals", "output"},
         {"docs"},
         {"snapshots"},
         {"scoring"},

@@ -132,12 +132,12 @@ def test_page_and_text_hold_the_same_figures(found, page):
     ]
     for row in found.metrics:
         assert row["value"] in values
-        assert f"{row['value']:.2f}" in as_text(found)
+        assert f"{row['value']:.1f}" in as_text(found)
     for person in found.candidates:
         assert person.score in values
     for person in found.at_risk:
         assert person.probability in values
-        assert f"{person.customer_id}: {100 * person.probability:.1f} %" in as_text(found)
+        assert f"{person.customer_id}: {100 * person.probability:.1f}%" in as_text(found)
 
 
 def test_the_page_needs_no_other_host_and_no_script(page):
@@ -371,7 +371,7 @@ def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(
     for shown in (page, " ".join(text.split())):
         assert "Newly at risk of churn" in shown
         assert "was 9" in shown or "from 9" in shown
-        assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0 %" in shown
+        assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0%" in shown
         assert "2.0 times that of everybody, after 9.5 days in the middle" in shown
     assert max(map(len, text.splitlines())) <= 78
 

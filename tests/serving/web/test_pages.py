@@ -15,10 +15,11 @@ from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
+from vouch.serving.numerals import MINUS
 from vouch.serving.site import open_site
 from vouch.serving.web import svg
 from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
-from vouch.serving.web.translations import LANGUAGES, MINUS, preferred, speech
+from vouch.serving.web.translations import LANGUAGES, preferred, speech
 
 PLANTED = "planted.person@example.com"
 

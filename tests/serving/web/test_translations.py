@@ -14,11 +14,12 @@ from vouch.features.vectors.words import family
 from vouch.models.definition import STATUSES
 from vouch.serving.api.problems import KINDS
 from vouch.serving.asking.ranking import EXCLUSIONS
+from vouch.serving.numerals import MINUS
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
 from vouch.serving.web.models import FIGURES
 from vouch.serving.web.render import TEMPLATES, TOLD, VIEWS
-from vouch.serving.web.translations import LANGUAGES, MINUS, speech, texts
+from vouch.serving.web.translations import LANGUAGES, speech, texts
 
 ENGLISH = speech("en").texts
 KEY = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'](?! ~)""")
