@@ -56,6 +56,8 @@ class ApiRoute:
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = ("no_snapshot",)
+OF_A_WEEK = ("week_gone", *SNAPSHOT)
+PAGED = ("unknown_cursor", *OF_A_WEEK)
 BOTH = ("GET", "POST")
 """What only reads can be linked to and kept: its address says all of it. A long request is sent as a body."""
 API_ROUTES = (
@@ -67,15 +69,15 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
-        schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, ("unknown_cursor", *SNAPSHOT),
+        schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, PAGED,
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
         scope="read", action="listed", is_heavy=lists.is_first_search, methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/get", "Everything on one customer",
-        schemas.CustomerGet, answer_types.CustomerAnswer, read.get_customer, ("unknown_customer", *SNAPSHOT),
+        schemas.CustomerGet, answer_types.CustomerAnswer, read.get_customer, ("unknown_customer", *OF_A_WEEK),
         {"customer_id": "C000001"},
-        scope="read", action="looked", methods=BOTH,
+        scope="read", action="looked", is_heavy=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/find", "Customers by name, account or id",
@@ -85,13 +87,13 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, ("unknown_cursor", *SNAPSHOT),
+        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, PAGED,
         {"band": ["high"], "limit": 10},
-        scope="read", action="listed", methods=BOTH,
+        scope="read", action="listed", is_heavy=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/accounts", "Accounts ranked by revenue at risk, each with its most endangered customer",
-        schemas.AccountsSearch, week_types.AccountsPage, accounts.search_accounts, ("unknown_cursor", *SNAPSHOT),
+        schemas.AccountsSearch, week_types.AccountsPage, accounts.search_accounts, PAGED,
         {"limit": 10},
         scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
     ),

@@ -46,6 +46,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "too_slow": ProblemKind(408, "The request did not arrive in time"),
     "conflict": ProblemKind(409, "It stands otherwise already"),
     "not_to_be_asked": ProblemKind(409, "The customer must not be asked now"),
+    "week_gone": ProblemKind(410, "That week is no longer kept"),
     "too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be application/json"),
     "invalid_value": ProblemKind(422, "A value is not what the route takes"),

@@ -51,6 +51,9 @@ Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), 
 Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
 ]
+AsOf = Annotated[
+    Text | None, Field(description="ISO date or instant of a past week; by default the newest. 410 where it is gone.")
+]
 LongText = Annotated[str, Field(max_length=20_000)]
 Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
 Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
@@ -93,6 +96,7 @@ class AccountsSearch(Request):
 
     owner: Choice = []
     text: Text | None = None
+    as_of: AsOf = None
     limit: Limit = 20
     cursor: Cursor = None
 
@@ -114,6 +118,7 @@ class AdvocatesSearch(Request):
     kind: Annotated[list[Act], Field(max_length=len(ACT_KINDS), description=KINDS_WANTED)] = []
     minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
     include_ineligible: bool = False
+    as_of: AsOf = None
     limit: Limit = 20
     cursor: Cursor = None
 
@@ -126,6 +131,7 @@ class AtRiskSearch(Request):
     language: Choice = []
     owner: Choice = []
     band: Choice = []
+    as_of: AsOf = None
     limit: Limit = 20
     cursor: Cursor = None
 
@@ -134,6 +140,7 @@ class CustomerGet(Request):
     """Everything on one customer."""
 
     customer_id: Text
+    as_of: AsOf = None
 
 
 Note = Annotated[str, Field(max_length=2_000, description="For your people; never in a model, a metric or a log.")]

@@ -23,6 +23,7 @@ from vouch.features.errors import SnapshotError, StoreError, VouchError
 from vouch.features.instants import microseconds
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import promoted_at_us
+from vouch.serving.api.past_weeks import PastWeeks, instant_of
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.watch import Look, Watch
 from vouch.serving.api.week import ServedWeek, load_week
@@ -70,6 +71,7 @@ class ServingState:
         """All keys by their ids; None until the store has told them."""
         self._portfolio: ServedWeek | None = None
         self._overrides: Mapping[str, Override] = {}
+        self.past = PastWeeks(self.database, home, self.policy)
         self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.counted: dict[tuple[int, int], Any] = {}
         """What was counted of earlier weeks, by snapshot and version: they do not change."""
@@ -111,6 +113,16 @@ class ServingState:
             raise Problem("no_snapshot", "Run `vouch score` on the host of the service")
         if not found.is_intact:
             raise Problem("unavailable", "The week is read again: its files have changed")
+        return found
+
+    def week_of(self, as_of: str | None, revision: int | None = None) -> ServedWeek:
+        """The week of an instant, by default the newest; raises the problem `week_gone` for one that is not kept."""
+        newest = self.portfolio
+        as_of_us = newest.week.as_of_us if as_of is None else instant_of(as_of)
+        if as_of_us == newest.week.as_of_us and revision in (None, newest.week.revision):
+            return newest
+        found = self.past.get(as_of_us, revision, now_us())
+        self._follow_by_hand(found)
         return found
 
     @property
@@ -217,6 +229,8 @@ class ServingState:
         version = self.database.versions().get("snapshots")
         is_whole = self._portfolio is None or self._portfolio.is_intact
         if version != self._versions.get("snapshots") or not is_whole:
+            with self.database.reading() as connection:
+                self.past.forget_where_erased(connection)
             self._take_snapshot()
         self._versions["snapshots"] = version
 
@@ -263,6 +277,13 @@ class ServingState:
             if portfolio is not None and portfolio.is_intact:
                 portfolio.take_by_hand(recorded_by_hand(connection, portfolio.week.as_of_us, now_us()))
 
+    def _follow_by_hand(self, week: ServedWeek) -> None:
+        """Take into a past week what was recorded since it was read."""
+        week.asking.tick(now_us())
+        self._take_asks(week)
+        with self._reading, self.database.reading() as connection:
+            week.take_by_hand(recorded_by_hand(connection, week.week.as_of_us, now_us()))
+
     @property
     def overrides(self) -> list[Override]:
         """Health scores set by hand that stand now."""
@@ -296,6 +317,8 @@ class ServingState:
             return
         if found is not None:
             self._take_asks(found)
+            if (before := self._portfolio) is not None and before.week.snapshot_id != found.week.snapshot_id:
+                self.past.keep(before)
             self._portfolio = found
             self._metrics, self.counted = {}, {}  # of weeks that may have gone, or have other rows
             _log.info("serving %s", weeks.describe(found.week))

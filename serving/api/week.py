@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -165,11 +165,16 @@ class WeekBefore:
         return None if row is None else self.scores.at(row)
 
 
-def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedWeek | None:
-    """Read the newest week of the store, None where there is none; raises SnapshotError where it is not sound."""
+def load_week(database: Database, policy: Policy | None, now_us: int, as_of_us: int | None = None) -> ServedWeek | None:
+    """Read a week of the store, by default the newest, None where there is none.
+
+    Raises SnapshotError where it is not sound.
+    """
     with database.reading() as connection:
         known = weeks.stored_weeks(connection, with_customers=True)
-        if not known:
+        if as_of_us is not None:
+            known = [found for found in known if found.as_of_us <= as_of_us]
+        if not known or as_of_us not in (None, known[-1].as_of_us):
             return None
         *earlier, week = known
         wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier[-1:])]
@@ -182,7 +187,8 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         }
         metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
         hand = recorded_by_hand(connection, week.as_of_us, now_us)
-    keep_only(database.home, frozenset(names.values()))
+    if as_of_us is None:
+        keep_only(database.home, frozenset(names.values()))
     _keep_digests(database, {names[key]: file.digest for key, file in files.items()})
     rows = {key: file.rows() for key, file in files.items()}
     scores, customers, changes = (rows.get((week.snapshot_id, name)) for name in OF_WEEK)
@@ -190,10 +196,9 @@ def load_week(database: Database, policy: Policy | None, now_us: int) -> ServedW
         raise SnapshotError("The store holds no customers of the week. Score the week again with --revision.")
     before = _before(earlier[-1], rows) if earlier else None
     chosen = policy or load_policy()
-    found = _ready(
-        week, scores, customers, chosen, secret(database, "exploration"), now_us, metrics, before, changes, hand
-    )
-    return replace(found, named_lists=rows.get((week.snapshot_id, weeks.LISTS)))
+    lists = rows.get((week.snapshot_id, weeks.LISTS))
+    draws = secret(database, "exploration")
+    return ready_week(week, scores, customers, chosen, draws, now_us, metrics, before, changes, hand, lists)
 
 
 def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:
@@ -204,7 +209,7 @@ def _keep_digests(database: Database, digests: Mapping[str, str]) -> None:
         _log.warning("%s", error)
 
 
-def _ready(
+def ready_week(
     week: StoredWeek,
     scores: Rows,
     customers: Rows,
@@ -215,7 +220,9 @@ def _ready(
     before: WeekBefore | None,
     changes: Rows | None,
     hand: ByHand,
+    named_lists: Rows | None = None,
 ) -> ServedWeek:
+    """Make a week ready to be searched; `draws` is the secret that places given at random follow from."""
     found = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
     places, asks = found.asking.of_data
     unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
@@ -232,6 +239,7 @@ def _ready(
         before=before,
         changes=changes,
         uplift=uplift_by_kind(asks, unasked, policy, now_us),
+        named_lists=named_lists,
     )
 
 

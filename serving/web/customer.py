@@ -47,9 +47,9 @@ class Profile:
     trends: Mapping[str, Trend | None]
 
 
-def profile(store: ServingState, customer_id: str) -> Profile:
-    """Return one customer; raises the problems `unknown_customer` and `no_snapshot`."""
-    answer = read.get_customer(store, CustomerGet(customer_id=customer_id))
+def profile(store: ServingState, customer_id: str, as_of: str | None = None) -> Profile:
+    """Return one customer, as of a past week where one is named; raises the problems of `/v1/customers/get`."""
+    answer = read.get_customer(store, CustomerGet(customer_id=customer_id, as_of=as_of))
     weeks = history(store, customer_id)
     return Profile(
         answer=answer,

@@ -50,6 +50,8 @@ class Listing:
     is_first: bool
     next_query: str | None
     first_query: str
+    week_query: str
+    """The same of this week, for a link that shows what is seen now."""
     kind: str = ""
     """The kind of act that was chosen."""
 
@@ -69,8 +71,8 @@ def candidate_listing(store: ServingState, query: QueryParams, owner: str = "", 
     asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
     if minimum:
         asked["minimum_score"] = _number(minimum)
-    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **(place or _place(query))})
-    kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else ""}
+    request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query, place)})
+    kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else "", "as_of": query.get("as_of", "")}
     return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
 
 
@@ -82,8 +84,8 @@ def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **
         Choice("band", BANDS, query.get("band", "")),
     ]
     asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
-    request = checked(AtRiskSearch, {**asked, **(place or _place(query))})
-    return _listing(read.search_at_risk(store, request), choices, {}, query)
+    request = checked(AtRiskSearch, {**asked, **_place(query, place)})
+    return _listing(read.search_at_risk(store, request), choices, {"as_of": query.get("as_of", "")}, query)
 
 
 def _listing(
@@ -97,15 +99,17 @@ def _listing(
         choices=choices,
         minimum_score=kept.get("minimum_score", ""),
         include_ineligible=bool(kept.get("include_ineligible")),
-        is_filtered=bool(filters),
+        is_filtered=bool(filters.keys() - {"as_of"}),
         is_first="cursor" not in query,
         next_query=urlencode({**filters, "cursor": end}) if end else None,
         first_query=urlencode(filters),
+        week_query=urlencode({**filters, "as_of": answer["as_of"]}),
     )
 
 
-def _place(query: QueryParams) -> dict[str, Any]:
-    return {"limit": ROWS, "cursor": query.get("cursor")}
+def _place(query: QueryParams, place: Mapping[str, Any]) -> dict[str, Any]:
+    """Which page of which week, as an address says it or as whoever goes through all pages does."""
+    return {"limit": ROWS, "cursor": query.get("cursor"), "as_of": query.get("as_of") or None, **place}
 
 
 def _profile_choices(store: ServingState, query: QueryParams) -> list[Choice]:

@@ -66,7 +66,16 @@ HEADERS = {
     "cache-control": "no-store",
     "vary": "Cookie, Accept-Language",
 }
-TOLD = {"unknown_customer", "unknown_route", "no_snapshot", "unavailable", "internal", "unauthorised", "forbidden"}
+TOLD = {
+    "week_gone",
+    "unknown_customer",
+    "unknown_route",
+    "no_snapshot",
+    "unavailable",
+    "internal",
+    "unauthorised",
+    "forbidden",
+}
 """Problems that have a text of their own; all others read as `invalid_value`."""
 ALIKE = {
     "unknown_ask": "unknown_customer",

@@ -322,7 +322,7 @@ class Pages:
         customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        found = profile(self._store, customer_id)
+        found = profile(self._store, customer_id, request.query_params.get("as_of") or None)
         self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=found)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from vouch.serving.api.handlers.find import found_person
-from vouch.serving.api.handlers.lists import cursor_of, place_of
+from vouch.serving.api.handlers.lists import cursor_of, named_week, opened_week, seal_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.state import now_us
 from vouch.serving.weekly.people import folded
@@ -26,17 +26,17 @@ FIGURES = ("mrr", "at_risk", "mean", "concentration")
 
 def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, Any]:
     """Accounts, the most revenue at risk first."""
-    week = store.portfolio
     text = folded(pa.array([request.text or ""]))[0].as_py()
+    seal = seal_of(text, sorted(request.owner))
+    week, after = opened_week(store, seal, request.as_of, request.cursor)
     found = week.accounts.found(text, tuple(request.owner))
-    seal = f"{week.week.as_of_us} {week.week.revision} {text} {sorted(request.owner)}"
-    start = int(place_of(request.cursor, seal).value or 0) if request.cursor else 0
+    start = 0 if after is None else int(after.value or 0)
     end = start + request.limit
     rows = found.iloc[start:end].to_dict("records")
     return {
         **week.freshness(now_us()),
         "total": len(found),
-        "next_cursor": cursor_of(seal, float(end), "") if end < len(found) else None,
+        "next_cursor": cursor_of(seal, float(end), "", *named_week(week)) if end < len(found) else None,
         "accounts": [_account(week, row) for row in rows],
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json, to_json
 
+from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, told
 from vouch.serving.api.state import now_us
@@ -23,7 +25,7 @@ from vouch.serving.asking.rules.caps import CODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
+    from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, CustomerGet
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.asking.candidate_lists import KindList, Numbers
@@ -56,12 +58,12 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
         minimum_score=request.minimum_score,
         include_ineligible=request.include_ineligible,
     )
-    portfolio = store.portfolio
+    seal = seal_of(filters)
+    portfolio, after = opened_week(store, seal, request.as_of, request.cursor)
     _check_drawn(portfolio, filters)
     asking = portfolio.asking
     held = portfolio.lists.of(filters.kinds) if filters.kinds else None
     ranked = portfolio.ranked if held is None else held.ranked
-    seal, after = _opened(filters, request.cursor)
     left = asking.left if held is None else lambda places: asking.left(places, ranked)
     found = ranked.page(filters, request.limit, after, (asking.state, left))
     name = "candidate " + " ".join(filters.kinds)
@@ -76,7 +78,17 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
 
 def is_first_search(store: ServingState, request: AdvocatesSearch) -> bool:
     """Whether the list for the kinds of a request has to be made first."""
-    return bool(request.kind) and not store.portfolio.lists.is_made(tuple(request.kind))
+    return of_past(store, request) or (bool(request.kind) and not store.portfolio.lists.is_made(tuple(request.kind)))
+
+
+def of_past(store: ServingState, request: AdvocatesSearch | AtRiskSearch | CustomerGet) -> bool:
+    """Whether a request may have to read a past week first."""
+    served = store.portfolio.week
+    if (cursor := getattr(request, "cursor", None)) is not None:
+        with contextlib.suppress(ValueError, TypeError, binascii.Error, RecursionError):
+            *_, as_of, revision = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+            return (as_of, revision) != (served.manifest["as_of"], served.revision)
+    return request.as_of is not None
 
 
 def _check_drawn(portfolio: ServedWeek, filters: Filters) -> None:
@@ -124,8 +136,8 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         owners=tuple(request.owner),
         bands=tuple(request.band),
     )
-    portfolio = store.portfolio
-    seal, after = _opened(filters, request.cursor)
+    seal = seal_of(filters)
+    portfolio, after = opened_week(store, seal, request.as_of, request.cursor)
     found = portfolio.at_risk.page(filters, request.limit, after)
     rows = [
         b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(place), lambda place: endangered(portfolio, place))
@@ -167,7 +179,7 @@ def _page(
     if not found.is_last:
         last = int(found.places[-1])
         order = float(ranked.order[last])
-        end = cursor_of(seal, None if order != order else order, ranked.customer_id(last))
+        end = cursor_of(seal, None if order != order else order, ranked.customer_id(last), *named_week(portfolio))
     rest = to_json({**portfolio.freshness(now_us()), "total": found.total, "next_cursor": end, **more})
     page = Page(rest[:-1] + b',"' + name + b'":[' + b",".join(rows) + b"]}")
     page.rows = len(rows)
@@ -242,23 +254,45 @@ def endangered(portfolio: ServedWeek, place: int) -> dict[str, Any]:
     }
 
 
-def _opened(filters: Filters, cursor: str | None) -> tuple[str, Place | None]:
-    """What seals the cursors of these filters, and the place that a cursor stands for."""
-    seal = hashlib.sha256(repr(filters).encode()).hexdigest()[:16]
-    return seal, place_of(cursor, seal) if cursor else None
+def seal_of(*filters: object) -> str:
+    """What ties a cursor to the filters that it was made for."""
+    return hashlib.sha256(repr(filters).encode()).hexdigest()[:16]
+
+
+def named_week(portfolio: ServedWeek) -> tuple[str, int]:
+    """What a cursor names a week by: its instant and its revision."""
+    return str(portfolio.week.manifest["as_of"]), portfolio.week.revision
+
+
+def opened_week(
+    store: ServingState, seal: str, as_of: str | None, cursor: str | None
+) -> tuple[ServedWeek, Place | None]:
+    """The week that a request is about, and the place that its cursor stands for.
+
+    A cursor goes on in the week that its page was made of, whatever was published since; raises the problem `week_gone`
+    where that is no longer kept.
+    """
+    if cursor is None:
+        return store.week_of(as_of), None
+    place, of_cursor, revision = place_of(cursor, seal)
+    if as_of is not None and instant_of(as_of) != instant_of(of_cursor):
+        raise Problem("unknown_cursor", "The cursor goes with another week", "cursor")
+    return store.week_of(of_cursor, revision), place
 
 
 def cursor_of(*parts: object) -> str:
-    """Return a cursor: a place in a list, and the filters that it goes with."""
+    """Return a cursor: a place in a list, the filters that it goes with, and the week."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
-def place_of(cursor: str, seal: str) -> Place:
-    """Return the place that a cursor stands for; it goes with the filters that it was made for."""
+def place_of(cursor: str, seal: str) -> tuple[Place, str, int]:
+    """Return the place that a cursor stands for, with the instant and revision of its week."""
     try:
-        given, value, customer_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        given, value, customer_id, as_of, revision = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise Problem("unknown_cursor", "The cursor is none of ours", "cursor") from error
-    if given != seal or not isinstance(customer_id, str) or not (value is None or isinstance(value, float)):
+    is_place = isinstance(customer_id, str) and (value is None or isinstance(value, float))
+    is_week = isinstance(as_of, str) and type(revision) is int
+    if given != seal or not (is_place and is_week):
         raise Problem("unknown_cursor", "The cursor goes with other filters", "cursor")
-    return Place(value, customer_id)
+    return Place(value, customer_id), as_of, revision

@@ -123,3 +123,14 @@ def test_the_language_of_a_list_s_page_is_no_filter(client):
     page = client.get("/app/candidates?lang=ko")
     assert '<html lang="ko">' in page.text
     assert "<bdi>" in page.text, "everybody is listed still"
+
+
+def test_a_link_to_a_week_shows_that_week_and_the_way_to_the_newest(client):
+    page = client.get("/app/at-risk").text
+    link = html.unescape(re.search(r'href="(/app/at-risk\?as_of=[^"]+)"', page)[1])
+    assert link == "/app/at-risk?as_of=2026-11-16"
+    past = client.get("/app/at-risk?as_of=2026-11-09")
+    assert T("list.past", date="9 Nov 2026") in past.text
+    assert T("list.past", date="9 Nov 2026") in client.get("/app/customer?id=c1&as_of=2026-11-09").text
+    assert T("list.past", date="16 Nov 2026") not in client.get(link).text
+    assert client.get("/app/candidates?as_of=2020-01-06").status_code == 410

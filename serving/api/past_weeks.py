@@ -1,0 +1,142 @@
+"""Past weeks, to be served beside the newest one: by their instant, and for a cursor by their revision too.
+
+A page of a list and a link that was shared show the week that they were made from for as long as it is kept: the weeks
+served lately are in memory, the others are read from the disk of this host, or from the store where that has them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from vouch.features.errors import SnapshotError, UsageError
+from vouch.features.instants import parse_instant
+from vouch.serving.api.problems import Problem
+from vouch.serving.api.week import WeekBefore, load_week, ready_week
+from vouch.serving.asking.candidates import recorded_by_hand
+from vouch.serving.snapshots import files
+from vouch.serving.store.mapped import Customers, in_memory
+from vouch.serving.store.secrets import secret
+from vouch.serving.store.tables import snapshots
+from vouch.serving.store.weeks import StoredWeek
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from vouch.serving.api.week import ServedWeek
+    from vouch.serving.asking.rules.policy import Policy
+    from vouch.serving.snapshots.files import Snapshot
+    from vouch.serving.store.connection import Database
+
+KEPT = 2
+"""Past weeks in memory; the least used go first."""
+Key = tuple[int, int]
+"""An instant and a revision."""
+
+
+def instant_of(as_of: str) -> int:
+    """The instant that a request names; raises the problem `invalid_value`."""
+    try:
+        return parse_instant(as_of)
+    except UsageError as error:
+        raise Problem("invalid_value", "Give an ISO date or instant", "as_of") from error
+
+
+class PastWeeks:
+    """Weeks that were served before, or that somebody asks for. Safe for threads."""
+
+    def __init__(self, database: Database, home: Path, policy: Policy) -> None:
+        self._database, self._home, self._policy = database, home, policy
+        self._held: OrderedDict[Key, ServedWeek] = OrderedDict()
+        self._versions: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, week: ServedWeek) -> None:
+        """Keep a week that another one takes the place of."""
+        with self._lock:
+            self._put(week)
+
+    def _put(self, week: ServedWeek) -> None:
+        key = (week.week.as_of_us, week.week.revision)
+        self._held[key] = week
+        self._held.move_to_end(key)
+        while len(self._held) > KEPT:
+            self._held.popitem(last=False)
+
+    def forget_where_erased(self, connection: Connection) -> None:
+        """Let go of all where rows were taken out of a week of the store since the last look."""
+        found = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.version))}
+        if any(found.get(key, version) != version for key, version in self._versions.items()):
+            with self._lock:
+                self._held.clear()
+        self._versions = found
+
+    def has(self, as_of_us: int, revision: int | None) -> bool:
+        """Whether a week is in memory."""
+        return any(as_of == as_of_us and revision in (None, number) for as_of, number in list(self._held))
+
+    def get(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
+        """Return a past week; raises the problem `week_gone` where it is no longer kept."""
+        with self._lock:
+            for (as_of, number), week in reversed(self._held.items()):
+                if as_of == as_of_us and revision in (None, number) and week.is_intact:
+                    self._held.move_to_end((as_of, number))
+                    return week
+            found = self._read(as_of_us, revision, now_us)
+            if found is None:
+                raise Problem("week_gone")
+            self._put(found)
+            return found
+
+    def _read(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek | None:
+        try:
+            found = self._on_disk(as_of_us, revision)
+            if found is not None:
+                return self._of_disk(found, now_us)
+            stored = load_week(self._database, self._policy, now_us, as_of_us)
+        except SnapshotError:  # damaged: it cannot be told any more
+            return None
+        return stored if stored is not None and revision in (None, stored.week.revision) else None
+
+    def _on_disk(self, as_of_us: int, revision: int | None) -> Snapshot | None:
+        folder = files.current_folder(self._home, as_of_us)
+        if revision is not None:
+            folder = files.revisions(files.pointer(self._home, as_of_us).parent).get(revision)
+        return None if folder is None else files.open_revision(folder)
+
+    def _of_disk(self, found: Snapshot, now_us: int) -> ServedWeek:
+        rows = {name: in_memory(found.table(name)) for name in ("scores", "customers")}
+        more = {
+            name: in_memory(found.table(name)) for name in ("changes", "lists")
+            if f"{name}.parquet" in found.manifest["files"]
+        }  # fmt: skip
+        with self._database.reading() as connection:
+            hand = recorded_by_hand(connection, found.as_of_us, now_us)
+        return ready_week(
+            StoredWeek(-1, found.as_of_us, found.revision, 1, found.manifest),
+            rows["scores"],
+            rows["customers"],
+            self._policy,
+            secret(self._database, "exploration"),
+            now_us,
+            found.table("metrics"),
+            self._before(found.as_of_us),
+            more.get("changes"),
+            hand,
+            more.get("lists"),
+        )
+
+    def _before(self, as_of_us: int) -> WeekBefore | None:
+        """The week before one, as the disk has it."""
+        earlier = [instant for instant in files.published(self._home) if instant < as_of_us]
+        if not earlier:
+            return None
+        found = files.read_snapshot(self._home, earlier[-1], ["scores"])
+        scores = in_memory(found.table("scores"))
+        week = StoredWeek(-1, found.as_of_us, found.revision, 1, found.manifest)
+        return WeekBefore(week, scores, Customers(scores))

@@ -1,0 +1,119 @@
+"""Paging and links hold their week: whatever is published meanwhile, nothing is lost and nothing comes twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import pytest
+
+from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import instant_text
+from vouch.serving.api.handlers import read
+from vouch.serving.api.problems import KINDS, Problem
+from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, CustomerGet
+from vouch.serving.api.state import ServingState
+
+WEEK_US = 7 * DAY_US
+SCHEDULES = 200
+
+
+def people(chance: random.Random, number: int = 17) -> list[dict]:
+    """Customers who are not all the same from week to week, nor in the same order."""
+    ids = sorted(chance.sample([f"c{n:03d}" for n in range(30)], number))
+    return [customer(name, chance.random() * 0.45, chance.random(), mrr=chance.random() * 100) for name in ids]
+
+
+SEARCHES = {
+    "candidates": (read.search_advocates, AdvocatesSearch, {}),
+    "review": (read.search_advocates, AdvocatesSearch, {"kind": ["review"]}),
+    "customers": (read.search_at_risk, AtRiskSearch, {}),
+}
+
+
+def test_paging_under_publication_loses_and_doubles_nothing(tmp_path):
+    chance = random.Random(11)
+    publish(tmp_path, MONDAY, people(chance))
+    store = ServingState(tmp_path)
+    store.refresh()
+    newest, published = MONDAY, 0
+    for schedule in range(SCHEDULES):
+        search, takes, filters = SEARCHES[chance.choice(sorted(SEARCHES))]
+        whole = search(store, takes(limit=200, **filters))
+        rows = "customers" if takes is AtRiskSearch else "candidates"
+        found, cursor, weeks, limit = [], None, set(), chance.randint(1, 7)
+        while True:
+            page = search(store, takes(limit=limit, cursor=cursor, **filters))
+            found += [row["customer_id"] for row in page[rows]]
+            weeks.add((page["as_of"], page["revision"], page["total"]))
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+            if published < 40 and chance.random() < 0.06:  # a new week, or another revision of the newest
+                newest += WEEK_US * chance.randint(0, 1)
+                publish(tmp_path, newest, people(chance), seed=schedule)
+                published += 1
+                store.refresh()
+        assert found == [row["customer_id"] for row in whole[rows]]
+        assert weeks == {(whole["as_of"], whole["revision"], whole["total"])}
+    assert published > 20, "the schedules publish"
+    store.stop()
+
+
+@pytest.fixture
+def store(tmp_path):
+    publish(tmp_path, BEFORE, [customer("a", 0.4, 0.4), customer("b", 0.3, 0.3)])
+    publish(tmp_path, MONDAY, [customer("a", 0.1, 0.1), customer("c", 0.2, 0.2)])
+    found = ServingState(tmp_path)
+    found.refresh()
+    yield found
+    found.stop()
+
+
+def test_a_link_with_its_instant_shows_what_was_seen(store):
+    found = read.search_at_risk(store, AtRiskSearch(as_of="2026-11-09"))
+    assert (found["as_of"], [row["customer_id"] for row in found["customers"]]) == ("2026-11-09", ["a", "b"])
+    assert read.get_customer(store, CustomerGet(customer_id="a", as_of="2026-11-09"))["churn_probability"] == 0.4
+    assert read.get_customer(store, CustomerGet(customer_id="a"))["churn_probability"] == 0.1
+    with pytest.raises(Problem, match="unknown_customer"):
+        read.get_customer(store, CustomerGet(customer_id="c", as_of="2026-11-09"))
+
+
+@pytest.mark.parametrize("as_of", ["2026-11-02", "2027-01-04"])
+def test_a_week_that_is_not_kept_is_gone(store, as_of):
+    with pytest.raises(Problem, match="week_gone"):
+        read.search_advocates(store, AdvocatesSearch(as_of=as_of))
+    assert KINDS["week_gone"].status == 410
+
+
+def test_what_is_no_instant_is_told(store):
+    with pytest.raises(Problem) as problem:
+        read.search_advocates(store, AdvocatesSearch(as_of="last week"))
+    assert (problem.value.code, problem.value.field) == ("invalid_value", "as_of")
+
+
+def test_a_host_without_the_disk_serves_what_the_store_keeps(store, tmp_path):
+    shutil.rmtree(tmp_path / "snapshots")
+    found = read.search_at_risk(store, AtRiskSearch(as_of="2026-11-09"))
+    assert [row["customer_id"] for row in found["customers"]] == ["a", "b"]
+
+
+def test_a_cursor_of_a_week_that_is_gone_says_so(store, tmp_path):
+    cursor = read.search_at_risk(store, AtRiskSearch(limit=1))["next_cursor"]
+    for week in range(1, 4):
+        publish(tmp_path, MONDAY + week * WEEK_US, [customer("a", 0.4, 0.4)])
+        store.refresh()
+    assert read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor))["as_of"] == "2026-11-16"
+    store.past._held.clear()
+    shutil.rmtree(tmp_path / "snapshots" / f"as_of={instant_text(MONDAY)}")
+    with pytest.raises(Problem, match="week_gone"):
+        read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor))
+
+
+def test_a_cursor_goes_with_its_week_alone(store):
+    cursor = read.search_at_risk(store, AtRiskSearch(limit=1))["next_cursor"]
+    with pytest.raises(Problem, match="unknown_cursor"):
+        read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor, as_of="2026-11-09"))
+    assert json.dumps(cursor)
