@@ -1,14 +1,12 @@
-"""Reasons in words: a feature and its value as people read them, in English, Korean and Romanian.
+"""Meanings of features in words, in English, Korean and Romanian: what `vouch.features.vectors.sentences` is made of.
 
-With what moved, where that is given. English is the docstring of the definition; the other languages stand in
-`words.toml` under that same docstring, so that a definition that is worded anew asks for its translations anew. A
-feature that a language has no words for is told in English, whole: half a sentence in each language is none. `make
-wordings` lists what is missing.
+English is the docstring of the definition; the other languages stand in `words.toml` under that same docstring, so that
+a definition that is worded anew asks for its translations anew. A feature that a language has no words for is told in
+English, whole: half a sentence in each language is none. `make wordings` lists what is missing.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -37,8 +35,6 @@ _NOT_COUNTED = frozenset(
         "year",
     }
 )  # fmt: skip
-EXACT_TO = 100
-"""Numbers from here on are shown without decimals."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +70,6 @@ def table() -> Mapping[str, Any]:
     return words
 
 
-def reason_text(
-    feature: str, value: float | str | None, language: str = "en", previous: float | str | None = None
-) -> str:
-    """Return a reason as people read it: what the feature means, its value, and what it was before where that is given.
-
-    Values are numbers, or text as reasons keep it (`unknown` and None are a missing value; as `previous`, None is that
-    nobody asks). Raises UsageError for a language that is not there.
-
-    >>> reason_text("tickets_28d", 3, previous=0)
-    '3 tickets opened in 28 days, up from 0'
-    >>> reason_text("tickets_28d", "3", "ko", "0"), reason_text("active_days_7d", "unknown", "ro")
-    ('최근 28일간 접수한 문의: 3건, 이전 0건에서 증가', 'zile cu utilizare în ultimele 7 zile: necunoscut')
-    """
-    of, language = meaning(feature), told_in(feature, language)
-    if of is None:
-        return f"{feature}: {UNKNOWN if value is None else value}"
-    said = phrases_of(language)
-    text = _stated(of, value, language, said)
-    return text if previous is None else f"{text}, {_moved(of, value, previous, language, said)}"
-
-
 def phrases_of(language: str) -> Mapping[str, str]:
     """Phrases of a language; raises UsageError where it is not there."""
     if language not in LANGUAGES:
@@ -110,82 +85,6 @@ def told_in(feature: str, language: str) -> str:
     phrases_of(language)
     of = meaning(feature)
     return language if language == "en" or of is None or language in table()["meanings"].get(of.key, {}) else "en"
-
-
-def _stated(of: Meaning, value: float | str | None, language: str, said: Mapping[str, str]) -> str:
-    label, shown = _label(of, language, said), _shown(value, of.unit, language, said)
-    if language != "en" or not of.is_count or shown in {"1", said["unknown"]}:
-        return f"{label}: {shown}"
-    if shown != "0":
-        return f"{shown} {label}"
-    return f"{label}: 0" if label.startswith(("days since", "days until")) else f"{said['none']} {label}"
-
-
-def _label(of: Meaning, language: str, said: Mapping[str, str]) -> str:
-    span = said["lifetime"] if of.window_days is None else said["span"].format(days=_days(of.window_days, language))
-    text = of.key[:1].lower() + of.key[1:] if language == "en" else table()["meanings"][of.key][language]
-    return str(text).replace("{span}", span)
-
-
-def _days(days: int, language: str) -> str:
-    if language != "ro":
-        return str(days)
-    return f"{days} de zile" if days >= 20 and not 1 <= days % 100 <= 19 else f"{days} zile"
-
-
-def _shown(value: float | str | None, unit: str, language: str, said: Mapping[str, str]) -> str:
-    """A value with its counter, as the language writes it."""
-    if value is None or value in {UNKNOWN, ""} or value != value:
-        return said["unknown"]
-    if unit == "category":
-        return str(value)
-    number = float(value)
-    if unit == "flag":
-        return said["yes"] if number else said["no"]
-    if unit == "share":
-        return said["percent"].format(number=_written(round(100 * number), language))
-    if unit == "log ratio":
-        change = round(100 * (math.exp(number) - 1))
-        return said["about"].format(sign="+" if change > 0 else "", number=_written(change, language))
-    counter = table()["counters"].get(unit, "") if language == "ko" else ""
-    return f"{number:.0f}{counter}" if unit == "year" else f"{_written(number, language)}{counter}"
-
-
-def _written(number: float, language: str) -> str:
-    text = f"{number:,.0f}" if abs(number) >= EXACT_TO or float(number).is_integer() else f"{number:.3g}"
-    return text.translate(str.maketrans(",.", ".,")) if language == "ro" else text
-
-
-def _moved(
-    of: Meaning, value: float | str | None, previous: float | str, language: str, said: Mapping[str, str]
-) -> str:
-    now, before = (_shown(known, of.unit, language, said) for known in (value, previous))
-    if now == before:
-        return said["same"]
-    if of.unit in {"category", "flag"} or said["unknown"] in {now, before}:
-        return said["was"].format(before=before)
-    return said["up" if float(value or 0) > float(previous) else "down"].format(before=before)
-
-
-def told(entry: Mapping[str, Any], language: str = "en") -> str:
-    """Return an entry of reasons (`feature`, `value`) or of changes (with `cause` and `before`) as people read it."""
-    if entry.get("cause") == "model":
-        return phrases_of(language)["model"]
-    text = reason_text(entry["feature"], entry["value"], language, entry.get("before"))
-    if entry.get("cause") != "definition":
-        return text
-    return phrases_of(told_in(entry["feature"], language))["definition"].format(words=text)
-
-
-def signed(entry: Mapping[str, Any], language: str = "en") -> str:
-    """The same, with which way it moves the score.
-
-    >>> signed({"feature": "active_days_28d", "value": "3", "contribution": 0.5}, "ro")
-    'îl crește: zile cu utilizare în ultimele 28 de zile: 3'
-    """
-    way = "raises" if entry["contribution"] > 0 else "lowers"
-    spoken_in = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
-    return phrases_of(spoken_in)[way].format(words=told(entry, language))
 
 
 def family(name: str, language: str = "en") -> str:

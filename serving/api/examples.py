@@ -20,14 +20,14 @@ _USAGE = {
     "feature": "active_days_28d",
     "value": "3",
     "contribution": 1.5,
-    "words": "3 days with usage in 28 days",
+    "words": "Used on 3 days in 4 weeks",
 }
 _SURVEYS = {
     "family": "surveys",
     "feature": "nps_last",
     "value": "10",
     "contribution": 1.0,
-    "words": "latest answer (0 to 10) to how likely the customer is to recommend: 10",
+    "words": "Answered 10 of 10 to whether to recommend",
 }
 _CALLED = {
     "customer_id": "C000001",
@@ -241,7 +241,7 @@ _WEEK = {
                 "renewal_at": _RENEWAL,
                 "has_moved": True,
                 "reasons": [
-                    {**_USAGE, "cause": "feature", "before": "9", "words": "3 days with usage in 28 days, down from 9"}
+                    {**_USAGE, "cause": "feature", "before": "9", "words": "Used on 3 days in 4 weeks (before: 9 days)"}
                 ],
             }
         ],

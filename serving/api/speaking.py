@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vouch.features.instants import as_datetime, iso_text
-from vouch.features.vectors.words import reason_text
+from vouch.features.vectors.sentences import for_a_list, sentence
+from vouch.features.vectors.sentences import told as told_entry
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
@@ -30,19 +31,20 @@ LONGEST_KEPT = 100
 
 @lru_cache(20_000)
 def _kept_words(feature: str, value: str) -> str:
-    return reason_text(feature, value)
+    return sentence(feature, value)
 
 
 def _words(feature: str, value: str) -> str:
     """A reason in words; the same few values come again and again."""
-    return (_kept_words if len(value) <= LONGEST_KEPT else reason_text)(feature, value)
+    return (_kept_words if len(value) <= LONGEST_KEPT else sentence)(feature, value)
 
 
 def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:
-    """Reasons with their words, the largest first."""
+    """Reasons with their words: all, the largest first; or the first of a list, what one can act on before the rest."""
     if reasons is None:
         return None
-    return [{**reason, "words": _words(reason["feature"], reason["value"])} for reason in reasons[:limit]]
+    chosen = reasons if limit is None else for_a_list(reasons, limit)
+    return [{**reason, "words": _words(reason["feature"], reason["value"])} for reason in chosen]
 
 
 def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
@@ -52,7 +54,7 @@ def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, 
     return [
         {
             **change,
-            "words": reason_text(change["feature"], change["value"]) if change["feature"] and change["value"] else None,
+            "words": told_entry(change) if change["feature"] and change["value"] else None,
         }
         for change in changes
     ]

@@ -119,7 +119,7 @@ def _scored(project: Project, now_us: int, step: Callable[[str], None]) -> None:
 
 
 def _show_candidates(project: Project, snapshot: Snapshot, now_us: int) -> None:
-    from vouch.features.vectors.words import reason_text
+    from vouch.features.vectors.sentences import for_a_list, sentence
     from vouch.serving.asking.candidates import askable_now
 
     scores = snapshot.table("scores")
@@ -128,8 +128,8 @@ def _show_candidates(project: Project, snapshot: Snapshot, now_us: int) -> None:
     say(f"\n5. The first {len(first.places)} of {first.total:,} candidates to be asked to speak up")
     rows = []
     for rank, (_, row) in enumerate(people.candidates.iloc[first.places].iterrows(), 1):
-        reasons = scores["advocacy_reasons"][int(row["row"])].as_py()[:SHOWN_REASONS]
-        signed = [f"{'+' if r['contribution'] > 0 else '-'} {reason_text(r['feature'], r['value'])}" for r in reasons]
+        reasons = for_a_list(scores["advocacy_reasons"][int(row["row"])].as_py(), SHOWN_REASONS)
+        signed = [f"{'+' if r['contribution'] > 0 else '-'} {sentence(r['feature'], r['value'])}" for r in reasons]
         rows.append(
             {
                 "rank": rank,

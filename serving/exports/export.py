@@ -28,6 +28,7 @@ from vouch.features.durable import file_digest, flush_file, write_whole
 from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
+from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
 from vouch.serving.exports.decisions import UNDECIDED, CustomerDecision, at_risk, change_of, probabilities
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from vouch.serving.snapshots.files import Snapshot
 
 Row = dict[str, Any]
+LOOKED_AT = 5
+"""Of so many reasons, the largest, the one is told that somebody can act on."""
 CONSENTS = ("contact_consent", "advocacy_consent")
 _DRAFT = ".vouch-export-"
 DECIDED = tuple(item.name for item in fields(CustomerDecision))
@@ -153,7 +156,9 @@ class _Weeks:
         for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
             if not scores["customer_id"].equals(profiles["customer_id"]):
                 raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
-            leading = {model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, 1) for model in columns.MODELS}
+            leading = {
+                model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, LOOKED_AT) for model in columns.MODELS
+            }
             first = {f"{model}_reason": of.to_pylist() for model, of in leading.items()}
             told = profiles.select([*CONSENTS, "mrr"]).to_pylist()
             for place, row in enumerate(scores.select(_OF_SCORES).to_pylist()):
@@ -161,11 +166,17 @@ class _Weeks:
                 yield {
                     **row,
                     **{name: bool(told[place][name]) for name in CONSENTS},
-                    **{name: in_words(of[place][0]) if of[place] else None for name, of in first.items()},
+                    **{name: _leading(of[place]) for name, of in first.items()},
                     **vars(decided.get(who, UNDECIDED)),
                     "revenue_at_risk": at_risk(probability, told[place]["mrr"]),
                     "churn_change": change_of(probability, earlier.get(who)),
                 }
+
+
+def _leading(reasons: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """The reason that somebody can act on, of the largest."""
+    chosen = for_a_list(reasons or (), 1)
+    return in_words(chosen[0]) if chosen else None
 
 
 def _chosen(

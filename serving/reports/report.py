@@ -13,6 +13,7 @@ from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
 from vouch.features.shown import visible_text
+from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import Filters, rank_at_risk
@@ -215,7 +216,7 @@ def _moved(row: Mapping[str, Any]) -> ListedMove:
         after=row["probability"],
         state_before=row["state_before"],
         state=row["state"],
-        parts=[in_words(part) for part in (row["changes"] or [])[:REASONS]],
+        parts=[in_words(part) for part in for_a_list(row["changes"] or (), REASONS)],
     )
 
 
@@ -267,7 +268,7 @@ def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPl
             mrr=row["mrr"],
             may_contact=bool(row["contact_consent"]),
             ask_for=row.get("ask_for"),
-            reasons=[in_words(reason) for reason in reasons[row["row"]][:REASONS]],
+            reasons=[in_words(reason) for reason in for_a_list(reasons[row["row"]], REASONS)],
         )
         for rank, row in enumerate(chosen, 1)
     ]

@@ -11,7 +11,7 @@ from vouch.features.errors import SnapshotError
 from vouch.features.instants import WEEK_US, from_file_stamp
 from vouch.features.metrics.context import Record
 from vouch.features.shown import visible_text
-from vouch.features.vectors.words import signed
+from vouch.features.vectors.sentences import signed
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.schema import nothing
@@ -75,7 +75,7 @@ def in_words(reason: Mapping[str, Any]) -> str:
     """Return one reason as a sentence that says which way it moves the score.
 
     >>> in_words({"feature": "active_days_28d", "value": "3", "contribution": 0.5})
-    'raises it: 3 days with usage in 28 days'
+    'raises it: Used on 3 days in 4 weeks'
     """
     return visible_text(signed(reason))
 

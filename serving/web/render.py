@@ -17,7 +17,8 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.features.vectors.words import family, told
+from vouch.features.vectors.sentences import told
+from vouch.features.vectors.words import family
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.html_templates import html_environment

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vouch.features.metrics import catalogue
-from vouch.features.vectors import build
+from vouch.features.vectors import build, sentences
 from vouch.serving.docs.metric_catalogue import catalogue_page
 
 ROOT = Path(__file__).parents[2]
 FILES = {
     ROOT / "tests" / "golden" / "definitions.txt": lambda: "\n".join(build.feature_definition_lines()) + "\n",
     ROOT / "tests" / "golden" / "metrics.txt": lambda: "\n".join(catalogue.metric_definition_lines()) + "\n",
+    ROOT / "tests" / "golden" / "sentences.txt": lambda: "\n".join(sentences.golden_lines()) + "\n",
     ROOT / "features" / "metrics" / "definitions" / "CATALOGUE.md": catalogue_page,
 }
 

@@ -60,7 +60,7 @@ def test_salesforce_sees_its_own_names_and_null(week, tmp_path):
     found = {row["Vouch_Customer_Id__c"]: row for row in table(tmp_path / "vouch-salesforce-2026-11-16-001.csv")}
     first, gone = found["c1"], found["c5"]
     assert first["Vouch_Churn_Probability__c"] == "0.6"
-    assert first["Vouch_Churn_Reason__c"] == "raises it: 3 days with usage in 28 days"
+    assert first["Vouch_Churn_Reason__c"] == "raises it: Used on 3 days in 4 weeks"
     assert first["Vouch_As_Of__c"] == "2026-11-16"
     assert gone["Vouch_Churn_Probability__c"] == gone["Vouch_Churn_Reason__c"] == "#N/A"
 

@@ -97,7 +97,7 @@ def test_who_is_listed_has_the_figures_of_the_snapshot(weeks, found):
     for person in found.at_risk:
         assert person.probability == scores[person.customer_id]["churn_probability"]
         assert person.value == pytest.approx(person.probability * person.mrr)
-        assert person.reasons[0] == "raises it: 3 days with usage in 28 days"
+        assert person.reasons[0] == "raises it: Used on 3 days in 4 weeks"
     assert (found.candidates_total, found.at_risk_total) == (2, 5)
 
 
@@ -370,7 +370,7 @@ def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(
     assert HOSTILE not in page
     for shown in (page, " ".join(text.split())):
         assert "Newly at risk of churn" in shown
-        assert "was 9" in shown or "from 9" in shown
+        assert "before: 9" in shown or "from 9" in shown
         assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0%" in shown
         assert "2.0 times that of everybody, after 9.5 days in the middle" in shown
     assert max(map(len, text.splitlines())) <= 78

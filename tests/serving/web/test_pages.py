@@ -152,7 +152,7 @@ def test_what_moved_a_score_is_told_in_parts_that_add_up(client):
     page = html.unescape(client.get(customer_url("c1")).text)
     table = page[page.index(speech("en")("customer.moved_churn")) :]
     table = table[: table.index("</table>")]
-    assert "days with usage in 28 days, down from 9" in table
+    assert "Used on 3 days in 4 weeks (before: 9 days)" in table
     assert "a new version of the model" in table
     assert table.index("+0.50") < table.index(f"{MINUS}0.10")
     assert speech("en")("customer.moved_advocacy") not in page
@@ -166,9 +166,9 @@ def test_who_has_no_score_is_told_why(client):
 
 def test_reasons_are_told_in_the_language_of_the_page(client):
     english, korean = (client.get(customer_url("c1"), headers={"accept-language": code}).text for code in ("en", "ko"))
-    assert "days with usage in 28 days" in english
-    assert "days with usage" not in korean
-    assert "최근 28일간" in korean
+    assert "Used on 3 days in 4 weeks" in english
+    assert "Used on" not in korean
+    assert "최근 4주간" in korean
 
 
 def test_what_a_company_wrote_is_text_and_nothing_else(client):
@@ -202,7 +202,7 @@ def test_the_week_names_who_to_call_with_money_reasons_and_renewal(client):
         "North Energy Example",
         "\u20ac300",
         "60%",
-        "down from 9",
+        "before: 9 days",
         speech("en")("week.why_newly_high"),
         "25 Nov",
     ):

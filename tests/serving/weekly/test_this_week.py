@@ -59,7 +59,7 @@ def test_who_is_newly_high_and_who_rose_are_called_by_revenue_at_risk(tmp_path):
     b, a = calls["customers"]
     assert (a["why"], b["why"], a["before"], a["has_moved"], b["has_moved"]) == ("newly_high", "rose", 0.1, True, False)
     assert [reason["contribution"] for reason in a["reasons"]] == [1.5, 0.5]
-    assert a["reasons"][0]["words"].endswith("up from 0")
+    assert a["reasons"][0]["words"] == "A ticket is open (before: 0)"
 
 
 def test_an_owner_sees_the_own_customers_and_their_money_alone(tmp_path):
