@@ -36,7 +36,7 @@ from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.read import batches, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from vouch.serving.snapshots.files import Snapshot
 

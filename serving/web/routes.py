@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from vouch.features.engines import as_staged
-from vouch.features.vectors.words import told as told_in
+from vouch.features.vectors.sentences import told as told_in
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.accounts import get_account
 from vouch.serving.api.handlers.asks import record_ask, record_outcome
