@@ -16,8 +16,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.words import Meaning, meaning, phrases_of, told_in
-from vouch.features.vectors.words import table as words_table
+from vouch.features.vectors.words import Meaning, meaning, phrases_of, table, told_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +34,7 @@ MOST_TIMES, LEAST_SHARE = 10, 0.02
 
 
 @cache
-def table() -> Mapping[str, Any]:
+def sentence_table() -> Mapping[str, Any]:
     """What `sentences.toml` says."""
     text = resources.files("vouch.features.vectors").joinpath("sentences.toml").read_text("utf-8")
     found: Mapping[str, Any] = tomllib.loads(text)
@@ -56,7 +55,7 @@ def sentence(feature: str, value: Value, language: str = "en", previous: Value =
     of, language = meaning(feature), told_in(feature, language)
     if of is None:
         return f"{feature}: {'unknown' if value is None else value}"
-    said = table()["phrases"][language]
+    said = sentence_table()["phrases"][language]
     text = _worded(of, value, language) or _by_meaning(of, value, language, said)
     if previous is None or (is_absent(previous) and is_absent(value)):
         return text
@@ -76,7 +75,7 @@ def leads(entry: Mapping[str, Any]) -> bool:
     declared, of = load_families().get(entry["feature"]), meaning(entry["feature"])
     if declared is None or of is None:
         return False
-    fixed = table()["fixed"]
+    fixed = sentence_table()["fixed"]
     if declared.family in fixed["families"] or of.key in fixed["meanings"]:
         return False
     if is_absent(entry["value"]):
@@ -102,14 +101,14 @@ def _has_absence(feature: str) -> bool:
 
 def forms_of(key: str, language: str) -> Mapping[str, str]:
     """The sentences of a meaning in a language; none where there are none."""
-    found: Mapping[str, str] = table()["sentences"].get(key, {}).get(language, {})
+    found: Mapping[str, str] = sentence_table()["sentences"].get(key, {}).get(language, {})
     return found
 
 
 def _worded(of: Meaning, value: Value, language: str) -> str | None:
     """The sentence that was written for a value, None where there is none."""
     forms = forms_of(of.key, language)
-    said = table()["phrases"][language]
+    said = sentence_table()["phrases"][language]
     if is_absent(value):
         text = forms.get("absent")
         return text and _filled(text, of, 0.0, language, said)
@@ -150,7 +149,7 @@ def _filled(text: str, of: Meaning, number: float, language: str, said: Mapping[
 
 def _by_meaning(of: Meaning, value: Value, language: str, said: Mapping[str, str]) -> str:
     """The meaning and the value, where nobody has written a sentence."""
-    label = of.key[:1].lower() + of.key[1:] if language == "en" else str(words_table()["meanings"][of.key][language])
+    label = of.key[:1].lower() + of.key[1:] if language == "en" else str(table()["meanings"][of.key][language])
     label = _SCALES.sub("", label)
     span = _span(of.window_days, language, said)
     if language == "en":
@@ -189,7 +188,7 @@ def _shown(value: Value, unit: str, language: str, said: Mapping[str, str]) -> s
         return _duration(number / 60 if unit == "minutes" else number, language)
     if unit in _SAID:
         return _SAID[unit](number, language, said)
-    counter = words_table()["counters"].get(unit, "") if language == "ko" else ""
+    counter = table()["counters"].get(unit, "") if language == "ko" else ""
     if unit == "days":
         return _days(_rounded_days(number), language)
     return f"{number:.0f}{counter}" if unit == "year" else f"{_written(number, language)}{counter}"
@@ -259,7 +258,7 @@ def _lasting(days: int, language: str) -> str:
 
 def _counted(number: int, language: str, unit: str) -> str:
     """So many days, weeks, months or years; Romanian says `de` from twenty on."""
-    one, several = table()["units"][language][unit]
+    one, several = sentence_table()["units"][language][unit]
     if language == "ro" and number != 1 and (number % 100 == 0 or number % 100 >= 20) and number:
         several = f"de {several}"
     return f"{_written(number, language)}{'' if language == 'ko' else ' '}{one if number == 1 else several}"
@@ -269,7 +268,7 @@ def _span(window_days: int | None, language: str, said: Mapping[str, str]) -> st
     """A window as people say it: four weeks, three months, a year."""
     if window_days is None:
         return said["lifetime"]
-    told: str | None = table()["spans"][language].get(str(window_days))
+    told: str | None = sentence_table()["spans"][language].get(str(window_days))
     return told or phrases_of(language)["span"].format(
         days=window_days if language != "ro" else _days(window_days, "ro")
     )

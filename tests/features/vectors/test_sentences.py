@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.sentences import for_a_list, forms_of, leads, sentence, signed, table, told
+from vouch.features.vectors.sentences import for_a_list, forms_of, leads, sentence, sentence_table, signed, told
 from vouch.features.vectors.words import LANGUAGES, meaning
 
 FILLED = {"n", "ago", "weeks", "lasting", "span"}
@@ -56,17 +56,17 @@ def test_the_same_is_said_in_each_language(language, read):
 
 def test_every_sentence_is_there_in_every_language_for_the_same_cases():
     known = {meaning(name).key for name in load_families()}
-    assert set(table()["sentences"]) <= known
-    for key in table()["sentences"]:
+    assert set(sentence_table()["sentences"]) <= known
+    for key in sentence_table()["sentences"]:
         forms = {language: forms_of(key, language) for language in LANGUAGES}
         assert len({frozenset(of) for of in forms.values()}) == 1, key
         for case in forms["en"]:
             filled = [{name for _, name, _, _ in string.Formatter().parse(of[case]) if name} for of in forms.values()]
             assert set.union(*filled) <= FILLED, key
             assert len({frozenset(names & {"span"}) for names in filled}) == 1, (key, case)
-    phrases = [set(table()["phrases"][language]) for language in LANGUAGES]
+    phrases = [set(sentence_table()["phrases"][language]) for language in LANGUAGES]
     assert phrases[0] == phrases[1] == phrases[2]
-    assert set(table()["fixed"]["meanings"]) | set(table()["fixed"]["where_absent"]) <= known
+    assert set(sentence_table()["fixed"]["meanings"]) | set(sentence_table()["fixed"]["where_absent"]) <= known
 
 
 @given(st.sampled_from(sorted(load_families())), NUMBERS, st.sampled_from(LANGUAGES), st.none() | NUMBERS)
