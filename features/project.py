@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
 from vouch.features.home_format import check_home
+from vouch.features.model_settings import is_settings, parse_model_settings
 from vouch.features.readers import PLAIN, parse_source
 from vouch.features.settings import Part
 from vouch.features.shown import redacted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
+    from vouch.features.model_settings import ModelSettings
     from vouch.features.readers import Reader
 
 DEFAULT_HOME = ".vouch"
@@ -83,6 +85,8 @@ class Project:
     readers: Mapping[str, Reader] = field(default_factory=dict)
     """How sources are read that are not written as the contract would have it."""
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    """What is decided about models, by their names."""
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
     hidden_below: int | None = None
@@ -224,7 +228,11 @@ def _act_weights(path: Path, raw: Any) -> dict[str, float]:
 
 
 def _from_file(path: Path) -> Project:
-    raw = Part(path, "", _read(path)).only(_FILE_KEYS).raw
+    whole = _read(path)
+    models = {
+        name: part for name, part in whole.items() if name not in _FILE_KEYS and is_settings(name, part, _FILE_KEYS)
+    }
+    raw = Part(path, "", {name: part for name, part in whole.items() if name not in models}).only(_FILE_KEYS).raw
     given = Part(path, "[source]", raw.get("source", {})).raw
     sources = {name: parse_source(path, name, source) for name, source in given.items()}
     engine = Part(path, "[engine]", raw.get("engine", {})).only(_SECTION_KEYS["engine"]).raw
@@ -242,6 +250,7 @@ def _from_file(path: Path) -> Project:
         sources={name: _anchored(path, file) for name, (file, _) in sources.items()},
         readers={name: reader for name, (_, reader) in sources.items() if reader != PLAIN},
         tables={name: _mapping(path, name, table) for name, table in raw.get("tables", {}).items()},
+        models={name: parse_model_settings(path, name, part) for name, part in models.items()},
         feedback_sources=_feedback_sources(path, raw),
         population=metrics.get("population"),
         hidden_below=metrics.get("hidden_below"),

@@ -8,6 +8,6 @@ of the future). `predictor` is a model ready to score, of the parts in `scoring`
 
 from __future__ import annotations
 
-from vouch.models.definition import load, names
+from vouch.models.definition import check_named, load, names
 
-__all__ = ["load", "names"]
+__all__ = ["check_named", "load", "names"]

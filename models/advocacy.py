@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vouch.models.definition import Band, Cutoffs, Model, Target
-from vouch.models.eligibility import first_that_holds, is_new, is_set
+from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, is_set
 from vouch.models.outcomes import label_advocacy
 
 if TYPE_CHECKING:
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def advocate_status(vectors: Vectors) -> Statuses:
-    """Eligible: a running subscription, or has bought and has none."""
+    """Eligible: a running subscription, or has bought and has none.
+
+    Where the company has neither subscriptions nor purchases, whoever was active lately is.
+    """
+    has_neither = ~is_known(vectors, "is_subscribed") & ~is_known(vectors, "has_ever_bought")
     eligible = is_set(vectors, "is_subscribed") | is_set(vectors, "has_ever_bought")
+    eligible |= has_neither & is_active(vectors)
     return first_that_holds(
         [
             ("cold_start", eligible & is_new(vectors)),

@@ -6,29 +6,10 @@ predicted: those customers are listed apart (`leaving`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vouch.features.facts.stays import GAP_DAYS
 from vouch.models.definition import Band, Costs, Cutoffs, Model, Target
-from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, subscriber_status
+from vouch.models.eligibility import InactivityStatus, subscriber_status
 from vouch.models.outcomes import churn_moments, label_churn, label_inactivity
-
-if TYPE_CHECKING:
-    from vouch.models.eligibility import Statuses, Vectors
-
-
-def inactivity_status(vectors: Vectors) -> Statuses:
-    """Eligible: usage or a transaction in the last 90 days."""
-    active = is_active(vectors)
-    return first_that_holds(
-        [
-            ("cold_start", active & is_new(vectors)),
-            ("ok", active),
-            ("churned", ~active & is_known(vectors, "days_since_activity")),
-        ],
-        "not_eligible",
-    )
-
 
 MODEL = Model(
     name="churn",
@@ -49,7 +30,7 @@ MODEL = Model(
             name="inactivity",
             any_of=("usage_events", "transactions"),
             label=label_inactivity,
-            status=inactivity_status,
+            status=InactivityStatus(),
             horizon_days=90,
             bands=(Band("low", 0.0), Band("watch", 0.4), Band("high", 0.7)),
             max_calibration_error=0.03,

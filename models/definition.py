@@ -10,20 +10,21 @@ import hashlib
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch.features.errors import DefinitionError, MissingTable, UsageError, did_you_mean
+from vouch.features.errors import ConfigurationError, DefinitionError, MissingTable, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
     from vouch.features.asof import Tables
+    from vouch.features.model_settings import ModelSettings
     from vouch.features.vectors.declare import Feature
     from vouch.models.eligibility import Statuses, Vectors
 
@@ -42,6 +43,8 @@ LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_deep", 
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
+_CONFIGURED = re.compile(r"(?P<base>.+?)(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?$")
+"""The name of a target that a company has otherwise than its definition."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,33 @@ class Target:
         """Whether the company handed over what this target is made of."""
         has_any = not self.any_of or any(name in tables for name in self.any_of)
         return has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
+
+    def configured(
+        self,
+        lead: int | None = None,
+        horizon: int | None = None,
+        gap: int | None = None,
+        inactive: int | None = None,
+    ) -> Target:
+        """The target as a company has it; its name says what differs, so that no other is taken for it.
+
+        A gap is for a target that has one, `inactive` days for one whose eligibility goes by them.
+        """
+        days, after = getattr(self.status, "days", None), getattr(self.status, "after", None)
+        parts: list[str] = []
+        changed: dict[str, Any] = {}
+        for name, value, now in (
+            ("lead", lead, self.lead_days),
+            ("horizon", horizon, self.horizon_days),
+            ("gap", gap, self.gap_days or None),
+        ):
+            if value is not None and now is not None and value != now:
+                parts.append(f"{name}{value}")
+                changed[f"{name}_days"] = value
+        if inactive is not None and after is not None and inactive != days:
+            parts.append(f"inactive{inactive}")
+            changed["status"] = after(inactive)
+        return replace(self, name="_".join([self.name, *parts]), **changed) if parts else self
 
     def band(self, probability: float) -> str:
         """Name of the band of a probability."""
@@ -168,12 +198,35 @@ class Model:
 
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""
+        found = _CONFIGURED.match(name)
+        base, days = (found["base"], found.groups()[1:]) if found else (name, ())
         for target in self.targets:
             if target.name == name:
                 return target
+            if target.name == base:
+                return target.configured(*(None if of is None else int(of) for of in days))
         raise DefinitionError(
             f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
         )
+
+    def target_of(self, manifest: Mapping[str, Any]) -> Target:
+        """Return the target of a bundle, with the bands that it was trained with."""
+        return with_bands(self.target_named(str(manifest["target"])), manifest.get("bands") or {})
+
+    def configured(self, settings: ModelSettings | None) -> Model:
+        """Return the model as a company has it. Raises ConfigurationError for a band that it does not have."""
+        if settings is None:
+            return self
+        days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
+        targets = tuple(with_bands(target.configured(*days), settings.bands) for target in self.targets)
+        costs = self.costs
+        if settings.action is not None or settings.gain is not None:
+            usual = costs or Costs(0.0, 0.0)
+            costs = Costs(
+                usual.action if settings.action is None else settings.action,
+                usual.gain if settings.gain is None else settings.gain,
+            )
+        return replace(self, targets=targets, costs=costs)
 
     def uses(self, feature: Feature) -> bool:
         """Whether a feature is trained on."""
@@ -184,6 +237,20 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 of everything that the definition says; functions count by their names."""
         return hashlib.sha256(_text(self).encode()).hexdigest()
+
+
+def with_bands(target: Target, starts: Mapping[str, float]) -> Target:
+    """A target whose bands begin elsewhere. Raises ConfigurationError for a band that it does not have, or a fall."""
+    if not starts:
+        return target
+    there = [band.name for band in target.bands]
+    for name in starts:
+        if name not in there[1:]:
+            raise ConfigurationError(f"bands: {name!r} is none of {', '.join(there[1:])}{did_you_mean(name, there)}")
+    bands = tuple(Band(band.name, float(starts.get(band.name, band.at_least))) for band in target.bands)
+    if [band.at_least for band in bands] != sorted({band.at_least for band in bands}):
+        raise ConfigurationError(f"bands: they must rise: {', '.join(f'{of.name} {of.at_least:g}' for of in bands)}")
+    return replace(target, bands=bands)
 
 
 def _wanted(target: Target) -> str:
@@ -243,6 +310,15 @@ def names() -> list[str]:
     """Names of all models: the files of this folder that hold a `MODEL`."""
     paths = sorted(FOLDER.glob("*.py"))
     return [path.stem for path in paths if _IS_DEFINITION.search(path.read_text(encoding="utf-8"))]
+
+
+def check_named(settings: Iterable[str]) -> None:
+    """Raise ConfigurationError for settings of a model that there is not."""
+    known = names()
+    for name in settings:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise ConfigurationError(f"[{name}] is no section and no model{near}. Models: {', '.join(known)}")
 
 
 def load(name: str) -> Model:

@@ -5,6 +5,7 @@ Vectors are whatever gives a column by its name: a frame, an Arrow table, or the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -53,9 +54,32 @@ def is_new(vectors: Vectors) -> Flags:
     return number(vectors, "tenure_days") < COLD_DAYS
 
 
-def is_active(vectors: Vectors) -> Flags:
+def is_active(vectors: Vectors, days: int = ACTIVE_DAYS) -> Flags:
     """Whether there was usage or a transaction lately enough."""
-    return number(vectors, "days_since_activity") <= ACTIVE_DAYS
+    return number(vectors, "days_since_activity") <= days
+
+
+@dataclass(frozen=True)
+class InactivityStatus:
+    """Eligible: usage or a transaction in the last so many days."""
+
+    days: int = ACTIVE_DAYS
+
+    def after(self, days: int) -> InactivityStatus:
+        """The same with another number of days."""
+        return InactivityStatus(days)
+
+    def __call__(self, vectors: Vectors) -> Statuses:
+        """One status per vector."""
+        active = is_active(vectors, self.days)
+        return first_that_holds(
+            [
+                ("cold_start", active & is_new(vectors)),
+                ("ok", active),
+                ("churned", ~active & is_known(vectors, "days_since_activity")),
+            ],
+            "not_eligible",
+        )
 
 
 def subscriber_status(vectors: Vectors) -> Statuses:

@@ -61,6 +61,8 @@ class Incumbent:
     content_hash: str
     probability: Numbers | None = None
     why: str = ""
+    is_of_another_target: bool = False
+    """Whether it answers another question, so that nobody can say which of the two is better."""
     drift: Mapping[str, Any] | None = None
     """How far the test rows have moved from those that it was tested on."""
 
@@ -145,7 +147,9 @@ def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None
     if incumbent is None:
         yield GateRule("champion", True, "there is no champion yet")
     elif incumbent.probability is None:
-        yield GateRule("champion", True, f"the champion cannot score these rows: {incumbent.why}")
+        why = f"the champion cannot score these rows: {incumbent.why}"
+        mend = ". Make it the champion by hand: vouch promote" if incumbent.is_of_another_target else ""
+        yield GateRule("champion", not incumbent.is_of_another_target, why + mend)
     else:
         test, margin = data.test, data.model.gate.champion_margin
         mine = evaluation.challenger.probability

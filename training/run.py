@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.ingest.stage import Staged
+    from vouch.features.model_settings import ModelSettings
     from vouch.features.project import Project
     from vouch.training.tuning import Tuned
 
@@ -95,11 +96,14 @@ def train(
     not judged is registered, and can never become the champion.
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
+    models.check_named(project.models)
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
-    outcomes = train_on(_opened(project, staged), wanted, known_us, seed, search, origins, is_judged)
+    outcomes = train_on(
+        _opened(project, staged), wanted, known_us, seed, search, origins, is_judged, settings=project.models
+    )
     refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(outcomes):
         kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
@@ -140,15 +144,18 @@ def train_on(
     search: Search | None = None,
     origins: int = ORIGINS,
     is_judged: bool = True,
+    *,
+    settings: Mapping[str, ModelSettings] | None = None,
 ) -> dict[str, Trained | Refused]:
     """Fit and judge models on tables that are open already; nothing is stored.
 
-    Labels are as known at `as_of_us`. What cannot be fitted stands as the Refused that says why.
+    Labels are as known at `as_of_us`; `settings` are what the company decides about
+    models, by their names. What cannot be fitted stands as the Refused that says why.
     """
     outcomes: dict[str, Trained | Refused] = {}
     wanted, begins_us = {}, data_begins(tables)
-    for name in names:
-        model = models.load(name)
+    definitions = {name: models.load(name).configured((settings or {}).get(name)) for name in names}
+    for name, model in definitions.items():
         try:
             target = model.target(tables)
             wanted[name] = (target, make_plan(name, model.cutoffs, target, as_of_us, begins_us))
@@ -160,7 +167,7 @@ def train_on(
     for name, (target, plan) in wanted.items():
         labels = target.label(tables, plan.instants, as_of_us, target)
         try:
-            data = make_dataset(models.load(name), target, plan, panel, labels)
+            data = make_dataset(definitions[name], target, plan, panel, labels)
         except Refused as error:
             outcomes[name] = error
             continue
@@ -225,7 +232,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         columns=data.columns,
         calibrator=best.calibrated.calibrator,
         golden=trained.golden,
-        facts=trained.facts,
+        facts={**trained.facts, "bands": {band.name: band.at_least for band in data.target.bands[1:]}},
         reference=reference(data.columns, data.test.matrix, best.probability),
         hazard=trained.evaluation.hazard,
     )
@@ -278,7 +285,8 @@ def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
     if champion is None:
         return None
     if champion.target != data.target.name:
-        return Incumbent(champion.content_hash, why=f"it predicts {champion.target}, not {data.target.name}")
+        why = f"it predicts {champion.target}, not {data.target.name}"
+        return Incumbent(champion.content_hash, why=why, is_of_another_target=True)
     probability = champion.score(data.test_frame).probability
     frame = nw.from_native(data.test_frame.copy().assign(**{SCORE: probability}), eager_only=True).lazy("polars")
     moved = drift(champion.reference, frame) if champion.reference else None

@@ -272,7 +272,14 @@ def _opened(
         staged = stage(project, now_us)
         tables = opened(project, staged, engine)
         batch = Batch(
-            project.home, staged, tables, champions(project.home, tables), now_us, despite, progress, settings(project)
+            project.home,
+            staged,
+            tables,
+            champions(project.home, tables, project.models),
+            now_us,
+            despite,
+            progress,
+            settings(project),
         )
         yield batch, instants or [staged.default_as_of_us(now_us)]
 

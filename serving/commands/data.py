@@ -49,7 +49,9 @@ def check(
     Example: vouch check ./company
     """
     from vouch.features.feeds import contract_rows
+    from vouch.features.ingest.proposed_settings import proposed_settings
     from vouch.features.ingest.stage import stage
+    from vouch.models import check_named
     from vouch.models.registry.champions import retrains_due
     from vouch.serving.monitoring.guards import contract_figures, judge, load_guards
 
@@ -58,10 +60,12 @@ def check(
         return
     run: CommandRun = ctx.obj
     where = project(data)
+    check_named(where.models)
     with progress() as step:
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
-    report = {**staged.report, "warnings": [*staged.report["warnings"], *retrains_due(where.home)]}
+    proposed = proposed_settings(staged, where.models.get("churn")).told
+    report = {**staged.report, "warnings": [*staged.report["warnings"], *retrains_due(where.home), *proposed]}
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
         tell_check(report, where.home)

@@ -49,6 +49,8 @@ def init(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(project_text(proposal, out.parent), encoding="utf-8")
     staged, why = _staged(out, run.now_us(now))
+    if staged is not None:
+        _add_settings(out, staged)
     show(_rows(proposal), form, document=_document(proposal, out, staged, why))
     if form is Format.TABLE:
         _tell(proposal, out, staged, why)
@@ -108,6 +110,17 @@ def _staged(out: Path, now_us: int) -> tuple[Staged | None, str]:
         return None, str(error)
 
 
+def _add_settings(out: Path, staged: Staged) -> None:
+    """Write what the figures propose for the question of churn, each line with its evidence."""
+    from vouch.features.ingest.proposed_settings import proposed_settings
+
+    found = proposed_settings(staged).lines
+    if found:
+        lines = [f"# {why}\n{key} = {value}" for key, value, why in found]
+        text = "\n".join(["", "# What counts as leaving, proposed from the company's own figures.", "[churn]", *lines])
+        out.write_text(f"{out.read_text(encoding='utf-8')}{text}\n", encoding="utf-8")
+
+
 def _rows(proposal: Proposal) -> list[dict[str, Any]]:
     """One row per file: how it is read, and which tables of the contract come of it."""
     found = []
@@ -153,6 +166,8 @@ def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) ->
 
 
 def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> None:
+    from vouch.features.project import home, load_project
+
     key = proposal.customer
     say(f"\na customer is {key.key} ({key.confidence:.0%} sure: {key.told})")
     for join in dict.fromkeys(join for table in proposal.tables for join in table.joins):
@@ -167,9 +182,10 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> Non
     if staged is None:
         warn(f"vouch check would say: {why}")
         return
+    if (settings := load_project(str(out)).models.get("churn")) is not None:
+        days = (("inactive after", settings.inactive_days), ("within", settings.horizon_days))
+        say(f"churn, proposed: {', '.join(f'{name} {of} days' for name, of in days if of)}; why stands in {out}")
     say("vouch check says:")
     show(checked_rows(staged.report, Format.TABLE), Format.TABLE)
-    from vouch.features.project import home
-
     tell_check(staged.report, home())
     say(f"\nwritten: {out}. Next: vouch train all, vouch score, vouch report --out week.html")

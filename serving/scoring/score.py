@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.features.asof import Tables
+    from vouch.features.model_settings import ModelSettings
     from vouch.models.definition import Target
     from vouch.models.predictor import Predictor
     from vouch.models.scoring.trees import Numbers
@@ -60,26 +61,31 @@ class Scored:
     """How soon: the probability of each of `WITHIN_WEEKS`; null where the model does not say."""
 
 
-def champions(home: Path, tables: Tables | None = None) -> dict[str, Champion]:
+def champions(
+    home: Path, tables: Tables | None = None, settings: Mapping[str, ModelSettings] | None = None
+) -> dict[str, Champion]:
     """Return the champions of all models that scores have columns for; raises BundleError for a damaged bundle."""
-    return {name: champion(home, name, tables) for name in MODELS}
+    return {name: champion(home, name, tables, (settings or {}).get(name)) for name in MODELS}
 
 
-def champion(home: Path, name: str, tables: Tables | None = None) -> Champion:
+def champion(home: Path, name: str, tables: Tables | None = None, settings: ModelSettings | None = None) -> Champion:
     """Return the champion of one model, verified as it is loaded.
 
-    Without one, the target is that which the tables feed. Raises BundleError for a damaged bundle.
+    Without one, the target is that which the tables feed, as the company has set it. Raises BundleError for a damaged
+    bundle.
     """
     predictor = load_champion(home, name)
-    return Champion(name, _target(name, predictor, tables), predictor)
+    return Champion(name, _target(name, predictor, tables, settings), predictor)
 
 
-def _target(name: str, predictor: Predictor | None, tables: Tables | None) -> Target | None:
+def _target(
+    name: str, predictor: Predictor | None, tables: Tables | None, settings: ModelSettings | None
+) -> Target | None:
     model = models.load(name)
     if predictor:
-        return model.target_named(predictor.target)
+        return model.target_of(predictor.manifest)
     try:
-        return model.target(tables) if tables else None
+        return model.configured(settings).target(tables) if tables else None
     except MissingTable:
         return None
 

@@ -77,9 +77,9 @@ def _score(home: str, targets: Targets, batches: Iterator[pa.RecordBatch]) -> It
 @cache
 def _champions(home: str, targets: Targets) -> dict[str, Champion]:
     """The champions, verified as they are loaded: once in a worker's life."""
-    return {
-        name: Champion(
-            name, models.load(name).target_named(target) if target else None, load_champion(Path(home), name)
-        )
-        for name, target in targets
-    }
+    found = {}
+    for name, target in targets:
+        model, predictor = models.load(name), load_champion(Path(home), name)
+        named = model.target_named(target) if target else None
+        found[name] = Champion(name, model.target_of(predictor.manifest) if predictor else named, predictor)
+    return found

@@ -35,7 +35,7 @@ FLOORS = {
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
         {"company_files", "documents", "durable", "instants", "settings"},
-        {"home_format", "readers"},
+        {"home_format", "model_settings", "readers"},
         {"asof", "engines", "expressions", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},

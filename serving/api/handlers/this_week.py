@@ -9,6 +9,7 @@ import numpy as np
 
 from vouch import models
 from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import DefinitionError
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.vectors.sentences import for_a_list
 from vouch.features.vectors.sentences import told as words_of
@@ -63,8 +64,10 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
 def horizon_days(week: ServedWeek, model: str) -> int | None:
     """How many days ahead the probabilities of a week look, by the target that its champion was trained on."""
     facts = (week.week.manifest.get("models") or {}).get(model) or {}
-    named = [target.horizon_days for target in models.load(model).targets if target.name == facts.get("target")]
-    return named[0] if named else None
+    try:
+        return models.load(model).target_named(str(facts.get("target"))).horizon_days
+    except DefinitionError:
+        return None
 
 
 def _first(rows: Places, most: int) -> list[int]:

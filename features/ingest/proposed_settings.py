@@ -1,0 +1,46 @@
+"""Settings that a company's own figures propose for the churn of customers without contracts: window and horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vouch.features.facts.pauses import USUAL, enough_days, pauses
+from vouch.features.ingest.stage import open_tables
+
+if TYPE_CHECKING:
+    from vouch.features.ingest.stage import Staged
+    from vouch.features.model_settings import ModelSettings
+
+SHORTER = 28
+
+
+@dataclass(frozen=True)
+class ProposedSettings:
+    """Lines of `[churn]` in a project file, each with its evidence; empty where the usual ones fit."""
+
+    lines: tuple[tuple[str, int, str], ...]
+
+    @property
+    def told(self) -> list[str]:
+        """What is proposed, as warnings."""
+        return [f"[churn] {key} = {value} would fit this company better: {why}" for key, value, why in self.lines]
+
+
+def proposed_settings(staged: Staged, given: ModelSettings | None = None) -> ProposedSettings:
+    """Propose what is not set yet; nothing for a company whose contracts end, for then nobody goes by silence."""
+    if "ended_at" in staged.columns.get("subscriptions", frozenset()):
+        return ProposedSettings(())
+    found = pauses(open_tables(staged, "polars"))
+    if found is None:
+        return ProposedSettings(())
+    lines = []
+    if (given is None or given.inactive_days is None) and found.window != USUAL:
+        lines.append(("inactive_after", found.window, found.told))
+    if (given is None or given.horizon_days is None) and found.history_days < enough_days(USUAL):
+        why = (
+            f"the history has {found.history_days} days, and a horizon of {USUAL} needs about {enough_days(USUAL)}; "
+            f"one of {SHORTER} needs {enough_days(SHORTER)}"
+        )
+        lines.append(("horizon", SHORTER, why))
+    return ProposedSettings(tuple(lines))

@@ -1,0 +1,99 @@
+"""What a company decides about a model: another question is another target, and bands and costs are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vouch.features.errors import ConfigurationError, DefinitionError
+from vouch.features.model_settings import ModelSettings
+from vouch.features.project import load_project
+from vouch.models import check_named, load
+
+
+def settings(folder, text: str):
+    path = folder / "vouch.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_project(str(path)).models
+
+
+def test_a_section_of_the_project_file_is_what_a_company_decides(tmp_path):
+    found = settings(
+        tmp_path, "[churn]\nhorizon = 28\ninactive_after = 180\n[churn.bands]\nhigh = 0.6\n[churn.costs]\ngain = 90\n"
+    )
+    assert found == {"churn": ModelSettings(horizon_days=28, inactive_days=180, bands={"high": 0.6}, gain=90.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[churn]\nhorizon = 0", "'horizon' must be from 1 to 3650 days"),
+        ("[churn]\nhorizon = 28.5", "'horizon' must be a whole number"),
+        ("[churn]\nhorizn = 28", "[churn]: unknown key 'horizn' (did you mean 'horizon'?)"),
+        ("[metric]\nhorizon = 28", "unknown key 'metric' (did you mean 'metrics'?)"),
+        ("[churn.bands]\nhigh = 1.2", "'high' must lie between 0 and 1"),
+        ("[churn.costs]\nwin = 3", "unknown key 'win'"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_its_place(tmp_path, text, message):
+    with pytest.raises(ConfigurationError) as told:
+        settings(tmp_path, text)
+    assert message in str(told.value)
+
+
+def test_settings_of_a_model_that_there_is_not_are_refused():
+    check_named(["churn", "advocacy"])
+    with pytest.raises(ConfigurationError, match=r"\[chrun\] is no section and no model \(did you mean 'churn'\?\)"):
+        check_named(["chrun"])
+
+
+def test_another_question_is_another_target_and_is_found_by_its_name():
+    model = load("churn").configured(ModelSettings(horizon_days=56, inactive_days=180, lead_days=7, gap_days=30))
+    contract, inactivity = model.targets
+    assert contract.name == "contract_lead7_horizon56_gap30"
+    assert inactivity.name == "inactivity_lead7_horizon56_inactive180"
+    assert (inactivity.lead_days, inactivity.horizon_days, inactivity.gap_days) == (7, 56, 0)
+    for target in model.targets:
+        found = load("churn").target_named(target.name)
+        assert found == target
+    vectors = {"days_since_activity": np.array([100.0, 181.0, np.nan]), "tenure_days": np.array([400.0, 400.0, 5.0])}
+    assert list(inactivity.status(vectors)) == ["ok", "churned", "not_eligible"]
+    assert list(load("churn").targets[1].status(vectors)) == ["churned", "churned", "not_eligible"]
+
+
+def test_what_is_as_usual_changes_nothing():
+    model = load("churn")
+    assert model.configured(None) == model
+    assert model.configured(ModelSettings(gap_days=14)).targets == model.targets
+    assert model.configured(ModelSettings(inactive_days=90)).targets == model.targets
+
+
+@pytest.mark.parametrize("name", ["contract_horizon", "inactivity_horizon28_lead3", "nothing_horizon28", "contract_"])
+def test_a_name_that_no_target_has_is_refused(name):
+    with pytest.raises(DefinitionError, match="has no target"):
+        load("churn").target_named(name)
+
+
+def test_bands_and_costs_are_no_other_question():
+    model = load("churn").configured(ModelSettings(bands={"high": 0.8}, gain=500.0))
+    assert [target.name for target in model.targets] == ["contract", "inactivity"]
+    assert model.targets[1].bands_of([0.3, 0.5, 0.79, 0.81]) == ["low", "watch", "watch", "high"]
+    assert model.costs.gain == 500.0
+    assert model.costs.action == load("churn").costs.action
+    kept = load("churn").target_of({"target": "inactivity", "bands": {"watch": 0.4, "high": 0.8}})
+    assert kept == model.targets[1]
+    for bands in ({"hihg": 0.8}, {"high": 0.01}):
+        with pytest.raises(ConfigurationError, match="bands"):
+            load("churn").configured(ModelSettings(bands=bands))
+
+
+def test_who_was_active_lately_may_speak_up_where_nothing_is_bought():
+    status = load("advocacy").targets[0].status
+    nothing = np.full(3, np.nan)
+    vectors = {
+        "is_subscribed": nothing, "has_ever_bought": nothing, "has_ever_subscribed": nothing,
+        "days_since_activity": np.array([3.0, 91.0, np.nan]), "tenure_days": np.full(3, 300.0),
+    }  # fmt: skip
+    assert list(status(vectors)) == ["ok", "not_eligible", "not_eligible"]
+    there = {**vectors, "has_ever_bought": np.zeros(3)}
+    assert list(status(there)) == ["not_eligible"] * 3
