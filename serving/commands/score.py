@@ -82,10 +82,10 @@ def _score_table(table: Path | None, model: str | None, out: Path | None, now_us
         raise UsageError("--table FILE and --model NAME go together")
     where = Project(home(), None)
     predictor = flat_champion(where.home, model)
-    told = predictor.manifest["table"]
+    keys = predictor.manifest["table"]
     with progress() as step:
         step(f"scoring {table}")
-        read = read_flat_rows(where, table, columns(predictor), told["id"], told["time"])
+        read = read_flat_rows(where, table, columns(predictor), keys["id"], keys["time"])
         rows = scored_rows(predictor, read.frame, read.ids, with_reasons=True)
     rows.sort(key=lambda row: (-row["probability"], row["id"]))
     if out is not None:

@@ -52,7 +52,7 @@ def scored_rows(
     else:
         raw, probability = predictor.score(frame)
     low, high = predictor.interval(raw)
-    told = reasons.as_arrow(frame).to_pylist() if reasons else [[]] * len(frame)
+    reasons_by_row = reasons.as_arrow(frame).to_pylist() if reasons else [[]] * len(frame)
     return [
         {
             "id": str(ids[row]),
@@ -60,7 +60,7 @@ def scored_rows(
             "low": _number(low[row]),
             "high": _number(high[row]),
             "base": reasons.base if reasons else None,
-            "reasons": None if reasons is None else [_reason(named, of) for of in told[row]],
+            "reasons": None if reasons is None else [_reason(named, of) for of in reasons_by_row[row]],
         }
         for row in range(len(frame))
     ]

@@ -88,11 +88,11 @@ def actions_since(connection: Connection, since_us: int) -> list[Action]:
 
 def care_since(connection: Connection, since_us: int) -> dict[str, frozenset[str]]:
     """Return by customer what is due no longer, because somebody has done it since a moment."""
-    found: dict[str, frozenset[str]] = {}
+    care: dict[str, frozenset[str]] = {}
     for action in actions_since(connection, since_us - CARE_DAYS * DAY_US):
         if action.kind in CARES_FOR:
-            found[action.customer_id] = found.get(action.customer_id, frozenset()) | {CARES_FOR[action.kind]}
-    return found
+            care[action.customer_id] = care.get(action.customer_id, frozenset()) | {CARES_FOR[action.kind]}
+    return care
 
 
 def _in_order() -> Any:

@@ -211,8 +211,8 @@ _AUDITED = {"asked": "asked", "answered": "outcome", "corrected": "corrected an 
 
 def versions_of(connection: Connection, ask_id: str) -> list[dict[str, Any]]:
     """Return every version of an ask, the first one first."""
-    found = select(ask_versions).where(ask_versions.c.ask_id == ask_id).order_by(ask_versions.c.version_id)
-    return [dict(row._mapping) for row in connection.execute(found)]
+    query = select(ask_versions).where(ask_versions.c.ask_id == ask_id).order_by(ask_versions.c.version_id)
+    return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def _write(connection: Connection, row: Mapping[str, Any]) -> None:

@@ -71,13 +71,13 @@ SCHEMAS = {
 
 def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return what was recorded, by table of the contract."""
-    found = connection.execute(select(ask_versions).order_by(ask_versions.c.version_id))
+    versions = connection.execute(select(ask_versions).order_by(ask_versions.c.version_id))
     said = connection.execute(select(overrides).order_by(overrides.c.override_id))
     is_thanks = (actions.c.kind == THANKED, actions.c.withdrawn_us.is_(None))
     thanks = connection.execute(select(actions).where(*is_thanks).order_by(actions.c.action_id))
     against = connection.execute(select(objections).order_by(objections.c.objection_id))
     return {
-        "asks": [*(_ask(row) for row in found), *_without_versions(connection)],
+        "asks": [*(_ask(row) for row in versions), *_without_versions(connection)],
         "health_overrides": [_override(row) for row in said],
         "recognitions": [_thanks(row) for row in thanks],
         "customers": [change for row in against for change in _objection(row)],

@@ -31,7 +31,7 @@ class Accounts:
     texts: np.ndarray[Any, np.dtype[np.object_]]
     """What each one is found by."""
 
-    def found(self, text: str, owners: tuple[str, ...]) -> pd.DataFrame:
+    def matching(self, text: str, owners: tuple[str, ...]) -> pd.DataFrame:
         """The accounts of these owners, all without any, whose name or id has a word that begins so."""
         keep = np.ones(len(self.frame), dtype=bool)
         for word in text.split():
@@ -69,8 +69,8 @@ def _texts(customers: Rows, name: str) -> pd.Series[Any]:
     """A column of texts; none in weeks of an earlier version."""
     if name not in customers.schema.names:
         return pd.Series(None, index=range(len(customers)), dtype=object)
-    found: pd.Series[Any] = customers.column(name).to_pandas()
-    return found
+    texts: pd.Series[Any] = customers.column(name).to_pandas()
+    return texts
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         worst=rows["probability"].fillna(-1.0),
     )
     groups = known.groupby("account_id", sort=True)
-    found = groups.agg(
+    sums = groups.agg(
         account_name=("account_name", "first"),
         owner=("owner", "first"),
         currency=("currency", "first"),
@@ -94,9 +94,9 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         known=("of_known", "sum"),
     )
     worst = known.loc[groups["worst"].idxmax(), ["account_id", "row", "probability"]].set_index("account_id")
-    return found.assign(
+    return sums.assign(
         most_endangered_row=worst["row"],
         most_endangered=worst["probability"],
-        mean=(found["at_risk"] / found["known"]).where(found["known"] > 0),
-        concentration=(found["largest"] / found["mrr"]).where(found["mrr"] > 0),
+        mean=(sums["at_risk"] / sums["known"]).where(sums["known"] > 0),
+        concentration=(sums["largest"] / sums["mrr"]).where(sums["mrr"] > 0),
     ).reset_index()

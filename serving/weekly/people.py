@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from vouch.serving.store.mapped import Rows
 
-Found = np.ndarray[Any, np.dtype[np.intp]]
+Places = np.ndarray[Any, np.dtype[np.intp]]
 ACCENTS, PARTING = r"\p{Mn}", r"[\s\-_.,;:/()'\"]+"
 SEARCHED = ("customer_id", "name", "account_name", "account_id")
 DIGITS_FROM = 3
@@ -43,7 +43,7 @@ class PeopleIndex:
     names: pa.Array
     mrr: np.ndarray[Any, np.dtype[np.float64]]
 
-    def find(self, text: str) -> Found:
+    def find(self, text: str) -> Places:
         """Return the rows of those found: an exact id first, then names that begin so, then by revenue."""
         asked = folded(pa.array([text]))[0].as_py()
         words = asked.split()
@@ -62,8 +62,8 @@ class PeopleIndex:
         is_exact = _mask(pc.equal(ids, asked))
         begins = _mask(pc.starts_with(names, asked))
         order = np.lexsort((rows, -np.nan_to_num(self.mrr[rows]), ~begins, ~is_exact))
-        found: Found = rows[order]
-        return found
+        places: Places = rows[order]
+        return places
 
 
 def people_index(scores: Rows, customers: Rows) -> PeopleIndex:
@@ -90,5 +90,5 @@ def _holds(texts: pa.Array, part: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return _mask(pc.match_substring(texts, part))
 
 
-def _mask(found: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+def _mask(column: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=bool)

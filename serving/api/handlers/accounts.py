@@ -29,7 +29,7 @@ def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, A
     text = folded(pa.array([request.text or ""]))[0].as_py()
     seal = seal_of(text, sorted(request.owner))
     week, after = opened_week(store, seal, request.as_of, request.cursor)
-    found = week.accounts.found(text, tuple(request.owner))
+    found = week.accounts.matching(text, tuple(request.owner))
     start = 0 if after is None else int(after.value or 0)
     end = start + request.limit
     rows = found.iloc[start:end].to_dict("records")
