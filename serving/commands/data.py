@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vouch.features.errors import Refused, UsageError
 from vouch.serving.commands.options import AsOf, CommandRun, Data, Engine, EngineOption, Now, project, typed_instant
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
+
+if TYPE_CHECKING:
+    from vouch.features.ingest.stage import Staged
+    from vouch.features.project import Project
 
 app = typer.Typer()
 
@@ -64,14 +68,28 @@ def check(
     with progress() as step:
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
-    proposed = proposed_settings(staged, where.models.get("churn")).told
-    report = {**staged.report, "warnings": [*staged.report["warnings"], *retrains_due(where.home), *proposed]}
+        step("looking at what the tables support")
+        proposed = proposed_settings(staged, where.models.get("churn")).told
+        ready = readiness_rows(where, staged, run.now_us(now))
+    told = [*staged.report["warnings"], *retrains_due(where.home), *proposed]
+    report = {**staged.report, "warnings": told, "readiness": ready}
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
         tell_check(report, where.home)
     findings = judge(load_guards(where.home), contract_figures(staged.report))
     if hard := [f"{finding.guard} of {finding.thing}" for finding in findings if finding.level == "hard"]:
         raise Refused(f"No week of these tables would be published: {', '.join(hard)} above the hard limit")
+
+
+def readiness_rows(where: Project, staged: Staged, now_us: int) -> list[dict[str, Any]]:
+    """For each output whether the tables support it, and what is missing; empty where there are no rows to go by."""
+    from vouch.features.ingest.stage import opened
+    from vouch.models.quality.readiness import readiness
+
+    if staged.data_through_us is None:
+        return []
+    found = readiness(opened(where, staged, "polars"), staged.default_as_of_us(now_us), where.models)
+    return [{"output": one.output, "ready": one.is_ready, "why": one.told} for one in found]
 
 
 def checked_rows(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:
@@ -105,6 +123,8 @@ def _counted(feeds: list[str]) -> str:
 
 def tell_check(report: dict[str, Any], home: Path) -> None:
     """Tell what is absent, what to be wary of, and where the quarantine is."""
+    for row in report.get("readiness", []):
+        say(f"{'ready' if row['ready'] else 'NOT READY'}: {row['output']}: {row['why']}")
     for name, feeds in report["absent"].items():
         say(f"absent: {name}, would feed {_counted(feeds)}")
     for warning in report["warnings"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vouch.features.errors import UsageError, VouchError
-from vouch.serving.commands.data import checked_rows, tell_check
+from vouch.serving.commands.data import checked_rows, readiness_rows, tell_check
 from vouch.serving.commands.options import CommandRun, Now
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
@@ -53,7 +53,7 @@ def init(
         _add_settings(out, staged)
     show(_rows(proposal), form, document=_document(proposal, out, staged, why))
     if form is Format.TABLE:
-        _tell(proposal, out, staged, why)
+        _tell(proposal, out, staged, why, run.now_us(now))
 
 
 def _answers(given: list[str]) -> dict[str, str]:
@@ -165,7 +165,7 @@ def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) ->
     }
 
 
-def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> None:
+def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us: int) -> None:
     from vouch.features.project import home, load_project
 
     key = proposal.customer
@@ -187,5 +187,6 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> Non
         say(f"churn, proposed: {', '.join(f'{name} {of} days' for name, of in days if of)}; why stands in {out}")
     say("vouch check says:")
     show(checked_rows(staged.report, Format.TABLE), Format.TABLE)
-    tell_check(staged.report, home())
+    ready = readiness_rows(load_project(str(out)), staged, now_us)
+    tell_check({**staged.report, "readiness": ready}, home())
     say(f"\nwritten: {out}. Next: vouch train all, vouch score, vouch report --out week.html")

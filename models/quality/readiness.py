@@ -1,0 +1,118 @@
+"""Readiness: for each output whether a company's tables support it, and what is missing, with figures.
+
+It is told before anything is trained, so that nobody waits for a list that cannot come: the tables that an outcome is
+made of, the history that two of its windows need, outcomes of both kinds, and consent for the list of whom to ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+
+from vouch import models
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.errors import MissingTable
+from vouch.features.facts.beginning import beginning_us
+from vouch.features.facts.customers import external_customers
+from vouch.models.outcomes import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from vouch.features.asof import Tables
+    from vouch.features.model_settings import ModelSettings
+    from vouch.models.definition import Model, Target
+
+ASKING = "whom to ask to speak up"
+CONSENTS = ("contact_consent", "advocacy_consent")
+FEWEST = 5
+"""Outcomes of the rarer kind in one window from which a few years of windows hold enough."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """One output: whether the data support it, and why, with figures."""
+
+    output: str
+    is_ready: bool
+    told: str
+
+
+def readiness(tables: Tables, known_us: int, settings: Mapping[str, ModelSettings] | None = None) -> list[Readiness]:
+    """Say of each model that `all` trains, and of the list of candidates, whether the tables support it."""
+    begins_us = beginning_us(tables.frames[name] for name in ACTIVITY_TABLES if name in tables)
+    found = []
+    for name in models.names():
+        model = models.load(name).configured((settings or {}).get(name))
+        if not model.is_optional:
+            found.append(_of_model(model, tables, known_us, begins_us))
+    return [*found, _of_asking(tables, known_us)]
+
+
+def _of_model(model: Model, tables: Tables, known_us: int, begins_us: int | None) -> Readiness:
+    try:
+        target = model.target(tables)
+    except MissingTable as error:
+        return Readiness(model.name, False, str(error))
+    if begins_us is None:
+        return Readiness(model.name, False, "there is no activity to learn from")
+    days = (known_us - begins_us) // DAY_US
+    needed = 2 * target.matured_days + model.cutoffs.history_days
+    if days < needed:
+        shorter = f"; [{model.name}] horizon = {(days - model.cutoffs.history_days) // 2 - target.gap_days} would do"
+        mend = shorter if days - model.cutoffs.history_days >= 2 * (7 + target.gap_days) else ""
+        why = f"{days} days of activity are there, and about {needed} are needed for a horizon of {target.horizon_days}"
+        return Readiness(model.name, False, f"{why}{mend}")
+    return _of_outcomes(model, target, tables, known_us, days)
+
+
+def _of_outcomes(model: Model, target: Target, tables: Tables, known_us: int, days: int) -> Readiness:
+    """Whether the newest window that is over holds outcomes of both kinds among those who were there."""
+    instant = known_us - target.matured_days * DAY_US
+    rows = target.label(tables, [instant], known_us, target)
+    there = _present(target, tables, rows, instant, known_us)
+    came, total = int(there["label"].sum()), len(there)
+    window = f"in the newest {target.horizon_days} days that are over it came true for {came:,} of {total:,}"
+    told = f"{days} days of activity; {window}"
+    rarer = min(came, total - came)
+    if rarer < FEWEST:
+        return Readiness(model.name, False, f"{told}: too few of {'both' if not total else 'one kind'} to learn from")
+    return Readiness(model.name, True, told)
+
+
+def _present(target: Target, tables: Tables, rows: pd.DataFrame, instant: int, known_us: int) -> pd.DataFrame:
+    """The labelled customers who were with the company: by their latest activity, where eligibility goes by that."""
+    days = getattr(target.status, "days", None)
+    rows = rows.loc[rows["label"].notna()]
+    if days is None:
+        return rows
+    since_us = instant - int(days) * DAY_US
+    seen = [
+        standing(tables, name, known_us)
+        .filter(nw.col("own_us") >= since_us, nw.col("own_us") < instant)
+        .select("customer_id")
+        for name in ACTIVITY_TABLES
+        if name in tables
+    ]
+    active = nw.concat(seen).unique().collect("pyarrow").to_native()["customer_id"].to_pylist()
+    return rows.loc[rows["customer_id"].isin(active)]
+
+
+def _of_asking(tables: Tables, known_us: int) -> Readiness:
+    """Whether anybody may be asked at all: who has consented."""
+    people = external_customers(tables, known_us)
+    agreed = nw.all_horizontal(*(nw.col(name).fill_null(False) for name in CONSENTS), ignore_nulls=True)
+    (row,) = (
+        people.select(nw.len().alias("all"), agreed.cast(nw.Int64).sum().alias("agreed"))
+        .collect("pyarrow").to_native().to_pylist()
+    )  # fmt: skip
+    count, total = int(row["agreed"] or 0), int(row["all"])
+    if count:
+        return Readiness(ASKING, True, f"{count:,} of {total:,} customers may be contacted and asked")
+    lacking = [name for name in CONSENTS if not tables.has("customers", name)]
+    mend = f": map {' and '.join(f'customers.{name}' for name in lacking)}" if lacking else ""
+    return Readiness(ASKING, False, f"none of {total:,} customers has consented to be contacted and asked{mend}")
