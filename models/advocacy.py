@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vouch.models.definition import Band, Cutoffs, Model, Target
+from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, is_set
 from vouch.models.outcomes import label_advocacy
 
@@ -49,5 +49,4 @@ MODEL = Model(
         ),
     ),
     recency=("days_since_act", "days_since_activity"),
-    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
 )

@@ -7,7 +7,7 @@ predicted: those customers are listed apart (`leaving`).
 from __future__ import annotations
 
 from vouch.features.facts.stays import GAP_DAYS
-from vouch.models.definition import Band, Costs, Cutoffs, Model, Target
+from vouch.models.definition import Band, Costs, Model, Target
 from vouch.models.eligibility import InactivityStatus, subscriber_status
 from vouch.models.outcomes import churn_moments, label_churn, label_inactivity
 
@@ -38,6 +38,5 @@ MODEL = Model(
     ),
     left_out=frozenset({"is_leaving"}),
     recency=("days_since_activity", "days_since_usage"),
-    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
     costs=Costs(action=10.0, gain=120.0),
 )

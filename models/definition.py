@@ -126,13 +126,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """Which past instants make the panel. All lie on a grid of `grid_days` back from the newest instant."""
+    """Which past instants a model learns from; see `vouch.training.cutoffs`."""
 
     grid_days: int = 14
+    """Between two instants that the model that serves is fitted on, back from the newest that is final."""
     spacing_days: int = 28
+    """Between two training cutoffs of an origin at which the recipe is judged."""
     train: int = 12
-    calibrate: int = 2
-    test: int = 1
+    """Training cutoffs of an origin at most."""
+    most: int = 52
+    """Instants on the grid at most."""
     history_days: int = 56
     """Days of data that the earliest instant must have before it."""
 
@@ -141,10 +144,8 @@ class Cutoffs:
 class Gate:
     """Limits that a challenger must keep; see `vouch.training.gate` for what each rule means."""
 
-    minimum_positives: int = 50
-    baseline_margin: float = 0.01
-    """Share of the best baseline's log loss that a challenger may be worse by, where the interval allows it at all."""
-    champion_margin: float = 0.01
+    minimum_positives: int = 20
+    """Outcomes of each kind that there must be to fit at the newest origin, and to judge at all origins together."""
     slice_margin: float = 0.05
     """Share of the log loss that a challenger may be worse by on a slice of customers; see `vouch.training.slices`."""
     slice_positives: int = 30
@@ -175,8 +176,8 @@ class Model:
     is_sensitive_allowed: bool = False
     recency: tuple[str, ...] = ()
     """Features, in order of preference, that the recency baseline reads (days since something)."""
-    learners: tuple[str, ...] = LEARNERS
-    """Candidates for the champion, the preferred first: of two that are as good, the one that is simpler to explain."""
+    learners: tuple[str, ...] = ("lightgbm_family", "lightgbm", "lightgbm_deep", "logistic")
+    """Candidates for the champion, the preferred first: without an evaluation that one alone is fitted."""
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that differ from the defaults in `vouch.training.learners`."""
     cutoffs: Cutoffs = field(default_factory=Cutoffs)
@@ -288,7 +289,7 @@ def _check(model: Model) -> None:
     if unknown or not model.learners:
         raise DefinitionError(f"{where}: learners are {', '.join(LEARNERS)}, not {sorted(unknown) or 'none'}")
     cutoffs = model.cutoffs
-    if min(cutoffs.grid_days, cutoffs.spacing_days, cutoffs.train, cutoffs.calibrate, cutoffs.test) < 1:
+    if min(cutoffs.grid_days, cutoffs.spacing_days, cutoffs.train, cutoffs.most) < 1:
         raise DefinitionError(f"{where}: cutoffs are counted from 1, and their spacing in whole days")
     if cutoffs.spacing_days % cutoffs.grid_days:
         raise DefinitionError(f"{where}: spacing_days must be a multiple of grid_days, so that models share instants")

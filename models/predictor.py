@@ -13,7 +13,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,11 @@ from vouch.models.quality.drift import Histogram, histogram_from_json
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import TABLE, as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
-from vouch.models.scoring.documents import KINDS
 from vouch.models.scoring.feature_matrix import Column, FeatureMatrix
-from vouch.models.scoring.formulas import Logistic, PointsRules
 from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
 from vouch.models.scoring.reasons import Reasons, grouped, take
-from vouch.models.scoring.trees import CHUNK, Trees
+from vouch.models.scoring.scorers import Scorer, model_files, scorer_from_files
+from vouch.models.scoring.trees import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,24 +44,6 @@ TOLERANCE = 1e-9
 CHAMPIONS = "champions"
 VERSIONS, SHORT = "versions", 16
 """Where promotion keeps bundles, each under so many characters of its content hash."""
-
-
-class Scorer(Protocol):
-    """What the kinds of model have in common."""
-
-    base: float
-
-    def raw(self, matrix: Matrix) -> Numbers:
-        """Log-odds of each row."""
-
-    def contributions(self, matrix: Matrix) -> Any:
-        """Log-odds by row and feature (dense or sparse); with `base` they add up to `raw`."""
-
-    def explained(self, matrix: Matrix) -> tuple[Numbers, Any]:
-        """Both, bit by bit, for less than what each costs by itself."""
-
-    def moved(self, before: Matrix, now: Matrix) -> Numbers:
-        """Log-odds by row and feature: exact shares in `raw(now) - raw(before)`."""
 
 
 class Scores(NamedTuple):
@@ -134,7 +115,7 @@ class Predictor:
 
     @property
     def kind(self) -> str:
-        """`lightgbm`, `logistic` or `rules`."""
+        """`lightgbm`, `logistic`, `mean` (of trees and a line) or `rules`."""
         return str(self.manifest["kind"])
 
     @property
@@ -241,7 +222,7 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
             Column(of.name, of.family, None if of.categories is None else tuple(of.categories))
             for of in listed.features
         )
-        scorer = _scorer(manifest["kind"], files[KINDS[manifest["kind"]]], columns)
+        scorer = scorer_from_files(manifest["kind"], files, columns)
         calibrator = calibrator_from_json(_plain_of(documents.Calibration, "calibrator.json", files))
         counted = _plain_of(documents.Reference, "reference.json", files) if "reference.json" in files else None
         reference = tuple(histogram_from_json(of) for of in counted["histograms"]) if counted else ()
@@ -254,29 +235,6 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
 def _plain_of(form: type[Document], name: str, files: Mapping[str, bytes]) -> Any:
     """The numbers of a document, once its form was judged."""
     return documents.read_bundle_document(form, name, files[name])[1]
-
-
-def _scorer(kind: str, content: bytes, columns: tuple[Column, ...]) -> Scorer:
-    """What scores, from a file of a bundle that was not judged yet."""
-    if kind == "lightgbm":
-        try:
-            return make_scorer(kind, content.decode("utf-8"), len(columns))
-        except UnicodeDecodeError as error:
-            raise BundleError("The text of the model is not sound: it is no text") from error
-    form: type[documents.LogisticNumbers | documents.RuleNumbers]
-    form = documents.LogisticNumbers if kind == "logistic" else documents.RuleNumbers
-    numbers, plain = documents.read_bundle_document(form, KINDS[kind], content)
-    if not numbers.fits(columns):
-        raise BundleError(f"{KINDS[kind]} does not fit the features that the bundle lists")
-    return make_scorer(kind, plain, len(columns))
-
-
-def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Scorer:
-    """Return what scores the rows of a model: LightGBM's text, or the numbers of a formula."""
-    if kind == "lightgbm":
-        return Trees(str(content), columns)
-    assert not isinstance(content, str), "a formula is numbers"
-    return (Logistic if kind == "logistic" else PointsRules)(content, columns)
 
 
 def _check_golden(folder: Path, predictor: Predictor, content: bytes) -> None:
@@ -307,9 +265,9 @@ def write_bundle(
 ) -> Predictor:
     """Write a fitted model as a bundle and return it, ready to score.
 
-    `content` is LightGBM's text or the numbers of a formula; `golden` holds made-up rows (never a customer's) with one
-    column per feature; `facts` are further entries of the manifest (fingerprints of data, definition and code);
-    `reference` what later weeks are compared with, `hazard` how soon.
+    `content` is LightGBM's text, the numbers of a formula, or both (`trees` beside them) for a mean; `golden` holds
+    made-up rows (never a customer's) with one column per feature; `facts` are further entries of the manifest
+    (fingerprints of data, definition and code); `reference` what later weeks are compared with, `hazard` how soon.
     """
     fingerprints = {} if TABLE in facts else feature_fingerprints()
     features = [
@@ -323,7 +281,7 @@ def write_bundle(
     ]
     manifest = {**facts, "model": model, "target": target, "kind": kind}
     files = {
-        KINDS[kind]: content.encode() if isinstance(content, str) else as_bytes(content),
+        **model_files(kind, content),
         "calibrator.json": as_bytes(calibrator.as_json()),
         "features.json": as_bytes({"features": features}),
     }

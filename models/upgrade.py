@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.models.definition import Band, Cutoffs, Model, Target
+from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import labelled, standing
 
@@ -44,6 +44,5 @@ MODEL = Model(
     ),
     left_out=frozenset({"is_leaving"}),
     recency=("days_since_plan_change", "days_since_activity"),
-    cutoffs=Cutoffs(spacing_days=28, train=12, calibrate=2, test=1),
     is_optional=True,
 )

@@ -1,7 +1,7 @@
 """Training: fit, judge and gate models.
 
-`run` goes the whole way: `dataset` lays cutoffs and builds the panel, `learners` fit (`tuning` searches, `averaging`
-joins trees), `calibrate` makes probabilities honest, `evaluate` compares over `origins` and `slices`, `gate` decides,
-`report` tells. `hazard` learns how soon. `simulated_truth` and `upper_bound` say how much of what can be known a model
-knows.
+`run` goes the whole way: `cutoffs` lays instants and origins, `dataset` builds the panel, `learners` are the recipes
+(`tuning` searches, `averaging` joins trees), `origins` rolls them, `calibrate` makes probabilities honest, `choice`
+says what serves, `served` fits it, `evaluate` compares, also over `slices`, `gate` decides, `report` tells. `hazard`
+learns how soon. `simulated_truth` and `upper_bound` say how much of what can be known a model knows.
 """

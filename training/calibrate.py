@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.statistics.intervals import TAIL
-from vouch.models.quality.figures import calibration_slope_intercept, log_loss
+from vouch.models.quality.figures import log_loss
 from vouch.models.scoring.calibration import Calibrator, IntervalBand, sigmoid, softplus
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ CLEARLY = 0.0005
 STEPS = ("isotonic", "venn_abers")
 MUCH = 0.005
 """The same for ways that are steps: they have many numbers, and the best of many is partly luck."""
+STEPS_FROM = 300
+"""Outcomes of the rarer kind from which steps are tried at all: fewer make none that hold."""
+SMOOTH_FROM = 60
+"""The same for curves of more than a line."""
+PULL_SLOPE, PULL_INTERCEPT = 2.0, 1.0
+"""Precision with which slopes are drawn to 1 and the intercept to 0: raw scores are log-odds already, and those of a
+fit on little history spread too little to say how those of a later one become true."""
+NEWTON_STEPS = 50
 TILT = 0.01
 """Share of a rising line in Venn-Abers steps: who stands on one step can still be ranked; log loss hardly sees it."""
 GROUPS = 200
@@ -54,9 +62,23 @@ def fit_none(raw: Numbers, label: Numbers) -> Calibrator | None:
 
 
 def fit_sigmoid(raw: Numbers, label: Numbers) -> Calibrator | None:
-    """A line through the log-odds; None where the rows do not give a rising one."""
-    slope, intercept = calibration_slope_intercept(label, sigmoid(raw))
-    return Calibrator("sigmoid", slope, intercept) if slope > 0 else None
+    """A line through the log-odds, drawn to what they say already; None where the rows do not give a rising one."""
+    design = np.column_stack([raw, np.ones(len(raw))])
+    found = _drawn(design, label, np.array([1.0, 0.0]), np.array([PULL_SLOPE, PULL_INTERCEPT]))
+    return Calibrator("sigmoid", found[0], found[1]) if found[0] > 0 else None
+
+
+def _drawn(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> list[float]:
+    """Fit of log-odds to outcomes by Newton's method, each number drawn to where it starts."""
+    fit = start
+    for _ in range(NEWTON_STEPS):
+        said = sigmoid(design @ fit)
+        curvature = design.T @ (design * (said * (1 - said))[:, None]) + np.diag(pull)
+        step = np.linalg.solve(curvature, design.T @ (label - said) - pull * (fit - start))
+        fit = fit + step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
+        if np.abs(step).max() < 1e-10:
+            break
+    return [float(f"{number:.{DIGITS}g}") for number in fit]
 
 
 def fit_isotonic(raw: Numbers, label: Numbers) -> Calibrator | None:
@@ -83,13 +105,15 @@ def fit_beta(raw: Numbers, label: Numbers) -> Calibrator | None:
 
     design = np.column_stack([-softplus(-raw), softplus(raw), np.ones(len(raw))])
 
+    start, pull = np.array([1.0, 1.0, 0.0]), np.array([PULL_SLOPE, PULL_SLOPE, PULL_INTERCEPT])
+
     def loss(numbers: Numbers) -> tuple[float, Numbers]:
-        odds = design @ numbers
-        slope = design.T @ (sigmoid(odds) - label)
-        return float(np.mean(softplus(odds) - label * odds)), slope / len(label)
+        odds, off = design @ numbers, numbers - start
+        slope = design.T @ (sigmoid(odds) - label) + pull * off
+        return float(np.sum(softplus(odds) - label * odds) + off @ (pull * off) / 2) / len(label), slope / len(label)
 
     bounds = [(0.0, None), (0.0, None), (None, None)]
-    fit = minimize(loss, np.array([1.0, 1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    fit = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     left, slope, intercept = (float(f"{number:.{DIGITS}g}") for number in fit.x)
     is_rising = fit.success and max(left, slope) > 0
     return Calibrator("beta", slope, intercept, left=left) if is_rising else None
@@ -142,7 +166,13 @@ def choose(raw: Numbers, label: Numbers, customers: np.ndarray[Any, Any], seed: 
         return Chosen(Calibrator(), {})
     distinct, customer = np.unique(customers, return_inverse=True)
     half = (np.random.default_rng(seed).permutation(len(distinct)) % 2 == 0)[customer]
-    losses = {name: _held_out(fit, raw, label, half) for name, fit in WAYS.items()}
+    rarer = min(label.sum(), len(label) - label.sum())
+    ways = {
+        name: fit
+        for name, fit in WAYS.items()
+        if rarer >= (STEPS_FROM if name in STEPS else SMOOTH_FROM if name == "beta" else 0)
+    }
+    losses = {name: _held_out(fit, raw, label, half) for name, fit in ways.items()}
     best = "none"
     for name, loss in losses.items():
         if loss < losses[best] * (1 - (MUCH if name in STEPS else CLEARLY)):

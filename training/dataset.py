@@ -1,8 +1,7 @@
-"""Training datasets at rolling cutoffs: point-in-time vectors at each, labels as known when the run began.
+"""Training datasets: point-in-time vectors at each cutoff, with labels as known when the run began.
 
-The newest instants with a final outcome are for the test, the ones before for calibration, the ones before those for
-fitting. Embargo: all outcomes of one part are final before the first cutoff of the next, so that no part could have
-seen a label of a later one.
+The rows of all instants whose outcome is final are what serves is fitted on; those of the origins are judged, each by a
+model that was fitted on rows whose outcomes were final before (`vouch.training.cutoffs`).
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.errors import Refused
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.instants import WEEK_US
@@ -22,6 +22,7 @@ from vouch.features.vectors.declare import load_families
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
 from vouch.models.scoring.feature_matrix import Column
+from vouch.training.cutoffs import ORIGINS, lay_origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.asof import Tables
-    from vouch.models.definition import Cutoffs, Model, Target
+    from vouch.models.definition import Model, Target
     from vouch.models.scoring.trees import Matrix, Numbers
+    from vouch.training.cutoffs import CutoffPlan
 
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = FEWEST
@@ -39,21 +41,6 @@ ROWS_OF_CATEGORY = 20
 """Training rows that a category needs, for less teaches nothing. Rarer ones are pooled, where they are enough."""
 ROWS_LOOKED_AT = 4000
 """Training rows, evenly spaced, that made-up rows are drawn after."""
-
-
-@dataclass(frozen=True)
-class CutoffPlan:
-    """The cutoffs of one model, in microseconds, each part rising; `notes` says what the history did not allow."""
-
-    train: tuple[int, ...]
-    calibrate: tuple[int, ...]
-    test: tuple[int, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def instants(self) -> tuple[int, ...]:
-        """All cutoffs, rising."""
-        return (*self.train, *self.calibrate, *self.test)
 
 
 @dataclass(frozen=True)
@@ -93,19 +80,29 @@ class DatasetPart:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What one model is fitted, calibrated and tested on."""
+    """What one model is fitted on, and the rows among them that are judged."""
 
     model: Model
     target: Target
     plan: CutoffPlan
     columns: tuple[Column, ...]
     train: DatasetPart
-    calibrate: DatasetPart
+    """Rows that are fitted on: all of them, or those of one origin."""
     test: DatasetPart
+    """Rows that are judged: those of all judged origins, the oldest first."""
     test_frame: pd.DataFrame
     """Whole vectors of the test rows, for another model to score."""
     moments: pd.DataFrame | None = None
     """`customer_id`, `moment_us`: each time the outcome came true, where it is a moment."""
+
+    def at(self, instants: Sequence[int]) -> DatasetPart:
+        """Rows of some instants."""
+        return self.train.take(np.isin(self.train.as_of_us, np.array(instants, np.int64)))
+
+    @property
+    def newest(self) -> DatasetPart:
+        """Rows of the newest instant."""
+        return self.at([int(self.train.as_of_us.max())])
 
 
 def data_begins(tables: Tables) -> int:
@@ -116,42 +113,11 @@ def data_begins(tables: Tables) -> int:
     return first_us // WEEK_US * WEEK_US
 
 
-def make_plan(name: str, cutoffs: Cutoffs, target: Target, as_of_us: int, begins_us: int) -> CutoffPlan:
-    """Lay the cutoffs of a model back from `as_of_us`.
-
-    Where the history is short, there are fewer of them, and no calibration at the worst; `notes` says so. Raises
-    Refused where there is no room for one cutoff to fit on and one to test on.
-    """
-    earliest = begins_us + cutoffs.history_days * DAY_US
-    for calibrate, test in ((cutoffs.calibrate, cutoffs.test), (1, 1), (0, 1)):
-        parts: list[tuple[int, ...]] = []
-        before = as_of_us
-        for count in (test, calibrate, cutoffs.train):
-            parts.append(_part(cutoffs, as_of_us, before - target.matured_days * DAY_US, earliest, count))
-            before = parts[-1][0] if parts[-1] else before
-        if parts[2] and len(parts[1]) == calibrate and len(parts[0]) == test:
-            return CutoffPlan(parts[2], parts[1], parts[0], tuple(_notes(cutoffs, parts)))
-    there = (as_of_us - begins_us) // DAY_US
-    needed = 2 * target.matured_days + cutoffs.history_days
-    raise Refused(
-        f"Model {name!r}: the history is too short. {there} days of activity are there; about {needed} are needed: "
-        f"{cutoffs.history_days} before the first cutoff, and twice {target.matured_days} until an outcome is final "
-        f"(once to fit, once to test)."
-    )
-
-
-def _part(cutoffs: Cutoffs, as_of_us: int, latest: int, earliest: int, count: int) -> tuple[int, ...]:
-    grid = cutoffs.grid_days * DAY_US
-    first = as_of_us - -(-(as_of_us - latest) // grid) * grid
-    steps = (first - step * cutoffs.spacing_days * DAY_US for step in range(count))
-    return tuple(sorted(instant for instant in steps if instant >= earliest))
-
-
-def _notes(cutoffs: Cutoffs, parts: Sequence[tuple[int, ...]]) -> Iterable[str]:
-    wanted = {"test": cutoffs.test, "calibration": cutoffs.calibrate, "training": cutoffs.train}
-    for (name, count), part in zip(wanted.items(), parts, strict=True):
-        if len(part) < count:
-            yield f"{len(part)} of {count} {name} cutoffs: the history does not reach further back"
+def customers_of(tables: Tables) -> int:
+    """Return how many customers the company has had."""
+    counted = tables.frames["customers"].select(nw.col("customer_id").n_unique().alias("customers"))
+    (row,) = counted.collect("pyarrow").to_native().to_pylist()
+    return int(row["customers"])
 
 
 @dataclass(frozen=True)
@@ -180,29 +146,33 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, CutoffPlan]])
 
 
 def make_dataset(
-    model: Model, target: Target, plan: CutoffPlan, panel: Mapping[int, InstantVectors], labels: pd.DataFrame
+    model: Model,
+    target: Target,
+    plan: CutoffPlan,
+    panel: Mapping[int, InstantVectors],
+    labels: pd.DataFrame,
+    origins: int = ORIGINS,
 ) -> Dataset:
     """Join vectors of eligible customers with their labels and encode them; censored rows are dropped.
 
-    Only features that vary in the training rows are kept. Raises Refused where too few outcomes came true.
+    Lays the origins of the plan. Only features that vary are kept. Raises Refused where too few outcomes came true.
     """
-    frames = {
-        part: _eligible(model, panel, labels, instants)
-        for part, instants in (("train", plan.train), ("calibrate", plan.calibrate), ("test", plan.test))
-    }
-    _check_positives(model, target, plan, frames)
-    columns = tuple(_columns(model, frames["train"]))
-    parts = {
-        part: DatasetPart(
-            encode(frame, columns),
-            frame["label"].to_numpy(np.float64),
-            frame["customer_id"].to_numpy(dtype=object),
-            frame["as_of_us"].to_numpy(np.int64),
-        )
-        for part, frame in frames.items()
-    }
-    train, calibrate, test = (parts[part] for part in ("train", "calibrate", "test"))
-    return Dataset(model, target, plan, columns, train, calibrate, test, frames["test"])
+    frame = _eligible(model, panel, labels, plan.instants)
+    came_true = frame.groupby("as_of_us")["label"]
+    rarer = np.minimum(came_true.sum().to_numpy(), (came_true.size() - came_true.sum()).to_numpy())
+    outcomes = dict(zip(sorted(frame["as_of_us"].unique().tolist()), rarer.tolist(), strict=True))
+    plan = lay_origins(plan, model.cutoffs, target, origins, outcomes)
+    _check_positives(model, target, plan, frame)
+    columns = tuple(_columns(model, frame))
+    every = DatasetPart(
+        encode(frame, columns),
+        frame["label"].to_numpy(np.float64),
+        frame["customer_id"].to_numpy(dtype=object),
+        frame["as_of_us"].to_numpy(np.int64),
+    )
+    is_judged = np.isin(every.as_of_us, [of.test for of in plan.judged])
+    judged = frame.loc[is_judged].reset_index(drop=True)
+    return Dataset(model, target, plan, columns, every, every.take(is_judged), judged)
 
 
 def _eligible(
@@ -210,9 +180,6 @@ def _eligible(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    if not instants:
-        first = next(iter(panel.values())).frame
-        return first.iloc[:0].assign(label=np.empty(0))
     frames = []
     for instant in instants:
         known = panel[instant]
@@ -223,15 +190,19 @@ def _eligible(
     return joined.loc[joined["label"].notna()].reset_index(drop=True)
 
 
-def _check_positives(model: Model, target: Target, plan: CutoffPlan, frames: Mapping[str, pd.DataFrame]) -> None:
-    train, test = frames["train"]["label"], frames["test"]["label"]
+def _check_positives(model: Model, target: Target, plan: CutoffPlan, frame: pd.DataFrame) -> None:
+    train, test = (
+        frame.loc[frame["as_of_us"].isin(of), "label"]
+        for of in (plan.origins[-1].train, [of.test for of in plan.judged])
+    )
     least = model.gate.minimum_positives
-    rarer = min(train.sum(), len(train) - train.sum())
-    if rarer < least or test.nunique() < 2:
+    rarer = min(min(of.sum(), len(of) - of.sum()) for of in (train, test))
+    if rarer < least:
         raise Refused(
             f"Model {model.name!r} ({target.name}): too few outcomes to learn from. {len(train)} training rows at "
-            f"{len(plan.train)} cutoffs hold {train.sum():.0f} positives, {len(test)} test rows hold {test.sum():.0f}; "
-            f"at least {least} of each kind are needed to fit, and both kinds to test."
+            f"{len(plan.origins[-1].train)} cutoffs hold {train.sum():.0f} positives, {len(test)} rows at "
+            f"{len(plan.judged)} origins hold {test.sum():.0f}; at least {least} of each kind are needed to fit, and "
+            f"to judge."
         )
 
 

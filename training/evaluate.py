@@ -1,16 +1,19 @@
-"""Evaluation of candidates on the test cutoff, and of the chosen one at several origins.
+"""Evaluation: what is chosen by what was said out of time, how good its recipe is, and the model that serves.
 
-Figures, intervals, who is taken. The candidate is chosen on the validation cutoffs (log loss on customers that its
-calibrator was not fitted on), never on the test cutoff, which is only reported.
+Figures, intervals and slices are of the rows of all judged origins together (`vouch.training.origins`), each scored by
+a fit that could not know them. They say how good the recipe was with the history of that time; what serves is the same
+recipe with all of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import Refused
 from vouch.models.quality.figures import (
     Difference,
     calibration_fit,
@@ -21,30 +24,30 @@ from vouch.models.quality.figures import (
     paired_bootstrap,
     roc_auc,
 )
-from vouch.training.calibrate import Chosen, choose, with_band
+from vouch.training.choice import MEAN, Choice, decide, finalists, members
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
-from vouch.training.learners import BASELINES, CANDIDATES, LINE
-from vouch.training.origins import ORIGINS, roll
+from vouch.training.learners import BASELINES, LINE, recipes
+from vouch.training.origins import Rolled, roll
+from vouch.training.served import AVERAGED_KINDS, instability, serve
 from vouch.training.slices import slice_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from vouch.models.scoring.hazard import Hazard
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import Dataset, DatasetPart
-    from vouch.training.learners import Fitted
-    from vouch.training.origins import Origin
+    from vouch.training.learners import Recipe
+    from vouch.training.served import Served
 
-RESAMPLES = 500
+RESAMPLES = 200
+"""Of the customers, for what is told; what decides takes more."""
 COMPARED = ("log_loss", "pr_auc", "roc_auc")
-"""Figures in which a candidate is compared with the others, resampling customers."""
+"""Figures in which what was chosen is compared with the others, resampling customers."""
 WITH_INTERVAL = (
     "roc_auc", "pr_auc", "log_loss", "brier", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10",
     "precision_at_5", "precision_at_10",
 )  # fmt: skip
-CLEARLY = 0.002
-"""Share of the log loss by which another candidate must be better before it displaces the preferred one."""
 LEAK_ROWS = 20_000
 SLICE_ROWS = 50
 """Rows from which a slice is reported."""
@@ -52,65 +55,55 @@ SLICE_ROWS = 50
 
 @dataclass(frozen=True)
 class Judged:
-    """One fitted model with its calibrator, and what it is worth on the test rows."""
+    """One recipe: what it said of the judged rows, how it is calibrated in the end, and what that is worth."""
 
-    fitted: Fitted
-    calibrated: Chosen
+    name: str
     probability: Numbers
+    method: str
     figures: Mapping[str, float]
-
-    @property
-    def name(self) -> str:
-        """Name of the candidate or baseline."""
-        return self.fitted.name
-
-
-@dataclass(frozen=True)
-class Rolled:
-    """The chosen candidate over all origins: figures of each (the newest first) and of all their rows together.
-
-    `others` holds pooled figures of the rules, fitted at the same origins; `comparisons` the pooled difference.
-    """
-
-    origins: tuple[Origin, ...] = ()
-    each: tuple[Mapping[str, Any], ...] = ()
-    pooled: Mapping[str, float] | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
-    others: Mapping[str, Mapping[str, float]] | None = None
-    comparisons: Mapping[str, Difference] | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All candidates on the same rows; `chosen` is compared with each other one, and has intervals."""
+    """All recipes on the same rows; the chosen one is compared with each other one, and has intervals."""
 
+    data: Dataset
+    """The dataset, with the rows that were judged."""
     judged: Mapping[str, Judged]
-    chosen: str
-    intervals: Mapping[str, tuple[float, float]]
-    comparisons: Mapping[str, Mapping[str, Difference]]
-    strongest_features: tuple[tuple[str, float], ...]
-    calibration_by_chance: float
+    choice: Choice
+    served: Served
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    comparisons: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    strongest_features: tuple[tuple[str, float], ...] = ()
+    calibration_by_chance: float = float("nan")
     slices: tuple[Mapping[str, Any], ...] = ()
-    rolled: Rolled = Rolled()
+    origins: tuple[Mapping[str, Any], ...] = ()
+    """Figures of the chosen one at each judged origin, the newest first."""
     hazard: Hazard | None = None
     how_soon: tuple[Mapping[str, Any], ...] = ()
     """How the hazard holds within some numbers of weeks."""
+    instability: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> str:
+        """Name of what was chosen: a recipe, or the mean of several."""
+        return self.choice.name
 
     @property
     def challenger(self) -> Judged:
-        """The candidate that stands for promotion."""
+        """What stands for promotion."""
         return self.judged[self.chosen]
 
     @property
     def is_judged(self) -> bool:
         """Whether there are figures; without any the gate has nothing to go by."""
-        return bool(self.challenger.figures)
+        return bool(self.judged)
 
     @property
     def best_baseline(self) -> Judged:
         """What anybody could set up (a rule, a line) and has the least log loss.
 
-        Other candidates are left out: the least of many on the test rows is partly luck.
+        Other candidates are left out: the least of many is partly luck.
         """
         others = [judged for name, judged in self.judged.items() if name != self.chosen and name in (*BASELINES, LINE)]
         return min(others, key=lambda judged: judged.figures["log_loss"])
@@ -118,72 +111,123 @@ class Evaluation:
 
 def evaluate(
     data: Dataset,
-    fitted: Mapping[str, Fitted],
     seed: int,
-    origins: int = ORIGINS,
-    fitters: Mapping[str, Callable[[Dataset, int], Fitted]] | None = None,
+    more: Mapping[str, Recipe] | None = None,
     known_us: int | None = None,
 ) -> Evaluation:
-    """Calibrate each model on the validation part, choose, judge on the test part and at `origins` moments in all.
+    """Roll all recipes over the origins, choose by the rule, judge, and fit what serves.
 
-    `fitters` say how candidates are fitted anew at an earlier origin, where they are not the usual ones; `known_us` is
-    when the outcomes were looked up, for how soon they came.
+    `more` are recipes beside those of the definition; `known_us` is when the outcomes were looked up, for how soon they
+    came. Raises Refused where no origin has outcomes of both kinds.
     """
-    judged = {name: _judged(data, model, seed) for name, model in fitted.items()}
-    chosen = choose_candidate([*data.model.learners, *(name for name in judged if name not in BASELINES)], judged)
-    judged[chosen] = _with_band(data, judged[chosen], seed)
-    best, test = judged[chosen], data.test
-    comparisons = {
-        name: {
-            figure: paired_bootstrap(
-                test.customers, test.label, best.probability, other.probability, figure, RESAMPLES, seed
-            )
-            for figure in COMPARED
-        }
-        for name, other in judged.items()
-        if name != chosen
+    every = {**recipes(data), **(more or {})}
+    rolled = roll(data, every, seed)
+    data = _with_judged(data, rolled)
+    test = data.test
+    said = {name: rolled.probability([name], seed) for name in every}
+    whole = {name: np.concatenate(parts) for name, parts in said.items()}
+    choice, mean = _chosen(data, rolled, whole, seed)
+    if mean is not None:
+        said[MEAN], whole[MEAN] = mean, np.concatenate(mean)
+    of_members = {name: choice.members if name == MEAN else (name,) for name in whole}
+    judged = {
+        name: Judged(
+            name, of, rolled.calibration(of_members[name], seed).calibrator.method, all_figures(data, test.label, of)
+        )
+        for name, of in whole.items()
     }
-    recipes = {**CANDIDATES, **BASELINES, **(fitters or {})}
-    rolled = _rolled(data, judged, chosen, recipes, seed, origins)
-    hazard, how_soon = _how_soon(data, best, rolled, seed, known_us)
+    best = whole[choice.name]
+    served = serve(data, rolled, choice, every, seed)
+    hazard, how_soon = _how_soon(data, rolled, said[choice.name], seed, known_us)
     return Evaluation(
+        data,
         judged,
-        chosen,
-        _intervals(test, best.probability, seed),
-        comparisons,
+        choice,
+        served,
+        _intervals(test, best, seed),
+        _comparisons(test, whole, choice.name, seed),
         tuple(strongest_features(data, seed)),
-        error_by_chance(best.probability, seed),
-        tuple(slice_rows(data.test_frame, test.label, best.probability, SLICE_ROWS)),
-        rolled,
+        error_by_chance(best, seed, _together(data)),
+        tuple(slice_rows(data.test_frame, test.label, best, SLICE_ROWS)),
+        tuple(_each(data, rolled, said[choice.name])),
         hazard,
         tuple(how_soon),
+        instability(data, rolled, choice, every, seed),
     )
 
 
-def calibrate_only(data: Dataset, fitted: Fitted, seed: int) -> Evaluation:
-    """One model, calibrated, with its band and without a figure: what a run without evaluation stores."""
-    judged = _with_band(data, _calibrated(data, fitted, seed), seed)
-    return Evaluation({fitted.name: judged}, fitted.name, {}, {}, (), float("nan"))
+def fit_only(data: Dataset, seed: int, name: str, recipe: Recipe) -> Evaluation:
+    """One recipe, fitted and calibrated as it would be with an evaluation, but by the newest origin alone.
+
+    Without a figure: what a run without evaluation stores.
+    """
+    newest = replace(data.plan, origins=(replace(data.plan.origins[-1], calibrated_by=()),))
+    rolled = roll(replace(data, plan=newest), {name: recipe}, seed)
+    data = _with_judged(data, rolled)
+    choice = Choice((name,), "it is the preferred candidate, and nothing was compared")
+    return Evaluation(data, {}, choice, serve(data, rolled, choice, {name: recipe}, seed))
+
+
+def _with_judged(data: Dataset, rolled: Rolled) -> Dataset:
+    """The dataset with the rows of the origins that could be judged; raises Refused where there are none."""
+    if not rolled.judged:
+        raise Refused(f"Model {data.model.name!r}: no origin has outcomes of both kinds to fit on and to judge by")
+    rows = np.isin(data.test.as_of_us, [of.plan.test for of in rolled.judged])
+    if rows.all() and len(rows) == sum(len(of.rows) for of in rolled.judged):
+        return data
+    instants = [of.plan.test for of in rolled.judged]
+    return replace(data, test=data.at(instants), test_frame=data.test_frame.loc[rows].reset_index(drop=True))
+
+
+def _chosen(
+    data: Dataset, rolled: Rolled, whole: Mapping[str, Numbers], seed: int
+) -> tuple[Choice, list[Numbers] | None]:
+    """What the rule takes, and what the mean said at each origin where that is it."""
+    learned = [name for name in whole if name not in BASELINES]
+    found = finalists(data.test, whole, learned, seed) if learned else ()
+    raw = {name: rolled.raw([name], rolled.judged) for name in found}
+    joint = members([name for name in found if rolled.kinds[name] in AVERAGED_KINDS], raw)
+    mean = rolled.probability(joint, seed) if len(joint) > 1 else None
+    choice = decide(data.test, whole, found, (joint, np.concatenate(mean)) if mean is not None else None)
+    return choice, mean if choice.name == MEAN else None
+
+
+def _together(data: Dataset) -> np.ndarray[Any, Any] | None:
+    """Whose rows share their luck: those of a customer, where windows of the outcome overlap from origin to origin."""
+    instants = np.unique(data.test.as_of_us)
+    overlap = len(instants) > 1 and np.diff(instants).min() < data.target.horizon_days * DAY_US
+    return data.test.customers if overlap else None
+
+
+def _comparisons(
+    test: DatasetPart, whole: Mapping[str, Numbers], chosen: str, seed: int
+) -> dict[str, dict[str, Difference]]:
+    return {
+        name: {
+            figure: paired_bootstrap(test.customers, test.label, whole[chosen], other, figure, RESAMPLES, seed)
+            for figure in COMPARED
+        }
+        for name, other in whole.items()
+        if name != chosen
+    }
+
+
+def _each(data: Dataset, rolled: Rolled, said: Sequence[Numbers]) -> list[dict[str, Any]]:
+    return [
+        {"as_of_us": of.plan.test, "train": len(of.plan.train), **all_figures(data, of.rows.label, probability)}
+        for of, probability in reversed(list(zip(rolled.judged, said, strict=True)))
+    ]
 
 
 def _how_soon(
-    data: Dataset, best: Judged, rolled: Rolled, seed: int, known_us: int | None
+    data: Dataset, rolled: Rolled, said: Sequence[Numbers], seed: int, known_us: int | None
 ) -> tuple[Hazard | None, list[dict[str, Any]]]:
-    """Fit the hazard on what was said out of time; nothing where the outcome is no moment, or was not rolled."""
+    """Fit the hazard on what was said out of time; nothing where the outcome is no moment."""
     weeks, rest = divmod(data.target.horizon_days, 7)
-    if data.moments is None or known_us is None or rest or data.target.lead_days or not rolled.origins:
+    if data.moments is None or known_us is None or rest or data.target.lead_days:
         return None, []
-    parts = [(data.test, best.probability), *((of.rows, of.probability[best.name]) for of in rolled.origins)]
-    followed = follow(data, parts, known_us)
+    followed = follow(data, [(of.rows, by) for of, by in zip(rolled.judged, said, strict=True)], known_us)
     return fit_hazard(followed, weeks), judge_hazard(followed, weeks, seed)
-
-
-def _with_band(data: Dataset, judged: Judged, seed: int) -> Judged:
-    later = data.calibrate
-    if not len(later):
-        return judged
-    raw = judged.fitted.scorer.raw(later.matrix)
-    return replace(judged, calibrated=with_band(judged.calibrated, raw, later.label, later.customers, seed))
 
 
 def _intervals(rows: DatasetPart, probability: Numbers, seed: int) -> dict[str, tuple[float, float]]:
@@ -201,64 +245,6 @@ def all_figures(data: Dataset, label: Numbers, probability: Numbers) -> dict[str
     costs = data.model.costs
     profit = expected_profit(label, probability, costs.gain, costs.action) if costs else float("nan")
     return {**values, "expected_profit": profit}
-
-
-def _rolled(
-    data: Dataset,
-    judged: Mapping[str, Judged],
-    chosen: str,
-    recipes: Mapping[str, Callable[[Dataset, int], Fitted]],
-    seed: int,
-    count: int,
-) -> Rolled:
-    if count < 1:
-        return Rolled()
-    names = dict.fromkeys([chosen, *BASELINES])
-    earlier = roll(data, {name: recipes[name] for name in names}, seed, count)
-    probability = {name: [judged[name].probability, *(of.probability[name] for of in earlier)] for name in names}
-    parts = [data.test, *(of.rows for of in earlier)]
-    label, customers = (np.concatenate([getattr(part, of) for part in parts]) for of in ("label", "customers"))
-    pooled = {name: np.concatenate(of) for name, of in probability.items()}
-    each = [
-        {"as_of_us": int(part.as_of_us[0]), "train": len(of.plan.train) if of else len(data.plan.train),
-         **all_figures(data, part.label, said)}
-        for part, said, of in zip(parts, probability[chosen], [None, *earlier], strict=True)
-    ]  # fmt: skip
-    whole = replace(data.test, label=label, customers=customers)
-    return Rolled(
-        tuple(earlier),
-        tuple(each),
-        all_figures(data, label, pooled[chosen]),
-        _intervals(whole, pooled[chosen], seed),
-        {name: all_figures(data, label, pooled[name]) for name in names if name != chosen},
-        {
-            name: paired_bootstrap(customers, label, pooled[chosen], pooled[name], "log_loss", RESAMPLES, seed)
-            for name in names
-            if name != chosen
-        },
-    )
-
-
-def _judged(data: Dataset, fitted: Fitted, seed: int) -> Judged:
-    calibrated = _calibrated(data, fitted, seed)
-    return replace(calibrated, figures=all_figures(data, data.test.label, calibrated.probability))
-
-
-def _calibrated(data: Dataset, fitted: Fitted, seed: int) -> Judged:
-    later = data.calibrate
-    raw = fitted.scorer.raw(later.matrix) if len(later) else np.empty(0)
-    calibrated = choose(raw, later.label, later.customers, seed)
-    return Judged(fitted, calibrated, calibrated.calibrator.apply(fitted.scorer.raw(data.test.matrix)), {})
-
-
-def choose_candidate(learners: Iterable[str], judged: Mapping[str, Judged]) -> str:
-    """Return the preferred candidate, or one that is clearly better on the validation part."""
-    names = list(dict.fromkeys(learners))
-    chosen = names[0]
-    for name in names[1:]:
-        if judged[name].calibrated.log_loss < judged[chosen].calibrated.log_loss * (1 - CLEARLY):
-            chosen = name
-    return chosen
 
 
 def strongest_features(data: Dataset, seed: int) -> list[tuple[str, float]]:

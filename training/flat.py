@@ -26,7 +26,8 @@ from vouch.models.registry import versions
 from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.flat_table import described
 from vouch.training.calibrate import choose, with_band
-from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart, made_up_rows
+from vouch.training.cutoffs import CutoffPlan
+from vouch.training.dataset import Dataset, DatasetPart, made_up_rows
 from vouch.training.gate import GateRule, Verdict
 from vouch.training.learners import CANDIDATES, LINE
 from vouch.training.run import code_fingerprint
@@ -178,7 +179,7 @@ def _dataset(name: str, table: FlatTable) -> Dataset:
     kept = tuple(column for column, is_kept in zip(columns, varies, strict=True) if is_kept)
     rows = replace(rows, matrix=rows.matrix[:, varies])
     empty = rows.take(np.zeros(len(rows), dtype=bool))
-    return Dataset(model, target, CutoffPlan((0,), (), (0,)), kept, rows, empty, rows, table.frame)
+    return Dataset(model, target, CutoffPlan((0,)), kept, rows, empty, table.frame)
 
 
 def _no_label(*_: Any) -> pd.DataFrame:

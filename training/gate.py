@@ -1,12 +1,13 @@
 """The promotion gate: named rules, each with its figure and limit; all must hold.
 
-May the challenger become the champion? `contract`: the data that it was trained on kept the contract. `positives`: the
-test rows hold enough outcomes to judge by. `skill`: it beats the base rate (Brier skill above 0) and chance (the
-interval of its ROC-AUC lies above 0.5). `baseline`: it is not worse than the best of the rules and the logistic
-regression by log loss. `calibration`: its error stays within the limit, or within what true probabilities would show on
-so few rows. `leak`: no single feature tells the outcome by itself. `champion`: on the same rows it is not worse than
-the champion. `slices`: on no part of the customers that a company plans by (segment, region, tenure, language) is it
-surely worse than that, by more than a margin.
+May the challenger become the champion? All rules look at the rows of all judged origins together, and refuse what is
+surely worse, not what is not surely better. `contract`: the data that it was trained on kept the contract. `positives`:
+the rows hold enough outcomes to judge by. `skill`: it beats the base rate (Brier skill above 0) and, but for one chance
+in a thousand, a coin (ROC-AUC above 0.5). `baseline`: it is not surely worse than the best of the rules and the
+logistic regression by log loss. `calibration`: its error stays within the limit, or within what true probabilities
+would show on so few rows. `leak`: no single feature tells the outcome by itself. `champion`: on rows that the champion
+has not learned from it is not surely worse. `slices`: on no part of the customers that a company plans by (segment,
+region, tenure, language) is it surely worse than that, by more than a margin.
 """
 
 from __future__ import annotations
@@ -14,16 +15,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vouch.models.quality.figures import Difference, paired_bootstrap
-from vouch.training.evaluate import RESAMPLES
+import numpy as np
+
+from vouch.features.statistics.intervals import Z
+from vouch.models.quality.figures import paired_bootstrap
 from vouch.training.slices import GATED, slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from vouch.models.quality.figures import Difference
     from vouch.models.scoring.trees import Numbers
-    from vouch.training.dataset import Dataset
+    from vouch.training.dataset import Dataset, DatasetPart
     from vouch.training.evaluate import Evaluation
+
+
+RESAMPLES = 500
+SURELY = 3.09
+"""Standard errors that leave one chance in a thousand on one side."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +65,34 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Incumbent:
-    """The champion on the challenger's test rows; `probability` is None where it cannot score them, `why` says so."""
+    """The champion on the judged rows; `probability` is None where it cannot score them, `why` says so."""
 
     content_hash: str
     probability: Numbers | None = None
     why: str = ""
     is_of_another_target: bool = False
     """Whether it answers another question, so that nobody can say which of the two is better."""
+    learned_us: int | None = None
+    """When its outcomes were looked up: rows before then may be rows that it was fitted on."""
     drift: Mapping[str, Any] | None = None
-    """How far the test rows have moved from those that it was tested on."""
+    """How far the newest rows have moved from those that it was tested on."""
+    changed_bands: float | None = None
+    """Share of the newest rows whose band is another by the challenger."""
+
+    def unseen(self, rows: DatasetPart) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Rows of instants that came after what it has learned from."""
+        return np.asarray(rows.as_of_us >= (self.learned_us if self.learned_us is not None else rows.as_of_us.min()))
 
 
-def judge(
-    data: Dataset, evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int
-) -> Verdict:
+def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int) -> Verdict:
     """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.report`)."""
+    data = evaluation.data
     return Verdict(
         (
             _contract(data, report),
             _positives(data),
             _skill(evaluation),
-            _baseline(data, evaluation),
+            _baseline(evaluation),
             _calibration(data, evaluation),
             _leak(data, evaluation),
             *_champion(data, evaluation, incumbent, seed),
@@ -101,37 +117,36 @@ def _contract(data: Dataset, report: Mapping[str, Any]) -> GateRule:
 def _positives(data: Dataset) -> GateRule:
     rows, positives = len(data.test), data.test.positives
     rarer, limit = min(positives, rows - positives), data.model.gate.minimum_positives
-    why = f"{positives} of {rows} test rows came true (at least {limit} of each kind)"
+    why = f"{positives} of {rows} judged rows came true (at least {limit} of each kind)"
     return GateRule("positives", rarer >= limit, why, float(rarer), float(limit))
 
 
 def _skill(evaluation: Evaluation) -> GateRule:
-    skill, low = evaluation.challenger.figures["brier_skill"], evaluation.intervals["roc_auc"][0]
-    why = f"Brier skill {skill:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)"
-    return GateRule("skill", skill > 0 and low > 0.5, why, skill, 0.0)
+    figures, (low, high) = evaluation.challenger.figures, evaluation.intervals["roc_auc"]
+    skill, least = figures["brier_skill"], figures["roc_auc"] - SURELY * (high - low) / (2 * Z)
+    why = (
+        f"Brier skill {skill:.4f} (above 0), ROC-AUC {figures['roc_auc']:.3f}, at least {least:.3f} but for one chance "
+        f"in a thousand (above 0.5; stricter than an interval, for what is judged was chosen from several)"
+    )
+    return GateRule("skill", skill > 0 and least > 0.5, why, skill, 0.0)
 
 
-def _not_worse(difference: Difference, margin: float) -> bool:
-    """No worse beyond the margin, and not surely worse at all."""
-    return difference.difference <= margin * difference.b and not difference.low > 0
-
-
-def _baseline(data: Dataset, evaluation: Evaluation) -> GateRule:
+def _baseline(evaluation: Evaluation) -> GateRule:
     other = evaluation.best_baseline
-    difference, margin = evaluation.comparisons[other.name]["log_loss"], data.model.gate.baseline_margin
+    difference = evaluation.comparisons[other.name]["log_loss"]
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
-        f"{_spoken(difference)}"
+        f"{_spoken(difference)} (surely worse where all of it is above 0)"
     )
-    return GateRule("baseline", _not_worse(difference, margin), why, difference.difference, margin * difference.b)
+    return GateRule("baseline", not difference.low > 0, why, difference.difference, 0.0)
 
 
 def _calibration(data: Dataset, evaluation: Evaluation) -> GateRule:
     value, stated = evaluation.challenger.figures["calibration_error"], data.target.max_calibration_error
-    limit = max(stated, evaluation.calibration_by_chance)
+    limit = float(np.hypot(stated, evaluation.calibration_by_chance))
     why = (
-        f"calibration error {value:.4f} over 20 bins (limit {stated:.3f}; true probabilities would show up to "
-        f"{evaluation.calibration_by_chance:.4f} on so many rows)"
+        f"calibration error {value:.4f} over 20 bins (limit {limit:.4f}: {stated:.3f}, and what true probabilities "
+        f"would show on so many rows, {evaluation.calibration_by_chance:.4f}, added as independent errors are)"
     )
     return GateRule("calibration", value <= limit, why, value, limit)
 
@@ -146,28 +161,35 @@ def _leak(data: Dataset, evaluation: Evaluation) -> GateRule:
 def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> Iterable[GateRule]:
     if incumbent is None:
         yield GateRule("champion", True, "there is no champion yet")
-    elif incumbent.probability is None:
-        why = f"the champion cannot score these rows: {incumbent.why}"
+        return
+    if incumbent.probability is None:
+        why = f"not compared: the champion cannot score these rows: {incumbent.why}"
         mend = ". Make it the champion by hand: vouch promote" if incumbent.is_of_another_target else ""
         yield GateRule("champion", not incumbent.is_of_another_target, why + mend)
-    else:
-        test, margin = data.test, data.model.gate.champion_margin
-        mine = evaluation.challenger.probability
-        difference = paired_bootstrap(
-            test.customers, test.label, mine, incumbent.probability, "log_loss", RESAMPLES, seed
-        )
-        why = f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on the same rows: "
-        limit = margin * difference.b
-        yield GateRule(
-            "champion", _not_worse(difference, margin), why + _spoken(difference), difference.difference, limit
-        )
+        return
+    unseen = incumbent.unseen(data.test)
+    rows, mine, theirs = (
+        data.test.take(unseen),
+        evaluation.challenger.probability[unseen],
+        incumbent.probability[unseen],
+    )
+    if len(np.unique(rows.label)) < 2:
+        why = "not compared: the champion has learned from all that came true so far, and would judge itself"
+        yield GateRule("champion", True, why)
+        return
+    difference = paired_bootstrap(rows.customers, rows.label, mine, theirs, "log_loss", RESAMPLES, seed)
+    why = (
+        f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on rows that neither has learned "
+        f"from: {_spoken(difference)}"
+    )
+    yield GateRule("champion", not difference.low > 0, why, difference.difference, 0.0)
 
 
 def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> GateRule:
-    """Against the champion where it can score the rows, else against the best baseline."""
+    """Against the champion where it has learned from none of the rows, else against the best baseline."""
     test, gate = data.test, data.model.gate
     theirs, name = evaluation.best_baseline.probability, evaluation.best_baseline.name
-    if incumbent is not None and incumbent.probability is not None:
+    if incumbent is not None and incumbent.probability is not None and incumbent.unseen(test).all():
         theirs, name = incumbent.probability, "the champion"
     worst, looked_at = None, 0
     for of in slices(data.test_frame):

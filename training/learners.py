@@ -6,6 +6,7 @@ use one thread, so that equal data give equal models.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,16 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.health import health_rules
-from vouch.models.predictor import make_scorer
 from vouch.models.scoring.formulas import PointsMeasure, bend, points, standardised
+from vouch.models.scoring.scorers import make_scorer
 from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.averaging import averaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from vouch.models.predictor import Scorer
     from vouch.models.scoring.feature_matrix import Column
+    from vouch.models.scoring.scorers import Scorer
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.dataset import Dataset
     from vouch.training.dataset import DatasetPart as Rows
@@ -62,8 +63,9 @@ DEEPER: Mapping[str, Any] = {
     "max_bin": 255,
 }
 """Trees for tables whose features interact and tell much: hardly held back, and the mean of several fits for that."""
-COPIES = 4
-"""Fits of a deep candidate that are averaged; each draws rows and features by a seed of its own."""
+COPIES, COPIES_UP_TO = 4, 10_000
+"""Fits of a deep candidate that are averaged, and rows up to which they are: more rows steady a fit by themselves. Each
+draws rows and features by a seed of its own."""
 LINE = "logistic"
 FREE, FAMILY, FEATURE = "free", "family", "feature"
 TREES: Mapping[str, str] = {"lightgbm": FREE, "lightgbm_family": FAMILY, "lightgbm_feature": FEATURE}
@@ -76,6 +78,8 @@ PENALTY = 0.02
 """Inverse strength of the ridge penalty of the logistic regression (features have unit spread)."""
 FEATURES_PER_TREE = 40
 """A tree sees at least so many features: a share of few would leave none to interact."""
+TREES_FROM, LINE_FROM = 60, 20
+"""Customers of the rarer outcome from which trees, and the line, are candidates at all."""
 MAXIMUM_ROWS = 200_000
 """Rows that the logistic regression is fitted on at most, drawn by the seed."""
 DIGITS = 12
@@ -93,6 +97,12 @@ class Fitted:
     facts: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the learner was told, for the record."""
+    best_rounds: int | None = None
+    """Rounds that would have been best on the rows that were watched: what a later fit may learn from."""
+
+
+Recipe = Callable[..., Fitted]
+"""Dataset and seed -> Fitted; see `fit_lightgbm` for `rounds` and `watch`, which others do not look at."""
 
 
 def validation(rows: Rows, matured_days: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -142,13 +152,35 @@ def fit_lightgbm(
     trees: str = "",
     given: Mapping[str, Any] | None = None,
     copies: int = 1,
+    rounds: int | None = None,
+    watch: Rows | None = None,
 ) -> Fitted:
-    """Gradient boosted trees: the number of rounds is found on the validation rows, then all rows are fitted.
+    """Gradient boosted trees: the mean of several `copies` where there are more than one.
 
-    With several `copies`, their mean is the model.
+    The number of `rounds` is given, or found on the validation rows before all rows are fitted. Rows to `watch` change
+    nothing of the model: they say how many rounds would have been best on them.
     """
-    lightgbm = load_lightgbm()
     parameters = lightgbm_parameters(data, seed, trees or TREES.get(name, FREE), given or {})
+    rounds = rounds or _validated_rounds(data, seed, parameters)
+    whole, best = lightgbm_data(data, data.train, parameters), None
+    copies = copies if len(data.train) <= COPIES_UP_TO else 1
+    fits = []
+    for copy in range(copies):
+        drawn = {**parameters, **_draws(seed, copy)}
+        if watch is not None and not copy and len(np.unique(watch.label)) == 2:
+            booster, best = _watched(data, whole, drawn, rounds, watch)
+        else:
+            booster = load_lightgbm().train(drawn, whole, rounds)
+        fits.append(booster.model_to_string(num_iteration=rounds))
+    text = averaged(fits)
+    stated = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
+    scorer = make_scorer("lightgbm", text, len(data.columns))
+    return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, stated, best)
+
+
+def _validated_rounds(data: Dataset, seed: int, parameters: Mapping[str, Any]) -> int:
+    """Rounds after which the loss on the validation rows falls no further."""
+    lightgbm = load_lightgbm()
     fit, held = validation(data.train, data.target.matured_days, seed)
     first = lightgbm_data(data, data.train.take(fit), parameters)
     early = lightgbm.train(
@@ -158,13 +190,22 @@ def fit_lightgbm(
         valid_sets=[lightgbm_data(data, data.train.take(held), parameters, first)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
-    rounds = max(early.best_iteration, 1)
-    whole = lightgbm_data(data, data.train, parameters)
-    fits = [lightgbm.train({**parameters, **_draws(seed, copy)}, whole, rounds) for copy in range(copies)]
-    text = averaged([booster.model_to_string(num_iteration=rounds) for booster in fits])
-    stated = {known: value for known, value in parameters.items() if known != "interaction_constraints"}
-    scorer = make_scorer("lightgbm", text, len(data.columns))
-    return Fitted(name, "lightgbm", text, scorer, {"rounds": rounds}, stated)
+    return max(int(early.best_iteration), 1)
+
+
+def _watched(data: Dataset, whole: Any, parameters: Mapping[str, Any], rounds: int, watch: Rows) -> tuple[Any, int]:
+    """Trees of at least so many rounds, and after how many the loss on the watched rows was least."""
+    lightgbm, losses = load_lightgbm(), []
+
+    def look(state: Any) -> None:
+        losses.append(state.evaluation_result_list[0][2])
+        done, best = len(losses), int(np.argmin(losses)) + 1
+        if done >= rounds and done - best >= PATIENCE:
+            raise lightgbm.callback.EarlyStopException(done - 1, state.evaluation_result_list)
+
+    seen = lightgbm_data(data, watch, parameters, whole)
+    booster = lightgbm.train(dict(parameters), whole, max(rounds, ROUNDS), valid_sets=[seen], callbacks=[look])
+    return booster, int(np.argmin(losses)) + 1
 
 
 def _draws(seed: int, copy: int) -> dict[str, int]:
@@ -172,7 +213,7 @@ def _draws(seed: int, copy: int) -> dict[str, int]:
     return dict.fromkeys(("bagging_seed", "feature_fraction_seed"), 1000 * (seed + 1) + copy) if copy else {}
 
 
-def fit_logistic(data: Dataset, seed: int) -> Fitted:
+def fit_logistic(data: Dataset, seed: int, **_: Any) -> Fitted:
     """Logistic regression: numbers filled with the median, bent, standardised, with a flag where missing; one-hot."""
     from sklearn.linear_model import LogisticRegression
 
@@ -197,7 +238,7 @@ def _design(values: Matrix, categories: Sequence[str] | None) -> tuple[Numbers, 
     if categories is not None:
         codes = np.where(missing, len(categories), whole)
         return (codes[:, None] == np.arange(len(categories) + 1)).astype(np.float64), {}
-    fill = float(np.median(whole[~missing]))
+    fill = 0.0 if missing.all() else float(np.median(whole[~missing]))
     bent = bend(np.where(missing, fill, whole))
     known = {"fill": fill, "centre": _rounded(bent.mean()), "scale": _rounded(bent.std()) or 1.0}
     score = standardised(whole, **known)
@@ -216,7 +257,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def fit_recency(data: Dataset, seed: int) -> Fitted:
+def fit_recency(data: Dataset, seed: int, **_: Any) -> Fitted:
     """The rule of thumb: the longer ago the last activity (or act), the colder; one feature on a logarithmic scale."""
     there = [column.name for column in data.columns]
     feature = next((name for name in data.model.recency if name in there), None)
@@ -225,7 +266,7 @@ def fit_recency(data: Dataset, seed: int) -> Fitted:
     return _fit_rule("recency", data, [PointsMeasure(feature, 1.0, days, earned)] if feature else [])
 
 
-def fit_health(data: Dataset, seed: int) -> Fitted:
+def fit_health(data: Dataset, seed: int, **_: Any) -> Fitted:
     """The health score as customer-success teams set it up: `features/health.toml`, weighted over what is known."""
     parts = [
         PointsMeasure(
@@ -255,15 +296,27 @@ def _fit_rule(name: str, data: Dataset, parts: Sequence[PointsMeasure]) -> Fitte
     return Fitted(name, "rules", content, make_scorer("rules", content, len(data.columns)))
 
 
-BASELINES: Mapping[str, Callable[[Dataset, int], Fitted]] = {"recency": fit_recency, "health": fit_health}
-CANDIDATES: Mapping[str, Callable[[Dataset, int], Fitted]] = {
+BASELINES: Mapping[str, Recipe] = {"recency": fit_recency, "health": fit_health}
+CANDIDATES: Mapping[str, Recipe] = {
     **{name: partial(fit_lightgbm, name=name) for name in TREES},
     DEEP: partial(fit_lightgbm, name=DEEP, given=DEEPER, copies=COPIES),
     LINE: fit_logistic,
 }
 
 
+def recipes(data: Dataset) -> dict[str, Recipe]:
+    """Candidates that so many outcomes can teach, the preferred first, and the rules that anybody could set up.
+
+    Trees and the line are left out where the newest origin has too few customers of the rarer outcome.
+    """
+    rows = data.at(data.plan.origins[-1].train) if data.plan.origins else data.train
+    rarer = min(len(np.unique(rows.customers[rows.label == kind])) for kind in (0.0, 1.0))
+    wanted = dict.fromkeys([*data.model.learners, LINE])
+    taught = [name for name in wanted if rarer >= (LINE_FROM if name == LINE else TREES_FROM)]
+    return {**{name: CANDIDATES[name] for name in taught}, **BASELINES}
+
+
 def fit_all(data: Dataset, seed: int) -> dict[str, Fitted]:
-    """Fit the candidates of the definition, logistic regression in any case, and the rules."""
+    """Fit the candidates of the definition, logistic regression in any case, and the rules, on the same rows."""
     fitters = {**{name: CANDIDATES[name] for name in data.model.learners}, LINE: fit_logistic, **BASELINES}
     return {name: fit(data, seed) for name, fit in fitters.items()}

@@ -1,101 +1,121 @@
-"""Rolling-origin evaluation: the chosen recipe fitted anew at earlier instants, judged on what came after each.
+"""Rolling-origin evaluation: every recipe fitted anew at earlier instants, and what it said of rows that came after.
 
-One test cutoff says how a model does in one month. Here the instants of the panel are dealt out again: a test cutoff,
-calibration cutoffs whose outcomes were final before it, training cutoffs whose outcomes were final before those. The
-embargo is that of the run itself, no vector is computed twice, and the last origin is the run.
+Out-of-time scores are what all else rests on: they judge, they choose, and they calibrate what serves. Going forward
+from the oldest origin, each learns from those that were final before it: how many rounds to fit, and how raw scores
+became true. So a fit costs one fit, and no row is calibrated by itself.
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from vouch.features.contract.tables import DAY_US
-from vouch.training.calibrate import choose
-from vouch.training.dataset import CutoffPlan, DatasetPart
+from vouch.training.calibrate import Chosen, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from vouch.models.definition import Target
     from vouch.models.scoring.trees import Numbers
-    from vouch.training.dataset import Dataset
-    from vouch.training.learners import Fitted
+    from vouch.training.cutoffs import OriginPlan
+    from vouch.training.dataset import Dataset, DatasetPart
+    from vouch.training.learners import Fitted, Recipe
 
-ORIGINS = 4
-TRAINING_CUTOFFS = 3
-"""An origin with fewer training cutoffs, or with fewer calibration cutoffs than the run, is taken only for want."""
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What was said at one origin of the rows of its test cutoff, by each model that was fitted there."""
+    """One origin: its rows, and the raw score that each recipe gave them when it was fitted before."""
 
-    plan: CutoffPlan
+    plan: OriginPlan
     rows: DatasetPart
     raw: Mapping[str, Numbers]
-    probability: Mapping[str, Numbers]
+    best_rounds: Mapping[str, int]
 
 
-def lay_origins(plan: CutoffPlan, target: Target, count: int = ORIGINS) -> list[CutoffPlan]:
-    """Plans of the origins, the newest (the run itself) first; fewer where the history does not hold them."""
-    if count < 1:
-        return []
-    plans = [laid for instant in plan.instants[: -len(plan.test)] if (laid := _origin(plan, target, instant))]
-    full = [of for of in plans if len(of.calibrate) == len(plan.calibrate) and len(of.train) >= TRAINING_CUTOFFS]
-    rest = [of for of in plans if of not in full]
-    wanted = count - 1
-    spread = np.unique(np.linspace(0, len(full) - 1, min(wanted, len(full))).round().astype(int))
-    taken = [full[place] for place in spread] if full else []
-    taken += rest[::-1][: wanted - len(taken)]
-    return [plan, *sorted(taken, key=lambda of: -of.test[0])]
+@dataclass(frozen=True)
+class Rolled:
+    """All origins, the oldest first; figures are of those that are judged."""
+
+    origins: tuple[Origin, ...]
+    judged: tuple[Origin, ...]
+    kinds: Mapping[str, str]
+    """Kind of model that each recipe makes."""
+
+    def raw(self, members: Sequence[str], origins: Sequence[Origin]) -> Numbers:
+        """Mean raw score of some recipes on the rows of some origins."""
+        return np.concatenate([np.mean([of.raw[name] for name in members], axis=0) for of in origins])
+
+    def calibration(self, members: Sequence[str], seed: int) -> Chosen:
+        """The map that all origins together teach: that of what serves."""
+        return _learned(self, members, self.origins, seed)
+
+    def probability(self, members: Sequence[str], seed: int) -> list[Numbers]:
+        """Probabilities of the rows of each judged origin, as calibrated by origins that were final before it."""
+        said = []
+        for of in self.judged:
+            earlier = [by for by in self.origins if by.plan.test in of.plan.calibrated_by]
+            said.append(_learned(self, members, earlier, seed).calibrator.apply(self.raw(members, [of])))
+        return said
+
+    def rounds(self, name: str) -> int | None:
+        """Rounds to fit a recipe with, as all origins found them; None where it has none."""
+        return _mean_rounds(_found(self.origins, name))
 
 
-def _origin(plan: CutoffPlan, target: Target, test: int) -> CutoffPlan | None:
-    """The plan of one earlier test cutoff, with as many calibration cutoffs as leave one to fit on."""
-    matured = target.matured_days * DAY_US
-    for count in range(len(plan.calibrate), -1, -1):
-        earlier = [instant for instant in plan.instants if instant + matured <= test]
-        calibrate = tuple(earlier[len(earlier) - count :])
-        first = calibrate[0] if calibrate else test
-        train = tuple(instant for instant in earlier if instant + matured <= first)
-        if train and len(calibrate) == count:
-            return CutoffPlan(train, calibrate, (test,))
-    return None
+def _learned(rolled: Rolled, members: Sequence[str], origins: Sequence[Origin], seed: int) -> Chosen:
+    if not origins:
+        return choose(np.empty(0), np.empty(0), np.empty(0), seed)
+    label, customers = (np.concatenate([getattr(of.rows, part) for of in origins]) for part in ("label", "customers"))
+    return choose(rolled.raw(members, origins), label, customers, seed)
 
 
-def roll(
-    data: Dataset, fitters: Mapping[str, Callable[[Dataset, int], Fitted]], seed: int, count: int = ORIGINS
-) -> list[Origin]:
-    """Fit and calibrate models at all origins before the run; those without outcomes of both kinds are left out."""
-    every = _joined([data.train, data.calibrate, data.test])
-    origins = []
-    for plan in lay_origins(data.plan, data.target, count)[1:]:
-        train, calibrate, test = (
-            every.take(np.isin(every.as_of_us, np.array(part, np.int64)))
-            for part in (plan.train, plan.calibrate, plan.test)
-        )
-        if min(len(np.unique(part.label)) for part in (train, test)) < 2:
+def _found(origins: Sequence[Origin], name: str) -> list[int]:
+    return [of.best_rounds[name] for of in origins if name in of.best_rounds]
+
+
+def _mean_rounds(found: Sequence[int]) -> int | None:
+    return max(1, round(float(np.mean(found)))) if found else None
+
+
+def roll(data: Dataset, recipes: Mapping[str, Recipe], seed: int) -> Rolled:
+    """Fit every recipe at every origin of the plan; origins without outcomes of both kinds are left out."""
+    origins: list[Origin] = []
+    kinds: dict[str, str] = {}
+    for plan in data.plan.origins:
+        here = replace(data, train=data.at(plan.train))
+        rows = data.at([plan.test])
+        if min(len(np.unique(part.label)) for part in (here.train, rows)) < 2:
             continue
-        here = replace(data, plan=plan, train=train, calibrate=calibrate, test=test)
-        fitted = {name: fit(here, seed) for name, fit in fitters.items()}
-        raw = {name: model.scorer.raw(test.matrix) for name, model in fitted.items()}
-        origins.append(Origin(plan, test, raw, {name: _said(here, fitted[name], raw[name], seed) for name in fitted}))
-    return origins
+        known = [of for of in origins if of.plan.test in plan.calibrated_by]
+        rounds = {
+            name: _mean_rounds([of.best_rounds[name] for of in known if name in of.best_rounds]) for name in recipes
+        }
+
+        def fit(name: str, here: Dataset = here, rows: DatasetPart = rows, rounds: Any = rounds) -> Fitted:
+            return recipes[name](here, seed, rounds=rounds[name], watch=rows)
+
+        fitted = dict(zip(recipes, side_by_side(fit, recipes), strict=True))
+        kinds |= {name: model.kind for name, model in fitted.items()}
+        raw = {name: model.scorer.raw(rows.matrix) for name, model in fitted.items()}
+        best = {name: model.best_rounds for name, model in fitted.items() if model.best_rounds}
+        origins.append(Origin(plan, rows, raw, best))
+    there = {of.plan.test for of in origins}
+    origins = [replace(of, plan=_known(of.plan, there)) for of in origins]
+    judged = [of for of in origins if of.plan.calibrated_by] or origins
+    return Rolled(tuple(origins), tuple(judged), kinds)
 
 
-def _said(data: Dataset, fitted: Fitted, raw: Numbers, seed: int) -> Numbers:
-    later = data.calibrate
-    if not len(later):
-        return choose(np.empty(0), np.empty(0), np.empty(0), seed).calibrator.apply(raw)
-    chosen = choose(fitted.scorer.raw(later.matrix), later.label, later.customers, seed)
-    return chosen.calibrator.apply(raw)
+def _known(plan: OriginPlan, there: set[int]) -> OriginPlan:
+    return replace(plan, calibrated_by=tuple(test for test in plan.calibrated_by if test in there))
 
 
-def _joined(parts: Sequence[DatasetPart]) -> DatasetPart:
-    def whole(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return DatasetPart(whole("matrix"), whole("label"), whole("customers"), whole("as_of_us"))
+def side_by_side(work: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:
+    """What some work makes of each: fits use one thread each, and nearly all of their time is outside Python."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(work, given))

@@ -10,13 +10,12 @@ from vouch.models.quality.figures import calibration_table, gain_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vouch.training.dataset import Dataset
     from vouch.training.evaluate import Evaluation
 
 
-def pictures(data: Dataset, evaluation: Evaluation) -> dict[str, bytes]:
-    """PNG files by name: calibration of the chosen candidate, gain of all."""
-    return {"calibration.png": _png(_calibration(data, evaluation)), "gain.png": _png(_gain(data, evaluation))}
+def pictures(evaluation: Evaluation) -> dict[str, bytes]:
+    """PNG files by name: calibration of the chosen recipe, gain of all."""
+    return {"calibration.png": _png(_calibration(evaluation)), "gain.png": _png(_gain(evaluation))}
 
 
 def _figure(title: str) -> Figure:
@@ -35,9 +34,10 @@ def _png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def _calibration(data: Dataset, evaluation: Evaluation) -> Figure:
+def _calibration(evaluation: Evaluation) -> Figure:
+    data = evaluation.data
     table = calibration_table(data.test.label, evaluation.challenger.probability)
-    figure = _figure(f"{data.model.name}: {evaluation.chosen}, calibration on the test cutoffs")
+    figure = _figure(f"{data.model.name}: {evaluation.chosen}, calibration at all origins")
     axes = figure.add_subplot()
     top = float(max(table.predicted.max(), table.high.max()))
     axes.plot([0, top], [0, top], color="grey", linewidth=1)
@@ -47,7 +47,8 @@ def _calibration(data: Dataset, evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _gain(data: Dataset, evaluation: Evaluation) -> Figure:
+def _gain(evaluation: Evaluation) -> Figure:
+    data = evaluation.data
     figure = _figure(f"{data.model.name}: what the highest scores capture")
     axes = figure.add_subplot()
     for name, judged in evaluation.judged.items():

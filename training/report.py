@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.models.quality.figures import Difference
-    from vouch.training.dataset import Dataset
     from vouch.training.evaluate import Evaluation
-    from vouch.training.gate import Verdict
+    from vouch.training.gate import Incumbent, Verdict
 
 SHOWN = (
     "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",
 )  # fmt: skip
+FITTED = (
+    "Every instant whose outcome was final, calibrated by what the recipe said out of time at the origins below. No "
+    "later outcome is known that could judge it: all figures are those of the recipe, fitted anew at the origins with "
+    "the history of that time."
+)
+OTHER_FITS = {
+    "another_seed": "the same recipe with another seed",
+    "one_cutoff_less": "the same recipe without its newest training cutoff",
+    "champion": "the champion of before",
+}
 UNJUDGED = "it was not evaluated, so it cannot become the champion; train it with its evaluation for that."
 
 
@@ -30,9 +39,9 @@ UNJUDGED = "it was not evaluated, so it cannot become the champion; train it wit
 class TrainingReport:
     """One model's training run. `refusal` says why nothing was fitted; all but the names is empty then.
 
-    `figures` holds the figures of all candidates and baselines on the test rows, `intervals` 95 % intervals of the
-    chosen one over customers, `comparisons` the chosen one less each other, `rows` the rows and positives of each part,
-    `origins` the chosen one at each origin of the rolling evaluation and `pooled` over all of them.
+    `figures` holds the figures of all candidates and baselines on the rows of all judged origins, `intervals` 95 %
+    intervals of the chosen one over customers, `comparisons` the chosen one less each other, `rows` the rows and
+    positives that were fitted on and that were judged, `origins` the chosen one at each origin.
     """
 
     model: str
@@ -46,6 +55,10 @@ class TrainingReport:
     rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     features: int = 0
     chosen: str = ""
+    members: tuple[str, ...] = ()
+    why: str = ""
+    """Why it was chosen."""
+    kind: str = ""
     calibration: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -53,7 +66,8 @@ class TrainingReport:
     strongest_features: tuple[tuple[str, float], ...] = ()
     slices: tuple[Mapping[str, Any], ...] = ()
     origins: tuple[Mapping[str, Any], ...] = ()
-    pooled: Mapping[str, Any] = field(default_factory=dict)
+    instability: Mapping[str, float] = field(default_factory=dict)
+    """Share of customers whose band is another by another fit; see `vouch.training.served.instability`."""
     how_soon: tuple[Mapping[str, Any], ...] = ()
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
@@ -61,13 +75,13 @@ class TrainingReport:
     champion_version: int | None = None
     """The champion that it was met with; None where there was none."""
     drift: Mapping[str, Any] | None = None
-    """How far the test rows have moved from those that the champion was tested on."""
+    """How far the newest rows have moved from those that the champion was tested on."""
     version: int | None = None
     run_id: str | None = None
     content_hash: str | None = None
     is_promoted: bool = False
     test_rows: pd.DataFrame | None = field(default=None, repr=False, compare=False)
-    """`customer_id`, `as_of_us`, `label`, `probability` (of the chosen candidate) of the test rows; not in the JSON."""
+    """`customer_id`, `as_of_us`, `label`, `probability` (of the chosen one) at the newest origin; not in the JSON."""
 
     @property
     def passed(self) -> bool:
@@ -116,18 +130,15 @@ class TrainingReport:
         ]
 
     def origin_rows(self) -> list[dict[str, Any]]:
-        """One row per origin of the rolling evaluation with the key figures of the chosen one, then all together."""
-        rows = [
+        """One row per origin of the rolling evaluation with the key figures of the chosen one."""
+        return [
             {
-                "test cutoff": instant_text(of["as_of_us"]),
+                "origin": instant_text(of["as_of_us"]),
                 "training cutoffs": of["train"],
                 **_key_figures(of),
             }
             for of in self.origins
         ]
-        if self.pooled:
-            rows.append({"test cutoff": "all", "training cutoffs": "", **_key_figures(self.pooled["figures"])})
-        return rows
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; what does not exist is null."""
@@ -142,6 +153,9 @@ class TrainingReport:
                 "rows": {part: {"rows": rows, "positives": true} for part, (rows, true) in self.rows.items()},
                 "features": self.features,
                 "chosen": self.chosen,
+                "members": self.members,
+                "why": self.why,
+                "kind": self.kind,
                 "calibration": self.calibration,
                 "figures": self.figures,
                 "intervals": self.intervals,
@@ -149,7 +163,7 @@ class TrainingReport:
                 "strongest_features": dict(self.strongest_features),
                 "slices": self.slices,
                 "origins": [{**of, "as_of": instant_text(of["as_of_us"])} for of in self.origins],
-                "pooled": self.pooled,
+                "instability": self.instability,
                 "how_soon": self.how_soon,
                 "passed": self.passed,
                 "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
@@ -170,38 +184,36 @@ class TrainingReport:
         return "\n".join(_lines(self))
 
 
-def describe(data: Dataset, evaluation: Evaluation) -> dict[str, Any]:
-    """Fields of a report that come from the dataset and the evaluation."""
-    parts = {"train": data.train, "calibrate": data.calibrate, "test": data.test}
+def describe(evaluation: Evaluation, incumbent: Incumbent | None) -> dict[str, Any]:
+    """Fields of a report that come from the evaluation, and from the champion that it met."""
+    data = evaluation.data
+    newest = data.test.as_of_us == data.test.as_of_us.max()
+    changed = {"champion": incumbent.changed_bands} if incumbent and incumbent.changed_bands is not None else {}
     return {
         "target": data.target.name,
-        "cutoffs": {"train": data.plan.train, "calibrate": data.plan.calibrate, "test": data.plan.test},
-        "rows": {name: (len(part), part.positives) for name, part in parts.items()},
+        "cutoffs": {"fitted": data.plan.instants, "judged": tuple(np.unique(data.test.as_of_us).tolist())},
+        "rows": {name: (len(part), part.positives) for name, part in (("fitted", data.train), ("judged", data.test))},
         "features": len(data.columns),
         "chosen": evaluation.chosen,
-        "calibration": {name: judged.calibrated.calibrator.method for name, judged in evaluation.judged.items()},
-        "figures": {name: judged.figures for name, judged in evaluation.judged.items() if judged.figures},
+        "members": evaluation.choice.members,
+        "why": evaluation.choice.why,
+        "kind": evaluation.served.fitted.kind,
+        "calibration": {
+            **{name: judged.method for name, judged in evaluation.judged.items()},
+            evaluation.chosen: evaluation.served.calibrated.calibrator.method,
+        },
+        "figures": {name: judged.figures for name, judged in evaluation.judged.items()},
         "intervals": evaluation.intervals,
         "comparisons": evaluation.comparisons,
         "strongest_features": evaluation.strongest_features[:10],
         "slices": evaluation.slices,
-        "origins": evaluation.rolled.each,
-        "pooled": _pooled(evaluation),
+        "origins": evaluation.origins,
+        "instability": {**evaluation.instability, **changed},
         "how_soon": evaluation.how_soon,
         "notes": data.plan.notes,
-        "test_rows": data.test.scored(evaluation.challenger.probability),
-    }
-
-
-def _pooled(evaluation: Evaluation) -> dict[str, Any]:
-    rolled = evaluation.rolled
-    if rolled.pooled is None:
-        return {}
-    return {
-        "figures": rolled.pooled,
-        "intervals": rolled.intervals,
-        "others": rolled.others,
-        "comparisons": {name: vars(difference) for name, difference in (rolled.comparisons or {}).items()},
+        "test_rows": (
+            data.test.take(newest).scored(evaluation.challenger.probability[newest]) if evaluation.is_judged else None
+        ),
     }
 
 
@@ -213,8 +225,12 @@ def card(report: TrainingReport) -> str:
             "",
             f"**Question.** {markdown(report.question)}",
             "",
-            f"**What it is.** {report.chosen}, calibration `{report.calibration[report.chosen]}`, "
+            f"**What it is.** {_named(report)}, calibration `{report.calibration[report.chosen]}`, "
             f"{report.features} features, target `{report.target}`, bundle `{report.content_hash}`.",
+            "",
+            f"**Why this.** {markdown(report.why)}.",
+            "",
+            f"**What was fitted.** {FITTED}",
             "",
             "**Meant for** ranking and planning by people. The probability is advisory: no decision about a person "
             "should rest on it alone. It holds for the population that it was tested on, as known at "
@@ -232,11 +248,18 @@ def card(report: TrainingReport) -> str:
     )
 
 
+def _named(report: TrainingReport) -> str:
+    """What was chosen, with the members of a mean."""
+    if len(report.members) > 1:
+        return f"the mean of {', '.join(report.members)}, in log-odds"
+    return f"{report.chosen}, a rule and no learned model" if report.kind == "rules" else report.chosen
+
+
 def _quality(report: TrainingReport) -> Iterable[str]:
     """What was measured, and what the gate made of it."""
     base_rate = report.figures[report.chosen]["base_rate"]
     ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in report.intervals.items())
-    yield from ("## Quality on the test cutoffs", *_table(report.figure_rows()), "")
+    yield from ("## Quality of the recipe, all origins together", *_table(report.figure_rows()), "")
     yield from (f"Base rate {base_rate:.4f}. 95 % intervals over customers: {ends}.", "")
     yield from (f"### {report.chosen} against the others", *_table(report.comparison_rows()), "")
     yield from _origins(report)
@@ -257,16 +280,18 @@ _SENSITIVE = (
 
 
 def _origins(report: TrainingReport) -> Iterable[str]:
-    if not report.pooled:
-        return
-    pooled = report.pooled
     yield from ("## Rolling origin", "The recipe fitted anew at earlier moments, each judged on what came after.", "")
-    yield from _table(report.origin_rows())
-    ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in pooled["intervals"].items())
-    yield from ("", f"95 % intervals over customers, all origins together: {ends}.", "")
+    yield from (*_table(report.origin_rows()), "")
+    if report.instability:
+        yield from ("## Instability", "Share of the newest customers who stand in another band by another fit.", "")
+        yield from (*_table(_instability(report)), "")
     if report.how_soon:
         yield from ("## How soon", "The probability within so many weeks, on customers that it was not fitted on.", "")
         yield from (*_table(report.how_soon), "")
+
+
+def _instability(report: TrainingReport) -> list[dict[str, Any]]:
+    return [{"against": OTHER_FITS[name], "other band": f"{share:.1%}"} for name, share in report.instability.items()]
 
 
 def _parts(report: TrainingReport) -> dict[str, dict[str, Any]]:
@@ -299,10 +324,14 @@ def _lines(report: TrainingReport) -> Iterable[str]:
     for rows in (report.figure_rows(), _by_log_loss(report)) if report.is_judged else ():
         yield from ("  " + line for line in aligned(rows))
         yield ""
-    if report.pooled:
+    if report.origins:
         yield "  at each origin of the rolling evaluation:"
         yield from ("  " + line for line in aligned(report.origin_rows()))
         yield ""
+    yield f"  serves: {_named(report)}: {report.why}"
+    for row in _instability(report):
+        yield f"  {row['other band']} of the newest customers stand in another band by {row['against']}"
+    yield ""
     if report.how_soon:
         yield "  how soon, on customers that it was not fitted on:"
         yield from ("  " + line for line in aligned(report.how_soon))

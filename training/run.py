@@ -16,21 +16,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vouch import models
 from vouch.features.errors import BundleError, MissingTable, NoOutcome, Refused
 from vouch.features.ingest.stage import open_tables, stage
-from vouch.features.instants import instant_text
+from vouch.features.instants import instant_text, parse_instant
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.predictor import Predictor, load_champion, write_bundle
 from vouch.models.quality.drift import SCORE, drift, reference
 from vouch.models.quality.figures import calibration_table
 from vouch.models.registry import versions
-from vouch.training.dataset import Dataset, build_panel, data_begins, made_up_rows, make_dataset, make_plan
-from vouch.training.evaluate import Evaluation, calibrate_only, evaluate
+from vouch.training.cutoffs import ORIGINS, make_plan
+from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, made_up_rows, make_dataset
+from vouch.training.evaluate import Evaluation, evaluate, fit_only
 from vouch.training.gate import Incumbent, judge
-from vouch.training.learners import CANDIDATES, fit_all
-from vouch.training.origins import ORIGINS
+from vouch.training.learners import recipes
 from vouch.training.plots import pictures
 from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tuning import NAME as TUNED
@@ -92,8 +94,8 @@ def train(
 ) -> list[TrainingReport]:
     """Train a model (or `all`) on what was known before an instant; register it, and promote it where the gate lets it.
 
-    `tuning` says how long to search for parameters, `origins` at how many moments the rolling evaluation looks. What is
-    not judged is registered, and can never become the champion.
+    `tuning` says how long to search for parameters, `origins` at how many moments the recipe is judged at least. What
+    is not judged is registered, and can never become the champion.
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
     models.check_named(project.models)
@@ -153,12 +155,12 @@ def train_on(
     models, by their names. What cannot be fitted stands as the Refused that says why.
     """
     outcomes: dict[str, Trained | Refused] = {}
-    wanted, begins_us = {}, data_begins(tables)
+    wanted, begins_us, customers = {}, data_begins(tables), customers_of(tables)
     definitions = {name: models.load(name).configured((settings or {}).get(name)) for name in names}
     for name, model in definitions.items():
         try:
             target = model.target(tables)
-            wanted[name] = (target, make_plan(name, model.cutoffs, target, as_of_us, begins_us))
+            wanted[name] = (target, make_plan(name, model.cutoffs, target, as_of_us, begins_us, customers))
         except MissingTable as error:
             outcomes[name] = NoOutcome(str(error))
         except Refused as error:
@@ -167,13 +169,12 @@ def train_on(
     for name, (target, plan) in wanted.items():
         labels = target.label(tables, plan.instants, as_of_us, target)
         try:
-            data = make_dataset(definitions[name], target, plan, panel, labels)
+            data = make_dataset(definitions[name], target, plan, panel, labels, origins)
+            if target.moments:
+                data = replace(data, moments=target.moments(tables, as_of_us, target))
+            outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, is_judged)
         except Refused as error:
             outcomes[name] = error
-            continue
-        if target.moments:
-            data = replace(data, moments=target.moments(tables, as_of_us, target))
-        outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, origins, is_judged)
     return {name: outcomes[name] for name in names}
 
 
@@ -183,10 +184,9 @@ def fit_and_judge(
     seed: int,
     data_fingerprint: str,
     search: Search | None = None,
-    origins: int = ORIGINS,
     is_judged: bool = True,
 ) -> Trained:
-    """Fit all candidates and baselines on a dataset, tuned trees among them where a search is given, and judge them.
+    """Judge all candidates and baselines, tuned trees among them where a search is given, and fit what serves.
 
     Where nothing is judged, only the preferred candidate is fitted: the tuned trees, else the first of the definition.
     """
@@ -197,17 +197,19 @@ def fit_and_judge(
         "as_of": instant_text(as_of_us),
         "seed": seed,
     }
-    tuned = search(data, seed, facts=facts) if search else None
+    oldest = replace(data, train=data.at(data.plan.judged[0].train))  # what is judged is not searched on
+    tuned = search(oldest, seed, facts=facts) if search else None
     if tuned:
         facts |= {"trials": len(tuned.trials), "is_reproducible": tuned.is_reproducible}
-    recipes = {TUNED: tuned.fit} if tuned else {}
-    if is_judged:
-        fitted = {**fit_all(data, seed), **{name: fit(data, seed) for name, fit in recipes.items()}}
-        evaluation = evaluate(data, fitted, seed, origins, recipes, as_of_us)
-    else:
-        fit = tuned.fit if tuned else CANDIDATES[data.model.learners[0]]
-        evaluation = calibrate_only(data, fit(data, seed), seed)
-    return Trained(data, evaluation, as_of_us, seed, facts, tuned.trials if tuned else ())
+    more = {TUNED: tuned.fit} if tuned else {}
+    with threadpool_limits(1):  # fits run side by side; threads of linear algebra would spin while they wait
+        if is_judged:
+            evaluation = evaluate(data, seed, more, as_of_us)
+        else:
+            name, fit = next(iter({**more, **recipes(data)}.items()))
+            evaluation = fit_only(data, seed, name, fit)
+    facts |= {"candidate": evaluation.chosen, "members": " ".join(evaluation.choice.members)}
+    return Trained(evaluation.data, evaluation, as_of_us, seed, facts, tuned.trials if tuned else ())
 
 
 def code_fingerprint() -> str:
@@ -221,35 +223,35 @@ def code_fingerprint() -> str:
 
 
 def write(trained: Trained, folder: Path) -> Predictor:
-    """Write the chosen candidate as a bundle."""
-    best, data = trained.evaluation.challenger, trained.data
+    """Write what serves as a bundle."""
+    served, data = trained.evaluation.served, trained.data
     return write_bundle(
         folder,
         model=trained.name,
         target=data.target.name,
-        kind=best.fitted.kind,
-        content=best.fitted.content,
+        kind=served.fitted.kind,
+        content=served.fitted.content,
         columns=data.columns,
-        calibrator=best.calibrated.calibrator,
+        calibrator=served.calibrated.calibrator,
         golden=trained.golden,
         facts={**trained.facts, "bands": {band.name: band.at_least for band in data.target.bands[1:]}},
-        reference=reference(data.columns, data.test.matrix, best.probability),
+        reference=reference(data.columns, data.newest.matrix, served.probability),
         hazard=trained.evaluation.hazard,
     )
 
 
 def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: int) -> TrainingReport:
-    """Apply the gate, log and register the chosen candidate, and make it the champion where the gate lets it.
+    """Apply the gate, log and register what serves, and make it the champion where the gate lets it.
 
     What was not judged meets no gate: it is registered, and that is all.
     """
     data, evaluation = trained.data, trained.evaluation
-    incumbent = _incumbent(project.home, data) if evaluation.is_judged else None
-    verdict = judge(data, evaluation, check, incumbent, trained.seed) if evaluation.is_judged else None
+    incumbent = _incumbent(project.home, trained) if evaluation.is_judged else None
+    verdict = judge(evaluation, check, incumbent, trained.seed) if evaluation.is_judged else None
     with tempfile.TemporaryDirectory() as folder:
         predictor = write(trained, Path(folder) / "bundle")
         report = TrainingReport(
-            trained.name, data.model.question, trained.as_of_us, **describe(data, evaluation), verdict=verdict,
+            trained.name, data.model.question, trained.as_of_us, **describe(evaluation, incumbent), verdict=verdict,
             facts={**trained.facts, "definition_fingerprint": _definitions(predictor)},
             content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
@@ -276,8 +278,9 @@ def _definitions(predictor: Predictor) -> str:
     return combined({name: today[name] for name in predictor.names})
 
 
-def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
-    """The champion's probabilities on the test rows, or why there are none."""
+def _incumbent(home: Path, trained: Trained) -> Incumbent | None:
+    """The champion's probabilities on the judged rows, or why there are none."""
+    data = trained.data
     try:
         champion = load_champion(home, data.model.name)
     except BundleError as error:
@@ -288,9 +291,25 @@ def _incumbent(home: Path, data: Dataset) -> Incumbent | None:
         why = f"it predicts {champion.target}, not {data.target.name}"
         return Incumbent(champion.content_hash, why=why, is_of_another_target=True)
     probability = champion.score(data.test_frame).probability
-    frame = nw.from_native(data.test_frame.copy().assign(**{SCORE: probability}), eager_only=True).lazy("polars")
-    moved = drift(champion.reference, frame) if champion.reference else None
-    return Incumbent(champion.content_hash, probability, drift=moved)
+    is_newest = data.test.as_of_us == data.test.as_of_us.max()
+    newest, theirs = data.test_frame.loc[is_newest], probability[is_newest]
+    frame = nw.from_native(newest.assign(**{SCORE: theirs}), eager_only=True).lazy("polars")
+    served = trained.evaluation.served
+    mine = served.calibrated.calibrator.apply(served.fitted.scorer.raw(data.test.matrix[is_newest]))
+    bands = (data.target.bands_of(of) for of in (mine, theirs))
+    return Incumbent(
+        champion.content_hash,
+        probability,
+        learned_us=_learned_us(champion),
+        drift=drift(champion.reference, frame) if champion.reference else None,
+        changed_bands=float(np.mean([a != b for a, b in zip(*bands, strict=True)])),
+    )
+
+
+def _learned_us(champion: Predictor) -> int | None:
+    """When the outcomes that a champion was fitted on were looked up."""
+    known = champion.manifest.get("as_of")
+    return parse_instant(str(known)) if known else None
 
 
 def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
@@ -307,6 +326,9 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
         "content_hash": report.content_hash,
         "rules": plain["rules"],
         "chosen": report.chosen,
+        "members": list(report.members),
+        "why": report.why,
+        "instability": dict(report.instability),
         "cutoffs": plain["cutoffs"],
         "rows": plain["rows"],
         "figures": report.figure_rows(),
@@ -321,13 +343,13 @@ def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, A
 
 def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.TrainingRun:
     """What the tracking server keeps of a run."""
-    best = trained.evaluation.challenger
+    figures = report.figures.get(report.chosen, {})
     files = {
         "card.md": card(report).encode(),
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
         **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
-        **(pictures(trained.data, trained.evaluation) if report.is_judged else {}),
+        **(pictures(trained.evaluation) if report.is_judged else {}),
     }
     return versions.TrainingRun(
         model=trained.name,
@@ -341,7 +363,7 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Tra
             "gate": ("passed" if report.passed else "refused") if report.is_judged else versions.NOT_JUDGED,
             "champion_then": str(report.champion_version or ""),
             "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
-            "figures": json.dumps({name: round(best.figures[name], 6) for name in versions.FIGURES if best.figures}),
+            "figures": json.dumps({name: round(figures[name], 6) for name in versions.FIGURES if figures}),
         },
         files=files,
     )
@@ -354,22 +376,21 @@ def _gate(report: TrainingReport) -> dict[str, Any]:
 
 
 def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str, Any]]:
-    best, target = trained.evaluation.challenger, trained.data.target
+    fitted, target = trained.evaluation.served.fitted, trained.data.target
     yield from {"candidate": report.chosen, "calibration": report.calibration[report.chosen]}.items()
     yield from {f"{name}_days": getattr(target, f"{name}_days") for name in ("lead", "horizon", "gap")}.items()
-    yield from {"features": report.features, "seed": trained.seed, **best.fitted.facts}.items()
+    yield from {"features": report.features, "seed": trained.seed, **fitted.facts}.items()
     for part, instants in report.cutoffs.items():
         yield f"cutoffs_{part}", " ".join(instant_text(instant) for instant in instants)
         yield f"rows_{part}", report.rows[part][0]
         yield f"positives_{part}", report.rows[part][1]
-    yield from ((name, value) for name, value in best.fitted.parameters.items() if name != "seed")
+    yield from ((name, value) for name, value in fitted.parameters.items() if name != "seed")
 
 
 def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
     yield from report.figures.get(report.chosen, {}).items()
     for figure, (low, high) in report.intervals.items():
         yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
-    if report.pooled:
-        yield from ((f"pooled.{figure}", value) for figure, value in report.pooled["figures"].items())
+    yield from ((f"instability.{name}", value) for name, value in report.instability.items())
     for name, figures in report.figures.items():
         yield from ((f"{name}.{figure}", value) for figure, value in figures.items() if name != report.chosen)

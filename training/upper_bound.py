@@ -23,7 +23,8 @@ from vouch.features.simulation.company import simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US, VERSION
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
-from vouch.training.dataset import build_panel, data_begins, make_dataset, make_plan
+from vouch.training.cutoffs import make_plan
+from vouch.training.dataset import build_panel, customers_of, data_begins, make_dataset
 from vouch.training.learners import fit_lightgbm
 from vouch.training.simulated_truth import COLUMNS, captured
 
@@ -43,7 +44,7 @@ def measure(work: Path, customers: int, judged_customers: int, weeks: int, memor
     judged = _datasets(_company(small, judged_customers, weeks, 0), memory)
     measured = {}
     for name in COLUMNS:  # one model at a time: the rows of one are what fits into memory
-        data = _datasets(_company(large, customers, weeks, 1), memory, [name], is_reference=True)[name]
+        data = _datasets(_company(large, customers, weeks, 1), memory, [name])[name]
         fitted = fit_lightgbm(_with_larger_trees(data), 0)
         measured[name] = _judged(Project(small, str(small / "company")), name, data, fitted, judged[name])
     return {
@@ -62,18 +63,14 @@ def _company(folder: Path, customers: int, weeks: int, seed: int) -> Project:
     return project
 
 
-def _datasets(
-    project: Project, memory: str, names: Sequence[str] = tuple(COLUMNS), is_reference: bool = False
-) -> dict[str, Dataset]:
+def _datasets(project: Project, memory: str, names: Sequence[str] = tuple(COLUMNS)) -> dict[str, Dataset]:
     staged = stage(project, LAST_INSTANT_US)
     tables = open_tables(staged, "duckdb", memory_limit=memory)
     wanted, begins_us = {}, data_begins(tables)
     for name in names:
         model = models.load(name)
         target = model.target(tables)
-        plan = make_plan(name, model.cutoffs, target, LAST_INSTANT_US, begins_us)
-        if is_reference:
-            plan = replace(plan, train=plan.train + plan.calibrate, calibrate=())
+        plan = make_plan(name, model.cutoffs, target, LAST_INSTANT_US, begins_us, customers_of(tables))
         wanted[name] = (target, plan)
     panel = build_panel(tables, wanted)
     return {
@@ -89,8 +86,9 @@ def _with_larger_trees(data: Dataset) -> Dataset:
 
 
 def _judged(project: Project, name: str, data: Dataset, fitted: Fitted, other: Dataset) -> dict[str, Any]:
-    raw = fitted.scorer.raw(encode(other.test_frame, data.columns))
-    shares = captured(project, name, other.test.scored(sigmoid(raw)))
+    newest = other.test.as_of_us == other.test.as_of_us.max()
+    raw = fitted.scorer.raw(encode(other.test_frame.loc[newest], data.columns))
+    shares = captured(project, name, other.test.take(newest).scored(sigmoid(raw)))
     shares.pop("share_of_reference")
     return {**shares, "training_rows": len(data.train), **{n: float(np.round(v, 4)) for n, v in fitted.facts.items()}}
 

@@ -20,6 +20,7 @@ from vouch.models.quality.weighted_figures import (
     BINS,
     FIGURES,
     LOWER_IS_BETTER,
+    ROW_LOSSES,
     Numbers,
     Weighted,
     binned,
@@ -31,7 +32,7 @@ from vouch.models.scoring.calibration import log_odds, sigmoid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 NEWTON_STEPS = 50
 NEAR = 1e-10
@@ -166,11 +167,16 @@ def _error_of_slope(design: Numbers, residual: Numbers, curvature: Numbers, cust
     return float(np.sqrt((inverse @ (scores.T @ scores) @ inverse)[0, 0]))
 
 
-def error_by_chance(probability: Numbers, seed: int) -> float:
-    """Calibration error (95 % quantile) that true probabilities would show on so many rows, by simulation."""
+def error_by_chance(probability: Numbers, seed: int, together: ArrayLike | None = None) -> float:
+    """Calibration error (95 % quantile) that true probabilities would show on so many rows, by simulation.
+
+    Rows that are `together` (one mark per row) share their luck, as rows of one customer do whose windows overlap.
+    """
     generator = np.random.default_rng(seed)
+    marks = np.arange(len(probability)) if together is None else _numbered(together, len(probability))
+    count = int(marks.max(initial=-1)) + 1
     draws = (
-        calibration_error((generator.random(len(probability)) < probability).astype(np.float64), probability)
+        calibration_error((generator.random(count)[marks] < probability).astype(np.float64), probability)
         for _ in range(CHANCE_DRAWS)
     )
     return float(np.quantile(list(draws), 0.95))
@@ -269,8 +275,12 @@ def paired_bootstrap(
     prepared = [_prepare(figure)(y, score) for score in (a, b)]
     whole = [of(np.ones(len(y))) for of in prepared]
     weights = _resamples(customers, len(y), B, seed)
-    drawn = np.array([[of(weight) for of in prepared] for weight in weights]).reshape(-1, 2)
-    low, high = _ends(drawn[:, 0] - drawn[:, 1])
+    if figure in ROW_LOSSES:
+        drawn = _drawn_means(ROW_LOSSES[figure](y, a) - ROW_LOSSES[figure](y, b), customers, B, seed)
+    else:
+        pairs = np.array([[of(weight) for of in prepared] for weight in weights]).reshape(-1, 2)
+        drawn = pairs[:, 0] - pairs[:, 1]
+    low, high = _ends(drawn)
     return Difference(figure, whole[0], whole[1], whole[0] - whole[1], low, high)
 
 
@@ -280,6 +290,8 @@ def figure_interval(
     """Ends of the 95 % interval of one figure of FIGURES, resampling customers with all their rows."""
     y, p = _checked(y, p)
     of = _prepare(figure)(y, p)
+    if figure in ROW_LOSSES:
+        return _ends(_drawn_means(ROW_LOSSES[figure](y, p), customers, B, seed))
     return _ends(np.array([of(weight) for weight in _resamples(customers, len(y), B, seed)]))
 
 
@@ -307,13 +319,31 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[Numbers, Numbers]:
 
 def _resamples(customers: ArrayLike, rows: int, B: int, seed: int) -> Iterator[Numbers]:
     """Weights of the rows in each of B resamples of customers: how often the row's customer was drawn."""
-    distinct, customer = np.unique(np.asarray(customers), return_inverse=True)
+    customer = _numbered(customers, rows)
+    for drawn in _draws(customer, B, seed):
+        yield drawn[customer]
+
+
+def _drawn_means(loss: Numbers, customers: ArrayLike, B: int, seed: int) -> Numbers:
+    """The mean of one number per row in each of the same resamples, from sums by customer."""
+    customer = _numbered(customers, len(loss))
+    sums, rows = np.bincount(customer, weights=loss), np.bincount(customer).astype(np.float64)
+    return np.array([divided(float(drawn @ sums), float(drawn @ rows)) for drawn in _draws(customer, B, seed)])
+
+
+def _numbered(customers: ArrayLike, rows: int) -> NDArray[np.int64]:
+    """The number of each row's customer."""
+    _, customer = np.unique(np.asarray(customers), return_inverse=True)
     if len(customer) != rows:
         raise DefinitionError(f"There are {len(customer)} customers for {rows} rows: name the customer of each row.")
-    count, generator = len(distinct), np.random.default_rng(seed)
+    return customer.astype(np.int64)
+
+
+def _draws(customer: NDArray[np.int64], B: int, seed: int) -> Iterator[Numbers]:
+    """How often each customer is drawn in each of B resamples; none where there are fewer than two."""
+    count, generator = int(customer.max(initial=-1)) + 1, np.random.default_rng(seed)
     for _ in range(B if count > 1 else 0):
-        drawn = np.bincount(generator.integers(0, count, count), minlength=count)
-        yield drawn.astype(np.float64)[customer]
+        yield np.bincount(generator.integers(0, count, count), minlength=count).astype(np.float64)
 
 
 def _ends(values: Numbers) -> tuple[float, float]:

@@ -80,14 +80,24 @@ def mean_of(loss: Numbers) -> Weighted:
 
 def weighted_log_loss(y: Numbers, p: Numbers) -> Weighted:
     """Mean of -log of the probability given to what happened, kept finite at 0 and 1."""
+    return mean_of(row_log_loss(y, p))
+
+
+def row_log_loss(y: Numbers, p: Numbers) -> Numbers:
+    """-log of the probability given to what happened, kept finite at 0 and 1, by row."""
     tiny = np.finfo(np.float64).eps
-    given = np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny)
-    return mean_of(-np.log(given))
+    found: Numbers = -np.log(np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny))
+    return found
+
+
+def row_brier(y: Numbers, p: Numbers) -> Numbers:
+    """Squared difference, by row."""
+    return (p - y) ** 2
 
 
 def weighted_brier(y: Numbers, p: Numbers) -> Weighted:
     """Mean squared difference."""
-    return mean_of((p - y) ** 2)
+    return mean_of(row_brier(y, p))
 
 
 def weighted_brier_skill(y: Numbers, p: Numbers) -> Weighted:
@@ -156,4 +166,6 @@ FIGURES: dict[str, Callable[[Numbers, Numbers], Weighted]] = {
 }
 """Figures by name, as `figures` gives them and as they can be resampled; the numbers in the names are percent."""
 
+ROW_LOSSES: dict[str, Callable[[Numbers, Numbers], Numbers]] = {"log_loss": row_log_loss, "brier": row_brier}
+"""Figures that are the mean of one number per row, which makes their resamples cheap."""
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error"})

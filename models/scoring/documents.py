@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """The format that is written, and the newest that can be read; the first keeps one fingerprint for all features."""
-KINDS = {"lightgbm": "model.txt", "logistic": "model.json", "rules": "model.json"}
-"""Kinds of model, and the file that holds each."""
+KINDS = {
+    "lightgbm": ("model.txt",), "logistic": ("model.json",), "rules": ("model.json",),
+    "mean": ("model.txt", "model.json"),
+}  # fmt: skip
+"""Kinds of model, and the files that hold each."""
 
 
 class BundleManifest(Document):
     """`manifest.json`: which kind of which model, and the digests of the files."""
 
     format: Annotated[int, Field(ge=1)]
-    kind: Literal["lightgbm", "logistic", "rules"]
+    kind: Literal["lightgbm", "logistic", "rules", "mean"]
     model: Name
     target: Name
     files: dict[FileName, Digest]
@@ -35,7 +38,7 @@ class BundleManifest(Document):
     def _can_be_read(self) -> BundleManifest:
         if self.format > FORMAT:
             raise ValueError(f"its format {self.format} is of a newer vouch: this one reads up to {FORMAT}")
-        needed = {KINDS[self.kind], "calibrator.json", "features.json", "golden.json"}
+        needed = {*KINDS[self.kind], "calibrator.json", "features.json", "golden.json"}
         if missing := needed - self.files.keys():
             raise ValueError(f"lists no {', '.join(sorted(missing))}")
         return self
@@ -166,6 +169,17 @@ class LogisticNumbers(Document):
         return weights == [None if column.categories is None else len(column.categories) for column in columns]
 
 
+class MeanNumbers(Document):
+    """`model.json` of a mean: the line, and what the trees beside it are worth."""
+
+    line: LogisticNumbers
+    share: Annotated[Number, Field(gt=0, lt=1)]
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """As for the line."""
+        return self.line.fits(columns)
+
+
 class OfRule(Document):
     """What one feature earns: as many points as places, or one more."""
 
@@ -204,6 +218,8 @@ class Decision(Document):
     reason: str | None = None
     rules: list[dict[str, Any]] = Field(default_factory=list)
     figures: list[dict[str, Any]] = Field(default_factory=list)
+    members: list[str] = Field(default_factory=list)
+    why: str | None = None
     calibration: list[dict[str, Any]] = Field(default_factory=list)
 
 

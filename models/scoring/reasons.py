@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vouch.models.scoring.feature_matrix import Column
+    from vouch.models.scoring.trees import Numbers
 
 
 @dataclass(frozen=True)
@@ -83,20 +84,23 @@ def as_text(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.object_
     return texts[where]
 
 
-def grouped(columns: Sequence[Column], contributions: Any) -> tuple[tuple[str, ...], Any, Any]:
-    """Sum contributions (rows by features, dense or sparse) by family; return families, sums, leading features."""
-    import scipy.sparse
+def grouped(columns: Sequence[Column], contributions: Numbers) -> tuple[tuple[str, ...], Numbers, Any]:
+    """Sum contributions (rows by features) by family; return families, sums, leading features.
 
+    Features are added one after another, so that a row has the same sums alone and in a batch.
+    """
     families = tuple(dict.fromkeys(column.family for column in columns))
-    member = [families.index(column.family) for column in columns]
-    ones = np.ones(len(columns))
-    groups = scipy.sparse.csr_matrix((ones, (range(len(columns)), member)), (len(columns), len(families)))
-    sparse = scipy.sparse.csr_matrix(contributions)
-    sums = (sparse @ groups).toarray()
-    dense = sparse.toarray()
+    member = np.array([families.index(column.family) for column in columns])
+    moves = contributions.T
+    says = np.any(moves != 0, axis=1).reshape(-1)
+    sums = np.zeros((len(families), moves.shape[1]))
     leading = np.empty(sums.shape, dtype=np.int32)
     for family in range(len(families)):
-        places = np.flatnonzero(np.array(member) == family)
-        moves = dense[:, places] * np.where(sums[:, [family]] < 0, -1.0, 1.0)
-        leading[:, family] = places[np.argmax(moves, axis=1)]
-    return families, sums, leading
+        places = np.flatnonzero(member == family)
+        told = places[says[places]]
+        for place in told:
+            sums[family] += moves[place]
+        candidates = told if len(told) else places[:1]
+        signed = moves[candidates] * np.where(sums[family] < 0, -1.0, 1.0)
+        leading[family] = candidates[np.argmax(signed, axis=0)]
+    return families, sums.T, leading.T

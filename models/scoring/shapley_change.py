@@ -15,18 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.models.scoring.decisions import decisions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Matrix = np.ndarray[Any, np.dtype[np.float32]]
     Numbers = np.ndarray[Any, np.dtype[np.float64]]
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
-
-IS_CATEGORY, DEFAULT_LEFT = 1, 2
-"""Bits of LightGBM's `decision_type`; the two bits above them say what is missing: nothing, zero, or NaN."""
-ZERO_IS_MISSING, NAN_IS_MISSING = 1, 2
-NEARLY_ZERO = 1e-35
-"""LightGBM's `kZeroThreshold`."""
 
 
 @dataclass(frozen=True)
@@ -57,35 +53,8 @@ def leaves(tree: Mapping[str, Sequence[Any]]) -> list[Leaf]:
 
 def goes_left(tree: Mapping[str, Sequence[Any]], matrix: Matrix) -> Flags:
     """Which way each row goes at each node of one tree (nodes by rows), as LightGBM decides it."""
-    ways = np.empty((len(tree["split_feature"]), len(matrix)), dtype=bool)
-    for node, feature in enumerate(tree["split_feature"]):
-        values, kind = matrix[:, feature].astype(np.float64), int(tree["decision_type"][node])
-        if kind & IS_CATEGORY:
-            ways[node] = _in_set(tree, int(tree["threshold"][node]), values)
-        else:
-            ways[node] = _below(values, tree["threshold"][node], kind)
-    return ways
-
-
-def _below(values: Numbers, threshold: float, kind: int) -> Flags:
-    missing_as, is_nan = kind >> 2 & 3, np.isnan(values)
-    if missing_as == NAN_IS_MISSING:
-        missing = is_nan
-    else:
-        values = np.where(is_nan, 0.0, values)
-        missing = (np.abs(values) <= NEARLY_ZERO) & (missing_as == ZERO_IS_MISSING)
-    below: Flags = np.where(missing, bool(kind & DEFAULT_LEFT), values <= threshold)
-    return below
-
-
-def _in_set(tree: Mapping[str, Sequence[Any]], place: int, values: Numbers) -> Flags:
-    """Whether a category is in the set of a node, which is kept as bits of 32 to a word; missing is in none."""
-    start, end = tree["cat_boundaries"][place : place + 2]
-    words = np.array(tree["cat_threshold"][start:end], dtype=np.int64)
-    is_known = (values >= 0) & (values < 32 * len(words))
-    codes = np.where(is_known, values, 0).astype(np.int64)
-    found: Flags = is_known & ((words[codes // 32] >> codes % 32 & 1) == 1)
-    return found
+    columns = matrix.T
+    return np.array([decision.goes_left(columns) for decision in decisions(tree)], dtype=bool)
 
 
 @lru_cache

@@ -35,7 +35,7 @@ def train(
     seconds: Annotated[
         float | None, typer.Option(metavar="S", min=0, help="End the search then; such a run cannot be reproduced.")
     ] = None,
-    origins: Annotated[int, typer.Option(metavar="N", min=0, help="Moments of the rolling evaluation.")] = 4,
+    origins: Annotated[int, typer.Option(metavar="N", min=1, help="Moments of the rolling evaluation, at least.")] = 4,
     evaluation: Annotated[
         bool,
         typer.Option(

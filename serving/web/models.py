@@ -62,6 +62,11 @@ class JudgedModel:
         return list(self.entry.get("figures", ()))
 
     @property
+    def members(self) -> Sequence[str]:
+        """Recipes that it is made of."""
+        return list(self.entry.get("members", ()))
+
+    @property
     def bins(self) -> Sequence[Mapping[str, Any]]:
         """Bins of the calibration plot."""
         return list(self.entry.get("calibration", ()))

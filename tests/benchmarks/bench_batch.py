@@ -172,7 +172,7 @@ def _agreement(home: Path, name: str, booster: Any, matrix: np.ndarray) -> Itera
     predictor = _found(home)[name].predictor
     few = matrix[np.random.default_rng(0).choice(len(matrix), EXPLAINED, replace=False)]
     exact = booster.predict(few, pred_contrib=True)[:, :-1]
-    ours = predictor.scorer.contributions(few).toarray()
+    ours = predictor.scorer.contributions(few)
     said = f"{EXPLAINED:,} vectors, {booster.num_trees()} trees"
     for words, of_shap, of_ours in (
         ("family", *(grouped(predictor.columns, parts)[1] for parts in (exact, ours))),

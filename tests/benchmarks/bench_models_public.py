@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,10 @@ from vouch.models.quality.figures import (
     paired_bootstrap,
     roc_auc,
 )
-from vouch.training.calibrate import choose
-from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart
+from vouch.training.cutoffs import cross_fit_plan
+from vouch.training.dataset import Dataset, DatasetPart
 from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
-from vouch.training.learners import CANDIDATES, fit_all
 
 IS_LONG = True
 FOLDS = 5
@@ -53,30 +53,20 @@ def folds(label: np.ndarray, count: int, seed: int) -> np.ndarray:
     return found
 
 
-def dataset(columns, matrix, label, customers, instants=None) -> Dataset:
-    """Rows as a training run takes them; those of one instant where none are given."""
-    instants = np.zeros(len(label), dtype=np.int64) if instants is None else instants
-    model = models.load("churn")
-    every = DatasetPart(matrix, label, customers, instants)
-    parts = [every.take(instants == of) for of in (0, 1, 2)]
-    frame = pd.DataFrame({"customer_id": parts[2].customers})
-    return Dataset(model, model.targets[0], CutoffPlan((0,), (1,), (2,)), columns, *parts, frame)
+def dataset(columns, matrix, label, fold, count: int) -> Dataset:
+    """Rows as a training run takes them, folds in place of instants."""
+    model = replace(models.load("churn"), learners=OURS)
+    order = np.argsort(fold, kind="stable")
+    every = DatasetPart(matrix[order], label[order], np.arange(len(label))[order], fold[order])
+    frame = pd.DataFrame({"customer_id": every.customers})
+    return Dataset(model, model.targets[0], cross_fit_plan(count), columns, every, every, frame)
 
 
 def chosen(columns, matrix, label, seed: int):
-    """The candidate that is best on rows it was not fitted on, fitted on all rows, and its calibrator."""
+    """What serves by the product's own rule, fitted on all rows, and its calibrator."""
     inner = INNER_OF_FEW if len(label) < FEW else INNER
-    fold, customers = folds(label, inner, seed), np.arange(len(label))
-    found = {}
-    for name in OURS:
-        raw = np.empty(len(label))
-        for number in range(inner):
-            inside = fold != number
-            fitted = CANDIDATES[name](dataset(columns, matrix[inside], label[inside], customers[inside]), seed)
-            raw[~inside] = fitted.scorer.raw(matrix[~inside])
-        found[name] = choose(raw, label, customers, seed)
-    best = min(found, key=lambda name: found[name].log_loss)
-    return CANDIDATES[best](dataset(columns, matrix, label, customers), seed), found[best].calibrator
+    found = evaluate(dataset(columns, matrix, label, folds(label, inner, seed), inner), seed)
+    return found.choice, found.served
 
 
 def out_of_fold(frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -85,9 +75,10 @@ def out_of_fold(frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> tup
     said, names = np.empty(len(label)), []
     for number in range(FOLDS):
         inside = fold != number
-        fitted, calibrator = chosen(columns, matrix[inside], label[inside], number)
-        said[~inside] = calibrator.apply(fitted.scorer.raw(matrix[~inside]))
-        names.append(f"{fitted.name}/{calibrator.method}")
+        choice, served = chosen(columns, matrix[inside], label[inside], number)
+        calibrator = served.calibrated.calibrator
+        said[~inside] = calibrator.apply(served.fitted.scorer.raw(matrix[~inside]))
+        names.append(f"{'+'.join(choice.members)}/{calibrator.method}")
     return said, names
 
 
@@ -149,8 +140,8 @@ def null_table() -> Iterator[Row]:
     note = f"ROC-AUC {roc_auc(label, said):.3f} ({low:.3f} to {high:.3f})"
     yield Row("ravenstack: how far the interval of the ROC-AUC is from 0.5", "0.5", off, at_most=0.0, note=note)
     columns, matrix = public_tables.encoded(frame)
-    data = dataset(columns, matrix, label, np.arange(len(label)), folds(label, 3, 1))
-    verdict = judge(data, evaluate(data, fit_all(data, 0), 0, origins=0), {}, None, 0)
+    data = dataset(columns, matrix, label, folds(label, INNER, 1), INNER)
+    verdict = judge(evaluate(data, 0), {}, None, 0)
     refused = ", ".join(rule.name for rule in verdict.refusals)
     yield Row("ravenstack: refused by the gate", "1", float(not verdict.passed), at_least=1.0, note=refused)
 

@@ -57,7 +57,7 @@ def test_a_new_model_is_one_new_file(tmp_path, monkeypatch):
         ({"targets": (CHURN.targets[0], CHURN.targets[0])}, "name of its own"),
         ({"learners": ("oracle",)}, "learners are"),
         ({"learners": ()}, "learners are"),
-        ({"cutoffs": Cutoffs(test=0)}, "counted from 1"),
+        ({"cutoffs": Cutoffs(train=0)}, "counted from 1"),
         ({"cutoffs": Cutoffs(grid_days=14, spacing_days=20)}, "multiple"),
         ({"gate": Gate(suspicious_auc=0.4)}, "suspicious_auc"),
         ({"targets": (replace(CHURN.targets[0], horizon_days=0),)}, "horizon"),

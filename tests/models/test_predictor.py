@@ -76,7 +76,6 @@ def test_the_leading_feature_of_a_family_moves_the_way_the_family_moves(bundle):
     predictor = bundle[0]
     reasons = predictor.reasons(frame)
     each = predictor.scorer.contributions(encode(frame, COLUMNS))
-    each = each if isinstance(each, np.ndarray) else each.toarray()
     leading = np.take_along_axis(each, reasons.features[:, :1].astype(int), axis=1)[:, 0]
     assert set(reasons.features[:, 0]) <= {0, 1}
     assert (leading * np.sign(reasons.contributions[:, 0]) >= each[:, :2].max(axis=1) * 0).all()
@@ -140,7 +139,7 @@ def test_a_missing_or_truncated_file_is_noticed(bundle):
 def test_hashes_come_before_the_parser(tmp_path, lightgbm_text, monkeypatch):
     written(tmp_path / "b", "lightgbm", lightgbm_text)
     (tmp_path / "b" / "model.txt").write_text("not a model")
-    monkeypatch.setattr("vouch.models.predictor.Trees", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr("vouch.models.scoring.scorers.Trees", lambda *_: pytest.fail("parsed"))
     with pytest.raises(BundleError, match=r"damaged: model\.txt"):
         Predictor.load(tmp_path / "b")
 

@@ -82,7 +82,7 @@ def run(home: Path, seed: int, count: int) -> tuple[int, int]:
         loaded += 1
         raw, parts = found.scorer.explained(rows)
         assert np.array_equal(raw, found.scorer.raw(rows))
-        assert np.abs(found.scorer.base + parts.toarray().sum(axis=1) - raw).max() < 1e-6
+        assert np.abs(found.scorer.base + parts.sum(axis=1) - raw).max() < 1e-6
         assert np.isfinite(found.scorer.moved(rows[::-1], rows)).all()
     return refused, loaded
 

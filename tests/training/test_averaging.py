@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.rows.datasets import dataset
-from vouch.models.predictor import make_scorer
+from vouch.models.scoring.scorers import make_scorer
 from vouch.training.averaging import averaged
 from vouch.training.learners import CANDIDATES, COPIES, DEEP
 

@@ -1,8 +1,7 @@
-"""Rolling origin: embargo at every origin, no vector twice, and figures that are those of the rows."""
+"""Cutoffs and origins: embargo at every origin, no row calibrated by itself, and figures that are those of the rows."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,53 +9,105 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.rows.datasets import PLAN, dataset
+from support.rows.contract_rows import day
+from support.rows.datasets import PLAN, dataset, plan
+from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
 from vouch.models.definition import Cutoffs, Target
 from vouch.models.quality.figures import figures, lift_at
-from vouch.training.dataset import CutoffPlan, make_plan
+from vouch.models.scoring.calibration import sigmoid
+from vouch.training.cutoffs import MOST_ORIGINS, lay_origins, make_plan
 from vouch.training.evaluate import evaluate
-from vouch.training.learners import fit_all
-from vouch.training.origins import lay_origins, roll
+from vouch.training.learners import CANDIDATES
+from vouch.training.origins import roll
 
-LONG = CutoffPlan(tuple(day * DAY_US for day in range(100, 521, 42)), (562 * DAY_US,), (604 * DAY_US,))
+LONG = plan(range(100, 605, 42), (268, 394, 520, 604))
+CHURN, ADVOCACY = models.load("churn"), models.load("advocacy")
 
 
 @given(
-    spacing=st.sampled_from([14, 28]),
-    counts=st.tuples(st.integers(1, 20), st.integers(1, 3)),
-    horizon=st.integers(1, 100),
-    days=st.integers(200, 1200),
+    grid=st.sampled_from([7, 14]),
+    steps=st.integers(1, 4),
+    train=st.integers(1, 20),
+    horizon=st.integers(1, 120),
+    gap=st.integers(0, 30),
+    days=st.integers(0, 1200),
+    as_of=st.integers(19_000, 20_000),
     wanted=st.integers(1, 6),
+    outcomes=st.integers(0, 300),
 )
-def test_every_origin_keeps_the_embargo_and_uses_instants_that_are_there(spacing, counts, horizon, days, wanted):
-    target = Target("t", lambda *a: a, lambda v: v, horizon_days=horizon, gap_days=7)
+def test_every_outcome_is_final_before_it_is_learned_from(
+    grid, steps, train, horizon, gap, days, as_of, wanted, outcomes
+):
+    cutoffs = Cutoffs(grid, grid * steps, train)
+    target = Target("t", lambda *a: a, lambda v: v, horizon_days=horizon, gap_days=gap)
+    begins = day(as_of - days)
     try:
-        cutoffs = Cutoffs(14, spacing, counts[0], counts[1], 1)
-        plan = make_plan("m", cutoffs, target, 20_000 * DAY_US, (20_000 - days) * DAY_US)
+        laid = make_plan("m", cutoffs, target, day(as_of), begins)
     except Refused:
+        assert days < 2 * target.matured_days + cutoffs.history_days + 3 * grid
         return
-    origins = lay_origins(plan, target, wanted)
-    assert origins[0] == plan
-    assert len(origins) <= wanted
-    tests = [of.test[0] for of in origins]
-    assert tests == sorted(set(tests), reverse=True)
-    for of in origins:
-        assert of.train
-        assert set(of.instants) <= set(plan.instants)
-        parts = [part for part in (of.train, of.calibrate, of.test) if part]
-        for part, following in itertools.pairwise(parts):
-            assert part[-1] + target.matured_days * DAY_US <= following[0]
+    laid = lay_origins(laid, cutoffs, target, wanted, dict.fromkeys(laid.instants, outcomes))
+    matured = target.matured_days * DAY_US
+    assert laid.instants[-1] + matured <= day(as_of) < laid.instants[-1] + matured + grid * DAY_US
+    assert laid.instants[0] >= begins + cutoffs.history_days * DAY_US
+    assert laid.instants == tuple(sorted(set(laid.instants)))
+    assert laid.origins[-1].test == laid.instants[-1], "the newest outcomes are judged"
+    assert len(laid.origins) <= max(wanted, MOST_ORIGINS) + 1
+    for of in laid.origins:
+        assert 0 < len(of.train) <= train
+        assert {of.test, *of.train, *of.calibrated_by} <= set(laid.instants)
+        assert max([*of.train, *of.calibrated_by]) + matured <= of.test
+    assert laid.judged
 
 
-def test_the_defaults_have_four_origins_on_the_simulated_history():
-    from vouch import models
+@given(as_of=st.integers(19_000, 20_000), weeks=st.integers(1, 4))
+def test_trainings_some_weeks_apart_share_their_instants(as_of, weeks):
+    target, begins = CHURN.targets[0], day(as_of - 500)
+    one, later = (make_plan("m", CHURN.cutoffs, target, day(at), begins) for at in (as_of, as_of + 7 * weeks))
+    assert set(one.instants) <= set(later.instants)
+    assert len(later.instants) - len(one.instants) <= (weeks + 1) // 2 + 1
 
-    for name in ("churn", "advocacy"):
-        model = models.load(name)
-        plan = make_plan(name, model.cutoffs, model.targets[0], 20_000 * DAY_US, (20_000 - 546) * DAY_US)
-        assert len(lay_origins(plan, model.targets[0])) == 4
+
+def test_both_models_share_instants():
+    churn, advocacy = (
+        make_plan(of.name, of.cutoffs, of.targets[0], day(20_000), day(20_000 - 546)) for of in (CHURN, ADVOCACY)
+    )
+    assert set(advocacy.instants) <= set(churn.instants)
+
+
+def test_a_company_of_many_customers_is_fitted_on_fewer_instants():
+    few, many = (
+        make_plan("m", CHURN.cutoffs, CHURN.targets[0], day(20_000), day(20_000 - 546), customers)
+        for customers in (5_000, 20_000)
+    )
+    assert many.instants == few.instants[::-1][::2][::-1]
+
+
+def test_the_defaults_have_four_origins_on_the_simulated_history_and_a_short_one_says_so():
+    for model in (CHURN, ADVOCACY):
+        target = model.targets[0]
+        laid = make_plan(model.name, model.cutoffs, target, day(20_000), day(20_000 - 546))
+        assert len(lay_origins(laid, model.cutoffs, target).judged) == 4
+    short = make_plan("m", model.cutoffs, target, day(20_000), day(20_000 - 270))
+    notes = lay_origins(short, model.cutoffs, target).notes
+    assert any("of 4 origins: the history does not reach further back" in note for note in notes)
+    assert any("judged without its calibration" in note for note in notes)
+
+
+def test_where_few_outcomes_come_true_more_origins_are_judged():
+    target = CHURN.targets[0]
+    laid = make_plan("churn", CHURN.cutoffs, target, day(20_000), day(20_000 - 546))
+    few = lay_origins(laid, CHURN.cutoffs, target, 4, dict.fromkeys(laid.instants, 20))
+    assert len(few.judged) >= 9
+    assert len(lay_origins(laid, CHURN.cutoffs, target, 4, dict.fromkeys(laid.instants, 100)).judged) == 4
+
+
+def test_a_history_that_is_too_short_is_refused_with_figures():
+    with pytest.raises(Refused, match=r"200 days of activity are there; about 236 are needed") as refusal:
+        make_plan("advocacy", ADVOCACY.cutoffs, ADVOCACY.targets[0], day(20_000), day(20_000 - 200))
+    assert refusal.value.exit_code == 4
 
 
 @pytest.fixture(scope="module")
@@ -64,49 +115,70 @@ def found():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vouch.training.evaluate.RESAMPLES", 100)
         data = dataset(customers=500, plan=LONG)
-        yield data, evaluate(data, fit_all(data, 0), 0)
+        yield data, evaluate(data, 0)
 
 
 def test_figures_of_each_origin_and_of_all_are_those_of_their_rows(found):
     data, evaluation = found
-    rolled, chosen = evaluation.rolled, evaluation.chosen
-    assert len(rolled.each) == len(rolled.origins) + 1 == 4
-    said = [evaluation.challenger.probability, *(of.probability[chosen] for of in rolled.origins)]
-    true = [data.test.label, *(of.rows.label for of in rolled.origins)]
-    for figures_there, y, p in zip(rolled.each, true, said, strict=True):
-        assert figures_there["log_loss"] == figures(y, p)["log_loss"]
-    pooled = figures(np.concatenate(true), np.concatenate(said))
-    assert {name: rolled.pooled[name] for name in pooled} == pooled
-    assert rolled.pooled["n"] == 2000
-    for name in ("roc_auc", "brier", "lift_at_5", "precision_at_10", "calibration_error"):
-        low, high = rolled.intervals[name]
-        assert low <= rolled.pooled[name] <= high or name == "calibration_error"
-    low, high = rolled.intervals["calibration_slope"]
-    assert low < rolled.pooled["calibration_slope"] < high
-    assert rolled.comparisons["health"].a_is_better
-    assert np.isfinite(rolled.pooled["expected_profit"])
+    said, chosen = evaluation.challenger.probability, evaluation.challenger
+    assert [of["as_of_us"] for of in evaluation.origins] == [of.test for of in reversed(data.plan.judged)]
+    for of in evaluation.origins:
+        rows = data.test.as_of_us == of["as_of_us"]
+        assert of["log_loss"] == figures(data.test.label[rows], said[rows])["log_loss"]
+    pooled = figures(data.test.label, said)
+    assert {name: chosen.figures[name] for name in pooled} == pooled
+    assert pooled["n"] == 500 * len(data.plan.judged)
+    for name in ("roc_auc", "brier", "lift_at_5", "precision_at_10"):
+        low, high = evaluation.intervals[name]
+        assert low <= pooled[name] <= high
+    assert evaluation.comparisons["health"]["log_loss"].a_is_better
+    assert np.isfinite(chosen.figures["expected_profit"])
 
 
-def test_an_origin_sees_no_label_of_later_rows(found):
-    data, _ = found
-    from vouch.training.learners import CANDIDATES
-
-    chosen = {"logistic": CANDIDATES["logistic"]}
-    oldest = roll(data, chosen, 0)[-1]
-    last = oldest.plan.test[0]
-    later = {
-        name: replace(part, label=np.where(part.as_of_us >= last, 1 - part.label, part.label))
-        for name, part in (("train", data.train), ("calibrate", data.calibrate), ("test", data.test))
-    }
-    flipped = roll(replace(data, **later), chosen, 0)[-1]
-    np.testing.assert_array_equal(flipped.probability["logistic"], oldest.probability["logistic"])
-    np.testing.assert_array_equal(flipped.rows.label, 1 - oldest.rows.label)
+def flipped_after(data, instant):
+    """The same dataset with all outcomes from an instant on turned round."""
+    every = replace(data.train, label=np.where(data.train.as_of_us >= instant, 1 - data.train.label, data.train.label))
+    return replace(data, train=every)
 
 
-def test_rolling_can_be_left_out():
-    data = dataset(customers=300, plan=PLAN)
-    assert lay_origins(PLAN, data.target, 0) == []
-    assert evaluate(data, fit_all(data, 0), 0, origins=0).rolled.each == ()
+@pytest.mark.parametrize("name", ["logistic", "lightgbm"])
+def test_what_is_said_at_an_origin_knows_no_outcome_of_its_rows_or_of_later_ones(name):
+    data = dataset(customers=300, plan=LONG)
+    one = roll(data, {name: CANDIDATES[name]}, 0)
+    for place, of in enumerate(one.judged):
+        other = roll(flipped_after(data, of.plan.test), {name: CANDIDATES[name]}, 0)
+        np.testing.assert_array_equal(other.probability([name], 0)[place], one.probability([name], 0)[place])
+        np.testing.assert_array_equal(other.judged[place].rows.label, 1 - of.rows.label)
+
+
+def test_what_serves_is_fitted_on_every_row_and_calibrated_out_of_time(found):
+    data, evaluation = found
+    served = evaluation.served
+    assert len(served.probability) == len(data.newest) == 500
+    raw = served.fitted.scorer.raw(data.newest.matrix)
+    np.testing.assert_array_equal(served.calibrated.calibrator.apply(raw), served.probability)
+    assert served.calibrated.calibrator.band is not None
+    fewer = data.at(data.plan.instants[:-1])
+    less = evaluate(replace(data, train=fewer, plan=replace(data.plan, origins=data.plan.origins[:-1])), 0).served
+    assert less.fitted.content != served.fitted.content, "the newest rows are learned from"
+
+
+def test_an_origin_by_itself_is_judged_without_a_calibration():
+    data = dataset(customers=300, plan=replace(PLAN, origins=PLAN.origins[:1]))
+    rolled = roll(data, {"logistic": CANDIDATES["logistic"]}, 0)
+    (said,) = rolled.probability(["logistic"], 0)
+    np.testing.assert_array_equal(said, sigmoid(rolled.judged[0].raw["logistic"]))
+    assert rolled.calibration(["logistic"], 0).held_out, "what serves is calibrated by it"
+
+
+def test_rows_to_watch_change_no_model():
+    data = dataset(customers=400)
+    fit = CANDIDATES["lightgbm"]
+    watched = fit(data, 0, rounds=20, watch=data.newest)
+    trees = [of.content.partition("end of trees")[0] for of in (watched, fit(data, 0, rounds=20))]
+    assert trees[0] == trees[1]
+    assert watched.best_rounds
+    assert watched.content.count("\nTree=") == 20
 
 
 def test_a_random_score_of_twelve_values_has_a_lift_of_one():

@@ -18,14 +18,14 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
 from vouch.features.health import with_health
 from vouch.features.project import Project
-from vouch.models.definition import Cutoffs, Gate, Target
+from vouch.models.definition import Cutoffs, Gate
 from vouch.models.predictor import Predictor, encode
 from vouch.models.scoring.calibration import calibrator_from_json, sigmoid, softplus
 from vouch.training import run
 from vouch.training.calibrate import choose, fit_isotonic, fit_venn_abers, with_band
-from vouch.training.dataset import data_begins, made_up_rows, make_plan
+from vouch.training.dataset import data_begins, made_up_rows
 from vouch.training.evaluate import evaluate
-from vouch.training.learners import fit_all, fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
+from vouch.training.learners import fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
 from vouch.training.report import card
 from vouch.training.simulated_truth import against_truth
 
@@ -33,60 +33,6 @@ NOW_US = 1_794_787_200_000_000 + DAY_US // 4
 CHURN = models.load("churn")
 ADVOCACY = models.load("advocacy")
 UPGRADE = models.load("upgrade")
-
-
-@given(
-    grid=st.sampled_from([7, 14]),
-    steps=st.integers(1, 4),
-    counts=st.tuples(st.integers(1, 20), st.integers(1, 3), st.integers(1, 3)),
-    horizon=st.integers(1, 120),
-    gap=st.integers(0, 30),
-    days=st.integers(0, 900),
-)
-def test_outcomes_of_a_part_are_final_before_the_next_part_begins(grid, steps, counts, horizon, gap, days):
-    cutoffs = Cutoffs(grid, grid * steps, *counts)
-    target = Target("t", lambda *a: a, lambda v: v, horizon_days=horizon, gap_days=gap)
-    as_of, begins = day(20_000), day(20_000 - days)
-    try:
-        plan = make_plan("m", cutoffs, target, as_of, begins)
-    except Refused:
-        assert days < 2 * target.matured_days + cutoffs.history_days + 3 * grid
-        return
-    parts = [part for part in (plan.train, plan.calibrate, plan.test) if part]
-    starts = [*(part[0] for part in parts[1:]), as_of]
-    for part, following in zip(parts, starts, strict=True):
-        assert part[-1] + target.matured_days * DAY_US <= following
-    assert plan.train
-    assert plan.test
-    assert plan.instants[0] >= begins + cutoffs.history_days * DAY_US
-    assert all((as_of - instant) % (grid * DAY_US) == 0 for instant in plan.instants)
-
-
-def test_both_models_share_instants():
-    as_of, begins = day(20_000), day(20_000 - 546)
-    churn, advocacy = (
-        make_plan(model.name, model.cutoffs, model.targets[0], as_of, begins) for model in (CHURN, ADVOCACY)
-    )
-    assert len(set(churn.train) & set(advocacy.train)) >= 6
-    assert len(churn.train) >= 12
-
-
-def test_a_short_history_has_fewer_cutoffs_and_says_so():
-    cutoffs = Cutoffs(train=12, calibrate=2)
-    plan = make_plan("m", cutoffs, ADVOCACY.targets[0], day(20_000), day(20_000 - 365))
-    assert (len(plan.train), len(plan.calibrate), len(plan.test)) == (1, 1, 1)
-    assert plan.notes == (
-        "1 of 2 calibration cutoffs: the history does not reach further back",
-        "1 of 12 training cutoffs: the history does not reach further back",
-    )
-    shorter = make_plan("m", cutoffs, ADVOCACY.targets[0], day(20_000), day(20_000 - 270))
-    assert shorter.calibrate == ()
-
-
-def test_a_history_that_is_too_short_is_refused_with_figures():
-    with pytest.raises(Refused, match=r"200 days of activity are there; about 236 are needed") as refusal:
-        make_plan("advocacy", ADVOCACY.cutoffs, ADVOCACY.targets[0], day(20_000), day(20_000 - 200))
-    assert refusal.value.exit_code == 4
 
 
 def test_a_clock_that_was_wrong_makes_no_history():
@@ -109,11 +55,11 @@ def test_validation_rows_come_after_all_that_is_fitted_on(data):
     fit, held = validation(data.train, data.target.matured_days, 0)
     last = data.train.as_of_us[fit].max() + data.target.matured_days * DAY_US
     assert last <= data.train.as_of_us[held].min()
-    assert set(data.train.as_of_us[held]) == {PLAN.train[-1]}
+    assert set(data.train.as_of_us[held]) == {PLAN.instants[-1]}
 
 
 def test_one_training_cutoff_is_validated_on_other_customers():
-    single = dataset(customers=400, plan=replace(PLAN, train=PLAN.train[:1]))
+    single = dataset(customers=400, plan=replace(PLAN, instants=PLAN.instants[:1]))
     fit, held = validation(single.train, single.target.matured_days, 0)
     assert not set(single.train.customers[fit]) & set(single.train.customers[held])
     assert 0.15 < held.mean() < 0.35
@@ -127,10 +73,11 @@ def test_equal_data_and_seed_give_equal_bytes(data):
 
 
 def test_lightgbm_finds_what_no_linear_model_has_and_all_beat_the_rules(data):
-    found = evaluate(data, fit_all(data, 0), 0)
+    found = evaluate(data, 0)
     losses = {name: judged.figures["log_loss"] for name, judged in found.judged.items()}
     assert losses["lightgbm"] < losses["logistic"] < min(losses["recency"], losses["health"])
     assert found.comparisons["logistic"]["log_loss"].a_is_better
+    assert set(found.choice.members) <= {"lightgbm", "lightgbm_deep", "lightgbm_family"}
 
 
 def test_the_logistic_model_is_the_one_of_scikit_learn(data):
@@ -276,7 +223,7 @@ def test_golden_rows_are_nobodys(data):
 def small():
     """Both definitions with few cutoffs and a gate that a small company can pass."""
     gate = Gate(minimum_positives=5)
-    cutoffs = Cutoffs(train=3, calibrate=1, history_days=28)
+    cutoffs = Cutoffs(train=3, history_days=28)
     return {name: replace(models.load(name), cutoffs=cutoffs, gate=gate) for name in ("churn", "advocacy")}
 
 
@@ -295,21 +242,21 @@ def test_a_run_reports_cutoffs_rows_figures_and_the_verdict(trained):
     for report in reports:
         text = report.text()
         content = json.loads(json.dumps(report.as_json(), allow_nan=False))
-        assert content["rows"]["train"]["positives"] > 0
+        assert content["rows"]["fitted"]["positives"] > 0
         assert set(content["figures"]) == {
             "lightgbm",
             "lightgbm_deep",
             "lightgbm_family",
-            "lightgbm_feature",
             "logistic",
             "recency",
             "health",
-        }
+        } | ({"mean"} if content["chosen"] == "mean" else set())
         assert len(content["rules"]) == 8
         assert len(content["origins"]) >= 1
-        assert content["pooled"]["figures"]["n"] >= content["figures"][content["chosen"]]["n"]
+        assert content["figures"][content["chosen"]]["n"] == content["rows"]["judged"]["rows"]
+        assert content["instability"]
         assert report.version == 1
-        for part in ("train", "calibrate", "test", "log_loss", "brier_skill", "held   contract"):
+        for part in ("fitted", "judged", "serves:", "log_loss", "brier_skill", "held   contract"):
             assert part in text
         assert report.is_promoted is report.passed
         assert (project.home / "champions" / report.model / "gate.json").exists()
@@ -328,8 +275,8 @@ def test_what_was_registered_is_what_was_judged(trained):
         mlflow, _ = versions.connect(project.home)
         model = mlflow.pyfunc.load_model(f"models:/{report.model}/1")
         rows = report.test_rows
-        assert len(rows) == report.rows["test"][0]
-        assert rows["label"].sum() == report.rows["test"][1]
+        assert len(rows) == report.origins[0]["n"]
+        assert rows["label"].sum() == report.origins[0]["positives"]
         golden = mlflow.artifacts.load_dict(f"runs:/{row['run_id']}/report.json")
         assert golden["content_hash"] == report.content_hash
         assert set(model.metadata.get_output_schema().input_names()) == {"raw", "probability"}
@@ -345,7 +292,7 @@ def test_the_history_keeps_how_good_a_version_was_when_it_was_judged(trained):
         assert entry["figures"][0]["candidate"] == entry["chosen"] == report.chosen
         bins = entry["calibration"]
         rows = sum(row["n"] for row in bins)
-        assert (rows, round(sum(row["n"] * row["observed"] for row in bins))) == report.rows["test"]
+        assert (rows, round(sum(row["n"] * row["observed"] for row in bins))) == report.rows["judged"]
         assert all(row["low"] <= row["observed"] <= row["high"] for row in bins)
 
 
@@ -369,12 +316,16 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
         again = run.train_on(tables, ["churn"], report.as_of_us)["churn"]
     made = run.write(again, tmp_path / "bundle")
     assert made.content_hash == report.content_hash
-    assert Predictor.load(tmp_path / "bundle").kind == again.evaluation.challenger.fitted.kind
-    incumbent = run._incumbent(project.home, again.data)
+    assert Predictor.load(tmp_path / "bundle").kind == again.evaluation.served.fitted.kind
+    incumbent = run._incumbent(project.home, again)
     assert (incumbent is not None) == report.is_promoted
-    if incumbent:  # the champion is this very version, and these are the rows it was tested on
-        np.testing.assert_array_equal(incumbent.probability, again.evaluation.challenger.probability)
+    if incumbent:  # the champion is this very version
+        newest = again.data.newest
+        said = incumbent.probability[again.data.test.as_of_us == newest.as_of_us[0]]
+        np.testing.assert_array_equal(said, again.evaluation.served.probability)
         assert (incumbent.drift["major"], incumbent.drift["score"]["level"]) == (0, "none")
+        assert incumbent.changed_bands == 0
+        assert not incumbent.unseen(again.data.test).any(), "it has learned from all of them"
 
 
 @pytest.mark.slow
@@ -401,14 +352,13 @@ def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_cham
     assert json.loads(json.dumps(report.as_json(), allow_nan=False))["passed"] is False
 
 
-def test_without_evaluation_the_preferred_candidate_is_fitted_as_it_would_be_with_it(data):
-    whole, bare = (run.fit_and_judge(data, day(300), 0, "f", is_judged=judged).evaluation for judged in (True, False))
-    preferred = data.model.learners[0]
-    assert list(bare.judged) == [bare.chosen] == [preferred]
-    assert bare.challenger.fitted.content == whole.judged[preferred].fitted.content
-    np.testing.assert_array_equal(bare.challenger.probability, whole.judged[preferred].probability)
-    assert bare.challenger.calibrated.calibrator.band is not None
-    assert not bare.is_judged
+def test_without_evaluation_the_preferred_candidate_is_fitted_on_every_row_and_calibrated_out_of_time(data):
+    made = run.fit_and_judge(data, day(300), 0, "f", is_judged=False).evaluation
+    assert made.choice.members == (data.model.learners[0],)
+    assert made.served.fitted.name == data.model.learners[0]
+    assert made.served.calibrated.calibrator.band is not None
+    assert len(made.served.probability) == len(data.newest)
+    assert not made.is_judged
 
 
 def test_a_model_that_cannot_be_fitted_is_refused_and_the_others_go_on(company, tmp_path, monkeypatch):

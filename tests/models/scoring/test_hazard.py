@@ -79,7 +79,7 @@ def test_too_few_outcomes_give_no_hazard():
 
 def test_rows_are_followed_to_their_first_outcome_after_the_instant_and_no_longer_than_is_final():
     data = dataset(customers=4, plan=PLAN)
-    test = data.test
+    test = data.newest
     instant = int(test.as_of_us[0])
     moments = pd.DataFrame(
         {

@@ -10,7 +10,8 @@ from vouch.features.contract.tables import DAY_US
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.feature_matrix import Column
-from vouch.training.dataset import CutoffPlan, Dataset, DatasetPart
+from vouch.training.cutoffs import CutoffPlan, OriginPlan
+from vouch.training.dataset import Dataset, DatasetPart
 
 COLUMNS = (
     Column("active_days_28d", "usage"),
@@ -20,7 +21,20 @@ COLUMNS = (
     Column("plan", "profile", ("basic", "plus", "pro")),
     Column("noise", "usage"),
 )
-PLAN = CutoffPlan(tuple(day * DAY_US for day in (100, 142, 184)), (226 * DAY_US,), (268 * DAY_US,))
+
+
+def plan(days, tests):
+    """Instants, and origins among them: each is fitted on all that are final before, and calibrated by those before."""
+    at = tuple(day * DAY_US for day in days)
+
+    def final(places, test):
+        return tuple(place * DAY_US for place in places if place + 42 <= test)
+
+    origins = [OriginPlan(test * DAY_US, final(days, test), final(tests, test)) for test in tests]
+    return CutoffPlan(at, tuple(origins))
+
+
+PLAN = plan((100, 142, 184, 226, 268), (184, 226, 268))
 
 
 def rows(customers, instant_us, seed, interaction=1.5):
@@ -60,7 +74,7 @@ def part(instants, customers, seed, columns=COLUMNS, **law):
 def dataset(customers=1500, seed=0, plan=PLAN, model=None, columns=COLUMNS, **law):
     """A whole dataset."""
     model = model or models.load("churn")
-    train, calibrate, test = (
-        part(of, customers, seed, columns, **law) for of in (plan.train, plan.calibrate, plan.test)
-    )
-    return Dataset(model, model.targets[0], plan, columns, train[0], calibrate[0], test[0], test[1])
+    every, frame = part(plan.instants, customers, seed, columns, **law)
+    is_judged = np.isin(every.as_of_us, [of.test for of in plan.judged])
+    judged = frame.loc[is_judged].reset_index(drop=True)
+    return Dataset(model, model.targets[0], plan, columns, every, every.take(is_judged), judged)

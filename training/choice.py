@@ -1,0 +1,108 @@
+"""Choice of what serves: by evidence where there is some, else the mean of what the evidence does not tell apart.
+
+The rule is fixed beforehand. Candidates are compared by log loss on the rows of all judged origins, paired by
+customer. Those that are not surely worse than the best are finalists. Their mean in log-odds serves, of those at least
+that do not say the same, unless the simplest finalist alone has no greater loss: then that one serves. Where a rule
+that anybody could set up has no greater loss than that, or nothing else could be taught, the rule serves, calibrated.
+So the noise of a comparison picks no maximum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vouch.models.quality.figures import log_loss, paired_bootstrap
+from vouch.training.learners import BASELINES, DEEP, LINE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.models.scoring.trees import Numbers
+    from vouch.training.dataset import DatasetPart
+
+MEAN = "mean"
+SIMPLEST = (*BASELINES, LINE, "lightgbm_feature", "lightgbm_family", "lightgbm", DEEP)
+"""From the simplest to the freest; what is not here is freer still."""
+ALIKE = 0.99
+"""Correlation of log-odds from which a finalist adds nothing to a better one."""
+MOST_MEMBERS = 4
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What serves: one recipe or the mean of several, and why."""
+
+    members: tuple[str, ...]
+    why: str
+
+    @property
+    def name(self) -> str:
+        """Name of the one, or `mean`."""
+        return self.members[0] if len(self.members) == 1 else MEAN
+
+
+def finalists(
+    rows: DatasetPart, probability: Mapping[str, Numbers], learned: Sequence[str], seed: int
+) -> tuple[str, ...]:
+    """Candidates that are not surely worse than the best, by rising loss."""
+    losses = {name: log_loss(rows.label, probability[name]) for name in learned}
+    order = sorted(learned, key=lambda name: losses[name])
+    best = probability[order[0]]
+    return tuple(
+        name
+        for name in order
+        if name == order[0]
+        or not paired_bootstrap(
+            rows.customers, rows.label, probability[name], best, "log_loss", RESAMPLES, seed
+        ).low > 0
+    )  # fmt: skip
+
+
+def members(found: Sequence[str], raw: Mapping[str, Numbers]) -> tuple[str, ...]:
+    """Finalists, the best first, without those that say what a better one says."""
+    taken: list[str] = []
+    for name in found:
+        if len(taken) < MOST_MEMBERS and all(_correlation(raw[name], raw[other]) < ALIKE for other in taken):
+            taken.append(name)
+    return tuple(taken)
+
+
+def _correlation(a: Numbers, b: Numbers) -> float:
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else 1.0
+
+
+def simplest(names: Sequence[str]) -> str:
+    """The simplest of some candidates."""
+    return min(names, key=lambda name: SIMPLEST.index(name) if name in SIMPLEST else len(SIMPLEST))
+
+
+def decide(
+    rows: DatasetPart,
+    probability: Mapping[str, Numbers],
+    found: Sequence[str],
+    mean: tuple[tuple[str, ...], Numbers] | None,
+) -> Choice:
+    """Apply the rule to the finalists, their mean (its members and what it says), and the rules."""
+    losses = {name: log_loss(rows.label, said) for name, said in probability.items()}
+    rule = min(BASELINES, key=lambda name: losses[name])
+    if not found:
+        return Choice((rule,), f"there are too few outcomes to teach more than a rule: {rule}, calibrated")
+    plain = simplest(found)
+    told = (
+        "alone stands out"
+        if len(found) == 1
+        else f"is the simplest of {len(found)} that the evidence does not tell apart"
+    )
+    choice, loss = Choice((plain,), f"{plain} {told}"), losses[plain]
+    if mean and log_loss(rows.label, mean[1]) < loss:
+        loss = log_loss(rows.label, mean[1])
+        choice = Choice(
+            mean[0], f"the evidence does not tell {', '.join(found)} apart, and their mean says more than {plain}"
+        )
+    if losses[rule] <= loss:
+        return Choice((rule,), f"no candidate says more than a rule that anybody could set up: {rule}, calibrated")
+    return choice
