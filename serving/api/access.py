@@ -103,6 +103,7 @@ class AccessGate:
             self._count(self._wrong, "address", address_of(scope))
             raise Problem("unauthorised")
         self._count(self._rate, "key", key.key_id)
+        scope["state"]["rate"] = self._left(key.key_id)
         return Caller(key.key_id, key.name, key.scope)
 
     def _key(self, headers: Mapping[bytes, bytes], keys: Mapping[str, Key], is_page: bool) -> Key | None:
@@ -126,6 +127,13 @@ class AccessGate:
             self._count(self._wrong, "address", address)
             raise Problem("unauthorised")
         return key
+
+    def _left(self, key_id: str) -> list[tuple[bytes, bytes]]:
+        """Headers that tell what is left of the rate of a key."""
+        found = self._counts.get_window_stats(self._rate, "key", key_id)
+        ends_s = max(0, round(found.reset_time - self._now() / 1e6))
+        told = {"limit": self._rate.amount, "remaining": max(0, found.remaining), "reset": ends_s}
+        return [(f"ratelimit-{name}".encode(), str(number).encode()) for name, number in told.items()]
 
     def _count(self, limit: RateLimitItem, *who: str) -> None:
         if self._counts.hit(limit, *who):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -305,6 +305,19 @@ class Done(BaseModel):
     latest_at: str
 
 
+class CustomerProfile(BaseModel):
+    """What the company says of a customer; null where it does not."""
+
+    segment: str | None
+    region: str | None
+    country: str | None
+    language: str | None
+    plan: str | None
+    contact_consent: bool
+    advocacy_consent: bool
+    mrr: float | None
+
+
 class CustomerMetrics(BaseModel):
     """Figures of one customer; null where the data do not tell them."""
 
@@ -344,7 +357,7 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
     health_counts: CountingHealth
     clv_margin: float | None
-    profile: dict[str, Any]
+    profile: CustomerProfile
     metrics: CustomerMetrics
     asks: list[AskTold]
     last_ask: AskTold | None
@@ -368,18 +381,6 @@ class ScoreAnswer(BaseModel):
     ]
     models: dict[str, str | None]
     scores: list[ScoredVector]
-
-
-class MetricsAnswer(Fresh):
-    """Envelopes of metrics."""
-
-    metrics: list[dict[str, Any]]
-
-
-class CatalogueAnswer(BaseModel):
-    """The catalogue of metrics."""
-
-    metrics: list[dict[str, Any]]
 
 
 class ProblemDocument(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_origin
 
@@ -17,6 +19,7 @@ from vouch.serving.api.limits.turns import HeavyWork
 from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute
+from vouch.serving.api.selection import selected
 from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 
@@ -33,6 +36,10 @@ IN_ADDRESS = ("GET", "HEAD")
 """Methods by which what a route takes stands in the address."""
 LONG_BODY = 64 * 2**10
 """A body of more bytes is read where heavy work is done, and not where everybody is answered."""
+
+
+COMPRESSED_FROM, COMPRESSION = 2_048, 1
+"""Bytes from which an answer is compressed, and how hard: a little is most of it, and costs others no time."""
 
 
 def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
@@ -102,9 +109,40 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
         if route.action is not None:
             _note(store, request, route, body, getattr(found, "rows", 1), getattr(found, "action", route.action))
         told = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
-        return Response(told, media_type="application/json")
+        return json_answer(request, selected(bytes(told), getattr(body, "fields", ()), route.gives), route)
 
     return endpoint
+
+
+def json_answer(request: Request, content: bytes, route: ApiRoute) -> Response:
+    """Return JSON as an answer: compressed where that is wanted, and not at all where the asker has it already."""
+    headers = {"vary": "Accept-Encoding"}
+    if route.deprecated is not None:
+        headers["deprecation"] = f"@{route.deprecated}"
+    if request.method in ("GET", "HEAD"):
+        tag = f'W/"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
+        headers["etag"] = tag
+        given = request.headers.get("if-none-match", "")
+        if given == "*" or tag.removeprefix("W/") in (one.strip().removeprefix("W/") for one in given.split(",")):
+            return Response(status_code=304, headers=headers)
+    if len(content) >= COMPRESSED_FROM and accepts_gzip(request.headers.get("accept-encoding", "")):
+        content = gzip.compress(content, COMPRESSION, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def accepts_gzip(header: str) -> bool:
+    """Return whether a header asks for gzip (RFC 9110 section 12.5.3).
+
+    >>> accepts_gzip("br, gzip;q=0.5"), accepts_gzip("gzip;q=0"), accepts_gzip("*"), accepts_gzip("")
+    (True, False, True, False)
+    """
+    weights = {}
+    for part in header.lower().split(","):
+        name, _, weight = part.partition(";")
+        weights[name.strip()] = weight.strip().removeprefix("q=").strip() or "1"
+    wanted = weights.get("gzip", weights.get("*", "0"))
+    return wanted not in {"0", "0.0", "0.00", "0.000"}
 
 
 def _note(store: ServingState, request: Request, route: ApiRoute, body: Any, rows: int, action: str) -> None:

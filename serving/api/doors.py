@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.api import answer_types, schemas
+from vouch.serving.api import answer_types, metric_types, schemas
 from vouch.serving.api.handlers import (
     accounts,
     actions,
@@ -51,6 +51,8 @@ class ApiRoute:
     is_heavy: bool | Callable[[ServingState, Any], bool] = False
     computes: bool = False
     methods: tuple[str, ...] = ("POST",)
+    deprecated: int | None = None
+    """Since when the route is to go, in seconds since 1970; the document and each of its answers say so."""
 
 
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
@@ -198,13 +200,13 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
-        schemas.MetricsQuery, answer_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *SNAPSHOT),
+        schemas.MetricsQuery, metric_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *SNAPSHOT),
         {"metric_ids": ["nps"], "by": "segment"},
         scope="read", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/metrics/catalogue", "What each metric means",
-        schemas.MetricsCatalogue, answer_types.CatalogueAnswer, read.metrics_catalogue, ("unknown_metric",),
+        schemas.MetricsCatalogue, metric_types.CatalogueAnswer, read.metrics_catalogue, ("unknown_metric",),
         {},
         scope="read", methods=BOTH,
     ),

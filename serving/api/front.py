@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 STRANGE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 """What no path of ours holds: control characters, and (as it is decoded) what is no UTF-8."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What an id of a request that somebody sends may be."""
 _BY_STATUS = {
     400: "malformed",
     404: "unknown_route",
@@ -97,6 +100,7 @@ class Middleware:
             if STRANGE.search(scope["path"]):
                 raise Problem("malformed_path")
             scope.setdefault("state", {})["site"] = self._site
+            scope["state"]["request_id"] = answer.request_id
             scope["app"] = self._site  # so that Starlette raises what it would answer itself
             await self._site(scope, receive, answer.send)
         except Problem as problem:
@@ -131,6 +135,7 @@ class _Answer:
     ) -> None:
         self._scope, self._receive, self._send, self._tell = scope, receive, send, tell
         self._has_started = self._is_replaced = False
+        self.request_id = request_id(scope)
         self.status = 499
         """As it was sent; 499 where the other side went away before."""
 
@@ -140,12 +145,18 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._has_started = True
             headers = dict(message["headers"])
-            message["headers"] = [*message["headers"], *(pair for pair in HEADERS.items() if pair[0] not in headers)]
+            more = [pair for pair in HEADERS.items() if pair[0] not in headers]
+            message["headers"] = [*message["headers"], *more, *self._of_request()]
             if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
                 await self._replace(_of_status(message["status"], {}))
                 return
             self.status = message["status"]
         await self._send(message)
+
+    def _of_request(self) -> list[tuple[bytes, bytes]]:
+        """Headers of this request: its id, and what is left to its key."""
+        left = self._scope.get("state", {}).get("rate", ())
+        return [(b"x-request-id", self.request_id.encode()), *left]
 
     def _is_told(self, content_type: str) -> bool:
         """Whether an error reads as it should: a problem document, or under /app a page."""
@@ -162,7 +173,14 @@ class _Answer:
         answer = tell(self._scope, problem) if tell else answer_of(problem)
         self.status = answer.status_code
         answer.raw_headers.extend(pair for pair in HEADERS.items() if pair[0] not in dict(answer.raw_headers))
+        answer.raw_headers.extend(self._of_request())
         await answer(self._scope, self._receive, self._send)
+
+
+def request_id(scope: Scope) -> str:
+    """Return the id of a request: as it came where it reads like one, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _is_page(scope: Scope) -> bool:

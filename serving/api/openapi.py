@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from vouch.features.project import version
 from vouch.serving.api.answer_types import ProblemDocument
 from vouch.serving.api.examples import ANSWERS
+from vouch.serving.api.field_facts import with_facts
 from vouch.serving.api.problems import KINDS, MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
@@ -24,6 +25,15 @@ GUARDED = ("unauthorised", "forbidden", "too_many_requests", "internal", "store_
 ALWAYS = ("malformed", "too_slow", "too_large", "unsupported_media_type", "invalid_value", *GUARDED)
 """Problems that every route with a body may answer."""
 
+PROMISE = (
+    "Within v1 answers only grow: a field or a route that is there stays, with its meaning. What is to go is marked "
+    "`deprecated` here, and by the header `Deprecation` in each of its answers, for two releases before it goes. A "
+    "client ignores fields that it does not know. Every answer has an `X-Request-Id` (yours, where you send one); "
+    "answers to a key tell what is left of its rate in `RateLimit-Limit`, `RateLimit-Remaining` and "
+    "`RateLimit-Reset` (seconds). Reads by GET have an `ETag`, and are 304 where `If-None-Match` names it; answers "
+    "are compressed where `Accept-Encoding` has gzip."
+)
+"""What clients may rely on."""
 KEYS = "`vouch keys create NAME --scope SCOPE` makes one. Without any key the service is open to its own machine."
 
 
@@ -34,7 +44,7 @@ def document(routes: Sequence[ApiRoute]) -> dict[str, Any]:
         "info": {
             "title": "vouch",
             "version": version(),
-            "description": "Which customers are about to leave, which would speak up, and why.",
+            "description": f"Which customers are about to leave, which would speak up, and why.\n\n{PROMISE}",
         },
         "paths": {
             **{route.path: _operations(route) for route in routes},
@@ -61,8 +71,7 @@ def document(routes: Sequence[ApiRoute]) -> dict[str, Any]:
 def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     modes = [(model, "validation") for model in dict.fromkeys([*models, ProblemDocument])]
     _, schema = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]  # a list of pairs is what it takes
-    found: dict[str, Any] = schema["$defs"]
-    return found
+    return with_facts(schema["$defs"])
 
 
 def _operations(route: ApiRoute) -> dict[str, Any]:
@@ -89,6 +98,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "summary": route.summary,
         "description": f"Needs the scope `{route.scope}`.",
         "operationId": route.path.strip("/").replace("/", "_"),
+        **({"deprecated": True} if route.deprecated is not None else {}),
         "requestBody": {"required": True, "content": {"application/json": takes}},
         "responses": {
             "200": {"description": "Done", "content": {"application/json": gives}},
@@ -98,10 +108,21 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
 
 
 def _problems(codes: Sequence[str]) -> dict[str, Any]:
-    by_status: dict[str, Any] = {}
-    for code in codes:
-        by_status.setdefault(str(KINDS[code].status), {"$ref": f"#/components/responses/{code}"})
-    return by_status
+    """The answers of each status: one problem by reference, several with an example of each code."""
+    by_status: dict[str, list[str]] = {}
+    for code in dict.fromkeys(codes):
+        by_status.setdefault(str(KINDS[code].status), []).append(code)
+    return {
+        status: {"$ref": f"#/components/responses/{held[0]}"} if len(held) == 1 else _any_of(held)
+        for status, held in by_status.items()
+    }
+
+
+def _any_of(codes: Sequence[str]) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=ProblemDocument.__name__)}
+    examples = {code: {"summary": KINDS[code].title, "value": Problem(code).document()} for code in codes}
+    told = "; ".join(f"`{code}`: {KINDS[code].title}" for code in codes)
+    return {"description": told, "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}}}
 
 
 def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:

@@ -6,11 +6,14 @@ Nothing that came with a request is repeated, neither in an answer nor in a log 
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
+
+from vouch.features.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,12 +104,26 @@ class Problem(Exception):
 
 
 def from_validation(error: ValidationError, names: frozenset[str]) -> Problem:
-    """Return the problem of a body that its model refuses; only names of ours are told, and no value."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    """Return the problem of a request that its model refuses; of what was sent only names like ours are told.
+
+    An unknown field is named where it reads like a name, with the one of ours that it may stand for.
+    """
+    first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return Problem("malformed", first["msg"])
     path = [str(part) for part in first["loc"] if isinstance(part, int) or part in names]
-    return Problem("invalid_value", first["msg"], ".".join(path) or None)
+    sent = first["loc"][-1] if first["loc"] else None
+    if first["type"] == "extra_forbidden" and isinstance(sent, str) and NAME.fullmatch(sent):
+        return Problem("invalid_value", f"There is no such field{did_you_mean(sent, names)}", ".".join([*path, sent]))
+    message = str(first["msg"])
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
+        message += did_you_mean(first["input"], known)
+    return Problem("invalid_value", message, ".".join(path) or None)
+
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+"""How a field is called; whatever else stands in its place is not repeated."""
 
 
 def answer_of(problem: Problem) -> Response:

@@ -54,6 +54,9 @@ Cursor = Annotated[
 AsOf = Annotated[
     Text | None, Field(description="ISO date or instant of a past week; by default the newest. 410 where it is gone.")
 ]
+Fields = Annotated[
+    list[Text], Field(max_length=100, description="Only these fields of the answer, or of its rows; empty for all.")
+]
 LongText = Annotated[str, Field(max_length=20_000)]
 Cell = StrictInt | FiniteFloat | StrictBool | LongText | None
 Act = Literal[ACT_KINDS]  # type: ignore[valid-type]  # the names are data
@@ -119,6 +122,7 @@ class AdvocatesSearch(Request):
     minimum_score: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
     include_ineligible: bool = False
     as_of: AsOf = None
+    fields: Fields = []
     limit: Limit = 20
     cursor: Cursor = None
 
@@ -130,8 +134,9 @@ class AtRiskSearch(Request):
     region: Choice = []
     language: Choice = []
     owner: Choice = []
-    band: Choice = []
+    band: Annotated[list[Literal["low", "watch", "high"]], Field(max_length=3, description="Empty for all.")] = []
     as_of: AsOf = None
+    fields: Fields = []
     limit: Limit = 20
     cursor: Cursor = None
 
@@ -141,6 +146,7 @@ class CustomerGet(Request):
 
     customer_id: Text
     as_of: AsOf = None
+    fields: Fields = []
 
 
 Note = Annotated[str, Field(max_length=2_000, description="For your people; never in a model, a metric or a log.")]

@@ -146,9 +146,14 @@ class ServedWeek:
             "as_of": manifest["as_of"],
             "revision": self.week.revision,
             "scored_at": manifest["now"],
-            "data_through": manifest.get("data_through"),
+            "data_through": _instant(manifest.get("data_through")),
             "is_stale": now_us - self.week.as_of_us > STALE_DAYS * DAY_US,
         }
+
+
+def _instant(text: str | None) -> str | None:
+    """An instant as text, whether its time is midnight or not."""
+    return text if text is None or "T" in text else f"{text}T00:00:00Z"
 
 
 @dataclass(frozen=True)
