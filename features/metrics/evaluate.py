@@ -306,7 +306,9 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     what is published must be the same bytes for the same inputs.
     """
     return {
-        name: float(f"{value:.10g}") if isinstance(value, float | Decimal) else value for name, value in row.items()
+        # Added to 0, what comes out as -0 is 0.
+        name: float(f"{value:.10g}") + 0.0 if isinstance(value, float | Decimal) else value
+        for name, value in row.items()
     }
 
 

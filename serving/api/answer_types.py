@@ -91,6 +91,8 @@ class Candidate(Called, Suggested):
     churn_probability: float | None
     value: Annotated[float | None, Field(description="Advocacy times staying times worth and share of the act.")]
     advocate_tier: str
+    health_score: float | None
+    nps_last: Annotated[float | None, Field(description="The latest answer to how likely they are to recommend.")]
     reasons: list[Reason]
     segment: str | None
     region: str | None
@@ -119,23 +121,35 @@ class Draw(BaseModel):
     asked: Spread
 
 
+RankedBy = Annotated[
+    Literal["model", "rules"],
+    Field(description="`rules`, where no model has passed the gate: tier, answer and health, or health and revenue."),
+]
+
+
 class Candidates(Fresh):
     """A page of candidates; `total` counts all that meet the filters."""
 
     total: int
+    ranked_by: RankedBy
     draw: Annotated[Draw | None, Field(description="Null for a ranked list.")]
     candidates: list[Candidate]
     next_cursor: str | None
 
 
 class AtRisk(Called):
-    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue."""
+    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue.
+
+    Null, with the probability, where the list is ranked by rules.
+    """
 
     rank: int
     churn_status: str
-    churn_probability: float
+    churn_probability: float | None
     churn_band: str | None
-    value: float
+    health_score: float | None
+    health_band: str | None
+    value: float | None
     mrr: float | None
     reasons: list[Reason]
     segment: str | None
@@ -149,6 +163,7 @@ class AtRiskPage(Fresh):
     """A page of those at risk."""
 
     total: int
+    ranked_by: RankedBy
     customers: list[AtRisk]
     next_cursor: str | None
 

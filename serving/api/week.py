@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
+from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
-from vouch.serving.asking.ranking import LISTS, SCORED, rank_at_risk
+from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
-from vouch.serving.snapshots.schema import OPTED_OUT, THANK
+from vouch.serving.snapshots.schema import NAMED, OPTED_OUT, THANK
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
@@ -76,13 +78,24 @@ class ServedWeek:
         """The candidates for any act."""
         return self.lists.ranked
 
+    @cached_property
+    def without_model(self) -> frozenset[str]:
+        """Models whose lists are ranked by rules, for the week was scored without a champion."""
+        statuses = {name: pc.unique(self.scores.column(f"{name}_status")).to_pylist() for name in NAMED}
+        return frozenset(name for name, found in statuses.items() if is_by_rules(found))
+
+    def ranked_by(self, model: str) -> str:
+        """What the list of a model is ranked by."""
+        return RULES if model in self.without_model else MODEL
+
     def take_by_hand(self, hand: ByHand) -> None:
         """Take what people have recorded, so that it holds in all that is served from now on."""
         moved = self.lists.take(hand, self.ids)
         for row in moved:
             customer_id = self.scores.at(row)["customer_id"]
-            status = self.scores.at(row)["churn_status"]
-            has = OPTED_OUT if customer_id in hand.objections else None if status in SCORED else status
+            status, band = (self.scores.value(row, name) for name in ("churn_status", "health_band"))
+            is_listed = is_endangered(status, band)
+            has = OPTED_OUT if customer_id in hand.objections else None if is_listed else status
             self.at_risk.exclude(row, has)
         if moved:
             self.rows.clear()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 OF_SCORES = (
     "customer_id", *(f"{model}_{part}" for part in ("status", "probability") for model in NAMED),
-    "advocate_tier", "churn_band", "health_score",
+    "advocate_tier", "churn_band", "health_score", "health_band",
 )  # fmt: skip
 OF_CUSTOMERS = (
     "segment", "region", "language", "owner", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",

@@ -22,15 +22,15 @@ SPAN = float(2**64)
 def with_draws(frame: pd.DataFrame, share: float, secret: str, as_of_us: int) -> pd.DataFrame:
     """Return ranked candidates in the order that the draws make of it, with `is_drawn` and `order`."""
     if share <= 0:
-        return frame.assign(is_drawn=False, order=frame["value"])
+        return frame.assign(is_drawn=False)
     may = np.flatnonzero(frame["exclusion"].isna().to_numpy())
     ids = frame["customer_id"].to_numpy(dtype=object)[may]
     digests = [hashlib.blake2b(f"{secret} {as_of_us} {customer}".encode(), digest_size=16).digest() for customer in ids]
     draws = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2) / SPAN
-    order = frame["value"].to_numpy(dtype=np.float64).copy()
+    order = frame["order"].to_numpy(dtype=np.float64).copy()
     drawn = draws[:, 0] < share
     taken = may[np.minimum((draws[drawn, 1] * len(may)).astype(np.int64), len(may) - 1)]
-    order[may[drawn]] = frame["value"].to_numpy(dtype=np.float64)[taken]
+    order[may[drawn]] = frame["order"].to_numpy(dtype=np.float64)[taken]
     is_drawn = np.zeros(len(frame), dtype=bool)
     is_drawn[may[drawn]] = True
     moved = frame.assign(is_drawn=is_drawn, order=order)

@@ -142,6 +142,10 @@ class RankedList:
         self._codes["exclusion"][self.place_of[row]] = -1 if why is None else held.index(why)
         self.generation += 1
 
+    def listed_rows(self) -> Places:
+        """The rows of the week of all who are not excluded, in the order of the list."""
+        return self.rows[np.flatnonzero(self._codes["exclusion"] < 0)]
+
     def codes(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
         """A category of all, as places in `categories`; -1 for none."""
         return self._codes[name]

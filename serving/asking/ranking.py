@@ -17,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vouch.models.definition import SCORED
+from vouch.serving.asking.by_rules import (
+    are_endangered,
+    optional,
+    order_of_candidates,
+    order_of_endangered,
+    speaks_by_rules,
+)
 from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.what_to_ask import flattened, what_to_ask
-from vouch.serving.snapshots.schema import OPTED_OUT, REPAIR
+from vouch.serving.snapshots.schema import NO_MODEL, OPTED_OUT, REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +40,7 @@ EXCLUSIONS: Mapping[str, str] = {
     "opted_out": "objects to being profiled",
     "churned": "has left",
     "leaving": "has announced an end",
-    "no_model": "no model of advocacy has passed the gate yet",
+    "no_model": "no model of advocacy has passed the gate yet, and no act or answer speaks for it",
     "not_eligible": "is not among those whom the model of advocacy is about",
     "no_consent": "has not given every consent that an ask needs",
     "open_ticket": "has an open ticket of high priority",
@@ -54,7 +62,6 @@ STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
 CATEGORIES = ("segment", "region", "language", "owner", "advocate_tier", "churn_band", "exclusion", "ask_for")
 LISTS = ("open_tickets", "acts")
 """Columns of lists, which are read before the order is made and not kept."""
-SCORED = ("ok", "cold_start")
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def exclusions(
     rules = {
         "opted_out": advocacy == OPTED_OUT,
         "churned": (advocacy == "churned") | (churn == "churned"),
-        "no_consent": ~np.logical_and.reduce([_is_given(_optional(customers, name)) for name in rule.consents]),
+        "no_consent": ~np.logical_and.reduce([_is_given(optional(customers, name)) for name in rule.consents]),
         **({} if is_drawn else _of_models(customers, policy)),
         "kind_off": np.full(len(customers), kinds is not None and not any(policy.kinds[k].value for k in kinds)),
         "kind_unmet": chosen.is_unmet if kinds else False,
@@ -113,13 +120,14 @@ def exclusions(
 def _of_models(customers: pd.DataFrame, policy: Policy) -> dict[str, Any]:
     """Who stays out of a ranked list by health, scores and open matters."""
     rule, advocacy = policy.eligibility, customers["advocacy_status"]
+    by_rules = speaks_by_rules(customers)
     return {
         "leaving": customers["churn_status"] == "leaving",
-        "no_model": advocacy == "no_model",
-        "not_eligible": ~advocacy.isin(SCORED),
+        "no_model": (advocacy == NO_MODEL) & ~by_rules,
+        "not_eligible": ~advocacy.isin(SCORED) & ~by_rules,
         "open_ticket": _holds_any(customers, "open_tickets", rule.ticket_priorities),
-        "repair_first": (_optional(customers, "care_first") == REPAIR) & rule.repair_first,
-        "low_health": _optional(customers, "health_score").astype("float64") < rule.minimum_health,
+        "repair_first": (optional(customers, "care_first") == REPAIR) & rule.repair_first,
+        "low_health": optional(customers, "health_score").astype("float64") < rule.minimum_health,
         "high_churn": customers["churn_probability"] > rule.maximum_churn,
     }
 
@@ -128,14 +136,9 @@ def _is_given(consent: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return consent.eq(True).fillna(False).to_numpy(dtype=bool)
 
 
-def _optional(customers: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """A column that weeks of an earlier version do not have; null there."""
-    return customers[name] if name in customers else pd.Series(None, index=customers.index, dtype=object)
-
-
 def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether a column of lists holds one of the values."""
-    rows, values = flattened(_optional(customers, name))
+    rows, values = flattened(optional(customers, name))
     found = np.zeros(len(customers), dtype=bool)
     found[rows[np.isin(np.asarray(values.to_pylist(), dtype=object), list(wanted))]] = True
     return found
@@ -163,6 +166,7 @@ def rank_candidates(
         score=100.0 * customers["advocacy_probability"],
         value=customers["advocacy_probability"] * staying * chosen.worth,
     )
+    frame = frame.assign(order=order_of_candidates(frame))
     lists = [name for name in LISTS if name in frame]
     return _ranked(frame.assign(exclusion=exclusions(frame, declared, chosen, kinds)).drop(columns=lists))
 
@@ -171,21 +175,20 @@ def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:
     """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
 
     Where the company has no revenue per customer (`mrr` is null) the probability alone ranks. Whose churn is not
-    predicted is excluded with that status as the reason. Columns as for `candidates`.
+    predicted is excluded with that status as the reason; where no model predicts it, health ranks. Columns as for
+    `rank_candidates`.
     """
     probability = customers["churn_probability"]
-    status = customers["churn_status"]
-    return _ranked(
-        customers.assign(
-            exclusion=status.where(~status.isin(SCORED), None),
-            score=100.0 * probability,
-            value=probability * customers["mrr"].fillna(1.0) if customers["mrr"].notna().any() else probability,
-        )
+    frame = customers.assign(
+        exclusion=customers["churn_status"].where(~are_endangered(customers), None),
+        score=100.0 * probability,
+        value=probability * customers["mrr"].fillna(1.0) if customers["mrr"].notna().any() else probability,
     )
+    return _ranked(frame.assign(order=order_of_endangered(frame)))
 
 
 def _ranked(customers: pd.DataFrame) -> pd.DataFrame:
-    order = ["value", "customer_id"]
+    order = ["order", "customer_id"]
     frame = customers.sort_values(order, ascending=[False, True], na_position="last", ignore_index=True)
     return frame.astype({name: "category" for name in CATEGORIES if name in frame})
 

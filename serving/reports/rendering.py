@@ -18,7 +18,6 @@ from vouch.serving.reports.report import SCALES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vouch.serving.reports.by_rules import ByRule
     from vouch.serving.reports.report import Figures, Listed
 
 _ENGLISH = Numerals("en")
@@ -41,9 +40,7 @@ MOVES = {
 def as_page(figures: Figures) -> str:
     """Return the report as one HTML document: style inside, charts as SVG, no script, every text escaped."""
     environment = html_environment(Path(__file__).parent)
-    environment.filters.update(
-        number=number, percent=percent, signed=signed, plain=plain, flagged=flagged, rule_words=rule_words
-    )
+    environment.filters.update(number=number, percent=percent, signed=signed, plain=plain, flagged=flagged)
     shown = [row for row in figures.metrics if row["unit"] == "percent"]
     return environment.get_template("report.html.jinja").render(
         figures=figures,
@@ -83,10 +80,14 @@ def as_text(figures: Figures) -> str:
         [
             f"CANDIDATES TO BE ASKED TO SPEAK UP ({number(figures.candidates_total)})",
             *_paragraph(f"Who could be asked at {figures.asked_as_of}, by the rules of the policy."),
+            *_ruled(figures, "advocacy", "tier, latest answer to how likely they are to recommend, health"),
             *_people(figures.candidates, "score"),
         ],
-        [f"HIGHEST RISK OF CHURN ({number(figures.at_risk_total)})", *_people(figures.at_risk, "probability")],
-        *([["WHOM TO LOOK AT, BY RULES", *_by_rules(figures.by_rules)]] if figures.by_rules else []),
+        [
+            f"HIGHEST RISK OF CHURN ({number(figures.at_risk_total)})",
+            *_ruled(figures, "churn", "who is unhealthy or to be watched, by health and monthly revenue"),
+            *_people(figures.at_risk, "probability"),
+        ],
         ["METRICS", *_metrics(figures.metrics)],
         ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
     ]
@@ -152,6 +153,13 @@ def _portfolio(figures: Figures) -> list[str]:
     return aligned(rows)
 
 
+def _ruled(figures: Figures, model: str, rules: str) -> list[str]:
+    """That a list is ranked by rules, where it is."""
+    if model not in figures.by_rules:
+        return []
+    return _paragraph(f"No model of {model} has passed the gate. In order by rules, no forecast: {rules}.")
+
+
 def _people(listed: Sequence[Listed], measure: str) -> list[str]:
     if not listed:
         return ["Nobody."]
@@ -164,22 +172,6 @@ def _people(listed: Sequence[Listed], measure: str) -> list[str]:
         lines += _paragraph(f"{person.rank}. {person.customer_id}: {value}{act}{revenue}{consent}", indent="   ")
         lines += [line for reason in person.reasons for line in _paragraph(f"   - {reason}", indent="     ")]
     return lines
-
-
-def _by_rules(listed: Sequence[ByRule]) -> list[str]:
-    lines = _paragraph("No model of churn has passed: the least healthy first, then who has been silent the longest.")
-    for person in listed[:TEXT_TOP]:
-        consent = "" if person.may_contact else ", no consent to be contacted"
-        lines += _paragraph(f"{person.rank}. {person.customer_id}: {rule_words(person)}{consent}", indent="   ")
-    return lines
-
-
-def rule_words(person: ByRule) -> str:
-    """What the rules know of a customer, in words."""
-    health = "health unknown" if person.health is None else f"health {number(person.health, 0)}"
-    if person.silent_days is None:
-        return health
-    return f"{health}, {number(person.silent_days, 0)} days since the latest activity"
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,16 +14,16 @@ from vouch.features.instants import SECOND_US, instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
 from vouch.features.shown import visible_text
 from vouch.features.vectors.sentences import for_a_list
+from vouch.serving.asking.by_rules import is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import Filters, rank_at_risk
-from vouch.serving.reports.by_rules import ByRule, by_rules
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
-from vouch.serving.snapshots.schema import MODELS
+from vouch.serving.snapshots.schema import MODELS, NAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -78,9 +78,10 @@ class Listed:
 
     rank: int
     customer_id: str
-    probability: float
-    score: float
-    value: float
+    probability: float | None
+    score: float | None
+    value: float | None
+    """None where the list is ranked by rules."""
     staying: float | None
     tier: str
     band: str | None
@@ -131,12 +132,12 @@ class Figures:
     churn_bins: Sequence[int]
     metrics: Sequence[Mapping[str, Any]]
     withheld: Sequence[Mapping[str, Any]]
+    by_rules: Collection[str]
+    """Models whose lists are ranked by rules, for the week was scored without a champion."""
     candidates: Sequence[Listed]
     candidates_total: int
     at_risk: Sequence[Listed]
     at_risk_total: int
-    by_rules: Sequence[ByRule]
-    """Whom to look at where no model of churn has passed."""
     has_revenue: bool
     moves: Moves | None
     movers: Mapping[str, Sequence[ListedMove]]
@@ -188,11 +189,11 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         churn_bins=_bins(states["churn_probability"].dropna()),
         metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
         withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
+        by_rules=[name for name in NAMED if is_by_rules(set(states[f"{name}_status"]))],
         candidates=asked,
         candidates_total=first.total,
         at_risk=leaving,
         at_risk_total=highest.total,
-        by_rules=by_rules(snapshot, people, TOP),
         has_revenue=bool(people["mrr"].notna().any()),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
         movers=_movers(snapshot),
@@ -268,10 +269,17 @@ def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPl
             mrr=row["mrr"],
             may_contact=bool(row["contact_consent"]),
             ask_for=row.get("ask_for"),
-            reasons=[in_words(reason) for reason in for_a_list(reasons[row["row"]], REASONS)],
+            reasons=[in_words(reason) for reason in for_a_list(reasons[row["row"]], REASONS)] or _by_rules(row),
         )
         for rank, row in enumerate(chosen, 1)
     ]
+
+
+def _by_rules(row: Mapping[str, Any]) -> list[str]:
+    """What the rules go by, of one customer."""
+    answer, health = row.get("nps_last"), row["health_score"]
+    told = [] if answer is None else [f"latest answer to how likely they are to recommend: {answer:g}"]
+    return told if health is None else [*told, f"health {health:.0f}"]
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -37,12 +37,12 @@ TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
 CANDIDATE = (
     "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
-    "advocate_tier", "segment", "region", "language", "contact_consent", "advocacy_consent", "advocacy_model",
-    "churn_model",
+    "advocate_tier", "health_score", "segment", "region", "language", "contact_consent", "advocacy_consent",
+    "advocacy_model", "churn_model",
 )  # fmt: skip
 AT_RISK = (
-    "churn_status", "churn_probability", "churn_band", "mrr", "segment", "region", "language",
-    "contact_consent", "churn_model",
+    "churn_status", "churn_probability", "churn_band", "health_score", "health_band", "mrr", "segment", "region",
+    "language", "contact_consent", "churn_model",
 )  # fmt: skip
 
 
@@ -73,7 +73,15 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
         for rank, place in enumerate(found.places, found.first_rank)
     ]
     draw = draw_of(portfolio, filters, held)
-    return _page(portfolio, ranked, found, seal, b"candidates", rows, {"draw": draw})
+    return _page(
+        portfolio,
+        ranked,
+        found,
+        seal,
+        b"candidates",
+        rows,
+        {"draw": draw, "ranked_by": portfolio.ranked_by("advocacy")},
+    )
 
 
 def is_first_search(store: ServingState, request: AdvocatesSearch) -> bool:
@@ -143,7 +151,9 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(place), lambda place: endangered(portfolio, place))
         for rank, place in enumerate(found.places, found.first_rank)
     ]
-    return _page(portfolio, portfolio.at_risk, found, seal, b"customers", rows, {})
+    return _page(
+        portfolio, portfolio.at_risk, found, seal, b"customers", rows, {"ranked_by": portfolio.ranked_by("churn")}
+    )
 
 
 def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:
@@ -226,6 +236,7 @@ def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str
     return {
         **called(row["customer_id"], row),
         **{name: row[name] for name in CANDIDATE},
+        "nps_last": row.get("nps_last"),
         "value": None if value != value else value,
         **to_do(portfolio, ranked, place, row),
         "reasons": told(row["advocacy_reasons"], TOP_REASONS) or [],
@@ -246,10 +257,11 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
 def endangered(portfolio: ServedWeek, place: int) -> dict[str, Any]:
     """What the week says of who stands at a place of those at risk."""
     row = {**portfolio.scores.at(int(portfolio.at_risk.rows[place])), **portfolio.profile(portfolio.at_risk, place)}
+    value = float(portfolio.at_risk.values[place])
     return {
         **called(row["customer_id"], row),
         **{name: row[name] for name in AT_RISK},
-        "value": float(portfolio.at_risk.values[place]),
+        "value": None if value != value else value,
         "reasons": told(row["churn_reasons"], TOP_REASONS) or [],
     }
 

@@ -15,6 +15,7 @@ from vouch.features.vectors.sentences import for_a_list
 from vouch.features.vectors.sentences import told as words_of
 from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
+from vouch.serving.asking.by_rules import MODEL, RULES, UNHEALTHY
 from vouch.serving.weekly.asks import asks_between, waiting_asks
 from vouch.serving.weekly.last_run import last_run
 from vouch.serving.weekly.standing import RENEWAL_DAYS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 WHY = 3
 """Reasons told per row."""
 PERSON = ("segment", "mrr")
+FIGURES = ("health_score", "churn_probability", "churn_low", "churn_high", "churn_band")
 OUTCOMES = ("accepted", "declined", "ignored")
 
 
@@ -93,10 +95,13 @@ def _is_mine(week: ServedWeek, ask: Ask, mine: Mask) -> bool:
 
 
 def _calls(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str, Any]:
+    if week.ranked_by("churn") == RULES:
+        return _calls_by_rules(week, found, mine, most)
     rows = found.by_money(found.to_call & mine)
     counted = (found.is_high if found.fate is None else found.newly_high) & mine
     money = found.mrr[counted]
     return {
+        "ranked_by": MODEL,
         "total": len(rows),
         "newly_high": int((found.newly_high & mine).sum()),
         "rose": int((found.rose & mine).sum()),
@@ -104,6 +109,21 @@ def _calls(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str
         "no_longer_high": int((found.no_longer_high & mine).sum()),
         "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
         "customers": [_to_call(week, found, row) for row in _first(rows, most)],
+    }
+
+
+def _calls_by_rules(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str, Any]:
+    """Who is unhealthy, as the list of those at risk has them where there is no champion."""
+    listed, band = week.at_risk.listed_rows(), week.scores.column("health_band")
+    rows = [row for row in listed.tolist() if mine[row] and band[row].as_py() == UNHEALTHY[-1]]
+    money = found.mrr[rows]
+    return {
+        "ranked_by": RULES,
+        "total": len(rows),
+        **dict.fromkeys(("newly_high", "rose", "no_longer_high"), 0),
+        "high": len(rows),
+        "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
+        "customers": [{**_to_call(week, found, row), "why": "unhealthy"} for row in rows[:most]],
     }
 
 
@@ -125,8 +145,8 @@ def _to_call(week: ServedWeek, found: Standing, row: int) -> dict[str, Any]:
     return {
         **_person(week, row, profile),
         "why": "newly_high" if found.newly_high[row] else "rose" if found.rose[row] else "high",
-        "value": float(found.at_risk[row]),
-        **{name: scores[name] for name in ("churn_probability", "churn_low", "churn_high", "churn_band")},
+        "value": None if np.isnan(found.at_risk[row]) else float(found.at_risk[row]),
+        **{name: scores[name] for name in FIGURES},
         "before": None if before != before else before,
         "renewal_at": iso_instant(profile.get("renewal_at")),
         "has_moved": bool(moved),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from vouch.serving.api.answer_types import Called, Fresh, Moved
+from vouch.serving.api.answer_types import Called, Fresh, Moved, RankedBy
 
 Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
@@ -23,8 +23,9 @@ class Person(Called):
 class ToCall(Person):
     """One customer to call, with what moved the risk, or what makes it high where nothing is known to have moved."""
 
-    why: Literal["newly_high", "rose", "high"]
-    value: Annotated[float, Field(description="Revenue at risk a month, or the probability without revenue.")]
+    why: Literal["newly_high", "rose", "high", "unhealthy"]
+    value: Annotated[float | None, Field(description="Revenue at risk a month, or the probability without revenue.")]
+    health_score: Annotated[float | None, Field(description="0 to 100.")]
     churn_probability: Chance
     churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
     churn_high: Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
@@ -60,8 +61,9 @@ class WaitingAsk(Person):
 
 
 class Calls(BaseModel):
-    """Whom to call first, by revenue at risk."""
+    """Whom to call first, by revenue at risk; ranked by rules, who is unhealthy, by what they pay."""
 
+    ranked_by: RankedBy
     total: int
     newly_high: int
     rose: int

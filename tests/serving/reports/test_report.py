@@ -198,9 +198,13 @@ def test_the_text_fits_into_an_e_mail(found):
 
 
 def test_a_first_week_without_champions_is_told_too(tmp_path):
-    bare = [
-        customer(f"c{n}", None, None, churn_status="no_model", advocacy_status="no_model", mrr=None) for n in range(3)
-    ]
+    unknown = {
+        "churn_status": "no_model",
+        "advocacy_status": "no_model",
+        "health_band": "unknown",
+        "health_score": None,
+    }
+    bare = [customer(f"c{n}", None, None, mrr=None, **unknown) for n in range(3)]
     found = figures(publish(tmp_path, people=bare, metrics=[], models={"churn": None, "advocacy": None}))
     assert found.moves is None
     page, text = as_page(found), as_text(found)
@@ -374,21 +378,3 @@ def test_who_moved_and_what_became_of_who_was_flagged_stand_on_page_and_in_text(
         assert "of 5 flagged are now 2 churned, 3 low; came true for 40.0%" in shown
         assert "2.0 times that of everybody, after 9.5 days in the middle" in shown
     assert max(map(len, text.splitlines())) <= 78
-
-
-def test_without_a_model_the_report_tells_whom_to_look_at_by_rules(tmp_path):
-    def waiting(who: str, health: float | None) -> dict[str, object]:
-        return {**customer(who, None, None), "churn_status": "no_model", "health_score": health}
-
-    snapshot = publish(tmp_path, people=[waiting("C1", 70.0), waiting("C2", None), waiting("C3", 20.0)])
-    found = figures(snapshot)
-    assert [(person.customer_id, person.health) for person in found.by_rules] == [
-        ("C3", 20.0),
-        ("C1", 70.0),
-        ("C2", None),
-    ]
-    assert "No model of churn has passed" in as_text(found)
-    assert "C3: health 20" in " ".join(Page(as_page(found)).texts).replace(" : ", ": ")
-    scored = publish(tmp_path / "scored", people=[customer("C1", 0.3, 0.2), waiting("C2", 20.0)])
-    assert figures(scored).by_rules == ()
-    assert "BY RULES" not in as_text(figures(scored))

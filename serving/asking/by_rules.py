@@ -1,0 +1,83 @@
+"""Lists without a champion: who speaks up or may leave by rules, where no model has passed the gate.
+
+A young company has too few outcomes for a model, and customers all the same. Who may be asked stands in the order of
+tier, latest answer to how likely they are to recommend, and health; who may leave in that of health and revenue. These
+are no probabilities, and every list says so: `value` and the scores stay null, and the order is a place alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vouch.models.definition import SCORED
+from vouch.serving.snapshots.schema import NO_MODEL, TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+UNHEALTHY = ("watch", "at_risk")
+"""Bands of health that are told where no model tells who may leave, from below."""
+RULES, MODEL = "rules", "model"
+"""What a list may be ranked by."""
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def optional(customers: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column that weeks of an earlier version do not have; null there."""
+    return customers[name] if name in customers else pd.Series(None, index=customers.index, dtype=object)
+
+
+def is_by_rules(statuses: Collection[str]) -> bool:
+    """Whether a list is ranked by rules, from all statuses of its model in a week: nobody is scored for want of one.
+
+    >>> is_by_rules({"no_model", "churned"}), is_by_rules({"no_model", "ok"}), is_by_rules({"churned"})
+    (True, False, False)
+    """
+    return NO_MODEL in statuses and not {*SCORED} & {*statuses}
+
+
+def speaks_by_rules(customers: pd.DataFrame) -> Mask:
+    """Who could be asked by the rules: no model scores them, and an answer or an act of theirs speaks for it."""
+    tier = optional(customers, "advocate_tier").isin(TIERS[1:])
+    return ((customers["advocacy_status"] == NO_MODEL) & tier).to_numpy(dtype=bool)
+
+
+def is_endangered(status: str, band: str | None) -> bool:
+    """Whether one customer is listed among those who may leave: by a model, or by health where there is none."""
+    return status in SCORED or (status == NO_MODEL and band in UNHEALTHY)
+
+
+def are_endangered(customers: pd.DataFrame) -> Mask:
+    """Who is listed among those who may leave: by a model, or by health where there is none."""
+    status, band = customers["churn_status"], optional(customers, "health_band")
+    return (status.isin(SCORED) | ((status == NO_MODEL) & band.isin(UNHEALTHY))).to_numpy(dtype=bool)
+
+
+def order_of_candidates(customers: pd.DataFrame) -> Numbers:
+    """What the candidates are ordered by, falling: the value, and behind all who have one the places by rules."""
+    tier = optional(customers, "advocate_tier").map({name: place for place, name in enumerate(TIERS)})
+    keys = (tier, optional(customers, "nps_last"), optional(customers, "health_score"))
+    return _behind(customers, customers["advocacy_status"], keys)
+
+
+def order_of_endangered(customers: pd.DataFrame) -> Numbers:
+    """What those who may leave are ordered by, falling: the value, and behind all who have one the places by rules."""
+    band = optional(customers, "health_band").map({name: place for place, name in enumerate(UNHEALTHY)})
+    keys = (band, customers["mrr"], -optional(customers, "health_score").astype("float64"))
+    return _behind(customers, customers["churn_status"], keys)
+
+
+def _behind(customers: pd.DataFrame, status: pd.Series[Any], keys: Sequence[pd.Series[Any]]) -> Numbers:
+    order = customers["value"].to_numpy(dtype=np.float64).copy()
+    rows = np.flatnonzero((status == NO_MODEL).to_numpy())
+    if not len(rows):
+        return order
+    falling = [-np.nan_to_num(key.astype("float64").to_numpy()[rows], nan=-np.inf) for key in keys]
+    ids = customers["customer_id"].to_numpy(dtype=object)[rows].astype(str)
+    places = np.lexsort((ids, *reversed(falling)))
+    order[rows[places]] = -1.0 - np.arange(len(rows))
+    return order
