@@ -19,6 +19,7 @@ from vouch.features.instants import microseconds
 from vouch.features.private import keep_private
 from vouch.features.project import home, is_shared_home
 from vouch.serving.commands import (
+    agent,
     backup,
     data,
     demo,
@@ -61,7 +62,7 @@ def begin(
     ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 
 
-for part in (demo, data, init, train, models, score, runs, metrics, publishing, keeping, backup, serve, keys):
+for part in (demo, data, init, train, models, score, runs, metrics, publishing, keeping, backup, serve, agent, keys):
     app.add_typer(part.app)
 
 

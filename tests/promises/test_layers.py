@@ -84,7 +84,7 @@ FLOORS = {
         {"service"},
         {"bento"},
         {"worker"},
-        {"deployment"},
+        {"deployment", "agent"},
         {"commands"},
         {"cli"},
     ),
