@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+_DRAFT = ".next"
+
 
 def sealed(content: Mapping[str, Any]) -> str:
     """JSON text that holds the digest of all else that it holds."""
@@ -70,7 +72,7 @@ def replacing(path: Path, draft: Path | None = None) -> Iterator[Path]:
 
     Several may write the same file at once, the last one wins. Where one draft is named they must wait for each other.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.next") if draft is None else draft
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_DRAFT}") if draft is None else draft
     try:
         yield beside
         flush_file(beside)
@@ -78,6 +80,11 @@ def replacing(path: Path, draft: Path | None = None) -> Iterator[Path]:
     finally:
         beside.unlink(missing_ok=True)
     flush_file(path.parent)
+
+
+def unfinished_drafts(folder: Path) -> Iterator[Path]:
+    """Give the drafts below a folder that nobody has moved to their place yet; that of a killed writer stays."""
+    yield from folder.rglob(f".*{_DRAFT}")
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vouch.features.company_files import read_settings
+from vouch.features.durable import unfinished_drafts
 from vouch.features.ingest.stage import KEPT, SHELF, sweep_unfinished
 from vouch.features.private import close_all
 from vouch.serving.exports import written_files
@@ -44,7 +45,8 @@ class Cleaned:
 def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     """Remove what the policy lets go; a rehearsal only says what that is. Call it with the lock of scoring."""
     done, of = Cleaned(), Cleaning(home, now_us, load_retention_policy(home))
-    for path, why in [outdated for holding in HOLDINGS for outdated in holding.lets_go(of, holding.name)]:
+    left = [(path, "file of an interrupted run") for path in unfinished_drafts(home) if of.is_older(path, days=1)]
+    for path, why in [*(outdated for holding in HOLDINGS for outdated in holding.lets_go(of, holding.name)), *left]:
         done.removed.append({"path": str(path.relative_to(home)), "why": why})
         if not is_rehearsal:
             _remove(path)

@@ -81,6 +81,17 @@ def test_what_interrupted_runs_left_goes_and_what_is_at_work_stays(home):
     assert all(path.exists() for path in stays)
 
 
+def test_the_draft_of_a_killed_writer_goes_and_that_of_another_stays(home):
+    old, young = home / ".outputs.json.0a1b2c3d.next", home / "erasure" / ".hashes.json.4e5f6a7b.next"
+    for path, days in ((old, 2), (young, 0)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("[")
+        os.utime(path, (NOW // 1_000_000 - days * 86_400,) * 2)
+    assert clean(home, NOW, is_rehearsal=True).removed[-1]["path"] == old.name
+    clean(home, NOW, is_rehearsal=False)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_staged_tables_and_run_summaries_stay_for_a_while(home):
     for number in range(5):
         folder = home / "staged" / f"{number:064}"
