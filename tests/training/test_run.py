@@ -363,7 +363,7 @@ def test_without_evaluation_the_preferred_candidate_is_fitted_on_every_row_and_c
 
 def test_a_model_that_cannot_be_fitted_is_refused_and_the_others_go_on(company, tmp_path, monkeypatch):
     refusal = Refused("Model 'churn': too few")
-    monkeypatch.setattr(run, "train_on", lambda tables, names, as_of_us, *_: dict.fromkeys(names, refusal))
+    monkeypatch.setattr(run, "train_on", lambda tables, names, as_of_us, *_, **__: dict.fromkeys(names, refusal))
     project = Project(tmp_path, str(company))
     with pytest.raises(Refused, match="too few"):
         run.train(project, "churn", None, NOW_US)
