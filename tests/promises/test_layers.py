@@ -86,7 +86,7 @@ FLOORS = {
         {"worker"},
         {"deployment", "agent"},
         {"commands"},
-        {"cli"},
+        {"cli", "library"},
     ),
 }
 
@@ -117,7 +117,7 @@ HOMES = {
     "marshal": set(),
     "shelve": set(),
 }
-CLOCK = {"serving/cli.py", "serving/api/state.py"}
+CLOCK = {"serving/cli.py", "serving/api/state.py", "serving/library/company.py"}
 ENVIRONMENT = {"features/project.py"}
 
 CLOCK_NAMES = {"now", "utcnow", "today"}  # of datetime, date, pandas.Timestamp and the like

@@ -1,0 +1,1 @@
+"""The library behind `import vouch`: a company as an object, with frames for notebooks."""

@@ -1,0 +1,91 @@
+"""`import vouch`: what a notebook starts from, on the simulated company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import vouch
+from support.champions import write_champions
+from vouch.features.contract.tables import DAY_US
+from vouch.features.instants import parse_instant
+from vouch.features.simulation.parameters import LAST_INSTANT_US
+from vouch.models import load
+
+NOW = "2026-11-16T06:00:00Z"
+AS_OF = "2026-11-16"
+
+
+@pytest.fixture(scope="module")
+def opened(company, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOUCH_HOME", str(tmp_path_factory.mktemp("library")))
+        found = vouch.open(str(company), now=NOW)
+        write_champions(found.project.home)
+        yield found
+
+
+def test_what_is_public_is_listed_and_there():
+    assert all(getattr(vouch, name) is not None for name in vouch.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'opne'"):
+        vouch.opne  # noqa: B018
+
+
+def test_tables_are_checked_and_vectors_are_frames(opened):
+    assert opened.check()["tables"]["customers"]["quarantined"] == 0
+    vectors = opened.vectors(AS_OF)
+    assert isinstance(vectors, pd.DataFrame)
+    assert set(opened.features()["name"]) <= set(vectors.columns)
+    assert vectors["customer_id"].is_unique
+
+
+def test_a_panel_holds_who_was_eligible_with_what_came_true(opened):
+    panel = opened.panel("churn", as_of=AS_OF)
+    target = load("churn").targets[0]
+    assert set(panel["label"]) == {0.0, 1.0}
+    assert panel["as_of_us"].max() + target.matured_days * DAY_US <= parse_instant(AS_OF)
+    assert not panel.duplicated(["customer_id", "as_of_us"]).any()
+    assert "gender" not in panel.columns  # sensitive ones are not read
+    assert "is_leaving" not in panel.columns  # what the definition leaves out
+
+
+def test_splits_keep_outcomes_of_the_rows_to_judge_out_of_those_to_fit_on(opened):
+    panel = opened.panel("churn", as_of=AS_OF)
+    matured_us = load("churn").targets[0].matured_days * DAY_US
+    splits = list(opened.splits(panel, "churn"))
+    assert len(splits) > 3
+    for fit, judge in splits:
+        times = panel["as_of_us"].to_numpy()
+        assert times[fit].max() + matured_us <= times[judge].min()
+        assert len(np.unique(times[judge])) == 1
+
+
+def test_scores_are_ranked_and_their_reasons_add_up(opened):
+    scores, reasons = opened.score("churn", AS_OF), opened.explain("churn", AS_OF)
+    assert scores["probability"].is_monotonic_decreasing
+    assert set(reasons["customer_id"]) == set(scores["customer_id"])
+    predictor = opened.champion("churn")
+    vectors = opened.vectors(AS_OF).set_index("customer_id").loc[scores["customer_id"]]
+    raw = pd.Series(predictor.score(vectors).raw, index=scores["customer_id"])
+    added = reasons.groupby("customer_id")["contribution"].sum() + predictor.reasons(vectors).base
+    assert np.allclose(added.loc[raw.index], raw)
+
+
+def test_metrics_come_as_a_frame_in_either_library(opened, company):
+    found = opened.metrics(["nps"], by="segment", as_of=AS_OF)
+    assert isinstance(found, pd.DataFrame)
+    assert set(found["metric_id"]) == {"nps"}
+    in_polars = vouch.CompanyTables(opened.project, opened.now_us, "polars").metrics(["nps"], as_of=AS_OF)
+    assert isinstance(in_polars, pl.DataFrame)
+
+
+def test_what_is_not_there_is_told_with_the_mend(opened, tmp_path):
+    with pytest.raises(vouch.VouchError, match="vouch train upgrade"):
+        opened.champion("upgrade")
+    with pytest.raises(vouch.VouchError, match="no file or folder"):
+        vouch.open(str(tmp_path / "nowhere"))
+    with pytest.raises(vouch.VouchError, match="too short"):
+        opened.panel("churn", as_of="2025-10-06")
+    assert parse_instant(AS_OF) <= LAST_INSTANT_US
