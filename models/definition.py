@@ -40,6 +40,8 @@ SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
 LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_deep", "logistic")
 """Candidates: trees within a family, a feature, free, free and deep (see `vouch.training.learners`), and a line."""
+TAKEN = ("recency", "health", "mean", "lightgbm_tuned")
+"""Names of what is judged beside the candidates."""
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
@@ -178,6 +180,11 @@ class Model:
     """Features, in order of preference, that the recency baseline reads (days since something)."""
     learners: tuple[str, ...] = ("lightgbm_family", "lightgbm", "lightgbm_deep", "logistic")
     """Candidates for the champion, the preferred first: without an evaluation that one alone is fitted."""
+    estimators: Mapping[str, Callable[[int], Any]] = field(default_factory=dict)
+    """Own learners by name: a function of a seed that gives an estimator with scikit-learn's `fit` and `predict_proba`.
+
+    Each is judged beside the others; one that can be stored as text or numbers may serve (see `vouch.training.own`).
+    """
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that differ from the defaults in `vouch.training.learners`."""
     cutoffs: Cutoffs = field(default_factory=Cutoffs)
@@ -288,6 +295,9 @@ def _check(model: Model) -> None:
     unknown = set(model.learners) - set(LEARNERS)
     if unknown or not model.learners:
         raise DefinitionError(f"{where}: learners are {', '.join(LEARNERS)}, not {sorted(unknown) or 'none'}")
+    unsound = [name for name in model.estimators if not _NAME.match(name) or name in {*LEARNERS, *TAKEN}]
+    if unsound:
+        raise DefinitionError(f"{where}: give an own learner a name of its own, in lower case, and not {unsound[0]!r}")
     cutoffs = model.cutoffs
     if min(cutoffs.grid_days, cutoffs.spacing_days, cutoffs.train, cutoffs.most) < 1:
         raise DefinitionError(f"{where}: cutoffs are counted from 1, and their spacing in whole days")

@@ -28,6 +28,7 @@ from vouch.training.choice import MEAN, Choice, decide, finalists, members
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
 from vouch.training.learners import BASELINES, LINE, recipes
 from vouch.training.origins import Rolled, roll
+from vouch.training.own import JUDGED_ONLY, own_recipes
 from vouch.training.served import AVERAGED_KINDS, instability, serve
 from vouch.training.slices import slice_rows
 
@@ -83,6 +84,8 @@ class Evaluation:
     how_soon: tuple[Mapping[str, Any], ...] = ()
     """How the hazard holds within some numbers of weeks."""
     instability: Mapping[str, float] = field(default_factory=dict)
+    judged_only: tuple[str, ...] = ()
+    """Own learners that cannot be stored, and so cannot serve."""
 
     @property
     def chosen(self) -> str:
@@ -120,7 +123,7 @@ def evaluate(
     `more` are recipes beside those of the definition; `known_us` is when the outcomes were looked up, for how soon they
     came. Raises Refused where no origin has outcomes of both kinds.
     """
-    every = {**recipes(data), **(more or {})}
+    every = {**recipes(data), **own_recipes(data.model.estimators), **(more or {})}
     rolled = roll(data, every, seed)
     data = _with_judged(data, rolled)
     test = data.test
@@ -153,6 +156,7 @@ def evaluate(
         hazard,
         tuple(how_soon),
         instability(data, rolled, choice, every, seed),
+        tuple(name for name, kind in rolled.kinds.items() if kind == JUDGED_ONLY),
     )
 
 
@@ -183,7 +187,7 @@ def _chosen(
     data: Dataset, rolled: Rolled, whole: Mapping[str, Numbers], seed: int
 ) -> tuple[Choice, list[Numbers] | None]:
     """What the rule takes, and what the mean said at each origin where that is it."""
-    learned = [name for name in whole if name not in BASELINES]
+    learned = [name for name in whole if name not in BASELINES and rolled.kinds[name] != JUDGED_ONLY]
     found = finalists(data.test, whole, learned, seed) if learned else ()
     raw = {name: rolled.raw([name], rolled.judged) for name in found}
     joint = members([name for name in found if rolled.kinds[name] in AVERAGED_KINDS], raw)

@@ -227,7 +227,7 @@ def fit_logistic(data: Dataset, seed: int, **_: Any) -> Fitted:
     weights = np.split(model.coef_[0], np.cumsum([columns.shape[1] for columns, _ in designs])[:-1])
     terms = [_term(columns, known, weight) for (columns, known), weight in zip(designs, weights, strict=True)]
     base = float(model.intercept_[0]) + sum(term["mean"] for term in terms)
-    content = {"base": _rounded(base), "terms": terms}
+    content = {"base": rounded(base), "terms": terms}
     return Fitted("logistic", "logistic", content, make_scorer("logistic", content, len(data.columns)))
 
 
@@ -240,20 +240,21 @@ def _design(values: Matrix, categories: Sequence[str] | None) -> tuple[Numbers, 
         return (codes[:, None] == np.arange(len(categories) + 1)).astype(np.float64), {}
     fill = 0.0 if missing.all() else float(np.median(whole[~missing]))
     bent = bend(np.where(missing, fill, whole))
-    known = {"fill": fill, "centre": _rounded(bent.mean()), "scale": _rounded(bent.std()) or 1.0}
+    known = {"fill": fill, "centre": rounded(bent.mean()), "scale": rounded(bent.std()) or 1.0}
     score = standardised(whole, **known)
     return (np.column_stack([score, missing]) if missing.any() else score[:, None]), known
 
 
 def _term(columns: Numbers, known: Mapping[str, float], weights: Numbers) -> dict[str, Any]:
-    mean = _rounded(float(columns.mean(axis=0) @ weights))
+    mean = rounded(float(columns.mean(axis=0) @ weights))
     if not known:
-        return {"weights": [_rounded(weight) for weight in weights], "mean": mean}
-    missing_weight = _rounded(weights[1]) if len(weights) == 2 else 0.0
-    return {**known, "weight": _rounded(weights[0]), "missing_weight": missing_weight, "mean": mean}
+        return {"weights": [rounded(weight) for weight in weights], "mean": mean}
+    missing_weight = rounded(weights[1]) if len(weights) == 2 else 0.0
+    return {**known, "weight": rounded(weights[0]), "missing_weight": missing_weight, "mean": mean}
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Return a fitted number to as many digits as are kept."""
     return float(f"{value:.{DIGITS}g}")
 
 
@@ -289,8 +290,8 @@ def _fit_rule(name: str, data: Dataset, parts: Sequence[PointsMeasure]) -> Fitte
     score = points(listed, data.train.matrix).sum(axis=1)
     model = LogisticRegression(C=1e6, solver="newton-cholesky").fit(score[:, None], data.train.label)
     content = {
-        "base": _rounded(float(model.intercept_[0])),
-        "slope": _rounded(float(model.coef_[0, 0])),
+        "base": rounded(float(model.intercept_[0])),
+        "slope": rounded(float(model.coef_[0, 0])),
         "parts": listed,
     }
     return Fitted(name, "rules", content, make_scorer("rules", content, len(data.columns)))

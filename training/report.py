@@ -32,6 +32,7 @@ OTHER_FITS = {
     "one_cutoff_less": "the same recipe without its newest training cutoff",
     "champion": "the champion of before",
 }
+JUDGED_BESIDE = "is judged beside the others and cannot serve: only text and numbers are stored, and it is neither"
 UNJUDGED = "it was not evaluated, so it cannot become the champion; train it with its evaluation for that."
 
 
@@ -210,7 +211,7 @@ def describe(evaluation: Evaluation, incumbent: Incumbent | None) -> dict[str, A
         "origins": evaluation.origins,
         "instability": {**evaluation.instability, **changed},
         "how_soon": evaluation.how_soon,
-        "notes": data.plan.notes,
+        "notes": (*data.plan.notes, *(f"{name} {JUDGED_BESIDE}" for name in evaluation.judged_only)),
         "test_rows": (
             data.test.take(newest).scored(evaluation.challenger.probability[newest]) if evaluation.is_judged else None
         ),

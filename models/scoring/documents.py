@@ -19,7 +19,7 @@ FORMAT = 2
 """The format that is written, and the newest that can be read; the first keeps one fingerprint for all features."""
 KINDS = {
     "lightgbm": ("model.txt",), "logistic": ("model.json",), "rules": ("model.json",),
-    "mean": ("model.txt", "model.json"),
+    "linear": ("model.json",), "mean": ("model.txt", "model.json"),
 }  # fmt: skip
 """Kinds of model, and the files that hold each."""
 
@@ -28,7 +28,7 @@ class BundleManifest(Document):
     """`manifest.json`: which kind of which model, and the digests of the files."""
 
     format: Annotated[int, Field(ge=1)]
-    kind: Literal["lightgbm", "logistic", "rules", "mean"]
+    kind: Literal["lightgbm", "logistic", "linear", "rules", "mean"]
     model: Name
     target: Name
     files: dict[FileName, Digest]
@@ -167,6 +167,27 @@ class LogisticNumbers(Document):
         """Whether there is a term per feature, of its kind, and a weight per category and one more."""
         weights = [len(term.weights) - 1 if isinstance(term, OfCategory) else None for term in self.terms]
         return weights == [None if column.categories is None else len(column.categories) for column in columns]
+
+
+class OfPlainNumber(Document):
+    """How a number, or the place of a category, is read and weighed as it is."""
+
+    fill: Number
+    centre: Number
+    scale: Annotated[Number, Field(gt=0)]
+    weight: Number
+    mean: Number
+
+
+class LinearNumbers(Document):
+    """`model.json` of a linear model of one's own."""
+
+    base: Number
+    terms: list[OfPlainNumber]
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """Whether there is a term per feature."""
+        return len(self.terms) == len(columns)
 
 
 class MeanNumbers(Document):

@@ -73,6 +73,25 @@ class Logistic(Formula):
         return result
 
 
+class Linear(Formula):
+    """A linear model of numbers as they are: filled where missing, centred, scaled and weighed."""
+
+    def __init__(self, content: Mapping[str, Any], columns: int) -> None:
+        self.base = float(content["base"])
+        self._terms: list[dict[str, float]] = content["terms"]
+        if len(self._terms) != columns:
+            raise BundleError(f"The model has {len(self._terms)} terms, its bundle lists {columns} features")
+
+    def contributions(self, matrix: Matrix) -> Numbers:
+        """Log-odds by row and feature, against the training mean."""
+        result = np.zeros(matrix.shape)
+        for position, term in enumerate(self._terms):
+            values = matrix[:, position].astype(np.float64)
+            whole = np.where(np.isnan(values), term["fill"], values)
+            result[:, position] = term["weight"] * ((whole - term["centre"]) / term["scale"]) - term["mean"]
+        return result
+
+
 def _category(term: Mapping[str, Any], codes: Numbers) -> Numbers:
     """Weight of each code; the last weight is for what is missing or was not seen in training."""
     weights = np.array(term["weights"], np.float64)

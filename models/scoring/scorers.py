@@ -8,7 +8,7 @@ from vouch.features.errors import BundleError
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import as_bytes
 from vouch.models.scoring.documents import KINDS
-from vouch.models.scoring.formulas import Logistic, PointsRules
+from vouch.models.scoring.formulas import Linear, Logistic, PointsRules
 from vouch.models.scoring.mean import Mean
 from vouch.models.scoring.trees import Trees
 
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Matrix, Numbers
 
 TEXT, NUMBERS = "model.txt", "model.json"
-_FORMS: dict[str, type[documents.LogisticNumbers | documents.RuleNumbers | documents.MeanNumbers]] = {
-    "logistic": documents.LogisticNumbers, "rules": documents.RuleNumbers, "mean": documents.MeanNumbers,
+_FORMS: dict[
+    str, type[documents.LogisticNumbers | documents.LinearNumbers | documents.RuleNumbers | documents.MeanNumbers]
+] = {
+    "logistic": documents.LogisticNumbers, "linear": documents.LinearNumbers, "rules": documents.RuleNumbers,
+    "mean": documents.MeanNumbers,
+}  # fmt: skip
+_FORMULAS: dict[str, type[Linear | Logistic | PointsRules]] = {
+    "logistic": Logistic, "linear": Linear, "rules": PointsRules,
 }  # fmt: skip
 
 
@@ -66,7 +72,7 @@ def make_scorer(kind: str, content: str | Mapping[str, Any], columns: int) -> Sc
     assert not isinstance(content, str), "a formula is numbers"
     if kind == "mean":
         return Mean(Trees(content["trees"], columns), Logistic(content["line"], columns), float(content["share"]))
-    return (Logistic if kind == "logistic" else PointsRules)(content, columns)
+    return _FORMULAS[kind](content, columns)
 
 
 def model_files(kind: str, content: str | Mapping[str, Any]) -> dict[str, bytes]:
