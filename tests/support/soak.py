@@ -59,12 +59,12 @@ class Soaked:
         """All of it in words."""
         kinds = sorted({kind for kind, _ in self.quiet} & {kind for kind, _ in self.beside})
         by_kind = ", ".join("{} {:.0f} and {:.0f}".format(kind, *self._at(0.99, kind)) for kind in kinds)
-        halves = [float(np.median(of)) for of in halved(self.memory_beside)]
+        tenths = " ".join(f"{np.median(of):.0f}" for of in np.array_split(np.array(self.memory_beside), 10) if len(of))
         return (
             f"{len(self.quiet):,} honest requests alone, {len(self.beside):,} beside hostile clients: 99th percentile "
             "{:.0f} and {:.0f} ms, median {:.1f} and {:.1f} ms".format(*self.p99_ms, *self._at(0.5))
             + f" (99th percentiles by kind: {by_kind}); memory {np.median(self.memory_quiet):.0f} MiB alone, "
-            f"{halves[0]:.0f} and {halves[1]:.0f} in the halves beside, {max(self.memory_beside):.0f} at most; "
+            f"{tenths} in tenths of the time beside, {max(self.memory_beside):.0f} at most; "
             f"hostile: {self.hostile}"
         )
 

@@ -132,10 +132,9 @@ class ConnectionRoom:
             self._ended.clear()
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
+        if not self._trusted or not address:
             return False
+        parsed = ip_address(address.partition("%")[0])
         return any(parsed in network for network in self._trusted)
 
 
