@@ -21,8 +21,19 @@ import bentoml
 
 from vouch.features.errors import Refused, VouchError
 from vouch.features.private import keep_private
-from vouch.features.project import home, is_shared_home, listens_here_alone, logs_requests, store_url
+from vouch.features.project import (
+    home,
+    is_shared_home,
+    listens_here_alone,
+    logs_requests,
+    store_url,
+    trusted_proxies,
+)
+from vouch.features.project import (
+    settle as set_for_libraries,
+)
 from vouch.serving.api.front import Middleware, MountedApp
+from vouch.serving.api.limits.connections import bound_servers
 from vouch.serving.api.problems import where
 from vouch.serving.api.shared import SharedNumbers
 
@@ -36,6 +47,9 @@ _log = logging.getLogger("vouch.serving")
 routes = MountedApp()
 """Stands for the application until a worker has made it. It takes every path, so that BentoML's own pages, which load
 scripts from other hosts, are not served."""
+# Before there is a server, whoever makes it: BentoML asks nobody how it is to be.
+set_for_libraries(FORWARDED_ALLOW_IPS=",".join(map(str, trusted_proxies())))
+bound_servers(trusted_proxies())
 
 
 @bentoml.service(

@@ -15,7 +15,6 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
 from vouch.features.errors import VouchError
-from vouch.features.project import trusted_proxies
 from vouch.serving.output import warn
 
 GRACE_SECONDS = 30
@@ -26,12 +25,9 @@ def main() -> None:
     """Answer until told to stop; exits with STARTUP_FAILURE where it could not begin to."""
     listener, numbers, place, parent = map(int, sys.argv[1:])
     try:
-        from vouch.serving.api.limits.connections import ConnectionRoom, bounded_protocol, most_connections
         from vouch.serving.service import application, die_with
 
         die_with(parent)
-        proxies = trusted_proxies()
-        room = ConnectionRoom(most_connections(), proxies)
         app = application(numbers, place)
     except Exception as error:
         warn(f"vouch: {error}" if isinstance(error, VouchError) else f"vouch: {type(error).__name__}: {error}")
@@ -42,10 +38,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         lifespan="on",
-        http=bounded_protocol(room),
         ws="none",
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=[str(proxy) for proxy in proxies],
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     with contextlib.suppress(KeyboardInterrupt):  # it has stopped, and says so again

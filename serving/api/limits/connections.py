@@ -8,7 +8,7 @@ bounds both may stand before the service, and need not.)
 Bounded are: a head in bytes, lines and seconds; what frames a body, beside the body itself, which is bounded where it
 is read; answers that nobody takes; and how many connections wait for a head, in all and by client. Beyond that the one
 goes that has waited the longest: who asks at once is answered, whoever else holds connections open. Each worker has
-these bounds for itself. `bentoml serve` runs a server of its own, which has none of them.
+these bounds for itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
+from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vouch.serving.api.front import HEADERS
@@ -147,9 +148,10 @@ def plain_address(text: str) -> str:
     return str(getattr(ip_address(text), "ipv4_mapped", None) or text) if ":" in text and "%" not in text else text
 
 
-def bounded_protocol(room: ConnectionRoom) -> type[BoundedProtocol]:
-    """Return the protocol class of a worker, as uvicorn wants it: whatever it makes shares one room."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"room": room})
+def bound_servers(trusted: Collection[IPv4Network | IPv6Network]) -> None:
+    """Have every server of uvicorn that is made in this process from now on bound its connections, in one room."""
+    BoundedProtocol.room = ConnectionRoom(most_connections(), trusted)
+    HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedProtocol.__name__}"
 
 
 class _HeadTooLarge(Exception):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
 from support.capabilities import free_port
 from support.handwritten_weeks import publish
-from support.running_service import VOUCH, serving
+from support.hostile import half_open, large_header
+from support.running_service import VOUCH, is_up, serving, wait_for
 from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment, trusted_proxies
 from vouch.serving.api.access import NOTHING
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
@@ -122,6 +126,28 @@ def test_behind_a_proxy_that_is_trusted_wrong_keys_are_counted_by_who_asks_it(ho
         assert set(wrong_keys(client, 5, "203.0.113.{}, 10.1.1.1")) == {401}
         assert wrong_keys(client, 120, "198.51.100.7")[-5:] == [429] * 5
         assert wrong_keys(client, 1, "198.51.100.8") == [401]
+
+
+@pytest.mark.nightly
+def test_as_bentoml_serves_it_the_same_bounds_hold_and_no_proxy_is_believed(home, tmp_path):
+    port, root = free_port(), Path(__file__).parents[3]
+    words = [sys.executable, "-P", "-m", "bentoml", "serve", "vouch.serving.service:Vouch", "--working-dir", str(root)]
+    settings = environment(**SETTINGS, VOUCH_HOME=str(home), VOUCH_LOCAL="1")
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*words, "--host", "127.0.0.1", "--port", str(port)], env=settings, stdout=log, stderr=log
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_for(lambda: is_up(client), 60)
+            assert wrong_keys(client, 120, "203.0.113.{}")[-5:] == [429] * 5
+        assert large_header(port, 5).startswith(b"HTTP/1.1 431 ")
+        with half_open(port, 1) as (connection,):
+            connection.settimeout(30)
+            assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
