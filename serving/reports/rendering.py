@@ -142,7 +142,7 @@ def _portfolio(figures: Figures) -> list[str]:
     rows = [
         {
             "what": title if place == 0 else "",
-            "value": plain(group.value),
+            "value": plain(group.words),
             "customers": f"{number(group.count):>9}",
             "  share": f"{percent(group.share):>7}",
             "change": f"{signed(group.change):>6}",

@@ -65,6 +65,8 @@ class Group:
     count: int
     share: float | None
     before: int | None
+    words: str
+    """The value as people read it; a health band has names of its own, for at risk is who may leave."""
 
     @property
     def change(self) -> int | None:
@@ -222,7 +224,12 @@ def _moved(row: Mapping[str, Any]) -> ListedMove:
 
 
 def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> list[Group]:
-    """Counts by value, the known values first and in their order; null reads as not scored."""
+    """Counts by value, the known values first and in their order; null reads as not scored.
+
+    Statuses are of all; bands and tiers of those who are still here, as the page and the metrics have them.
+    """
+    if not column.endswith("_status"):
+        states, before = _here(states), None if before is None else _here(before)
     counts = states[column].fillna(NOT_SCORED).value_counts()
     earlier = None if before is None else before[column].fillna(NOT_SCORED).value_counts()
     there = {*counts.index, *(() if earlier is None else earlier.index)}
@@ -233,9 +240,14 @@ def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> l
             count=int(counts.get(value, 0)),
             share=int(counts.get(value, 0)) / len(states) if len(states) else None,
             before=None if earlier is None else int(earlier.get(value, 0)),
+            words="unhealthy" if (column, value) == ("health_band", "at_risk") else str(value),
         )
         for value in (*known, *sorted(there.difference(known)))
     ]
+
+
+def _here(states: pd.DataFrame) -> pd.DataFrame:
+    return states[states["churn_status"] != "churned"]
 
 
 def _bins(probabilities: pd.Series[float]) -> list[int]:

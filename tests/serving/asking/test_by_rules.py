@@ -146,3 +146,14 @@ def test_who_objects_is_in_no_list_by_rules_and_who_withdraws_it_is_back(tmp_pat
     assert names(search_advocates(found, AdvocatesSearch())["candidates"]) == ASKED[1:]
     found.portfolio.take_by_hand(ByHand())
     assert names(search_at_risk(found, AtRiskSearch())["customers"]) == [*CALLED, *WATCHED]
+
+
+def test_the_report_counts_tiers_and_bands_of_those_who_are_still_here(tmp_path):
+    gone = [customer("left", None, None, advocate_tier="active", health_band="unknown", health_score=None)]
+    week = publish(tmp_path, MONDAY, sorted([*gone, *PEOPLE], key=lambda row: row["customer_id"]), **WITHOUT)
+    found = figures(week, askable_now(tmp_path, None, week, MONDAY))
+    counted = {name: {group.value: group.count for group in of} for name, of in found.portfolio.items()}
+    assert counted["churn_status"] == {"churned": 2, "no_model": 9}
+    assert counted["advocate_tier"] == {"influential": 1, "active": 3, "potential": 1, "none": 4}
+    assert counted["health_band"] == {"at_risk": 3, "watch": 2, "healthy": 4}
+    assert all("unhealthy" in form(found) for form in (as_page, as_text))

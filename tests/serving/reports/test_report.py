@@ -78,12 +78,17 @@ def page(found):
 def test_the_portfolio_is_that_of_the_snapshot(weeks, found):
     scores = weeks[1].table("scores").to_pylist()
     before = weeks[0].table("scores").to_pylist()
+    assert found.customers == len(scores)
     for column, groups in found.portfolio.items():
-        assert sum(group.count for group in groups) == len(scores) == found.customers
+        now, then = (
+            [row for row in rows if column.endswith("_status") or row["churn_status"] != "churned"]
+            for rows in (scores, before)
+        )
+        assert sum(group.count for group in groups) == len(now)
         for group in groups:
             value = None if group.value == "not scored" else group.value
-            assert group.count == sum(row[column] == value for row in scores)
-            assert group.before == sum(row[column] == value for row in before)
+            assert group.count == sum(row[column] == value for row in now)
+            assert group.before == sum(row[column] == value for row in then)
             assert group.change == group.count - group.before
     assert sum(found.churn_bins) == 5
 
