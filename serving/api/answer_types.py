@@ -137,37 +137,6 @@ class Candidates(Fresh):
     next_cursor: str | None
 
 
-class AtRisk(Called):
-    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue.
-
-    Null, with the probability, where the list is ranked by rules.
-    """
-
-    rank: int
-    churn_status: str
-    churn_probability: float | None
-    churn_band: str | None
-    health_score: float | None
-    health_band: str | None
-    value: float | None
-    mrr: float | None
-    reasons: list[Reason]
-    segment: str | None
-    region: str | None
-    language: str | None
-    contact_consent: Annotated[bool, Field(description="False: nobody may contact this customer.")]
-    churn_model: str | None
-
-
-class AtRiskPage(Fresh):
-    """A page of those at risk."""
-
-    total: int
-    ranked_by: RankedBy
-    customers: list[AtRisk]
-    next_cursor: str | None
-
-
 class Within(BaseModel):
     """The probability that the outcome comes true within so many weeks."""
 

@@ -89,9 +89,9 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
-        schemas.AtRiskSearch, answer_types.AtRiskPage, lists.at_risk_page, PAGED,
+        schemas.AtRiskSearch, week_types.AtRiskPage, lists.at_risk_page, PAGED,
         {"band": ["high"], "limit": 10},
-        scope="read", action="listed", is_heavy=lists.of_past, methods=BOTH,
+        scope="read", action="listed", is_heavy=lists.is_first_order, methods=BOTH,
     ),
     ApiRoute(
         "/v1/accounts", "Accounts ranked by revenue at risk, each with its most endangered customer",

@@ -20,6 +20,7 @@ from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.engines import as_staged
 from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.api.numbers import WHOLE
+from vouch.serving.asking.ranking import AT_RISK_BANDS
 from vouch.serving.snapshots.schema import MODELS, NAMED, TIERS
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ Text = Annotated[
 ]
 """A text as the tables hold it, however it came: composed, decomposed or padded."""
 Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
+Band = Literal["low", "watch", "high"]
+Sort = Literal["value", "probability", "change", "renewal", "mrr"]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), WHOLE]
 Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
@@ -134,7 +137,13 @@ class AtRiskSearch(Request):
     region: Choice = []
     language: Choice = []
     owner: Choice = []
-    band: Annotated[list[Literal["low", "watch", "high"]], Field(max_length=3, description="Empty for all.")] = []
+    band: Annotated[list[Band], Field(max_length=3, description="Those at risk by default; empty for all.")] = [
+        *AT_RISK_BANDS
+    ]
+    minimum_mrr: Annotated[FiniteFloat, Field(ge=0, description="Those who pay so much a month or more.")] = 0.0
+    sort: Annotated[Sort, Field(description="Falling; `renewal` is the soonest first. What has none comes last.")] = (
+        "value"
+    )
     as_of: AsOf = None
     fields: Fields = []
     limit: Limit = 20

@@ -72,6 +72,8 @@ class ServedWeek:
     named_lists: Rows | None = None
     """The lists behind the figures; None where the week was published without."""
     rows: RowCache = field(default_factory=RowCache)
+    _sorted: dict[str, RankedList] = field(default_factory=dict)
+    """Those at risk in other orders, made when they are first asked for."""
 
     @property
     def ranked(self) -> RankedList:
@@ -99,6 +101,7 @@ class ServedWeek:
             self.at_risk.exclude(row, has)
         if moved:
             self.rows.clear()
+            self._sorted.clear()
             for name in ("standing", "accounts"):
                 self.__dict__.pop(name, None)
 
@@ -124,6 +127,25 @@ class ServedWeek:
 
     def _rows_of(self, customer_ids: Iterable[str]) -> list[int]:
         return [row for name in customer_ids if (row := self.ids.row_of(name)) is not None]
+
+    def at_risk_by(self, sort: str) -> RankedList:
+        """Those at risk in an order: by revenue at risk (`value`), or by another figure, falling."""
+        if sort == "value":
+            return self.at_risk
+        if sort not in self._sorted:
+            standing = self.standing
+            keys = {
+                "probability": standing.probability,
+                "change": standing.probability - standing.before,
+                "renewal": np.where(standing.renewal_us >= 0, -standing.renewal_us.astype(np.float64), np.nan),
+                "mrr": standing.mrr,
+            }[sort]
+            self._sorted[sort] = self.at_risk.reordered(keys)
+        return self._sorted[sort]
+
+    def is_sorted_by(self, sort: str) -> bool:
+        """Whether those at risk stand in an order already."""
+        return sort == "value" or sort in self._sorted
 
     @cached_property
     def people(self) -> PeopleIndex:

@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import bisect
+import copy
 import sys
 import threading
 from collections import OrderedDict
@@ -105,6 +106,7 @@ class RankedList:
         self._falling = -self.order
         self._known = int(np.count_nonzero(~np.isnan(self.order)))
         self._scores = frame["score"].to_numpy(dtype=np.float64)
+        self._mrr = frame["mrr"].to_numpy(dtype=np.float64) if "mrr" in frame else np.full(len(frame), np.nan)
         self._ids = frame["customer_id"].array
         present = [name for name in CATEGORIES if name in frame]
         self._codes = {name: frame[name].cat.codes.to_numpy().copy() for name in present}
@@ -116,6 +118,22 @@ class RankedList:
     def __len__(self) -> int:
         """How long the list is without filters."""
         return len(self.rows)
+
+    def reordered(self, keys: np.ndarray[Any, np.dtype[np.float64]]) -> RankedList:
+        """Return the same list in the order of other keys, one for each row: falling, NaN last, ties by customer."""
+        key = keys[self.rows]
+        places = np.lexsort((self.rows, -key))
+        other = copy.copy(self)
+        for name in ("rows", "values", "worth", "_scores", "_mrr"):
+            setattr(other, name, getattr(self, name)[places])
+        other.order, other.place_of = key[places], np.argsort(other.rows).astype(np.int32)
+        other._falling, other._known = -other.order, int(np.count_nonzero(~np.isnan(other.order)))
+        other._drawn = None if self._drawn is None else self._drawn[places]
+        other._ids = self._ids.take(places)
+        other._codes = {name: codes[places] for name, codes in self._codes.items()}
+        other.categories = {name: list(values) for name, values in self.categories.items()}
+        other._standing, other._now = ArrayCache(), ArrayCache()
+        return other
 
     def customer_id(self, place: int) -> str:
         """Who stands at a place."""
@@ -176,6 +194,8 @@ class RankedList:
             keep &= self._codes["exclusion"] < 0
         if filters.minimum_score > 0:
             keep &= self._scores >= filters.minimum_score
+        if filters.minimum_mrr > 0:
+            keep &= self._mrr >= filters.minimum_mrr
         for column, name in COLUMNS.items():
             if wanted := getattr(filters, name):
                 keep &= self._is_any(column, set(wanted))

@@ -12,7 +12,7 @@ most, and an unknown must not push anybody out of the list.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,8 @@ STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
 CATEGORIES = ("segment", "region", "language", "owner", "advocate_tier", "churn_band", "exclusion", "ask_for")
 LISTS = ("open_tickets", "acts")
 """Columns of lists, which are read before the order is made and not kept."""
+AT_RISK_BANDS: tuple[Literal["high", "watch"], ...] = ("high", "watch")
+"""Who is at risk: the bands that a list shows where no other are asked for."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Filters:
     kinds: tuple[str, ...] = ()
     """These choose the list itself: `KindLists` makes it."""
     minimum_score: float = 0.0
+    minimum_mrr: float = 0.0
+    sort: str = "value"
+    """What the list of those at risk is ordered by: it chooses the list itself, too."""
     include_ineligible: bool = False
 
 

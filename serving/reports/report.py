@@ -17,7 +17,7 @@ from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.asking.by_rules import is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
-from vouch.serving.asking.ranking import Filters, rank_at_risk
+from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, rank_at_risk
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS, NAMED
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TOP = 20
 """Customers in each list of the page."""
+AT_RISK = Filters(bands=AT_RISK_BANDS)
 REASONS = 3
 TOP_MOVERS = 5
 MOVERS: Mapping[str, tuple[str, str]] = {
@@ -179,8 +180,9 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     people = searchable_rows(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = rank_at_risk(people)
+    at_risk = Filters() if is_by_rules(set(states["churn_status"])) else AT_RISK
     asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
-    leaving = _listed(snapshot, "churn", endangered, highest := RankedList(endangered).page(Filters(), TOP))
+    leaving = _listed(snapshot, "churn", endangered, highest := RankedList(endangered).page(at_risk, TOP))
     return Figures(
         as_of=instant_text(snapshot.as_of_us),
         revision=snapshot.revision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from vouch.features.contract.tables import ACT_KINDS
 from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem, from_validation
-from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
+from vouch.serving.api.schemas import MAX_PAGE, AdvocatesSearch, AtRiskSearch, Sort
 from vouch.serving.snapshots.schema import TIERS
 from vouch.serving.web.this_week import owners_of
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked", bound=BaseModel)
 ROWS = 25
-BANDS = ("high", "watch", "low")
+BANDS, EVERY = ("high", "watch", "low"), "all"
+SORTS = get_args(Sort)
 OFFERED = 200
 """Values that a filter offers at most: those with the most customers."""
 
@@ -52,6 +53,9 @@ class Listing:
     first_query: str
     week_query: str
     """The same of this week, for a link that shows what is seen now."""
+    minimum_mrr: str = ""
+    top: str = ""
+    """How many are shown, where not all are wanted."""
     kind: str = ""
     """The kind of act that was chosen."""
 
@@ -76,16 +80,30 @@ def candidate_listing(store: ServingState, query: QueryParams, owner: str = "", 
     return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
 
 
-def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **place: Any) -> Listing:
-    """Return customers at risk; raises the problems of the API."""
+def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **given: Any) -> Listing:
+    """Return customers at risk, high and watch unless asked otherwise; raises the problems of the API."""
+    band, sort, minimum = query.get("band", ""), query.get("sort", ""), query.get("minimum_mrr", "")
     choices = [
         *_owner_choices(store, owner),
         *_profile_choices(store, query),
-        Choice("band", BANDS, query.get("band", "")),
+        Choice("band", (*BANDS, EVERY), band),
+        Choice("sort", SORTS, sort),
     ]
-    asked = {choice.name: [choice.chosen] for choice in choices if choice.chosen}
-    request = checked(AtRiskSearch, {**asked, **_place(query, place)})
-    return _listing(read.search_at_risk(store, request), choices, {"as_of": query.get("as_of", "")}, query)
+    asked: dict[str, Any] = {choice.name: [choice.chosen] for choice in choices[:-1] if choice.chosen}
+    asked |= {"band": []} if band == EVERY else {}
+    asked |= {"sort": sort} if sort else {}
+    asked |= {"minimum_mrr": _number(minimum, "minimum_mrr")} if minimum else {}
+    top = query.get("top", "")
+    place = _place(query, given)
+    place |= {"limit": int(top)} if top.isdigit() and 0 < int(top) <= MAX_PAGE else {}
+    request = checked(AtRiskSearch, {**asked, **place})
+    found = _listing(
+        read.search_at_risk(store, request),
+        choices,
+        {"minimum_mrr": minimum, "top": top, "as_of": query.get("as_of", "")},
+        query,
+    )
+    return replace(found, next_query=None if top else found.next_query, top=top)
 
 
 def _listing(
@@ -98,6 +116,7 @@ def _listing(
         answer=answer,
         choices=choices,
         minimum_score=kept.get("minimum_score", ""),
+        minimum_mrr=kept.get("minimum_mrr", ""),
         include_ineligible=bool(kept.get("include_ineligible")),
         is_filtered=bool(filters.keys() - {"as_of"}),
         is_first="cursor" not in query,
@@ -136,11 +155,11 @@ def _with_chosen(values: list[str], chosen: str) -> list[str]:
     return values if not chosen or chosen in values else [chosen, *values]
 
 
-def _number(text: str) -> float:
+def _number(text: str, field: str = "minimum_score") -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise Problem("invalid_value", "Give a number from 0 to 100", "minimum_score") from error
+        raise Problem("invalid_value", "Give a number", field) from error
 
 
 def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:

@@ -54,7 +54,7 @@ class Speech(Numerals):
         """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""
         if value is None:
             return NOTHING
-        number = self.number(value, 0 if abs(value) >= _HUNDRED or float(value).is_integer() else 2)
+        number = self.number(value, 0 if abs(value) >= _HUNDRED or round(float(value), 2).is_integer() else 2)
         if currency is None:
             return number
         sign = SIGNS.get(currency.upper())

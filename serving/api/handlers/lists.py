@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json, to_json
 
+from vouch import models
+from vouch.features.errors import DefinitionError
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, told
 from vouch.serving.api.state import now_us
+from vouch.serving.asking.by_rules import RULES
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
 from vouch.serving.asking.rules.caps import CODES
 
@@ -41,7 +44,8 @@ CANDIDATE = (
     "advocacy_model", "churn_model",
 )  # fmt: skip
 AT_RISK = (
-    "churn_status", "churn_probability", "churn_band", "health_score", "health_band", "mrr", "segment", "region",
+    "churn_status", "churn_probability", "churn_low", "churn_high", "churn_band", "health_score", "health_band", "mrr",
+    "segment", "region",
     "language", "contact_consent", "churn_model",
 )  # fmt: skip
 
@@ -142,18 +146,41 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         regions=tuple(request.region),
         languages=tuple(request.language),
         owners=tuple(request.owner),
-        bands=tuple(request.band),
+        bands=_bands(store, request),
+        minimum_mrr=request.minimum_mrr,
+        sort=request.sort,
     )
     seal = seal_of(filters)
     portfolio, after = opened_week(store, seal, request.as_of, request.cursor)
-    found = portfolio.at_risk.page(filters, request.limit, after)
+    ranked = portfolio.at_risk_by(request.sort)
+    found = ranked.page(filters, request.limit, after)
     rows = [
-        b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(place), lambda place: endangered(portfolio, place))
-        for rank, place in enumerate(found.places, found.first_rank)
+        b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(row), lambda row: endangered(portfolio, row))
+        for rank, row in enumerate(ranked.rows[found.places], found.first_rank)
     ]
-    return _page(
-        portfolio, portfolio.at_risk, found, seal, b"customers", rows, {"ranked_by": portfolio.ranked_by("churn")}
-    )
+    ahead = horizon_days(portfolio, "churn")
+    more = {"ranked_by": portfolio.ranked_by("churn"), "sort": request.sort, "horizon_days": ahead}
+    return _page(portfolio, ranked, found, seal, b"customers", rows, more)
+
+
+def _bands(store: ServingState, request: AtRiskSearch) -> tuple[str, ...]:
+    """Those asked for; without any the bands at risk, and all where rules rank, which know of no band."""
+    is_asked = "band" in request.model_fields_set
+    return () if store.portfolio.ranked_by("churn") == RULES and not is_asked else tuple(request.band)
+
+
+def is_first_order(store: ServingState, request: AtRiskSearch) -> bool:
+    """Whether the order of a request has to be made first, or a past week read."""
+    return of_past(store, request) or not store.portfolio.is_sorted_by(request.sort)
+
+
+def horizon_days(week: ServedWeek, model: str) -> int | None:
+    """How many days ahead the probabilities of a week look, by the target that its champion was trained on."""
+    facts = (week.week.manifest.get("models") or {}).get(model) or {}
+    try:
+        return models.load(model).target_named(str(facts.get("target"))).horizon_days
+    except DefinitionError:
+        return None
 
 
 def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:
@@ -254,15 +281,22 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
     }
 
 
-def endangered(portfolio: ServedWeek, place: int) -> dict[str, Any]:
-    """What the week says of who stands at a place of those at risk."""
-    row = {**portfolio.scores.at(int(portfolio.at_risk.rows[place])), **portfolio.profile(portfolio.at_risk, place)}
-    value = float(portfolio.at_risk.values[place])
+def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
+    """What the week says of a customer at risk, by the row of the week."""
+    told_row = {**portfolio.scores.at(row), **portfolio.customers.at(row)}
+    before, value = (
+        float(portfolio.standing.before[row]),
+        float(portfolio.at_risk.values[portfolio.at_risk.place_of[row]]),
+    )
+    is_moved = before == before and told_row["churn_probability"] is not None
     return {
-        **called(row["customer_id"], row),
-        **{name: row[name] for name in AT_RISK},
+        **called(told_row["customer_id"], told_row),
+        **{name: told_row[name] for name in AT_RISK},
+        "before": None if before != before else before,
+        "change": told_row["churn_probability"] - before if is_moved else None,
+        "renewal_at": iso_instant(told_row.get("renewal_at")),
         "value": None if value != value else value,
-        "reasons": told(row["churn_reasons"], TOP_REASONS) or [],
+        "reasons": told(told_row["churn_reasons"], TOP_REASONS) or [],
     }
 
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vouch import models
 from vouch.features.contract.tables import DAY_US
-from vouch.features.errors import DefinitionError
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.vectors.sentences import for_a_list
 from vouch.features.vectors.sentences import told as words_of
+from vouch.serving.api.handlers.lists import horizon_days
 from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import MODEL, RULES, UNHEALTHY
@@ -61,15 +60,6 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
         "last_week": _last_week(store, week, found, now),
         "run": last_run(store.home),
     }
-
-
-def horizon_days(week: ServedWeek, model: str) -> int | None:
-    """How many days ahead the probabilities of a week look, by the target that its champion was trained on."""
-    facts = (week.week.manifest.get("models") or {}).get(model) or {}
-    try:
-        return models.load(model).target_named(str(facts.get("target"))).horizon_days
-    except DefinitionError:
-        return None
 
 
 def _first(rows: Places, most: int) -> list[int]:

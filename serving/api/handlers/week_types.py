@@ -1,4 +1,4 @@
-"""Answer types of `/v1/week`: whom to call, thank and wait for, and how the last run ended."""
+"""Answer types of lists for people, `/v1/week` first: whom to call, thank and wait for, and how the last run ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from vouch.serving.api.answer_types import Called, Fresh, Moved, RankedBy
+from vouch.serving.api.answer_types import Called, Fresh, Moved, RankedBy, Reason
 
 Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
@@ -215,3 +215,41 @@ class AccountAnswer(Account, Fresh):
     """One account with its customers, the most endangered first."""
 
     people: list[AccountPerson]
+
+
+class AtRisk(Called):
+    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue.
+
+    Null, with the probability, where the list is ranked by rules.
+    """
+
+    rank: int
+    churn_status: str
+    churn_probability: float | None
+    churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
+    churn_high: Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
+    before: Annotated[float | None, Field(description="The probability of the week before.")]
+    change: Annotated[float | None, Field(description="How much more than the week before.")]
+    renewal_at: Annotated[str | None, Field(description="The next renewal; null for who can end at any time.")]
+    churn_band: str | None
+    health_score: float | None
+    health_band: str | None
+    value: float | None
+    mrr: float | None
+    reasons: list[Reason]
+    segment: str | None
+    region: str | None
+    language: str | None
+    contact_consent: Annotated[bool, Field(description="False: nobody may contact this customer.")]
+    churn_model: str | None
+
+
+class AtRiskPage(Fresh):
+    """A page of those at risk."""
+
+    total: int
+    ranked_by: RankedBy
+    sort: str
+    horizon_days: Annotated[int | None, Field(description="How far ahead the probabilities look.")]
+    customers: list[AtRisk]
+    next_cursor: str | None

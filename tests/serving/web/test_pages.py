@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections import Counter
 from urllib.parse import unquote_plus
@@ -96,8 +97,60 @@ def test_those_at_risk_are_those_of_the_api_in_their_order(client):
     answer = client.post("/v1/customers/at_risk", json={"limit": 25}).json()["customers"]
     page = client.get("/app/at-risk").text
     assert listed(page) == [row["customer_id"] for row in answer] != []
-    assert cells(page, "At risk") == [speech("en").number(row["value"], 2) for row in answer]
+    assert cells(page, "At risk") == [speech("en").money(row["value"], row["currency"]) for row in answer]
     assert cells(page, "Churn") == [speech("en").percent(row["churn_probability"]) for row in answer]
+    assert cells(page, "Since last week") == [
+        speech("en").change(100 * row["change"] if row["change"] is not None else None, 1) for row in answer
+    ]
+
+
+def test_those_at_risk_are_high_or_to_be_watched_unless_others_are_asked_for(client):
+    assert {row["churn_band"] for row in asked_for(client)} == {"high", "watch"}
+    assert {row["churn_band"] for row in asked_for(client, band=[])} == {"high", "watch", "low"}
+    everybody = client.get("/app/at-risk?band=all").text
+    assert len(listed(everybody)) == len(asked_for(client, band=[])) > len(listed(client.get("/app/at-risk").text))
+
+
+@pytest.mark.parametrize(
+    ("sort", "key"),
+    [
+        ("value", lambda row: -row["value"]),
+        ("probability", lambda row: -row["churn_probability"]),
+        ("change", lambda row: -row["change"] if row["change"] is not None else math.inf),
+        ("renewal", lambda row: row["renewal_at"] or "9999"),
+        ("mrr", lambda row: -row["mrr"]),
+    ],
+)
+def test_those_at_risk_stand_in_the_order_asked_for_page_by_page(client, sort, key):
+    whole = asked_for(client, band=[], sort=sort)
+    assert whole == sorted(whole, key=lambda row: (key(row), row["customer_id"]))
+    paged, cursor = [], None
+    while True:
+        answer = client.post("/v1/customers/at_risk", json={"band": [], "sort": sort, "limit": 1, "cursor": cursor})
+        paged += answer.json()["customers"]
+        if (cursor := answer.json()["next_cursor"]) is None:
+            break
+    assert [row["customer_id"] for row in paged] == [row["customer_id"] for row in whole]
+    assert [row["rank"] for row in paged] == list(range(1, len(whole) + 1))
+    shown = client.get(f"/app/at-risk?band=all&sort={sort}").text
+    assert listed(shown) == [row["customer_id"] for row in whole]
+
+
+def test_those_who_pay_little_are_left_out_where_a_minimum_is_asked_for(client):
+    assert {row["mrr"] for row in asked_for(client, minimum_mrr=200)} == {300.0}
+    assert listed(client.get("/app/at-risk?minimum_mrr=200").text) == ["c1"]
+    assert client.get("/app/at-risk?minimum_mrr=x").status_code == 422
+
+
+def test_the_top_by_revenue_are_two_clicks_away_whatever_their_risk(client):
+    page = client.get("/app/at-risk").text
+    link = html.unescape(re.search(r'href="(/app/at-risk\?[^"]*top=20)"', page)[1])
+    found = listed(client.get(link).text)
+    assert found == [row["customer_id"] for row in asked_for(client, band=[], sort="mrr", limit=20)]
+
+
+def asked_for(client, **asked) -> list[dict]:
+    return client.post("/v1/customers/at_risk", json=asked).json()["customers"]
 
 
 def test_filters_narrow_a_list_and_stay_chosen(client):
