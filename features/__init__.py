@@ -4,7 +4,8 @@ All that is known of a customer at an instant stands here. From the ground up; a
 list, and nothing below (`tests/promises/test_layers.py`):
 
 - `errors`; `contract`: what a company hands over; `statistics`: arrays in and out; `sentiment`: how a text sounds
-- `asof`: what is known before an instant, the one reader of the past; `instants`, `project`, `durable`, `engines`;
+- `instants`, `durable`: times and files, each in one way; `company_files`: settings that a company changes
+- `asof`: what is known before an instant, the one reader of the past; `project`, `engines`;
   `simulation`: companies with known truth
 - `facts`: business concepts, each once
 - `vectors`: how features are declared and computed; `families`: the features; `health`: rules over a vector

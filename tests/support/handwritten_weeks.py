@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.files import Snapshot, drafting
@@ -54,6 +55,13 @@ WEEK = (
     customer("c5", None, None, health_band="unknown", health_score=None),
 )
 EARLIER = (customer("c0", 0.1, 0.1), customer("c1", 0.1, 0.1, mrr=300.0), *WEEK[2:5], customer("c5", 0.4, 0.1))
+
+
+def known_ask(ask_id: str, days: float, outcome: str | None = None) -> dict[str, Any]:
+    """An ask that the company's own data hold, made so many days before MONDAY and answered a day later."""
+    asked_us = round(MONDAY - days * DAY_US)
+    row = {"ask_id": ask_id, "kind": "review", "asked_us": asked_us, "outcome": outcome}
+    return {**row, "outcome_us": None if outcome is None else asked_us + DAY_US, "is_randomised": False}
 
 
 def metric(metric_id: str, value: float | None, **other: Any) -> dict[str, Any]:

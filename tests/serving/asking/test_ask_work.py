@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.handwritten_weeks import MONDAY, customer, publish
+from support.handwritten_weeks import MONDAY, customer, known_ask, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import as_datetime
 from vouch.serving.api import state as stores
@@ -39,18 +39,12 @@ NOW = MONDAY + 6 * 3_600_000_000
 POLICY = load_policy()
 
 
-def known(ask_id: str, days: float, outcome: str | None = None) -> dict:
-    asked_us = round(MONDAY - days * DAY_US)
-    row = {"ask_id": ask_id, "kind": "review", "asked_us": asked_us, "outcome": outcome}
-    return {**row, "outcome_us": None if outcome is None else asked_us + DAY_US, "is_randomised": False}
-
-
 PEOPLE = (
     customer("a", 0.4, 0.9),
     customer("b", 0.6, 0.8, care_first="repair"),
     customer("c", 0.3, 0.7, care_first="thank"),
-    customer("d", 0.2, 0.6, asks=[known("k1", 100, "declined")]),
-    customer("e", 0.2, 0.6, asks=[known("k2", 40)]),
+    customer("d", 0.2, 0.6, asks=[known_ask("k1", 100, "declined")]),
+    customer("e", 0.2, 0.6, asks=[known_ask("k2", 40)]),
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from support.capabilities import why_missing
-from support.handwritten_weeks import MONDAY, customer, publish
+from support.handwritten_weeks import MONDAY, customer, known_ask, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
 from vouch.serving.api import state as stores
@@ -36,20 +36,13 @@ NOW = MONDAY + 6 * 3_600_000_000
 POLICY = load_policy()
 
 
-def known(ask_id: str, days: float, outcome: str | None = None) -> dict:
-    """An ask that the company's own data hold."""
-    asked_us = round(MONDAY - days * DAY_US)
-    row = {"ask_id": ask_id, "kind": "review", "asked_us": asked_us, "outcome": outcome}
-    return {**row, "outcome_us": None if outcome is None else asked_us + DAY_US, "is_randomised": False}
-
-
 PEOPLE = (
     customer("a", segment="smb", region="EMEA"),
-    customer("b", segment="smb", region="EMEA", asks=[known("k1", 20, "accepted")]),
-    customer("c", segment="smb", region="EMEA", asks=[known("k2", 80, "accepted"), known("k3", 40, "ignored")]),
-    customer("d", segment="smb", region="EMEA", asks=[known("k4", 100, "declined")]),
-    customer("e", segment="smb", region="EMEA", asks=[known("k5", 29)]),
-    customer("f", segment="smb", region="EMEA", asks=[known("k6", 200, "declined")]),
+    customer("b", segment="smb", region="EMEA", asks=[known_ask("k1", 20, "accepted")]),
+    customer("c", segment="smb", region="EMEA", asks=[known_ask("k2", 80, "accepted"), known_ask("k3", 40, "ignored")]),
+    customer("d", segment="smb", region="EMEA", asks=[known_ask("k4", 100, "declined")]),
+    customer("e", segment="smb", region="EMEA", asks=[known_ask("k5", 29)]),
+    customer("f", segment="smb", region="EMEA", asks=[known_ask("k6", 200, "declined")]),
     customer("g", segment="smb", region="EMEA", advocacy_consent=False),
 )
 WAITS = {"a": None, "b": ASKED, "c": ASKED, "d": REFUSED, "e": OPEN, "f": None, "g": "no_consent"}
@@ -138,7 +131,7 @@ def test_the_outcome_of_an_ask_that_only_the_data_know_is_recorded_too(store):
 def test_an_ask_that_both_know_counts_once(store):
     ask(store, "a", "crm 1")
     routes_asks.record_outcome(store, AskOutcome(ask_id="crm 1", outcome="accepted"), EVERYBODY)
-    both = [*PEOPLE[1:], customer("a", segment="smb", region="EMEA", asks=[known("crm 1", -0.25)])]
+    both = [*PEOPLE[1:], customer("a", segment="smb", region="EMEA", asks=[known_ask("crm 1", -0.25)])]
     publish(store.home, MONDAY, sorted(both, key=lambda row: row["customer_id"]))
     store.refresh()
     told = read.get_customer(store, CustomerGet(customer_id="a"))
