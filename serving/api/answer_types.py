@@ -335,6 +335,13 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
 
     churn_changes: list[Moved] | None
     advocacy_changes: list[Moved] | None
+    changes_stale: Annotated[
+        bool,
+        Field(
+            description="The week before was published after this one, so that nobody has worked out what moved: "
+            "`vouch score --as-of AS_OF --revision` does."
+        ),
+    ]
     advocate_tier: str
     health_score: float | None
     health_band: str

@@ -145,6 +145,7 @@ _CUSTOMER = {
     **_SCORES,
     "churn_changes": [{**_USAGE, "cause": "feature", "before": "9"}],
     "advocacy_changes": None,
+    "changes_stale": False,
     "advocate_tier": "active",
     "health_score": 62.0,
     "health_band": "watch",

@@ -105,6 +105,14 @@ class ServedWeek:
             for name in ("standing", "accounts"):
                 self.__dict__.pop(name, None)
 
+    @property
+    def are_changes_stale(self) -> bool:
+        """Whether what moved was told against another week than the one before, which was published later."""
+        if self.before is None or "changes_since" not in self.week.manifest:
+            return False
+        told = self.week.manifest["changes_since"]
+        return told is None or told["as_of"] != self.before.week.manifest["as_of"]
+
     def due_first(self, row: int) -> str | None:
         """What is due to the customer of a row before an ask; None where nothing is, or somebody has done it."""
         due: str | None = self.customers.value(row, "care_first")

@@ -28,7 +28,7 @@ from vouch.serving.monitoring import guards
 from vouch.serving.scoring.score import champions
 from vouch.serving.snapshots import files, schema
 from vouch.serving.snapshots.arrow_streams import sweep, writing
-from vouch.serving.snapshots.difference import changed_inputs, difference
+from vouch.serving.snapshots.difference import WEEK_BEFORE, changed_inputs, difference, is_stale
 from vouch.serving.snapshots.read import week_before
 
 if TYPE_CHECKING:
@@ -84,7 +84,14 @@ class Batch:
                 return WeekPlan(as_of_us, "revise", f"the published one is damaged: {error}")
             raise
         if standing.manifest["inputs"] == self.inputs:
-            return WeekPlan(as_of_us, "leave_alone", "it is published from these inputs", standing)
+            before = week_before(self.home, as_of_us, [])
+            if before is None or not is_stale(standing, before):
+                return WeekPlan(as_of_us, "leave_alone", "it is published from these inputs", standing)
+            if is_revision:
+                return WeekPlan(as_of_us, "revise", f"changed: {WEEK_BEFORE}", standing)
+            return WeekPlan(
+                as_of_us, "leave_alone", f"changed is only {WEEK_BEFORE}; --revision tells what moved", standing
+            )
         because = ", ".join(changed_inputs(standing.manifest, self._facts())) or "what it was made from"
         if is_revision:
             return WeekPlan(as_of_us, "revise", f"changed: {because}", standing)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vouch.features.instants import parse_instant
 from vouch.serving.snapshots.schema import MODELS
 
 if TYPE_CHECKING:
@@ -39,6 +40,24 @@ def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
         for name in sorted(models)
         if before.get("models", {}).get(name) != after.get("models", {}).get(name)
     ]
+
+
+WEEK_BEFORE = "the week before it"
+"""What changed where an earlier week was published after a week that tells what moved since."""
+
+
+def is_stale(standing: Snapshot, before: Snapshot) -> bool:
+    """Whether what moved in a published week was told against another week than the one that stands before it now.
+
+    A week before that was thinned away since leaves what was told then as it is.
+    """
+    if "changes_since" not in standing.manifest:  # by a release that did not tell
+        return False
+    told = standing.manifest["changes_since"]
+    if told is None:
+        return True
+    then, now = told["as_of"], before.name["as_of"]
+    return parse_instant(now) > parse_instant(then) or (now == then and told["revision"] != before.revision)
 
 
 def difference(before: Snapshot, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         scores = unscored(scores)
     asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
     override = None if is_out else store.override_of(request.customer_id)
-    changes = portfolio.changes.at(row) if portfolio.changes and not is_out else {}
+    stale = portfolio.are_changes_stale
+    changes = portfolio.changes.at(row) if portfolio.changes and not (is_out or stale) else {}
     to_ask = {"ask_for": None, "is_randomised": False, "propensity": None}
     return {
         **portfolio.freshness(now_us()),
@@ -53,6 +54,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{f"{model}_{part}": scores.get(f"{model}_{part}") for model in MODELS for part in PARTS},
         **{f"{model}_reasons": told(scores.get(f"{model}_reasons")) for model in MODELS},
         **{f"{model}_changes": told_changes(changes.get(f"{model}_changes")) for model in MODELS},
+        "changes_stale": stale,
         **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},

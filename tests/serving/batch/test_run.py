@@ -278,6 +278,21 @@ def test_a_week_says_exactly_what_moved_each_score_since_the_week_before(copied,
         assert {entry["cause"] for of in entries.dropna() for entry in of} == causes
 
 
+def test_a_week_whose_week_before_came_later_says_what_moved_once_it_is_revised(copied):
+    (plan,) = plan_weeks(copied, [MONDAY], NOW, is_revision=True)
+    assert plan.action == "leave_alone"
+    score_weeks(copied, [BEFORE], NOW)
+    (plan,) = plan_weeks(copied, [MONDAY], NOW)
+    assert (plan.action, "--revision tells what moved" in plan.why) == ("leave_alone", True)
+    (plan,) = plan_weeks(copied, [MONDAY], NOW, is_revision=True)
+    assert (plan.action, plan.why) == ("revise", "changed: the week before it")
+    (week,) = score_weeks(copied, [MONDAY], NOW, is_revision=True)
+    found = files.read_snapshot(copied.home)
+    assert (week.outcome, found.manifest["changes_since"]) == ("published", {"as_of": "2026-11-09", "revision": 1})
+    (plan,) = plan_weeks(copied, [MONDAY], NOW, is_revision=True)
+    assert plan.action == "leave_alone"
+
+
 def test_without_champions_rules_and_metrics_are_there_and_the_run_says_so(company, tmp_path, published):
     bare = Project(home=tmp_path, location=str(company))
     (week,) = score_weeks(bare, None, NOW)
