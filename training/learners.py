@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import DefinitionError, did_you_mean
 from vouch.features.health import health_rules
 from vouch.models.scoring.formulas import PointsMeasure, bend, points, standardised
 from vouch.models.scoring.scorers import make_scorer
@@ -21,7 +22,7 @@ from vouch.models.scoring.trees import load_lightgbm
 from vouch.training.averaging import averaged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.scorers import Scorer
@@ -123,8 +124,18 @@ def validation(rows: Rows, matured_days: int, seed: int) -> tuple[np.ndarray[Any
 def lightgbm_parameters(data: Dataset, seed: int, trees: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of a fit: the defaults, what the definition says, and what is `given`."""
     share = max(LIGHTGBM["feature_fraction"], min(1.0, FEATURES_PER_TREE / len(data.columns)))
+    check_parameters(data.model.name, data.model.lightgbm)
     parameters = {**LIGHTGBM, "feature_fraction": share, **data.model.lightgbm, **given, "seed": seed}
     return parameters if trees == FREE else {**parameters, "interaction_constraints": _together(data.columns, trees)}
+
+
+def check_parameters(model: str, given: Iterable[str]) -> None:
+    """Raise DefinitionError for a parameter that LightGBM does not know: it would pass over it in silence."""
+    aliases: Mapping[str, Sequence[str]] = load_lightgbm().basic._ConfigAliases._get_all_param_aliases()
+    known = {*aliases, *(alias for of in aliases.values() for alias in of)}
+    for name in given:
+        if name not in known:
+            raise DefinitionError(f"Model {model!r}: LightGBM has no parameter {name!r}{did_you_mean(name, known)}")
 
 
 def _together(columns: Sequence[Column], trees: str) -> list[list[int]]:

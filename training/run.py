@@ -32,7 +32,7 @@ from vouch.training.cutoffs import ORIGINS, make_plan
 from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, made_up_rows, make_dataset
 from vouch.training.evaluate import Evaluation, evaluate, fit_only
 from vouch.training.gate import Incumbent, judge
-from vouch.training.learners import recipes
+from vouch.training.learners import check_parameters, recipes
 from vouch.training.plots import pictures
 from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tuning import NAME as TUNED
@@ -99,6 +99,8 @@ def train(
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
     models.check_named(project.models)
+    for known in models.names():
+        check_parameters(known, models.load(known).lightgbm)
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
@@ -109,7 +111,7 @@ def train(
     refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(outcomes):
         kind = NoOutcome if all(isinstance(refusal, NoOutcome) for refusal in refusals) else Refused
-        raise kind(" ".join([*map(str, refusals), *_loads(staged)]))
+        raise kind("\n".join([*map(str, refusals), *_loads(staged)]))
     return [
         _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.errors import UsageError, VouchError
 from vouch.serving.commands.data import checked_rows, readiness_rows, tell_check
 from vouch.serving.commands.options import CommandRun, Now
@@ -121,6 +122,17 @@ def _add_settings(out: Path, staged: Staged) -> None:
         out.write_text(f"{out.read_text(encoding='utf-8')}{text}\n", encoding="utf-8")
 
 
+def _when(proposal: Proposal, staged: Staged) -> str:
+    """The instant to look from where activity is known by the month: the first Monday after the newest month."""
+    from vouch.features.instants import FIRST_MONDAY_US, WEEK_US, instant_text
+
+    clocks = [cell.sql for table in proposal.tables if table.table in ACTIVITY_TABLES for cell in table.cells.values()]
+    if staged.data_through_us is None or not any("interval 1 month" in sql for sql in clocks):
+        return ""
+    after_us = staged.data_through_us + 1 - FIRST_MONDAY_US
+    return f" --as-of {instant_text(-(-after_us // WEEK_US) * WEEK_US + FIRST_MONDAY_US)}"
+
+
 def _rows(proposal: Proposal) -> list[dict[str, Any]]:
     """One row per file: how it is read, and which tables of the contract come of it."""
     found = []
@@ -189,4 +201,5 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us
     show(checked_rows(staged.report, Format.TABLE), Format.TABLE)
     ready = readiness_rows(load_project(str(out)), staged, now_us)
     tell_check({**staged.report, "readiness": ready}, home())
-    say(f"\nwritten: {out}. Next: vouch train all, vouch score, vouch report --out week.html")
+    at = _when(proposal, staged)
+    say(f"\nwritten: {out}. Next: vouch train all{at}, vouch score{at}, vouch report --out week.html")

@@ -66,6 +66,7 @@ def train(
     leave_out: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="With --table: leave a column out.")
     ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="The same seed gives the same model.")] = 0,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
@@ -75,7 +76,7 @@ def train(
     Example: vouch train churn ./company
     """
     if table is not None:
-        _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or []), now, form)
+        _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or [], seed), now, form)
         return
     if label is not None or key is not None or time is not None:
         raise UsageError("--label, --id and --time are for a flat table: name it with --table FILE")
@@ -89,7 +90,7 @@ def train(
     with recording(where.home, "train", run.now_us(now)) as record:
         with progress() as step, lock(where.home, "train"):
             step(f"training {model}")
-            reports = fit(where, model, typed_instant(as_of), run.now_us(now), 0, tuning, origins, evaluation)
+            reports = fit(where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation)
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
         tell_reports(reports, form)
 
@@ -104,6 +105,7 @@ class FlatOptions:
     time: str | None
     take: list[str]
     leave_out: list[str]
+    seed: int
 
 
 def _train_table(run: CommandRun, model: str, asked: FlatOptions, now: str | None, form: Format) -> None:
@@ -125,7 +127,7 @@ def _train_table(run: CommandRun, model: str, asked: FlatOptions, now: str | Non
             )  # fmt: skip
             step(f"training {model}")
             settings = {"label": asked.label, "id": asked.key, "time": asked.time}
-            report = train_flat(where, model, found, asked.table, run.now_us(now), settings)
+            report = train_flat(where, model, found, asked.table, run.now_us(now), settings, asked.seed)
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused}]}
         tell_reports([report], form)
 
@@ -139,4 +141,6 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
         show(rows, form, document={"models": [report.as_json() for report in reports]})
     refused = [report.model for report in reports if report.is_refused]
     if refused:
-        raise Refused(f"Not promoted: {', '.join(refused)}; see why above. The champion of before stays.")
+        has_champion = any(getattr(report, "champion_version", None) for report in reports if report.is_refused)
+        then = "The champion of before stays." if has_champion else "There is no champion yet."
+        raise Refused(f"Not promoted: {', '.join(refused)}; see why above. {then}")

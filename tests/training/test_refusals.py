@@ -1,10 +1,14 @@
-"""A champion that answers another question is not replaced in silence."""
+"""What training refuses: to replace a champion of another question in silence, and parameters that nobody knows."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
+from vouch.features.errors import DefinitionError
 from vouch.training.gate import Incumbent, _champion
+from vouch.training.learners import check_parameters
 
 
 def rule(incumbent: Incumbent | None):
@@ -23,3 +27,11 @@ def test_a_champion_of_another_target_stays_until_somebody_promotes_by_hand():
 def test_without_a_champion_or_with_a_damaged_one_the_rule_holds():
     assert rule(None).passed
     assert rule(Incumbent("", why="the bundle is damaged")).passed
+
+
+def test_a_parameter_that_lightgbm_would_pass_over_is_refused():
+    check_parameters("rebuy", ["num_leaves", "max_leaf", "cat_smooth"])
+    with pytest.raises(
+        DefinitionError, match=r"'rebuy': LightGBM has no parameter 'num_leafs' \(did you mean 'num_leaf"
+    ):
+        check_parameters("rebuy", ["num_leafs"])
