@@ -14,6 +14,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
+from vouch.models.quality.card_statistics import card_statistics
 from vouch.models.quality.figures import (
     Difference,
     calibration_fit,
@@ -84,6 +85,8 @@ class Evaluation:
     how_soon: tuple[Mapping[str, Any], ...] = ()
     """How the hazard holds within some numbers of weeks."""
     instability: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    """What the card tells beside the figures; see `vouch.models.quality.card_statistics`."""
     judged_only: tuple[str, ...] = ()
     """Own learners that cannot be stored, and so cannot serve."""
 
@@ -156,6 +159,7 @@ def evaluate(
         hazard,
         tuple(how_soon),
         instability(data, rolled, choice, every, seed),
+        card_statistics(test.label, best, test.customers, _thresholds(data), data.train.matrix, data.train.label),
         tuple(name for name, kind in rolled.kinds.items() if kind == JUDGED_ONLY),
     )
 
@@ -194,6 +198,12 @@ def _chosen(
     mean = rolled.probability(joint, seed) if len(joint) > 1 else None
     choice = decide(data.test, whole, found, (joint, np.concatenate(mean)) if mean is not None else None)
     return choice, mean if choice.name == MEAN else None
+
+
+def _thresholds(data: Dataset) -> list[float]:
+    """Probabilities from which somebody may act: what an action costs over what it wins, and where bands begin."""
+    costs = data.model.costs
+    return [*([costs.action / costs.gain] if costs else []), *(band.at_least for band in data.target.bands)]
 
 
 def _together(data: Dataset) -> np.ndarray[Any, Any] | None:

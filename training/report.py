@@ -69,6 +69,7 @@ class TrainingReport:
     origins: tuple[Mapping[str, Any], ...] = ()
     instability: Mapping[str, float] = field(default_factory=dict)
     """Share of customers whose band is another by another fit; see `vouch.training.served.instability`."""
+    statistics: Mapping[str, Any] = field(default_factory=dict)
     how_soon: tuple[Mapping[str, Any], ...] = ()
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
@@ -165,6 +166,7 @@ class TrainingReport:
                 "slices": self.slices,
                 "origins": [{**of, "as_of": instant_text(of["as_of_us"])} for of in self.origins],
                 "instability": self.instability,
+                "statistics": self.statistics,
                 "how_soon": self.how_soon,
                 "passed": self.passed,
                 "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
@@ -210,6 +212,7 @@ def describe(evaluation: Evaluation, incumbent: Incumbent | None) -> dict[str, A
         "slices": evaluation.slices,
         "origins": evaluation.origins,
         "instability": {**evaluation.instability, **changed},
+        "statistics": evaluation.statistics,
         "how_soon": evaluation.how_soon,
         "notes": (*data.plan.notes, *(f"{name} {JUDGED_BESIDE}" for name in evaluation.judged_only)),
         "test_rows": (
@@ -236,6 +239,8 @@ def card(report: TrainingReport) -> str:
             "**Meant for** ranking and planning by people. The probability is advisory: no decision about a person "
             "should rest on it alone. It holds for the population that it was tested on, as known at "
             f"{instant_text(report.as_of_us)}.",
+            "",
+            "**Not tested:** other populations and times, and whether acting on a score changes what comes.",
             "",
             "## Data",
             *_table([{"part": name, **row} for name, row in _parts(report).items()]),
@@ -286,9 +291,22 @@ def _origins(report: TrainingReport) -> Iterable[str]:
     if report.instability:
         yield from ("## Instability", "Share of the newest customers who stand in another band by another fit.", "")
         yield from (*_table(_instability(report)), "")
+    yield from _statistics(report.statistics) if report.statistics else ()
     if report.how_soon:
         yield from ("## How soon", "The probability within so many weeks, on customers that it was not fitted on.", "")
         yield from (*_table(report.how_soon), "")
+
+
+def _statistics(told: Mapping[str, Any]) -> Iterable[str]:
+    yield from ("## Calibration and sample, all origins together", "")
+    yield from (f"- {name}: {value:.4g}" for name, value in told["summary"].items())
+    for title, name in (
+        ("Smooth calibration curve, with its 95 % band over customers", "smooth_calibration"),
+        ("Decision curve: net benefit per customer where all from a threshold on are acted on", "decision_curve"),
+    ):
+        rows = [{of: f"{value:.4f}" for of, value in row.items()} for row in told[name]]
+        yield from ("", f"### {title}", "", *_table(rows))
+    yield ""
 
 
 def _instability(report: TrainingReport) -> list[dict[str, Any]]:
