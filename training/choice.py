@@ -1,10 +1,11 @@
 """Choice of what serves: by evidence where there is some, else the mean of what the evidence does not tell apart.
 
 The rule is fixed beforehand. Candidates are compared by log loss on the rows of all judged origins, paired by
-customer. Those that are not surely worse than the best are finalists. Their mean in log-odds serves, of those at least
-that do not say the same, unless the simplest finalist alone has no greater loss: then that one serves. Where a rule
-that anybody could set up has no greater loss than that, or nothing else could be taught, the rule serves, calibrated.
-So the noise of a comparison picks no maximum.
+customer; those that are not surely worse than the best are finalists. The best is joined by each other candidate, the
+nearest first, that does not say the same and lowers the loss of their mean in log-odds (Caruana et al. 2004). That mean
+serves, unless the simplest finalist alone has no greater loss: then that one serves. Where a rule that anybody could
+set up has no greater loss than that, or nothing else could be taught, the rule serves, calibrated. So the noise of a
+comparison picks no maximum.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vouch.models.quality.figures import log_loss, paired_bootstrap
 from vouch.training.learners import BASELINES, DEEP, LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import DatasetPart
@@ -62,13 +63,22 @@ def finalists(
     )  # fmt: skip
 
 
-def members(found: Sequence[str], raw: Mapping[str, Numbers]) -> tuple[str, ...]:
-    """Finalists, the best first, without those that say what a better one says."""
-    taken: list[str] = []
-    for name in found:
-        if len(taken) < MOST_MEMBERS and all(_correlation(raw[name], raw[other]) < ALIKE for other in taken):
-            taken.append(name)
-    return tuple(taken)
+def join(
+    rows: DatasetPart, order: Sequence[str], raw: Mapping[str, Numbers], say: Callable[[Sequence[str]], Numbers]
+) -> tuple[tuple[str, ...], Numbers | None]:
+    """The best of candidates in `order` of their losses, with each that lowers the loss of the mean; what that says.
+
+    `raw` holds the log-odds of each, `say` gives the probabilities of the mean of some. None where the best is alone.
+    """
+    taken, said = [order[0]], None
+    least = log_loss(rows.label, say(taken))
+    for name in order[1:]:
+        if len(taken) == MOST_MEMBERS or any(_correlation(raw[name], raw[other]) > ALIKE for other in taken):
+            continue
+        tried = say([*taken, name])
+        if log_loss(rows.label, tried) < least:
+            taken, said, least = [*taken, name], tried, log_loss(rows.label, tried)
+    return tuple(taken), said
 
 
 def _correlation(a: Numbers, b: Numbers) -> float:
@@ -91,18 +101,12 @@ def decide(
     rule = min(BASELINES, key=lambda name: losses[name])
     if not found:
         return Choice((rule,), f"there are too few outcomes to teach more than a rule: {rule}, calibrated")
-    plain = simplest(found)
-    told = (
-        "alone stands out"
-        if len(found) == 1
-        else f"is the simplest of {len(found)} that the evidence does not tell apart"
-    )
+    plain, of = simplest(found), f"{len(found)} that the evidence does not tell apart"
+    told = "alone stands out" if len(found) == 1 else f"is the simplest of {of}"
     choice, loss = Choice((plain,), f"{plain} {told}"), losses[plain]
     if mean and log_loss(rows.label, mean[1]) < loss:
         loss = log_loss(rows.label, mean[1])
-        choice = Choice(
-            mean[0], f"the evidence does not tell {', '.join(found)} apart, and their mean says more than {plain}"
-        )
+        choice = Choice(mean[0], f"the mean of {', '.join(mean[0])} says more than {plain}, the simplest of {of}")
     if losses[rule] <= loss:
         return Choice((rule,), f"no candidate says more than a rule that anybody could set up: {rule}, calibrated")
     return choice

@@ -22,10 +22,11 @@ from vouch.models.quality.figures import (
     expected_profit,
     figure_interval,
     figures,
+    log_loss,
     paired_bootstrap,
     roc_auc,
 )
-from vouch.training.choice import MEAN, Choice, decide, finalists, members
+from vouch.training.choice import MEAN, Choice, decide, finalists, join
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
 from vouch.training.learners import BASELINES, LINE, recipes
 from vouch.training.origins import Rolled, roll
@@ -193,8 +194,14 @@ def _chosen(
     """What the rule takes, and what the mean said at each origin where that is it."""
     learned = [name for name in whole if name not in BASELINES and rolled.kinds[name] != JUDGED_ONLY]
     found = finalists(data.test, whole, learned, seed) if learned else ()
-    raw = {name: rolled.raw([name], rolled.judged) for name in found}
-    joint = members([name for name in found if rolled.kinds[name] in AVERAGED_KINDS], raw)
+    of_one_bundle = [name for name in learned if rolled.kinds[name] in AVERAGED_KINDS]
+    order = sorted(of_one_bundle, key=lambda name: log_loss(data.test.label, whole[name]))
+    raw = {name: rolled.raw([name], rolled.judged) for name in order}
+
+    def say(names: Sequence[str]) -> Numbers:
+        return np.concatenate(rolled.probability(names, seed))
+
+    joint, _ = join(data.test, order, raw, say) if order and order[0] in found else ((), None)
     mean = rolled.probability(joint, seed) if len(joint) > 1 else None
     choice = decide(data.test, whole, found, (joint, np.concatenate(mean)) if mean is not None else None)
     return choice, mean if choice.name == MEAN else None

@@ -7,7 +7,7 @@ import pytest
 
 from support.rows.datasets import COLUMNS, dataset
 from vouch.models.scoring.calibration import log_odds, sigmoid
-from vouch.training.choice import MEAN, decide, finalists, members
+from vouch.training.choice import MEAN, decide, finalists, join
 from vouch.training.dataset import DatasetPart
 from vouch.training.learners import CANDIDATES, LINE_FROM, TREES_FROM, recipes
 from vouch.training.served import joined
@@ -46,7 +46,7 @@ def test_those_that_the_evidence_does_not_tell_apart_are_averaged_where_the_mean
     mean = sigmoid(np.mean([log_odds(probability[name]) for name in found], axis=0))
     choice = decide(rows, probability, found, (found, mean))
     assert (choice.name, set(choice.members)) == (MEAN, {"logistic", "lightgbm"})
-    assert "does not tell" in choice.why
+    assert "says more than logistic, the simplest of 2" in choice.why
 
 
 def test_where_the_mean_says_no_more_the_simplest_serves(world):
@@ -58,10 +58,18 @@ def test_where_the_mean_says_no_more_the_simplest_serves(world):
     assert choice.members == ("logistic",)
 
 
-def test_what_says_the_same_is_no_second_member(world):
-    _, _, said, true = world
-    raw = {"a": true, "b": true + 0.01, "c": log_odds(said(1.0))}
-    assert members(["a", "b", "c"], raw) == ("a", "c")
+def test_the_best_is_joined_by_what_lowers_the_loss_and_by_nothing_else(world):
+    rows, _, said, _ = world
+    raw = {"a": log_odds(said(0.5)), "c": log_odds(said(0.6)), "d": log_odds(said(6.0))}
+    raw["b"] = raw["a"] + 0.001
+
+    def say(names):
+        return sigmoid(np.mean([raw[name] for name in names], axis=0))
+
+    taken, mean = join(rows, ["a", "b", "c", "d"], raw, say)
+    assert taken == ("a", "c"), "b says the same as a, and d only noise"
+    np.testing.assert_array_equal(mean, say(["a", "c"]))
+    assert join(rows, ["a", "d"], raw, say) == (("a",), None)
 
 
 def test_a_rule_serves_where_nothing_learned_says_more_and_where_nothing_could_be_taught(world):
