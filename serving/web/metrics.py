@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,17 @@ from vouch.serving.web import svg
 from vouch.serving.web.overview import FULL_SCALE, series_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pyarrow as pa
 
     from vouch.serving.api.state import ServingState
     from vouch.serving.web.overview import Series
     from vouch.serving.web.svg import Trend, Whisker
+
+
+FAVOURITES = "favourites"
+"""The chapter of what somebody has marked."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,45 @@ def catalogue_by_id() -> Mapping[str, Mapping[str, Any]]:
     return {entry["metric_id"]: entry for entry in catalogue()}
 
 
-def chapters(store: ServingState) -> list[Chapter]:
-    """Return all metrics of the snapshot, those without a value last in each chapter."""
-    found = series_of(store, list(catalogue_by_id()))
+def chapters(store: ServingState, found_by: Callable[[str], bool], favourites: Collection[str]) -> list[Chapter]:
+    """Return the metrics of the snapshot that are found, those without a value last in each chapter.
+
+    Favourites stand in a chapter of their own before all others, and in theirs.
+    """
+    found = {name: of for name, of in series_of(store, list(catalogue_by_id())).items() if found_by(name)}
     named: dict[str, list[Series]] = {}
+    if marked := [found[name] for name in favourites if name in found]:
+        named[FAVOURITES] = marked
     for metric_id, series in found.items():
         named.setdefault(catalogue_by_id()[metric_id]["chapter"], []).append(series)
     return [Chapter(name, sorted(of, key=lambda series: not series.is_shown)) for name, of in named.items()]
+
+
+def is_found(text: str, name: str, metric_id: str) -> bool:
+    """Whether each word of a text stands in the name, the id or the code of a metric, whatever its case and accents.
+
+    >>> is_found("promoter NET", "Net promoter score", "nps"), is_found("m01", "x", "nps"), is_found("zz", "x", "nps")
+    (True, True, False)
+    """
+    entry = catalogue_by_id().get(metric_id, {})
+    held = _plain_letters(f"{name} {metric_id} {entry.get('code', '')} {entry.get('name', '')}")
+    return all(word in held for word in _plain_letters(text).split())
+
+
+def _plain_letters(text: str) -> str:
+    parted = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in parted if not unicodedata.combining(letter))
+
+
+def toggled(favourites: Sequence[str], metric_id: str) -> list[str]:
+    """Return the favourites with a metric more, or without it; of those that there are.
+
+    >>> toggled(["nps"], "csat"), toggled(["nps", "csat"], "nps"), toggled([], "none such")
+    (['nps', 'csat'], ['csat'], [])
+    """
+    kept = [name for name in favourites if name in catalogue_by_id() and name != metric_id]
+    is_new = metric_id in catalogue_by_id() and metric_id not in favourites
+    return [*kept, metric_id] if is_new else kept
 
 
 def measured(store: ServingState, metric_id: str, by: str) -> Measured:

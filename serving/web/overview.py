@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,25 @@ class Series:
             return None
         return self.points[-1].value - self.points[-2].value
 
+    @property
+    def is_real(self) -> bool | None:
+        """Whether the change is more than noise: outside the interval of a difference of two estimates.
+
+        Both count as independent, which they are not where windows overlap: a change is called real too seldom rather
+        than too often. None where an interval is missing.
+        """
+        if self.change is None:
+            return None
+        halves = [_half(point) for point in self.points[-2:]]
+        known = [half for half in halves if half is not None]
+        return None if len(known) < len(halves) else abs(self.change) > math.hypot(*known)
+
+    @property
+    def is_better(self) -> bool | None:
+        """Whether the change is for the better; None where the metric has no better, or nothing changed."""
+        better = self.newest.get("higher_is_better")
+        return None if better is None or not self.change else (self.change > 0) == better
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -74,6 +94,11 @@ class Overview:
     def before(self) -> WeekCounts | None:
         """The week before it."""
         return self.weeks[-2] if len(self.weeks) > 1 else None
+
+
+def _half(point: Point) -> float | None:
+    """Half of the width of an interval."""
+    return None if point.low is None or point.high is None else (point.high - point.low) / 2
 
 
 def overview(store: ServingState) -> Overview:

@@ -50,6 +50,7 @@ VIEWS = {
     "models": "/app/models",
 }
 LANGUAGE, LANGUAGE_COOKIE, OWNER_COOKIE = "lang", "vouch_language", "vouch_owner"
+FAVOURITES_COOKIE = "vouch_favourites"
 FILTERED_BY_LANGUAGE = frozenset(f"/app/{name}{more}" for name in ("candidates", "at-risk") for more in ("", "/export"))
 YEAR_SECONDS = 365 * 86_400
 POLICY = (
@@ -217,6 +218,11 @@ def owner_of(request: Request) -> str:
     """Return whose customers to show: as asked for in the address, or as chosen before; empty for everybody's."""
     asked = request.query_params.get("owner")
     return unquote(request.cookies.get(OWNER_COOKIE, "")) if asked is None else asked
+
+
+def favourites_of(request: Request) -> list[str]:
+    """Return the metrics that were marked in this browser."""
+    return [name for name in request.cookies.get(FAVOURITES_COOKIE, "").split(".") if name in catalogue_by_id()]
 
 
 def render_page(

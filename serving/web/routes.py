@@ -36,23 +36,27 @@ from vouch.serving.store.audit import entry
 from vouch.serving.web.accounts import account_listing
 from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
-from vouch.serving.web.metrics import chapters, measured
+from vouch.serving.web.metrics import chapters, is_found, measured, toggled
 from vouch.serving.web.models import FIGURES, card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
 from vouch.serving.web.render import (
     ASSETS,
+    FAVOURITES_COOKIE,
     HEADERS,
     YEAR_SECONDS,
     asset_content,
     customer_url,
+    favourites_of,
     language_of,
+    metric_name,
     owner_of,
     problem_page,
     render_page,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
+from vouch.serving.web.translations import speech
 from vouch.serving.web.work import (
     FORMS,
     TOLD_COOKIE,
@@ -126,6 +130,7 @@ class Pages:
             taken("/app/logout", self._taken(self.sign_out), needs="read"),
             taken("/app/asks", self._taken(self.record_ask), needs="write"),
             taken("/app/asks/chosen", self._taken(self.record_asks), needs="write"),
+            taken("/app/favourites", self._taken(self.mark_metric), needs="read"),
             taken("/app/outcomes", self._taken(self.record_outcome), needs="write"),
             *(taken(path, self._taken(partial(self.work, form)), needs="write") for path, form in FORMS.items()),
             *(shown(path, self._shown(view), needs="read") for path, view in views.items()),
@@ -328,7 +333,20 @@ class Pages:
 
     def metrics(self, request: Request) -> Response:
         """All metrics by chapter."""
-        return self._page(request, "metrics", chapters=chapters(self._store))
+        text, marked, t = (
+            request.query_params.get("text", "")[:200],
+            favourites_of(request),
+            speech(language_of(request)),
+        )
+        found = chapters(self._store, lambda name: is_found(text, metric_name(t, name), name), marked)
+        return self._page(request, "metrics", chapters=found, text=text, favourites=marked)
+
+    def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """Mark a metric as a favourite of this browser, or no longer."""
+        answer = RedirectResponse(target(sent.get("back")), 303)
+        kept = ".".join(toggled(favourites_of(request), sent.get("metric_id", "")))
+        answer.set_cookie(FAVOURITES_COOKIE, kept, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True)
+        return answer
 
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""

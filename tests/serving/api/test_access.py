@@ -78,6 +78,7 @@ ROUTES = {
     ("GET", "/app/"): "read",
     ("GET", "/app/portfolio"): "read",
     ("GET", "/app/find"): "read",
+    ("POST", "/app/favourites"): "read",
     ("GET", "/app/accounts"): "read",
     ("GET", "/app/account"): "read",
     ("GET", "/app/served"): "read",

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 import pytest
 from starlette.testclient import TestClient
 
+from support.answering import OURS
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
 from vouch.serving.api.front import Middleware, MountedApp
@@ -19,6 +20,7 @@ from vouch.serving.api.state import ServingState
 from vouch.serving.numerals import MINUS
 from vouch.serving.site import open_site
 from vouch.serving.web import svg
+from vouch.serving.web.overview import Series
 from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
 from vouch.serving.web.translations import LANGUAGES, preferred, speech
 
@@ -279,6 +281,44 @@ def test_a_metric_is_shown_with_interval_trend_segments_and_meaning(client):
     for shown in ("41.5", "36.5", "46.5", "38.0", "20.0", "30.0", "Reichheld", "M00"):
         assert shown in page
     assert page.count('class="dot') >= 2
+
+
+def test_a_change_says_whether_it_is_more_than_noise(client):
+    page = client.get("/app/metrics").text
+    row = re.search(r'/app/metrics/nps".*?</tr>', page, re.DOTALL)[0]
+    assert "+3.5" in row
+    assert speech("en")("metrics.noise") in row, "38.0 and 41.5, each with 5 on either side"
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "wanted"),
+    [
+        ((10.0, 12.0), True, (False, True)), ((10.0, 20.0), True, (True, True)), ((10.0, 20.0), False, (True, False)),
+        ((20.0, 10.0), None, (True, None)), ((10.0, 10.0), True, (False, None)), ((None, 10.0), True, (None, None)),
+    ],
+)  # fmt: skip
+def test_a_change_is_real_outside_the_interval_of_a_difference(values, better, wanted):
+    points = [svg.Point(str(n), one, one and one - 5, one and one + 5) for n, one in enumerate(values)]
+    series = Series("nps", {"higher_is_better": better, "value": values[-1]}, tuple(points), None, None)
+    assert (series.is_real, series.is_better) == wanted
+
+
+def test_metrics_are_searched_by_name_id_and_code_in_the_language_of_the_page(client):
+    for text in ("promoter", "NPS", "m01"):
+        page = client.get(f"/app/metrics?text={text}").text
+        assert "/app/metrics/nps" in page
+        assert "/app/metrics/retention_rate" not in page
+    assert speech("en")("metrics.not_found") in client.get("/app/metrics?text=zzz").text
+
+
+def test_a_metric_is_marked_as_a_favourite_and_stands_first(client):
+    sent = {"metric_id": "retention_rate", "back": "/app/metrics"}
+    assert client.post("/app/favourites", data=sent, headers=OURS).headers["location"] == "/app/metrics"
+    page = client.get("/app/metrics").text
+    assert speech("en")("chapter.favourites") in page
+    assert page.index("/app/metrics/retention_rate") < page.index("/app/metrics/nps")
+    client.post("/app/favourites", data=sent, headers=OURS)
+    assert speech("en")("chapter.favourites") not in client.get("/app/metrics").text
 
 
 def test_a_metric_without_a_value_says_why(client):
