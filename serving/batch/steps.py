@@ -17,6 +17,7 @@ from vouch.features.health import with_health
 from vouch.features.instants import instant_text
 from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
+from vouch.serving.batch.between_terms import customers_between_terms, with_terms
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.named_lists import list_table, lists_of_metadata
 from vouch.serving.batch.objectors import objectors_at, with_objectors, without_objectors
@@ -96,6 +97,7 @@ class WeekSteps:
         """Write what there is of each customer, batch by batch."""
         tier, past = tiers(self.tables, self.as_of_us, self.settings), Histories(self.tables, self.as_of_us)
         tier = {customer: name for customer, name in tier.items() if customer not in self.objectors}
+        between = customers_between_terms(self.tables, self.as_of_us)
         rows = stored_batches(self.draft.work / "vectors.parquet")
         people = stored_batches(self.draft.work / "profiles.parquet")
         schemas = {
@@ -110,6 +112,7 @@ class WeekSteps:
             for batch, profile, scored in zip(rows, people, self._scored(), strict=True):
                 assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
                 is_out = pa.array([customer in self.objectors for customer in batch["customer_id"].to_pylist()])
+                scored = with_terms(scored, batch["customer_id"], between)
                 scored = {name: without_objectors(of, is_out) for name, of in scored.items()}
                 made = {
                     "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),

@@ -46,11 +46,12 @@ MOVERS: Mapping[str, tuple[str, str]] = {
 BINS = 20
 SHOWN_STATUSES = ("ok", "low_n")
 NOT_SCORED = "not scored"
+STATUSES = ("ok", "cold_start", "leaving", "churned", "between_terms", "not_eligible", "no_model")
 SCALES: Mapping[str, tuple[str, Sequence[str]]] = {
-    "churn_status": ("Status for churn", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "churn_status": ("Status for churn", STATUSES),
     "churn_band": ("Churn band", ("high", "watch", "low")),
     "health_band": ("Health band", ("at_risk", "watch", "healthy", "unknown")),
-    "advocacy_status": ("Status for advocacy", ("ok", "cold_start", "leaving", "churned", "not_eligible", "no_model")),
+    "advocacy_status": ("Status for advocacy", STATUSES),
     "advocate_tier": ("Advocate tier", ("influential", "active", "potential", "none")),
 }
 """What a portfolio is counted by, and its values in the order in which people read them."""

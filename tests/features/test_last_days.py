@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+import pyarrow as pa
 import pytest
 
 from support.rows.facts_rows import GAP_US, T, company, kept, on_each_engine, span
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.last_days import last_days
 from vouch.features.metrics.evaluate import measure
+from vouch.serving.batch.between_terms import customers_between_terms, with_terms
 from vouch.serving.batch.profiles import profiles
+from vouch.serving.scoring.score import Scored
 
 SECOND_US, HOUR_US, TERM_US = 1_000_000, DAY_US // 24, 28 * DAY_US
 FIGURES = ("retention_rate", "churn_rate", "net_revenue_retention", "gross_revenue_retention", "mrr_churn")
@@ -84,3 +89,18 @@ def test_of_two_subscriptions_the_one_that_was_given_up_earlier_stays_given_up()
 
 def test_the_profile_of_who_is_between_two_terms_has_the_revenue_of_the_last():
     assert set(kept(profiles(company_of(DAY_US, DAY_US, left=0), T), "mrr")) == {(100.0,)}
+
+
+@pytest.mark.parametrize(("over_us", "step_us", "named"), [
+    (DAY_US, DAY_US, PEOPLE), (GAP_US, DAY_US, []), (DAY_US, 0, []), (-DAY_US, DAY_US, []),
+])  # fmt: skip
+def test_who_is_between_two_terms_is_not_told_to_have_left(over_us, step_us, named):
+    between = customers_between_terms(company_of(over_us, step_us), T)
+    assert sorted(between) == named
+    ids = pa.chunked_array([[*PEOPLE, "g0"]])
+    statuses = pa.array([*["churned"] * 11, "not_eligible", "churned"])
+    nothing = pa.nulls(13)
+    scored = Scored(statuses, **dict.fromkeys((field.name for field in fields(Scored)[1:]), nothing))
+    found = with_terms({"churn": scored}, ids, between)["churn"].status.to_pylist()
+    told = "between_terms" if named else "churned"
+    assert found == [*[told] * 11, "not_eligible", "churned"]
