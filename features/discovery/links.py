@@ -85,6 +85,8 @@ def find_customer(sources: Mapping[str, Source], wanted: str | None = None) -> C
     scores = {name: _key_score(name, columns, sources) for name, columns in groups.items()}
     if wanted is not None:
         scores = {normal(wanted.rpartition(".")[2]): 9.0}
+    if not any(scores.values()):  # nothing is called like a customer: an id of nothing else may be one
+        scores |= {name: 0.1 for name in groups if name == "id"}
     likely = sorted((name for name in scores if scores[name] > 0), key=lambda name: (-scores[name], name))
     if not likely or likely[0] not in groups:
         return None
@@ -97,7 +99,8 @@ def find_customer(sources: Mapping[str, Source], wanted: str | None = None) -> C
     rivals = tuple(name for name in likely[1:] if scores[name] >= 0.6 * scores[best])
     files = "1 file" if len(columns) == 1 else f"{len(columns)} files"
     told = "chosen" if wanted is not None else f"its name, in {files}: {', '.join(sorted(columns))}"
-    return Customer(next(iter(columns.values())), columns, rivals, told, 0.7 if rivals else 0.95)
+    sure = 0.95 if scores[best] >= 1 else 0.4
+    return Customer(next(iter(columns.values())), columns, rivals, told, 0.7 if rivals else sure)
 
 
 def _key_score(name: str, columns: Mapping[str, str], sources: Mapping[str, Source]) -> float:

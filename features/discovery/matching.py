@@ -14,7 +14,7 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, cell
 from vouch.features.discovery.links import Join, key_value
 from vouch.features.discovery.made import amount, filters, is_outside, scale
-from vouch.features.discovery.times import moments
+from vouch.features.discovery.times import known_since, moments
 from vouch.features.discovery.words import (
     EXACT,
     IN_CONTEXT,
@@ -69,12 +69,12 @@ class Matcher:
         self.joins = [join for join in joins if join.source == source.name]
         self.moments = moments(source)
 
-    def match(self, name: str) -> TableProposal | None:
-        """The file as a table of the contract, None where it is none."""
+    def match(self, name: str, *, is_chosen: bool = False) -> TableProposal | None:
+        """The file as a table of the contract, None where it is none; `is_chosen` asks its name no more."""
         table, said = TABLES[name], table_said(self.source.name, name)
-        if reason_said(self.source.name, "leak") and name != "subscriptions":
+        if reason_said(self.source.name, "leak") and name != "subscriptions" and not is_chosen:
             return None
-        if (name in NAMED_ONLY and said < 0.3) or (table.customer and self.link is None):
+        if (name in NAMED_ONLY and said < 0.3 and not is_chosen) or (table.customer and self.link is None):
             return None
         taken: dict[str, Cell] = {}
         joins: list[Join] = list(self.link.joins) if self.link and table.customer else []
@@ -89,10 +89,11 @@ class Matcher:
         for column in table.columns.values():
             if column.name not in taken and column.name not in {table.key, "ingested_at", "is_deleted"}:
                 self._column(table, column, taken, constants)
+        taken |= known_since(self.source, self.moments)
         missing = [
             c.name for c in table.required() if c.name not in taken and c.name not in constants and c.name != table.key
         ]
-        if missing or not self._is_meant(name, said, taken):
+        if missing or not (is_chosen or self._is_meant(name, said, taken)):
             return None
         values = self._values(table, taken)
         constants = {column: value for column, value in constants.items() if column not in taken}

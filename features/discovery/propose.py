@@ -6,10 +6,11 @@ stands, with its alternatives, to be answered by whoever knows.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vouch.features.contract.tables import TABLES
+from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
 from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.customers import customers, home_of, membership, points
 from vouch.features.discovery.left_out import Verdict, copies, verdicts
@@ -19,7 +20,7 @@ from vouch.features.engines import FAILURES, first_line
 from vouch.features.errors import DataError, UsageError, VouchError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
     from vouch.features.discovery.cells import TableProposal
@@ -90,11 +91,23 @@ def propose(
     joins = find_joins(connection, sources)
     dropped = copies(connection, sources, customer)
     tables = _tables(connection, sources, customer, joins, answers, dropped)
+    if not tables:
+        raise DataError(_no_history(sources, customer))
     questions = [*_questions(sources, customer, tables), *_date_questions(sources)]
     _check_answers(answers, sources)
     open_questions = tuple(question for question in questions if question.name not in answers)
     settled = verdicts(sources, tables, joins, customer, home_of(customer, sources), dropped)
     return Proposal(sources, tuple(tables), customer, tuple(joins), settled, open_questions, tuple(left))
+
+
+def _no_history(sources: Mapping[str, Source], customer: Customer) -> str:
+    """Why nothing can be made of files that hold customers and no times, and what can be."""
+    there = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
+    return (
+        f"No file says when anything happened: beside {customer.key} there is no time that an event or a sale could "
+        f"have. There are: {there}. One row per customer with a label can be trained on as it is: "
+        f"vouch train NAME --table FILE --label COLUMN --id {json.dumps(customer.key)}"
+    )
 
 
 def _nobody(sources: Mapping[str, Source]) -> str:
@@ -132,6 +145,8 @@ def _tables(
         if source.name in dropped or source is home:
             continue
         found += _of_source(sources, source, link(source.name, customer, joins), joins, answers)
+    if not {proposal.table for proposal, _ in found} & set(ACTIVITY_TABLES):
+        found += _activity(sources, customer, joins, home, {proposal.source for proposal, _ in found} | dropped.keys())
     kept = _without_rivals(found, dropped)
     facts = [(proposal, way) for proposal, way in kept if way is not None]
     facts.sort(key=lambda pair: (pair[0].table not in {"transactions", "usage_events"}, -sources[pair[0].source].rows))
@@ -144,6 +159,22 @@ def _tables(
     return sorted([*([made] if made else []), *tables], key=lambda proposal: order.index(proposal.table))
 
 
+def _activity(
+    sources: Mapping[str, Source], customer: Customer, joins: Sequence[Join], home: Source | None, used: Container[str]
+) -> list[tuple[TableProposal, Link | None]]:
+    """Where no file is called like activity, the longest that has a customer and a time, as what customers do."""
+    found = []
+    for source in sources.values():
+        way = link(source.name, customer, joins)
+        if source is home or source.name in used or way is None:
+            continue
+        match = Matcher(sources, source, way, joins).match("usage_events", is_chosen=True)
+        if match is not None:
+            told = "no file is called like activity: the longest with a customer and a time is taken for it"
+            found.append((source.rows, replace(match, confidence=0.4, told=(told, *match.told)), way))
+    return [(proposal, way) for _, proposal, way in sorted(found, key=lambda one: -one[0])[:1]]
+
+
 def _of_source(
     sources: Mapping[str, Source], source: Source, way: Link | None, joins: Sequence[Join], answers: Mapping[str, str]
 ) -> list[tuple[TableProposal, Link | None]]:
@@ -153,7 +184,7 @@ def _of_source(
     if wanted == NONE:
         return []
     tried = [wanted] if wanted else TRIED
-    matches = [match for name in tried if (match := matcher.match(name))]
+    matches = [match for name in tried if (match := matcher.match(name, is_chosen=bool(wanted)))]
     if wanted and not matches:
         raise UsageError(
             f"{source.name} cannot be {wanted}: what that needs is not there ({', '.join(source.columns)})"
@@ -190,7 +221,7 @@ def _rank(proposal: TableProposal) -> tuple[bool, float, int]:
 
 def _questions(sources: Mapping[str, Source], customer: Customer, tables: Sequence[TableProposal]) -> list[Question]:
     found = []
-    if customer.alternatives and customer.confidence < 0.9:
+    if customer.confidence < 0.9:
         asked = f"Which column is a customer? ({customer.told})"
         found.append(Question("customer", asked, customer.key, customer.alternatives))
     for proposal in tables:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
-from vouch.features.discovery.words import tokens
+from vouch.features.discovery.cells import Cell
+from vouch.features.discovery.words import EXACT, column_phrases, said_by, tokens
 
 if TYPE_CHECKING:
     from vouch.features.discovery.columns import ColumnProfile, Source
@@ -48,6 +49,16 @@ def moments(source: Source) -> list[Moment]:
                 name = " ".join(rest) or "month"
                 found.append(Moment(name, (year.name, month.name), year.filled, is_month=True))
     return found
+
+
+def known_since(source: Source, there: list[Moment]) -> dict[str, Cell]:
+    """When the company first knew a row, where a column says so in so many words: nothing less sure is taken for it."""
+    for moment in there:
+        if moment.is_plain and said_by(moment.name, column_phrases("ingested_at")) == EXACT:
+            column = moment.columns[0]
+            sql = moment.sql(source, quoted(source.name))
+            return {"ingested_at": Cell(sql, ((source.name, column),), EXACT, column)}
+    return {}
 
 
 def _is_part(column: ColumnProfile, word: str, low: float, high: float) -> bool:

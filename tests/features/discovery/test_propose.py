@@ -236,3 +236,28 @@ def test_public_data_as_they_are_are_mapped_without_a_word(tmp_path, name):
     assert {table: counted[table]["rows"] for table in ROWS[name]} == ROWS[name]
     assert sum(table["quarantined"] for table in counted.values()) == 0
     assert all(verdict.told for verdict in proposal.verdicts)
+
+
+def test_when_a_company_knew_of_a_row_is_taken_where_it_is_said(tmp_path):
+    write(tmp_path, "events.csv", [
+        ["customer_id", "timestamp", "event", "ingested_at"],
+        *([f"K{n % 30}", "2024-02-03 10:00:00", "login", "2024-02-05 02:00:00"] for n in range(90)),
+    ])  # fmt: skip
+    _, text, _ = checked(tmp_path)
+    assert 'ingested_at = "ingested_at"' in text
+
+
+def test_where_no_file_is_called_like_activity_the_longest_is_asked_about(tmp_path):
+    write(tmp_path, "drivers.csv", [["driverId", "nationality"], *([str(n), "FI"] for n in range(40))])
+    write(tmp_path, "results.csv", [
+        ["driverId", "date", "points"], *([str(n % 40), f"2024-0{1 + n % 9}-02", str(n % 9)] for n in range(400)),
+    ])  # fmt: skip
+    proposal, _, staged = checked(tmp_path)
+    assert staged.report["tables"]["usage_events"]["rows"] == 400
+    assert "table.results" in {question.name for question in proposal.questions}
+
+
+def test_customers_without_any_time_are_told_of_the_way_for_flat_tables(tmp_path):
+    write(tmp_path, "people.csv", [["Customer ID", "tenure", "Churn"], *([str(n), str(n % 9), "0"] for n in range(40))])
+    with pytest.raises(DataError, match="vouch train NAME --table FILE --label COLUMN"):
+        proposed(tmp_path)
