@@ -330,6 +330,26 @@ class CountingHealth(BaseModel):
     is_by_hand: bool
 
 
+class HealthPart(BaseModel):
+    """One measure: its value, the points that it gives, and its weight; null where the value is missing."""
+
+    feature: str
+    group: Annotated[str, Field(description="The group of measures.")]
+    value: float | None
+    points: Annotated[float | None, Field(description="0 to 100.")]
+    weight: Annotated[float, Field(description="Of 1 in all.")]
+
+
+class HealthTold(BaseModel):
+    """How a health score comes about: the mean of the points by weight, over what is known."""
+
+    parts: Annotated[list[HealthPart], Field(description="In the order of the rules.")]
+    coverage: float
+    lowest: Annotated[float, Field(description="The score had all that is missing 0 points; the band follows it.")]
+    highest: Annotated[float, Field(description="The score had all that is missing 100 points.")]
+    explanation: Annotated[str | None, Field(description="Why the band is not that of the score; null where it is.")]
+
+
 class CustomerAnswer(Called, Fresh, Scores, Suggested):
     """Everything on one customer."""
 
@@ -347,6 +367,7 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     health_band: str
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
     health_counts: CountingHealth
+    health_parts: Annotated[HealthTold | None, Field(description="Null where this host has not the week's vectors.")]
     clv_margin: float | None
     profile: CustomerProfile
     metrics: CustomerMetrics

@@ -150,6 +150,16 @@ _CUSTOMER = {
     "health_score": 62.0,
     "health_band": "watch",
     "health_override": _OVERRIDE,
+    "health_parts": {
+        "parts": [
+            {"feature": "nps_last", "group": "feedback", "value": 10.0, "points": 100.0, "weight": 0.15},
+            {"feature": "csat_mean_365d", "group": "feedback", "value": None, "points": None, "weight": 0.1},
+        ],
+        "coverage": 0.9,
+        "lowest": 55.8,
+        "highest": 65.8,
+        "explanation": None,
+    },
     "health_counts": {"score": 35.0, "band": "at_risk", "is_by_hand": True},
     "clv_margin": None,
     **_SUGGESTED,

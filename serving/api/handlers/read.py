@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from vouch.features.health import UNKNOWN, band_of
 from vouch.serving.api.handlers.actions import told_actions
 from vouch.serving.api.handlers.asks import told_ask
+from vouch.serving.api.handlers.health_parts import told_health
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import told_override
 from vouch.serving.api.problems import Problem
@@ -60,6 +61,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
         "health_override": None if override is None else told_override(override),
         "health_counts": counting_health(scores, override),
+        "health_parts": told_health(store.home, portfolio, request.customer_id, scores["churn_status"]),
         **excluded(exclusion(portfolio, place)),
         **(to_ask if is_out else to_do(portfolio, portfolio.ranked, place, profile)),
         "first": None if is_out else first(portfolio, row),

@@ -1,0 +1,82 @@
+"""Parts of a health score: what each measure of the rules gives a customer, what is missing, and why the band is so.
+
+Worked out from the vector that the week keeps on the disk of this host; where there is none nothing is told.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from vouch.features.health import UNKNOWN, HealthRules, Measure, health_rules
+from vouch.serving.snapshots import files
+from vouch.serving.snapshots.schema import OPTED_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vouch.serving.api.week import ServedWeek
+
+NEAR = 1e-9
+"""How far below a limit still counts as on it, as in the rules."""
+
+
+def points_of(measure: Measure, value: float | None) -> float | None:
+    """Return the points of the last tier that a value reaches; None where it is missing."""
+    if value is None or math.isnan(value):
+        return None
+    reached = [points for start, points in measure.tiers if start is None or value >= start]
+    return reached[-1] if reached else measure.tiers[0][1]
+
+
+def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> dict[str, Any]:
+    """Return the parts of the score of a vector, its bounds, and why the band is not that of the score."""
+    chosen = rules or health_rules()
+    parts = [
+        {
+            "feature": measure.feature,
+            "group": measure.group,
+            "value": values.get(measure.feature),
+            "points": points_of(measure, values.get(measure.feature)),
+            "weight": measure.weight,
+        }
+        for measure in chosen.measures
+    ]
+    whole = sum(measure.weight for measure in chosen.measures)
+    there = sum(part["weight"] for part in parts if part["points"] is not None)
+    earned = sum(part["weight"] * part["points"] for part in parts if part["points"] is not None)
+    lowest, highest = earned / whole, (earned + (whole - there) * 100.0) / whole
+    score = earned / there if there else None
+    told = {"parts": parts, "coverage": there / whole, "lowest": lowest, "highest": highest}
+    return {**told, "explanation": _why(score, lowest, there / whole, chosen)}
+
+
+def _why(score: float | None, lowest: float, coverage: float, rules: HealthRules) -> str | None:
+    """Why the band is another one than the score alone would give; None where it is the same."""
+    if score is None or coverage < rules.coverage_floor - NEAR:
+        floor = f"{rules.coverage_floor:.0%}"
+        return f"The band is {UNKNOWN}: only {coverage:.0%} of the weight is known, and {floor} is needed."
+    by_score, by_lowest = (
+        [name for name, start in rules.bands if value >= start - NEAR][-1] for value in (score, lowest)
+    )
+    if by_score == by_lowest:
+        return None
+    return (
+        f"The band is {by_lowest} and not {by_score}: it follows the lower bound, {lowest:.0f} of 100, which counts "
+        "what is missing as 0."
+    )
+
+
+def told_health(home: Path, week: ServedWeek, customer_id: str, status: str | None) -> dict[str, Any] | None:
+    """How the health of a customer of a week comes about; None where this host has not its vectors."""
+    folder = files.revisions(files.pointer(home, week.week.as_of_us).parent).get(week.week.revision)
+    path = None if folder is None else folder / "vectors.parquet"
+    if path is None or not path.exists() or status in {OPTED_OUT, "churned"}:
+        return None
+    there = set(pq.read_schema(path).names)
+    wanted = [measure.feature for measure in health_rules().measures if measure.feature in there]
+    rows = pq.read_table(path, columns=wanted, filters=[("customer_id", "==", customer_id)]).to_pylist()
+    return health_of(rows[0]) if rows else None
