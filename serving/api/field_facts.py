@@ -95,6 +95,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "null_where": "When there is no value.",
     "plan": "The company's own plan of the customer.",
     "population": "Who counts.",
+    "sort": "What the list is ordered by.",
     "source": "Where the definition comes from.",
     "unit": "Of the value: percent is 0 to 100, probability 0 to 1.",
     "value_shrunk": "The value of a segment, drawn to that of all where it is few.",

@@ -35,7 +35,7 @@ def points_of(measure: Measure, value: float | None) -> float | None:
 def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> dict[str, Any]:
     """Return the parts of the score of a vector, its bounds, and why the band is not that of the score."""
     chosen = rules or health_rules()
-    parts = [
+    parts: list[dict[str, Any]] = [
         {
             "feature": measure.feature,
             "group": measure.group,
