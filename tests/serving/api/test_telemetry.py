@@ -85,6 +85,7 @@ def test_the_age_of_snapshot_and_data_grow_with_the_clock(store):
     assert float(lines["vouch_scored_age_seconds"]) == 9.75 * 86_400
     assert lines["vouch_snapshot_stale"] == "1.0"
     assert float(lines["vouch_customers"]) == 6
+    assert (float(lines["vouch_customers_left"]), float(lines["vouch_customers_opted_out"])) == (1, 0)
     assert float(lines['vouch_champion_age_seconds{model="churn"}']) == 10 * 86_400
     assert 'vouch_snapshot_info{as_of="2026-11-16"}' in lines
 
