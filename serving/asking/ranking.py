@@ -179,7 +179,7 @@ def rank_candidates(
 def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:
     """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
 
-    Where the company has no revenue per customer (`mrr` is null) the probability alone ranks. Whose churn is not
+    Where the company has no revenue per customer (`mrr` is null or 0) the probability alone ranks. Whose churn is not
     predicted is excluded with that status as the reason; where no model predicts it, health ranks. Columns as for
     `rank_candidates`.
     """
@@ -187,9 +187,14 @@ def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:
     frame = customers.assign(
         exclusion=customers["churn_status"].where(~are_endangered(customers), None),
         score=100.0 * probability,
-        value=probability * customers["mrr"].fillna(1.0) if customers["mrr"].notna().any() else probability,
+        value=probability * customers["mrr"].fillna(1.0) if has_revenue(customers) else probability,
     )
     return _ranked(frame.assign(order=order_of_endangered(frame)))
+
+
+def has_revenue(customers: pd.DataFrame) -> bool:
+    """Whether any customer pays by the month: contracts without a price put nothing at risk, and would rank nobody."""
+    return bool((customers["mrr"] > 0).any())
 
 
 def _ranked(customers: pd.DataFrame) -> pd.DataFrame:

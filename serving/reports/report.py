@@ -17,7 +17,7 @@ from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.asking.by_rules import is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
-from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, rank_at_risk
+from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, has_revenue, rank_at_risk
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS, NAMED
@@ -199,7 +199,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         candidates_total=first.total,
         at_risk=leaving,
         at_risk_total=highest.total,
-        has_revenue=bool(people["mrr"].notna().any()),
+        has_revenue=has_revenue(people),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
         movers=_movers(snapshot),
         flagged=snapshot.manifest.get("flagged", []),

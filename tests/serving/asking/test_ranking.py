@@ -181,8 +181,9 @@ def test_those_at_risk_are_ranked_by_revenue_and_the_unpredicted_are_left_out():
     assert ids(frame, Filters(minimum_score=50.0)) == ["c0"]
 
 
-def test_without_revenue_those_at_risk_are_ranked_by_probability():
-    frame = rank_at_risk(customers({"churn_probability": 0.1, "mrr": None}, {"churn_probability": 0.9, "mrr": None}))
+@pytest.mark.parametrize("mrr", [None, 0.0])
+def test_without_revenue_those_at_risk_are_ranked_by_probability(mrr):
+    frame = rank_at_risk(customers({"churn_probability": 0.1, "mrr": mrr}, {"churn_probability": 0.9, "mrr": mrr}))
     assert ids(frame) == ["c1", "c0"]
 
 
