@@ -17,7 +17,6 @@ from vouch.features.private import close_all
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle.inventory import HOLDINGS
 from vouch.serving.lifecycle.outdated import Cleaning, RetentionPolicy
-from vouch.serving.snapshots import files
 from vouch.serving.snapshots.arrow_streams import sweep
 
 SHIPPED = Path(__file__).with_name("retention.toml")
@@ -49,7 +48,7 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     for path, why in [*(outdated for holding in HOLDINGS for outdated in holding.lets_go(of, holding.name)), *left]:
         done.removed.append({"path": str(path.relative_to(home)), "why": why})
         if not is_rehearsal:
-            _remove(path)
+            _remove(home, path)
     if is_rehearsal:
         return done
     sweep(home, "score")
@@ -63,10 +62,14 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     return done
 
 
-def _remove(path: Path) -> None:
-    """Remove a file or folder; a week loses its pointer first, so that nobody reads half of it."""
-    if path.is_dir():
-        (path / files.POINTER).unlink(missing_ok=True)
-        shutil.rmtree(path)
-    else:
+def _remove(home: Path, path: Path) -> None:
+    """Remove a file or folder. A folder is first put, as a whole, where nobody reads and the next run sweeps."""
+    if not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    aside = home / "scratch" / f"score-removed-{path.parent.name}-{path.name}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    if aside.exists():  # of a run that was killed
+        shutil.rmtree(aside)
+    path.rename(aside)
+    shutil.rmtree(aside)

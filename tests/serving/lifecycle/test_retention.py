@@ -48,6 +48,33 @@ def test_old_weeks_are_thinned_to_one_a_month_and_replaced_revisions_go(home):
     assert clean(home, NOW, is_rehearsal=False).removed == []
 
 
+def test_what_a_run_that_was_cut_off_had_begun_to_remove_is_gone_after_the_next_one(home, monkeypatch):
+    class Killed(BaseException):
+        """What no handler catches: as far as files go, the same as kill -9."""
+
+    wanted = clean(home, NOW, is_rehearsal=True).removed
+    cut_off = 0
+
+    def killed(folder, *_, **__):
+        nonlocal cut_off
+        cut_off += 1
+        next(path for path in folder.rglob("*") if path.is_file()).unlink()
+        raise Killed
+
+    for _ in wanted:
+        with monkeypatch.context() as patch:
+            patch.setattr("vouch.serving.lifecycle.retention.shutil.rmtree", killed)
+            with pytest.raises(Killed):
+                clean(home, NOW, is_rehearsal=False)
+        for instant in snapshot.published(home):
+            snapshot.read_snapshot(home, instant)
+    clean(home, NOW, is_rehearsal=False)
+    assert cut_off == len(wanted)
+    assert dates(home) == ["2026-10-05", "2026-10-26", "2026-11-02", "2026-11-09", "2026-11-16"]
+    assert set(snapshot.revisions(home / "snapshots" / "as_of=2026-10-26")) == {2}
+    assert not any((home / "scratch").iterdir())
+
+
 def test_a_rehearsal_says_the_same_and_touches_nothing(home):
     before = sorted(home.rglob("*"))
     said = clean(home, NOW, is_rehearsal=True)
