@@ -195,7 +195,7 @@ def test_a_customer_is_shown_as_the_api_tells_it(client):
         t.percent(answer["churn_probability"]),
         t.percent(answer["advocacy_probability"]),
         t.number(answer["health_score"], 0),
-        t("customer.at_risk", value=t.number(300 * answer["churn_probability"], 2)),
+        t("customer.at_risk", value=t.money(300 * answer["churn_probability"])),
         t("customer.moved", change="+50.0", date="9 Nov 2026"),
         *(reason["words"] for reason in answer["churn_reasons"]),
         *(t.change(reason["contribution"], 2) for reason in answer["churn_reasons"]),
