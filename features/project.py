@@ -18,7 +18,7 @@ from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
 from vouch.features.home_format import check_home
 from vouch.features.model_settings import is_settings, parse_model_settings
-from vouch.features.readers import PLAIN, parse_source
+from vouch.features.readers import PLAIN, parse_source, parse_values
 from vouch.features.settings import Part
 from vouch.features.shown import redacted
 
@@ -151,25 +151,8 @@ def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
             raise ConfigurationError(f"{epoch.where}: a time column and one of {', '.join(EPOCH_UNITS)} are needed")
     return TableMapping(
         part.raw.get("from"), columns.texts(), constants.raw, part.raw.get("query"), epoch.texts(),
-        _values(path, table, part.raw.get("values", {})),
+        parse_values(path, table, part.raw.get("values", {})),
     )  # fmt: skip
-
-
-def _values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
-    """Words for values, by column; what they stand for is a value of the contract where it lists them."""
-    readings = {}
-    for column, words in Part(path, f"[tables.{table}] values", raw).raw.items():
-        part = Part(path, f"[tables.{table}.values] {column}", words)
-        declared = TABLES[table].columns.get(column)
-        if declared is None:
-            raise ConfigurationError(
-                f"{part.where}: the contract has no {column!r}{did_you_mean(column, TABLES[table].columns)}"
-            )
-        readings[column] = part.texts()
-        for meant in readings[column].values():
-            if declared.values and meant not in declared.values:
-                raise ConfigurationError(f"{part.where}: {meant!r} is none of {', '.join(declared.values)}")
-    return readings
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import codecs
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.errors import ConfigurationError
+from vouch.features.contract.tables import TABLES
+from vouch.features.errors import ConfigurationError, did_you_mean
 from vouch.features.settings import Part
 
 if TYPE_CHECKING:
@@ -101,3 +102,20 @@ def _dates(path: Path, where: str, raw: Any) -> dict[str, tuple[str, ...]]:
             raise ConfigurationError(f'{part.where}: {column!r} must be a date format such as "%d/%m/%Y"')
         formats[column] = forms
     return formats
+
+
+def parse_values(path: Path, table: str, raw: Any) -> dict[str, dict[str, str]]:
+    """Words for values, by column; what they stand for is a value of the contract where it lists them."""
+    readings = {}
+    for column, words in Part(path, f"[tables.{table}] values", raw).raw.items():
+        part = Part(path, f"[tables.{table}.values] {column}", words)
+        declared = TABLES[table].columns.get(column)
+        if declared is None:
+            raise ConfigurationError(
+                f"{part.where}: the contract has no {column!r}{did_you_mean(column, TABLES[table].columns)}"
+            )
+        readings[column] = part.texts()
+        for meant in readings[column].values():
+            if declared.values and meant not in declared.values:
+                raise ConfigurationError(f"{part.where}: {meant!r} is none of {', '.join(declared.values)}")
+    return readings

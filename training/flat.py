@@ -305,22 +305,7 @@ def _stored(
             reference=reference(data.columns, data.train.matrix[judged], probability[judged]),
         )
         report = replace(report, facts={**report.facts, "content_hash": predictor.content_hash})
-        run = versions.TrainingRun(
-            model=report.model,
-            bundle=Path(folder) / "bundle",
-            example=golden,
-            parameters={"candidate": report.chosen, "calibration": report.calibration, **fitted.facts},
-            metrics=dict(report.figures[report.chosen]),
-            tags={
-                "gate": "passed" if report.verdict.passed else "refused",
-                "figures": json.dumps({of: round(report.figures[report.chosen][of], 6) for of in versions.FIGURES}),
-                **{of: str(value) for of, value in report.facts.items()},
-            },
-            files={
-                "card.md": flat_card(report).encode(),
-                "report.json": json.dumps(report.as_json(), default=str).encode(),
-            },
-        )
+        run = _training_run(report, Path(folder) / "bundle", golden, fitted)
         registered = versions.register(project.home, run, project.tracking)
         report = replace(report, version=registered.version)
         entry = _entry(report, registered.run_id, now_us)
@@ -332,6 +317,26 @@ def _stored(
         else:
             versions.refuse(project.home, report.model, registered.version, entry)
     return report
+
+
+def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted: Fitted) -> versions.TrainingRun:
+    """What the tracking server keeps of a run."""
+    return versions.TrainingRun(
+        model=report.model,
+        bundle=bundle,
+        example=golden,
+        parameters={"candidate": report.chosen, "calibration": report.calibration, **fitted.facts},
+        metrics=dict(report.figures[report.chosen]),
+        tags={
+            "gate": "passed" if report.verdict.passed else "refused",
+            "figures": json.dumps({of: round(report.figures[report.chosen][of], 6) for of in versions.FIGURES}),
+            **{of: str(value) for of, value in report.facts.items()},
+        },
+        files={
+            "card.md": flat_card(report).encode(),
+            "report.json": json.dumps(report.as_json(), default=str).encode(),
+        },
+    )
 
 
 def _entry(report: FlatReport, run_id: str, now_us: int) -> dict[str, Any]:

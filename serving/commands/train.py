@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 app = typer.Typer()
+TableFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A table of one row per customer to learn from, in place of DATA."),
+]
+LabelColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="With --table: what came true, a yes or no.")]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", metavar="COLUMN", help="With --table: the customer; else the number of the row.")
+]
+TimeColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="With --table: when a row was known; judged on later rows then.")
+]
+Taken = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="With --table: take a column although it looks like a leak."),
+]
+LeftOut = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="With --table: leave a column out.")]
 
 
 @app.command()
@@ -44,28 +60,12 @@ def train(
             "it cannot become the champion.",
         ),
     ] = True,
-    table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A table of one row per customer to learn from, in place of DATA."),
-    ] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="With --table: what came true, a yes or no.")
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option("--id", metavar="COLUMN", help="With --table: the customer; else the number of the row."),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="With --table: when a row was known; judged on later rows then."),
-    ] = None,
-    take: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="With --table: take a column although it looks like a leak."),
-    ] = None,
-    leave_out: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="With --table: leave a column out.")
-    ] = None,
+    table: TableFile = None,
+    label: LabelColumn = None,
+    key: IdColumn = None,
+    time: TimeColumn = None,
+    take: Taken = None,
+    leave_out: LeftOut = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="The same seed gives the same model.")] = 0,
     form: FormatOption = Format.TABLE,
 ) -> None:
