@@ -6,10 +6,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from support.handwritten_weeks import MONDAY, customer, publish
-from vouch.serving.api.answer_types import AtRiskPage, Candidates
+from vouch.serving.api.answer_types import Candidates
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.read import search_advocates, search_at_risk
 from vouch.serving.api.handlers.this_week import this_week
+from vouch.serving.api.handlers.week_types import AtRiskPage
 from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, WeekGet
 from vouch.serving.api.state import ServingState
 from vouch.serving.asking.by_hand import ByHand
