@@ -294,7 +294,7 @@ def _incumbent(home: Path, trained: Trained) -> Incumbent | None:
         return Incumbent(champion.content_hash, why=why, is_of_another_target=True)
     probability = champion.score(data.test_frame).probability
     is_newest = data.test.as_of_us == data.test.as_of_us.max()
-    newest, theirs = data.test_frame.loc[is_newest], probability[is_newest]
+    newest, theirs = data.test_frame.loc[is_newest].copy(), probability[is_newest]
     frame = nw.from_native(newest.assign(**{SCORE: theirs}), eager_only=True).lazy("polars")
     served = trained.evaluation.served
     mine = served.calibrated.calibrator.apply(served.fitted.scorer.raw(data.test.matrix[is_newest]))
