@@ -127,7 +127,11 @@ def check(served: Served, route: GuardedRoute, method: str, kind: str) -> None:
             if answer.status == 303:
                 assert answer.headers["location"].startswith(LOGIN), (name, target)
         elif path == plain(route):
-            assert (answer.status, answer.code) == (as_told.status, as_told.code), (name, target)
+            asks = (
+                name.startswith("query") and method == "GET" and path.startswith("/v1/")
+            )  # an address asks for fields
+            told = {(as_told.status, as_told.code), *([(422, "invalid_value")] if asks else [])}
+            assert (answer.status, answer.code) in told, (name, target)
         elif found is None:
             raise AssertionError((name, target, "a path that is no route was let through"))
         assert answer.headers.get("cache-control", "").startswith(("no-store", "public, max-age")), (name, target)
@@ -211,7 +215,7 @@ def test_over_a_connection_no_spelling_writes_for_a_read_key(tmp_path):
             for target in targets:
                 for kind in ("read", "revoked"):
                     sent = {**headers, "authorization": f"Bearer {served.keys[kind]}"}
-                    assert raw(client.base_url.port, method, target, sent, body) in {400, 401, 403, 404}, target
+                    assert raw(client.base_url.port, method, target, sent, body) in {400, 401, 403, 404, 429}, target
         assert recorded(served) == 0
         allowed = {**sent_to(*places[0])[0], "authorization": f"Bearer {served.keys['write']}"}
         assert client.post(plain(places[0][0]), content=sent_to(*places[0])[1], headers=allowed).status_code == 200
