@@ -4,186 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vouch.serving.api.example_records import (
+    ACCEPTED,
+    ACTION,
+    ASK,
+    AT_RISK,
+    CALLED,
+    CANDIDATE,
+    CHURN,
+    CUSTOMER,
+    FRESH,
+    MODELS,
+    OVERRIDE,
+    SCORES,
+    USAGE,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FRESH = {
-    "as_of": "2026-11-16",
-    "revision": 1,
-    "scored_at": "2026-11-16T06:00:00Z",
-    "data_through": "2026-11-15T21:30:00Z",
-    "is_stale": False,
-}
-_MODELS = {"churn_model": "3f" * 32, "advocacy_model": "a9" * 32}
-_USAGE = {
-    "family": "usage",
-    "feature": "active_days_28d",
-    "value": "3",
-    "contribution": 1.5,
-    "words": "Used on 3 days in 4 weeks",
-}
-_SURVEYS = {
-    "family": "surveys",
-    "feature": "nps_last",
-    "value": "10",
-    "contribution": 1.0,
-    "words": "Answered 10 of 10 to whether to recommend",
-}
-_CALLED = {
-    "customer_id": "C000001",
-    "name": "Mona Samplewood",
-    "account_id": "A0000017",
-    "account_name": "North Energy Example",
-    "owner": "Ines Demo",
-    "currency": "EUR",
-    "crm_url": "https://crm.example/customers/C000001",
-}
-_CHURN = {"churn_status": "ok", "churn_probability": 0.18242552380635635, "churn_band": "low"}
-_ADVOCACY = {"advocacy_status": "ok", "advocacy_probability": 0.2689414213699951, "advocacy_score": 26.89414213699951}
-_SCORES = {
-    **_CHURN,
-    "churn_low": 0.11,
-    "churn_high": 0.27,
-    "churn_within": [{"weeks": 1, "probability": 0.05}, {"weeks": 4, "probability": 0.18242552380635635}],
-    "churn_base": -3.0,
-    "churn_raw": -1.5,
-    "churn_reasons": [_USAGE],
-    **_ADVOCACY,
-    "advocacy_low": 0.19,
-    "advocacy_high": 0.36,
-    "advocacy_within": None,
-    "advocacy_base": -2.0,
-    "advocacy_raw": -1.0,
-    "advocacy_reasons": [_SURVEYS],
-    **_MODELS,
-}
-_GROUPS = {"segment": "smb", "region": "KR-11", "language": "ko-KR"}
-_SUGGESTED = {
-    "is_eligible": True,
-    "exclusion": None,
-    "exclusion_words": None,
-    "ask_for": {
-        "kind": "referral",
-        "value": 5.0,
-        "share": 0.4,
-        "own_acts": 2,
-        "words": "referral: has done this unasked 2 times, of what this customer could do",
-        "uplift": None,
-    },
-    "first": None,
-    "is_randomised": False,
-    "propensity": None,
-    "resting_until": None,
-}
-_ASK = {
-    "ask_id": "crm-2026-000123",
-    "asked_at": "2026-11-17T09:30:00Z",
-    "kind": "referral",
-    "outcome": None,
-    "outcome_at": None,
-    "channel": "phone",
-    "asked_by": "crm",
-    "note": None,
-}
-_ACTION = {
-    "action_id": "crm-2026-000031",
-    "customer_id": "C000001",
-    "kind": "called",
-    "done_at": "2026-11-17T09:30:00Z",
-    "done_by": "crm",
-    "note": "will renew",
-    "withdrawn_at": None,
-}
-_ACCEPTED = {**_ASK, "outcome": "accepted", "outcome_at": "2026-11-19T14:05:00Z"}
-_CANDIDATE = {
-    "rank": 1,
-    **_CALLED,
-    **{name: value for name, value in {**_CHURN, **_ADVOCACY}.items() if name != "churn_band"},
-    "value": 0.4397592834066955,
-    "advocate_tier": "active",
-    "health_score": 62.0,
-    "nps_last": 9.0,
-    "reasons": [_SURVEYS],
-    **_GROUPS,
-    "contact_consent": True,
-    "advocacy_consent": True,
-    "last_asked_at": None,
-    **_MODELS,
-    **_SUGGESTED,
-}
-_AT_RISK = {
-    "rank": 1,
-    **_CALLED,
-    **_CHURN,
-    "health_score": 62.0,
-    "health_band": "watch",
-    "churn_low": 0.11,
-    "churn_high": 0.27,
-    "before": 0.05,
-    "change": 0.13242552380635635,
-    "renewal_at": "2026-12-01T00:00:00Z",
-    "value": 21.891062856762762,
-    "mrr": 120.0,
-    "reasons": [_USAGE],
-    **_GROUPS,
-    "contact_consent": True,
-    "churn_model": _MODELS["churn_model"],
-}
-_OVERRIDE = {
-    "override_id": "crm-2026-000007",
-    "customer_id": "C000001",
-    "score": 35.0,
-    "reason": "their sponsor left",
-    "set_by": "crm",
-    "set_at": "2026-11-17T09:30:00Z",
-    "expires_at": "2026-12-17T09:30:00Z",
-    "withdrawn_at": None,
-    "withdrawn_by": None,
-}
-_CUSTOMER = {
-    **_CALLED,
-    **_SCORES,
-    "churn_changes": [{**_USAGE, "cause": "feature", "before": "9"}],
-    "advocacy_changes": None,
-    "changes_stale": False,
-    "advocate_tier": "active",
-    "health_score": 62.0,
-    "health_band": "watch",
-    "health_override": _OVERRIDE,
-    "health_parts": {
-        "parts": [
-            {"feature": "nps_last", "group": "feedback", "value": 10.0, "points": 100.0, "weight": 0.15},
-            {"feature": "csat_mean_365d", "group": "feedback", "value": None, "points": None, "weight": 0.1},
-        ],
-        "coverage": 0.9,
-        "lowest": 55.8,
-        "highest": 65.8,
-        "explanation": None,
-    },
-    "health_counts": {"score": 35.0, "band": "at_risk", "is_by_hand": True},
-    "clv_margin": None,
-    **_SUGGESTED,
-    "profile": {
-        **_GROUPS,
-        "country": "KR",
-        "plan": "team",
-        "contact_consent": True,
-        "advocacy_consent": True,
-        "mrr": 120.0,
-    },
-    "metrics": {
-        "mrr": 120.0,
-        "tenure_days": 410.0,
-        "nps_last": 10.0,
-        "open_tickets": ["low"],
-        "acts": [{"kind": "referral", "n": 2, "latest_at": "2026-08-03T10:00:00Z"}],
-    },
-    "asks": [_ACCEPTED],
-    "last_ask": _ACCEPTED,
-    "resting_until": "2026-12-17T09:30:00Z",
-    "actions": [_ACTION],
-    "previous": {"as_of": "2026-11-09", "churn_probability": 0.05, "advocacy_probability": 0.27},
-}
 _MEANT = {
     "metric_id": "nps",
     "code": "M01",
@@ -236,7 +75,7 @@ _ENTRY = {
     "example": "18 promoters, 11 passives, 2 detractors give 51.613",
     "example_value": 51.6129,
 }
-_PERSON = {**_CALLED, "segment": "smb", "mrr": 120.0, "contact_consent": True}
+_PERSON = {**CALLED, "segment": "smb", "mrr": 120.0, "contact_consent": True}
 _RENEWAL = "2026-12-01T00:00:00Z"
 _WEEK = {
     "previous_as_of": "2026-11-09",
@@ -263,7 +102,7 @@ _WEEK = {
                 "renewal_at": _RENEWAL,
                 "has_moved": True,
                 "reasons": [
-                    {**_USAGE, "cause": "feature", "before": "9", "words": "Used on 3 days in 4 weeks (before: 9 days)"}
+                    {**USAGE, "cause": "feature", "before": "9", "words": "Used on 3 days in 4 weeks (before: 9 days)"}
                 ],
             }
         ],
@@ -312,9 +151,9 @@ _WEEK = {
         ],
     },
 }
-_FOUND = {**_CALLED, "segment": "smb", "mrr": 120.0, **_CHURN}
+_FOUND = {**CALLED, "segment": "smb", "mrr": 120.0, **CHURN}
 _ACCOUNT = {
-    **{name: _CALLED[name] for name in ("account_id", "account_name", "owner", "currency")},
+    **{name: CALLED[name] for name in ("account_id", "account_name", "owner", "currency")},
     "customers": 2,
     "silent": 1,
     "high": 1,
@@ -325,41 +164,41 @@ _ACCOUNT = {
     "most_endangered": _FOUND,
 }
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
-    "/v1/week": {**_FRESH, **_WEEK},
-    "/v1/customers/find": {**_FRESH, "total": 1, "customers": [_FOUND]},
-    "/v1/accounts": {**_FRESH, "total": 1, "next_cursor": None, "accounts": [_ACCOUNT]},
-    "/v1/accounts/get": {**_FRESH, **_ACCOUNT, "people": [{**_FOUND, "silent_days": 31.5}]},
+    "/v1/week": {**FRESH, **_WEEK},
+    "/v1/customers/find": {**FRESH, "total": 1, "customers": [_FOUND]},
+    "/v1/accounts": {**FRESH, "total": 1, "next_cursor": None, "accounts": [_ACCOUNT]},
+    "/v1/accounts/get": {**FRESH, **_ACCOUNT, "people": [{**_FOUND, "silent_days": 31.5}]},
     "/v1/advocates/search": {
-        **_FRESH,
+        **FRESH,
         "total": 1,
         "ranked_by": "model",
         "draw": None,
-        "candidates": [_CANDIDATE],
+        "candidates": [CANDIDATE],
         "next_cursor": None,
     },
-    "/v1/customers/get": {**_FRESH, **_CUSTOMER},
+    "/v1/customers/get": {**FRESH, **CUSTOMER},
     "/v1/customers/at_risk": {
-        **_FRESH,
+        **FRESH,
         "total": 1,
         "ranked_by": "model",
         "sort": "value",
         "horizon_days": 28,
-        "customers": [_AT_RISK],
+        "customers": [AT_RISK],
         "next_cursor": None,
     },
-    "/v1/asks/record": {"ask": _ASK, "is_new": True},
-    "/v1/asks/outcome": {"ask": _ACCEPTED, "is_new": True},
-    "/v1/asks/correct": {"ask": {**_ACCEPTED, "outcome": "declined"}, "is_new": True},
+    "/v1/asks/record": {"ask": ASK, "is_new": True},
+    "/v1/asks/outcome": {"ask": ACCEPTED, "is_new": True},
+    "/v1/asks/correct": {"ask": {**ACCEPTED, "outcome": "declined"}, "is_new": True},
     "/v1/asks/versions": {
-        "versions": [{**_ASK, "at": "2026-11-17T09:30:00Z", "by": "crm", "action": "asked", "reason": None}]
+        "versions": [{**ASK, "at": "2026-11-17T09:30:00Z", "by": "crm", "action": "asked", "reason": None}]
     },
     "/v1/asks/search": {
-        **_FRESH,
+        **FRESH,
         "total": 1,
         "counts": {"open": 0, "waiting": 0, "resting": 1, "done": 1},
         "asks": [
             {
-                **_ACCEPTED,
+                **ACCEPTED,
                 "customer_id": "C000001",
                 "state": "done",
                 "exclusion": "asked_lately",
@@ -368,26 +207,26 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         ],
         "next_after": None,
     },
-    "/v1/asks/withdraw": {"ask": _ASK, "is_new": True},
-    "/v1/actions/record": {"action": _ACTION, "is_new": True},
-    "/v1/actions/withdraw": {"action": {**_ACTION, "withdrawn_at": "2026-11-17T10:00:00Z"}, "is_new": True},
+    "/v1/asks/withdraw": {"ask": ASK, "is_new": True},
+    "/v1/actions/record": {"action": ACTION, "is_new": True},
+    "/v1/actions/withdraw": {"action": {**ACTION, "withdrawn_at": "2026-11-17T10:00:00Z"}, "is_new": True},
     "/v1/objections/record": {"customer_id": "C000001", "objects": True, "is_new": True, "objections": 1},
     "/v1/objections/withdraw": {"customer_id": "C000001", "objects": False, "is_new": True, "objections": 0},
-    "/v1/overrides/search": {**_FRESH, "total": 1, "overrides": [_OVERRIDE], "next_after": None},
-    "/v1/overrides/record": {"override": _OVERRIDE, "is_new": True},
+    "/v1/overrides/search": {**FRESH, "total": 1, "overrides": [OVERRIDE], "next_after": None},
+    "/v1/overrides/record": {"override": OVERRIDE, "is_new": True},
     "/v1/overrides/withdraw": {
-        "override": {**_OVERRIDE, "withdrawn_at": "2026-11-20T08:00:00Z", "withdrawn_by": "crm"},
+        "override": {**OVERRIDE, "withdrawn_at": "2026-11-20T08:00:00Z", "withdrawn_by": "crm"},
         "is_new": True,
     },
     "/v1/score": {
         "as_of": None,
         "broken": None,
-        "models": {"churn": _MODELS["churn_model"], "advocacy": _MODELS["advocacy_model"]},
-        "scores": [{"customer_id": "what-if", **_SCORES}],
+        "models": {"churn": MODELS["churn_model"], "advocacy": MODELS["advocacy_model"]},
+        "scores": [{"customer_id": "what-if", **SCORES}],
     },
     "/v1/tables/score": {
         "model": "leavers",
-        "content_hash": _MODELS["churn_model"],
+        "content_hash": MODELS["churn_model"],
         "positive": "Yes",
         "scores": [
             {
@@ -403,10 +242,10 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
             }
         ],
     },
-    "/v1/metrics/query": {**_FRESH, "metrics": [_METRIC]},
+    "/v1/metrics/query": {**FRESH, "metrics": [_METRIC]},
     "/v1/metrics/catalogue": {"metrics": [_ENTRY]},
     "/v1/lists/get": {
-        **_FRESH,
+        **FRESH,
         "list": "care_needs",
         "holds": "needs of advocates, and the first that is not met",
         "total": 1,
@@ -428,7 +267,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "next_after": None,
     },
     "/v1/lists/catalogue": {
-        **_FRESH,
+        **FRESH,
         "lists": [
             {
                 "list": "care_needs",
