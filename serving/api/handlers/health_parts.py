@@ -6,10 +6,13 @@ Worked out from the vector that the week keeps on the disk of this host; where t
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vouch.features.durable import file_digest
 from vouch.features.health import UNKNOWN, HealthRules, Measure, health_rules
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.schema import OPTED_OUT
@@ -71,12 +74,24 @@ def _why(score: float | None, lowest: float, coverage: float, rules: HealthRules
 
 
 def told_health(home: Path, week: ServedWeek, customer_id: str, status: str | None) -> dict[str, Any] | None:
-    """How the health of a customer of a week comes about; None where this host has not its vectors."""
+    """How the health of a customer of a week comes about; None where this host has not its vectors as published."""
     folder = files.revisions(files.pointer(home, week.week.as_of_us).parent).get(week.week.revision)
     path = None if folder is None else folder / "vectors.parquet"
     if path is None or not path.exists() or status in {OPTED_OUT, "churned"}:
         return None
-    there = set(pq.read_schema(path).names)
-    wanted = [measure.feature for measure in health_rules().measures if measure.feature in there]
-    rows = pq.read_table(path, columns=wanted, filters=[("customer_id", "==", customer_id)]).to_pylist()
+    try:
+        stat = path.stat()
+        if not _is_as_published(path, week.week.manifest["files"][path.name], stat.st_mtime_ns, stat.st_ctime_ns):
+            return None
+        there = set(pq.read_schema(path).names)
+        wanted = [measure.feature for measure in health_rules().measures if measure.feature in there]
+        rows = pq.read_table(path, columns=wanted, filters=[("customer_id", "==", customer_id)]).to_pylist()
+    except (KeyError, OSError, pa.ArrowException):  # it changes under our hands
+        return None
     return health_of(rows[0]) if rows else None
+
+
+@lru_cache(maxsize=8)
+def _is_as_published(path: Path, digest: str, *_: int) -> bool:
+    """Whether the bytes of a file are those that its week was published with; looked at again once it was touched."""
+    return file_digest(path) == digest
