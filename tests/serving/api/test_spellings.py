@@ -127,9 +127,7 @@ def check(served: Served, route: GuardedRoute, method: str, kind: str) -> None:
             if answer.status == 303:
                 assert answer.headers["location"].startswith(LOGIN), (name, target)
         elif path == plain(route):
-            asks = (
-                name.startswith("query") and method == "GET" and path.startswith("/v1/")
-            )  # an address asks for fields
+            asks = name.startswith("query") and method in {"GET", "HEAD"} and path.startswith("/v1/")
             told = {(as_told.status, as_told.code), *([(422, "invalid_value")] if asks else [])}
             assert (answer.status, answer.code) in told, (name, target)
         elif found is None:
