@@ -103,7 +103,7 @@ class AccessGate:
             self._count(self._wrong, "address", address_of(scope))
             raise Problem("unauthorised")
         self._count(self._rate, "key", key.key_id)
-        scope["state"]["rate"] = self._left(key.key_id)
+        scope.setdefault("state", {})["rate"] = self._left(key.key_id)
         return Caller(key.key_id, key.name, key.scope)
 
     def _key(self, headers: Mapping[bytes, bytes], keys: Mapping[str, Key], is_page: bool) -> Key | None:

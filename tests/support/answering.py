@@ -26,6 +26,7 @@ PLACES = {
     "/app/static/{name}": "style.css",
     "/app/metrics/{metric_id}": "nps",
     "/app/lists/{name}": "care_needs",
+    "/app/docs/{name}": "training",
     "/app/models/{name}/card": "churn",
 }
 """What stands in a path for its parameter."""
