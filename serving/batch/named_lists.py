@@ -9,7 +9,8 @@ import narwhals as nw
 import pyarrow as pa
 
 from vouch.features.errors import UsageError
-from vouch.features.metrics.lists.lists import LISTS, list_rows
+from vouch.features.metrics.lists.lists import LISTS, list_rows, words_of_few
+from vouch.features.statistics.few import FEWEST
 from vouch.serving.snapshots.schema import LISTS as COLUMNS
 from vouch.serving.snapshots.schema import MOST_ROWS, OPTED_OUT
 
@@ -24,22 +25,32 @@ TOLD = "told"
 def list_table(context: MetricContext) -> pa.Table:
     """Return the lists behind the figures as `lists.parquet` holds them, each with its first rows.
 
-    How many rows each has in all, or why there are none, stands in the metadata of the schema.
+    How many rows each has in all, or why there are none, stands in the metadata of the schema. No row is named by what
+    only a few customers have in common.
     """
     objecting = _objecting(context)
     rows: list[dict[str, Any]] = []
     sizes: dict[str, dict[str, Any]] = {}
     for name in (name for name, held in LISTS.items() if held.is_published):
         try:
-            listed = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
+            found = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
         except UsageError as error:
             sizes[name] = {"total": 0, "reason": str(error)}
             continue
+        listed = _without_few(context, name, found)
         sizes[name] = {"total": len(listed), "reason": None}
         for rank, row in enumerate(listed[:MOST_ROWS], 1):
             text = json.dumps(row, ensure_ascii=False)
             rows.append({"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": text})
     return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(sizes)}))
+
+
+def _without_few(context: MetricContext, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a list that name nobody by a word or a place that hardly anybody else has."""
+    held, few = LISTS[name], words_of_few(context, name)
+    if held.words is not None:
+        rows = [row for row in rows if row[held.words.name] not in few]
+    return rows if held.counted is None else [row for row in rows if row[held.counted] >= FEWEST]
 
 
 def _objecting(context: MetricContext) -> frozenset[str]:

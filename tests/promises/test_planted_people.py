@@ -130,7 +130,7 @@ def test_no_planted_value_stands_where_it_should_not(lived_in):
     assert names_in(*(path for path in closed if path.is_dir()), printed, names=PLANTED) == {}
     assert not [name for path in closed if path.is_file() for name in PLANTED if name in path.read_text()]
     weeks = names_in(home / "snapshots", names=PLANTED)
-    assert {Path(path).stem for path in weeks} <= {"scores", "customers", "vectors", "changes", "movers"}
+    assert {Path(path).stem for path in weeks} <= {"scores", "customers", "vectors", "changes", "movers", "lists"}
     exported = names_in(out, names=VALUES)
     assert exported == {}, "ids go out, and nothing else that names a person"
 

@@ -43,6 +43,7 @@ from vouch.features.metrics.populations.customers import only_listed, subscripti
 from vouch.features.metrics.populations.orders import outcomes
 from vouch.features.metrics.populations.published_reasons import drivers
 from vouch.features.statistics.false_discovery import adjusted
+from vouch.features.statistics.few import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +58,16 @@ MOST_LIKELY = 10
 
 
 @dataclass(frozen=True)
+class ListWords:
+    """A column of a list that holds words of the company, and the column of a table where they come from."""
+
+    name: str
+    table: str
+    column: str
+    days: int | None = None
+
+
+@dataclass(frozen=True)
 class List:
     """What a list holds, the tables it needs (alternatives parted by `|`), and how it is made."""
 
@@ -65,6 +76,10 @@ class List:
     rows: Callable[[MetricContext], Rows | Absent]
     is_published: bool = True
     """Whether every week holds it; one that costs a pass over vectors is made where it is asked for."""
+    words: ListWords | None = None
+    """The company's own words that its rows are named by, where no customer is."""
+    counted: str | None = None
+    """The column that counts the customers of a row which is named by what they have in common."""
 
 
 def list_rows(context: MetricContext, name: str) -> Rows:
@@ -83,6 +98,16 @@ def list_rows(context: MetricContext, name: str) -> Rows:
         raise UsageError(f"The list {name!r} cannot be made: {rows.reason}")
     known = {None, *context.people["customer_id"].to_pylist()}
     return [plain(row) for row in rows if row.get("customer_id") in known]
+
+
+def words_of_few(context: MetricContext, name: str) -> frozenset[str]:
+    """Return the words in a list that only a few customers have in common: what is published names nobody by them."""
+    words = LISTS[name].words
+    if words is None or not context.has(words.table):
+        return frozenset()
+    rows = context.rows(words.table) if words.days is None else context.rows(words.table, words.days)
+    counted = collected(rows.group_by(words.column).agg(nw.col("customer_id").n_unique().alias("customers")))
+    return frozenset(row[words.column] for row in counted.to_pylist() if 0 < row["customers"] < FEWEST)
 
 
 def _plain(frame: Frame, *order: tuple[str, str]) -> Rows:
@@ -300,15 +325,21 @@ LISTS: dict[str, List] = {
     "advocates_at_risk": List("advocates who may leave", ("advocacy_acts|referrals",), advocates_at_risk),
     "care_needs": List("needs of advocates, and the first that is not met",
                        ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
-    "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move),
-    "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons),
+    "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move,
+                   words=ListWords("topic", "feedback", "topic", 14)),
+    "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons,
+                   words=ListWords("reason", "subscriptions", "cancel_reason")),
     "orders": List("orders of a year: paid, given back, free", ("transactions",), orders_by_outcome),
-    "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares),
+    "channels": List("usage by channel, and the share of each", ("usage_events",), channel_shares,
+                   words=ListWords("channel", "usage_events", "channel", 90)),
     "feedback_sources": List("sources of feedback: registered, fresh, in time, with a topic", ("feedback",),
-                             feedback_sources),
+                             feedback_sources,
+                   words=ListWords("source", "feedback", "source", 30)),
     "loyalty_tiers": List("members of the loyalty programme by tier", ("loyalty_members", "loyalty_ledger"),
-                          loyalty_tiers),
-    "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture),
+                          loyalty_tiers,
+                   words=ListWords("tier", "loyalty_members", "tier")),
+    "cultures": List("cultural relevance by region and language, with its parts", ("surveys",), by_culture,
+                     counted="asked"),
     "maturity": List("the questionnaire of advocacy maturity, with answers and evidence", (), questionnaire),
     "open_feedback": List("feedback that nobody has acted on, the longest open first", ("feedback",), open_feedback),
     "to_ask_why": List("who left without a recorded reason, those who may be contacted first", ("subscriptions",),

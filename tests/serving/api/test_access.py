@@ -161,7 +161,9 @@ def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, metho
         assert answer.status_code == (303 if method == "GET" else 401)
         assert method == "POST" or answer.headers["location"].startswith("/app/login")
     elif is_page and method == "POST":
-        done = 303 if path in {"/app/logout", "/app/asks/chosen", "/app/favourites"} else 422  # what is sent here is an empty form
+        done = (
+            303 if path in {"/app/logout", "/app/asks/chosen", "/app/favourites"} else 422
+        )  # what is sent here is an empty form
         assert answer.status_code == (done if keys.SCOPES.index(kind) >= keys.SCOPES.index(needs) else 403)
     elif kind not in keys.SCOPES:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorised")
