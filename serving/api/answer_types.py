@@ -100,7 +100,7 @@ class Candidate(Called, Suggested):
     region: str | None
     language: str | None
     contact_consent: Annotated[bool, Field(description="False: nobody may contact this customer.")]
-    advocacy_consent: bool
+    advocacy_consent: Annotated[bool | None, Field(description="Null where nobody said: it counts as no.")]
     last_asked_at: str | None
     advocacy_model: str | None
     churn_model: str | None
@@ -300,7 +300,7 @@ class CustomerProfile(BaseModel):
     language: str | None
     plan: str | None
     contact_consent: bool
-    advocacy_consent: bool
+    advocacy_consent: Annotated[bool | None, Field(description="Null where nobody said: it counts as no.")]
     mrr: float | None
 
 
@@ -347,7 +347,10 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     metrics: CustomerMetrics
     asks: list[AskTold]
     last_ask: AskTold | None
-    actions: Annotated[list[ActionTold], Field(description="What people did for the customer, the latest last.")]
+    actions: Annotated[
+        list[ActionTold] | None,
+        Field(description="What people did for the customer, the latest last; null while the store does not answer."),
+    ]
     previous: Earlier | None
 
 

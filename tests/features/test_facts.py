@@ -42,6 +42,7 @@ from vouch.models.eligibility import is_active, subscriber_status
 from vouch.models.outcomes import churn_events, organic_acts
 from vouch.serving.asking.ranking import exclusions
 from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.asking.what_to_ask import what_to_ask
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.profiles import profiles
 from vouch.serving.batch.tiers import tiers
@@ -138,14 +139,23 @@ def test_a_ticket_is_open_until_it_is_resolved_before_the_instant(engine, resolv
     assert vectors_of(tables, "tickets_open").loc["a", "tickets_open"] == is_open
     priorities = Histories(tables, T).of(["a"])["open_tickets"].to_pylist()
     assert priorities == [["high"] if is_open else None]
-    assert bool(exclusions(might_be_asked(open_tickets=priorities), load_policy())[0] == "open_ticket") == is_open
+    assert (why_not_asked(priorities) == "open_ticket") == is_open
+
+
+def why_not_asked(priorities) -> str | None:
+    """Why a customer with open tickets of these priorities is not asked."""
+    customers, policy = (
+        might_be_asked(open_tickets=priorities).assign(advocate_tier="none", contact_consent=True),
+        load_policy(),
+    )
+    return exclusions(customers, policy, what_to_ask(customers, policy, T))[0]
 
 
 def test_the_priorities_that_mean_high_are_the_same_for_the_feature_and_for_who_may_be_asked():
     called = ["high", "URGENT", "Critical", "blocker", "P0", "p1", "p2", "normal", "low", "p3", None]
     tables = company(tickets=[ticket(before(9), ticket_id=str(n), priority=word) for n, word in enumerate(called)])
     (held,) = Histories(tables, T).of(["a"])["open_tickets"].to_pylist()
-    asked = [exclusions(might_be_asked(open_tickets=[[word]]), load_policy())[0] != "open_ticket" for word in held]
+    asked = [why_not_asked([[word]]) != "open_ticket" for word in held]
     assert asked.count(False) == vectors_of(tables, "tickets_urgent_90d").loc["a", "tickets_urgent_90d"] == 7
 
 

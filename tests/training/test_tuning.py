@@ -10,7 +10,6 @@ import pytest
 from support.rows.datasets import dataset
 from vouch.training import tuning
 from vouch.training.evaluate import evaluate
-from vouch.training.learners import fit_all
 from vouch.training.tuning import NAME, Tuning, tune
 
 FACTS = {"data_fingerprint": "d"}
@@ -64,12 +63,10 @@ def test_nothing_is_searched_by_default(data, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_only_training_cutoffs_are_looked_at(data, tmp_path):
-    flipped = {
-        name: replace(part, label=1 - part.label) for name, part in (("calibrate", data.calibrate), ("test", data.test))
-    }
+def test_rows_that_are_judged_are_not_looked_at(data, tmp_path):
+    flipped = replace(data, test=replace(data.test, label=1 - data.test.label))
     one = tune(data, 0, Tuning(2), tmp_path / "one", FACTS)
-    other = tune(replace(data, **flipped), 0, Tuning(2), tmp_path / "other", FACTS)
+    other = tune(flipped, 0, Tuning(2), tmp_path / "other", FACTS)
     assert one.trials == other.trials
 
 
@@ -83,7 +80,7 @@ def test_a_hopeless_trial_is_cut(data, tmp_path, monkeypatch):
 
 def test_tuned_trees_stand_beside_the_other_candidates(data, tmp_path):
     found = tune(data, 0, Tuning(3), tmp_path, FACTS)
-    fitted = {**fit_all(data, 0), NAME: found.fit(data, 0)}
-    judged = evaluate(data, fitted, 0, fitters={NAME: found.fit})
+    judged = evaluate(data, 0, more={NAME: found.fit})
     assert np.isfinite(judged.judged[NAME].figures["log_loss"])
-    assert fitted[NAME].parameters["learning_rate"] == found.fit.keywords["given"]["learning_rate"]
+    fitted = found.fit(data, 0)
+    assert fitted.parameters["learning_rate"] == found.fit.keywords["given"]["learning_rate"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from vouch.features.errors import StoreError
 from vouch.serving.api.handlers.asks import past_us
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import Moment, Note, Request, Text, Who
@@ -101,10 +102,13 @@ def _known(store: ServingState, customer_id: str) -> None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
 
 
-def told_actions(store: ServingState, customer_id: str) -> list[dict[str, Any]]:
-    """What was done for a customer, the latest last."""
-    with store.database.reading() as connection:
-        return [told_action(action) for action in actions_of(connection, customer_id)]
+def told_actions(store: ServingState, customer_id: str) -> list[dict[str, Any]] | None:
+    """What was done for a customer, the latest last; None while the store does not answer."""
+    try:
+        with store.database.reading() as connection:
+            return [told_action(action) for action in actions_of(connection, customer_id)]
+    except StoreError:
+        return None
 
 
 def told_action(action: Action) -> dict[str, Any]:

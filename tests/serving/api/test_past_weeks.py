@@ -101,19 +101,19 @@ def test_a_host_without_the_disk_serves_what_the_store_keeps(store, tmp_path):
 
 
 def test_a_cursor_of_a_week_that_is_gone_says_so(store, tmp_path):
-    cursor = read.search_at_risk(store, AtRiskSearch(limit=1))["next_cursor"]
+    cursor = read.search_at_risk(store, AtRiskSearch(limit=1, band=[]))["next_cursor"]
     for week in range(1, 4):
         publish(tmp_path, MONDAY + week * WEEK_US, [customer("a", 0.4, 0.4)])
         store.refresh()
-    assert read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor))["as_of"] == "2026-11-16"
+    assert read.search_at_risk(store, AtRiskSearch(limit=1, band=[], cursor=cursor))["as_of"] == "2026-11-16"
     store.past._held.clear()
     shutil.rmtree(tmp_path / "snapshots" / f"as_of={instant_text(MONDAY)}")
     with pytest.raises(Problem, match="week_gone"):
-        read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor))
+        read.search_at_risk(store, AtRiskSearch(limit=1, band=[], cursor=cursor))
 
 
 def test_a_cursor_goes_with_its_week_alone(store):
-    cursor = read.search_at_risk(store, AtRiskSearch(limit=1))["next_cursor"]
+    cursor = read.search_at_risk(store, AtRiskSearch(limit=1, band=[]))["next_cursor"]
     with pytest.raises(Problem, match="unknown_cursor"):
-        read.search_at_risk(store, AtRiskSearch(limit=1, cursor=cursor, as_of="2026-11-09"))
+        read.search_at_risk(store, AtRiskSearch(limit=1, band=[], cursor=cursor, as_of="2026-11-09"))
     assert json.dumps(cursor)
