@@ -13,10 +13,10 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from vouch.serving.api.access import NOTHING, caller_of, refused
+from vouch.serving.api.document.openapi import document, for_bentoml
 from vouch.serving.api.doors import API_ROUTES, CLIENT, DOCUMENT, FIGURES, LIVE, READY, ApiRoute
 from vouch.serving.api.limits.bodies import give_back
 from vouch.serving.api.limits.turns import HeavyWork
-from vouch.serving.api.openapi import document, for_bentoml
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute
 from vouch.serving.api.selection import selected

@@ -90,7 +90,7 @@ def _checked(project: Project, now_us: int, step: Callable[[str], None]) -> Stag
 
 def _trained(project: Project, now_us: int, step: Callable[[str], None]) -> None:
     from vouch.training.run import train
-    from vouch.training.simulated_truth import against_truth
+    from vouch.training.simulated.truth import against_truth
 
     step("training both models")
     reports = train(project, "all", None, now_us)

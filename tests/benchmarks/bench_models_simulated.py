@@ -15,7 +15,7 @@ from vouch.features.project import Project
 from vouch.features.simulation.company import simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.training import run
-from vouch.training.simulated_truth import captured
+from vouch.training.simulated.truth import captured
 
 IS_LONG = True
 CUSTOMERS, WEEKS, SEED = 5_000, 78, 0

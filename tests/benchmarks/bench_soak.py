@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from measuring import FOLDER, Row
 
-from support.soak import halved, soak
+from support.load.soak import halved, soak
 
 IS_LONG = True
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))

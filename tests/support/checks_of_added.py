@@ -19,9 +19,9 @@ from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.vectors.build import collect, vectors
 from vouch.models.predictor import load_champion
 from vouch.models.registry.champions import retrains_due
+from vouch.serving.api.document.openapi import document
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
-from vouch.serving.api.openapi import document
 from vouch.serving.api.state import ServingState
 from vouch.serving.docs.metric_catalogue import catalogue_page
 from vouch.serving.site import open_site

@@ -27,7 +27,7 @@ from vouch.training.dataset import data_begins, made_up_rows
 from vouch.training.evaluate import evaluate
 from vouch.training.learners import fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
 from vouch.training.report import card
-from vouch.training.simulated_truth import against_truth
+from vouch.training.simulated.truth import against_truth
 
 NOW_US = 1_794_787_200_000_000 + DAY_US // 4
 CHURN = models.load("churn")

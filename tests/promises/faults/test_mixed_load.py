@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support.champions import TARGETS
-from support.mixed_load import CONNECTIONS, FIRST, SHARES, Load, check_recorded, saturated, steady, vectors
+from support.load.mixed_load import CONNECTIONS, FIRST, SHARES, Load, check_recorded, saturated, steady, vectors
 from support.running_service import is_up, serving, wait_for
 from vouch.features.instants import instant_text
 

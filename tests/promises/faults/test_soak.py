@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from support.soak import halved, soak
+from support.load.soak import halved, soak
 
 MINUTES = float(os.environ.get("VOUCH_SOAK_MINUTES", "30"))
 MEMORY_MIB = 1_200

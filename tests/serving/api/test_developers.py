@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from support.page_home import write_home
+from vouch.serving.api.document.openapi import document
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
-from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site

@@ -13,11 +13,11 @@ from support.handwritten_weeks import BEFORE, EARLIER, METRICS, customer, metric
 from support.page_home import PEOPLE
 from vouch.features.contract.tables import DAY_US
 from vouch.serving.api.answer_types import ProblemDocument
+from vouch.serving.api.document.examples import ANSWERS
+from vouch.serving.api.document.openapi import document
 from vouch.serving.api.doors import API_ROUTES
-from vouch.serving.api.examples import ANSWERS
 from vouch.serving.api.handlers import actions
 from vouch.serving.api.handlers.actions import ActionRecord
-from vouch.serving.api.openapi import document
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import ScoreRequest
 from vouch.serving.api.speaking import told

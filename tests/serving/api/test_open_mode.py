@@ -12,7 +12,7 @@ import pytest
 
 from support.capabilities import free_port
 from support.handwritten_weeks import publish
-from support.hostile import half_open, large_header
+from support.load.hostile import half_open, large_header
 from support.running_service import VOUCH, is_up, serving, wait_for
 from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment, trusted_proxies

@@ -17,7 +17,7 @@ import pytest
 
 from support.champions import write_champions
 from support.handwritten_weeks import publish
-from support.hostile import HALF, empty_searches, half_open, is_open, large_header, large_rows, many_scores, told
+from support.load.hostile import HALF, empty_searches, half_open, is_open, large_header, large_rows, many_scores, told
 from support.running_service import serving
 from vouch.serving.api.limits.connections import HEAD_BYTES, HEAD_LINES, HEAD_SECONDS
 from vouch.serving.api.state import now_us

@@ -2,8 +2,8 @@
 
 Only the simulator has these probabilities. Two yardsticks. The true probabilities are out of reach: they rest on a
 state that no table holds. The reference is not: LightGBM on the same features, fitted on an independent company ten
-times as large. It is fitted once (`vouch.training.upper_bound`), and kept with the simulator's parameters as its share
-of what the truth allows.
+times as large. It is fitted once (`vouch.training.simulated.reference`), and kept with the simulator's parameters as
+its share of what the truth allows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fit the reference once: LightGBM on an independent simulated company ten times as large as the one it is judged on.
 
-    python -m vouch.training.upper_bound --out features/simulation/reference.json --work DIR --customers 200000
+    python -m vouch.training.simulated.reference --out features/simulation/reference.json --work DIR --customers 200000
 
 Both companies are simulated, staged and turned into vectors by the product's own code, with DuckDB within a memory
 limit. The reference needs no calibration: what is compared is the ranking.
@@ -26,7 +26,7 @@ from vouch.models.scoring.calibration import sigmoid
 from vouch.training.cutoffs import make_plan
 from vouch.training.dataset import build_panel, customers_of, data_begins, make_dataset
 from vouch.training.learners import fit_lightgbm
-from vouch.training.simulated_truth import COLUMNS, captured
+from vouch.training.simulated.truth import COLUMNS, captured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import pytest
 from vouch.features.contract.tables import TABLES
 from vouch.serving.docs.pages import ADDRESS, CATALOGUE, as_html, documentation
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [page.path for page in documentation().values() if page.name != CATALOGUE]
 TEXTS = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES)}

@@ -8,8 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from vouch.features.project import version
 from vouch.serving.api.answer_types import ProblemDocument
-from vouch.serving.api.examples import ANSWERS
-from vouch.serving.api.field_facts import with_facts
+from vouch.serving.api.document.examples import ANSWERS
+from vouch.serving.api.document.field_facts import with_facts
 from vouch.serving.api.problems import KINDS, MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:

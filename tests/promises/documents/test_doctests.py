@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")
     for folder in ("features", "models", "training", "serving")

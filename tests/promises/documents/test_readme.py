@@ -18,7 +18,7 @@ import pytest
 
 from vouch.serving.docs.pages import documentation
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOLD = "\n".join(page.path.read_text(encoding="utf-8") for page in documentation().values())
 VOUCH = Path(sys.executable).with_name("vouch")
 SERVE = "vouch serve --port 3000"

@@ -19,14 +19,14 @@ import aiohttp
 import numpy as np
 
 from support.champions import TARGETS
-from support.mixed_load import CONNECTIONS, FIRST, Load, check_recorded, saturated, steady, vectors
+from support.load.mixed_load import CONNECTIONS, FIRST, Load, check_recorded, saturated, steady, vectors
 from support.running_service import serving
 from vouch.features.instants import instant_text
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 CUSTOMERS, A_SECOND, FILES = 5_000, 40, 1_024
 QUIET, WEEKS = 0.25, 2
 """The part of the time without hostile clients, and weeks that are published in each part."""
@@ -105,7 +105,7 @@ async def _both(before: Load, address: str, pid: int, made: dict[str, str], seco
         await steady(load, A_SECOND, parts[0], parts[0] / WEEKS, quiet_mib, pid)
         quiet, load.took = load.took, []
         port = address.rstrip("/").rpartition(":")[2]
-        words = [sys.executable, "-m", "support.hostile", port, made["hostile"], str(parts[1])]
+        words = [sys.executable, "-m", "support.load.hostile", port, made["hostile"], str(parts[1])]
         hostile = await asyncio.create_subprocess_exec(*words, cwd=TESTS, stdout=subprocess.PIPE)
         await steady(load, A_SECOND, parts[1], parts[1] / WEEKS, beside_mib, pid, first=1 + WEEKS)
         said, _ = await hostile.communicate()

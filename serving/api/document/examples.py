@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.api.example_records import (
+from vouch.serving.api.document.example_records import (
     ACCEPTED,
     ACTION,
     ASK,

@@ -1,7 +1,7 @@
 """Clients that mean harm: raw sockets to a port of this machine, each of them bounded in time.
 
-`python -m support.hostile PORT KEY SECONDS` is all of them at once, again and again for so long: as a process of its
-own it keeps nobody waiting but the service. It prints how often each status came.
+`python -m support.load.hostile PORT KEY SECONDS` is all of them at once, again and again for so long: as a process of
+its own it keeps nobody waiting but the service. It prints how often each status came.
 """
 
 from __future__ import annotations
