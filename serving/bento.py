@@ -19,6 +19,6 @@ if getattr(sys.modules.get("vouch"), "__path__", None) != [str(ROOT)]:
     sys.modules["vouch"] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules["vouch"])
 
-from vouch.serving.service import Vouch  # noqa: E402
+from vouch.serving.service import Vouch  # noqa: E402 - there is a package to import from only now
 
 __all__ = ["Vouch"]

@@ -203,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._came_bytes = self._body_bytes = 0
         """Of the head or body that is arriving: what came over the wire, and what of it is body."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn too
         """Begin to wait for the first request."""
         lingering = _Lingering(transport, lambda: self._is_in_head or self._is_in_body, self.loop)
         super().connection_made(cast("asyncio.Transport", lingering))

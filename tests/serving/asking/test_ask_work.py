@@ -274,7 +274,7 @@ def check(before: list[Ask], after: list[Ask], caps: dict, step: str, value: obj
 
 def test_a_day_without_its_zone_is_no_moment(store):
     with pytest.raises(ValueError, match="timezone"):
-        AskRecord(ask_id="1", customer_id="a", kind="referral", asked_at=datetime(2026, 11, 15))  # noqa: DTZ001
+        AskRecord(ask_id="1", customer_id="a", kind="referral", asked_at=datetime(2026, 11, 15))  # noqa: DTZ001 - refused
     assert AskRecord.model_validate_json(
         '{"ask_id": "1", "customer_id": "a", "kind": "referral", "asked_at": "2026-11-15T06:00:00Z"}'
     ).asked_at == moment(NOW) - timedelta(days=1)
