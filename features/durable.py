@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.errors import Damaged
+from vouch.features.errors import Damaged, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,6 +91,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Put bytes, or a text as UTF-8, in the place of a file, whole or not at all, and have it on the disk."""
     with replacing(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_where_asked(path: Path, text: str) -> None:
+    """Write a file where a user wants it, whole or not at all; raises UsageError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}") from error
 
 
 def flush(folder: Path) -> None:

@@ -101,6 +101,17 @@ def is_computed(text: str) -> bool:
     return _FORMULA.match(text) is not None or _SECOND.search(text) is not None
 
 
+def decimal_text(number: float, decimals: int = 6) -> str:
+    """Up to so many decimals, never in scientific notation, without trailing zeros and without minus zero.
+
+    >>> decimal_text(1234567.891), decimal_text(-1e-9), decimal_text(12.5, 0)
+    ('1234567.891', '0', '12')
+    """
+    text = f"{number:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
 def csv_line(cells: Iterable[str]) -> str:
     """One line of a CSV file, every cell quoted: else another separator than ours would cut a text into cells.
 

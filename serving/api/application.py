@@ -19,7 +19,7 @@ from vouch.serving.api.limits.bodies import give_back
 from vouch.serving.api.limits.turns import HeavyWork
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.routes import GuardedRoute
-from vouch.serving.api.selection import selected
+from vouch.serving.api.selection import rows_in, selected
 from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 
@@ -107,7 +107,7 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
                 refused(store, caller, route.path, problem, getattr(body, "customer_id", None))
             raise
         if route.action is not None:
-            _note(store, request, route, body, getattr(found, "rows", 1), getattr(found, "action", route.action))
+            _note(store, request, route, body, rows_in(found, route.gives), getattr(found, "action", route.action))
         told = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
         return json_answer(request, selected(bytes(told), getattr(body, "fields", ()), route.gives), route)
 

@@ -18,6 +18,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.week import WeekBefore, load_week, ready_week
 from vouch.serving.asking.candidates import recorded_by_hand
 from vouch.serving.snapshots import files
+from vouch.serving.snapshots.read import week_before
 from vouch.serving.store.mapped import Customers, in_memory
 from vouch.serving.store.secrets import secret
 from vouch.serving.store.tables import snapshots
@@ -71,10 +72,22 @@ class PastWeeks:
     def forget_where_erased(self, connection: Connection) -> None:
         """Let go of all where rows were taken out of a week of the store since the last look."""
         found = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.version))}
-        if any(found.get(key, version) != version for key, version in self._versions.items()):
+        is_rewritten = any(self._is_rewritten(week) for week in list(self._held.values()))
+        if is_rewritten or any(found.get(key, version) != version for key, version in self._versions.items()):
             with self._lock:
                 self._held.clear()
         self._versions = found
+
+    def _is_rewritten(self, week: ServedWeek) -> bool:
+        """Whether the disk holds a week that is held here, and no longer what it held: somebody was taken out."""
+        held = week.week
+        try:
+            if files.current_folder(self._home, held.as_of_us) is None:
+                return False  # there is no disk of weeks here, or this one has been cleaned away
+            found = self._on_disk(held.as_of_us, held.revision)
+        except (OSError, SnapshotError):
+            return True
+        return found is None or found.manifest.get("files") != held.manifest.get("files")
 
     def has(self, as_of_us: int, revision: int | None) -> bool:
         """Whether a week is in memory."""
@@ -133,10 +146,9 @@ class PastWeeks:
 
     def _before(self, as_of_us: int) -> WeekBefore | None:
         """The week before one, as the disk has it."""
-        earlier = [instant for instant in files.published(self._home) if instant < as_of_us]
-        if not earlier:
+        found = week_before(self._home, as_of_us, ["scores"])
+        if found is None:
             return None
-        found = files.read_snapshot(self._home, earlier[-1], ["scores"])
         scores = in_memory(found.table("scores"))
         week = StoredWeek(-1, found.as_of_us, found.revision, 1, found.manifest)
         return WeekBefore(week, scores, Customers(scores))

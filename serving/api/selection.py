@@ -40,6 +40,14 @@ def _only(row: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in fields or name in ALWAYS}
 
 
+def rows_in(found: Any, gives: type[BaseModel]) -> int:
+    """How many rows an answer hands out: those of its list, or the one thing that it is about."""
+    if isinstance(found, bytes):
+        return int(getattr(found, "rows", 1))
+    listed = _rows_of(gives)
+    return 1 if listed is None else len(found[listed[0]])
+
+
 def _rows_of(gives: type[BaseModel]) -> tuple[str, type[BaseModel]] | None:
     """The field that holds the rows of a page, and the type of a row; None for an answer about one thing."""
     if "total" not in gives.model_fields:

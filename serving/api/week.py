@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
+from vouch.features.health import UNKNOWN
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
-from vouch.serving.snapshots.schema import NAMED, OPTED_OUT, THANK
+from vouch.serving.snapshots.read import instant_before
+from vouch.serving.snapshots.schema import MODELS, NAMED, OPTED_OUT, THANK, TIERS
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
@@ -79,6 +81,15 @@ class ServedWeek:
     def ranked(self) -> RankedList:
         """The candidates for any act."""
         return self.lists.ranked
+
+    def scores_at(self, row: int) -> dict[str, Any]:
+        """The scores in a row as anybody may be told them: of who objects to being profiled none, with the reason."""
+        scores = self.scores.at(row)
+        if not self.ranked.is_opted_out(int(self.ranked.place_of[row])):
+            return scores
+        statuses = dict.fromkeys((f"{model}_status" for model in MODELS), OPTED_OUT)
+        blank = {**dict.fromkeys(scores), **statuses, "health_band": UNKNOWN, "advocate_tier": TIERS[0]}
+        return {**blank, "customer_id": scores["customer_id"]}
 
     @cached_property
     def without_model(self) -> frozenset[str]:
@@ -224,8 +235,9 @@ def load_week(database: Database, policy: Policy | None, now_us: int, as_of_us: 
             known = [found for found in known if found.as_of_us <= as_of_us]
         if not known or as_of_us not in (None, known[-1].as_of_us):
             return None
-        *earlier, week = known
-        wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier[-1:])]
+        week, before_us = known[-1], instant_before([found.as_of_us for found in known], known[-1].as_of_us)
+        earlier = [found for found in known if found.as_of_us == before_us]
+        wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier)]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
         names = {key: file_name(found) for key, found in digests.items() if found}
         kept = digests_of_files(connection)

@@ -95,8 +95,11 @@ class Asking:
 
     def asked_for(self, kind: str) -> list[int]:
         """Rows of the week of those who were asked for a kind, as far back as asks are told."""
-        asked = {int(self.ranked.rows[place]) for place in self._places[(self._asks["kind"] == kind).to_numpy(bool)]}
-        here = [who for who, asks in self.recorded.items() if any(ask.kind == kind for ask in asks.values())]
+        stands = (self._asks["kind"] == kind).to_numpy(bool) & ~self._is_told_here
+        asked = {int(self.ranked.rows[place]) for place in self._places[stands]}
+        with self._lock:
+            recorded = {who: list(asks.values()) for who, asks in self.recorded.items()}
+        here = [who for who, asks in recorded.items() if any(ask.kind == kind for ask in standing_asks(asks))]
         return sorted(asked | {row for who in here if (row := self.ids.row_of(who)) is not None})
 
     @property

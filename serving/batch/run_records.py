@@ -88,8 +88,15 @@ def recorded_runs(home: Path, command: str | None = None) -> Iterator[dict[str, 
         if command is None or path.stem.startswith(f"{command}-"):
             with contextlib.suppress(OSError, ValueError):
                 document = json.loads(path.read_text(encoding="utf-8"))
-                if isinstance(document, dict) and document.get("outcome") in ENDS and "plan" not in document:
+                if _is_record(document):
                     yield document
+
+
+def _is_record(document: Any) -> bool:
+    """Whether a document says what every record says, and is not that of a plan."""
+    if not isinstance(document, dict) or "plan" in document or document.get("outcome") not in ENDS:
+        return False
+    return all(isinstance(document.get(name), of) for name, of in (("command", str), ("now", str), ("exit_code", int)))
 
 
 def run_instant(name: str) -> int | None:

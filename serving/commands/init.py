@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vouch.features.contract.tables import ACTIVITY_TABLES
+from vouch.features.durable import write_where_asked
 from vouch.features.errors import UsageError, VouchError
 from vouch.serving.commands.data import checked_rows, readiness_rows, tell_check
 from vouch.serving.commands.options import CommandRun, Now
@@ -47,8 +48,7 @@ def init(
         raise UsageError(f"{out} is there already: see what it says, or write over it with --replace")
     run: CommandRun = ctx.obj
     proposal = _proposal(data, _answers(answer or []), is_asking=not yes)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(project_text(proposal, out.parent), encoding="utf-8")
+    write_where_asked(out, project_text(proposal, out.parent))
     staged, why = _staged(out, run.now_us(now))
     if staged is not None:
         _add_settings(out, staged)
@@ -119,7 +119,7 @@ def _add_settings(out: Path, staged: Staged) -> None:
     if found:
         lines = [f"# {why}\n{key} = {value}" for key, value, why in found]
         text = "\n".join(["", "# What counts as leaving, proposed from the company's own figures.", "[churn]", *lines])
-        out.write_text(f"{out.read_text(encoding='utf-8')}{text}\n", encoding="utf-8")
+        write_where_asked(out, f"{out.read_text(encoding='utf-8')}{text}\n")
 
 
 def _when(proposal: Proposal, staged: Staged) -> str:

@@ -34,10 +34,11 @@ def report(
 
     Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
     """
+    from vouch.features.durable import write_where_asked
     from vouch.features.project import home, store_url
     from vouch.serving.asking.candidates import askable_now
     from vouch.serving.exports.written_files import note
-    from vouch.serving.reports.rendering import as_page, as_text, write_where_asked
+    from vouch.serving.reports.rendering import as_page, as_text
     from vouch.serving.reports.report import figures
     from vouch.serving.snapshots.files import read_snapshot
     from vouch.serving.snapshots.read import week_before
@@ -93,7 +94,7 @@ def export(
     from vouch.serving.exports.export import export as write
     from vouch.serving.exports.written_files import note
     from vouch.serving.snapshots.files import lock, read_snapshot
-    from vouch.serving.snapshots.read import at_or_before
+    from vouch.serving.snapshots.read import at_or_before, week_before
 
     run: CommandRun = ctx.obj
     since = typed_instant(changed_since)
@@ -102,7 +103,8 @@ def export(
         snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
-        done = write(snapshot, to, out, earlier=earlier, before=_week_before, decide=partial(_decided, run, snapshot))
+        before = lambda week: week_before(home(), week.as_of_us, ["scores"])  # noqa: E731 - one line, one use
+        done = write(snapshot, to, out, earlier=earlier, before=before, decide=partial(_decided, run, snapshot))
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
         _audited(run, f"vouch export --to {to.value}", "exported", done.rows)
@@ -121,15 +123,6 @@ def _tell_fields(to: Target, out: Path, named: str | None, form: Format) -> None
 
     rows = [{"file": str(path)} for path in write_metadata(to, out, named)]
     show(rows, form, document={"files": [row["file"] for row in rows]})
-
-
-def _week_before(snapshot: Snapshot) -> Snapshot | None:
-    """The newest week before another, None where it was the first."""
-    from vouch.features.project import home
-    from vouch.serving.snapshots.files import published, read_snapshot
-
-    earlier = [instant for instant in published(home()) if instant < snapshot.as_of_us]
-    return read_snapshot(home(), earlier[-1], ["scores"]) if earlier else None
 
 
 def _decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, CustomerDecision]:

@@ -56,8 +56,11 @@ def score(
     run: CommandRun = ctx.obj
     now_us = run.now_us(now)
     if table is not None or model is not None:
+        _check_alone(data, as_of, first, last, despite, is_weekly=revision or plan)
         _score_table(table, model, out, now_us, form)
         return
+    if out is not None:
+        raise UsageError("--out is for a flat table: name it with --table FILE. A week is published in VOUCH_HOME")
     options: dict[str, Any] = {"is_revision": revision, "engine": engine.value, "wait_s": wait}
     with telling(form, "score", now_us) as summary, progress() as step:
         where, instants = project(data), _instants(as_of, first, last)
@@ -69,6 +72,12 @@ def score(
             summary.weeks = [week.as_dict() for week in done.weeks]
             for warning in done.warnings:
                 warn(f"warning: {warning}")
+
+
+def _check_alone(*typed: str | None, is_weekly: bool) -> None:
+    """Refuse what is for a published week beside a flat table."""
+    if is_weekly or any(one is not None for one in typed):
+        raise UsageError("With --table nothing is published: leave out DATA and the options of a week")
 
 
 def _score_table(table: Path | None, model: str | None, out: Path | None, now_us: int, form: Format) -> None:

@@ -16,7 +16,7 @@ from vouch.serving.commands.options import AsOf, CommandRun, Data, Now, project,
 from vouch.serving.output import Format, FormatOption, progress, say, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 app = typer.Typer()
 TableFile = Annotated[
@@ -75,24 +75,33 @@ def train(
 
     Example: vouch train churn ./company
     """
+    weekly = {"DATA": data, "--as-of": as_of, "--trials": trials or None, "--seconds": seconds}
+    flat = {"--label": label, "--id": key, "--time": time, "--take": take, "--leave-out": leave_out}
     if table is not None:
+        _refuse({**weekly, "--no-evaluation": None if evaluation else False}, "goes without --table")
         _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or [], seed), now, form)
         return
-    if label is not None or key is not None or time is not None:
-        raise UsageError("--label, --id and --time are for a flat table: name it with --table FILE")
+    _refuse(flat, "is for a flat table: give --table FILE")
     from vouch.serving.batch.run_records import recording
     from vouch.serving.snapshots.files import lock
-    from vouch.training.run import train as fit
-    from vouch.training.tuning import Tuning
+    from vouch.training import run as training
 
     run: CommandRun = ctx.obj
-    where, tuning = project(data), Tuning(trials, seconds)
+    where, tuning = project(data), training.Tuning(trials, seconds)
     with recording(where.home, "train", run.now_us(now)) as record:
         with progress() as step, lock(where.home, "train"):
             step(f"training {model}")
-            reports = fit(where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation)
+            reports = training.train(
+                where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation
+            )
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
         tell_reports(reports, form)
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    """Refuse what was typed and would be passed over in silence."""
+    if named := [name for name, value in given.items() if value is not None]:
+        raise UsageError(f"{', '.join(named)}: this {why}")
 
 
 @dataclass(frozen=True)

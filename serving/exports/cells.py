@@ -15,7 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from vouch.features.instants import iso_text
-from vouch.features.shown import is_computed, plain_text, visible_text
+from vouch.features.shown import decimal_text, is_computed, plain_text, visible_text
 from vouch.serving.exports.targets import FIELDS, MB, RULES, Field, Target, TargetRules
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def cell(field: Field, value: Any, rules: TargetRules) -> str:
     if field.kind == "flag":
         return "true" if value else "false"
     if field.kind == "number":
-        return _decimal(float(value), field.decimals)
+        return decimal_text(float(value), field.decimals)
     if field.kind == "whole":
         return str(int(value))
     if field.kind in ("as_of", "instant"):
@@ -62,13 +62,6 @@ def key_fault(key: str, written: Collection[str], rules: TargetRules) -> str | N
     if key in written:
         return "is that of another one, once it is written without control characters"
     return _cell_fault(FIELDS[0], key, rules)
-
-
-def _decimal(number: float, decimals: int) -> str:
-    """Up to so many decimals, never in scientific notation, without trailing zeros and without minus zero."""
-    text = f"{number:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
 
 
 def check_file(target: Target, path: Path, rules: TargetRules | None = None) -> list[str]:

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from vouch.features.durable import write_whole
+from vouch.features.durable import write_where_asked
 from vouch.features.errors import UsageError
 from vouch.serving.exports.targets import FIELDS, Field, Target
 
@@ -50,12 +50,8 @@ def write_metadata(target: Target, folder: Path, named: str | None = None) -> li
     if target not in makers:
         raise UsageError(f"{target.value} has no fields to be installed: {', '.join(one.value for one in makers)}")
     files = makers[target](named or OBJECTS[target])
-    try:
-        for name, text in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / name, text)
-    except OSError as error:
-        raise UsageError(f"Cannot write into {folder}: {error.strerror}") from error
+    for name, text in files.items():
+        write_where_asked(folder / name, text)
     return [folder / name for name in files]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.durable import write_where_asked
 from vouch.features.errors import UnknownCustomer, UsageError
 from vouch.features.instants import instant_text, iso_text
 from vouch.serving.exports import written_files
@@ -22,7 +23,6 @@ from vouch.serving.lifecycle.inventory import HOLDINGS, unlisted
 from vouch.serving.lifecycle.outputs import ANSWER
 from vouch.serving.lifecycle.receipts import BEYOND_REACH
 from vouch.serving.lifecycle.subject import Subject
-from vouch.serving.reports.rendering import write_where_asked
 from vouch.serving.store.audit import COMMAND_LINE, noted
 from vouch.serving.store.connection import Database
 

@@ -6,8 +6,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.durable import write_whole
-from vouch.features.errors import UsageError
 from vouch.features.shown import aligned, visible_text
 from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.html_templates import html_environment
@@ -206,12 +204,3 @@ def plain(name: str) -> str:
     'at risk'
     """
     return name.replace("_", " ")
-
-
-def write_where_asked(path: Path, text: str) -> None:
-    """Write a file where a user wants it, whole or not at all; raises UsageError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
-    except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror}") from error

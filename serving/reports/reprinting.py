@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vouch.features.durable import write_where_asked
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import parse_instant
 from vouch.serving.asking.candidates import askable_now
-from vouch.serving.reports.rendering import as_page, as_text, write_where_asked
+from vouch.serving.reports.rendering import as_page, as_text
 from vouch.serving.reports.report import figures
 from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.snapshots.read import week_before

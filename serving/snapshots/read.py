@@ -17,7 +17,7 @@ from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.schema import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vouch.serving.snapshots.files import Snapshot
@@ -85,9 +85,18 @@ def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None
 
     `tables` names those that will be read, where that is not all. Raises SnapshotError where that one is damaged.
     """
-    earlier = [instant for instant in published(home) if instant < as_of_us]
+    instant = instant_before(published(home), as_of_us)
+    return None if instant is None else read_snapshot(home, instant, tables)
+
+
+def instant_before(instants: Iterable[int], as_of_us: int) -> int | None:
+    """Return which of some instants, in order, is that of the week before; None without an earlier one.
+
+    A snapshot between two weeks is compared with a week, and is no week before itself where there is one.
+    """
+    earlier = [instant for instant in instants if instant < as_of_us]
     older = [instant for instant in earlier if instant <= as_of_us - WEEK_US]
-    return read_snapshot(home, (older or earlier)[-1], tables) if earlier else None
+    return next(reversed(older or earlier), None)
 
 
 def at_or_before(home: Path, instant_us: int) -> Snapshot:

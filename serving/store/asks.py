@@ -161,13 +161,19 @@ def _answered(right: Ask, known: Ask, now_us: int) -> Ask:
 
 
 def withdraw_ask(database: Database, ask_id: str, caller: Caller, now_us: int, reason: str | None = None) -> Told:
-    """Take back an ask that was never made; it counts nowhere any more, and its versions stay."""
+    """Take back an ask that was never made; it counts nowhere any more, and its versions stay.
+
+    One that was answered was made: its answer has to be put right first, within the caps, or a refusal would be gone
+    and the customer be asked again.
+    """
     with database.writing("asks") as connection:
         known = _by_id(connection, ask_id)
         if known is None:
             return Told(None, why=UNKNOWN)
         if known.withdrawn_us is not None:
             return Told(known)
+        if known.outcome is not None:
+            return Told(None, why=CONFLICT)
         gone = replace(known, withdrawn_us=now_us)
         _change(connection, gone, caller, now_us)
         _keep_version(connection, gone, "withdrawn", caller, now_us, reason)

@@ -13,6 +13,7 @@ from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem, from_validation
 from vouch.serving.api.schemas import MAX_PAGE, AdvocatesSearch, AtRiskSearch, Sort
 from vouch.serving.snapshots.schema import TIERS
+from vouch.serving.web.queries import whole_number
 from vouch.serving.web.this_week import owners_of
 
 if TYPE_CHECKING:
@@ -93,9 +94,10 @@ def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **
     asked |= {"band": []} if band == EVERY else {}
     asked |= {"sort": sort} if sort else {}
     asked |= {"minimum_mrr": _number(minimum, "minimum_mrr")} if minimum else {}
-    top = query.get("top", "")
+    most = whole_number(query.get("top"))
+    top = str(most) if most is not None and 0 < most <= MAX_PAGE else ""
     place = _place(query, given)
-    place |= {"limit": int(top)} if top.isdigit() and 0 < int(top) <= MAX_PAGE else {}
+    place |= {"limit": most} if top else {}
     request = checked(AtRiskSearch, {**asked, **place})
     found = _listing(
         read.search_at_risk(store, request),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.serving.api.handlers.named_lists import PUBLISHED, ListGet, ListsCatalogue, get_list, lists_catalogue
 from vouch.serving.api.problems import Problem
+from vouch.serving.web.queries import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,9 +39,10 @@ def every_list(store: ServingState) -> Sequence[Mapping[str, Any]]:
 
 def named_list(store: ServingState, name: str, after: str) -> NamedList:
     """Return a page of one list; raises the problem `unknown_route` where there is none of that name."""
-    if name not in PUBLISHED or not (after or "0").isascii() or not (after or "0").isdigit():
+    begin = whole_number(after or "0")
+    if name not in PUBLISHED or begin is None:
         raise Problem("unknown_route")
-    asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(int(after or "0"), 10_000_000)})
+    asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(begin, 10_000_000)})
     answer = get_list(store, asked)
     columns = list(dict.fromkeys(column for row in answer["rows"] for column in row if column != "rank"))
     return NamedList(answer, columns, asked.after == 0)

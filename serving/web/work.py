@@ -6,9 +6,7 @@ time: one that is today means now, any other its noon.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,7 +14,7 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response
 
 from vouch.features.instants import as_datetime
-from vouch.features.shown import plain_text
+from vouch.features.shown import csv_line, decimal_text, plain_text
 from vouch.serving.api.handlers import actions, asks, overrides
 from vouch.serving.api.handlers.actions import ActionRecord, ActionWithdraw, Objection
 from vouch.serving.api.handlers.overrides import OverrideRecord, OverridesSearch, OverrideWithdraw
@@ -25,6 +23,7 @@ from vouch.serving.api.schemas import AskCorrect, AskRecord, AsksSearch, AskWith
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ask_log import STATES
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
+from vouch.serving.web.queries import whole_number
 from vouch.serving.web.render import HEADERS, customer_url
 from vouch.serving.web.session import target, with_query
 
@@ -60,8 +59,7 @@ EXPORTED: Mapping[str, Sequence[str]] = {
 def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     """The asks of one state, and the health scores set by hand that stand."""
     state = _state(query)
-    given = query.get("after", "0")
-    after = int(given) if given.isdecimal() and len(given) < 9 else 0
+    after = whole_number(query.get("after")) or 0
     found = asks.search_asks(store, AsksSearch(state=state, limit=ROWS, after=after))
     by_hand = overrides.search_overrides(store, OverridesSearch(limit=ROWS))
     return {"found": found, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
@@ -198,16 +196,14 @@ def exported(
     columns = EXPORTED[name]
     further = ("ask_for", "first") if name == "candidates" else ()
     reasons = () if name == "asks" else ("reason_1", "reason_2", "reason_3")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, *further, *reasons])
+    lines = [csv_line([*columns, *further, *reasons])]
     for row in rows:
         told = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
         do = [(row[part] or {}).get(key) for part, key in (("ask_for", "kind"), ("first", "what"))] if further else []
         cells = [*(row[column] for column in columns), *do, *told, *[None] * (len(reasons) - len(told))]
-        writer.writerow([_cell(value) for value in cells])
+        lines.append(csv_line(_cell(value) for value in cells))
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(text.getvalue(), headers=headers, media_type="text/csv; charset=utf-8"), len(rows)
+    return Response("".join(lines), headers=headers, media_type="text/csv; charset=utf-8"), len(rows)
 
 
 def _rows(store: ServingState, name: str, query: QueryParams, owner: str) -> list[Mapping[str, Any]]:
@@ -215,20 +211,27 @@ def _rows(store: ServingState, name: str, query: QueryParams, owner: str) -> lis
     if name == "asks":
         told: list[Mapping[str, Any]] = []
         after: int | None = 0
-        while after is not None and len(told) < MOST_EXPORTED:
+        while after is not None:
             page = asks.search_asks(store, AsksSearch(state=_state(query), limit=200, after=after))
             told, after = [*told, *page["asks"]], page["next_after"]
+            _check_size(told)
         return told
     listing = candidate_listing if name == "candidates" else at_risk_listing
     rows: list[Mapping[str, Any]] = []
     cursor: str | None = None
-    while len(rows) < MOST_EXPORTED:
-        answer = listing(store, query, owner, limit=200, cursor=cursor).answer
-        rows += answer[name]
-        cursor = answer["next_cursor"]
-        if cursor is None:
-            break
-    return rows[:MOST_EXPORTED]
+    while True:
+        found = listing(store, query, owner, limit=200, cursor=cursor)
+        rows += found.answer[name]
+        _check_size(rows)
+        cursor = found.answer["next_cursor"]
+        if cursor is None or found.top:
+            return rows
+
+
+def _check_size(rows: Sequence[Any]) -> None:
+    """Raise a problem where a file would be cut: one that lacks somebody in silence looks whole."""
+    if len(rows) > MOST_EXPORTED:
+        raise Problem("invalid_value", f"More than {MOST_EXPORTED:,} rows: narrow the list, or use `vouch export`")
 
 
 def _cell(value: Any) -> str:
@@ -236,4 +239,6 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return plain_text(value) if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return (
+        plain_text(value) if isinstance(value, str) else decimal_text(value) if isinstance(value, float) else str(value)
+    )

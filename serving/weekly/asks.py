@@ -24,7 +24,17 @@ def waiting_asks(asking: Asking, now_us: int) -> list[Ask]:
     """Return the asks that are open and not too old to be answered, the one that waits longest first."""
     since_us = now_us - asking.policy.caps.open_days * DAY_US
     asks = _asks(asking, lambda frame: frame["outcome"].isna().to_numpy() & (frame["asked_us"] > since_us).to_numpy())
-    return [ask for ask in asks if ask.outcome is None and since_us < ask.asked_us <= now_us]
+    return [
+        ask
+        for ask in asks
+        if ask.outcome is None and since_us < ask.asked_us <= now_us and not _objects(asking, ask.customer_id)
+    ]
+
+
+def _objects(asking: Asking, customer_id: str) -> bool:
+    """Whether a customer objects to being profiled, and so is in no list."""
+    row = asking.ids.row_of(customer_id)
+    return row is not None and asking.ranked.is_opted_out(int(asking.ranked.place_of[row]))
 
 
 def asks_between(asking: Asking, since_us: int, until_us: int) -> tuple[list[Ask], list[Ask]]:

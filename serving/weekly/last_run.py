@@ -5,17 +5,16 @@ Read on the host that scores; a service on another host has no such folder and s
 
 from __future__ import annotations
 
-import json
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.snapshots.read import RUNS
+from vouch.serving.batch.run_records import recorded_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 HARD = "hard"
-ENDS = ("done", "refused", "failed")
 
 
 def last_run(home: Path) -> dict[str, Any] | None:
@@ -23,20 +22,16 @@ def last_run(home: Path) -> dict[str, Any] | None:
 
     None where there is none that can be read. What a failed run said stays on its host: only its code is told.
     """
-    for path in sorted((home / RUNS).glob("score-*.json"), reverse=True):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            run = _run_of(document)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # half a file, or one of another release
-            continue
-        if run is not None:
-            return run
+    for document in recorded_runs(home, "score"):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # one of another release
+            if (run := _run_of(document)) is not None:
+                return run
     return None
 
 
 def _run_of(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """The run, None for one that only made a plan."""
-    if "weeks" not in document or document["outcome"] not in ENDS:
+    if "weeks" not in document:
         return None
     weeks = document["weeks"]
     refused = [week for week in weeks if week["outcome"] == "refused"]

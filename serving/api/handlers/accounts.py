@@ -30,7 +30,7 @@ def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, A
     seal = seal_of(text, sorted(request.owner))
     week, after = opened_week(store, seal, request.as_of, request.cursor)
     found = week.accounts.matching(text, tuple(request.owner))
-    start = 0 if after is None else int(after.value or 0)
+    start = 0 if after is None else max(0, int(after.value or 0))
     end = start + request.limit
     rows = found.iloc[start:end].to_dict("records")
     return {

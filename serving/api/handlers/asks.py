@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from vouch.serving.asking.rules.caps import Ask
     from vouch.serving.store.callers import Caller
 
+ANSWERED = "answered"
+"""What stands in the way of taking an ask back."""
+
 
 def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[str, Any]:
     """Record an ask; raises the problem `not_to_be_asked` where the policy forbids it."""
@@ -89,7 +92,7 @@ def correct(store: ServingState, request: AskCorrect, caller: Caller) -> dict[st
 
 def take_back(store: ServingState, request: AskWithdraw, caller: Caller) -> dict[str, Any]:
     """Take back an ask that was never made."""
-    return _answer(store, withdraw_ask(store.database, request.ask_id, caller, now_us(), request.reason), "ask_id")
+    return _answer(store, withdraw_ask(store.database, request.ask_id, caller, now_us(), request.reason), ANSWERED)
 
 
 def ask_versions(store: ServingState, request: AskGet) -> dict[str, Any]:
@@ -143,6 +146,8 @@ def _problem(why: str | None, field: str) -> Problem:
         return Problem("unknown_ask", "Neither the data nor the service know of such an ask", "ask_id")
     if why == WITHDRAWN:
         return Problem("conflict", "The ask was withdrawn: record it again, with another id", "ask_id")
+    if why == CONFLICT and field == ANSWERED:
+        return Problem("conflict", "The ask was answered, so it was made: correct its answer first", "ask_id")
     if why == CONFLICT:
         return Problem(
             "conflict",

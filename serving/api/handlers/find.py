@@ -28,7 +28,7 @@ def find_customers(store: ServingState, request: CustomersFind) -> dict[str, Any
 
 def found_person(week: ServedWeek, row: int) -> dict[str, Any]:
     """A customer as lists of people tell one."""
-    scores, profile = week.scores.at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.customers.at(row)
     return {
         **called(scores["customer_id"], profile),
         **{name: profile[name] for name in ("segment", "mrr")},

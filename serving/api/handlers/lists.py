@@ -10,6 +10,7 @@ import binascii
 import contextlib
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -258,7 +259,7 @@ def excluded(code: str | None) -> dict[str, Any]:
 
 def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str, Any]:
     """What the week says of who stands at a place of a list of candidates."""
-    row = {**portfolio.scores.at(int(ranked.rows[place])), **portfolio.profile(ranked, place)}
+    row = {**portfolio.scores_at(int(ranked.rows[place])), **portfolio.profile(ranked, place)}
     value = float(ranked.values[place])
     return {
         **called(row["customer_id"], row),
@@ -283,7 +284,7 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
 
 def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
     """What the week says of a customer at risk, by the row of the week."""
-    told_row = {**portfolio.scores.at(row), **portfolio.customers.at(row)}
+    told_row = {**portfolio.scores_at(row), **portfolio.customers.at(row)}
     before, value = (
         float(portfolio.standing.before[row]),
         float(portfolio.at_risk.values[portfolio.at_risk.place_of[row]]),
@@ -337,7 +338,7 @@ def place_of(cursor: str, seal: str) -> tuple[Place, str, int]:
         given, value, customer_id, as_of, revision = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise Problem("unknown_cursor", "The cursor is none of ours", "cursor") from error
-    is_place = isinstance(customer_id, str) and (value is None or isinstance(value, float))
+    is_place = isinstance(customer_id, str) and (value is None or (isinstance(value, float) and math.isfinite(value)))
     is_week = isinstance(as_of, str) and type(revision) is int
     if given != seal or not (is_place and is_week):
         raise Problem("unknown_cursor", "The cursor goes with other filters", "cursor")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vouch.features.health import UNKNOWN, band_of
+from vouch.features.health import band_of
 from vouch.serving.api.handlers.actions import told_actions
 from vouch.serving.api.handlers.asks import told_ask
 from vouch.serving.api.handlers.health_parts import told_health
@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import called, iso_instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
-from vouch.serving.snapshots.schema import EXTRA, MODELS, OPTED_OUT, TIERS
+from vouch.serving.snapshots.schema import EXTRA, MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -39,11 +39,9 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     row = portfolio.ids.row_of(request.customer_id)
     if row is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
-    scores, profile = portfolio.scores.at(row), portfolio.customers.at(row)
+    scores, profile = portfolio.scores_at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
     is_out = portfolio.ranked.is_opted_out(place)
-    if is_out:
-        scores = unscored(scores)
     asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
     override = None if is_out else store.override_of(request.customer_id)
     stale = portfolio.are_changes_stale
@@ -73,12 +71,6 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         "actions": told_actions(store, request.customer_id),
         "previous": None if is_out else _previous(portfolio, request.customer_id),
     }
-
-
-def unscored(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of who objects to being profiled: none, and the status says why."""
-    statuses = dict.fromkeys((f"{model}_status" for model in MODELS), OPTED_OUT)
-    return {**dict.fromkeys(scores), **statuses, "health_band": UNKNOWN, "advocate_tier": TIERS[0]}
 
 
 def counting_health(scores: Mapping[str, Any], override: Override | None) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _person(week: ServedWeek, row: int, profile: Mapping[str, Any]) -> dict[str,
 
 
 def _to_call(week: ServedWeek, found: Standing, row: int) -> dict[str, Any]:
-    scores, profile = week.scores.at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.customers.at(row)
     changes = week.changes.at(row).get("churn_changes") if week.changes else None
     moved = _raising(changes or ()) if found.fate is not None else []
     levels = [{**reason, "cause": "feature", "before": None} for reason in scores["churn_reasons"] or ()]
@@ -152,7 +152,7 @@ def _raising(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:
-    scores, profile = week.scores.at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.customers.at(row)
     return {
         **_person(week, row, profile),
         "renewal_at": iso_instant(profile["renewal_at"]),

@@ -60,6 +60,13 @@ def test_a_project_file_of_the_documentation_maps_tables_of_the_contract(text):
     assert set(tomllib.loads(text).get("tables", {})) <= set(TABLES)
 
 
+def test_the_page_on_serving_names_every_route():
+    from vouch.serving.api.doors import API_ROUTES
+
+    told = TEXTS[ROOT / "serving" / "docs" / "serving.md"]
+    assert {route.path for route in API_ROUTES if f"{route.path}`" not in told} == set()
+
+
 def test_readme_and_documentation_name_every_command():
     from vouch.serving.cli import app
 

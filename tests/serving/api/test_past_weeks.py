@@ -12,8 +12,10 @@ from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import instant_text
 from vouch.serving.api.handlers import read
+from vouch.serving.api.handlers.accounts import search_accounts
+from vouch.serving.api.handlers.lists import cursor_of, seal_of
 from vouch.serving.api.problems import KINDS, Problem
-from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, CustomerGet
+from vouch.serving.api.schemas import AccountsSearch, AdvocatesSearch, AtRiskSearch, CustomerGet
 from vouch.serving.api.state import ServingState
 
 WEEK_US = 7 * DAY_US
@@ -117,3 +119,23 @@ def test_a_cursor_goes_with_its_week_alone(store):
     with pytest.raises(Problem, match="unknown_cursor"):
         read.search_at_risk(store, AtRiskSearch(limit=1, band=[], cursor=cursor, as_of="2026-11-09"))
     assert json.dumps(cursor)
+
+
+def test_a_week_that_was_written_anew_on_the_disk_is_not_told_from_memory(store, tmp_path):
+    cursor = read.search_at_risk(store, AtRiskSearch(limit=1, band=[]))["next_cursor"]
+    publish(tmp_path, MONDAY + WEEK_US, [customer("a", 0.4, 0.4)])
+    store.refresh()
+    assert read.search_at_risk(store, AtRiskSearch(limit=1, band=[], cursor=cursor))["as_of"] == "2026-11-16"
+    shutil.rmtree(tmp_path / "snapshots" / f"as_of={instant_text(MONDAY)}")
+    publish(tmp_path, MONDAY, [customer("b", 0.4, 0.4)])  # as erasing does: the same week, without somebody
+    publish(tmp_path, MONDAY + 2 * WEEK_US, [customer("b", 0.4, 0.4)])
+    store.refresh()
+    assert MONDAY not in {week for week, _ in store.past._held}
+
+
+def test_a_cursor_of_accounts_that_holds_no_place_is_unknown(store):
+    seal = seal_of("", [])
+    for value in (float("nan"), float("inf")):
+        cursor = cursor_of(seal, value, "", "2026-11-16", 1)
+        with pytest.raises(Problem, match="unknown_cursor"):
+            search_accounts(store, AccountsSearch(cursor=cursor))

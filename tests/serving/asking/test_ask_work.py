@@ -16,6 +16,7 @@ from vouch.serving.api.handlers import actions as routes_actions
 from vouch.serving.api.handlers import asks as routes_asks
 from vouch.serving.api.handlers import read
 from vouch.serving.api.handlers.actions import ActionRecord, ActionWithdraw, Objection
+from vouch.serving.api.handlers.find import find_customers
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import (
     AdvocatesSearch,
@@ -27,6 +28,7 @@ from vouch.serving.api.schemas import (
     AskWithdraw,
     AtRiskSearch,
     CustomerGet,
+    CustomersFind,
 )
 from vouch.serving.api.state import ServingState
 from vouch.serving.asking.rules.caps import Ask, broken
@@ -255,6 +257,8 @@ def check(before: list[Ask], after: list[Ask], caps: dict, step: str, value: obj
     if is_fact:  # what somebody answered is taken whatever follows from it; no ask is added by it
         assert {one.ask_id for one in after} == {one.ask_id for one in before}
         return
+    answered = {one.ask_id for one in before if one.outcome is not None}
+    assert answered <= {one.ask_id for one in after}, "no refusal is gone because an ask is taken back"
     for one in after:
         if one in before:
             continue
@@ -278,3 +282,14 @@ def test_a_day_without_its_zone_is_no_moment(store):
     assert AskRecord.model_validate_json(
         '{"ask_id": "1", "customer_id": "a", "kind": "referral", "asked_at": "2026-11-15T06:00:00Z"}'
     ).asked_at == moment(NOW) - timedelta(days=1)
+
+
+def test_who_objects_is_told_no_score_wherever_a_person_is_named(tmp_path):
+    publish(tmp_path, MONDAY, [customer("a", 0.7, 0.2, name="Ann Able"), customer("b", 0.6, 0.2)])
+    store = ServingState(tmp_path)
+    store.refresh()
+    assert find_customers(store, CustomersFind(text="Ann"))["customers"][0]["churn_probability"] == 0.7
+    routes_actions.record_objection(store, Objection(customer_id="a"), EVERYBODY)
+    store.refresh()
+    (found,) = find_customers(store, CustomersFind(text="Ann"))["customers"]
+    assert (found["churn_status"], found["churn_probability"], found["churn_band"]) == ("opted_out", None, None)

@@ -10,13 +10,14 @@ from html.parser import HTMLParser
 import pytest
 
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WEEK, customer, metric, publish
+from vouch.features.durable import write_where_asked
 from vouch.features.errors import SnapshotError, UsageError
 from vouch.features.instants import DAY_US, instant_text, parse_instant
 from vouch.serving import cli
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.asking.candidates import askable_now
 from vouch.serving.asking.ranking import Filters
-from vouch.serving.reports.rendering import TEXT_WIDTH, as_page, as_text, write_where_asked
+from vouch.serving.reports.rendering import TEXT_WIDTH, as_page, as_text
 from vouch.serving.reports.report import TOP
 from vouch.serving.reports.report import figures as figures_of
 from vouch.serving.snapshots.read import week_before

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import html
 import re
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
+from support.handwritten_weeks import customer, publish
 from support.page_home import write_home
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
@@ -22,11 +24,15 @@ T = speech("en")
 
 @pytest.fixture
 def client(tmp_path) -> TestClient:
-    store = ServingState(write_home(tmp_path))
+    return client_of(write_home(tmp_path))
+
+
+def client_of(home) -> TestClient:
+    """The page of a home, with the week that it has."""
+    store = ServingState(home)
     store.refresh()
     site = open_site(MountedApp(), store, is_local=True)
-    yield TestClient(Middleware(site, site), base_url="http://localhost", follow_redirects=True)
-    store.stop()
+    return TestClient(Middleware(site, site), base_url="http://localhost", follow_redirects=True)
 
 
 def sent(client: TestClient, path: str, **fields: str) -> str:
@@ -74,6 +80,9 @@ def test_an_ask_is_recorded_with_its_story_corrected_and_taken_back(client):
     assert who(client)["exclusion"] == "refused_lately"
     assert T("ask.done_corrected") in sent(client, "/app/asks/correct", ask_id="1", outcome="accepted")
     assert who(client)["exclusion"] == "asked_lately"
+    refused = client.post("/app/asks/withdraw", data={"back": "/app/asks", "ask_id": "1"}, headers=OURS)
+    assert refused.status_code == 409, "what was answered was made"
+    sent(client, "/app/asks/correct", ask_id="1", outcome="")
     assert T("ask.done_withdrawn") in sent(client, "/app/asks/withdraw", ask_id="1")
     assert who(client)["exclusion"] is None
 
@@ -134,3 +143,30 @@ def test_a_link_to_a_week_shows_that_week_and_the_way_to_the_newest(client):
     assert T("list.past", date="9 Nov 2026") in client.get("/app/customer?id=c1&as_of=2026-11-09").text
     assert T("list.past", date="16 Nov 2026") not in client.get(link).text
     assert client.get("/app/candidates?as_of=2020-01-06").status_code == 410
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "-1", "9" * 5_000, "1e3", " 1"])
+def test_a_number_in_an_address_that_is_none_is_nobody_s_fault(client, number):
+    for path in ("/app/at-risk?top=", "/app/asks?after=", "/app/lists/care_needs?after="):
+        assert client.get(path + quote(number)).status_code in {200, 404, 431}, path
+
+
+def test_a_file_holds_money_as_the_api_tells_it(tmp_path):
+    mrr = 1_234_567.891
+    publish(tmp_path, people=[customer("big", 0.6, 0.2, mrr=mrr), customer("small", 0.6, 0.2, mrr=1e-7)])
+    lines = client_of(tmp_path).get("/app/at-risk/export").text.splitlines()
+    rows = {row["customer_id"]: row for row in csv.DictReader(lines)}
+    assert float(rows["big"]["mrr"]) == mrr
+    assert "e" not in rows["big"]["value"] + rows["small"]["mrr"]
+
+
+def test_the_first_of_a_list_are_exported_alone(tmp_path):
+    publish(tmp_path, people=[customer(f"c{number}", 0.6, 0.2) for number in range(5)])
+    lines = client_of(tmp_path).get("/app/at-risk/export?top=2").text.splitlines()
+    assert len(lines) == 1 + 2
+
+
+def test_a_file_that_would_be_cut_is_refused_instead(tmp_path, monkeypatch):
+    monkeypatch.setattr("vouch.serving.web.work.MOST_EXPORTED", 3)
+    publish(tmp_path, people=[customer(f"c{number}", 0.6, 0.2) for number in range(5)])
+    assert client_of(tmp_path).get("/app/at-risk/export").status_code == 422

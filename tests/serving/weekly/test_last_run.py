@@ -17,7 +17,10 @@ FINDING = {
 def ran(home, moment: str, outcome: str, **other) -> None:
     (home / "runs").mkdir(exist_ok=True)
     week = {"as_of": "2026-11-23", "outcome": "published", "guards": []}
-    document = {"now": f"{moment}T06:00:00Z", "outcome": outcome, "error": None, "weeks": [week], **other}
+    document = {
+        "command": "score", "now": f"{moment}T06:00:00Z", "outcome": outcome, "exit_code": 0, "error": None,
+        "weeks": [week], **other,
+    }  # fmt: skip
     (home / "runs" / f"score-{moment}T060000.000000Z.json").write_text(json.dumps(document))
 
 
