@@ -6,6 +6,7 @@ With `vouch demo` and the library, the one place where serving and training meet
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from vouch.serving.commands.options import AsOf, CommandRun, Data, Now, project,
 from vouch.serving.output import Format, FormatOption, progress, say, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 app = typer.Typer()
 TableFile = Annotated[
@@ -82,18 +83,24 @@ def train(
         _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or [], seed), now, form)
         return
     _refuse(flat, "is for a flat table: give --table FILE")
-    from vouch.serving.batch.run_records import recording
-    from vouch.serving.snapshots.files import lock
-    from vouch.training import run as training
+    from vouch.training.run import train as fit
+    from vouch.training.tuning import Tuning
 
     run: CommandRun = ctx.obj
-    where, tuning = project(data), training.Tuning(trials, seconds)
-    with recording(where.home, "train", run.now_us(now)) as record:
-        with progress() as step, lock(where.home, "train"):
+    where, tuning = project(data), Tuning(trials, seconds)
+    work = partial(fit, where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation)
+    _train_company(where.home, model, work, run.now_us(now), form)
+
+
+def _train_company(home: Path, model: str, work: Callable[[], Sequence[Any]], now_us: int, form: Format) -> None:
+    """Train alone, keep a record of it, and tell what came of it."""
+    from vouch.serving.batch.run_records import recording
+    from vouch.serving.snapshots.files import lock
+
+    with recording(home, "train", now_us) as record:
+        with progress() as step, lock(home, "train"):
             step(f"training {model}")
-            reports = training.train(
-                where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation
-            )
+            reports = work()
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
         tell_reports(reports, form)
 
