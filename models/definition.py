@@ -222,18 +222,23 @@ class Model:
         return with_bands(self.target_named(str(manifest["target"])), manifest.get("bands") or {})
 
     def configured(self, settings: ModelSettings | None) -> Model:
-        """Return the model as a company has it. Raises ConfigurationError for a band that it does not have."""
+        """Return the model as a company has it.
+
+        Raises ConfigurationError for a band that it does not have, and for costs that say too little.
+        """
         if settings is None:
             return self
         days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
         targets = tuple(with_bands(target.configured(*days), settings.bands) for target in self.targets)
         costs = self.costs
         if settings.action is not None or settings.gain is not None:
-            usual = costs or Costs(0.0, 0.0)
-            costs = Costs(
-                usual.action if settings.action is None else settings.action,
-                usual.gain if settings.gain is None else settings.gain,
-            )
+            action = settings.action if settings.action is not None or costs is None else costs.action
+            gain = settings.gain if settings.gain is not None or costs is None else costs.gain
+            if action is None or gain is None or gain <= 0:
+                raise ConfigurationError(
+                    f"[{self.name}.costs] needs an action and a gain above 0: what an action costs, and what it wins"
+                )
+            costs = Costs(action, gain)
         return replace(self, targets=targets, costs=costs)
 
     def uses(self, feature: Feature) -> bool:

@@ -6,10 +6,10 @@ columns that say nothing, and leaks: those that tell what became of the customer
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections import Counter
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,14 @@ from vouch.features.contract.casts import family_of, quoted, raw
 from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.files import find_files
 from vouch.features.discovery.words import reason_said, said_by, tokens
+from vouch.features.durable import file_digest
 from vouch.features.engines import FAILURES, connect, first_line
 from vouch.features.errors import DataError, UsageError, did_you_mean
+from vouch.features.instants import SECOND_US
 from vouch.features.statistics.few import FEWEST, OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -39,6 +41,10 @@ _TRUE = (
     "yes", "true", "1", "y", "t", "churn", "churned", "left", "exited", "cancelled", "canceled", "lost", "gone", "ja",
     "oui", "si", "sim", "da", "예", "attrited customer", "closed",
 )  # fmt: skip
+
+
+IN_A_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+DIGITS = "%Y%m%d"
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def read_flat(
         times = None if time is None else _times(frame[time], time)
         ids = _ids(frame, key)
         made = _encoded(frame, columns, times)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_digest(path)
     return FlatTable(tuple(columns), made, ids, values, times, positive, reasons, digest)
 
 
@@ -124,27 +130,19 @@ def read_flat_rows(
     return FlatTable(tuple(columns), _encoded(frame, columns, times), _ids(frame, key), np.zeros(len(frame)), times)
 
 
-class _opened:  # a context
-    """One file as a source, on an engine that is closed with it."""
-
-    def __init__(self, project: Project, path: Path) -> None:
-        self.project, self.path = project, path
-
-    def __enter__(self) -> tuple[Connection, Source]:
-        found, left = find_files([self.path])
-        if not found:
-            raise DataError(" ".join(left) or f"{self.path} holds no table")
-        self.folder = tempfile.TemporaryDirectory()
-        self.connection = connect(self.project, Path(self.folder.name))
+@contextmanager
+def _opened(project: Project, path: Path) -> Iterator[tuple[Connection, Source]]:
+    """One file as a source, on an engine that is closed with it; raises DataError where the engine cannot read it."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name the one file that is the table")
+    found, left = find_files([path])
+    if not found:
+        raise DataError(" ".join(left) or f"{path} holds no table")
+    with tempfile.TemporaryDirectory() as folder, closing(connect(project, Path(folder))) as connection:
         try:
-            return self.connection, profiled(self.connection, found[0], Path(self.folder.name) / "rewritten")
+            yield connection, profiled(connection, found[0], Path(folder) / "rewritten")
         except FAILURES as error:
-            self.__exit__()
-            raise DataError(f"{self.path}: cannot be read: {first_line(error)}") from error
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-        self.folder.cleanup()
+            raise DataError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
 def _check_there(source: Source, name: str | None) -> None:
@@ -166,11 +164,23 @@ def _cell(source: Source, column: ColumnProfile) -> str:
     given = raw(quoted(column.name), family_of(column.physical), is_csv=source.is_csv, name=column.name)
     if column.holds in {"number", "integer"}:
         return f"TRY_CAST({given} AS DOUBLE)"
-    if column.holds == "time" and column.forms[:1] != ("%Y%m%d",):
-        return f"epoch_us(TRY_CAST({given} AS TIMESTAMP))"
+    if column.holds == "time":
+        return _time_cell(given, column.forms[0] if column.forms else "")
     if column.holds == "boolean" and not column.is_text:
         return f"CAST({given} AS VARCHAR)"
     return f"CAST({given} AS VARCHAR)"
+
+
+def _time_cell(given: str, form: str) -> str:
+    """A time as microseconds since 1970: a count from then, the digits of a date, or what the engine reads."""
+    text = f"CAST({given} AS VARCHAR)"  # a file of text comes with its times rewritten, others as they are
+    read = f"epoch_us(TRY_CAST({text} AS TIMESTAMP))"
+    unit = form.removeprefix("epoch ")
+    if unit in IN_A_SECOND:
+        return f"coalesce(CAST(TRY_CAST({text} AS DOUBLE) * {SECOND_US // IN_A_SECOND[unit]} AS BIGINT), {read})"
+    if form == DIGITS:
+        return f"coalesce({read}, epoch_us(try_strptime({text}, '{DIGITS}')))"
+    return f"epoch_us(TRY_CAST({given} AS TIMESTAMP))"
 
 
 def _label(values: pd.Series[Any], name: str) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str]:

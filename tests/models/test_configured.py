@@ -41,6 +41,12 @@ def test_what_cannot_be_meant_is_told_with_its_place(tmp_path, text, message):
     assert message in str(told.value)
 
 
+@pytest.mark.parametrize(("name", "costs"), [("churn", {"gain": 0.0}), ("advocacy", {"action": 5.0})])
+def test_costs_that_say_too_little_are_refused_before_anything_is_fitted(name, costs):
+    with pytest.raises(ConfigurationError, match=rf"\[{name}.costs\] needs an action and a gain above 0"):
+        load(name).configured(ModelSettings(**costs))
+
+
 def test_settings_of_a_model_that_there_is_not_are_refused():
     check_named(["churn", "advocacy"])
     with pytest.raises(ConfigurationError, match=r"\[chrun\] is no section and no model \(did you mean 'churn'\?\)"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -170,3 +172,30 @@ def test_a_name_with_a_definition_and_too_few_outcomes_are_refused(tmp_path, pro
         train_flat(project, "churn", found, path, NOW_US, settings)
     with pytest.raises(Refused, match="at least 50 of each kind"):
         train_flat(project, "leavers", found, path, NOW_US, settings)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda days: [f"{day:%Y-%m-%d}" for day in days],
+        lambda days: [int(f"{day:%Y%m%d}") for day in days],
+        lambda days: [int(day.timestamp()) for day in days],
+        lambda days: [int(day.timestamp()) * 1_000 for day in days],
+    ],
+    ids=["text", "digits", "seconds", "milliseconds"],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_time_is_the_same_instant_however_it_is_written(tmp_path, project, spelt, ending):
+    days = [datetime(2025, 1 + number % 12, 1 + number % 28, tzinfo=UTC) for number in range(60)]
+    rows = {"seen_at": spelt(days), "size": list(range(60)), "churned": ["yes", "no"] * 30}
+    path = tmp_path / f"flat.{ending}"
+    frame = pd.DataFrame(rows)
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    found = read_flat(project, path, label="churned", time="seen_at")
+    assert found.times.tolist() == [int(day.timestamp()) * 1_000_000 for day in days]
+
+
+def test_a_folder_is_no_table(tmp_path, project):
+    table(tmp_path / "flat.csv")
+    with pytest.raises(UsageError, match="is a folder: name the one file"):
+        read_flat(project, tmp_path, label="churned")

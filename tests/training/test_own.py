@@ -54,6 +54,25 @@ def test_what_is_stored_says_what_the_estimator_says(data, make, kind):
     np.testing.assert_allclose(1 / (1 + np.exp(-fitted.scorer.raw(newest))), said, atol=1e-6)
 
 
+def turned(seed):
+    """Filled after it was scaled: a constant that the stored form cannot say."""
+    return make_pipeline(StandardScaler(), SimpleImputer(strategy="constant", fill_value=3.0), LogisticRegression())
+
+
+@pytest.mark.parametrize(
+    "make", [turned, lambda seed: LGBMClassifier(n_estimators=3, linear_tree=True, verbose=-1)], ids=["order", "trees"]
+)
+def test_what_the_stored_form_cannot_say_is_judged_alone(data, make):
+    assert fit_own(data, 0, "mine", make).kind == JUDGED_ONLY
+
+
+class Breaking(LogisticRegression):
+    """A learner that fails as nobody would expect."""
+
+    def fit(self, X, y):
+        raise KeyError("a column of its own")
+
+
 def _panel(data, matrix=None):
     import pandas as pd
 
@@ -90,6 +109,7 @@ def test_an_own_learner_that_stands_out_serves_with_reasons_that_add_up(data, tm
     ("make", "message"),
     [
         (lambda seed: object(), "has no fit and no predict_proba"),
+        (lambda seed: Breaking(), "cannot be fitted on these rows: 'a column of its own'"),
         (lambda seed: LogisticRegression(), "cannot be fitted on these rows: Input X contains NaN"),
     ],
 )
