@@ -166,7 +166,8 @@ def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sa
         f"SELECT said FROM (SELECT DISTINCT CAST({cell} AS VARCHAR) AS said FROM {sample}) WHERE said IS NOT NULL "
         f"ORDER BY hash(said) LIMIT {DISTINCT}"
     ).fetchall()
-    return _text_told(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
+    told = _text_told(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
+    return _number_as_time(told)
 
 
 def _is_whole(connection: Connection, cell: str, sample: str) -> bool:
