@@ -139,7 +139,7 @@ API_ROUTES = (
     ApiRoute(
         "/v1/asks/withdraw", "Take back an ask that was never made; it counts nowhere any more",
         schemas.AskWithdraw, answer_types.AskAnswer, asks.take_back, ("unknown_ask", "conflict"),
-        {"ask_id": "crm-2026-000123", "reason": "was meant for another customer"},
+        {"ask_id": "crm-2026-000124", "reason": "was meant for another customer"},
         scope="write", is_heavy=True,
     ),
     ApiRoute(

@@ -16,10 +16,10 @@ from vouch.serving.api.answer_types import ProblemDocument
 from vouch.serving.api.document.examples import ANSWERS
 from vouch.serving.api.document.openapi import document
 from vouch.serving.api.doors import API_ROUTES
-from vouch.serving.api.handlers import actions
+from vouch.serving.api.handlers import actions, asks
 from vouch.serving.api.handlers.actions import ActionRecord
 from vouch.serving.api.problems import KINDS, Problem
-from vouch.serving.api.schemas import ScoreRequest
+from vouch.serving.api.schemas import AskRecord, ScoreRequest
 from vouch.serving.api.speaking import told
 from vouch.serving.api.state import ServingState
 from vouch.serving.metric_queries import catalogue
@@ -38,11 +38,11 @@ def store(tmp_path_factory):
     acts = [{"kind": "referral", "n": 2, "last_us": BEFORE - 60 * DAY_US}]
     changes = PEOPLE[1]["churn_changes"]
     times = {"asked_us": BEFORE - 200 * DAY_US, "outcome_us": BEFORE - 199 * DAY_US}
-    asks = [{"ask_id": "a", "kind": "review", "outcome": "accepted", "is_randomised": False, **times}]
+    asked = [{"ask_id": "a", "kind": "review", "outcome": "accepted", "is_randomised": False, **times}]
     groups = {"segment": "smb", "region": "KR-11", "language": "ko-KR"}
     groups |= {"account_id": "A0000017", "name": "Mona Samplewood", "owner": "Ines Demo", "currency": "EUR"}
     person = customer(
-        WHO, 0.1, 0.8, acts=acts, asks=asks, tenure_days=410.0, nps_last=10.0, churn_changes=changes, **groups
+        WHO, 0.1, 0.8, acts=acts, asks=asked, tenure_days=410.0, nps_last=10.0, churn_changes=changes, **groups
     )
     publish(home, BEFORE, ({**EARLIER[0], "customer_id": WHO}, *EARLIER))
     by_segment = metric("nps", 20.0, by="segment", segment="smb")
@@ -52,6 +52,7 @@ def store(tmp_path_factory):
     actions.record_action(
         found, ActionRecord(action_id="a", customer_id=WHO, kind="called", note="said yes"), EVERYBODY
     )
+    asks.record_ask(found, AskRecord(ask_id="crm-2026-000124", customer_id="c3", kind="review"), EVERYBODY)
     yield found
     found.stop()
 
