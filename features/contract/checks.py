@@ -123,15 +123,20 @@ def repairs(table: Table, inputs: Mapping[str, Input]) -> list[RowRule]:
         if (table.name, name) in LABELLED and given.family in {"text", "bytes"}:
             is_read = f"{_value(column)} IS NOT NULL AND TRY_CAST({cell} AS DOUBLE) IS NULL"
             rules.append(RowRule(name, "label_read", is_read, _value(column)))
-    if table.name == "transactions":
-        margin = '"value gross_margin"'
-        refunded = """"value kind" = 'refund' AND "value amount" > 0"""
-        rules += [
-            RowRule("amount", "refund_negated", refunded, '-abs("value amount")'),
-            RowRule("gross_margin", "", refunded, f"-abs({margin})"),
-            RowRule("kind", "credit_note", """"value kind" = 'purchase' AND "value amount" < 0""", "'refund'"),
-        ]
-    return rules
+    return [*rules, *_of_what_went_back()] if table.name == "transactions" else rules
+
+
+def _of_what_went_back() -> list[RowRule]:
+    """A refund and a credit note, a purchase below 0, take off money and margin, whatever the signs of either."""
+    kind, amount, margin = ('"value kind"', '"value amount"', '"value gross_margin"')
+    is_refunded = f"coalesce({kind} = 'refund' AND {amount} > 0, false)"
+    is_credited = f"coalesce({kind} = 'purchase' AND {amount} < 0, false)"
+    is_back = f"(coalesce({kind} = 'refund', false) OR {is_credited})"
+    return [
+        RowRule("amount", "refund_negated", is_refunded, f"-{amount}"),
+        RowRule("gross_margin", "margin_negated", f"{is_back} AND coalesce({margin} > 0, false)", f"-{margin}"),
+        RowRule("kind", "credit_note", is_credited, "'refund'"),
+    ]
 
 
 def _value(column: Column) -> str:

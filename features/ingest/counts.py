@@ -73,6 +73,8 @@ _REASONS = [
     Reason("out_of_range", "cell", "lies outside what is possible", _FORM, _CELL),
     Reason("refund_negated", "repair", "a refund above 0 is read as money that went back",
            "Write what goes back below 0", _REPAIR),
+    Reason("margin_negated", "repair", "the margin of what went back is read as lost where it stands above 0",
+           "Write the margin of a refund or credit note below 0", _REPAIR),
     Reason("credit_note", "repair", "a purchase below 0 is read as a refund: it is no order",
            "Write refund as its kind", _REPAIR),
     Reason("no_end", "repair", "a date in the year 2100 or later is read as none: it has not happened",

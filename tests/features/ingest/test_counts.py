@@ -219,15 +219,25 @@ def test_labels_are_read_in_every_answer_on_a_scale():
     assert judged("transactions", row("transactions", amount="4 euros"))[0]["quarantined"] == 1
 
 
-@given(st.decimals("-1e6", "1e6", places=2), st.sampled_from(TABLES["transactions"].columns["kind"].values))
-@settings(max_examples=40)
-def test_no_purchase_is_below_0_and_no_refund_above(amount, kind):
-    figures, frame = judged("transactions", row("transactions", amount=str(amount), kind=kind))
-    kept = frame.select("kind", "amount").rows()
-    turned = (kind == "purchase" and amount < 0) or (kind == "refund" and amount > 0)
+MONEY = st.decimals("-1e6", "1e6", places=2)
+
+
+@given(MONEY, st.none() | MONEY, st.sampled_from(TABLES["transactions"].columns["kind"].values))
+@settings(max_examples=60)
+def test_no_purchase_is_below_0_and_no_refund_or_margin_of_one_above(amount, margin, kind):
+    figures, frame = judged(
+        "transactions", row("transactions", amount=str(amount), gross_margin=margin and str(margin), kind=kind)
+    )
+    is_credited = kind == "purchase" and amount < 0
+    is_back = kind == "refund" or is_credited
+    turned = is_credited or (is_back and (amount > 0 or (margin or 0) > 0))
     assert figures["repaired"] == turned
-    is_back = kind == "refund" or (kind == "purchase" and amount < 0)
-    assert kept == [("refund" if is_back else kind, -abs(amount) if is_back else amount)]
+
+    def lost(value):
+        return -abs(value) if is_back and value is not None else value
+
+    kept = frame.select("kind", "amount", "gross_margin").rows()
+    assert kept == [("refund" if is_back else kind, lost(amount), lost(margin) if margin else margin)]
 
 
 # --- what only a whole table tells -----------------------------------------------------------------------------------
