@@ -87,7 +87,11 @@ def answered(
     as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
     progress(f"{instant_text(as_of_us)}: metrics")
     name, found = _looked(tables, project, asked, as_of_us)
-    return Answer(as_of_us, name, [one if isinstance(one, dict) else one.as_dict() for one in found])
+    rows = [one if isinstance(one, dict) else one.as_dict() for one in found]
+    if asked.listing is not None:  # who has come to object since the instant is in no list, either
+        objecting = MetricContext(tables, now_us).objecting
+        rows = [row for row in rows if row.get("customer_id") not in objecting]
+    return Answer(as_of_us, name, rows)
 
 
 def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) -> tuple[str, Sequence[Any]]:

@@ -32,6 +32,11 @@ def objects(is_opted_out: nw.Expr) -> nw.Expr:
     return is_opted_out.fill_null(False)
 
 
+def objecting_customers(tables: Tables, as_of_us: int) -> Frame:
+    """Return the external customers who object to being profiled, as it was known at an instant."""
+    return external_customers(tables, as_of_us).filter(objects(nw.col("is_opted_out")))
+
+
 def profiled_customers(tables: Tables, as_of_us: int) -> Frame:
     """Return the external customers of whom a vector may be made: those who do not object to being profiled."""
     return external_customers(tables, as_of_us).filter(~objects(nw.col("is_opted_out")))

@@ -17,7 +17,7 @@ from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.facts.act_weights import Weights, default_weights
 from vouch.features.facts.beginning import beginning_us
-from vouch.features.facts.customers import external_customers
+from vouch.features.facts.customers import external_customers, objecting_customers
 from vouch.features.facts.rows import counted, rows_that_count
 from vouch.features.facts.spans import NEVER_US
 from vouch.features.metrics.splits import (
@@ -166,6 +166,12 @@ class MetricContext:
     def people(self) -> pa.Table:
         """External customers as Arrow, ordered by id."""
         return collected(self.customers()).sort_by("customer_id")
+
+    @cached_property
+    def objecting(self) -> frozenset[str]:
+        """Customers who object to being profiled: they count in figures, and no list names them."""
+        rows = objecting_customers(self.tables, self.as_of_us).select("customer_id")
+        return frozenset(collected(rows)["customer_id"].to_pylist())
 
     def labels(self, by: str) -> list[str]:
         """Segment of each customer of `people`."""

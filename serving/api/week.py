@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
-from vouch.features.health import UNKNOWN
+from vouch.serving.asking.by_hand import TOLD_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
@@ -21,7 +21,7 @@ from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.snapshots.read import instant_before
-from vouch.serving.snapshots.schema import MODELS, NAMED, OPTED_OUT, THANK, TIERS
+from vouch.serving.snapshots.schema import NAMED, OPTED_OUT, THANK
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
 from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, mapped
@@ -87,9 +87,7 @@ class ServedWeek:
         scores = self.scores.at(row)
         if not self.ranked.is_opted_out(int(self.ranked.place_of[row])):
             return scores
-        statuses = dict.fromkeys((f"{model}_status" for model in MODELS), OPTED_OUT)
-        blank = {**dict.fromkeys(scores), **statuses, "health_band": UNKNOWN, "advocate_tier": TIERS[0]}
-        return {**blank, "customer_id": scores["customer_id"]}
+        return {**dict.fromkeys(scores), **TOLD_OF_OBJECTORS, "customer_id": scores["customer_id"]}
 
     @cached_property
     def without_model(self) -> frozenset[str]:

@@ -10,13 +10,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from vouch.serving.snapshots.schema import OPTED_OUT
+from vouch.features.health import UNKNOWN
+from vouch.serving.snapshots.schema import MODELS, OPTED_OUT, TIERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
+
+TOLD_OF_OBJECTORS = {
+    **{f"{model}_status": OPTED_OUT for model in MODELS}, "health_band": UNKNOWN, "advocate_tier": TIERS[0],
+}  # fmt: skip
+"""All that columns of scores say of who objects to being profiled; the others are null."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +62,15 @@ class ByHand:
             statuses = {name: frame[name].where(~touched, OPTED_OUT) for name in ("advocacy_status", "churn_status")}
             frame = frame.assign(**statuses)
         return frame
+
+
+def without_scores(scores: pa.Table, objecting: Collection[str]) -> pa.Table:
+    """Return the scores of a week as they may be told: of who objects by now, the status alone."""
+    if not objecting:
+        return scores
+    is_out = pc.is_in(scores["customer_id"], pa.array(sorted(objecting), pa.string()))
+    for place, field_ in enumerate(scores.schema):
+        if field_.name not in ("customer_id", "as_of"):
+            told = pa.scalar(TOLD_OF_OBJECTORS.get(field_.name), field_.type)
+            scores = scores.set_column(place, field_, pc.if_else(is_out, told, scores[field_.name]))
+    return scores

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import pyarrow as pa
 
 from vouch.features.errors import UsageError
 from vouch.features.metrics.lists.lists import LISTS, list_rows, words_of_few
 from vouch.features.statistics.few import FEWEST
 from vouch.serving.snapshots.schema import LISTS as COLUMNS
-from vouch.serving.snapshots.schema import MOST_ROWS, OPTED_OUT
+from vouch.serving.snapshots.schema import MOST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +27,11 @@ def list_table(context: MetricContext) -> pa.Table:
     How many rows each has in all, or why there are none, stands in the metadata of the schema. No row is named by what
     only a few customers have in common.
     """
-    objecting = _objecting(context)
     rows: list[dict[str, Any]] = []
     sizes: dict[str, dict[str, Any]] = {}
     for name in (name for name, held in LISTS.items() if held.is_published):
         try:
-            found = [row for row in list_rows(context, name) if row.get("customer_id") not in objecting]
+            found = list_rows(context, name)
         except UsageError as error:
             sizes[name] = {"total": 0, "reason": str(error)}
             continue
@@ -51,15 +49,6 @@ def _without_few(context: MetricContext, name: str, rows: list[dict[str, Any]]) 
     if held.words is not None:
         rows = [row for row in rows if row[held.words.name] not in few]
     return rows if held.counted is None else [row for row in rows if row[held.counted] >= FEWEST]
-
-
-def _objecting(context: MetricContext) -> frozenset[str]:
-    """Customers who object to being profiled: they are in no list."""
-    if context.scores is None:
-        return frozenset()
-    objects = (nw.col("churn_status") == OPTED_OUT) | (nw.col("advocacy_status") == OPTED_OUT)
-    customers = context.scores.filter(objects).select("customer_id").collect("pyarrow")
-    return frozenset(customers["customer_id"].to_list())
 
 
 def lists_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:

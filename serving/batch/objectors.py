@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from vouch.features.facts.customers import external_customers, objects
+from vouch.features.facts.customers import external_customers, objecting_customers
 from vouch.features.metrics.context import collected
 from vouch.serving.scoring.score import Scored
 from vouch.serving.snapshots.schema import OPTED_OUT
@@ -27,7 +26,7 @@ KEYS = ("customer_id", "as_of_us")
 
 def objectors_at(tables: Tables, as_of_us: int) -> frozenset[str]:
     """Return the external customers who object, as it was known at an instant."""
-    rows = external_customers(tables, as_of_us).filter(objects(nw.col("is_opted_out"))).select("customer_id")
+    rows = objecting_customers(tables, as_of_us).select("customer_id")
     return frozenset(collected(rows)["customer_id"].to_pylist())
 
 

@@ -29,6 +29,8 @@ from vouch.features.errors import Refused, SnapshotError, UsageError
 from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
 from vouch.features.vectors.sentences import for_a_list
+from vouch.serving.asking.by_hand import without_scores
+from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_fault, schema
 from vouch.serving.exports.decisions import UNDECIDED, CustomerDecision, at_risk, change_of, probabilities
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
@@ -151,17 +153,19 @@ class _Weeks:
     def rows(self, snapshot: Snapshot) -> Iterator[Row]:
         """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
         decided, earlier = self.decide(snapshot), probabilities(self.before(snapshot))
+        objecting = {who for who, of in decided.items() if of.not_asked_because == EXCLUSIONS[columns.OPTED_OUT]}
         of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in columns.MODELS)]
         people = batches(snapshot, "customers", ["customer_id", *CONSENTS, "mrr"])
         for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
             if not scores["customer_id"].equals(profiles["customer_id"]):
                 raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
+            scored = without_scores(scores, objecting)
             leading = {
-                model: pa.compute.list_slice(scores[f"{model}_reasons"], 0, LOOKED_AT) for model in columns.MODELS
+                model: pa.compute.list_slice(scored[f"{model}_reasons"], 0, LOOKED_AT) for model in columns.MODELS
             }
             first = {f"{model}_reason": of.to_pylist() for model, of in leading.items()}
             told = profiles.select([*CONSENTS, "mrr"]).to_pylist()
-            for place, row in enumerate(scores.select(_OF_SCORES).to_pylist()):
+            for place, row in enumerate(scored.select(_OF_SCORES).to_pylist()):
                 who, probability = row["customer_id"], row["churn_probability"]
                 yield {
                     **row,

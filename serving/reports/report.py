@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
 from vouch.features.shown import visible_text
 from vouch.features.vectors.sentences import for_a_list
+from vouch.serving.asking.by_hand import without_scores
 from vouch.serving.asking.by_rules import is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
@@ -175,7 +179,8 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     if earlier is not None and earlier.as_of_us >= snapshot.as_of_us:
         raise UsageError(f"{instant_text(earlier.as_of_us)} does not lie before {instant_text(snapshot.as_of_us)}")
     columns = list(dict.fromkeys([*_SCORES, *(f"{model}_status" for model in MODELS)]))
-    scores, customers = snapshot.table("scores", columns), snapshot.table("customers")
+    objecting = askable.lists.by_hand.objections
+    scores, customers = without_scores(snapshot.table("scores", columns), objecting), snapshot.table("customers")
     states = scores.to_pandas()
     before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
     people = searchable_rows(scores, customers)
@@ -201,16 +206,17 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         at_risk_total=highest.total,
         has_revenue=has_revenue(people),
         moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
-        movers=_movers(snapshot),
+        movers=_movers(snapshot, objecting),
         flagged=snapshot.manifest.get("flagged", []),
     )
 
 
-def _movers(snapshot: Snapshot) -> dict[str, list[ListedMove]]:
+def _movers(snapshot: Snapshot, objecting: frozenset[str]) -> dict[str, list[ListedMove]]:
     """The first of each list of movers that is not empty, by its title; none where the week was compared with none."""
     if "movers.parquet" not in snapshot.manifest["files"]:
         return {}
     table = snapshot.table("movers")
+    table = table.filter(pc.invert(pc.is_in(table["customer_id"], pa.array(sorted(objecting), pa.string()))))
     movers = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
     return {title: people for title, people in movers.items() if people}
 

@@ -51,8 +51,9 @@ class Answer:
 class Served:
     """The application behind its gate, in this process, and a key of each kind."""
 
-    def __init__(self, home: Path) -> None:
-        publish(home)
+    def __init__(self, home: Path, *, has_week: bool = False) -> None:
+        if not has_week:
+            publish(home)
         self.database = Database(home)
         self.keys = {scope: keys.create(self.database, scope, scope, NOW) for scope in keys.SCOPES}
         self.keys["revoked"] = keys.create(self.database, "revoked", "admin", NOW)

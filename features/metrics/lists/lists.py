@@ -83,7 +83,7 @@ class List:
 
 
 def list_rows(context: MetricContext, name: str) -> Rows:
-    """The rows of one list, without ids that no customer has.
+    """The rows of one list, without ids that no customer has, and without who objects to being profiled.
 
     Raises UsageError where there is no such list, or what it needs is not there.
     """
@@ -96,7 +96,7 @@ def list_rows(context: MetricContext, name: str) -> Rows:
     rows = found.rows(context)
     if isinstance(rows, Absent):
         raise UsageError(f"The list {name!r} cannot be made: {rows.reason}")
-    known = {None, *context.people["customer_id"].to_pylist()}
+    known = {None, *context.people["customer_id"].to_pylist()} - context.objecting
     return [plain(row) for row in rows if row.get("customer_id") in known]
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import narwhals as nw
-import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
@@ -18,7 +15,6 @@ from vouch.serving.api.handlers.named_lists import ListGet, ListsCatalogue, get_
 from vouch.serving.api.state import ServingState
 from vouch.serving.asking.by_hand import ByHand
 from vouch.serving.batch.named_lists import list_table
-from vouch.serving.snapshots.schema import scores_schema
 from vouch.serving.store import audit, weeks
 
 LONG = tuple({"feedback_id": f"f{number:03}", "customer_id": None, "days_open": number} for number in range(45))
@@ -89,11 +85,8 @@ def test_who_objects_to_being_profiled_is_in_no_list_at_once_and_in_none_of_the_
     assert [row["customer_id"] for row in page(store, "care_needs")["rows"]] == [HOSTILE]
     assert len(page(store, "open_feedback")["rows"]) == 1, "a row of nobody stays"
     spoke = {"advocacy_acts": [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in ("a", "b")]}
-    rows = [
-        {"customer_id": c, "churn_status": of, "advocacy_status": of} for c, of in (("a", "ok"), ("b", "opted_out"))
-    ]
-    scores = nw.from_native(pl.from_arrow(pa.Table.from_pylist(rows, scores_schema(INSTANT_US))).lazy())
-    table = list_table(MetricContext(company(spoke), INSTANT_US, scores))
+    people = [{"customer_id": c, "created_at": -99, "is_opted_out": c == "b"} for c in ("a", "b")]
+    table = list_table(MetricContext(company({"customers": people, **spoke}), INSTANT_US))
     assert set(table.filter(pc.equal(table["list"], "hidden_advocates"))["customer_id"].to_pylist()) == {"a"}
 
 
