@@ -77,6 +77,8 @@ def active(context: MetricContext) -> Frame:
     """Customers who are active at the instant: `customer_id`, `active_days`."""
     is_used = any(context.has(table) for table in ACTIVITY_TABLES)
     spans = context.keep(stays) if context.has("subscriptions") else None
+    if not is_used and spans is None:  # nothing says of anybody that they are
+        return context.customers().select("customer_id").head(0).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
     everybody = active_customers(context.as_of_us, context.keep(activity) if is_used else None, spans)
     if not is_used:
         return only_listed(context, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))

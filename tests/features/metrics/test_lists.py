@@ -491,3 +491,15 @@ def test_an_id_that_nobody_has_is_in_no_list_and_in_none_of_its_counts(moments):
     people = {None, *context.people["customer_id"].to_pylist()}
     for name in ("open_feedback", "trading"):
         assert {row["customer_id"] for row in list_rows(other, name)} <= people
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_falls_over_a_company_that_has_customers_and_one_table_alone(name):
+    tables = {need.split("|")[0]: [] for need in LISTS[name].needs}
+    people = {"customers": [{"customer_id": "a", "created_at": -99}]}
+    for rows in ({**people, **ACTS}, {**people, **tables}, people):
+        try:
+            found = rows_of(name, rows)
+        except UsageError:
+            continue
+        assert isinstance(found, list)
