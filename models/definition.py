@@ -73,6 +73,8 @@ class Target:
     gap_days: int = 0
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     any_of: tuple[str, ...] = ()
+    is_for: Callable[[Tables], bool] | None = None
+    """Which companies it is for, by what their tables hold; None where for all that have them."""
     bands: tuple[Band, ...] = ()
     max_calibration_error: float = 0.03
     moments: Moments | None = None
@@ -86,7 +88,8 @@ class Target:
     def is_fed(self, tables: Tables) -> bool:
         """Whether the company handed over what this target is made of."""
         has_any = not self.any_of or any(name in tables for name in self.any_of)
-        return has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
+        has_all = has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
+        return has_all and (self.is_for is None or self.is_for(tables))
 
     def configured(
         self,
@@ -201,7 +204,7 @@ class Model:
         for target in self.targets:
             if target.is_fed(tables):
                 return target
-        wanted = "; or ".join(_wanted(target) for target in self.targets)
+        wanted = "; or ".join(dict.fromkeys(_wanted(target) for target in self.targets))
         raise MissingTable(f"Model {self.name!r} has no outcome to learn from: it needs {wanted}")
 
     def target_named(self, name: str) -> Target:

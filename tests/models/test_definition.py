@@ -91,6 +91,25 @@ def test_churn_is_contractual_where_subscriptions_can_end_else_by_inactivity():
     assert CHURN.target_named("inactivity").horizon_days == 90
 
 
+ACTS = [{"act_id": "1", "customer_id": "a", "occurred_at": 1, "kind": "review"}]
+
+
+@pytest.mark.parametrize("kinds", [[], ["renewal"], ["refund", "renewal"], ["renewal", "purchase"]])
+@pytest.mark.parametrize("spans", [None, 0, 1])
+def test_who_uses_a_company_that_sells_nothing_may_be_an_advocate_whatever_tables_are_empty(kinds, spans):
+    sales = [
+        {"transaction_id": kind, "customer_id": "a", "occurred_at": 1, "amount": 1, "kind": kind} for kind in kinds
+    ]
+    rows = [{"subscription_id": "s", "customer_id": "a", "started_at": 1, "ended_at": None, "mrr": 1}]
+    held = {} if spans is None else {"subscriptions": rows[:spans]}
+    people = [{"customer_id": "a", "created_at": 1}]
+    target = ADVOCACY.target(make_tables(customers=people, advocacy_acts=ACTS, transactions=sales, **held))
+    assert (target.name == "organic") == ("purchase" in kinds or spans == 1)
+    lately = {"tenure_days": [90.0], "days_since_activity": [9.0], "is_subscribed": [0.0], "has_ever_bought": [0.0],
+              "has_ever_subscribed": [0.0]}  # fmt: skip
+    assert list(target.status(lately)) == ["not_eligible" if target.name == "organic" else "ok"]
+
+
 def test_a_model_without_an_outcome_says_what_it_needs():
     people = [{"customer_id": "a", "created_at": 1}]
     with pytest.raises(MissingTable, match="advocacy_acts or referrals"):
