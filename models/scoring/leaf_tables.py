@@ -35,6 +35,10 @@ MOST_BITS = 16
 """Features on the way to one leaf beyond which its table would be too large, and its values are computed row by row."""
 
 
+BUDGET_BYTES = 512_000_000
+"""What the tables of a model hold at most; beyond, leaves are computed row by row too: as exact, and slower."""
+
+
 @dataclass(frozen=True)
 class Path:
     """The way to a leaf: its value, and by feature the conditions (node, whether left) and their share of the rows."""
@@ -59,12 +63,17 @@ class LeafTables:
     """All tables of a model, and the sums over them."""
 
     def __init__(self, trees: Sequence[Tree], columns: int) -> None:
-        self._columns = columns
+        self._columns, left = columns, BUDGET_BYTES
         self._trees: list[tuple[Sequence[Split], list[Table], list[Path]]] = []
         for tree in trees:
-            groups = list(_groups(tree))
-            tables = [_table(group) for group in groups if _width(group) <= MOST_BITS]
-            rest = [path for group in groups if _width(group) > MOST_BITS for path in group]
+            tables: list[Table] = []
+            rest: list[Path] = []
+            for group in _groups(tree):
+                if _width(group) > MOST_BITS or (size := _bytes(group)) > left:
+                    rest += group
+                else:
+                    left -= size
+                    tables.append(_table(group))
             self._trees.append((decisions(tree), tables, rest))
 
     def explained(self, matrix: Matrix) -> tuple[Numbers, Numbers]:
@@ -176,6 +185,11 @@ def _bits(group: Sequence[Path]) -> list[tuple[Condition, ...]]:
 
 def _width(group: Sequence[Path]) -> int:
     return len(_bits(group))
+
+
+def _bytes(group: Sequence[Path]) -> int:
+    """What a table of a group would hold: of each place the parts by feature, and the value."""
+    return 8 * 2 ** _width(group) * (len({feature for path in group for feature in path.conditions}) + 1)
 
 
 def _table(group: Sequence[Path]) -> Table:

@@ -59,9 +59,14 @@ def test_parts_are_those_of_treeshap_for_every_row(leaves, told):
     np.testing.assert_allclose(ours.base + parts.sum(axis=1), raw, atol=1e-9)
 
 
-def test_a_way_of_many_features_is_computed_row_by_row_to_the_same_values(monkeypatch):
+@pytest.mark.parametrize("bound", ["MOST_BITS", "BUDGET_BYTES"])
+def test_what_would_be_too_large_for_tables_is_computed_row_by_row_to_the_same_values(monkeypatch, bound):
     booster, matrix = fitted(31), rows(200, seed=3)
-    monkeypatch.setattr(leaf_tables, "MOST_BITS", 2)
+    little = {"MOST_BITS": 2, "BUDGET_BYTES": 100_000}[bound]
+    monkeypatch.setattr(leaf_tables, bound, little)
+    tables = [table for _, of, _ in Trees(booster.model_to_string(), COLUMNS)._tables._trees for table in of]
+    if bound == "BUDGET_BYTES":
+        assert 0 < sum(of.parts.nbytes + of.values.nbytes for of in tables) <= little
     ours = Trees(booster.model_to_string(), COLUMNS)
     raw, parts = ours.explained(matrix)
     np.testing.assert_allclose(parts, booster.predict(matrix, pred_contrib=True)[:, :-1], atol=1e-9)
