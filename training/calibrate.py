@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.statistics.intervals import TAIL
+from vouch.features.statistics.newton import maximum
 from vouch.models.quality.figures import log_loss
 from vouch.models.scoring.calibration import Calibrator, IntervalBand, sigmoid, softplus
 
@@ -32,7 +33,6 @@ SMOOTH_FROM = 60
 PULL_SLOPE, PULL_INTERCEPT = 2.0, 1.0
 """Precision with which slopes are drawn to 1 and the intercept to 0: raw scores are log-odds already, and those of a
 fit on little history spread too little to say how those of a later one become true."""
-NEWTON_STEPS = 50
 TILT = 0.01
 """Share of a rising line in Venn-Abers steps: who stands on one step can still be ranked; log loss hardly sees it."""
 GROUPS = 200
@@ -70,15 +70,13 @@ def fit_sigmoid(raw: Numbers, label: Numbers) -> Calibrator | None:
 
 def _drawn(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> list[float]:
     """Fit of log-odds to outcomes by Newton's method, each number drawn to where it starts."""
-    fit = start
-    for _ in range(NEWTON_STEPS):
+
+    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
         said = sigmoid(design @ fit)
         curvature = design.T @ (design * (said * (1 - said))[:, None]) + np.diag(pull)
-        step = np.linalg.solve(curvature, design.T @ (label - said) - pull * (fit - start))
-        fit = fit + step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
-        if np.abs(step).max() < 1e-10:
-            break
-    return [float(f"{number:.{DIGITS}g}") for number in fit]
+        return design.T @ (label - said) - pull * (fit - start), curvature
+
+    return [float(f"{number:.{DIGITS}g}") for number in maximum(look, start).at]
 
 
 def fit_isotonic(raw: Numbers, label: Numbers) -> Calibrator | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import WEEK_US
+from vouch.features.statistics.newton import maximum
 from vouch.models.quality.figures import roc_auc
 from vouch.models.scoring.hazard import DUE, STARTS, WEEKS, Hazard, falls_due, log_minus_log, stretch
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 RIDGE = 1.0
 """Pull of slopes to 1 and of weights to 0, in rows: a stretch with few outcomes keeps the shape of the score."""
-STEPS = 50
 MINIMUM_OUTCOMES = 50
 JUDGED = (4, 13, 26)
 
@@ -96,15 +96,13 @@ def fit_hazard(rows: Followed, anchor_weeks: int) -> Hazard | None:
     start = np.concatenate([np.full(len(STARTS), -np.log(anchor_weeks)), np.ones(len(STARTS)), np.zeros(len(DUE))])
     pull = np.concatenate([np.zeros(len(STARTS)), np.full(len(STARTS) + len(DUE), RIDGE)])
     pull[: len(STARTS)] = 1e-3
-    fit = start.copy()
-    for _ in range(STEPS):
+
+    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
         rate = np.exp(np.clip(design @ fit, -30, 5))
         slope = design.T @ (happened - rate) - pull * (fit - start)
-        step = np.linalg.solve(design.T @ (design * rate[:, None]) + np.diag(pull), slope)
-        fit = fit + step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
-        if np.abs(step).max() < 1e-9:
-            break
-    numbers = [float(f"{value:.12g}") for value in fit]
+        return slope, design.T @ (design * rate[:, None]) + np.diag(pull)
+
+    numbers = [float(f"{value:.12g}") for value in maximum(look, start, near=1e-9).at]
     ends = (len(STARTS), 2 * len(STARTS))
     return Hazard(
         anchor_weeks, tuple(numbers[: ends[0]]), tuple(numbers[ends[0] : ends[1]]), tuple(numbers[ends[1] :]),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.statistics.intervals import Z
+from vouch.features.statistics.newton import maximum
 from vouch.models.quality.figures import brier_parts, calibration_fit
 from vouch.models.scoring.calibration import log_odds, sigmoid
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 KNOTS = (0.05, 0.35, 0.65, 0.95)
 """Quantiles of the log-odds at which the curve may bend (Harrell 2015, section 2.4.6)."""
 POINTS = 11
-NEWTON_STEPS = 25
 RIDGE = 1e-3
 """Pull of the curve towards the promise, in rows: keeps it finite where few outcomes came true."""
 
@@ -43,15 +43,16 @@ def smooth_calibration(y: Numbers, p: Numbers, customers: ArrayLike) -> list[dic
     knots = np.quantile(odds, KNOTS)
     design, start = _spline(odds, knots), np.array([0.0, 1.0, 0.0, 0.0])
     pull = np.diag(np.full(len(start), RIDGE))
-    fit = start.copy()
-    for _ in range(NEWTON_STEPS):
+
+    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
         said = sigmoid(design @ fit)
         curvature = design.T @ (design * (said * (1 - said))[:, None]) + pull
-        step = np.linalg.solve(curvature, design.T @ (y - said) - pull @ (fit - start))
-        fit = fit + step * min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
+        return design.T @ (y - said) - pull @ (fit - start), curvature
+
+    found = maximum(look, start)
+    fit, inverse = found.at, np.linalg.inv(found.curvature)
     _, group = np.unique(np.asarray(customers), return_inverse=True)
     scores = np.column_stack([np.bincount(group, column * (y - sigmoid(design @ fit))) for column in design.T])
-    inverse = np.linalg.inv(curvature)
     covariance = inverse @ (scores.T @ scores) @ inverse
     at = np.unique(np.quantile(p, np.linspace(0.02, 0.98, POINTS)))
     here = _spline(log_odds(at), knots)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Settings
 
-"""A Monday 00:00 UTC: the first of them after 1970-01-01, a Thursday."""
-
 
 class _Held(Mapping[str, "Frame"]):
     """Frames that stay in memory from the first look on."""
