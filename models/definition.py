@@ -144,6 +144,10 @@ class Cutoffs:
     history_days: int = 56
     """Days of data that the earliest instant must have before it."""
 
+    def needed_days(self, target: Target) -> int:
+        """Days of activity without which nothing is learned: those before, and an outcome to fit on and one to test."""
+        return 2 * target.matured_days + self.history_days
+
 
 @dataclass(frozen=True)
 class Gate:

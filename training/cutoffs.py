@@ -75,17 +75,26 @@ def make_plan(
     newest = final_us - (final_us - ANCHOR_US) % grid
     instants = tuple(range(newest, earliest - 1, -grid))[: cutoffs.most]
     if len(instants) * customers > DENSE_VECTORS:
-        instants = instants[:: cutoffs.spacing_days // cutoffs.grid_days]
+        instants = thinned(instants[::-1], cutoffs.spacing_days)[::-1]
     plan = CutoffPlan(instants[::-1])
     if instants and _origin(plan.instants, cutoffs, target, newest):
         return plan
     there = (as_of_us - begins_us) // DAY_US
-    needed = 2 * target.matured_days + cutoffs.history_days
+    needed = cutoffs.needed_days(target)
     raise Refused(
         f"Model {name!r}: the history is too short. {there} days of activity are there; about {needed} are needed: "
         f"{cutoffs.history_days} before the first cutoff, and twice {target.matured_days} until an outcome is final "
         f"(once to fit, once to test)."
     )
+
+
+def thinned(instants: Sequence[int], spacing_days: int) -> tuple[int, ...]:
+    """The newest of some rising instants, and those of them that lie on the coarser grid: the same ones week by week.
+
+    >>> [instant // DAY_US - 11 for instant in thinned([day * DAY_US + ANCHOR_US for day in range(0, 70, 14)], 28)]
+    [0, 28, 56]
+    """
+    return tuple(of for of in instants if of == instants[-1] or (of - ANCHOR_US) % (spacing_days * DAY_US) == 0)
 
 
 def lay_origins(
@@ -99,17 +108,17 @@ def lay_origins(
 
     `outcomes` holds the rarer outcomes at each instant: where few come true, more origins are judged.
     """
-    newest, spacing, matured = plan.instants[-1], cutoffs.spacing_days * DAY_US, target.matured_days * DAY_US
-    at = [instant for instant in plan.instants if (newest - instant) % spacing == 0]
+    spacing, matured = cutoffs.spacing_days * DAY_US, target.matured_days * DAY_US
+    at = thinned(plan.instants, cutoffs.spacing_days)
     laid = [of for instant in at if (of := _origin(plan.instants, cutoffs, target, instant))]
     full = [of for of in laid if len(of.train) >= TRAINING_CUTOFFS]
     taken: list[OriginPlan] = []
     for room in (full, laid):
         later = [of for of in room if of.test >= room[0].test + matured]
         if later and not taken:
-            taken = [*room[:1], *_spread(later, max(wanted, _enough(later, outcomes or {})))]
+            taken = [*room[:1], *_spread(later, max(wanted, _enough(later, outcomes or {})), spacing)]
     if len(taken) < 2:
-        taken = _spread(laid, wanted)
+        taken = _spread(laid, wanted, spacing)
     origins = tuple(
         replace(of, calibrated_by=tuple(by.test for by in taken if by.test + matured <= of.test)) for of in taken
     )
@@ -117,10 +126,17 @@ def lay_origins(
     return replace(made, notes=tuple(_notes(made, cutoffs, wanted)))
 
 
-def _spread(room: Sequence[OriginPlan], count: int) -> list[OriginPlan]:
-    """Some origins, evenly over time, the newest among them."""
-    places = np.unique(np.linspace(len(room) - 1, 0, min(count, len(room))).round().astype(int))
-    return [room[place] for place in places]
+def _spread(room: Sequence[OriginPlan], count: int, spacing_us: int) -> list[OriginPlan]:
+    """Some origins, evenly over time: the newest, and before it each of the grid whose number a step divides.
+
+    So an origin is judged again in the weeks after, until the history has grown by a step.
+    """
+    *before, newest = room
+    if count < 2:
+        return [newest]
+    step = max(1, len(before) // (count - 1))
+    even = [of for of in before if (of.test - ANCHOR_US) // spacing_us % step == 0]
+    return [*even[1 - count :], newest]
 
 
 def cross_fit_plan(folds: int) -> CutoffPlan:
@@ -145,9 +161,7 @@ def _origin(instants: Sequence[int], cutoffs: Cutoffs, target: Target, test: int
     final = [instant for instant in instants if instant + target.matured_days * DAY_US <= test]
     if not final:
         return None
-    spacing = cutoffs.spacing_days * DAY_US
-    spaced = [instant for instant in final if (final[-1] - instant) % spacing == 0]
-    return OriginPlan(test, tuple(spaced[-cutoffs.train :]))
+    return OriginPlan(test, thinned(final, cutoffs.spacing_days)[-cutoffs.train :])
 
 
 def _notes(plan: CutoffPlan, cutoffs: Cutoffs, wanted: int) -> Iterable[str]:

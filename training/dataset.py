@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.errors import Refused
 from vouch.features.facts.beginning import beginning_us
@@ -113,9 +114,9 @@ def data_begins(tables: Tables) -> int:
     return first_us // WEEK_US * WEEK_US
 
 
-def customers_of(tables: Tables) -> int:
-    """Return how many customers the company has had."""
-    counted = tables.frames["customers"].select(nw.col("customer_id").n_unique().alias("customers"))
+def customers_of(tables: Tables, as_of_us: int) -> int:
+    """Return how many customers the company has had, as known at an instant."""
+    counted = view(tables, "customers", as_of_us).select(nw.col("customer_id").n_unique().alias("customers"))
     (row,) = counted.collect("pyarrow").to_native().to_pylist()
     return int(row["customers"])
 

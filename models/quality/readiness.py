@@ -61,7 +61,7 @@ def _of_model(model: Model, tables: Tables, known_us: int, begins_us: int | None
     if begins_us is None:
         return Readiness(model.name, False, "there is no activity to learn from")
     days = (known_us - begins_us) // DAY_US
-    needed = 2 * target.matured_days + model.cutoffs.history_days
+    needed = model.cutoffs.needed_days(target)
     if days < needed:
         shorter = f"; [{model.name}] horizon = {(days - model.cutoffs.history_days) // 2 - target.gap_days} would do"
         mend = shorter if days - model.cutoffs.history_days >= 2 * (7 + target.gap_days) else ""

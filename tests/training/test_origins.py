@@ -17,7 +17,7 @@ from vouch.features.errors import Refused
 from vouch.models.definition import Cutoffs, Target
 from vouch.models.quality.figures import figures, lift_at
 from vouch.models.scoring.calibration import sigmoid
-from vouch.training.cutoffs import MOST_ORIGINS, lay_origins, make_plan
+from vouch.training.cutoffs import MOST_ORIGINS, lay_origins, make_plan, thinned
 from vouch.training.evaluate import evaluate
 from vouch.training.learners import CANDIDATES
 from vouch.training.origins import roll
@@ -82,7 +82,22 @@ def test_a_company_of_many_customers_is_fitted_on_fewer_instants():
         make_plan("m", CHURN.cutoffs, CHURN.targets[0], day(20_000), day(20_000 - 546), customers)
         for customers in (5_000, 20_000)
     )
-    assert many.instants == few.instants[::-1][::2][::-1]
+    assert many.instants == thinned(few.instants, CHURN.cutoffs.spacing_days)
+    assert len(many.instants) <= len(few.instants) / 2 + 1
+
+
+@given(as_of=st.integers(19_000, 20_000), customers=st.sampled_from([1_000, 20_000]))
+def test_a_training_a_week_later_is_fitted_and_judged_at_the_same_instants_but_for_the_newest(as_of, customers):
+    target, begins = CHURN.targets[0], day(as_of - 546)
+    one, later = (
+        lay_origins(make_plan("m", CHURN.cutoffs, target, day(at), begins, customers), CHURN.cutoffs, target)
+        for at in (as_of, as_of + 7)
+    )
+    assert set(one.instants[:-1]) <= set(later.instants)
+    kept = {of.test for of in one.origins[:-1]} & {of.test for of in later.origins}
+    assert len(kept) >= len(one.origins) - 2
+    trained = {of.test: set(of.train[1:-1]) for of in later.origins}
+    assert all(set(of.train[1:-1]) <= trained[of.test] for of in one.origins if of.test in kept)
 
 
 def test_the_defaults_have_four_origins_on_the_simulated_history_and_a_short_one_says_so():

@@ -67,10 +67,11 @@ def _datasets(project: Project, memory: str, names: Sequence[str] = tuple(COLUMN
     staged = stage(project, LAST_INSTANT_US)
     tables = open_tables(staged, "duckdb", memory_limit=memory)
     wanted, begins_us = {}, data_begins(tables)
+    customers = customers_of(tables, LAST_INSTANT_US)
     for name in names:
         model = models.load(name)
         target = model.target(tables)
-        plan = make_plan(name, model.cutoffs, target, LAST_INSTANT_US, begins_us, customers_of(tables))
+        plan = make_plan(name, model.cutoffs, target, LAST_INSTANT_US, begins_us, customers)
         wanted[name] = (target, plan)
     panel = build_panel(tables, wanted)
     return {
