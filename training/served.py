@@ -78,16 +78,20 @@ def instability(
 ) -> dict[str, float]:
     """Share of the newest origin's customers whose band is another by another seed, and with one cutoff less.
 
-    Both are fits of the recipe at the newest origin, calibrated as what serves is.
+    All are fits of what serves at the newest origin, with as many rounds and calibrated as that is.
     """
     newest = rolled.judged[-1]
     here = replace(data, train=data.at(newest.plan.train))
     calibrator = rolled.calibration(choice.members, seed).calibrator
-    bands = np.array(data.target.bands_of(calibrator.apply(rolled.raw(choice.members, [newest]))))
 
-    def changed(of: Dataset, other_seed: int) -> float:
-        raw = _fitted(of, rolled, choice, recipes, other_seed).scorer.raw(newest.rows.matrix)
-        return float(np.mean(bands != np.array(data.target.bands_of(calibrator.apply(raw)))))
+    def bands(of: Dataset, by_seed: int) -> np.ndarray[Any, Any]:
+        raw = _fitted(of, rolled, choice, recipes, by_seed).scorer.raw(newest.rows.matrix)
+        return np.array(data.target.bands_of(calibrator.apply(raw)))
+
+    as_served = bands(here, seed)
+
+    def changed(of: Dataset, by_seed: int) -> float:
+        return float(np.mean(as_served != bands(of, by_seed)))
 
     found = {"another_seed": changed(here, seed + 1)}
     if len(newest.plan.train) > 1:
