@@ -59,7 +59,7 @@ def finalists(
         if name == order[0]
         or not paired_bootstrap(
             rows.customers, rows.label, probability[name], best, "log_loss", RESAMPLES, seed
-        ).low > 0
+        ).a_is_worse
     )  # fmt: skip
 
 

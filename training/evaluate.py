@@ -29,7 +29,7 @@ from vouch.models.quality.figures import (
 from vouch.training.choice import MEAN, Choice, decide, finalists, join
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
 from vouch.training.learners import BASELINES, LINE, recipes
-from vouch.training.origins import Rolled, roll
+from vouch.training.origins import roll
 from vouch.training.own import JUDGED_ONLY, own_recipes
 from vouch.training.served import AVERAGED_KINDS, instability, serve
 from vouch.training.slices import slice_rows
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import Dataset, DatasetPart
     from vouch.training.learners import Recipe
+    from vouch.training.origins import Rolled
     from vouch.training.served import Served
 
 RESAMPLES = 200
@@ -75,6 +76,8 @@ class Evaluation:
     judged: Mapping[str, Judged]
     choice: Choice
     served: Served
+    rolled: Rolled
+    """Raw scores of all recipes at the origins."""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     strongest_features: tuple[tuple[str, float], ...] = ()
@@ -151,6 +154,7 @@ def evaluate(
         judged,
         choice,
         served,
+        rolled,
         _intervals(test, best, seed),
         _comparisons(test, whole, choice.name, seed),
         tuple(strongest_features(data, seed)),
@@ -174,7 +178,7 @@ def fit_only(data: Dataset, seed: int, name: str, recipe: Recipe) -> Evaluation:
     rolled = roll(replace(data, plan=newest), {name: recipe}, seed)
     data = _with_judged(data, rolled)
     choice = Choice((name,), "it is the preferred candidate, and nothing was compared")
-    return Evaluation(data, {}, choice, serve(data, rolled, choice, {name: recipe}, seed))
+    return Evaluation(data, {}, choice, serve(data, rolled, choice, {name: recipe}, seed), rolled)
 
 
 def _with_judged(data: Dataset, rolled: Rolled) -> Dataset:

@@ -272,7 +272,7 @@ def _verdict(
     )  # fmt: skip
     line = paired_bootstrap(customers, label, best, said[LINE], "log_loss", RESAMPLES, seed)
     baseline = GateRule(
-        "baseline", chosen == LINE or not line.low > 0,
+        "baseline", chosen == LINE or not line.a_is_worse,
         f"log loss {line.a:.5f} against {line.b:.5f} of {LINE}: {line.difference:+.5f}", line.difference, 0.0,
     )  # fmt: skip
     return Verdict((skill, baseline, calibration))

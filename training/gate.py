@@ -1,13 +1,14 @@
 """The promotion gate: named rules, each with its figure and limit; all must hold.
 
 May the challenger become the champion? All rules look at the rows of all judged origins together, and refuse what is
-surely worse, not what is not surely better. `contract`: the data that it was trained on kept the contract. `positives`:
-the rows hold enough outcomes to judge by. `skill`: it beats the base rate (Brier skill above 0) and, but for one chance
-in a thousand, a coin (ROC-AUC above 0.5). `baseline`: it is not surely worse than the best of the rules and the
-logistic regression by log loss. `calibration`: its error stays within the limit, or within what true probabilities
-would show on so few rows. `leak`: no single feature tells the outcome by itself. `champion`: on rows that the champion
-has not learned from it is not surely worse. `slices`: on no part of the customers that a company plans by (segment,
-region, tenure, language) is it surely worse than that, by more than a margin.
+surely worse (`Difference.a_is_worse`), not what is not surely better. `contract`: the data that it was trained on kept
+the contract. `positives`: the rows hold enough outcomes to judge by. `skill`: it beats the base rate (Brier skill above
+0) and, but for one chance in a thousand, a coin (ROC-AUC above 0.5). `baseline`: it is not surely worse than the best
+of the rules and the logistic regression by log loss. `calibration`: its error stays within the limit, or within what
+true probabilities would show on so few rows. `leak`: no single feature tells the outcome by itself. `champion`: it is
+not surely worse than the champion's recipe at the same origins, nor than the champion itself on rows that came after
+it. `slices`: on no part of the customers that a company plans by (segment, region, tenure, language) is it surely worse
+than that, by more than a margin.
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from vouch.models.quality.figures import Difference
-    from vouch.models.scoring.trees import Numbers
-    from vouch.training.dataset import Dataset, DatasetPart
+    from vouch.training.dataset import Dataset
     from vouch.training.evaluate import Evaluation
-
+    from vouch.training.incumbent import Incumbent
 
 RESAMPLES = 500
 SURELY = 3.09
@@ -61,27 +61,6 @@ class Verdict:
     def refusals(self) -> tuple[GateRule, ...]:
         """The rules that did not hold."""
         return tuple(rule for rule in self.rules if not rule.passed)
-
-
-@dataclass(frozen=True)
-class Incumbent:
-    """The champion on the judged rows; `probability` is None where it cannot score them, `why` says so."""
-
-    content_hash: str
-    probability: Numbers | None = None
-    why: str = ""
-    is_of_another_target: bool = False
-    """Whether it answers another question, so that nobody can say which of the two is better."""
-    learned_us: int | None = None
-    """When its outcomes were looked up: rows before then may be rows that it was fitted on."""
-    drift: Mapping[str, Any] | None = None
-    """How far the newest rows have moved from those that it was tested on."""
-    changed_bands: float | None = None
-    """Share of the newest rows whose band is another by the challenger."""
-
-    def unseen(self, rows: DatasetPart) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Rows of instants that came after what it has learned from."""
-        return np.asarray(rows.as_of_us >= (self.learned_us if self.learned_us is not None else rows.as_of_us.min()))
 
 
 def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int) -> Verdict:
@@ -138,7 +117,7 @@ def _baseline(evaluation: Evaluation) -> GateRule:
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
         f"{_spoken(difference)} (surely worse where all of it is above 0)"
     )
-    return GateRule("baseline", not difference.low > 0, why, difference.difference, 0.0)
+    return GateRule("baseline", not difference.a_is_worse, why, difference.difference, 0.0)
 
 
 def _calibration(data: Dataset, evaluation: Evaluation) -> GateRule:
@@ -162,35 +141,53 @@ def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None
     if incumbent is None:
         yield GateRule("champion", True, "there is no champion yet")
         return
-    if incumbent.probability is None:
+    if incumbent.is_of_another_target:
         why = f"not compared: the champion cannot score these rows: {incumbent.why}"
-        mend = ". Make it the champion by hand: vouch promote" if incumbent.is_of_another_target else ""
-        yield GateRule("champion", not incumbent.is_of_another_target, why + mend)
+        yield GateRule("champion", False, f"{why}. Make it the champion by hand: vouch promote")
         return
-    unseen = incumbent.unseen(data.test)
-    rows, mine, theirs = (
-        data.test.take(unseen),
-        evaluation.challenger.probability[unseen],
-        incumbent.probability[unseen],
-    )
-    if len(np.unique(rows.label)) < 2:
-        why = "not compared: the champion has learned from all that came true so far, and would judge itself"
-        yield GateRule("champion", True, why)
+    found = list(_against(data, evaluation, incumbent, seed))
+    if not found:
+        why = incumbent.why or "its recipe is none of today's, and it has learned from all that came true so far"
+        yield GateRule("champion", True, f"not compared: {why}")
         return
-    difference = paired_bootstrap(rows.customers, rows.label, mine, theirs, "log_loss", RESAMPLES, seed)
-    why = (
-        f"log loss {difference.a:.5f} against {difference.b:.5f} of the champion on rows that neither has learned "
-        f"from: {_spoken(difference)}"
+    passed, told = (
+        not any(difference.a_is_worse for _, difference in found),
+        "; ".join(
+            f"log loss {difference.a:.5f} against {difference.b:.5f} of {whom}: {_spoken(difference)}"
+            for whom, difference in found
+        ),
     )
-    yield GateRule("champion", not difference.low > 0, why, difference.difference, 0.0)
+    yield GateRule("champion", passed, told, max(difference.difference for _, difference in found), 0.0)
+
+
+def _against(
+    data: Dataset, evaluation: Evaluation, incumbent: Incumbent, seed: int
+) -> Iterable[tuple[str, Difference]]:
+    """The challenger against the champion's recipe on all judged rows, and against itself on those that came after."""
+    if incumbent.probability is None:
+        return
+    everywhere, unseen = np.ones(len(data.test), dtype=bool), incumbent.unseen(data.test)
+    for whom, theirs, where in (
+        ("the champion's recipe at the same origins", incumbent.recipe, everywhere),
+        ("the champion on rows that came after it", incumbent.probability, unseen),
+    ):
+        rows = data.test.take(where)
+        if theirs is not None and len(np.unique(rows.label)) == 2:
+            mine = evaluation.challenger.probability[where]
+            yield (
+                whom,
+                paired_bootstrap(rows.customers, rows.label, mine, theirs[where], "log_loss", RESAMPLES, seed),
+            )
 
 
 def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, seed: int) -> GateRule:
-    """Against the champion where it has learned from none of the rows, else against the best baseline."""
+    """Against the champion where all rows came after it, else its recipe; else against the best baseline."""
     test, gate = data.test, data.model.gate
     theirs, name = evaluation.best_baseline.probability, evaluation.best_baseline.name
     if incumbent is not None and incumbent.probability is not None and incumbent.unseen(test).all():
         theirs, name = incumbent.probability, "the champion"
+    elif incumbent is not None and incumbent.recipe is not None:
+        theirs, name = incumbent.recipe, "the champion's recipe"
     worst, looked_at = None, 0
     for of in slices(data.test_frame):
         rows = test.take(of.rows)
@@ -200,7 +197,7 @@ def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, 
         mine, other = evaluation.challenger.probability[of.rows], theirs[of.rows]
         difference = paired_bootstrap(rows.customers, rows.label, mine, other, "log_loss", RESAMPLES, seed)
         excess = difference.difference / difference.b
-        if difference.low > 0 and (worst is None or excess > worst[0]):
+        if difference.a_is_worse and (worst is None or excess > worst[0]):
             worst = (excess, of, difference)
     if worst is None:
         why = f"on none of {looked_at} slices with {gate.slice_positives} outcomes is it surely worse than {name}"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from vouch.models.quality.figures import Difference
     from vouch.training.evaluate import Evaluation
-    from vouch.training.gate import Incumbent, Verdict
+    from vouch.training.gate import Verdict
+    from vouch.training.incumbent import Incumbent
 
 SHOWN = (
     "roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "calibration_slope", "lift_at_5", "lift_at_10",

@@ -15,23 +15,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vouch import models
-from vouch.features.errors import BundleError, MissingTable, NoOutcome, Refused
+from vouch.features.errors import MissingTable, NoOutcome, Refused
 from vouch.features.ingest.stage import open_tables, stage
-from vouch.features.instants import instant_text, parse_instant
+from vouch.features.instants import instant_text
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
-from vouch.models.predictor import Predictor, load_champion, write_bundle
-from vouch.models.quality.drift import SCORE, drift, reference
+from vouch.models.predictor import Predictor, write_bundle
+from vouch.models.quality.drift import reference
 from vouch.models.quality.figures import calibration_table
 from vouch.models.registry import versions
 from vouch.training.cutoffs import ORIGINS, make_plan
 from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, made_up_rows, make_dataset
 from vouch.training.evaluate import Evaluation, evaluate, fit_only
-from vouch.training.gate import Incumbent, judge
+from vouch.training.gate import judge
+from vouch.training.incumbent import meet
 from vouch.training.learners import check_parameters, recipes
 from vouch.training.plots import pictures
 from vouch.training.report import TrainingReport, card, describe
@@ -157,7 +156,7 @@ def train_on(
     models, by their names. What cannot be fitted stands as the Refused that says why.
     """
     outcomes: dict[str, Trained | Refused] = {}
-    wanted, begins_us, customers = {}, data_begins(tables), customers_of(tables)
+    wanted, begins_us, customers = {}, data_begins(tables), customers_of(tables, as_of_us)
     definitions = {name: models.load(name).configured((settings or {}).get(name)) for name in names}
     for name, model in definitions.items():
         try:
@@ -236,7 +235,11 @@ def write(trained: Trained, folder: Path) -> Predictor:
         columns=data.columns,
         calibrator=served.calibrated.calibrator,
         golden=trained.golden,
-        facts={**trained.facts, "bands": {band.name: band.at_least for band in data.target.bands[1:]}},
+        facts={
+            **trained.facts,
+            "bands": {band.name: band.at_least for band in data.target.bands[1:]},
+            "lightgbm": dict(data.model.lightgbm),
+        },
         reference=reference(data.columns, data.newest.matrix, served.probability),
         hazard=trained.evaluation.hazard,
     )
@@ -248,7 +251,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
     What was not judged meets no gate: it is registered, and that is all.
     """
     data, evaluation = trained.data, trained.evaluation
-    incumbent = _incumbent(project.home, trained) if evaluation.is_judged else None
+    incumbent = meet(project.home, data, evaluation, trained.seed) if evaluation.is_judged else None
     verdict = judge(evaluation, check, incumbent, trained.seed) if evaluation.is_judged else None
     with tempfile.TemporaryDirectory() as folder:
         predictor = write(trained, Path(folder) / "bundle")
@@ -278,40 +281,6 @@ def _definitions(predictor: Predictor) -> str:
     """One fingerprint of all features that a model reads."""
     today = feature_fingerprints()
     return combined({name: today[name] for name in predictor.names})
-
-
-def _incumbent(home: Path, trained: Trained) -> Incumbent | None:
-    """The champion's probabilities on the judged rows, or why there are none."""
-    data = trained.data
-    try:
-        champion = load_champion(home, data.model.name)
-    except BundleError as error:
-        return Incumbent("", why=str(error))
-    if champion is None:
-        return None
-    if champion.target != data.target.name:
-        why = f"it predicts {champion.target}, not {data.target.name}"
-        return Incumbent(champion.content_hash, why=why, is_of_another_target=True)
-    probability = champion.score(data.test_frame).probability
-    is_newest = data.test.as_of_us == data.test.as_of_us.max()
-    newest, theirs = data.test_frame.loc[is_newest].copy(), probability[is_newest]
-    frame = nw.from_native(newest.assign(**{SCORE: theirs}), eager_only=True).lazy("polars")
-    served = trained.evaluation.served
-    mine = served.calibrated.calibrator.apply(served.fitted.scorer.raw(data.test.matrix[is_newest]))
-    bands = (data.target.bands_of(of) for of in (mine, theirs))
-    return Incumbent(
-        champion.content_hash,
-        probability,
-        learned_us=_learned_us(champion),
-        drift=drift(champion.reference, frame) if champion.reference else None,
-        changed_bands=float(np.mean([a != b for a, b in zip(*bands, strict=True)])),
-    )
-
-
-def _learned_us(champion: Predictor) -> int | None:
-    """When the outcomes that a champion was fitted on were looked up."""
-    known = champion.manifest.get("as_of")
-    return parse_instant(str(known)) if known else None
 
 
 def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:

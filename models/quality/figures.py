@@ -15,6 +15,7 @@ import numpy as np
 
 from vouch.features.errors import DefinitionError
 from vouch.features.statistics.intervals import TAIL, Z, wilson
+from vouch.features.statistics.newton import maximum
 from vouch.models.quality import weighted_figures
 from vouch.models.quality.weighted_figures import (
     BINS,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-NEWTON_STEPS = 50
 NEAR = 1e-10
 CHANCE_DRAWS = 200
 
@@ -146,18 +146,18 @@ def calibration_fit(y: ArrayLike, p: ArrayLike, customers: ArrayLike | None = No
     design = np.column_stack([log_odds(p), np.ones(len(p))])
     if len(np.unique(y)) < 2 or np.ptp(design[:, 0]) == 0:
         return nothing
-    fit = np.array([1.0, 0.0])
-    for _ in range(NEWTON_STEPS):
+
+    def look(fit: Numbers) -> tuple[Numbers, Numbers] | None:
         fitted = sigmoid(design @ fit)
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None])
-        if np.linalg.cond(curvature) > 1 / NEAR:
-            return nothing
-        step = np.linalg.solve(curvature, design.T @ (y - fitted))
-        fit = fit + step * min(1.0, 5.0 / float(np.abs(step).max() + NEAR))
-        if np.abs(step).max() < NEAR:
-            half = Z * _error_of_slope(design, y - fitted, curvature, customers)
-            return CalibrationFit(float(fit[0]), float(fit[1]), float(fit[0]) - half, float(fit[0]) + half)
-    return nothing
+        return None if np.linalg.cond(curvature) > 1 / NEAR else (design.T @ (y - fitted), curvature)
+
+    found = maximum(look, np.array([1.0, 0.0]), farthest=5.0, near=NEAR)
+    if not found.is_found:
+        return nothing
+    slope, intercept = (float(number) for number in found.at)
+    half = Z * _error_of_slope(design, y - sigmoid(design @ found.at), found.curvature, customers)
+    return CalibrationFit(slope, intercept, slope - half, slope + half)
 
 
 def _error_of_slope(design: Numbers, residual: Numbers, curvature: Numbers, customers: ArrayLike | None) -> float:
@@ -261,6 +261,14 @@ class Difference:
     def a_is_better(self) -> bool:
         """The whole interval lies on the side where `a` is better."""
         return self.high < 0 if self.figure in LOWER_IS_BETTER else self.low > 0
+
+    @property
+    def a_is_worse(self) -> bool:
+        """The whole interval lies on the side where `a` is worse: surely worse, and not merely not surely better.
+
+        This is the one rule by which candidates are dropped and a gate refuses.
+        """
+        return self.low > 0 if self.figure in LOWER_IS_BETTER else self.high < 0
 
 
 def paired_bootstrap(

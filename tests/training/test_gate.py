@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from vouch.models.scoring.feature_matrix import Column
 from vouch.training.choice import Choice
 from vouch.training.dataset import DatasetPart
 from vouch.training.evaluate import evaluate, strongest_features
-from vouch.training.gate import Incumbent, judge
+from vouch.training.gate import judge
+from vouch.training.incumbent import Incumbent, meet
 from vouch.training.slices import slice_rows
 
 CLEAN = {"tables": {"customers": {"rows": 100, "quarantined": 0}, "costs": {"rows": 0, "quarantined": 0}}}
@@ -156,22 +158,53 @@ def test_a_category_that_tells_the_outcome_is_a_leak_too(data):
 
 def test_the_champion_is_met_on_rows_that_it_has_not_learned_from(found):
     best, test = found.challenger.probability, found.data.test
-    assert refused(found, incumbent=Incumbent("same", best)) == []
+    assert refused(found, incumbent=Incumbent("same", best, learned_us=0)) == []
     better = np.clip(0.5 * best + 0.5 * test.label, 0.001, 0.999)
-    rule = verdict(found, incumbent=Incumbent("better", better))["champion"]
+    rule = verdict(found, incumbent=Incumbent("better", better, learned_us=0))["champion"]
     assert not rule.passed
     assert rule.value > 0
     worse = np.full(len(best), test.label.mean())
-    assert refused(found, incumbent=Incumbent("worse", worse)) == []
-    knows = Incumbent("knows them", better, learned_us=int(test.as_of_us.max()) + 1)
-    assert verdict(found, incumbent=knows)["champion"].why.startswith("not compared: the champion has learned")
-    assert refused(found, incumbent=knows) == [], "who knows the outcomes judges nobody"
+    assert refused(found, incumbent=Incumbent("worse", worse, learned_us=0)) == []
+    for learned_us in (int(test.as_of_us.max()) + 1, None):
+        knows = Incumbent("knows them, or may", better, learned_us=learned_us)
+        assert "it has learned from all that came true so far" in verdict(found, incumbent=knows)["champion"].why
+        assert refused(found, incumbent=knows) == [], "who knows the outcomes judges nobody"
+
+
+def test_a_champion_that_learned_from_all_rows_is_met_by_its_recipe_at_the_same_origins(found):
+    best, test = found.challenger.probability, found.data.test
+    knows = Incumbent("knows all", np.clip(test.label, 0.001, 0.999), learned_us=int(test.as_of_us.max()) + 1)
+    same = verdict(found, incumbent=replace(knows, recipe=best))["champion"]
+    assert same.passed
+    assert same.value == 0
+    assert "of the champion's recipe at the same origins" in same.why
+    better = np.clip(0.9 * best + 0.1 * test.label, 0.001, 0.999)
+    assert not verdict(found, incumbent=replace(knows, recipe=better))["champion"].passed
+
+
+@pytest.mark.parametrize("given", ["as it is", "fewer features", "other parameters"])
+def test_the_champions_recipe_is_its_candidates_features_and_parameters(data, found, given, monkeypatch, tmp_path):
+    left = COLUMNS[:2] if given == "fewer features" else COLUMNS
+    parameters = {"num_leaves": 2} if given == "other parameters" else {}
+    manifest = {"members": "lightgbm logistic", "as_of": "2020-01-01", "lightgbm": parameters}
+    champion = SimpleNamespace(
+        manifest=manifest, target=data.target.name, content_hash="c", names=tuple(column.name for column in left),
+        score=lambda frame: SimpleNamespace(probability=np.full(len(frame), 0.2)), reference=(),
+    )  # fmt: skip
+    monkeypatch.setattr("vouch.training.incumbent.load_champion", lambda home, name: champion)
+    met = meet(tmp_path, found.data, found, 0)
+    said = np.concatenate(found.rolled.probability(["lightgbm", "logistic"], 0))
+    assert len(met.recipe) == len(found.data.test)
+    assert np.array_equal(met.recipe, said) == (given == "as it is")
+    assert np.corrcoef(met.recipe, found.challenger.probability)[0, 1] > 0.3
+    manifest["members"] = "lightgbm_tuned"
+    assert meet(tmp_path, found.data, found, 0).recipe is None, "nobody knows its parameters"
 
 
 def test_a_champion_of_other_definitions_does_not_stand_in_the_way(found):
     rule = verdict(found, incumbent=Incumbent("old", why="fitted on other definitions"))["champion"]
     assert rule.passed
-    assert "cannot score these rows: fitted on other definitions" in rule.why
+    assert "not compared: fitted on other definitions" in rule.why
 
 
 def test_a_challenger_that_fails_a_part_of_the_customers_is_refused_with_that_part(found):
@@ -179,13 +212,15 @@ def test_a_challenger_that_fails_a_part_of_the_customers_is_refused_with_that_pa
     segment = np.where(np.arange(len(best)) % 4 == 0, "enterprise", "small")
     named = replace(found, data=replace(data, test_frame=data.test_frame.assign(segment=segment)))
     better = np.where(segment == "enterprise", np.clip(0.7 * best + 0.3 * data.test.label, 0.001, 0.999), best)
-    rule = verdict(named, incumbent=Incumbent("better there", better))["slices"]
+    rule = verdict(named, incumbent=Incumbent("better there", better, learned_us=0))["slices"]
     assert not rule.passed
     assert "of the champion where segment is enterprise" in rule.why
     assert rule.value > rule.limit == 0.05
-    assert verdict(named, incumbent=Incumbent("same", best))["slices"].passed
+    assert verdict(named, incumbent=Incumbent("same", best, learned_us=0))["slices"].passed
     few = with_gate(named, slice_positives=10_000)
-    assert "on none of 0 slices" in verdict(few, incumbent=Incumbent("better there", better))["slices"].why
+    assert (
+        "on none of 0 slices" in verdict(few, incumbent=Incumbent("better there", better, learned_us=0))["slices"].why
+    )
 
 
 def test_slices_say_who_is_served_and_which_attributes_are_sensitive():

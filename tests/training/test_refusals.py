@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from vouch.features.errors import DefinitionError
-from vouch.training.gate import Incumbent, _champion
+from vouch.training.gate import _champion
+from vouch.training.incumbent import Incumbent
 from vouch.training.learners import check_parameters
 
 

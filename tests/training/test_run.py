@@ -311,7 +311,7 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     made = run.write(again, tmp_path / "bundle")
     assert made.content_hash == report.content_hash
     assert Predictor.load(tmp_path / "bundle").kind == again.evaluation.served.fitted.kind
-    incumbent = run._incumbent(project.home, again)
+    incumbent = run.meet(project.home, again.data, again.evaluation, 0)
     assert (incumbent is not None) == report.is_promoted
     if incumbent:  # the champion is this very version
         newest = again.data.newest
