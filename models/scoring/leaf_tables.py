@@ -189,7 +189,7 @@ def _width(group: Sequence[Path]) -> int:
 
 def _bytes(group: Sequence[Path]) -> int:
     """What a table of a group would hold: of each place the parts by feature, and the value."""
-    return 8 * 2 ** _width(group) * (len({feature for path in group for feature in path.conditions}) + 1)
+    return 8 * (1 << _width(group)) * (len({feature for path in group for feature in path.conditions}) + 1)
 
 
 def _table(group: Sequence[Path]) -> Table:
