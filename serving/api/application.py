@@ -13,6 +13,8 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from vouch.serving.api.access import NOTHING, caller_of, refused
+from vouch.serving.api.bulk.answers import BULK, BULK_SCOPE, bulk_endpoint
+from vouch.serving.api.bulk.files import BulkGet
 from vouch.serving.api.document.openapi import document, for_bentoml
 from vouch.serving.api.doors import API_ROUTES, CLIENT, DOCUMENT, FIGURES, LIVE, READY, ApiRoute
 from vouch.serving.api.limits.bodies import give_back
@@ -66,6 +68,7 @@ def api_routes(store: ServingState, telemetry: Telemetry) -> list[GuardedRoute]:
             GuardedRoute(route.path, _endpoint(store, route, heavy), needs=route.scope, methods=route.methods)
             for route in API_ROUTES
         ),
+        GuardedRoute(BULK, bulk_endpoint(store, _bulk_asked), needs=BULK_SCOPE, methods=["GET"]),
         GuardedRoute(DOCUMENT, openapi, needs="read", methods=["GET"]),
         GuardedRoute(CLIENT, client, needs="read", methods=["GET"]),
         GuardedRoute(FIGURES, telemetry.answer, needs="read", methods=["GET"]),
@@ -183,6 +186,11 @@ def _of_address(query: QueryParams, takes: type[BaseModel], names: frozenset[str
         return takes.model_validate(held, strict=False)
     except ValidationError as error:
         raise from_validation(error, names) from error
+
+
+def _bulk_asked(query: QueryParams) -> BulkGet:
+    """What an address of the bulk route asks for."""
+    return BulkGet.model_validate(_of_address(query, BulkGet, frozenset(BulkGet.model_fields)))
 
 
 def _names(schema: Any) -> list[str]:

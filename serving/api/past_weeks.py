@@ -40,12 +40,12 @@ Key = tuple[int, int]
 """An instant and a revision."""
 
 
-def instant_of(as_of: str) -> int:
-    """The instant that a request names; raises the problem `invalid_value`."""
+def instant_of(as_of: str, field: str = "as_of") -> int:
+    """The instant that a field of a request names; raises the problem `invalid_value`."""
     try:
         return parse_instant(as_of)
     except UsageError as error:
-        raise Problem("invalid_value", "Give an ISO date or instant", "as_of") from error
+        raise Problem("invalid_value", "Give an ISO date or instant", field) from error
 
 
 class PastWeeks:

@@ -52,6 +52,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "week_gone": ProblemKind(410, "That week is no longer kept"),
     "too_large": ProblemKind(413, "The body is too large"),
     "unsupported_media_type": ProblemKind(415, "The body must be application/json"),
+    "range_not_satisfiable": ProblemKind(416, "The file does not reach there"),
     "invalid_value": ProblemKind(422, "A value is not what the route takes"),
     "too_many_requests": ProblemKind(429, "Too many requests"),
     "headers_too_large": ProblemKind(431, "The headers are too large"),

@@ -8,6 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from vouch.features.project import version
 from vouch.serving.api.answer_types import ProblemDocument
+from vouch.serving.api.bulk.answers import BULK, BULK_SCOPE
+from vouch.serving.api.bulk.files import MEDIA_TYPES, BulkGet
 from vouch.serving.api.document.examples import ANSWERS
 from vouch.serving.api.document.field_facts import with_facts
 from vouch.serving.api.problems import KINDS, MEDIA_TYPE, Problem
@@ -48,6 +50,7 @@ def document(routes: Sequence[ApiRoute]) -> dict[str, Any]:
         },
         "paths": {
             **{route.path: _operations(route) for route in routes},
+            BULK: {"get": _bulk()},
             "/openapi.json": {"get": _plain("This document", "application/json", *GUARDED)},
             "/schema.json": {"get": _plain("The routes for BentoML's own client", "application/json", *GUARDED)},
             "/metrics": {"get": _plain("Figures of the service for Prometheus", "text/plain", *GUARDED)},
@@ -129,6 +132,35 @@ def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:
     return {
         "summary": summary,
         "responses": {"200": {"description": "Done", "content": {media_type: {}}}, **_problems(codes)},
+    }
+
+
+def _bulk() -> dict[str, Any]:
+    """The operation of the bulk route, whose answer is a file."""
+    fields = BulkGet.model_json_schema()["properties"]
+    headers = {
+        "ETag": "Digest of the bytes, for `If-None-Match` and `If-Range`",
+        "Vouch-Rows": "How many rows the whole file has",
+    }
+    whole = {
+        "description": "The whole file",
+        "headers": {name: {"description": told, "schema": {"type": "string"}} for name, told in headers.items()},
+        "content": {kind: {} for kind in MEDIA_TYPES.values()},
+    }
+    problems = ("invalid_value", "range_not_satisfiable", "week_gone", "no_snapshot", *GUARDED)
+    return {
+        "summary": "The scores of a week as a file, whole or what has changed; takes `Range`",
+        "description": f"Needs the scope `{BULK_SCOPE}`.",
+        "operationId": "get_v1_week_scores",
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": schema} for name, schema in fields.items()
+        ],
+        "responses": {
+            "200": whole,
+            "206": {**whole, "description": "The part that `Range` asks for"},
+            "304": {"description": "What `If-None-Match` names is what there is"},
+            **_problems(problems),
+        },
     }
 
 

@@ -67,6 +67,7 @@ ROUTES = {
     ("POST", "/v1/objections/withdraw"): "write",
     ("POST", "/v1/overrides/record"): "write",
     ("POST", "/v1/overrides/withdraw"): "write",
+    ("GET", "/v1/week/scores"): "admin",
     ("GET", "/openapi.json"): "read",
     ("GET", "/schema.json"): "read",
     ("GET", "/livez"): "nothing",
@@ -130,7 +131,9 @@ def routes(served: Served) -> dict[tuple[str, str], str]:
 
 def body_of(path: str) -> dict:
     return (
-        {"customer_id": "c1"} if path == "/v1/customers/get" else next(d.example for d in API_ROUTES if d.path == path)
+        {"customer_id": "c1"}
+        if path == "/v1/customers/get"
+        else next((d.example for d in API_ROUTES if d.path == path), {})
     )
 
 

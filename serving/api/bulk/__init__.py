@@ -1,0 +1,1 @@
+"""A week's scores in bulk over HTTP, whole or what has changed, for whoever loads a warehouse."""
