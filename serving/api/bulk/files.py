@@ -23,11 +23,12 @@ from pydantic import Field
 
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import instant_text
-from vouch.serving.api.bulk.rows import changes, without_scores
+from vouch.serving.api.bulk.rows import changes
 from vouch.serving.api.bulk.writers import WRITERS
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AsOf, Request, Text
+from vouch.serving.asking.by_hand import without_scores
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
 from vouch.serving.snapshots.read import batches, columns_of
@@ -172,9 +173,9 @@ def _made(home: Path, week: _Week, earlier: _Week | None, out: frozenset[str], f
     """Write a file, batch by batch."""
     folder = home / "serving"
     folder.mkdir(parents=True, exist_ok=True)
-    parts = without_scores(week.read(), out)
+    parts: Iterator[pa.Table] = (without_scores(table, out) for table in week.read())
     if earlier is not None:
-        parts = changes(parts, without_scores(earlier.read(), out))
+        parts = changes(parts, (without_scores(table, out) for table in earlier.read()))
     with tempfile.TemporaryFile(dir=folder) as file:
         rows = WRITERS[form](parts, file)
         file.flush()

@@ -1,4 +1,4 @@
-"""Rows of a week for a bulk file: without the scores of who objects by now, and only those that differ where asked.
+"""Changes between two weeks as rows of a bulk file: who was added, whose row differs, and who has gone.
 
 Both weeks stand in the order of their customers, so that they are compared batch by batch and never held whole.
 """
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vouch.serving.exports.targets import FIELDS
-from vouch.serving.snapshots.schema import EXTRA, OPTED_OUT
+from vouch.serving.snapshots.schema import EXTRA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,27 +22,6 @@ JUDGED = {
     **{f"{model}_{part}": 2 for model in EXTRA for part in ("status", "probability", "band")},
 }
 """Columns by which a row has changed, as an export judges them; numbers at so many decimals."""
-
-
-def without_scores(tables: Iterable[pa.Table], out: frozenset[str]) -> Iterator[pa.Table]:
-    """Give the rows of a week; of who objects by now nothing but that."""
-    objecting = pa.array(sorted(out), pa.string())
-    for table in tables:
-        is_out = pc.is_in(table["customer_id"], objecting)
-        yield _silent(table, is_out) if pc.any(is_out).as_py() else table
-
-
-def _silent(table: pa.Table, is_out: pa.ChunkedArray) -> pa.Table:
-    columns = {}
-    for field in table.schema:
-        there = table[field.name]
-        if field.name.endswith("_status"):
-            columns[field.name] = pc.if_else(is_out, OPTED_OUT, there)
-        elif field.name in ("customer_id", "as_of"):
-            columns[field.name] = there
-        else:
-            columns[field.name] = pc.if_else(is_out, pa.scalar(None, field.type), there)
-    return pa.table(columns, table.schema)
 
 
 def changes(now: Iterable[pa.Table], earlier: Iterable[pa.Table]) -> Iterator[pa.Table]:
