@@ -203,10 +203,11 @@ _ALL = [
         "customer_id text; created_at time; account_id? text; region? text; country? text; language? text; "
         "segment? text; plan? text; industry? text; birth_year? integer 1800..2200; gender? text; "
         "acquisition_source? text; referred_by? text; contact_consent? boolean; advocacy_consent? boolean; "
-        "is_internal? boolean; is_opted_out? boolean; name? text; account_name? text; owner? text; owner_email? text; "
-        "crm_url? text",
+        "is_internal? boolean; is_opted_out? boolean; company_size? integer 1..; use_case? text; persona? text; "
+        "name? text; account_name? text; owner? text; owner_email? text; crm_url? text",
         is_required=True, meaning="One row per customer, external or internal.",
-        undated="segment plan region country language contact_consent advocacy_consent is_internal is_opted_out",
+        undated="segment plan region country language contact_consent advocacy_consent is_internal is_opted_out "
+        "industry company_size use_case persona",
         references={"referred_by": ("customers", "customer_id")},
     ),
     _table(

@@ -20,6 +20,7 @@ from vouch.features.simulation import causes
 from vouch.features.simulation.advocacy import AdvocacyWeeks
 from vouch.features.simulation.commerce import Commerce
 from vouch.features.simulation.contracts import MONTH_US, YEAR_US, Contracts
+from vouch.features.simulation.firms import firm_columns
 from vouch.features.simulation.frames import (
     NEVER,
     Files,
@@ -89,7 +90,7 @@ class Company:
     """One run: the population, those who record it, and the weeks."""
 
     def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int) -> None:
-        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(13)]
+        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(14)]
         self.start_us, self.end_us = LAST_INSTANT_US - weeks * WEEK_US, LAST_INSTANT_US
         self.weeks, self.law, self.truths, self.files = weeks, PARAMETERS, truths, files
         self.people = populate(customers, weeks, self.start_us, self.law, streams[0])
@@ -102,7 +103,7 @@ class Company:
         self.commerce = Commerce(self.people, self.recorder, streams[5])
         self.advocacy = AdvocacyWeeks(self.people, self.law, self.recorder, self.voice, streams[6])
         self.office = Office(self.people, self.recorder, streams[7])
-        self.drift, self.forward, self.naming = streams[8], streams[9], streams[12]
+        self.drift, self.forward, self.naming, self.firms = streams[8], streams[9], streams[12], streams[13]
         self.first_plan = self.people.plan.copy()
         self.plan_changes: list[Frame] = []
 
@@ -218,6 +219,7 @@ class Company:
         """The customers as they joined, and a later version for each change of plan."""
         first = customers_table(self.people, self.drift, self.first_plan)
         first |= personal_columns(self.people, account_numbers(first), self.naming)
+        first |= firm_columns(self.people.segment, account_numbers(first), self.firms)
         first["ingested_at"] = np.full(self.people.size, NEVER)
         changes = stack(self.plan_changes)
         later = take(first, np.asarray(changes["who"]))

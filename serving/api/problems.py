@@ -42,6 +42,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "unknown_ask": ProblemKind(404, "No such ask"),
     "unknown_action": ProblemKind(404, "No such action"),
     "unknown_override": ProblemKind(404, "No such override"),
+    "unknown_reference": ProblemKind(404, "No such request for a reference"),
     "unknown_cursor": ProblemKind(404, "No such page of the list"),
     "unknown_metric": ProblemKind(404, "No such metric"),
     "unknown_route": ProblemKind(404, "No such route"),

@@ -18,6 +18,7 @@ from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endanger
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
+from vouch.serving.asking.reference_pool import reference_pool
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.snapshots.read import instant_before
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from vouch.serving.asking.by_hand import ByHand
     from vouch.serving.asking.candidate_lists import CandidateLists
+    from vouch.serving.asking.reference_pool import ReferencePool
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.asking.waiting import Asking
     from vouch.serving.store.connection import Database
@@ -163,6 +165,11 @@ class ServedWeek:
     def is_sorted_by(self, sort: str) -> bool:
         """Whether those at risk stand in an order already."""
         return sort == "value" or sort in self._sorted
+
+    @cached_property
+    def references(self) -> ReferencePool:
+        """The customers that requests for a reference are matched with, when one is first asked for."""
+        return reference_pool(self.scores, self.customers, self.asking)
 
     @cached_property
     def people(self) -> PeopleIndex:

@@ -18,7 +18,7 @@ from vouch.features.facts.subscriptions import next_renewal, revenue
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
 
-PROFILE = ("segment", "region", "country", "language", "plan")
+PROFILE = ("segment", "region", "country", "language", "plan", "industry", "company_size", "use_case", "persona")
 NAMED = ("account_id", "name", "account_name", "owner", "crm_url")
 """For people's eyes alone."""
 CONSENTS = ("contact_consent", "advocacy_consent")

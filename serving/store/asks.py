@@ -20,7 +20,7 @@ from vouch.serving.store.overrides import standing as overrides_of
 from vouch.serving.store.tables import ask_versions, asks, known_asks, marks, snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from vouch.serving.store.connection import Database
 
 UNKNOWN, CONFLICT, WITHDRAWN = "unknown_ask", "conflict", "withdrawn"
+IDS_AT_ONCE = 500
+"""As many ids stand in one query."""
 _OF_AN_ASK = ("ask_id", "customer_id", "kind", "asked_us", "outcome", "outcome_us")
 _BY_HAND = ("note", "channel", "asked_by", "corrected_us", "withdrawn_us")
 _OF_A_VERSION = (*_OF_AN_ASK, "note", "channel", "asked_by")
@@ -73,23 +75,35 @@ def store_ask(
 ) -> Told:
     """Record an ask where the policy lets it be made; the same ask again is told as it stands."""
     with database.writing("asks") as connection:
-        known = _by_id(connection, wanted.ask_id)
-        if known is not None:
-            is_same = (known.customer_id, known.kind) == (wanted.customer_id, wanted.kind)
-            return Told(known) if is_same and known.withdrawn_us is None else Told(None, why=CONFLICT)
-        by_hand = (wanted.note, wanted.channel, wanted.asked_by)
-        asked_us = now_us if wanted.asked_us is None else wanted.asked_us
-        made = Ask(wanted.ask_id, wanted.customer_id, wanted.kind, asked_us, None, None, *by_hand)
-        why = wanted.standing or _by_hand(connection, wanted, policy, now_us)
-        why = why or _breaks(of_customer(connection, wanted.customer_id), made, policy, now_us)
-        if why is None and _is_over_quota(connection, wanted, policy, sizes, now_us):
-            why = QUOTA
-        if why is not None:
-            return Told(None, why=why)
-        chance = {"propensity": wanted.propensity, "is_randomised": wanted.is_randomised}
-        _write(connection, {**_row(made), **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
-        _keep_version(connection, made, "asked", caller, now_us)
-        return Told(made, is_new=True)
+        return record_within(connection, wanted, policy, sizes, caller, now_us)
+
+
+def record_within(
+    connection: Connection,
+    wanted: Wanted,
+    policy: Policy,
+    sizes: Mapping[str, Mapping[str, int]],
+    caller: Caller,
+    now_us: int,
+) -> Told:
+    """Record an ask as `store_ask` does, in a transaction that writes more than the ask."""
+    known = _by_id(connection, wanted.ask_id)
+    if known is not None:
+        is_same = (known.customer_id, known.kind) == (wanted.customer_id, wanted.kind)
+        return Told(known) if is_same and known.withdrawn_us is None else Told(None, why=CONFLICT)
+    by_hand = (wanted.note, wanted.channel, wanted.asked_by)
+    asked_us = now_us if wanted.asked_us is None else wanted.asked_us
+    made = Ask(wanted.ask_id, wanted.customer_id, wanted.kind, asked_us, None, None, *by_hand)
+    why = wanted.standing or _by_hand(connection, wanted, policy, now_us)
+    why = why or _breaks(of_customer(connection, wanted.customer_id), made, policy, now_us)
+    if why is None and _is_over_quota(connection, wanted, policy, sizes, now_us):
+        why = QUOTA
+    if why is not None:
+        return Told(None, why=why)
+    chance = {"propensity": wanted.propensity, "is_randomised": wanted.is_randomised}
+    _write(connection, {**_row(made), **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
+    _keep_version(connection, made, "asked", caller, now_us)
+    return Told(made, is_new=True)
 
 
 def _breaks(held: list[Ask], made: Ask, policy: Policy, now_us: int) -> str | None:
@@ -240,9 +254,19 @@ def _served() -> Any:
 
 
 def _by_id(connection: Connection, ask_id: str) -> Ask | None:
-    known = select(*_columns(known_asks)).where(known_asks.c.snapshot_id == _served(), known_asks.c.ask_id == ask_id)
-    here = select(*_columns(asks)).where(asks.c.ask_id == ask_id)
-    return united(_asks(connection, known), _asks(connection, here)).get(ask_id)
+    return asks_by_id(connection, [ask_id]).get(ask_id)
+
+
+def asks_by_id(connection: Connection, ask_ids: Sequence[str]) -> dict[str, Ask]:
+    """Return asks by their ids, whoever knows of them, those that were withdrawn among them."""
+    found: dict[str, Ask] = {}
+    for start in range(0, len(ask_ids), IDS_AT_ONCE):
+        ids = ask_ids[start : start + IDS_AT_ONCE]
+        of_week = and_(known_asks.c.snapshot_id == _served(), known_asks.c.ask_id.in_(ids))
+        here = select(*_columns(asks)).where(asks.c.ask_id.in_(ids))
+        known = select(*_columns(known_asks)).where(of_week)
+        found |= united(_asks(connection, known), _asks(connection, here))
+    return found
 
 
 def of_customer(connection: Connection, customer_id: str) -> list[Ask]:

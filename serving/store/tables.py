@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -136,6 +136,38 @@ actions = Table(
     Column("withdrawn_us", BigInteger),
     Column("withdrawn_by", Text),
 )
+reference_requests = Table(
+    "reference_requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("deal", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("industry", Text),
+    Column("company_size", BigInteger),
+    Column("region", Text),
+    Column("language", Text),
+    Column("use_case", Text),
+    Column("persona", Text),
+    Column("needed_by_us", BigInteger),
+    Column("requested_by", Text),
+    Column("requested_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("key_id", Text),
+    Column("done_us", BigInteger),
+    Column("withdrawn_us", BigInteger),
+    Column("deal_outcome", String(16)),
+    Column("deal_us", BigInteger),
+)
+reference_matches = Table(
+    "reference_matches",
+    metadata,
+    Column("match_id", IDENTITY, primary_key=True),
+    Column("request_id", Text, nullable=False, index=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("ask_id", Text, nullable=False, index=True, unique=True),
+    Column("matched_us", BigInteger, nullable=False),
+    Column("key_id", Text),
+)
 objections = Table(
     "objections",
     metadata,
@@ -210,7 +242,7 @@ secrets = Table(
 
 MARKS = ("asks", "keys", "snapshots")
 """What a process keeps in memory; a write moves the mark, so that the others read again."""
-ROWS_OF_A_CUSTOMER = (asks, ask_versions, known_asks, overrides, actions, objections)
+ROWS_OF_A_CUSTOMER = (asks, ask_versions, known_asks, overrides, actions, objections, reference_matches)
 """Tables whose rows go when a customer is erased."""
 NAMES_A_CUSTOMER = (audit,)
 """Tables whose rows stay, without the name of the customer: that something was done stays known."""

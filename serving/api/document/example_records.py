@@ -179,3 +179,29 @@ CUSTOMER = {
     "actions": [ACTION],
     "previous": {"as_of": "2026-11-09", "churn_probability": 0.05, "advocacy_probability": 0.27},
 }
+REFERENCE = {
+    "request_id": "desk-2026-000017",
+    "deal": "OPP-4711",
+    "kind": "reference_call",
+    "state": "requested",
+    "industry": "retail",
+    "company_size": 300,
+    "region": None,
+    "language": None,
+    "use_case": None,
+    "persona": None,
+    "needed_by": None,
+    "requested_at": "2026-11-17T09:00:00Z",
+    "requested_by": "crm",
+    "done_at": None,
+    "withdrawn_at": None,
+    "deal_outcome": None,
+    "deal_at": None,
+    "asked": [],
+}
+ASKED_FOR = {
+    **REFERENCE,
+    "state": "asked",
+    "asked": [{**ASK, "ask_id": "crm-2026-000125", "kind": "reference_call", "customer_id": "C000002"}],
+}
+NOT_NEEDED = {**ASKED_FOR, "state": "withdrawn", "withdrawn_at": "2026-11-19T15:00:00Z"}

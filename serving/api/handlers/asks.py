@@ -41,13 +41,21 @@ ANSWERED = "answered"
 
 def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[str, Any]:
     """Record an ask; raises the problem `not_to_be_asked` where the policy forbids it."""
+    now = now_us()
+    wanted = wanted_ask(store, request, caller, now)
+    found = store_ask(store.database, wanted, store.policy, store.portfolio.asking.sizes, caller, now)
+    return ask_answer(store, found, "ask_id")
+
+
+def wanted_ask(store: ServingState, request: AskRecord, caller: Caller, now: int) -> Wanted:
+    """An ask that a request wants to make, with what the week says of the customer."""
     portfolio = store.portfolio
     row = portfolio.ids.row_of(request.customer_id)
     if row is None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
-    place, now = int(portfolio.ranked.place_of[row]), now_us()
+    place = int(portfolio.ranked.place_of[row])
     drawn = portfolio.ranked.is_drawn(place) and not store.policy.is_drawn(request.kind)
-    wanted = Wanted(
+    return Wanted(
         ask_id=request.ask_id,
         customer_id=request.customer_id,
         kind=request.kind,
@@ -60,8 +68,6 @@ def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[
         channel=request.channel,
         asked_by=request.asked_by or caller.name,
     )
-    found = store_ask(store.database, wanted, store.policy, portfolio.asking.sizes, caller, now)
-    return _answer(store, found, "ask_id")
 
 
 def past_us(moment: datetime | None, now: int, field: str) -> int | None:
@@ -76,7 +82,7 @@ def past_us(moment: datetime | None, now: int, field: str) -> int | None:
 
 def record_outcome(store: ServingState, request: AskOutcome, caller: Caller) -> dict[str, Any]:
     """Record what came of an ask."""
-    return _answer(store, set_outcome(store.database, request.ask_id, request.outcome, caller, now_us()), "outcome")
+    return ask_answer(store, set_outcome(store.database, request.ask_id, request.outcome, caller, now_us()), "outcome")
 
 
 def correct(store: ServingState, request: AskCorrect, caller: Caller) -> dict[str, Any]:
@@ -87,12 +93,12 @@ def correct(store: ServingState, request: AskCorrect, caller: Caller) -> dict[st
     if request.asked_at is not None:
         changes["asked_us"] = past_us(request.asked_at, now, "asked_at")
     found = correct_ask(store.database, request.ask_id, changes, store.policy, caller, now, request.reason)
-    return _answer(store, found, "outcome")
+    return ask_answer(store, found, "outcome")
 
 
 def take_back(store: ServingState, request: AskWithdraw, caller: Caller) -> dict[str, Any]:
     """Take back an ask that was never made."""
-    return _answer(store, withdraw_ask(store.database, request.ask_id, caller, now_us(), request.reason), ANSWERED)
+    return ask_answer(store, withdraw_ask(store.database, request.ask_id, caller, now_us(), request.reason), ANSWERED)
 
 
 def ask_versions(store: ServingState, request: AskGet) -> dict[str, Any]:
@@ -133,7 +139,8 @@ def _listed(one: LoggedAsk, state: str) -> dict[str, Any]:
     return {**told_ask(one.ask), "customer_id": one.ask.customer_id, "state": state, **rests}
 
 
-def _answer(store: ServingState, found: Told, field: str) -> dict[str, Any]:
+def ask_answer(store: ServingState, found: Told, field: str) -> dict[str, Any]:
+    """An ask as it stands now; raises the problem of one that does not, which is about a field."""
     if found.ask is None:
         raise _problem(found.why, field)
     if found.is_new:

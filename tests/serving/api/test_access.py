@@ -68,6 +68,14 @@ ROUTES = {
     ("POST", "/v1/overrides/record"): "write",
     ("POST", "/v1/overrides/withdraw"): "write",
     ("GET", "/v1/week/scores"): "admin",
+    ("POST", "/v1/references/record"): "write",
+    ("POST", "/v1/references/ask"): "write",
+    ("POST", "/v1/references/close"): "write",
+    ("POST", "/v1/references/deal"): "write",
+    ("GET", "/v1/references/match"): "read",
+    ("POST", "/v1/references/match"): "read",
+    ("GET", "/v1/references/search"): "read",
+    ("POST", "/v1/references/search"): "read",
     ("GET", "/openapi.json"): "read",
     ("GET", "/schema.json"): "read",
     ("GET", "/livez"): "nothing",
@@ -112,7 +120,7 @@ ROUTES = {
     ("GET", "/app/docs"): "read",
     ("GET", "/app/docs/{name}"): "read",
 }
-RECORDED = ("/v1/asks/", "/v1/overrides/", "/v1/actions/", "/v1/objections/")
+RECORDED = ("/v1/asks/", "/v1/overrides/", "/v1/actions/", "/v1/objections/", "/v1/references/ask")
 LISTED = {"/v1/asks/search", "/v1/overrides/search"}
 """The examples of requests are about a customer, an ask or an override that is not there."""
 ABSENT = [("GET", "/"), ("GET", "/docs.json"), ("POST", "/v1/nothing"), ("GET", "/livez/x")]
@@ -121,6 +129,7 @@ ABSENT = [("GET", "/"), ("GET", "/docs.json"), ("POST", "/v1/nothing"), ("GET", 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     found = Served(tmp_path_factory.mktemp("home"))
+    found.call("POST", "/v1/references/record", "write", json=body_of("/v1/references/record"))
     yield found
     found.close()
 

@@ -16,8 +16,9 @@ from vouch.serving.api.answer_types import ProblemDocument
 from vouch.serving.api.document.examples import ANSWERS
 from vouch.serving.api.document.openapi import document
 from vouch.serving.api.doors import API_ROUTES
-from vouch.serving.api.handlers import actions, asks
+from vouch.serving.api.handlers import actions, asks, references
 from vouch.serving.api.handlers.actions import ActionRecord
+from vouch.serving.api.handlers.reference_types import ReferenceRecord
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import AskRecord, ScoreRequest
 from vouch.serving.api.speaking import told
@@ -46,13 +47,18 @@ def store(tmp_path_factory):
     )
     publish(home, BEFORE, ({**EARLIER[0], "customer_id": WHO}, *EARLIER))
     by_segment = metric("nps", 20.0, by="segment", segment="smb")
-    publish(home, people=[PEOPLE[0], person, *PEOPLE[1:]], metrics=[*METRICS, by_segment])
+    publish(
+        home,
+        people=[PEOPLE[0], person, {**person, "customer_id": "C000002", "asks": None}, *PEOPLE[1:]],
+        metrics=[*METRICS, by_segment],
+    )
     found = ServingState(home)
     found.refresh()
     actions.record_action(
         found, ActionRecord(action_id="a", customer_id=WHO, kind="called", note="said yes"), EVERYBODY
     )
     asks.record_ask(found, AskRecord(ask_id="crm-2026-000124", customer_id="c3", kind="review"), EVERYBODY)
+    references.record_reference(found, ReferenceRecord(request_id="desk-2026-000016", deal="OPP-4710"), EVERYBODY)
     yield found
     found.stop()
 
