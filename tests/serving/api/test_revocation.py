@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from types import SimpleNamespace
 
@@ -67,6 +68,24 @@ def served(home):
     found.database.close()
 
 
+class Hanging:
+    """A look that begins, and does not end before the test does."""
+
+    def __init__(self):
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def __call__(self, *_):
+        self.begun.set()
+        self.over.wait()
+
+
+@pytest.fixture
+def hanging(served):
+    found = Hanging()
+    yield found
+    found.over.set()
+
+
 def eventually(condition, seconds=LIMIT_SECONDS):
     until = time.monotonic() + seconds
     while not condition():
@@ -116,9 +135,15 @@ PLACES = {
 }
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks are taken ten times as often: what is waited for does not hang on how often."""
+    monkeypatch.setattr("vouch.serving.api.watch.WATCH_SECONDS", 0.1)
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("error", [PermissionError, MemoryError, RecursionError, KeyError, TypeError, AssertionError])
-def test_no_error_in_any_place_keeps_a_revoked_key_working(served, home, monkeypatch, place, error):
+def test_no_error_in_any_place_keeps_a_revoked_key_working(quick, served, home, monkeypatch, place, error):
     raised = []
 
     def fails(*_, **__):
@@ -135,8 +160,8 @@ def test_no_error_in_any_place_keeps_a_revoked_key_working(served, home, monkeyp
     assert raised
 
 
-def test_a_look_that_hangs_keeps_nobody_in_and_its_age_tells(served, monkeypatch):
-    monkeypatch.setattr("vouch.serving.api.state.files.published", lambda _: time.sleep(3600))
+def test_a_look_that_hangs_keeps_nobody_in_and_its_age_tells(served, hanging, monkeypatch):
+    monkeypatch.setattr("vouch.serving.api.state.files.published", hanging)
     eventually(lambda: served.call("/readyz").json()["watch_age_seconds"] > 2, 30)
     assert served.call("/readyz").json()["keys_age_seconds"] < LIMIT_SECONDS
     keys.revoke(served.database, "crm", now_us())
@@ -144,13 +169,19 @@ def test_a_look_that_hangs_keeps_nobody_in_and_its_age_tells(served, monkeypatch
 
 
 def test_the_watch_goes_on_after_any_error_and_the_log_holds_no_value(served, home, monkeypatch, caplog):
+    untold = []
+
     def fails(*_):
         raise KeyError("planted.person@example.com")
 
+    def fails_to_tell(*_):
+        untold.append(1)
+        fails()
+
     with monkeypatch.context() as patch:
         patch.setattr("vouch.serving.api.state.files.published", fails)
-        patch.setattr("vouch.serving.api.watch._log", SimpleNamespace(error=fails))  # not even telling works
-        time.sleep(1.5)
+        patch.setattr("vouch.serving.api.watch._log", SimpleNamespace(error=fails_to_tell))
+        eventually(lambda: untold, 30)  # not even telling works
     with monkeypatch.context() as patch:
         patch.setattr("vouch.serving.api.state.files.published", fails)
         eventually(lambda: "KeyError" in caplog.text, 30)
@@ -164,10 +195,10 @@ def aged(store, seconds):
     store._look_at_keys._well_s = time.monotonic() - seconds
 
 
-def test_where_the_keys_are_not_known_writes_are_refused_soon_and_reads_later(served, monkeypatch):
-    monkeypatch.setattr("vouch.serving.api.state.keys.everyone", lambda _: time.sleep(3600))
-    monkeypatch.setattr(served.store._look_at_keys, "_do", lambda: time.sleep(3600))
-    time.sleep(1.2)  # the thread is in it now
+def test_where_the_keys_are_not_known_writes_are_refused_soon_and_reads_later(served, hanging, monkeypatch):
+    monkeypatch.setattr("vouch.serving.api.state.keys.everyone", hanging)
+    monkeypatch.setattr(served.store._look_at_keys, "_do", hanging)
+    eventually(hanging.begun.is_set, 30)
     for age_s, read, write in (
         (1, 200, 200),
         (state.WRITES_SECONDS + 1, 200, 503),
@@ -190,8 +221,9 @@ def test_both_ages_are_told(served):
 
     assert 0 <= float(lines()["vouch_keys_age_seconds"]) < LIMIT_SECONDS
     assert 0 <= float(lines()["vouch_watch_age_seconds"]) < 60
+    names = {watch._name for watch in served.store._watches}
     for watch in served.store._watches:
         watch.stop()
-    time.sleep(1.2)  # for the look that is being taken
+    eventually(lambda: not names & {thread.name for thread in threading.enumerate()}, 30)  # a look was being taken
     aged(served.store, 800)
     assert 800 <= float(lines()["vouch_keys_age_seconds"]) < 900

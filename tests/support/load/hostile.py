@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -84,13 +84,16 @@ def large_header(port: int, mebibytes: int) -> bytes:
 
 
 def many_scores(
-    address: str, key: str, number: int, body: object = RAW_ROWS
+    address: str, key: str, number: int, body: object = RAW_ROWS, *hooks: Callable[[httpx.Response], None]
 ) -> tuple[Counter[int], list[httpx.Response]]:
-    """So many heavy requests at once, each over a connection of its own; return the statuses, and the answers."""
+    """So many heavy requests at once, each over a connection of its own; return the statuses, and the answers.
+
+    Hooks see each answer as it comes.
+    """
     content, headers = json.dumps(body).encode(), {"authorization": f"Bearer {key}", "connection": "close", **JSON}
-    limits = httpx.Limits(max_connections=number)
+    limits, hooked = httpx.Limits(max_connections=number), {"response": list(hooks)}
     with (
-        httpx.Client(base_url=address, headers=headers, limits=limits, timeout=120) as client,
+        httpx.Client(base_url=address, headers=headers, limits=limits, timeout=120, event_hooks=hooked) as client,
         ThreadPoolExecutor(number) as threads,
     ):
         answers = list(threads.map(lambda _: client.post("/v1/score", content=content), range(number)))

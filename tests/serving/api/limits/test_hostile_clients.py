@@ -17,8 +17,18 @@ import pytest
 
 from support.champions import write_champions
 from support.handwritten_weeks import publish
-from support.load.hostile import HALF, empty_searches, half_open, is_open, large_header, large_rows, many_scores, told
-from support.running_service import serving
+from support.load.hostile import (
+    HALF,
+    RAW_ROWS,
+    empty_searches,
+    half_open,
+    is_open,
+    large_header,
+    large_rows,
+    many_scores,
+    told,
+)
+from support.running_service import serving, wait_for
 from vouch.serving.api.limits.connections import HEAD_BYTES, HEAD_LINES, HEAD_SECONDS
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys
@@ -27,7 +37,11 @@ from vouch.serving.store.connection import Database
 pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="the number of open files is set by prlimit")
 FILES = 1_024
 PATIENCE_SECONDS = 2.0
-"""What nobody waits for longer, on a machine that has other things to do as well: without limits it was 10 to 36 s."""
+"""What nobody waits for longer while others mean harm: without limits it was 10 to 36 s."""
+TIMES_AS_BEFORE = 10
+"""On a machine that has much else to do nobody is answered soon: there nobody waits for longer than so many times what
+the slowest answer took just before, while nobody meant harm."""
+BEFORE_SECONDS = 0.5
 MEMORY_MIB = 1_200
 """What a worker takes at most, whatever is asked of it."""
 
@@ -53,6 +67,19 @@ class Service:
     @contextmanager
     def asked_by_others(self):
         """Others ask over new connections meanwhile; each is answered, and soon."""
+        with self._asked() as before:
+            time.sleep(BEFORE_SECONDS)
+        with self._asked() as seen:
+            yield
+        assert {status for _, status, _ in seen} <= {200, 303}
+        slowest, usual = (max(seconds for *_, seconds in those) for those in (seen, before))
+        assert slowest < max(PATIENCE_SECONDS, TIMES_AS_BEFORE * usual), (
+            f"{len(seen)} answers, the slowest after {slowest:.1f} s, before after {usual:.1f} s"
+        )
+
+    @contextmanager
+    def _asked(self):
+        """Somebody asks in each of three ways, again and again; gives the paths, statuses and seconds so far."""
         seen, stop = [], threading.Event()
         ways = [("GET", "/livez", None), ("GET", "/app", None), ("POST", "/v1/advocates/search", {"limit": 3})]
 
@@ -67,13 +94,10 @@ class Service:
 
         with ThreadPoolExecutor(len(ways)) as threads:
             asking = [threads.submit(ask, *way) for way in ways]
-            yield
+            yield seen
             stop.set()
             for one in asking:
                 one.result()
-        assert {status for _, status, _ in seen} <= {200, 303}
-        slowest = max(seconds for _, _, seconds in seen)
-        assert slowest < PATIENCE_SECONDS, f"{len(seen)} answers, the slowest after {slowest:.1f} s"
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +163,14 @@ def test_what_frames_a_body_has_an_end_though_the_body_is_small(service):
 def test_eleven_hundred_connections_that_ask_nothing_keep_nobody_out(service):
     with service.asked_by_others(), half_open(service.port, 1_100) as connections:
         assert len(connections) == 1_100, "none was refused when it came: the one that has waited the longest goes"
-        time.sleep(1)
-        left = [is_open(connection) for connection in connections]
-    assert 0 < sum(left) < FILES
+        left = []
+
+        def are_fewer_than_files():
+            left[:] = [is_open(connection) for connection in connections]
+            return sum(left) < FILES
+
+        wait_for(are_fewer_than_files, 10)
+    assert sum(left) > 0
     assert all(left[-100:]), "who came last may still ask"
 
 
@@ -157,9 +186,15 @@ def test_sixty_heavy_requests_of_one_key_keep_nobody_waiting_and_what_is_too_muc
 
 
 def test_a_key_scores_rows_while_another_has_filled_the_line(service):
-    hostile = threading.Thread(target=many_scores, args=(service.address, service.keys["hostile"], 60))
+    is_full = threading.Event()
+
+    def look(answer):
+        if answer.status_code == 503:
+            is_full.set()
+
+    hostile = threading.Thread(target=many_scores, args=(service.address, service.keys["hostile"], 60, RAW_ROWS, look))
     hostile.start()
-    time.sleep(0.3)
+    assert is_full.wait(60)
     found, _ = many_scores(service.address, service.keys["honest"], 1)
     hostile.join()
     assert found == {200: 1}
