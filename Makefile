@@ -8,10 +8,11 @@ BIN := .venv/bin
 SET_UP = @$(or $(PYTHON),$(error vouch needs Python: `apt-get install python3 python3-venv`)) environment.py requirements.lock
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade)
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 BESIDE = --constraint requirements.lock $$(sed -n 's/^\([a-z0-9.-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools spark demo test nightly lint golden wordings lock sbom bench clean
+.PHONY: help setup tools spark demo test coverage nightly lint golden wordings lock sbom bench clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -29,8 +30,11 @@ spark: ## add PySpark, 450 MB (as `make test` does where there is Java)
 demo: setup ## the whole job on a simulated company
 	$(BIN)/vouch demo
 
-test: tools $(if $(shell command -v java),spark) ## every test, with coverage, and what was skipped and why
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
+test: tools $(if $(shell command -v java),spark) ## every test, and what was skipped and why
+	$(PYTEST)
+
+coverage: tools $(if $(shell command -v java),spark) ## the same tests, a third slower, and the lines and branches that none of them ran
+	$(PYTEST) --cov --cov-report=term
 
 lint: tools ## ruff, mypy, and the layers
 	$(BIN)/ruff check
