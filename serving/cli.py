@@ -32,6 +32,7 @@ from vouch.serving.commands import (
     runs,
     score,
     serve,
+    tracking,
     train,
 )
 from vouch.serving.commands.options import CommandRun
@@ -62,7 +63,23 @@ def begin(
     ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 
 
-for part in (demo, data, init, train, models, score, runs, metrics, publishing, keeping, backup, serve, agent, keys):
+for part in (
+    demo,
+    data,
+    init,
+    train,
+    models,
+    tracking,
+    score,
+    runs,
+    metrics,
+    publishing,
+    keeping,
+    backup,
+    serve,
+    agent,
+    keys,
+):
     app.add_typer(part.app)
 
 

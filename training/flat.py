@@ -129,8 +129,10 @@ class CrossFitted:
 
 
 def train_flat(
-    project: Project, name: str, table: FlatTable, source: Path, now_us: int, settings: Mapping[str, Any], seed: int = 0
-) -> FlatReport:
+    project: Project, name: str, table: FlatTable, source: Path, now_us: int, settings: Mapping[str, Any],
+    seed: int = 0,
+    labels: versions.RunLabels | None = None,
+) -> FlatReport:  # fmt: skip
     """Train a model on a flat table, register it, and make it the champion where the gate lets it.
 
     `settings` are the names of label, id and time, as they were given: they are kept in the bundle, for scoring.
@@ -159,7 +161,7 @@ def train_flat(
         len(data.train) - len(np.unique(data.train.matrix, axis=0, equal_nan=True)),
         {"data_fingerprint": table.digest, "code_fingerprint": code_fingerprint(), "seed": seed, **settings},
     )  # fmt: skip
-    return _stored(project, report, data, table, fitted, calibrated, best.probability, settings, now_us)
+    return _stored(project, report, data, table, fitted, calibrated, best.probability, settings, now_us, labels)
 
 
 def _dataset(name: str, table: FlatTable) -> Dataset:
@@ -288,6 +290,7 @@ def _stored(
     probability: Numbers,
     settings: Mapping[str, Any],
     now_us: int,
+    labels: versions.RunLabels | None,
 ) -> FlatReport:
     golden = made_up_rows(data, GOLDEN_ROWS, int(report.facts["seed"]))
     judged = ~np.isnan(probability)
@@ -306,7 +309,7 @@ def _stored(
         )
         report = replace(report, facts={**report.facts, "content_hash": predictor.content_hash})
         run = _training_run(report, Path(folder) / "bundle", golden, fitted)
-        registered = versions.register(project.home, run, project.tracking)
+        registered = versions.register(project.home, run, project.tracking, labels)
         report = replace(report, version=registered.version)
         entry = _entry(report, registered.run_id, now_us)
         if report.verdict.passed:
@@ -335,6 +338,14 @@ def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted
         files={
             "card.md": flat_card(report).encode(),
             "report.json": json.dumps(report.as_json(), default=str).encode(),
+        },
+        name=f"{report.model} {report.chosen}",
+        description="The gate passed." if report.verdict.passed else "The gate refused it.",
+        learned_from={
+            "digest": report.facts["data_fingerprint"],
+            "rows": report.rows,
+            "positives": report.positives,
+            "features": len(report.columns),
         },
     )
 

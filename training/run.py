@@ -90,11 +90,12 @@ def train(
     tuning: Tuning = UNTUNED,
     origins: int = ORIGINS,
     is_judged: bool = True,
+    labels: versions.RunLabels | None = None,
 ) -> list[TrainingReport]:
     """Train a model (or `all`) on what was known before an instant; register it, and promote it where the gate lets it.
 
     `tuning` says how long to search for parameters, `origins` at how many moments the recipe is judged at least. What
-    is not judged is registered, and can never become the champion.
+    is not judged is registered, and can never become the champion. `labels` are what is said of the run in MLflow.
     One report per model. Raises Refused where a model that was named cannot be fitted, or where none of `all` can.
     """
     models.check_named(project.models)
@@ -114,7 +115,7 @@ def train(
     return [
         _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)
-        else store(project, outcome, staged.report, now_us)
+        else store(project, outcome, staged.report, now_us, labels)
         for model, outcome in outcomes.items()
     ]
 
@@ -245,7 +246,13 @@ def write(trained: Trained, folder: Path) -> Predictor:
     )
 
 
-def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: int) -> TrainingReport:
+def store(
+    project: Project,
+    trained: Trained,
+    check: Mapping[str, Any],
+    now_us: int,
+    labels: versions.RunLabels | None = None,
+) -> TrainingReport:
     """Apply the gate, log and register what serves, and make it the champion where the gate lets it.
 
     What was not judged meets no gate: it is registered, and that is all.
@@ -262,7 +269,7 @@ def store(project: Project, trained: Trained, check: Mapping[str, Any], now_us: 
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
-        registered = versions.register(project.home, run, project.tracking)
+        registered = versions.register(project.home, run, project.tracking, labels)
         report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=report.passed)
         if verdict is None:
             return report
@@ -337,7 +344,31 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Tra
             "figures": json.dumps({name: round(figures[name], 6) for name in versions.FIGURES if figures}),
         },
         files=files,
+        name=f"{trained.name} {instant_text(trained.as_of_us)} {trained.evaluation.chosen}",
+        description=_described(report),
+        learned_from=_learned_from(trained),
     )
+
+
+def _described(report: TrainingReport) -> str:
+    """What a person reads first of a run."""
+    if not report.is_judged:
+        return f"{report.question}\n\nNot judged: it cannot become the champion."
+    passed = "The gate passed." if report.passed else "The gate refused it."
+    return f"{report.question}\n\n{passed} {report.why or ''}".rstrip()
+
+
+def _learned_from(trained: Trained) -> dict[str, Any]:
+    """The rows that a run learned from and was judged on, by their instants."""
+    data = trained.data
+    return {
+        "digest": trained.facts["data_fingerprint"],
+        "rows": len(data.train),
+        "positives": data.train.positives,
+        "instants": [instant_text(int(at)) for at in np.unique(data.train.as_of_us)],
+        "judged_at": [instant_text(int(at)) for at in np.unique(data.test.as_of_us)],
+        "features": len(data.columns),
+    }
 
 
 def _gate(report: TrainingReport) -> dict[str, Any]:

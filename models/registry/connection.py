@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT, WEEKS = "vouch", "vouch weeks"
-"""Where training runs are logged, and where weeks of scoring."""
+"""Where training runs are logged unless another experiment is named, and where weeks of scoring."""
+TRAINING = "vouch.training"
+"""Tag of the experiments that training runs are logged in."""
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Has MLflow's page open an experiment with its runs, models and charts; it takes it for one of prompts else."""
 SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -75,7 +79,12 @@ def answering(home: Path, tracking: str | None) -> Iterator[None]:
         ) from error
 
 
-def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, MlflowClient]:
+def database_url(home: Path) -> str:
+    """Where MLflow's database of a home is, as SQLAlchemy is told."""
+    return sqlite_url(home / "mlflow" / "mlflow.db", timeout=f"{WAIT_SECONDS}")
+
+
+def connect(home: Path, tracking: str | None = None, experiment: str = EXPERIMENT) -> tuple[ModuleType, MlflowClient]:
     """Return mlflow and a client on the team's server, or on the database under `home`, made on first use."""
     settle(**SWITCHES)
     suggest(**PATIENCE)
@@ -84,16 +93,16 @@ def connect(home: Path, tracking: str | None = None) -> tuple[ModuleType, Mlflow
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     folder = home / "mlflow"
-    uri = tracking or sqlite_url(folder / "mlflow.db", timeout=f"{WAIT_SECONDS}")
+    uri = tracking or database_url(home)
     # It would tell the next project where this one logs.
     with unchanged_settings("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
     if tracking:
-        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), None)
+        return mlflow, _with_experiments(mlflow.MlflowClient(uri, uri), None, experiment)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # a client makes the tables of a database that is new
-        client = _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri())
+        client = _with_experiments(mlflow.MlflowClient(uri, uri), (folder / "artifacts").as_uri(), experiment)
         _move_in(client, folder)
         open_as_usual(folder / "mlflow.db")
         return mlflow, client
@@ -115,10 +124,17 @@ def _move_in(client: MlflowClient, folder: Path) -> None:
                 )
 
 
-def _with_experiments(client: MlflowClient, artifacts: str | None) -> MlflowClient:
-    for name in (EXPERIMENT, WEEKS):
-        if client.get_experiment_by_name(name) is None:
-            client.create_experiment(name, artifact_location=artifacts)
+def _with_experiments(client: MlflowClient, artifacts: str | None, named: str) -> MlflowClient:
+    """Make the experiments that are missing, and see that each says what it is of."""
+    for name in dict.fromkeys((EXPERIMENT, WEEKS, named)):
+        tags = _KIND if name == WEEKS else {**_KIND, TRAINING: "true"}
+        known = client.get_experiment_by_name(name)
+        if known is None:
+            client.create_experiment(name, artifact_location=artifacts, tags=tags)
+            continue
+        for tag, value in tags.items():
+            if known.tags.get(tag) != value:
+                client.set_experiment_tag(known.experiment_id, tag, value)
     return client
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vouch.models.registry.connection import EXPERIMENT, answering, connect
+from vouch.models.registry.connection import TRAINING, answering, connect
 from vouch.models.registry.versions import finish_promotions
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ def mark_interrupted(home: Path, now_us: int, older_than_us: int, tracking: str 
 
 
 def _marked(client: Any, now_us: int, before_ms: int) -> dict[str, int]:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None, "it was made when the client connected"
-    ours = [experiment.experiment_id]
+    ours = [
+        found.experiment_id
+        for found in _all(
+            lambda token: client.search_experiments(filter_string=f"tags.`{TRAINING}` = 'true'", page_token=token)
+        )
+    ]
     where = f"attributes.status = 'RUNNING' AND attributes.start_time < {before_ms}"
     runs = list(_all(lambda token: client.search_runs(ours, where, page_token=token)))
     for run in runs:

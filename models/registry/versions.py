@@ -7,6 +7,7 @@ name.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from vouch.features.errors import BundleError, Refused, UsageError
 from vouch.models.predictor import CHAMPIONS, Predictor, champion_folder
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
+from vouch.models.registry.revision import git_revision
 from vouch.models.scoring.documents import checked_digest, object_in
 
 if TYPE_CHECKING:
@@ -29,9 +31,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+DIGEST_CHARACTERS = 36
+"""As many as MLflow keeps of a digest."""
 REQUIREMENTS = ("vouch", "lightgbm", "numpy", "pandas", "scipy")
 NOT_JUDGED = "not evaluated"
 """What `gate` says of a version that never met it."""
+OWN_TAGS = frozenset(
+    {
+        *("data_fingerprint", "model_fingerprint", "code_fingerprint", "definition_fingerprint", "as_of", "seed"),
+        *("candidate", "members", "trials", "is_reproducible", "gate", "champion_then", "refused_by", "figures"),
+        *("content_hash", "kind", "target", "label", "id", "time", "promoted_at_us", "from_version", "reason"),
+        *("git_is_changed",),
+    }
+)
+"""Tags by which vouch tells what a version is: nobody else sets them."""
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
 
 
@@ -48,6 +61,28 @@ class TrainingRun:
     files: Mapping[str, bytes] = field(default_factory=dict)
     trials: Sequence[Mapping[str, Any]] = ()
     """The search for parameters, each trial a nested run: `trial`, `loss`, `is_cut`, and what it tried."""
+    name: str = ""
+    """What the run is called; the model's name where nothing is said."""
+    description: str = ""
+    """What a person reads first of run and version, as Markdown."""
+    learned_from: Mapping[str, Any] = field(default_factory=dict)
+    """What it was fitted and judged on: `digest` of the tables, and whatever tells rows and instants."""
+
+
+@dataclass(frozen=True)
+class RunLabels:
+    """What whoever trains says of the run; raises UsageError for a tag that is vouch's or MLflow's own."""
+
+    experiment: str = EXPERIMENT
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """See that no tag says what vouch or MLflow says itself."""
+        own = [name for name in self.tags if name in OWN_TAGS or name.startswith(("mlflow.", "vouch."))]
+        if own:
+            raise UsageError(f"Tags {', '.join(own)} are set by vouch and MLflow themselves: choose other names")
+        if self.experiment == WEEKS or not self.experiment.strip():
+            raise UsageError(f"The experiment {self.experiment!r} is not for training: choose another name")
 
 
 @dataclass(frozen=True)
@@ -72,18 +107,20 @@ def log_week(
             _log_files(mlflow, files)
 
 
-def register(home: Path, run: TrainingRun, tracking: str | None = None) -> Registered:
+def register(home: Path, run: TrainingRun, tracking: str | None = None, labels: RunLabels | None = None) -> Registered:
     """Log a run with its bundle as a pyfunc model, and register the bundle as a new version of the model."""
+    labels = labels or RunLabels()
     with answering(home, tracking):
-        mlflow, client = connect(home, tracking)
+        mlflow, client = connect(home, tracking, labels.experiment)
         predictor = Predictor.load(run.bundle)
         tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
-        mlflow.set_experiment(EXPERIMENT)
-        with mlflow.start_run(run_name=run.model) as active:
+        mlflow.set_experiment(labels.experiment)
+        with mlflow.start_run(run_name=run.name or run.model, description=run.description or None) as active:
             run_id = active.info.run_id
+            _log_input(mlflow, client, run_id, run)
             mlflow.log_params({name: str(value)[:6000] for name, value in run.parameters.items()})
             mlflow.log_metrics({name: float(value) for name, value in run.metrics.items() if np.isfinite(value)})
-            mlflow.set_tags(tags)
+            mlflow.set_tags({**labels.tags, **git_revision(Path.cwd()), **tags})
             _log_files(mlflow, run.files)
             _log_trials(mlflow, run)
             logged = mlflow.pyfunc.log_model(
@@ -95,8 +132,25 @@ def register(home: Path, run: TrainingRun, tracking: str | None = None) -> Regis
                 input_example=run.example.head(5),
             )
         _ensure_registered(mlflow, client, run.model)
-        made = client.create_model_version(run.model, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
+        made = client.create_model_version(
+            run.model, logged.model_uri, run_id, tags=tags, description=run.description, model_id=logged.model_id
+        )
         return Registered(int(made.version), run_id)
+
+
+def _log_input(mlflow: ModuleType, client: MlflowClient, run_id: str, run: TrainingRun) -> None:
+    """Say what a run learned from, where MLflow shows the data of a run; the rows themselves stay where they are."""
+    if not run.learned_from:
+        return
+    entities, told = mlflow.entities, json.dumps(run.learned_from, ensure_ascii=False)
+    found = entities.Dataset(
+        name=f"{run.model} vectors",
+        digest=str(run.learned_from["digest"])[:DIGEST_CHARACTERS],
+        source_type="vouch",
+        source=json.dumps({"fingerprint": run.learned_from["digest"]}),
+        profile=told,
+    )
+    client.log_inputs(run_id, [entities.DatasetInput(found, [entities.InputTag("mlflow.data.context", "training")])])
 
 
 def _log_files(mlflow: ModuleType, files: Mapping[str, bytes]) -> None:

@@ -19,6 +19,8 @@ from vouch.serving.output import Format, FormatOption, progress, say, show
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from vouch.models.registry.versions import RunLabels
+
 app = typer.Typer()
 TableFile = Annotated[
     Path | None,
@@ -34,6 +36,10 @@ TimeColumn = Annotated[
 Taken = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN", help="With --table: take a column although it looks like a leak."),
+]
+Experiment = Annotated[str, typer.Option(metavar="NAME", help="Experiment of MLflow to log the run in.")]
+RunTags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Say this of the run in MLflow; several times.")
 ]
 LeftOut = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="With --table: leave a column out.")]
 
@@ -68,6 +74,8 @@ def train(
     take: Taken = None,
     leave_out: LeftOut = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="The same seed gives the same model.")] = 0,
+    experiment: Experiment = "vouch",
+    tag: RunTags = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Fit a model on what was known before an instant, judge it out of time, register it, and gate it.
@@ -78,9 +86,12 @@ def train(
     """
     weekly = {"DATA": data, "--as-of": as_of, "--trials": trials or None, "--seconds": seconds}
     flat = {"--label": label, "--id": key, "--time": time, "--take": take, "--leave-out": leave_out}
+    labels = partial(_labels, experiment, tag or [])
     if table is not None:
         _refuse({**weekly, "--no-evaluation": None if evaluation else False}, "goes without --table")
-        _train_table(ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or [], seed), now, form)
+        _train_table(
+            ctx.obj, model, FlatOptions(table, label, key, time, take or [], leave_out or [], seed), now, labels, form
+        )
         return
     _refuse(flat, "is for a flat table: give --table FILE")
     from vouch.training.run import train as fit
@@ -88,7 +99,9 @@ def train(
 
     run: CommandRun = ctx.obj
     where, tuning = project(data), Tuning(trials, seconds)
-    work = partial(fit, where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation)
+    work = partial(
+        fit, where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation, labels()
+    )
     _train_company(where.home, model, work, run.now_us(now), form)
 
 
@@ -103,6 +116,16 @@ def _train_company(home: Path, model: str, work: Callable[[], Sequence[Any]], no
             reports = work()
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
         tell_reports(reports, form)
+
+
+def _labels(experiment: str, tags: Sequence[str]) -> RunLabels:
+    """What was typed of the run itself; raises UsageError for a tag that is none."""
+    from vouch.models.registry.versions import RunLabels
+
+    if wrong := [text for text in tags if not text.partition("=")[0].strip() or "=" not in text]:
+        raise UsageError(f"--tag {wrong[0]}: a tag is NAME=VALUE")
+    pairs = (text.partition("=") for text in tags)
+    return RunLabels(experiment, {name.strip(): value for name, _, value in pairs})
 
 
 def _refuse(given: Mapping[str, object], why: str) -> None:
@@ -124,7 +147,9 @@ class FlatOptions:
     seed: int
 
 
-def _train_table(run: CommandRun, model: str, asked: FlatOptions, now: str | None, form: Format) -> None:
+def _train_table(
+    run: CommandRun, model: str, asked: FlatOptions, now: str | None, labels: Callable[[], RunLabels], form: Format
+) -> None:
     from vouch.features.discovery.flat import read_flat
     from vouch.features.project import Project, home, tracking
     from vouch.serving.batch.run_records import recording
@@ -143,7 +168,7 @@ def _train_table(run: CommandRun, model: str, asked: FlatOptions, now: str | Non
             )  # fmt: skip
             step(f"training {model}")
             settings = {"label": asked.label, "id": asked.key, "time": asked.time}
-            report = train_flat(where, model, found, asked.table, run.now_us(now), settings, asked.seed)
+            report = train_flat(where, model, found, asked.table, run.now_us(now), settings, asked.seed, labels())
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused}]}
         tell_reports([report], form)
 

@@ -90,6 +90,40 @@ def test_each_trial_of_a_search_is_a_run_within_the_run(reigns):
     assert within[0].info.status == "FINISHED"
 
 
+def test_a_run_tells_by_itself_what_it_is_what_it_learned_from_and_who_made_it_for_what(tmp_path):
+    home, bundle = tmp_path / "home", tmp_path / "bundle"
+    predictor = written(bundle, "logistic", LOGISTIC)
+    run = versions.TrainingRun(
+        model="churn", bundle=bundle, example=vectors(5, seed=1)[list(predictor.names)], parameters={"seed": 0},
+        metrics={"roc_auc": 0.8}, tags={"gate": "passed"}, files={"card.md": b"# churn\n"},
+        name="churn 2026-11-16 logistic", description="Who will leave?",
+        learned_from={"digest": "f" * 64, "rows": 40, "instants": ["2026-08-03"]},
+    )  # fmt: skip
+    labels = versions.RunLabels("pricing study", {"ticket": "CS-12", "who": "Mona"})
+    made = versions.register(home, run, labels=labels)
+    _, client = versions.connect(home)
+    kept = client.get_run(made.run_id)
+    experiment = client.get_experiment(kept.info.experiment_id)
+    assert (experiment.name, experiment.tags["mlflow.experimentKind"]) == ("pricing study", "custom_model_development")
+    assert (kept.info.run_name, kept.data.tags["mlflow.note.content"]) == (run.name, run.description)
+    assert {name: kept.data.tags[name] for name in labels.tags} == labels.tags
+    assert client.get_model_version("churn", "1").description == run.description
+    (dataset,) = kept.inputs.dataset_inputs
+    assert dataset.dataset.digest == "f" * 36
+    assert json.loads(dataset.dataset.profile) == run.learned_from
+
+
+@pytest.mark.parametrize("tag", ["gate", "content_hash", "mlflow.user", "vouch.training"])
+def test_nobody_but_vouch_says_what_a_version_is(tag):
+    with pytest.raises(UsageError, match=tag):
+        versions.RunLabels(tags={tag: "passed"})
+
+
+def test_every_tag_of_a_version_is_guarded(reigns):
+    _, client = versions.connect(reigns["home"])
+    assert {tag for known in client.search_model_versions() for tag in known.tags} <= versions.OWN_TAGS
+
+
 def test_the_champion_on_this_machine_is_the_verified_bundle(reigns):
     assert reigns["held"] == reigns["two"].content_hash
     champion = load_champion(reigns["home"], "churn")
@@ -157,6 +191,16 @@ def test_a_bundle_that_was_changed_in_the_registry_is_not_promoted(tmp_path):
 
 class Killed(BaseException):
     """What no handler catches: as far as files go, the same as kill -9."""
+
+
+def test_a_run_that_was_cut_off_is_marked_in_whatever_experiment_it_was(tmp_path):
+    _, client = versions.connect(tmp_path, None, "pricing study")
+    started = {name: client.get_experiment_by_name(name).experiment_id for name in ("vouch", "pricing study")}
+    started["another's"] = client.create_experiment("another's")
+    runs = {name: client.create_run(identity, start_time=1) for name, identity in started.items()}
+    assert mark_interrupted(tmp_path, 2_000, 0)["runs"] == 2
+    found = {name: client.get_run(run.info.run_id).info.status for name, run in runs.items()}
+    assert found == {"vouch": "KILLED", "pricing study": "KILLED", "another's": "RUNNING"}
 
 
 @pytest.mark.parametrize(
