@@ -93,13 +93,28 @@ def write_whole(path: Path, content: bytes | str) -> None:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def write_where_asked(path: Path, text: str) -> None:
-    """Write a file where a user wants it, whole or not at all; raises UsageError where that cannot be."""
+@contextmanager
+def replacing_where_asked(path: Path, draft: Path | None = None) -> Iterator[Path]:
+    """Give the draft of a file that a user wants somewhere, as `replacing`.
+
+    Raises UsageError, which names the file that was asked for, where that cannot be.
+    """
+    ours = {None, str(path), str(path.parent), *map(str, path.parents)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
+        with replacing(path, draft) as beside:
+            ours.add(str(beside))
+            yield beside
     except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror}") from error
+        if error.filename in ours:
+            raise UsageError(f"Cannot write {path}: {error.strerror or error}") from error
+        raise
+
+
+def write_where_asked(path: Path, text: str) -> None:
+    """Write a file where a user wants it, whole or not at all; raises UsageError where that cannot be."""
+    with replacing_where_asked(path) as draft:
+        draft.write_bytes(text.encode())
 
 
 def flush(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vouch.features.durable import replacing
+from vouch.features.durable import replacing_where_asked
 from vouch.features.ingest.stage import opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.vectors.build import vectors
@@ -41,11 +41,10 @@ def write_vectors(
     tables = opened(project, staged, engine)
     instant = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     progress(f"{instant_text(instant)}: vectors")
-    out.parent.mkdir(parents=True, exist_ok=True)
     customers = 0
     with (
         scratch_folder(project.home, "features") as scratch,
-        replacing(out, out.with_name(f".{out.name}.draft")) as draft,
+        replacing_where_asked(out, out.with_name(f".{out.name}.draft")) as draft,
     ):
         batches = (_dated(batch, instant) for batch in ordered_batches(vectors(tables, instant), scratch / "vectors"))
         first = next(batches)
@@ -60,8 +59,7 @@ def write_vectors(
 def write_table_scores(home: Path, rows: list[dict[str, Any]], now_us: int, out: Path) -> None:
     """Write the scores of a flat table as Parquet: `customer_id`, probability with its interval, reasons."""
     named = [{"customer_id": row["id"], **{of: value for of, value in row.items() if of != "id"}} for row in rows]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out, out.with_name(f".{out.name}.draft")) as draft:
+    with replacing_where_asked(out, out.with_name(f".{out.name}.draft")) as draft:
         pq.write_table(pa.Table.from_pylist(named), draft)
     note(home, "vectors", instant_text(now_us), [out])
 

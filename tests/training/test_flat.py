@@ -144,6 +144,8 @@ def test_the_service_scores_rows_as_the_command_does(tmp_path, project):
             score_table_rows(store, TableScore.model_validate(broken))
     write_table_scores(project.home, wanted, NOW_US, tmp_path / "scores.parquet")
     assert pq.read_table(tmp_path / "scores.parquet")["customer_id"].to_pylist() == ["K0000", "K0001", "K0002"]
+    with pytest.raises(UsageError, match=r"Cannot write .*flat\.csv/scores\.parquet: "):
+        write_table_scores(project.home, wanted, NOW_US, path / "scores.parquet")
 
 
 @pytest.mark.parametrize(
