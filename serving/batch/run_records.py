@@ -11,6 +11,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.durable import write_whole
@@ -86,10 +87,21 @@ def recorded_runs(home: Path, command: str | None = None) -> Iterator[dict[str, 
     paths = [(at, path) for path in (home / FOLDER).glob("*.json") if (at := run_instant(path.stem)) is not None]
     for _, path in sorted(paths, reverse=True):
         if command is None or path.stem.startswith(f"{command}-"):
-            with contextlib.suppress(OSError, ValueError):
-                document = json.loads(path.read_text(encoding="utf-8"))
-                if _is_record(document):
-                    yield document
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                document = _document(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+                if document is not None:
+                    yield dict(document)
+
+
+@lru_cache(maxsize=4096)
+def _document(path: Path, *_: int) -> Mapping[str, Any] | None:
+    """The record in a file, None for what is none; read again once the file was touched."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return document if _is_record(document) else None
 
 
 def _is_record(document: Any) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from vouch.features.errors import Refused, UsageError
 from vouch.features.instants import parse_instant
+from vouch.serving.batch import run_records
 from vouch.serving.batch.run_records import FOLDER, last_of_each, recorded_runs, recording
 
 MONDAY = parse_instant("2026-11-16T02:15:00Z")
@@ -68,3 +69,14 @@ def test_a_run_that_only_looks_leaves_nothing(tmp_path):
     with recording(tmp_path, "score", MONDAY) as run:
         run.is_recorded = False
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_a_record_is_read_again_where_it_was_touched_and_else_only_once(tmp_path, monkeypatch):
+    leave(tmp_path, "score", 1_700_000_000_000_000)
+    (path,) = (tmp_path / FOLDER).iterdir()
+    assert last_of_each(tmp_path)["score"][0]["outcome"] == "done"
+    monkeypatch.setattr(run_records.json, "loads", None)
+    assert last_of_each(tmp_path)["score"][0]["outcome"] == "done"
+    monkeypatch.undo()
+    path.write_text(path.read_text().replace("done", "failed"))
+    assert last_of_each(tmp_path)["score"][0]["outcome"] == "failed"
