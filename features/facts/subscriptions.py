@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.features.facts.spans import runs
+from vouch.features.facts.spans import NEVER_US, runs
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
@@ -42,12 +42,30 @@ def next_renewal(rows: Frame, at_us: int) -> Frame:
     It is the agreed one where that is told and has not passed, else that of an annual subscription. One that is paid
     by the month and has none agreed can end at any time, and has none.
     """
+    going_on = running(rows, at_us).filter(nw.col("ended_us").is_null())
+    return _renewing(going_on, at_us).group_by("customer_id").agg(nw.col("renewal_us").min())
+
+
+def _renewing(rows: Frame, at_us: int) -> Frame:
+    """Running subscriptions with `renewal_us` as the next one, null for who can end at any time."""
     is_annual, at = nw.col("billing_period") == ANNUAL, nw.lit(at_us, nw.Int64)
     agreed = nw.when(nw.col("renewal_us") >= at_us).then(nw.col("renewal_us"))
     counted = nw.when(is_annual).then(at + until_renewal(nw.col("own_us"), is_annual, at))
-    going_on = running(rows, at_us).filter(nw.col("ended_us").is_null())
-    renewing = going_on.with_columns(nw.coalesce(agreed, counted).alias("renewal_us"))
-    return renewing.group_by("customer_id").agg(nw.col("renewal_us").min())
+    return rows.with_columns(nw.coalesce(agreed, counted).alias("renewal_us"))
+
+
+def paid_in(rows: Frame, at_us: int) -> Frame:
+    """The currency of what runs at an instant: `customer_id`, `currency`; nobody of whose subscriptions none names one.
+
+    Of several it is that of the subscription that renews next, else of the one that pays most.
+    """
+    named = _renewing(running(rows, at_us), at_us).filter(~nw.col("currency").is_null())
+    code = nw.col("currency").str.strip_chars().str.to_uppercase()
+    until = nw.col("renewal_us").fill_null(NEVER_US)
+    named = named.with_columns(renewal_us=until, mrr=nw.col("mrr").cast(nw.Float64), currency=code)
+    for column, first in (("renewal_us", nw.col("renewal_us").min()), ("mrr", nw.col("mrr").max())):
+        named = named.with_columns(first=first.over("customer_id")).filter(nw.col(column) == nw.col("first"))
+    return named.group_by("customer_id").agg(nw.col("currency").min())
 
 
 def revenue_then(rows: Frame, at_us: int) -> Frame:

@@ -13,7 +13,7 @@ from vouch.features.asof import view
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.last_days import between_terms
 from vouch.features.facts.rows import counted
-from vouch.features.facts.subscriptions import next_renewal, revenue
+from vouch.features.facts.subscriptions import next_renewal, paid_in, revenue
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
@@ -46,14 +46,13 @@ def _with_revenue(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
 
 
 def _with_renewal(rows: Frame, tables: Tables, as_of_us: int) -> Frame:
-    """The next renewal, and the currency of what runs."""
+    """The next renewal, and the currency of what runs: of what renews next, else of what pays most; else of none."""
     if "subscriptions" not in tables:
         nothing = (nw.lit(None, nw.Int64).alias("renewal_us"), nw.lit(None, nw.String).alias("currency"))
         return rows.with_columns(*nothing)
     held = counted(tables, "subscriptions", as_of_us)
-    paid_in = held.group_by("customer_id").agg(nw.col("currency").max())
     return rows.join(next_renewal(held, as_of_us), on="customer_id", how="left").join(
-        paid_in, on="customer_id", how="left"
+        paid_in(held, as_of_us), on="customer_id", how="left"
     )
 
 

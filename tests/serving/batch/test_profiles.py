@@ -88,3 +88,19 @@ def test_the_last_ask_is_the_latest_one_with_the_outcome_known_then(engine):
     assert (rows["a"]["last_asked_us"], rows["a"]["last_ask_kind"]) == (T - 2 * DAY_US, "referral")
     assert rows["a"]["last_ask_outcome"] is None
     assert found(engine)["a"]["last_asked_us"] is None
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_the_currency_is_that_of_what_runs_and_renews_next(engine):
+    def span(name: str, currency: str | None, **more) -> dict:
+        return {"subscription_id": f"{name}{currency}{len(more)}", "customer_id": name, "started_at": BEFORE, "mrr": 1,
+                "currency": currency, **more}  # fmt: skip
+
+    spans = [
+        span("a", "USD", ended_at=T - DAY_US), span("a", "EUR"),
+        span("b", "USD", mrr=5, renewal_at=SOON + DAY_US), span("b", "EUR", renewal_at=SOON), span("b", None),
+        span("c", "CHF", mrr=5), span("c", "USD", mrr=7), span("d", " usd"),
+    ]  # fmt: skip
+    people = [{"customer_id": name, "created_at": BEFORE} for name in "abcd"]
+    rows = found(engine, people, subscriptions=spans)
+    assert {name: row["currency"] for name, row in rows.items()} == {"a": "EUR", "b": "EUR", "c": "USD", "d": "USD"}
