@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
 
 UNKNOWN = "unknown"
+NEAR = 1e-9
+"""How far below a limit still counts as on it: weights such as 0.15 do not add up exactly."""
 COLUMNS = ("health_score", "health_coverage", "health_low", "health_high", "health_band")
 
 
@@ -84,9 +86,23 @@ def health_rules() -> HealthRules:
     return HealthRules(int(raw["version"]), float(raw["coverage_floor"]), bands, measures)
 
 
-def band_of(score: float) -> str:
+def band_of(score: float, using: HealthRules | None = None) -> str:
     """Return the band of a score that is known for certain, such as one that somebody set."""
-    return [name for name, start in health_rules().bands if score >= start][-1]
+    return [name for name, start in (using or health_rules()).bands if score >= start - NEAR][-1]
+
+
+def points_and_health(
+    values: Mapping[str, float | None], using: HealthRules | None = None
+) -> tuple[list[float | None], dict[str, Any]]:
+    """Return the points of each measure for the values of one vector, and the columns of `with_health`."""
+    chosen = using or health_rules()
+    given = {measure.feature: [values.get(measure.feature)] for measure in chosen.measures}
+    schema = dict.fromkeys(given, nw.Float64())
+    frame = nw.from_dict(given, schema=schema, backend="polars").with_columns(
+        *(nw.when(~nw.col(name).is_nan()).then(nw.col(name)).alias(name) for name in given)
+    )
+    points = [frame.select(points=measure.points())["points"][0] for measure in chosen.measures]
+    return points, with_health(frame.lazy(), chosen).collect("polars").rows(named=True)[0]
 
 
 def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
@@ -129,6 +145,5 @@ def _sum(parts: list[nw.Expr]) -> nw.Expr:
 def _band(chosen: HealthRules) -> nw.Expr:
     band = nw.lit(chosen.bands[0][0])
     for name, start in chosen.bands[1:]:
-        # Weights such as 0.15 do not add up exactly: a score that stands on a boundary has reached it.
-        band = nw.when(nw.col("health_low") >= start - 1e-9).then(nw.lit(name)).otherwise(band)
-    return nw.when(nw.col("health_coverage") >= chosen.coverage_floor - 1e-9).then(band).otherwise(nw.lit(UNKNOWN))
+        band = nw.when(nw.col("health_low") >= start - NEAR).then(nw.lit(name)).otherwise(band)
+    return nw.when(nw.col("health_coverage") >= chosen.coverage_floor - NEAR).then(band).otherwise(nw.lit(UNKNOWN))

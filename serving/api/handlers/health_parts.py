@@ -5,7 +5,6 @@ Worked out from the vector that the week keeps on the disk of this host; where t
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.durable import file_digest
-from vouch.features.health import UNKNOWN, HealthRules, Measure, health_rules
+from vouch.features.health import UNKNOWN, HealthRules, band_of, health_rules, points_and_health
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.schema import OPTED_OUT
 
@@ -23,53 +22,41 @@ if TYPE_CHECKING:
 
     from vouch.serving.api.week import ServedWeek
 
-NEAR = 1e-9
-"""How far below a limit still counts as on it, as in the rules."""
-
-
-def points_of(measure: Measure, value: float | None) -> float | None:
-    """Return the points of the last tier that a value reaches; None where it is missing."""
-    if value is None or math.isnan(value):
-        return None
-    reached = [points for start, points in measure.tiers if start is None or value >= start]
-    return reached[-1] if reached else measure.tiers[0][1]
-
 
 def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> dict[str, Any]:
     """Return the parts of the score of a vector, its bounds, and why the band is not that of the score."""
     chosen = rules or health_rules()
+    points, found = points_and_health(values, chosen)
     parts: list[dict[str, Any]] = [
         {
             "feature": measure.feature,
             "group": measure.group,
             "value": values.get(measure.feature),
-            "points": points_of(measure, values.get(measure.feature)),
+            "points": reached,
             "weight": measure.weight,
         }
-        for measure in chosen.measures
+        for measure, reached in zip(chosen.measures, points, strict=True)
     ]
-    whole = sum(measure.weight for measure in chosen.measures)
-    there = sum(part["weight"] for part in parts if part["points"] is not None)
-    earned = sum(part["weight"] * part["points"] for part in parts if part["points"] is not None)
-    lowest, highest = earned / whole, (earned + (whole - there) * 100.0) / whole
-    score = earned / there if there else None
-    told = {"parts": parts, "coverage": there / whole, "lowest": lowest, "highest": highest}
-    return {**told, "explanation": _why(score, lowest, there / whole, chosen)}
+    told = {
+        "parts": parts,
+        "coverage": found["health_coverage"],
+        "lowest": found["health_low"],
+        "highest": found["health_high"],
+    }
+    return {**told, "explanation": _why(found, chosen)}
 
 
-def _why(score: float | None, lowest: float, coverage: float, rules: HealthRules) -> str | None:
+def _why(found: Mapping[str, Any], rules: HealthRules) -> str | None:
     """Why the band is another one than the score alone would give; None where it is the same."""
-    if score is None or coverage < rules.coverage_floor - NEAR:
-        floor = f"{rules.coverage_floor:.0%}"
-        return f"The band is {UNKNOWN}: only {coverage:.0%} of the weight is known, and {floor} is needed."
-    by_score, by_lowest = (
-        [name for name, start in rules.bands if value >= start - NEAR][-1] for value in (score, lowest)
-    )
-    if by_score == by_lowest:
+    score, band = found["health_score"], found["health_band"]
+    if band == UNKNOWN:
+        floor, coverage = f"{rules.coverage_floor:.0%}", f"{found['health_coverage']:.0%}"
+        return f"The band is {UNKNOWN}: only {coverage} of the weight is known, and {floor} is needed."
+    if band == (by_score := band_of(score, rules)):
         return None
     return (
-        f"The band is {by_lowest} and not {by_score}: it follows the lower bound, {lowest:.0f} of 100, which counts "
-        "what is missing as 0."
+        f"The band is {band} and not {by_score}: it follows the lower bound, {found['health_low']:.0f} of 100, which "
+        "counts what is missing as 0."
     )
 
 
