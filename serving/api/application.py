@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from functools import partial
 from typing import TYPE_CHECKING, Any, get_origin
 
 import anyio.to_thread
@@ -26,7 +25,7 @@ from vouch.serving.api.state import now_us
 from vouch.serving.store.audit import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
@@ -40,6 +39,8 @@ LONG_BODY = 64 * 2**10
 """A body of more bytes is read where heavy work is done, and not where everybody is answered."""
 
 
+LONG_ANSWER = 32 * 2**10
+"""An answer of more bytes is cut to its fields, hashed and compressed where nobody else waits."""
 COMPRESSED_FROM, COMPRESSION = 2_048, 1
 """Bytes from which an answer is compressed, and how hard: a little is most of it, and costs others no time."""
 
@@ -85,36 +86,47 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
         given, who = () if route.scope == "read" else (caller,), caller.key_id or caller.name
         body: BaseModel | None = None
 
-        def answer() -> Mapping[str, Any] | bytes:
+        def work() -> tuple[Any, bytes]:
+            found = route.answer(store, body, *given)
+            return found, bytes(found) if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
+
+        def whole() -> tuple[Any, bytes]:
             nonlocal body
             body = _asked(request, content, route, names)
             try:
-                return route.answer(store, body, *given)
+                return work()
             finally:
                 give_back()
 
         try:
             if len(content) > LONG_BODY:  # to read it alone would keep others waiting
-                found = await heavy.line(content).run(who, answer, request.is_disconnected)
+                found, told = await heavy.line(content).run(who, whole, request.is_disconnected)
             else:
                 body = _asked(request, content, route, names)
-                work = partial(route.answer, store, body, *given)
-                if not (route.is_heavy(store, body) if callable(route.is_heavy) else route.is_heavy):
-                    found = work()
-                elif route.computes:
-                    found = await heavy.line(content).run(who, work, request.is_disconnected)
+                if not _holds(route.is_heavy, store, body):
+                    found, told = work()
+                elif _holds(route.computes, store, body):
+                    found, told = await heavy.line(content).run(who, work, request.is_disconnected)
                 else:
-                    found = await anyio.to_thread.run_sync(work)
+                    found, told = await anyio.to_thread.run_sync(work)
         except Problem as problem:
             if route.scope != "read" and body is not None:
                 refused(store, caller, route.path, problem, getattr(body, "customer_id", None))
             raise
         if route.action is not None:
             _note(store, request, route, body, rows_in(found, route.gives), getattr(found, "action", route.action))
-        told = found if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
-        return json_answer(request, selected(bytes(told), getattr(body, "fields", ()), route.gives), route)
+
+        def finished() -> Response:
+            return json_answer(request, selected(told, getattr(body, "fields", ()), route.gives), route)
+
+        return await anyio.to_thread.run_sync(finished) if len(told) >= LONG_ANSWER else finished()
 
     return endpoint
+
+
+def _holds(said: bool | Callable[[ServingState, Any], bool], store: ServingState, body: BaseModel) -> bool:
+    """What a route says of all requests, or of each."""
+    return said(store, body) if callable(said) else said
 
 
 def json_answer(request: Request, content: bytes, route: ApiRoute) -> Response:

@@ -36,7 +36,7 @@ class ApiRoute:
     """One route: what it takes, what it answers, and who makes the answer.
 
     Heavy requests run on a thread, so that others are answered meanwhile: `is_heavy` says it of all, or of each. Those
-    of a route that `computes` run in turn, on the few threads that are there for it.
+    of a route that `computes`, all or each, run in turn, on the few threads that are there for it.
     `example` is a request that it takes. `scope` is what a key needs; `action` is what the audit log calls it, where it
     is about customers. `methods` says how it is asked: by GET what it takes stands in the address.
     """
@@ -51,7 +51,7 @@ class ApiRoute:
     scope: str
     action: str | None = None
     is_heavy: bool | Callable[[ServingState, Any], bool] = False
-    computes: bool = False
+    computes: bool | Callable[[ServingState, Any], bool] = False
     methods: tuple[str, ...] = ("POST",)
     deprecated: int | None = None
     """Since when the route is to go, in seconds since 1970; the document and each of its answers say so."""
@@ -75,13 +75,13 @@ API_ROUTES = (
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
         schemas.AdvocatesSearch, answer_types.Candidates, lists.candidates_page, PAGED,
         {"segment": ["smb"], "minimum_score": 20, "limit": 10},
-        scope="read", action="listed", is_heavy=lists.is_first_search, methods=BOTH,
+        scope="read", action="listed", is_heavy=lists.is_first_search, computes=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/get", "Everything on one customer",
         schemas.CustomerGet, answer_types.CustomerAnswer, read.get_customer, ("unknown_customer", *OF_A_WEEK),
         {"customer_id": "C000001"},
-        scope="read", action="looked", is_heavy=True, methods=BOTH,  # it reads a file and the store
+        scope="read", action="looked", is_heavy=True, computes=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/customers/find", "Customers by name, account or id",
@@ -93,13 +93,13 @@ API_ROUTES = (
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
         schemas.AtRiskSearch, week_types.AtRiskPage, lists.at_risk_page, PAGED,
         {"band": ["high"], "limit": 10},
-        scope="read", action="listed", is_heavy=lists.is_first_order, methods=BOTH,
+        scope="read", action="listed", is_heavy=lists.is_first_order, computes=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/accounts", "Accounts ranked by revenue at risk, each with its most endangered customer",
         schemas.AccountsSearch, week_types.AccountsPage, accounts.search_accounts, PAGED,
         {"limit": 10},
-        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+        scope="read", action="listed", is_heavy=True, computes=lists.of_past, methods=("GET", "POST"),
     ),
     ApiRoute(
         "/v1/accounts/get", "One account with its customers",

@@ -56,6 +56,9 @@ class PastWeeks:
         self._held: OrderedDict[Key, ServedWeek] = OrderedDict()
         self._versions: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._reading: dict[tuple[int, int | None], threading.Lock] = {}
+        """Held while a week is read, so that two who ask for one read it once, and others wait for nobody."""
+        self._times_let_go = 0
 
     def keep(self, week: ServedWeek) -> None:
         """Keep a week that another one takes the place of."""
@@ -75,6 +78,7 @@ class PastWeeks:
         is_rewritten = any(self._is_rewritten(week) for week in list(self._held.values()))
         if is_rewritten or any(found.get(key, version) != version for key, version in self._versions.items()):
             with self._lock:
+                self._times_let_go += 1
                 self._held.clear()
         self._versions = found
 
@@ -95,16 +99,37 @@ class PastWeeks:
 
     def get(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
         """Return a past week; raises the problem `week_gone` where it is no longer kept."""
+        found = self._in_memory(as_of_us, revision)
+        if found is not None:
+            return found
+        with self._lock:
+            reading = self._reading.setdefault((as_of_us, revision), threading.Lock())
+        with reading:
+            try:
+                return self._in_memory(as_of_us, revision) or self._brought(as_of_us, revision, now_us)
+            finally:
+                with self._lock:
+                    self._reading.pop((as_of_us, revision), None)
+
+    def _in_memory(self, as_of_us: int, revision: int | None) -> ServedWeek | None:
         with self._lock:
             for (as_of, number), week in reversed(self._held.items()):
                 if as_of == as_of_us and revision in (None, number) and week.is_intact:
                     self._held.move_to_end((as_of, number))
                     return week
+        return None
+
+    def _brought(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
+        """A week from the disk or the store, kept; read again where weeks were let go of meanwhile."""
+        while True:
+            let_go = self._times_let_go
             found = self._read(as_of_us, revision, now_us)
             if found is None:
                 raise Problem("week_gone")
-            self._put(found)
-            return found
+            with self._lock:
+                if let_go == self._times_let_go:
+                    self._put(found)
+                    return found
 
     def _read(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek | None:
         try:

@@ -16,7 +16,7 @@ from vouch.features.errors import SnapshotError, StoreError
 from vouch.serving.asking.by_hand import TOLD_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
-from vouch.serving.asking.ranked_list import RankedList, RowCache
+from vouch.serving.asking.ranked_list import DerivedCache, RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.reference_pool import reference_pool
 from vouch.serving.asking.rules.policy import load_policy
@@ -76,8 +76,9 @@ class ServedWeek:
     named_lists: Rows | None = None
     """The lists behind the figures; None where the week was published without."""
     rows: RowCache = field(default_factory=RowCache)
-    _sorted: dict[str, RankedList] = field(default_factory=dict)
-    """Those at risk in other orders, made when they are first asked for."""
+    _derived: DerivedCache = field(default_factory=DerivedCache)
+    """Those at risk in other orders, the standing, accounts: made when they are first asked for, anew when people have
+    recorded something."""
 
     @property
     def ranked(self) -> RankedList:
@@ -112,9 +113,7 @@ class ServedWeek:
             self.at_risk.exclude(row, has)
         if moved:
             self.rows.clear()
-            self._sorted.clear()
-            for name in ("standing", "accounts"):
-                self.__dict__.pop(name, None)
+            self._derived.clear()
 
     @property
     def are_changes_stale(self) -> bool:
@@ -135,11 +134,16 @@ class ServedWeek:
         """The profile of who stands at a place of a list."""
         return self.customers.at(int(ranked.rows[place]))
 
-    @cached_property
+    @property
     def standing(self) -> Standing:
         """Where everybody stands beside the week before, worked out when it is first asked for."""
-        at_risk = self.at_risk.values[self.at_risk.place_of]
-        found = week_standing(self.scores, self.customers, self.before.scores if self.before else None, at_risk)
+        found: Standing = self._derived.of("standing", self._standing)
+        return found
+
+    def _standing(self) -> Standing:
+        before, place_of = self.before.scores if self.before else None, self.at_risk.place_of
+        figures = (self.at_risk.values[place_of], self.at_risk.order[place_of])
+        found = week_standing(self.scores, self.customers, before, *figures)
         hand = self.lists.by_hand
         thanked = [name for name, done in hand.care.items() if THANK in done]
         return without(found, self._rows_of(hand.objections), self._rows_of(thanked))
@@ -151,20 +155,22 @@ class ServedWeek:
         """Those at risk in an order: by revenue at risk (`value`), or by another figure, falling."""
         if sort == "value":
             return self.at_risk
-        if sort not in self._sorted:
-            standing = self.standing
-            keys = {
-                "probability": standing.probability,
-                "change": standing.probability - standing.before,
-                "renewal": np.where(standing.renewal_us >= 0, -standing.renewal_us.astype(np.float64), np.nan),
-                "mrr": standing.mrr,
-            }[sort]
-            self._sorted[sort] = self.at_risk.reordered(keys)
-        return self._sorted[sort]
+        found: RankedList = self._derived.of(("sorted", sort), lambda: self._reordered(sort))
+        return found
+
+    def _reordered(self, sort: str) -> RankedList:
+        standing = self.standing
+        keys = {
+            "probability": standing.probability,
+            "change": standing.probability - standing.before,
+            "renewal": np.where(standing.renewal_us >= 0, -standing.renewal_us.astype(np.float64), np.nan),
+            "mrr": standing.mrr,
+        }[sort]
+        return self.at_risk.reordered(keys)
 
     def is_sorted_by(self, sort: str) -> bool:
         """Whether those at risk stand in an order already."""
-        return sort == "value" or sort in self._sorted
+        return sort == "value" or ("sorted", sort) in self._derived
 
     @cached_property
     def references(self) -> ReferencePool:
@@ -176,10 +182,32 @@ class ServedWeek:
         """What customers are found by, folded when it is first asked for."""
         return people_index(self.scores, self.customers)
 
-    @cached_property
+    @property
     def accounts(self) -> Accounts:
         """Customers that belong together, summed up when they are first asked for."""
-        return week_accounts(self.scores, self.customers, self.standing)
+        found: Accounts = self._derived.of(
+            "accounts", lambda: week_accounts(self.scores, self.customers, self.standing)
+        )
+        return found
+
+    @cached_property
+    def currencies(self) -> tuple[str, ...]:
+        """The currencies that the week's money is in: the contract has one, and no sum goes over several."""
+        if "currency" not in self.customers.schema.names:
+            return ()
+        named = self.customers.column("currency").cast(pa.string()).drop_null()
+        return tuple(sorted(set(pc.utf8_upper(pc.utf8_trim_whitespace(named)).to_pylist())))
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency of all sums of the week; None where none is named, or several are."""
+        return self.currencies[0] if len(self.currencies) == 1 else None
+
+    def total(self, money: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+        """The sum of monthly revenues; None where no customer's is known, and where it would mix currencies."""
+        if np.isnan(self.standing.mrr).all() or len(self.currencies) > 1:
+            return None
+        return round(float(np.nansum(money)), 2)
 
     @property
     def is_intact(self) -> bool:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vouch.features.contract.tables import DAY_US
-from vouch.serving.asking.rules.caps import CODES, rests_until
+from vouch.serving.asking.rules.caps import CODES, is_open, rests_until
 
 if TYPE_CHECKING:
     from vouch.serving.asking.rules.caps import Ask
@@ -35,7 +34,7 @@ class LoggedAsk:
 def ask_log(asking: Asking, now_us: int) -> dict[str, list[LoggedAsk]]:
     """Return the asks by state, the latest first; resting ones by who may be asked again first."""
     found: dict[str, list[LoggedAsk]] = {state: [] for state in STATES}
-    open_since_us = now_us - asking.policy.caps.open_days * DAY_US
+    caps = asking.policy.caps
     for row in asking.rows_with_asks():
         customer_id, place = asking.customer_at(row), int(asking.ranked.place_of[row])
         if asking.ranked.is_opted_out(place):
@@ -43,9 +42,9 @@ def ask_log(asking: Asking, now_us: int) -> dict[str, list[LoggedAsk]]:
         asks = asking.of(customer_id, row)
         code = int(asking.codes[place])
         why = CODES[code] if code >= 0 else None
-        until_us = rests_until(asks, asking.policy.caps, now_us) if why is not None else None
+        until_us = rests_until(asks, caps, now_us) if why is not None else None
         for ask in asks:
-            state = "done" if ask.outcome is not None else "open" if ask.asked_us > open_since_us else "waiting"
+            state = "done" if ask.outcome is not None else "open" if is_open(ask, caps, now_us) else "waiting"
             found[state].append(LoggedAsk(ask, why, until_us))
         if why is not None and asks:
             found["resting"].append(LoggedAsk(asks[-1], why, until_us))

@@ -65,10 +65,12 @@ def order_of_candidates(customers: pd.DataFrame) -> Numbers:
 
 
 def order_of_endangered(customers: pd.DataFrame) -> Numbers:
-    """What those who may leave are ordered by, falling: the value, and behind all who have one the places by rules."""
+    """What those who may leave are ordered by, falling: the value, behind it the probability, then places by rules."""
     band = optional(customers, "health_band").map({name: place for place, name in enumerate(UNHEALTHY)})
     keys = (band, customers["mrr"], -optional(customers, "health_score").astype("float64"))
-    return _behind(customers, customers["churn_status"], keys)
+    probability = customers["churn_probability"].astype("float64")
+    by_money = customers["value"].astype("float64")
+    return _behind(customers.assign(value=by_money.fillna(probability - 1.0)), customers["churn_status"], keys)
 
 
 def _behind(customers: pd.DataFrame, status: pd.Series[Any], keys: Sequence[pd.Series[Any]]) -> Numbers:

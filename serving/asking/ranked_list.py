@@ -227,23 +227,45 @@ class RankedList:
         return bisect.bisect_right(self._ids, after.customer_id, low, high)
 
 
+class DerivedCache:
+    """What was made of a state, until that moves. What is still being made of the state before is kept nowhere."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, Any] = {}
+
+    def of(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return what was made before, or make it."""
+        held = self._held  # another one is put in its place when the state moves, never emptied
+        if key not in held:
+            held[key] = make()
+        return held[key]
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether it is made."""
+        return key in self._held
+
+    def clear(self) -> None:
+        """Let go of all: the state has moved."""
+        self._held = {}
+
+
 class RowCache:
-    """Rows as JSON, the object's opening brace left out; as many as there is room for."""
+    """Rows as JSON, the object's opening brace left out; as many as there is room for. Forgets as DerivedCache does."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, int], bytes] = {}
 
     def of(self, name: str, place: int, make: Callable[[int], Mapping[str, Any]]) -> bytes:
         """Return the row at a place of a list."""
-        key = (name, place)
-        found = self._held.get(key)
+        key, held = (name, place), self._held
+        found = held.get(key)
         if found is None:
             found = to_json(make(place), inf_nan_mode="null")[1:]
-            if len(self._held) >= ROWS_KEPT:
-                self._held.clear()
-            self._held[key] = found
+            if len(held) >= ROWS_KEPT:
+                held.clear()
+            held[key] = found
         return found
 
     def clear(self) -> None:
-        """Let go of all rows."""
-        self._held.clear()
+        """Let go of all rows: what they are made of has moved."""
+        self._held = {}

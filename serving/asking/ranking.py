@@ -179,15 +179,15 @@ def rank_candidates(
 def rank_at_risk(customers: pd.DataFrame) -> pd.DataFrame:
     """Return the customers ranked by revenue at risk: probability of churn times monthly revenue.
 
-    Where the company has no revenue per customer (`mrr` is null or 0) the probability alone ranks. Whose churn is not
-    predicted is excluded with that status as the reason; where no model predicts it, health ranks. Columns as for
-    `rank_candidates`.
+    Whose revenue is not known has no `value` (a probability is no money), and stands behind all who have one, by the
+    probability; so does everybody where nobody pays by the month (`mrr` is null or 0). Whose churn is not predicted is
+    excluded with that status as the reason; where no model predicts it, health ranks. Columns as for `rank_candidates`.
     """
     probability = customers["churn_probability"]
     frame = customers.assign(
         exclusion=customers["churn_status"].where(~are_endangered(customers), None),
         score=100.0 * probability,
-        value=probability * customers["mrr"].fillna(1.0) if has_revenue(customers) else probability,
+        value=probability * customers["mrr"].astype("float64") if has_revenue(customers) else np.nan,
     )
     return _ranked(frame.assign(order=order_of_endangered(frame)))
 

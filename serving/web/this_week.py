@@ -33,11 +33,6 @@ class WeekPage:
     """Who was chosen; empty for everybody."""
 
     @property
-    def currency(self) -> str | None:
-        """The currency of the company's money."""
-        return next((row["currency"] for row in self.answer["call_first"]["customers"]), None)
-
-    @property
     def rows(self) -> int:
         """How many customers are shown."""
         answer = self.answer

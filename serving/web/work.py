@@ -46,7 +46,7 @@ EXPORTED: Mapping[str, Sequence[str]] = {
     ),
     "customers": (
         "rank", "customer_id", "segment", "region", "language", "contact_consent", "churn_probability", "churn_band",
-        "mrr", "value",
+        "mrr", "value", "value_reason", "currency",
     ),
     "asks": (
         "customer_id", "ask_id", "kind", "asked_at", "channel", "asked_by", "note", "outcome", "outcome_at", "state",

@@ -85,6 +85,7 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         account_name=("account_name", "first"),
         owner=("owner", "first"),
         currency=("currency", "first"),
+        currencies=("currency", "nunique"),
         customers=("row", "size"),
         silent=("is_silent", "sum"),
         high=("is_high", "sum"),
@@ -93,6 +94,10 @@ def _summed(rows: pd.DataFrame) -> pd.DataFrame:
         at_risk=("of_risk", lambda of: of.sum(min_count=1)),
         known=("of_known", "sum"),
     )
+    mixed = sums.pop("currencies") > 1
+    for column in ("mrr", "at_risk", "largest", "known"):  # no sum goes over several currencies
+        sums[column] = sums[column].mask(mixed)
+    sums["currency"] = sums["currency"].mask(mixed)
     worst = known.loc[groups["worst"].idxmax(), ["account_id", "row", "probability"]].set_index("account_id")
     return sums.assign(
         most_endangered_row=worst["row"],

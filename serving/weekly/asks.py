@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
-from vouch.serving.asking.rules.caps import Ask, standing_asks, united
+from vouch.serving.asking.rules.caps import Ask, is_open, standing_asks, united
 from vouch.serving.asking.waiting import OF_AN_ASK
 
 if TYPE_CHECKING:
@@ -20,15 +20,11 @@ if TYPE_CHECKING:
 Chosen = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def waiting_asks(asking: Asking, now_us: int) -> list[Ask]:
-    """Return the asks that are open and not too old to be answered, the one that waits longest first."""
+def open_asks(asking: Asking, now_us: int) -> list[Ask]:
+    """Return the asks that are open, as the log of asks has them, the one that waits longest first."""
     since_us = now_us - asking.policy.caps.open_days * DAY_US
     asks = _asks(asking, lambda frame: frame["outcome"].isna().to_numpy() & (frame["asked_us"] > since_us).to_numpy())
-    return [
-        ask
-        for ask in asks
-        if ask.outcome is None and since_us < ask.asked_us <= now_us and not _objects(asking, ask.customer_id)
-    ]
+    return [ask for ask in asks if is_open(ask, asking.policy.caps, now_us) and not _objects(asking, ask.customer_id)]
 
 
 def _objects(asking: Asking, customer_id: str) -> bool:

@@ -50,7 +50,9 @@ class Standing:
     before: Numbers
     mrr: Numbers
     at_risk: Numbers
-    """What the list of those at risk is ordered by: revenue at risk per month, or the probability without revenue."""
+    """Revenue at risk per month; NaN where the revenue or the probability is not known."""
+    order: Numbers
+    """What the list of those at risk is ordered by, falling: the revenue at risk, behind it the probability."""
     is_here: Mask
     """Who has neither left nor announced to."""
     is_high: Mask
@@ -93,7 +95,7 @@ class Standing:
 
     def by_money(self, mask: Mask) -> Places:
         """Rows of a mask, the most revenue at risk first; ties in the order of customers."""
-        return _ordered(mask, -self.at_risk)
+        return _ordered(mask, -self.order)
 
     def by_probability(self, mask: Mask) -> Places:
         """Rows of a mask, the most probable to leave first; ties in the order of customers."""
@@ -105,8 +107,8 @@ def _ordered(mask: Mask, key: Numbers) -> Places:
     return rows[np.argsort(key[rows], kind="stable")]
 
 
-def week_standing(scores: Rows, customers: Rows, before: Rows | None, at_risk: Numbers) -> Standing:
-    """Return where everybody stands; `at_risk` is the revenue at risk of each row, `before` the scores of then."""
+def week_standing(scores: Rows, customers: Rows, before: Rows | None, at_risk: Numbers, order: Numbers) -> Standing:
+    """Return where everybody stands; `at_risk` and `order` are those of the list, `before` the scores of then."""
     now = scores.table(["customer_id", "churn_probability", "churn_band", "churn_status", "advocate_tier"])
     rows = len(now)
     then = _then(now["customer_id"], before)
@@ -118,6 +120,7 @@ def week_standing(scores: Rows, customers: Rows, before: Rows | None, at_risk: N
         before=np.full(rows, np.nan) if then is None else _numbers(then["churn_probability"]),
         mrr=_numbers(customers.column("mrr")),
         at_risk=at_risk,
+        order=order,
         is_here=~_is_any(now["churn_status"], LEFT),
         is_high=_is_any(band, (HIGH,)),
         was_high=nobody if then is None else _is_any(then["churn_band"], (HIGH,)),

@@ -118,6 +118,7 @@ AT_RISK = {
     "change": 0.13242552380635635,
     "renewal_at": "2026-12-01T00:00:00Z",
     "value": 21.891062856762762,
+    "value_reason": None,
     "mrr": 120.0,
     "reasons": [USAGE],
     **GROUPS,

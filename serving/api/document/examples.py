@@ -83,6 +83,7 @@ _RENEWAL = "2026-12-01T00:00:00Z"
 _WEEK = {
     "previous_as_of": "2026-11-09",
     "horizon_days": 28,
+    "currency": "EUR",
     "call_first": {
         "ranked_by": "model",
         "total": 1,
@@ -96,6 +97,7 @@ _WEEK = {
                 **_PERSON,
                 "why": "newly_high",
                 "value": 62.4,
+                "value_reason": None,
                 "health_score": 31.0,
                 "churn_probability": 0.52,
                 "churn_low": 0.41,

@@ -58,7 +58,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "asked_at": "When the ask was made.",
     "asked_by": "Who asked.",
     "asks": "Asks, or how many there were.",
-    "asks_waiting": "Asks that wait for an answer.",
+    "asks_waiting": "Asks that are `open`: no answer yet, and the time that the policy gives is not over.",
     "at": "When it was.",
     "band": "The band of a probability or of a score.",
     "base": "The log-odds that the reasons start from.",

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from vouch.serving.asking.rules.caps import CODES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, CustomerGet
+    from vouch.serving.api.schemas import AccountsSearch, AdvocatesSearch, AtRiskSearch, CustomerGet
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.asking.candidate_lists import KindList, Numbers
@@ -94,7 +95,7 @@ def is_first_search(store: ServingState, request: AdvocatesSearch) -> bool:
     return of_past(store, request) or (bool(request.kind) and not store.portfolio.lists.is_made(tuple(request.kind)))
 
 
-def of_past(store: ServingState, request: AdvocatesSearch | AtRiskSearch | CustomerGet) -> bool:
+def of_past(store: ServingState, request: AccountsSearch | AdvocatesSearch | AtRiskSearch | CustomerGet) -> bool:
     """Whether a request may have to read a past week first."""
     served = store.portfolio.week
     if (cursor := getattr(request, "cursor", None)) is not None:
@@ -147,12 +148,13 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
         regions=tuple(request.region),
         languages=tuple(request.language),
         owners=tuple(request.owner),
-        bands=_bands(store, request),
+        bands=tuple(request.band) if "band" in request.model_fields_set else (),
         minimum_mrr=request.minimum_mrr,
         sort=request.sort,
     )
     seal = seal_of(filters)
     portfolio, after = opened_week(store, seal, request.as_of, request.cursor)
+    filters = replace(filters, bands=_bands(portfolio, request))
     ranked = portfolio.at_risk_by(request.sort)
     found = ranked.page(filters, request.limit, after)
     rows = [
@@ -164,10 +166,10 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
     return _page(portfolio, ranked, found, seal, b"customers", rows, more)
 
 
-def _bands(store: ServingState, request: AtRiskSearch) -> tuple[str, ...]:
+def _bands(portfolio: ServedWeek, request: AtRiskSearch) -> tuple[str, ...]:
     """Those asked for; without any the bands at risk, and all where rules rank, which know of no band."""
     is_asked = "band" in request.model_fields_set
-    return () if store.portfolio.ranked_by("churn") == RULES and not is_asked else tuple(request.band)
+    return () if portfolio.ranked_by("churn") == RULES and not is_asked else tuple(request.band)
 
 
 def is_first_order(store: ServingState, request: AtRiskSearch) -> bool:
@@ -297,8 +299,14 @@ def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
         "change": told_row["churn_probability"] - before if is_moved else None,
         "renewal_at": iso_instant(told_row.get("renewal_at")),
         "value": None if value != value else value,
+        "value_reason": no_value(told_row) if value != value else None,
         "reasons": told(told_row["churn_reasons"], TOP_REASONS) or [],
     }
+
+
+def no_value(row: Mapping[str, Any]) -> str:
+    """Why there is no revenue at risk of a customer."""
+    return "not_scored" if row["churn_probability"] is None else "no_revenue"
 
 
 def seal_of(*filters: object) -> str:

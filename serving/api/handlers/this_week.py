@@ -11,11 +11,11 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import WEEK_US, instant_text
 from vouch.features.vectors.sentences import for_a_list
 from vouch.features.vectors.sentences import told as words_of
-from vouch.serving.api.handlers.lists import horizon_days
+from vouch.serving.api.handlers.lists import horizon_days, no_value
 from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import MODEL, RULES, UNHEALTHY
-from vouch.serving.weekly.asks import asks_between, waiting_asks
+from vouch.serving.weekly.asks import asks_between, open_asks
 from vouch.serving.weekly.last_run import last_run
 from vouch.serving.weekly.standing import RENEWAL_DAYS
 
@@ -41,12 +41,13 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
     found, most = week.standing, request.limit
     mine = of_owners(week, request.owner)
     renewing = found.by_probability(found.renewing(week.week.as_of_us) & mine)
-    waiting = [ask for ask in waiting_asks(week.asking, now) if _is_mine(week, ask, mine)]
+    waiting = [ask for ask in open_asks(week.asking, now) if _is_mine(week, ask, mine)]
     in_danger = found.is_high[renewing] | found.is_watch[renewing]
     return {
         **week.freshness(now),
         "previous_as_of": week.before.week.manifest["as_of"] if week.before else None,
         "horizon_days": horizon_days(week, "churn"),
+        "currency": week.currency,
         "call_first": _calls(week, found, mine, most),
         "renewals": {
             "days": RENEWAL_DAYS,
@@ -97,7 +98,7 @@ def _calls(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str
         "rose": int((found.rose & mine).sum()),
         "high": int((found.is_high & mine).sum()),
         "no_longer_high": int((found.no_longer_high & mine).sum()),
-        "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
+        "mrr": week.total(money),
         "customers": [_to_call(week, found, row) for row in _first(rows, most)],
     }
 
@@ -112,7 +113,7 @@ def _calls_by_rules(week: ServedWeek, found: Standing, mine: Mask, most: int) ->
         "total": len(rows),
         **dict.fromkeys(("newly_high", "rose", "no_longer_high"), 0),
         "high": len(rows),
-        "mrr": None if np.isnan(found.mrr).all() else round(float(np.nansum(money)), 2),
+        "mrr": week.total(money),
         "customers": [{**_to_call(week, found, row), "why": "unhealthy"} for row in rows[:most]],
     }
 
@@ -136,6 +137,7 @@ def _to_call(week: ServedWeek, found: Standing, row: int) -> dict[str, Any]:
         **_person(week, row, profile),
         "why": "newly_high" if found.newly_high[row] else "rose" if found.rose[row] else "high",
         "value": None if np.isnan(found.at_risk[row]) else float(found.at_risk[row]),
+        "value_reason": no_value(scores) if np.isnan(found.at_risk[row]) else None,
         **{name: scores[name] for name in FIGURES},
         "before": None if before != before else before,
         "renewal_at": iso_instant(profile.get("renewal_at")),

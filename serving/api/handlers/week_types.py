@@ -12,6 +12,13 @@ Money = Annotated[float | None, Field(description="A month, in the company's cur
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
 
 
+AtRiskMoney = Annotated[float | None, Field(description="Revenue at risk a month: the probability times `mrr`.")]
+NoValue = Annotated[
+    Literal["no_revenue", "not_scored"] | None,
+    Field(description="Why there is no `value`: no monthly revenue is known, or no model scores the customer."),
+]
+
+
 class Person(Called):
     """Who it is about."""
 
@@ -24,7 +31,8 @@ class ToCall(Person):
     """One customer to call, with what moved the risk, or what makes it high where nothing is known to have moved."""
 
     why: Literal["newly_high", "rose", "high", "unhealthy"]
-    value: Annotated[float | None, Field(description="Revenue at risk a month, or the probability without revenue.")]
+    value: AtRiskMoney
+    value_reason: NoValue
     health_score: Annotated[float | None, Field(description="0 to 100.")]
     churn_probability: Chance
     churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
@@ -154,6 +162,7 @@ class WeekAnswer(Fresh):
 
     previous_as_of: Annotated[str | None, Field(description="Null where there is one week only: nobody has moved.")]
     horizon_days: Annotated[int | None, Field(description="How far ahead the probabilities look.")]
+    currency: Annotated[str | None, Field(description="Of all sums; null where none is named, or several are.")]
     call_first: Calls
     renewals: Renewals
     new_advocates: Advocates
@@ -218,10 +227,7 @@ class AccountAnswer(Account, Fresh):
 
 
 class AtRisk(Called):
-    """One row of those at risk; `value` is the revenue at risk per month, or the probability without revenue.
-
-    Null, with the probability, where the list is ranked by rules.
-    """
+    """One row of those at risk, ranked by `value`, behind it by the probability; by rules where no model scores."""
 
     rank: int
     churn_status: str
@@ -234,7 +240,8 @@ class AtRisk(Called):
     churn_band: str | None
     health_score: float | None
     health_band: str | None
-    value: float | None
+    value: AtRiskMoney
+    value_reason: NoValue
     mrr: float | None
     reasons: list[Reason]
     segment: str | None

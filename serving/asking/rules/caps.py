@@ -40,11 +40,15 @@ class Ask:
         return replace(self, outcome=None, outcome_us=None) if is_later else self
 
 
+def is_open(ask: Ask, caps: Caps, now_us: int) -> bool:
+    """Whether an ask may still be answered: it has no outcome, and the time that the policy gives is not over."""
+    return ask.outcome is None and ask.asked_us > now_us - caps.open_days * DAY_US
+
+
 def resting(asks: Iterable[Ask], caps: Caps, now_us: int) -> str | None:
     """Return why a customer with these asks must not be asked now (one of CODES), or None."""
     held = list(asks)
-    is_open = [ask for ask in held if ask.outcome is None and ask.asked_us > now_us - caps.open_days * DAY_US]
-    if len(is_open) >= caps.open_asks:
+    if sum(is_open(ask, caps, now_us) for ask in held) >= caps.open_asks:
         return OPEN
     since_us = now_us - caps.rest_days_after_refusal * DAY_US
     if any(ask.outcome == "declined" and (ask.outcome_us or ask.asked_us) > since_us for ask in held):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import instant_text
+from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.handlers import read
 from vouch.serving.api.handlers.accounts import search_accounts
 from vouch.serving.api.handlers.lists import cursor_of, seal_of
@@ -139,3 +142,65 @@ def test_a_cursor_of_accounts_that_holds_no_place_is_unknown(store):
         cursor = cursor_of(seal, value, "", "2026-11-16", 1)
         with pytest.raises(Problem, match="unknown_cursor"):
             search_accounts(store, AccountsSearch(cursor=cursor))
+
+
+def test_who_asks_for_a_week_that_is_being_read_waits_and_nobody_else_does(store, tmp_path, monkeypatch):
+    publish(tmp_path, BEFORE - WEEK_US, [customer("a", 0.4, 0.4)])
+    publish(tmp_path, MONDAY + WEEK_US, [customer("a", 0.4, 0.4)])
+    store.refresh()
+    store.past._held.clear()
+    is_reading, may_go_on, read_weeks = threading.Event(), threading.Event(), []
+    reading = store.past._read
+
+    def slow(as_of_us, revision, now_us):
+        read_weeks.append(as_of_us)
+        if as_of_us == BEFORE:
+            is_reading.set()
+            assert may_go_on.wait(20)
+        return reading(as_of_us, revision, now_us)
+
+    monkeypatch.setattr(store.past, "_read", slow)
+    with ThreadPoolExecutor(3) as threads:
+        slow_ones = [threads.submit(store.past.get, BEFORE, None, MONDAY) for _ in range(2)]
+        assert is_reading.wait(20)
+        assert threads.submit(store.past.get, BEFORE - WEEK_US, None, MONDAY).result(20).week.as_of_us < BEFORE
+        may_go_on.set()
+        one, other = (found.result(20) for found in slow_ones)
+    assert one is other
+    assert read_weeks.count(BEFORE) == 1
+
+
+def test_a_week_that_was_let_go_of_while_it_was_read_is_read_again(store, monkeypatch):
+    reading, calls = store.past._read, []
+
+    def erased_meanwhile(*asked):
+        found = reading(*asked)
+        calls.append(found)
+        if len(calls) == 1:
+            store.past._times_let_go += 1
+        return found
+
+    monkeypatch.setattr(store.past, "_read", erased_meanwhile)
+    assert store.past.get(BEFORE, None, MONDAY) is calls[1]
+
+
+def test_a_past_week_without_a_champion_lists_all_whom_its_rules_name(tmp_path):
+    by_rules = [customer(name, None, churn_status="no_model", health_band=band)
+                for name, band in (("a", "at_risk"), ("b", "watch"))]  # fmt: skip
+    publish(tmp_path, BEFORE, by_rules)
+    publish(tmp_path, MONDAY, [customer("a", 0.4, 0.4)])
+    found = ServingState(tmp_path)
+    found.refresh()
+    listed = read.search_at_risk(found, AtRiskSearch(as_of="2026-11-09"))
+    assert (listed["ranked_by"], [row["customer_id"] for row in listed["customers"]]) == ("rules", ["a", "b"])
+    found.stop()
+
+
+def test_past_weeks_are_read_in_turn_and_the_newest_waits_for_none(store):
+    past, now = {"as_of": "2026-11-09"}, {}
+    for route in (one for one in API_ROUTES if "week_gone" in one.problems):
+        asked = {name: value for name, value in route.example.items() if name != "kind"}
+        for more, is_past in ((past, True), (now, False)):
+            body = route.takes.model_validate({**asked, **more})
+            said = [of(store, body) if callable(of) else of for of in (route.is_heavy, route.computes)]
+            assert all(said) or not is_past, route.path

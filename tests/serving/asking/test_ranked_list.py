@@ -5,10 +5,18 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vouch.serving.asking.ranked_list import ROOM_BYTES, ROOM_ENTRIES, ArrayCache, size_of
+from vouch.serving.asking.ranked_list import (
+    ROOM_BYTES,
+    ROOM_ENTRIES,
+    ArrayCache,
+    DerivedCache,
+    RowCache,
+    size_of,
+)
 from vouch.serving.asking.ranking import Filters
 
 EMPTY = np.empty(0, dtype=np.int32)
@@ -58,3 +66,21 @@ def test_room_is_never_exceeded_and_what_is_kept_is_what_was_made(wanted):
         assert kept._used == sum(size for _, size in kept._held.values())
         assert kept._used <= 8_000 or len(kept) == 1
     assert ROOM_BYTES <= 64 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["derived", "rows"])
+def test_what_is_still_made_of_a_state_that_has_moved_is_kept_nowhere(kind):
+    cache, state = (DerivedCache() if kind == "derived" else RowCache()), {"is": "before"}
+
+    def told(make):
+        return cache.of("who", make) if kind == "derived" else cache.of("who", 0, lambda _: make())
+
+    def moves_meanwhile():
+        seen = dict(state)
+        state["is"] = "after"
+        cache.clear()
+        return seen
+
+    told(moves_meanwhile)
+    assert "after" in str(told(lambda: dict(state)))
+    assert "after" in str(told(lambda: {"is": "not made again"}))

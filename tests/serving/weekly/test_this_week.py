@@ -10,9 +10,12 @@ from support.answering import Served
 from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import as_datetime
+from vouch.serving.api.handlers.accounts import search_accounts
+from vouch.serving.api.handlers.asks import search_asks
+from vouch.serving.api.handlers.lists import search_at_risk
 from vouch.serving.api.handlers.this_week import this_week
 from vouch.serving.api.handlers.week_types import WeekAnswer
-from vouch.serving.api.schemas import WeekGet
+from vouch.serving.api.schemas import AccountsSearch, AsksSearch, AtRiskSearch, WeekGet
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.store.asks import Wanted, set_outcome, store_ask
 from vouch.serving.store.callers import EVERYBODY
@@ -168,7 +171,7 @@ def test_nobody_is_called_twice_and_everybody_called_moved(people):
 
     now, then = rows(1), rows(0)
     found = week_standing(*(in_memory(table_of(week, now)) for week in ("scores", "customers")),
-                          in_memory(table_of("scores", then)), risk_of(now))  # fmt: skip
+                          in_memory(table_of("scores", then)), risk_of(now), risk_of(now))  # fmt: skip
     order = [sorted(now)[row] for row in found.by_money(found.to_call)]
     assert len(order) == len(set(order))
     for name in order:
@@ -198,3 +201,46 @@ def risk_of(people: dict[str, dict]):
 def test_a_list_is_as_long_as_is_asked_for_and_tells_how_many_there_are(tmp_path, limit):
     found = answer_of(tmp_path, (MONDAY, [customer(name, 0.9) for name in "abc"]), limit=limit)
     assert (len(called(found)), found["call_first"]["total"]) == (limit, 3)
+
+
+def test_who_waits_is_who_is_open_in_the_log_of_asks(tmp_path):
+    now = now_us()
+    asks = [{"ask_id": f"{days}", "kind": "review", "asked_us": now - days * DAY_US} for days in (1, 29, 31, 400)]
+    publish(tmp_path, people=[customer(f"c{place}", asks=[ask]) for place, ask in enumerate(asks)])
+    store = ServingState(tmp_path)
+    store.refresh()
+    logged = search_asks(store, AsksSearch(state="open"))
+    assert this_week(store, WeekGet())["asks_waiting"]["total"] == logged["counts"]["open"] == 2
+    store.stop()
+
+
+@pytest.mark.parametrize(
+    ("currencies", "told", "mrr"),
+    [((None, None), None, 30.0), ((None, "EUR"), "EUR", 30.0), (("EUR", "EUR"), "EUR", 30.0),
+     (("EUR", "USD"), None, None)],
+)  # fmt: skip
+def test_no_sum_goes_over_several_currencies_and_one_that_is_named_is_that_of_all(tmp_path, currencies, told, mrr):
+    people = [customer(name, 0.9, mrr=10.0 + 10 * place, currency=currency, account_id="x")
+              for place, (name, currency) in enumerate(zip("ab", currencies, strict=True))]  # fmt: skip
+    publish(tmp_path, MONDAY, people)
+    store = ServingState(tmp_path)
+    store.refresh()
+    found = this_week(store, WeekGet())
+    assert (found["currency"], found["call_first"]["mrr"]) == (told, mrr)
+    (account,) = search_accounts(store, AccountsSearch())["accounts"]
+    assert (account["mrr"] is None) == (mrr is None)
+    store.stop()
+
+
+def test_a_probability_is_never_told_as_money(tmp_path):
+    revenues = {"a": (0.9, None), "b": (0.6, 10.0), "c": (0.8, None)}
+    publish(tmp_path, MONDAY, [customer(name, churn, mrr=mrr) for name, (churn, mrr) in revenues.items()])
+    store = ServingState(tmp_path)
+    store.refresh()
+    page = search_at_risk(store, AtRiskSearch(limit=2))
+    rest = search_at_risk(store, AtRiskSearch(limit=2, cursor=page["next_cursor"]))
+    calls = this_week(store, WeekGet())["call_first"]["customers"]
+    for rows in ([*page["customers"], *rest["customers"]], calls):
+        assert [(row["customer_id"], row["value"], row["value_reason"]) for row in rows] == [
+            ("b", pytest.approx(6.0), None), ("a", None, "no_revenue"), ("c", None, "no_revenue")]  # fmt: skip
+    store.stop()
