@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from vouch.features.contract.tables import Table
+    from vouch.features.feature_settings import FeatureLine
+
 Frame = nw.LazyFrame[Any]
 
 UNANSWERED = "delivered"
@@ -59,9 +62,17 @@ class Tables:
     """Where customer-days stay from run to run."""
     refused: Mapping[str, Frame] = field(default_factory=dict)
     """Rows that were refused for a value alone, by table: they feed nothing, and count as missing."""
+    own: Mapping[str, Table] = field(default_factory=dict)
+    """Tables that the contract does not know, and those of its tables that have further columns."""
+    lines: tuple[FeatureLine, ...] | None = None
+    """What the company's own columns feed, a line for each; None where these rows do not say."""
 
     def __contains__(self, table: str) -> bool:
         return table in self.frames
+
+    def table(self, name: str) -> Table:
+        """What a table holds: as the contract has it, with the company's own columns."""
+        return self.own.get(name) or TABLES[name]
 
     def only(self, table: str, partitions: Sequence[Partition]) -> Tables:
         """The same with some of the files of one table."""
@@ -112,8 +123,8 @@ def _facts(tables: Tables, rows: Frame, name: str, as_of: nw.Expr) -> Frame:
         nw.col("superseded_us").is_null() | (nw.col("superseded_us") >= as_of),
         ~nw.col("is_deleted"),
     )
-    running = TABLES[name].running
-    masks = _masks(name, as_of, running if running and tables.has(name, running) else None)
+    running = tables.table(name).running
+    masks = _masks(tables.table(name), as_of, running if running and tables.has(name, running) else None)
     return known.with_columns(*masks) if masks else known
 
 
@@ -123,7 +134,7 @@ def visible(tables: Tables, name: str, instants: Sequence[int]) -> Frame:
     It adds `seen_from` and `seen_until`: a row is a fact at `instants[i]` where `seen_from <= i < seen_until`.
     Only for tables without facts of later dates, whose rows read alike at all instants.
     """
-    if TABLES[name].later:
+    if tables.table(name).later:
         raise DefinitionError(f"Rows of table {name!r} read differently at different instants")
     reached = nw.max_horizontal("own_us", "ingested_us")
     passed = nw.when(~nw.col("superseded_us").is_null()).then(position(nw.col("superseded_us"), instants))
@@ -139,12 +150,11 @@ def position(time_us: nw.Expr, instants: Sequence[int]) -> nw.Expr:
     return nw.sum_horizontal(*((time_us >= instant).cast(nw.Int64) for instant in instants))
 
 
-def _masks(name: str, as_of: nw.Expr, running: str | None) -> list[nw.Expr]:
+def _masks(table: Table, as_of: nw.Expr, running: str | None) -> list[nw.Expr]:
     """Null what a row says of a date that had not come, and that nobody had stated.
 
     Without the date that is called `running` a row goes on, and what comes with that date has not come either.
     """
-    table = TABLES[name]
     masks = []
     for date, facts in table.later.items():
         when_us = nw.col(table.columns[date].staged)

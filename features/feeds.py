@@ -21,7 +21,7 @@ def feeds() -> dict[str, list[str]]:
     fed: dict[str, list[str]] = {name: [] for name in TABLES}
     for (table, family), count in sorted(families.items(), key=str):
         if table:
-            fed[table].append(f"{family}: {count} feature{'s' if count > 1 else ''}")
+            fed.setdefault(table, []).append(f"{family}: {count} feature{'s' if count > 1 else ''}")
     for name, metrics in _metrics().items():
         fed[name].append(f"metrics: {', '.join(metrics)}")
     return fed
@@ -37,19 +37,23 @@ def _metrics() -> dict[str, list[str]]:
 
 
 def full_report(
-    counted: Mapping[str, Any], places: Mapping[str, str] | None = None, unread: Sequence[str] = ()
+    counted: Mapping[str, Any],
+    places: Mapping[str, str] | None = None,
+    unread: Sequence[str] = (),
+    own: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the report of `vouch check`: the figures of staging, with what is fed, and what is absent would feed.
 
-    `places` says where each table was read from, `unread` what lies beside the tables and is not read.
+    `places` says where each table was read from, `unread` what lies beside the tables and is not read, `own` what
+    became of columns and tables that the contract does not know.
     """
     fed = feeds()
     tables = {
-        name: {**figures, "from": (places or {}).get(name), "feeds": fed[name]}
+        name: {**figures, "from": (places or {}).get(name), "feeds": fed.get(name, [])}
         for name, figures in counted["tables"].items()
     }
     absent = {name: fed[name] for name in TABLES if name not in tables}
-    return {"tables": tables, "absent": absent, "warnings": [*unread, *counted["warnings"]]}
+    return {"tables": tables, "absent": absent, "own": [*own], "warnings": [*unread, *counted["warnings"]]}
 
 
 def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:

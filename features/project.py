@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
 from vouch.features.errors import ConfigurationError, UsageError, did_you_mean
+from vouch.features.feature_settings import FeatureSettings, parse_features
 from vouch.features.home_format import check_home
 from vouch.features.model_settings import is_settings, parse_model_settings
-from vouch.features.readers import PLAIN, parse_source, parse_values
+from vouch.features.readers import PLAIN, parse_source
 from vouch.features.settings import Part
 from vouch.features.shown import redacted
+from vouch.features.table_settings import TableMapping, parse_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +42,6 @@ LINES_ENDINGS = tuple(f"{text}{packed}" for text in (".jsonl", ".ndjson", ".json
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".ods")
 FILE_ENDINGS = (".parquet", *TEXT_ENDINGS, *LINES_ENDINGS, *WORKBOOK_ENDINGS)
 """Endings of files that hold one table, in any case of letters."""
-EPOCH_UNITS = ("s", "ms", "us")
 ATTRIBUTIONS = ("first", "last", "linear")
 """Which of several advocates a customer's revenue may go to."""
 HEAVIEST = 1000
@@ -55,19 +56,6 @@ def sqlite_url(path: Path, **settings: str) -> str:
     from sqlalchemy import URL
 
     return URL.create("sqlite+pysqlite", database=str(path), query=settings).render_as_string(hide_password=False)
-
-
-@dataclass(frozen=True)
-class TableMapping:
-    """How one canonical table is made: a source relation with renames and constants, or a query over the sources."""
-
-    source: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    query: str | None = None
-    epoch: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By column, what a company's own words for values stand for: `{ monthly = "month" }`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +75,7 @@ class Project:
     tables: Mapping[str, TableMapping] = field(default_factory=dict)
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     """What is decided about models, by their names."""
+    features: FeatureSettings = field(default_factory=FeatureSettings)
     feedback_sources: tuple[str, ...] = ()
     population: int | None = None
     hidden_below: int | None = None
@@ -110,6 +99,7 @@ _FILE_KEYS: Mapping[str, type] = {
     "feedback": dict,
     "engine": dict,
     "metrics": dict,
+    "features": dict,
 }
 _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
     "feedback": {"sources": list},
@@ -122,37 +112,6 @@ _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
         "act_weights": dict,
     },
 }
-_TABLE_PARTS = ("columns", "constants", "epoch")
-_TABLE_KEYS: Mapping[str, type] = {
-    "from": str, "query": str, "columns": dict, "constants": dict, "epoch": dict, "values": dict,
-}  # fmt: skip
-
-
-def _mapping(path: Path, table: str, raw: Any) -> TableMapping:
-    where = f"[tables.{table}]"
-    if table not in TABLES:
-        raise ConfigurationError(f"{path}: {where} is no table of the contract{did_you_mean(table, TABLES)}")
-    part = Part(path, where, raw).only(_TABLE_KEYS)
-    if ("from" in part.raw) == ("query" in part.raw):
-        raise ConfigurationError(f"{path}: {where} needs `from` or `query`, and not both")
-    columns, constants, epoch = (Part(path, f"{where} {key}", part.raw.get(key, {})) for key in _TABLE_PARTS)
-    for named in (columns, constants, epoch):
-        for column in named.raw:
-            if column not in TABLES[table].columns:
-                there = TABLES[table].columns
-                raise ConfigurationError(f"{named.where}: the contract has no {column!r}{did_you_mean(column, there)}")
-    for column, constant in constants.raw.items():
-        if isinstance(constant, dict | list):
-            raise ConfigurationError(f"{constants.where}: {column!r} must be a text, a number, a date, true or false")
-        if column in columns.raw:
-            raise ConfigurationError(f"{constants.where}: {column!r} stands in columns, too")
-    for column, unit in epoch.texts().items():
-        if unit not in EPOCH_UNITS or TABLES[table].columns[column].kind != "time":
-            raise ConfigurationError(f"{epoch.where}: a time column and one of {', '.join(EPOCH_UNITS)} are needed")
-    return TableMapping(
-        part.raw.get("from"), columns.texts(), constants.raw, part.raw.get("query"), epoch.texts(),
-        parse_values(path, table, part.raw.get("values", {})),
-    )  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -232,8 +191,9 @@ def _from_file(path: Path) -> Project:
         location=_anchored(path, raw["data"]) if "data" in raw else None,
         sources={name: _anchored(path, file) for name, (file, _) in sources.items()},
         readers={name: reader for name, (_, reader) in sources.items() if reader != PLAIN},
-        tables={name: _mapping(path, name, table) for name, table in raw.get("tables", {}).items()},
+        tables={name: parse_table(path, name, table) for name, table in raw.get("tables", {}).items()},
         models={name: parse_model_settings(path, name, part) for name, part in models.items()},
+        features=parse_features(path, raw.get("features", {})),
         feedback_sources=_feedback_sources(path, raw),
         population=metrics.get("population"),
         hidden_below=metrics.get("hidden_below"),

@@ -19,6 +19,7 @@ import numpy as np
 
 from vouch.features.documents import NAME, Document
 from vouch.features.errors import BundleError, UsageError
+from vouch.features.ingest.own.kept import use_kept_features
 from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
@@ -312,6 +313,7 @@ def load_champion(home: Path, name: str) -> Predictor | None:
     folder = champion_folder(home, name) / "bundle"
     if not folder.exists():
         return None
+    use_kept_features(home)
     target = folder.resolve()
     found = Predictor.load(target)
     if target.parent.name == VERSIONS and target.name != found.content_hash[:SHORT]:

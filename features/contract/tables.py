@@ -66,6 +66,8 @@ class Table:
     undated: tuple[str, ...] = ()
     references: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     running: str | None = None
+    free: tuple[str, ...] = ()
+    """Times of a company's own, of which nobody has said that they follow the own time of their row."""
 
     @property
     def customer(self) -> str | None:
@@ -78,7 +80,7 @@ class Table:
 
     def dates(self) -> list[Column]:
         """Time columns that must not lie before the own time of their row."""
-        apart = {*self.clock[:1], "ingested_at"}
+        apart = {*self.clock[:1], "ingested_at", *self.free}
         return [column for column in self.columns.values() if column.kind == "time" and column.name not in apart]
 
     def open_dates(self) -> list[Column]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Container
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +31,29 @@ if TYPE_CHECKING:
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.project import Project
 
-FORM = 4
+FORM = 5
 """Moves when what is staged is laid out in another way; what stands in the old one is not used."""
 LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""
 
 
-def prepare_inputs(
-    connection: Connection, project: Project, folders: Sequence[Path]
-) -> tuple[dict[str, TablePlan], str, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Inputs:
+    """How each table is read, the digest of all that is read and of how, and what lies there and is not read.
+
+    `relations` are all that the company has, by name.
+    """
+
+    planned: dict[str, TablePlan]
+    base: str
+    unread: tuple[str, ...]
+    relations: Mapping[str, Relation]
+
+
+def prepare_inputs(connection: Connection, project: Project, folders: Sequence[Path]) -> Inputs:
     """Make the company's relations, close the connection to everything else, say how each table is read.
 
     `folders` are our own: the first is that of the run.
-    Returns the plans, the digest of all that they read and of how they read it, and what lies there and is not read.
     """
     wanted = _Wanted(project)
     tables: dict[str, str] = {}
@@ -79,12 +89,12 @@ def prepare_inputs(
     relations |= {name: file_relation(connection, source) for name, source in read.items()}
     for name, relation in relations.items():
         _show(connection, name, relation)
-    planned = plans(project, relations, lambda table, query: _query_relation(connection, table, query))
+    planned = plans(project, relations, lambda table, query: query_relation(connection, table, query))
     here = {name: file_relation(connection, source) for name, (source, _) in recorded.items()}
     if left:
         place = redacted(str(project.location))
         unread.append(f"{place}: not read, because no table is made of them: {', '.join(sorted(left))}")
-    return with_recorded(planned, here), _base(project, digests), tuple(unread)
+    return Inputs(with_recorded(planned, here), _base(project, digests), tuple(unread), relations)
 
 
 class _Wanted(Container[object]):
@@ -92,7 +102,9 @@ class _Wanted(Container[object]):
 
     def __init__(self, project: Project) -> None:
         self.names = {name for name in TABLES if name not in project.tables}
-        self.names |= {mapping.source.lower() for mapping in project.tables.values() if mapping.source}
+        for name, mapping in project.tables.items():
+            self.names |= {(mapping.source or name).lower()} if mapping.query is None else set()
+            self.names |= {target.rpartition(".")[0].lower() for target in mapping.parents.values()}
         self.queries = "\n".join(mapping.query for mapping in project.tables.values() if mapping.query).lower()
 
     def __contains__(self, relation: object) -> bool:
@@ -155,7 +167,7 @@ def _show(connection: Connection, name: str, relation: Relation) -> None:
     connection.execute(f"CREATE VIEW {view} AS SELECT {columns} FROM {relation.sql}")
 
 
-def _query_relation(connection: Connection, table: str, query: str) -> Relation:
+def query_relation(connection: Connection, table: str, query: str) -> Relation:
     """A query of the project file as a relation: one SELECT, and nothing else."""
     place = f"[tables.{table}] query"
     try:
@@ -184,9 +196,11 @@ def _base(project: Project, digests: Mapping[str, str]) -> str:
         name: [
             m.source, dict(m.columns), {k: str(v) for k, v in m.constants.items()}, m.query, dict(m.epoch),
             {column: dict(words) for column, words in m.values.items()},
+            m.key, list(m.parents.items()), m.leave_out, dict(m.words),
         ]
         for name, m in project.tables.items()
     }  # fmt: skip
     mapping |= {f"source {name}": [repr(reader)] for name, reader in project.readers.items()}
+    mapping["own features"] = [repr(project.features)]
     told = [FORM, CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

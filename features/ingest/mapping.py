@@ -13,7 +13,7 @@ from vouch.features.contract.casts import WANTED, literal, quoted, readable
 from vouch.features.contract.checks import Input
 from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
 from vouch.features.errors import ConfigurationError, MissingColumn, MissingTable, WrongType, did_you_mean
-from vouch.features.project import TableMapping
+from vouch.features.table_settings import TableMapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,8 @@ class TablePlan:
     warnings: tuple[str, ...] = ()
     recorded: TablePlan | None = None
     """Rows of the same table that the service has recorded; they are read beside the company's own."""
+    further: tuple[str, ...] = ()
+    """Columns of the relation that the contract does not know."""
 
     @property
     def columns(self) -> list[str]:
@@ -116,9 +118,16 @@ def _plan(table: Table, mapping: TableMapping, relation: Relation) -> TablePlan:
         inputs[column.name] = given
     if not any(name in inputs for name in table.clock):
         raise MissingColumn(table.name, table.clock[0], relation.columns)
-    if extra := sorted(name for name in relation.columns if name not in used):
-        warnings.append(f"{table.name}: columns that the contract does not know are not read: {', '.join(extra)}")
-    return TablePlan(table, relation, inputs, tuple(warnings))
+    further = tuple(name for name in relation.columns if name not in used)
+    return TablePlan(table, relation, inputs, tuple(warnings), further=further)
+
+
+def input_of(table: Table, column: str, mapping: TableMapping, relation: Relation) -> Input:
+    """What feeds one column that is there. Raises MissingColumn where nothing does."""
+    given = _input(table, column, mapping, relation, set())
+    if given is None:
+        raise MissingColumn(table.name, column, relation.columns)
+    return given
 
 
 def _input(table: Table, column: str, mapping: TableMapping, relation: Relation, used: set[str]) -> Input | None:

@@ -7,6 +7,7 @@ What a broken value would have changed is found by a number that stands in its p
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import STAGED_TYPES, literal, place, quoted
@@ -83,3 +84,16 @@ def join_refused(staging: StagingContext, table: Table, sources: Sequence[str], 
 def file_of(folder: Path) -> str:
     """What stands behind FROM for the file of one part."""
     return f"read_parquet({place(folder / f'{FILE}.parquet')}, hive_partitioning = false)"
+
+
+def show_quarantine(home: Path, staged: Path) -> None:
+    """Make `$VOUCH_HOME/quarantine` hold what this input left there, and nothing older."""
+    shown, found = home / "quarantine", staged / "quarantine"
+    shown.mkdir(parents=True, exist_ok=True)
+    for stale in shown.iterdir():
+        if not (found / stale.name).exists():
+            stale.unlink()
+    for path in sorted(found.iterdir()):
+        copy = shown / f".building-{path.name}"
+        shutil.copyfile(path, copy)
+        copy.replace(shown / path.name)

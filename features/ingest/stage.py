@@ -30,24 +30,29 @@ from vouch.features.errors import Damaged, DataError, MissingExtra, UsageError, 
 from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.currencies import check_currencies
-from vouch.features.ingest.inputs import FORM, prepare_inputs
+from vouch.features.ingest.inputs import FORM, prepare_inputs, query_relation
+from vouch.features.ingest.own.kept import keep_own
+from vouch.features.ingest.own.tables import OwnTables, own_tables
 from vouch.features.ingest.refused import FILE as REFUSED
+from vouch.features.ingest.refused import show_quarantine
 from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
 from vouch.features.ingest.staging_context import StagingContext
 from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.project import ENGINES, suggest
+from vouch.features.vectors.lines import use_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from vouch.features.ingest.inputs import Inputs
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.ingest.stage_table import Outcome
     from vouch.features.project import Project
 
-    Found = tuple[Path, Mapping[str, TablePlan], tuple[str, ...]]
-    """A staged folder, how its tables were read, and what was not."""
+    Found = tuple[Path, Inputs]
+    """A staged folder, and what it was made of."""
 
 _log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
@@ -77,12 +82,14 @@ class Staged:
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each table was read from."""
     again: Callable[[], Staged] | None = field(default=None, compare=False, repr=False)
-    """Stages the same once more, where what lies on disk has been damaged since."""
+    """Stages the same once more, where what lies on disk is damaged."""
+    own: OwnTables = field(default_factory=OwnTables)
+    """What was made of what the contract does not know."""
 
     @cached_property
     def report(self) -> dict[str, Any]:
         """What `vouch check --format json` prints; for what is fed, all features and metrics are loaded."""
-        return full_report(self.counted, self.places, self.unread)
+        return full_report(self.counted, self.places, self.unread, [one.as_dict() for one in self.own.verdicts])
 
     def default_as_of_us(self, now_us: int) -> int:
         """Newest Monday 00:00 UTC at most 24 hours after the data end, and not after now.
@@ -103,14 +110,16 @@ def stage(project: Project, now_us: int) -> Staged:
     home = project.home / "staged"
     mend = "Free disk space or memory, mind the rights of the folder, or raise memory_limit under [engine]."
     try:
-        found, planned, unread = _sound(project, home, now_us)
-        _show_quarantine(project.home, found)
+        found, inputs = _sound(project, home, now_us)
+        show_quarantine(project.home, found)
     except duckdb.Error as error:
         raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
     except OSError as error:
         raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
-    places = {name: _shown(plan.relation.place) for name, plan in planned.items()}
-    return replace(_opened(found), unread=unread, places=places, again=partial(stage, project, now_us))
+    staged = _opened(found)
+    at = {name: _shown(plan.relation.place) for name, plan in inputs.planned.items()} | dict(staged.own.places)
+    keep_own(project.home, staged.own)
+    return replace(staged, unread=inputs.unread, places=at, again=partial(stage, project, now_us))
 
 
 def _shown(place: str) -> str:
@@ -146,20 +155,23 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
         connection = connect(project, Path(building))
         try:
             shelf = project.home / SHELF
-            planned, base, unread = prepare_inputs(connection, project, [Path(building), home, shelf])
+            inputs = prepare_inputs(connection, project, [Path(building), home, shelf])
+            base = inputs.base
             erased = tombstones.load(project.home)
             if erased is not None:
                 base = hashlib.sha256(f"{base} {erased.digest}".encode()).hexdigest()
                 tombstones.register_hashes(connection, erased)
             found = _reusable(home, base, now_us)
             if found is not None:
-                return found, planned, unread
+                return found, inputs
+            ask = partial(query_relation, connection)
+            planned, own = own_tables(connection, project, inputs.planned, inputs.relations, ask)
             staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
             outcomes = _staged(staging, planned)
             check_currencies(staging, outcomes)
         finally:
             connection.close()
-        return _publish(home, folder, base, outcomes), planned, unread
+        return _publish(home, folder, base, outcomes, own), inputs
 
 
 def _staged(staging: StagingContext, plans: Mapping[str, TablePlan]) -> dict[str, Outcome]:
@@ -228,7 +240,7 @@ def described(folder: Path) -> dict[str, Any] | None:
     return as_written(folder / MANIFEST, FORM) if as_written(folder / REPORT, FORM) else None
 
 
-def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome]) -> Path:
+def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome], own: OwnTables) -> Path:
     """Write the manifest beside the tables, and rename the folder to its fingerprint."""
     future_us = min((o.future_from_us for o in outcomes.values() if o.future_from_us is not None), default=None)
     until_us = max((o.accepted_until_us for o in outcomes.values() if o.accepted_until_us is not None), default=None)
@@ -243,6 +255,7 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         "data_through_us": max((us for us in through if us is not None), default=None),
         "columns": {name: sorted(outcome.columns) for name, outcome in outcomes.items()},
         "files": dict(pair for name, outcome in outcomes.items() for pair in _files(folder, name, outcome)),
+        "own": own.as_dict(),
         "parts": {name: outcome.parts for name, outcome in outcomes.items() if outcome.parts},
     }
     report = {
@@ -275,19 +288,6 @@ def _files(folder: Path, name: str, outcome: Outcome) -> Iterator[tuple[str, dic
         yield f"{REFUSED}/{name}.parquet", {"table": name, "digest": digest, "is_refused": True}
 
 
-def _show_quarantine(home: Path, staged: Path) -> None:
-    """Make `$VOUCH_HOME/quarantine` hold what this input left there, and nothing older."""
-    shown, found = home / "quarantine", staged / "quarantine"
-    shown.mkdir(parents=True, exist_ok=True)
-    for stale in shown.iterdir():
-        if not (found / stale.name).exists():
-            stale.unlink()
-    for path in sorted(found.iterdir()):
-        copy = shown / f"{BUILDING}{path.name}"
-        shutil.copyfile(path, copy)
-        copy.replace(shown / path.name)
-
-
 def _opened(folder: Path) -> Staged:
     manifest, report = unsealed(folder / MANIFEST), unsealed(folder / REPORT)
     return Staged(
@@ -296,6 +296,7 @@ def _opened(folder: Path) -> Staged:
         counted=report,
         columns={name: frozenset(columns) for name, columns in manifest["columns"].items()},
         data_through_us=manifest["data_through_us"],
+        own=OwnTables.of(manifest["own"]),
     )
 
 
@@ -341,7 +342,9 @@ def open_tables(
     frames = {name: scan(of) for name, of in paths.items()}
     kept = staged.folder.parent.parent / KEPT
     apart = {name: scan([path]) for name, path in refused.items()}
-    return Tables(frames, staged.columns, staged.fingerprint, engine, partitions, scan, kept, apart)
+    told = (staged.columns, staged.fingerprint, engine, partitions, scan, kept, apart)
+    use_lines(staged.own.lines, staged.own.tables)
+    return Tables(frames, *told, own=staged.own.tables, lines=staged.own.lines)
 
 
 def _files_of(staged: Staged) -> dict[str, dict[str, Any]]:

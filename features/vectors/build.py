@@ -20,6 +20,7 @@ from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.vectors.customer_days import divided
 from vouch.features.vectors.declare import COLUMNS, Feature, derivation_rounds, load_families
 from vouch.features.vectors.group_by import FeatureGroup, aggregated, empty_value, finished, narrowed
+from vouch.features.vectors.lines import use_own_features
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -116,6 +117,7 @@ def _one_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Frame:
     """Return some features of all profiled customers at an instant: what they rest on is computed, and nothing else."""
+    use_own_features(tables)
     features, wanted = load_families(), set(names)
     while more := {source for name in wanted for source in features[name].sources} - wanted:
         wanted |= more
@@ -160,6 +162,7 @@ def _settled(frame: Frame) -> Frame:
 
 def fed_groups(tables: Tables) -> list[FeatureGroup]:
     """The features that the company's tables feed, by table and column of the customer."""
+    use_own_features(tables)
     members: dict[tuple[str, str], list[Feature]] = {}
     for declared in load_families().values():
         if declared.table and tables.has(declared.table, *declared.needs):

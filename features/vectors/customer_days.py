@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from vouch.features.asof import visible
-from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.contract.tables import DAY_US
 from vouch.features.vectors.active_days import ActiveDays, counts_days, reads_gap, told_by_days
 from vouch.features.vectors.aggregates import EVER, Primitive
 from vouch.features.vectors.customer_day_store import SEEN, StoredDays
@@ -114,7 +114,11 @@ def divided(
             left.append(group)
             continue
         for rest in _some(group, [member for member in group.members if member not in rolled]):
-            if rollup is not None and FEWEST_INSTANTS <= len(ordered) <= MOST_INSTANTS and counts_distinct_values(rest):
+            if (
+                rollup is not None
+                and FEWEST_INSTANTS <= len(ordered) <= MOST_INSTANTS
+                and counts_distinct_values(rest, tables)
+            ):
                 rollups.append(distinct_values(tables, rest, ordered))
             else:
                 left.append(rest)
@@ -137,7 +141,7 @@ def _rows(tables: Tables, table: str) -> int:
 
 def _rollup(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Rollup | None:
     """Customer-days from what is kept, or from the rows; None where they gain nothing."""
-    if group.table not in ROLLED or TABLES[group.table].later or tables.engine == "spark":
+    if group.table not in ROLLED or tables.table(group.table).later or tables.engine == "spark":
         return None
     if group.table in tables.partitions and not any(instant % DAY_US for instant in instants):
         stored = _stored_days(tables, group)

@@ -214,6 +214,8 @@ class Feature:
 
 
 FEATURES: dict[str, Feature] = {}
+OWN: dict[str, Feature] = {}
+"""Features of the company's own columns: those of the company that was opened last (see `lines`)."""
 COLUMNS: dict[str, dict[str, RowColumn]] = {}
 
 
@@ -345,7 +347,8 @@ def ratio(numerator: nw.Expr, denominator: nw.Expr) -> nw.Expr:
 def load_families() -> dict[str, Feature]:
     """Import every file under `features/families` and return the register, ordered by family and place in its file.
 
-    Safe to call again. Raises DefinitionError where derived features use what is not there.
+    Features of the company's own columns come last. Safe to call again. Raises DefinitionError where derived features
+    use what is not there.
     """
     package = importlib.import_module("vouch.features.families")
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
@@ -361,7 +364,7 @@ def load_families() -> dict[str, Feature]:
                 f"Feature {name!r} uses {source!r}, which is not defined{did_you_mean(source, FEATURES)}"
             )
     derivation_rounds()
-    return FEATURES
+    return {**FEATURES, **OWN} if OWN else FEATURES
 
 
 def derivation_rounds() -> list[list[Feature]]:

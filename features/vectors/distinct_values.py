@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import counted_bits, joined_bits
 from vouch.features.vectors.aggregates import EVER
 from vouch.features.vectors.group_by import narrowed
@@ -44,11 +44,11 @@ class DistinctValues:
         return self.counts.lazy().select(self.group.by, nw.lit(as_of_us, nw.Int64).alias("as_of_us"), *values)
 
 
-def counts_distinct_values(group: FeatureGroup) -> bool:
+def counts_distinct_values(group: FeatureGroup, tables: Tables) -> bool:
     """Whether all that the features need are distinct values in windows, and rows read alike at all instants."""
     hangs = group.hangs_on_instant or group.has_day_gap or any(column.is_ordered for column in group.columns)
     is_bounded = all(part.operation == "distinct" and part.span[0] is not None for part in group.parts.values())
-    return is_bounded and not hangs and not TABLES[group.table].later
+    return is_bounded and not hangs and not tables.table(group.table).later
 
 
 def distinct_values(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> DistinctValues:

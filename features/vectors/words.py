@@ -51,14 +51,15 @@ class Meaning:
         return self.unit not in _NOT_COUNTED and not self.key.startswith(_MEASURED)
 
 
-@cache
 def meaning(feature: str) -> Meaning | None:
     """Meaning of a feature; None for one that is gone."""
     declared = load_families().get(feature)
-    if declared is None:
-        return None
-    text = declared.description.splitlines()[0].rstrip(".")
-    return Meaning(_WINDOW.sub(" {span}", text), declared.unit, declared.window_days)
+    return None if declared is None else _meaning(declared.description, declared.unit, declared.window_days)
+
+
+@cache
+def _meaning(description: str, unit: str, window_days: int | None) -> Meaning:
+    return Meaning(_WINDOW.sub(" {span}", description.splitlines()[0].rstrip(".")), unit, window_days)
 
 
 @cache

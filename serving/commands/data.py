@@ -127,10 +127,29 @@ def tell_check(report: dict[str, Any], home: Path) -> None:
         say(f"{'ready' if row['ready'] else 'NOT READY'}: {row['output']}: {row['why']}")
     for name, feeds in report["absent"].items():
         say(f"absent: {name}, would feed {_counted(feeds)}")
+    for line in told_own(report["own"]):
+        say(line)
     for warning in report["warnings"]:
         say(f"warning: {warning}")
     if any(table["quarantined"] or table["cells"] for table in report["tables"].values()):
         say(f"quarantine: {home / 'quarantine'}")
+
+
+def told_own(verdicts: list[dict[str, Any]]) -> list[str]:
+    """What was made of columns and tables that the contract does not know, and what was left out and why.
+
+    >>> told_own([{"table": "visits", "column": "minutes", "is_taken": True, "told": "number", "features": 13}])
+    ['own: visits feeds 13 features: minutes 13']
+    """
+    lines = []
+    for table in dict.fromkeys(one["table"] for one in verdicts):
+        mine = [one for one in verdicts if one["table"] == table]
+        taken = [f"{one['column'] or 'rows'} {one['features']}" for one in mine if one["is_taken"]]
+        if taken:
+            made = sum(one["features"] for one in mine)
+            lines.append(f"own: {table} feeds {made} feature{'s' * (made != 1)}: {', '.join(taken)}")
+        lines += [f"own: {table}.{one['column']} is left out: {one['told']}" for one in mine if not one["is_taken"]]
+    return lines
 
 
 @app.command()

@@ -124,6 +124,12 @@ HOLDINGS = (
         nobody="figures and bundles of models, without rows of customers",
     ),
     Holding("format.json", "which release has written here", "for good", nobody=_SETTINGS),
+    Holding(
+        "own_features.json",
+        "what was made of the company's own columns",
+        "until the next reading",
+        nobody="names of tables and columns",
+    ),
     Holding("locks", "locks", "empty files", nobody="empty files"),
     Holding("guards.toml", "the company's own limits", "for good", nobody=_SETTINGS),
     Holding("policy.toml", "the company's own policy of asking", "for good", nobody=_SETTINGS),

@@ -34,8 +34,10 @@ FLOORS = {
     "features": (
         {"errors", "shown"},
         {"contract", "sentiment", "statistics"},
+        {"discovery/words"},
         {"company_files", "documents", "durable", "instants", "settings"},
-        {"home_format", "model_settings", "readers"},
+        {"home_format", "model_settings", "readers", "feature_settings"},
+        {"table_settings"},
         {"asof", "engines", "expressions", "private", "project", "simulation"},
         {"facts"},
         {"vectors"},

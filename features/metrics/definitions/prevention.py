@@ -17,6 +17,7 @@ from vouch.features.metrics.populations.published_reasons import family_contribu
 from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.statistics import intervals
 from vouch.features.statistics.intervals import TAIL, Interval, Z
+from vouch.features.vectors.lines import OWN_FAMILY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -274,9 +275,10 @@ def driven(context: MetricContext, days: int | None) -> Frame | Absent:
     if isinstance(rows, Absent):
         return rows
     found = family_contributions(context.scores)
-    made = {name: found.of[:, place].tolist() for place, name in enumerate(found.families)}
-    spare = {name: [0.0] * len(found.customers) for name in family_names() if name not in made}
-    columns = {"customer_id": found.customers, **made, **spare}
+    made = {name: np.zeros(len(found.customers)) for name in family_names()}
+    for place, name in enumerate(found.families):
+        made[name if name in made else OWN_FAMILY] += found.of[:, place]
+    columns = {"customer_id": found.customers, **{name: of.tolist() for name, of in made.items()}}
     kinds = {name: nw.String() if name == "customer_id" else nw.Float64() for name in columns}
     return nw.from_dict(columns, schema=kinds, backend="polars").lazy().with_columns(unit=nw.col("customer_id"))
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from vouch.features.statistics import intervals
-from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.declare import FEATURES, load_families
+from vouch.features.vectors.lines import OWN_FAMILY
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame
@@ -35,8 +36,9 @@ class Contributions:
 
 @cache
 def family_names() -> tuple[str, ...]:
-    """All families of features, in order of name."""
-    return tuple(sorted({declared.family for declared in load_families().values()}))
+    """All families of features of the contract's tables, in order of name, and `own` for those of a company's own."""
+    load_families()
+    return tuple(sorted({OWN_FAMILY, *(declared.family for declared in FEATURES.values())}))
 
 
 def family_contributions(scores: Frame | None, model: str = "churn") -> Contributions:

@@ -6,7 +6,7 @@ import array
 import itertools
 import math
 import operator
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from vouch.features.errors import DataError, UsageError
 from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.instants import instant_text, parse_instant
 from vouch.features.vectors.build import vectors
-from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.declare import OWN, load_families
 from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import told
@@ -174,16 +174,25 @@ def vectors_table(block: FeatureMatrix, customers: Sequence[str | None]) -> pa.T
     return pa.table(columns)
 
 
-@cache
 def _places() -> tuple[Mapping[str, int], frozenset[str]]:
     """Where each number stands in a row, and the features that are texts."""
-    numbers = [name for name, feature in _features().items() if not feature.is_category]
-    return {name: place for place, name in enumerate(numbers)}, frozenset(_features().keys() - set(numbers))
+    return _places_of(tuple(OWN))
 
 
-@cache
+@lru_cache(maxsize=2)
+def _places_of(_: tuple[str, ...]) -> tuple[Mapping[str, int], frozenset[str]]:
+    features = load_families()
+    numbers = [name for name, feature in features.items() if not feature.is_category]
+    return {name: place for place, name in enumerate(numbers)}, frozenset(features.keys() - set(numbers))
+
+
 def _features() -> Mapping[str, Feature]:
     """The register, without looking for files again in each request."""
+    return _features_of(tuple(OWN))
+
+
+@lru_cache(maxsize=2)
+def _features_of(_: tuple[str, ...]) -> Mapping[str, Feature]:
     return load_families()
 
 
@@ -193,10 +202,12 @@ def rows_table(
     """Return the vectors of the customers that raw rows tell of, seen from an instant, and what was left out and why.
 
     `company` holds the columns that the company hands over, by table: what the request does not name of them is there
-    and empty, as it is for a customer of the batch, so that both come to the same vectors.
+    and empty, as it is for a customer of the batch, so that both come to the same vectors. Rows are those of the
+    contract: what a company's own columns feed is null here.
     """
     _check_names(rows)
     named = {name: frozenset().union(*of) & TABLES[name].columns.keys() for name, of in rows.items()}
+    company = {name: of & TABLES[name].columns.keys() for name, of in company.items() if name in TABLES}
     columns = {name: company.get(name, named.get(name, frozenset())) for name in {*company, *rows}}
     try:
         tables, report = tables_from_rows({**dict.fromkeys(company, ()), **rows}, now_us(), columns=columns)

@@ -299,9 +299,9 @@ def test_renames_constants_epochs_and_queries(tmp_path, monkeypatch):
         ("o1", "c1", 1_738_368_000_000_000, Decimal(10), "purchase"),
         ("o2", "c2", 1_738_454_400_000_000, Decimal(20), "purchase"),
     ]
-    assert found.columns["transactions"] == {"transaction_id", "customer_id", "occurred_at", "amount", "kind"}
+    assert found.columns["transactions"] == {"transaction_id", "customer_id", "occurred_at", "amount", "kind", "note"}
     assert read(found, "customers")["customer_id"].to_list() == ["c1", "c2"]
-    assert "transactions: columns that the contract does not know are not read: note" in found.counted["warnings"]
+    assert [(one.column, one.is_taken) for one in found.own.verdicts] == [("note", True)]
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1_000), ("us", 1_000_000)])
@@ -807,7 +807,7 @@ def test_without_any_activity_there_is_no_default_instant(tmp_path):
 
 def test_the_report_says_what_is_fed_and_what_is_absent(tmp_path):
     found = staged(write_csv(tmp_path / "tables", company(customers=[row("customers", plan="pro", shoe_size="42")])))
-    assert set(found.report) == {"tables", "absent", "warnings"}
+    assert set(found.report) == {"tables", "absent", "own", "warnings"}
     assert set(found.report["tables"]) == {"customers", "usage_events"}
     assert set(found.report["absent"]) == set(TABLES) - {"customers", "usage_events"}
     assert any(fed.startswith("usage: ") for fed in found.report["tables"]["usage_events"]["feeds"])

@@ -1,0 +1,90 @@
+"""Verdicts on own columns: taken, or left out as sensitive, personal, a leak, or saying nothing.
+
+A table whose rows have a time says what was known when. A column of `customers` has none: what became of a customer
+since stands there beside what was always so, and is told apart by its name and by its figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.discovery.words import reason_said, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.feature_settings import FeatureSettings
+    from vouch.features.ingest.own.kinds import Held
+
+LONG_TEXT = 60
+"""A text of so many signs on average is written for people."""
+MOSTLY = 0.5
+_OWNERS = frozenset(
+    {
+        "first", "last", "full", "sur", "middle", "user", "account", "company", "customer", "client", "contact",
+        "person", "owner", "agent", "member", "display", "nick", "login", "sales", "rep", "manager",
+    }
+)  # fmt: skip
+"""Words before `name` that make it the name of somebody; others make it the name of a thing."""
+
+
+@dataclass(frozen=True)
+class OwnColumn:
+    """What became of one own column, or of a whole table (`column` is empty): taken or not, and why.
+
+    `features` counts what was made of it.
+    """
+
+    table: str
+    column: str
+    is_taken: bool
+    told: str
+    features: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as JSON keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> OwnColumn:
+        """The verdict that JSON kept."""
+        return cls(**raw)
+
+
+def why_left_out(table: str, column: str, found: Held, settings: FeatureSettings, *, is_dated: bool) -> str | None:
+    """Return why a column is left out, the gravest reason first; None where it is taken."""
+    place = f"{table}.{column}"
+    if {place, table} & {*settings.leave_out}:
+        return "left out in vouch.toml"
+    if place in settings.take:
+        return None
+    if not found.filled:
+        return "it is empty"
+    if not is_dated and (leak := reason_said(column, "leak")):
+        return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
+    if sensitive := reason_said(column, "sensitive"):
+        return f"sensitive, by its name ({sensitive}); it may be taken in by name"
+    if personal := _personal(column):
+        return f"personal, by its name ({personal})"
+    if found.kind == "text" and found.at > MOSTLY:
+        return "personal: its values are e-mail addresses"
+    if not is_dated and (today := reason_said(column, "today")):
+        return f"a leak: by its name ({today}) it says how things stand today, and no time says since when"
+    if not is_dated and found.kind == "time":
+        return "a date that may have been written over: it would tell earlier instants what came later"
+    if found.distinct == 1 and found.filled == found.rows:
+        return "it has one value throughout"
+    if found.kind == "text" and found.is_unique:
+        return "another value in each row: it names the row"
+    if found.kind == "text" and found.length > LONG_TEXT:
+        return "a text that is written for people"
+    return None
+
+
+def _personal(column: str) -> str | None:
+    said = reason_said(column, "personal")
+    words = tokens(column)
+    if said == "name" and len(words) > 1 and not _OWNERS & set(words):
+        return None  # the name of a thing
+    return said

@@ -1,0 +1,105 @@
+"""Kinds of own columns: what each holds, told from its type, and of texts from all of their values.
+
+A kind must not change from week to week, else models would read something else: it is told by what every value is,
+and nothing is drawn or estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import family_of, quoted, raw, value
+from vouch.features.contract.tables import Column
+from vouch.features.discovery.words import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.features.contract.casts import Family
+    from vouch.features.contract.tables import Kind
+    from vouch.features.engines import Connection
+    from vouch.features.ingest.files import Relation
+
+KEY_WORDS = frozenset({"id", "key", "code", "ref", "uuid", "guid", "no", "nr", "sku", "token"})
+"""The last word of the name of what is no quantity, whatever its digits."""
+_BY_FAMILY: Mapping[Family, Kind] = {
+    "integer": "integer", "decimal": "number", "float": "number", "boolean": "boolean",
+    "date": "time", "timestamp": "time", "zoned": "time",
+}  # fmt: skip
+_YES_NO = ("true", "false", "t", "f", "yes", "no")
+_TRIED: tuple[Kind, ...] = ("integer", "number", "time")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one column of a relation holds.
+
+    `distinct` counts its values up to 2 exactly, and says 3 for more; `length` is the mean length of a text, `at` the
+    share of values with an @ inside.
+    """
+
+    name: str
+    kind: Kind
+    rows: int
+    filled: int
+    distinct: int
+    is_unique: bool = False
+    length: float = 0.0
+    at: float = 0.0
+
+
+def is_key_name(name: str) -> bool:
+    """Whether a name says that its numbers name something.
+
+    >>> is_key_name("raceId"), is_key_name("grid")
+    (True, False)
+    """
+    words = tokens(name)
+    return bool(words) and words[-1] in KEY_WORDS
+
+
+def held_columns(connection: Connection, relation: Relation, names: Mapping[str, str | None]) -> dict[str, Held]:
+    """Return what some columns of a relation hold, by name; `names` gives the unit of epoch numbers of a time."""
+    cells = {
+        name: raw(quoted(name), family_of(relation.columns[name]), is_csv=relation.is_csv, name=name) for name in names
+    }
+    asked = [
+        f"count({cell}), count(DISTINCT {cell}), coalesce(avg(length(CAST({cell} AS VARCHAR))), 0), "
+        f"coalesce(avg(contains(CAST({cell} AS VARCHAR), '@')::INT), 0)"
+        for cell in cells.values()
+    ]
+    if not asked:
+        return {}
+    counted = connection.execute(f"SELECT count(*), {', '.join(asked)} FROM {relation.sql}").fetchall()[0]
+    rows, found = counted[0], {}
+    for at, (name, cell) in enumerate(cells.items()):
+        filled, distinct, length, with_at = counted[1 + 4 * at : 5 + 4 * at]
+        kind = _kind(connection, relation, name, cell, names[name], filled)
+        is_unique = filled > 0 and distinct == filled and filled > 20
+        found[name] = Held(name, kind, rows, filled, min(distinct, 3), is_unique, float(length), float(with_at))
+    return found
+
+
+def _kind(connection: Connection, relation: Relation, name: str, cell: str, epoch: str | None, filled: int) -> Kind:
+    family = family_of(relation.columns[name])
+    if epoch is not None:
+        return "time"
+    if family in _BY_FAMILY:
+        kind = _BY_FAMILY[family]
+        return "text" if kind in {"integer", "number"} and is_key_name(name) else kind
+    if family not in {"text", "bytes"} or not filled or is_key_name(name):
+        return "text"
+    tried = [f"count({value(Column('', kind, False), 'cell', family, None)})" for kind in _TRIED]
+    words = ", ".join(f"'{word}'" for word in _YES_NO)
+    padded = "count(*) FILTER (regexp_matches(cell, '^0[0-9]'))"
+    counted = connection.execute(
+        f"SELECT count(*) FILTER (lower(cell) IN ({words})), {padded}, {', '.join(tried)} "
+        f"FROM (SELECT {cell} AS cell FROM {relation.sql}) WHERE cell IS NOT NULL"
+    ).fetchall()[0]
+    if counted[0] == filled:
+        return "boolean"
+    for kind, readable in zip(_TRIED, counted[2:], strict=True):
+        if readable == filled and (kind == "time" or not counted[1]):
+            return kind
+    return "text"

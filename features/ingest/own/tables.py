@@ -1,0 +1,292 @@
+"""Plans of own tables: further tables and further columns as tables in contract form, with the lines made of them.
+
+Nothing of it is read in another way than the contract's tables: each becomes a `Table` and a plan, is checked,
+quarantined and staged like any other, and its features are made of lines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from vouch.features.contract.tables import TABLES, Column, Table
+from vouch.features.errors import ConfigurationError, did_you_mean
+from vouch.features.feature_settings import FeatureLine
+from vouch.features.ingest.mapping import TablePlan, input_of
+from vouch.features.ingest.own.chosen import OwnColumn, why_left_out
+from vouch.features.ingest.own.derive import MOST_COLUMNS, lines_of_column, lines_of_customers, lines_of_rows
+from vouch.features.ingest.own.joined import joined_query
+from vouch.features.ingest.own.kinds import held_columns
+from vouch.features.ingest.own.later import later_dates, moment_of
+from vouch.features.table_settings import NEEDED, TableMapping
+from vouch.features.vectors.declare import ENGINE_COLUMNS
+from vouch.features.vectors.lines import own_features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from vouch.features.contract.checks import Input
+    from vouch.features.engines import Connection
+    from vouch.features.ingest.files import Relation
+    from vouch.features.ingest.own.kinds import Held
+    from vouch.features.project import Project
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_TAKEN = ENGINE_COLUMNS | {
+    "customer_id", "occurred_at", "occurred_us", "ingested_at", "is_deleted", "is_stated", "is_repaired", "is_refused",
+    "row", "raw", "problems", "notes", "superseded_us", "seen_from", "seen_until",
+}  # fmt: skip
+"""Names of columns that mean something of their own in every table."""
+_ROLES: Mapping[str, Column] = {
+    "customer_id": Column("customer_id", "text", True),
+    "occurred_at": Column("occurred_at", "time", True),
+    "ingested_at": Column("ingested_at", "time", False),
+    "is_deleted": Column("is_deleted", "boolean", False),
+}
+
+
+@dataclass(frozen=True)
+class OwnTables:
+    """What was made of a company's own columns: the tables, the lines of their features, and what became of each."""
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    lines: tuple[FeatureLine, ...] = ()
+    verdicts: tuple[OwnColumn, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where further tables were read from."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON keeps it."""
+        return {
+            "tables": [
+                {**asdict(table), "columns": [asdict(column) for column in table.columns.values()]}
+                for table in self.tables.values()
+            ],
+            "lines": [line.as_dict() for line in self.lines],
+            "verdicts": [verdict.as_dict() for verdict in self.verdicts],
+            "places": dict(self.places),
+        }
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> OwnTables:
+        """What JSON kept."""
+        return cls(
+            tables={table["name"]: _table_of(table) for table in raw["tables"]},
+            lines=tuple(map(FeatureLine.of, raw["lines"])),
+            verdicts=tuple(map(OwnColumn.of, raw["verdicts"])),
+            places=raw["places"],
+        )
+
+
+def _table_of(raw: Mapping[str, Any]) -> Table:
+    columns = [Column(**{**column, "values": tuple(column["values"])}) for column in raw["columns"]]
+    return Table(
+        **{
+            **raw,
+            "clock": tuple(raw["clock"]),
+            "columns": {column.name: column for column in columns},
+            "later": {date: tuple(of) for date, of in raw["later"].items()},
+            "undated": tuple(raw["undated"]),
+            "free": tuple(raw["free"]),
+            "references": {column: tuple(of) for column, of in raw["references"].items()},
+        }
+    )
+
+
+def name_of(column: str, taken: frozenset[str] | set[str]) -> str:
+    """The name of an own column in contract form: lower-case words, and none that is taken.
+
+    >>> name_of("races.circuitId", set()), name_of("day", _TAKEN), name_of("Order TS", set())
+    ('races_circuit_id', 'day_value', 'order_ts')
+    """
+    words = re.sub(r"\W+", "_", _HUMP.sub("_", column)).strip("_").lower() or "column"
+    name = words if not words[0].isdigit() else f"n{words}"
+    name = f"{name}_value" if name in taken else name
+    while name in taken:
+        name += "_2"
+    return name
+
+
+def own_tables(
+    connection: Connection,
+    project: Project,
+    planned: Mapping[str, TablePlan],
+    relations: Mapping[str, Relation],
+    ask: Callable[[str, str], Relation],
+) -> tuple[dict[str, TablePlan], OwnTables]:
+    """Return the plans with own columns and tables, and what was made of them.
+
+    `ask(table, query)` gives the relation of a query. Raises ConfigurationError for settings that cannot be meant.
+    """
+    plans, made = dict(planned), _Made(connection, project)
+    for name, plan in planned.items():
+        plans[name] = made.extended(plan)
+    for name, mapping in project.tables.items():
+        if name not in TABLES:
+            plans[name] = made.further(name, mapping, relations, ask)
+    lines = (*made.lines, *project.features.lines)
+    own_features(lines, made.tables)  # refuses what cannot be meant before a row is read
+    counted = [_counted(verdict, [line for line in lines if _is_of(line, verdict)]) for verdict in made.verdicts]
+    _check_named(project, made.verdicts, plans)
+    return plans, OwnTables(made.tables, lines, tuple(counted), made.places)
+
+
+def _is_of(line: FeatureLine, verdict: OwnColumn) -> bool:
+    return line.table == verdict.table and (line.value or "") == verdict.column
+
+
+def _counted(verdict: OwnColumn, lines: Sequence[FeatureLine]) -> OwnColumn:
+    return replace(verdict, features=sum(len(line.days) or 1 for line in lines))
+
+
+def _check_named(project: Project, verdicts: Sequence[OwnColumn], plans: Mapping[str, TablePlan]) -> None:
+    """Raise ConfigurationError where `take` or `leave_out` names what is not there."""
+    known = {f"{verdict.table}.{verdict.column}" for verdict in verdicts if verdict.column} | plans.keys()
+    for key in ("take", "leave_out"):
+        for named in getattr(project.features, key):
+            if named not in known:
+                raise ConfigurationError(f"[features] {key}: there is no {named!r}{did_you_mean(named, known)}")
+
+
+class _Made:
+    """What has been made of own columns so far."""
+
+    def __init__(self, connection: Connection, project: Project) -> None:
+        self.connection, self.project = connection, project
+        self.tables: dict[str, Table] = {}
+        self.lines: list[FeatureLine] = []
+        self.verdicts: list[OwnColumn] = []
+        self.places: dict[str, str] = {}
+
+    def extended(self, plan: TablePlan) -> TablePlan:
+        """The plan of a table of the contract with its further columns, where any is taken."""
+        table, relation = plan.table, plan.relation
+        if not plan.further:
+            return plan
+        if not self.project.features.own or not table.customer:
+            return replace(plan, warnings=(*plan.warnings, _not_read(table.name, plan.further)))
+        mapping = self.project.tables.get(table.name) or TableMapping()
+        is_dated = table.name not in {"customers", "loyalty_members"}
+        found = held_columns(self.connection, relation, dict.fromkeys(plan.further))
+        taken = self._taken(table.name, found, mapping, is_dated=is_dated, others={*table.columns})
+        told = [*plan.warnings]
+        if left := [name for name in plan.further if name not in taken.values()]:
+            told.append(_not_read(table.name, left))
+        if not taken:
+            return replace(plan, warnings=tuple(told))
+        columns = {name: Column(name, found[of].kind, False) for name, of in taken.items()}
+        free = tuple(name for name, column in columns.items() if column.kind == "time")
+        whole = replace(table, columns={**table.columns, **columns}, free=free)
+        inputs = {name: input_of(whole, name, _naming(mapping, taken), relation) for name in taken}
+        whole = replace(whole, later=self._later(plan, whole, inputs))
+        words = {name: mapping.words[of] for name, of in taken.items() if of in mapping.words}
+        for column in columns.values():
+            said = words.get(column.name)
+            self.lines += lines_of_column(table.name, column, said) if is_dated else lines_of_customers(column, said)
+            if "ingested_at" not in plan.inputs and not is_dated:
+                told.append(
+                    f"{table.name}: without ingested_at {column.name} is today's value, at earlier instants too"
+                )
+        self.tables[table.name] = whole
+        return replace(plan, table=whole, inputs={**plan.inputs, **inputs}, warnings=tuple(told))
+
+    def _later(self, plan: TablePlan, whole: Table, inputs: Mapping[str, Input]) -> dict[str, tuple[str, ...]]:
+        """The later dates of a table with what comes with them: what the contract says, and what the rows say."""
+        own = {name: given for name, given in inputs.items() if whole.columns[name].kind == "time"}
+        known = {date: plan.inputs[date] for date in whole.later if date in plan.inputs}
+        clock = next((moment_of(plan.inputs[name], name) for name in whole.clock if name in plan.inputs), None)
+        if clock is None:
+            return dict(whole.later)
+        found = later_dates(self.connection, plan.relation, clock, {**known, **own}, inputs)
+        staged = {name: whole.columns[name].staged for name in inputs}
+        coming = {date: tuple(staged[name] for name in of if name in staged) for date, of in found.items()}
+        return {date: (*whole.later.get(date, ()), *coming.get(date, ())) for date in {**whole.later, **coming}}
+
+    def further(
+        self, name: str, mapping: TableMapping, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+    ) -> TablePlan:
+        """The plan of a table that is none of the contract's."""
+        relation, keys = self._relation(name, mapping, relations, ask)
+        self.places[name] = PurePath(relation.place).name
+        key, named, roles = None, mapping, dict(_ROLES)
+        if mapping.key:
+            key = name_of(mapping.key, _TAKEN)
+            roles[key] = Column(key, "text", True)
+            named = replace(mapping, columns={**mapping.columns, key: mapping.key})
+        table = Table(name, key, ("occurred_at",), roles)
+        there = [column for column in roles if column in NEEDED or column in named.columns or relation.find(column)]
+        inputs = {column: input_of(table, column, named, relation) for column in there}
+        roled = {relation.find(named.columns.get(column, column)) for column in there} - {None}
+        rest = [column for column in relation.columns if column not in roled]
+        found = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
+        found = {of: replace(one, kind="text") if of in keys else one for of, one in found.items()}
+        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns))
+        columns = {own: Column(own, found[of].kind, False) for own, of in taken.items()}
+        table = replace(table, columns={**table.columns, **columns})
+        own_inputs = {own: input_of(table, own, _naming(mapping, taken), relation) for own in taken}
+        dates = {own: given for own, given in own_inputs.items() if columns[own].kind == "time"}
+        clock = moment_of(inputs["occurred_at"], "occurred_at")
+        later = later_dates(self.connection, relation, clock, dates, own_inputs)
+        table = replace(
+            table,
+            later={date: tuple(columns[of].staged for of in with_it) for date, with_it in later.items()},
+            meaning=f"Rows of {relation.place}.",
+            free=tuple(dates),
+        )
+        self.tables[name] = table
+        self._lines(name, columns, {own: mapping.words[of] for own, of in taken.items() if of in mapping.words})
+        return TablePlan(table, relation, {**inputs, **own_inputs})
+
+    def _relation(
+        self, name: str, mapping: TableMapping, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+    ) -> tuple[Relation, frozenset[str]]:
+        if mapping.query is not None:
+            return ask(name, mapping.query), frozenset()
+        source = mapping.source or name
+        if source not in relations:
+            raise ConfigurationError(
+                f"[tables.{name}] from = {source!r}: no such source{did_you_mean(source, relations)}"
+            )
+        if not mapping.parents:
+            return relations[source], frozenset()
+        query, keys = joined_query(name, source, mapping.parents, relations)
+        joined = ask(name, query)
+        is_csv = any(relations[of].is_csv for of in (source, *(t.rpartition(".")[0] for t in mapping.parents.values())))
+        return replace(joined, place=relations[source].place, is_csv=is_csv), keys
+
+    def _taken(
+        self, table: str, found: Mapping[str, Held], mapping: TableMapping, *, is_dated: bool, others: set[str]
+    ) -> dict[str, str]:
+        """The columns that are taken, as they are called in contract form; what becomes of each is kept."""
+        taken: dict[str, str] = {}
+        for column, of in found.items():
+            own = name_of(column, _TAKEN | others | taken.keys())
+            why = why_left_out(table, own, of, self.project.features, is_dated=is_dated)
+            if column in mapping.leave_out:
+                why = "left out in vouch.toml"
+            elif why is None and len(taken) >= MOST_COLUMNS:
+                why = f"the table has more than {MOST_COLUMNS} columns, of which the first feed"
+            if why is None:
+                taken[own] = column
+            said = f"{of.kind}, from {column!r}" if own != column else of.kind
+            self.verdicts.append(OwnColumn(table, own, why is None, why or said))
+        return taken
+
+    def _lines(self, name: str, columns: Mapping[str, Column], words: Mapping[str, str]) -> None:
+        if not self.project.features.own or name in self.project.features.leave_out:
+            return
+        self.verdicts.append(OwnColumn(name, "", True, "its rows"))
+        self.lines += lines_of_rows(name)
+        for column in columns.values():
+            self.lines += lines_of_column(name, column, words.get(column.name))
+
+
+def _naming(mapping: TableMapping, taken: Mapping[str, str]) -> TableMapping:
+    """A mapping that says from which column each own column is read."""
+    return replace(mapping, columns={**mapping.columns, **taken}, constants={}, values={})
+
+
+def _not_read(table: str, columns: Iterable[str]) -> str:
+    return f"{table}: columns that the contract does not know are not read: {', '.join(sorted(columns))}"

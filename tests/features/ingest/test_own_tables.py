@@ -1,0 +1,275 @@
+"""Columns and tables that the contract does not know become features by themselves, as known at each instant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from vouch.features.contract.tables import DAY_US
+from vouch.features.errors import ConfigurationError
+from vouch.features.ingest.own.kept import use_kept_features
+from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.instants import microseconds, parse_instant
+from vouch.features.project import load_project
+from vouch.features.vectors.build import collect, panel, vectors
+from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.fingerprints import feature_fingerprints
+from vouch.features.vectors.lines import use_lines
+from vouch.features.vectors.words import meaning
+
+T = datetime(2025, 6, 2, tzinfo=UTC)
+T_US = microseconds(T)
+NOW_US = parse_instant("2025-09-01")
+VISITS = """
+[tables.visits]
+from = "page_visits"
+columns = { customer_id = "who", occurred_at = "ts" }
+parents = { pageId = "pages.pageId", "pages.siteId" = "sites.siteId" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOUCH_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    use_lines((), {})
+
+
+def ago(days: float) -> datetime:
+    return T - timedelta(days=days)
+
+
+def visit(who: str, days: float, page: int, minutes: float, ended: float | None = None, stars: int | None = None):
+    row = {"who": who, "ts": ago(days), "pageId": page, "minutes": minutes, "ended_at": None, "stars": stars}
+    return row | ({"ended_at": ago(ended)} if ended is not None else {})
+
+
+ROWS = [
+    visit("a", 200, 1, 8.0, 199.5, 4),
+    visit("a", 60, 2, 1.5, 59.5, 2),
+    visit("a", 10, 1, 2.5, 9.5, 5),
+    visit("a", 5, 3, 4.0, -20, 1),  # ends, and is rated, after T
+    visit("b", 3, 2, 6.0, None, None),
+    visit("b", -4, 3, 99.0, -5, 3),
+]
+
+
+def write(folder, settings: str = VISITS, rows=ROWS, customers: dict[str, list] | None = None):
+    """A company of three customers and a table of its own, two steps long; the place of its project file."""
+    folder.mkdir(exist_ok=True)
+    people = {"customer_id": ["a", "b", "c"], "created_at": [ago(300)] * 3, **(customers or {})}
+    pl.DataFrame(people).write_parquet(folder / "customers.parquet")
+    event = {"customer_id": ["a", "b", "c"], "occurred_at": [ago(day) for day in (1, 2, 3)], "event": ["login"] * 3}
+    pl.DataFrame(event).write_parquet(folder / "usage_events.parquet")
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(folder / "page_visits.parquet")
+    pages = {"pageId": [1, 2, 3], "siteId": [7, 7, 8], "depth": [1, 3, 5]}
+    pl.DataFrame(pages).write_parquet(folder / "pages.parquet")
+    pl.DataFrame({"siteId": [7, 8], "zone": ["north", "south"]}).write_parquet(folder / "sites.parquet")
+    (folder / "vouch.toml").write_text(f'data = "."\n{settings}')
+    return str(folder / "vouch.toml")
+
+
+def read(place: str, engine: str = "polars"):
+    return open_tables(stage(load_project(place), NOW_US), engine)
+
+
+def at(place: str, engine: str = "polars") -> pd.DataFrame:
+    return collect(vectors(read(place, engine), T_US)).set_index("customer_id")
+
+
+def test_a_further_table_is_counted_averaged_and_dated_as_a_hand_would(tmp_path):
+    found = at(write(tmp_path / "shop"))
+    a, b, c = found.loc["a"], found.loc["b"], found.loc["c"]
+    assert (a["visits_rows_28d"], a["visits_rows_90d"], a["visits_rows"]) == (2, 3, 4)
+    assert (b["visits_rows"], c["visits_rows"]) == (1, 0)
+    assert a["visits_minutes_mean_28d"] == 3.25
+    assert a["visits_minutes_mean_90d"] == pytest.approx(8 / 3)
+    assert a["visits_minutes_last"] == 4.0
+    assert a["visits_minutes_sum_90d"] == 8.0
+    assert a["visits_minutes_trend_28d"] == pytest.approx(3.25) or pd.isna(a["visits_minutes_trend_28d"])
+    assert (a["visits_days_since"], b["visits_days_since"]) == (5, 3)
+    assert pd.isna(c["visits_minutes_mean"])
+    assert pd.isna(c["visits_days_since"])
+
+
+def test_columns_of_parents_and_grandparents_feed(tmp_path):
+    found = at(write(tmp_path / "shop"))
+    assert found.loc["a", "visits_pages_depth_last"] == 5
+    assert found.loc["a", "visits_pages_depth_mean_90d"] == 3
+    assert list(found["visits_sites_zone_last"].fillna("")) == ["south", "north", ""]
+    assert found.loc["a", "visits_page_id_distinct_90d"] == 3
+
+
+def test_what_came_with_a_later_date_is_unknown_before_it(tmp_path):
+    """The rating of the visit that ended after T came with its end: nobody knew it at T."""
+    found = at(write(tmp_path / "shop"))
+    assert found.loc["a", "visits_stars_last"] == 5
+    assert found.loc["a", "visits_ended_at_given_90d"] == pytest.approx(2 / 3)
+    assert pd.isna(found.loc["b", "visits_stars_last"])
+
+
+def test_what_happens_after_an_instant_changes_no_cell_of_it(tmp_path):
+    """All that is dated after T is replaced: own times, later dates, and what came with them."""
+    before = at(write(tmp_path / "shop"))
+    after = [dict(row) for row in ROWS]
+    after[3] |= {"ended_at": ago(-60), "stars": 5}
+    after[5] |= {"ts": ago(-9), "pageId": 1, "minutes": 0.5, "ended_at": None, "stars": None}
+    after += [visit("c", -1, 1, 1.0, -2, 1), visit("a", -30, 2, 1000.0)]
+    pd.testing.assert_frame_equal(before, at(write(tmp_path / "other", rows=after)), check_exact=True)
+
+
+def test_a_correction_counts_from_when_it_was_known(tmp_path):
+    settings = VISITS.replace('"ts" }', '"ts", ingested_at = "loaded" }\nkey = "nr"')
+    rows = [{**row, "nr": f"v{at}", "loaded": row["ts"]} for at, row in enumerate(ROWS)]
+    late = {**rows[2], "minutes": 50.0, "loaded": ago(-1)}
+    known = {**rows[1], "minutes": 7.5, "loaded": ago(20)}
+    found = at(write(tmp_path / "shop", settings, [*rows, late, known]))
+    assert found.loc["a", "visits_rows"] == 4
+    assert found.loc["a", "visits_minutes_sum_90d"] == 7.5 + 2.5 + 4.0
+
+
+def test_many_instants_equal_one_at_a_time(tmp_path):
+    tables = read(write(tmp_path / "shop"))
+    instants = [T_US - 40 * DAY_US, T_US - 7 * DAY_US, T_US]
+    alone = pd.concat([collect(vectors(tables, instant)) for instant in instants], ignore_index=True)
+    pd.testing.assert_frame_equal(panel(tables, instants), alone, check_exact=True)
+
+
+def test_duckdb_gives_the_same_vectors(tmp_path):
+    place = write(tmp_path / "shop")
+    pd.testing.assert_frame_equal(at(place), at(place, "duckdb"), check_exact=True)
+
+
+@pytest.mark.nightly  # Spark starts
+def test_spark_gives_the_same_vectors(tmp_path, spark):
+    place = write(tmp_path / "shop")
+    pd.testing.assert_frame_equal(at(place), at(place, "spark"), check_exact=True)
+
+
+LINES = """
+[features]
+own = false
+[features.long_visit]
+table = "visits"
+value = "minutes"
+how = "max"
+days = [28, 90]
+words = "minutes on a page"
+[features.home_pages]
+table = "visits"
+value = "page_id"
+how = "share"
+equals = "1"
+[features.logins_seen]
+table = "usage_events"
+days = [28]
+"""
+
+
+def test_a_feature_is_one_line(tmp_path):
+    found = at(write(tmp_path / "shop", VISITS + LINES))
+    own = [name for name, of in load_families().items() if of.family in {"own", "visits"}]
+    assert own == ["long_visit_28d", "long_visit_90d", "home_pages", "logins_seen_28d"]
+    assert (found.loc["a", "long_visit_28d"], found.loc["a", "home_pages"]) == (4.0, 0.5)
+    assert list(found["logins_seen_28d"]) == [1, 1, 1]
+    assert meaning("long_visit_90d").key == "Largest minutes on a page {span}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('table = "visit"', "did you mean 'visits'"),
+        ('table = "visits"\nvalue = "minute"', "did you mean 'minutes'"),
+        ('table = "visits"\nhow = "mean"', "needs `value"),
+        ('table = "visits"\nvalue = "minutes"\nhow = "average"', "none of count"),
+        ('table = "visits"\nvalue = "sites_zone"\nhow = "mean"', "is text"),
+        ('table = "visits"\nvalue = "minutes"\nhow = "trend"', "needs `days"),
+        ('table = "visits"\ndays = [0]', "whole numbers from 1"),
+        ('table = "visits"\nvalu = "x"', "did you mean 'value'"),
+    ],
+)
+def test_a_line_that_cannot_be_meant_is_refused_with_its_place(tmp_path, line, said):
+    place = write(tmp_path / "shop", f"{VISITS}\n[features.x]\n{line}\n")
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        read(place)
+    assert "features.x" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('[tables.visits]\nfrom = "page_visits"', "says whose a row is and when it happened"),
+        (VISITS.replace("pages.pageId", "page.pageId"), "there is no source 'page'"),
+        (VISITS.replace('"ts"', '"tss"'), "did you mean 'ts'"),
+        (f'{VISITS}[features]\ntake = ["visits.x"]', "there is no 'visits.x'"),
+        (VISITS.replace("[tables.visits]", "[tables.usage_event]"), "did you mean 'usage_events'"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused_with_the_mend(tmp_path, settings, said):
+    with pytest.raises(ConfigurationError, match=said):
+        read(write(tmp_path / "shop", settings))
+
+
+LEAKS = (
+    "churn_flag", "is_churned", "cancel_date", "exit_reason", "lost_at", "attrition", "Kündigung", "date_left",
+    "exit_satisfaction", "satisfaction_score", "termination_date", "deactivated_on", "account_status", "last_login",
+    "leave_date", "csat_today",
+)  # fmt: skip
+HONEST = {"favourite_colour": ["red", "blue", "red"], "seats": [1, 2, 3], "has_app": [True, False, True]}
+
+
+def verdicts(place: str):
+    return {one.column: one for one in stage(load_project(place), NOW_US).own.verdicts if one.table == "customers"}
+
+
+def test_a_column_that_says_what_became_of_a_customer_is_left_out_and_named(tmp_path):
+    found = verdicts(write(tmp_path / "shop", customers={**{leak: ["1", "0", "1"] for leak in LEAKS}, **HONEST}))
+    assert {name for name, one in found.items() if one.is_taken} == set(HONEST)
+    assert {one.told.partition(":")[0] for one in found.values() if not one.is_taken} == {"a leak"}
+    assert len(found) == len(LEAKS) + len(HONEST)
+
+
+def test_honest_columns_of_customers_feed_as_they_are(tmp_path):
+    found = at(write(tmp_path / "shop", customers=HONEST))
+    assert list(found["customer_seats"]) == [1, 2, 3]
+    assert list(found["customer_favourite_colour"]) == ["red", "blue", "red"]
+    assert list(found["customer_has_app"]) == [1, 0, 1]
+
+
+LEFT = {
+    "marital_status": (["x", "y", "x"], "sensitive"),
+    "phone": (["1", "2", "3"], "personal"),
+    "handle": (["a@b.c", "d@e.f", "g@h.i"], "personal"),
+    "badge_printed_on": ([ago(1), ago(2), ago(3)], "written over"),
+    "currency_used": (["EUR"] * 3, "one value"),
+    "nothing": (pl.Series([None] * 3, dtype=pl.String), "empty"),
+}
+
+
+def test_what_is_left_out_is_told_with_the_reason_and_may_be_taken_by_name(tmp_path):
+    customers = {column: values for column, (values, _) in LEFT.items()}
+    found = verdicts(write(tmp_path / "a", "", customers=customers))
+    assert not [column for column, (_, why) in LEFT.items() if found[column].is_taken or why not in found[column].told]
+    settings = f"[features]\ntake = {[f'customers.{column}' for column in LEFT]}"
+    place = write(tmp_path / "b", settings, customers=customers)
+    assert all(one.is_taken and one.features == 1 for one in verdicts(place).values())
+    assert list(at(place)["customer_badge_printed_on"]) == [1, 2, 3]
+
+
+def test_nothing_is_made_where_the_company_does_not_want_it(tmp_path):
+    place = write(tmp_path / "shop", f"{VISITS}[features]\nown = false", customers=HONEST)
+    tables = read(place)
+    assert "visits" in tables
+    assert not [name for name in load_families() if name.startswith(("visits_", "customer_"))]
+
+
+def test_who_serves_knows_the_features_without_reading_tables(tmp_path, home):
+    read(write(tmp_path / "shop"))
+    made = feature_fingerprints()
+    use_lines((), {})
+    assert "visits_rows" not in load_families()
+    use_kept_features(home)
+    assert feature_fingerprints() == made
