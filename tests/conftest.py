@@ -179,13 +179,18 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """A test that takes the fixture of a capability carries its mark, so that `-m "not spark"` leaves it out."""
+    """A test that takes the fixture of a capability carries its mark, so that `-m "not spark"` leaves it out.
+
+    Modules with slow tests come first: while one of them runs, the other workers do all that is quick.
+    """
     for item in items:
         taken = set(getattr(item, "fixturenames", ()))
         for name in taken & capabilities.WHY_MISSING.keys():
             item.add_marker(name)
         if "make_database" in taken:
             item.add_marker("postgres")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_runtest_setup(item):

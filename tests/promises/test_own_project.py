@@ -123,6 +123,7 @@ def answers(client) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_spark_s_workers_score_with_our_champions(project):
     ran(VOUCH, *SCORED, "--engine", "spark")

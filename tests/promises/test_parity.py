@@ -36,6 +36,7 @@ def forty(staged):
     }
 
 
+@pytest.mark.slow
 def test_every_feature_of_every_family_is_the_same_on_duckdb_polars_and_spark(staged, forty, spark):
     columns, instants = {name: staged.columns[name] for name in forty}, [AS_OF_US, BETWEEN_DAYS_US]
     on_polars, on_duckdb, on_spark = (

@@ -123,6 +123,7 @@ def test_there_are_sixty_of_them():
     assert len(set(PLANTED)) == 60
 
 
+@pytest.mark.slow
 def test_no_planted_value_stands_where_it_should_not(lived_in):
     home, out, _, printed = lived_in
     assert names_in(*(home / name for name in MAY_HOLD), names=PLANTED), "the test would not see what it is to see"

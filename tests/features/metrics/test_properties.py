@@ -116,6 +116,7 @@ CHECKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
 @given(recipe=companies)
 @settings(max_examples=20, phases=WITHOUT_SHRINKING)

@@ -45,6 +45,7 @@ def files_of(home):
     return {path: path.stat().st_mtime_ns for path in sorted((home / "rollups").rglob("*.parquet"))}
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(
     seed=st.integers(0, 10_000),
