@@ -116,8 +116,14 @@ TRAINED = {
 """What comes of training for churn: a champion, or what the refusal says."""
 
 
+LARGE = {"airline_loyalty"}
+"""More customers than the other three have together: trained on every night."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly if name in LARGE else ()) for name in NAMES]
+)
 def test_training_ends_in_a_model_or_in_a_refusal_with_its_figures(name, plug):
     found, wanted = plug(name), TRAINED[name]
     if wanted.startswith("too few"):
