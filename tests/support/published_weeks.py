@@ -1,8 +1,12 @@
-"""Synthetic published weeks of any size without a batch run: figures at random, in the form of a real week."""
+"""Synthetic published weeks of any size without a batch run: figures at random, in the form of a real week.
+
+Also the metrics of a week that was published for those of another, in whose run they would take most of the time.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import pyarrow as pa
 
 from vouch.features.contract.tables import ACT_KINDS, DAY_US
 from vouch.features.instants import parse_instant
+from vouch.features.metrics.context import MetricContext
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.files import drafting
 
@@ -26,6 +31,18 @@ FAMILIES = {
 SEGMENTS = ("consumer", "smb", "mid_market", "enterprise")
 REGIONS = tuple(f"R{number:02d}" for number in range(16))
 BATCH = 20_000
+
+
+def metrics_as_in(week) -> Callable[[MetricContext], pa.Table]:
+    """What gives the metrics of a published week as those of any instant, in place of `envelope_table`."""
+    found = week.table("metrics")
+
+    def envelopes(context: MetricContext) -> pa.Table:
+        as_of = columns.repeated(context.as_of_us, len(found))
+        table = found.set_column(found.schema.get_field_index("as_of"), "as_of", as_of)
+        return table.cast(columns.metrics_schema(context.as_of_us))
+
+    return envelopes
 
 
 def customer_id(number: int) -> str:

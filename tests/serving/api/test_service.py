@@ -20,6 +20,7 @@ import pytest
 
 from support.champions import write_champion, write_champions
 from support.handwritten_weeks import publish
+from support.published_weeks import metrics_as_in
 from support.running_service import is_up, serving, wait_for
 from vouch.features.contract.tables import TABLES
 from vouch.features.ingest.stage import open_tables, stage
@@ -541,7 +542,14 @@ def copied(project, tmp_path) -> Project:
     return Project(home=tmp_path / "home", location=project.location)
 
 
-def test_a_new_snapshot_is_taken_and_a_bad_one_is_not(copied):
+@pytest.fixture
+def quick(monkeypatch, project):
+    """Metrics as they are published, which take most of the time of a week and which some tests do not look at."""
+    metrics = metrics_as_in(files.read_snapshot(project.home))
+    monkeypatch.setattr("vouch.serving.batch.steps.envelope_table", metrics)
+
+
+def test_a_new_snapshot_is_taken_and_a_bad_one_is_not(copied, quick):
     store = ServingState(copied.home)
     store.refresh()
     first = store.portfolio
@@ -581,7 +589,7 @@ def test_a_damaged_champion_is_not_taken(copied):
     assert store.champions["churn"] is before
 
 
-def test_a_running_server_takes_a_new_snapshot_and_leaves_nobody_behind(copied, tmp_path):
+def test_a_running_server_takes_a_new_snapshot_and_leaves_nobody_behind(copied, quick, tmp_path):
     with serving(copied.home, tmp_path / "log") as (process, client):
         assert ask(client, "/v1/customers/at_risk")["revision"] == 1
         write_champion(copied.home, "churn", base=-1.0)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.champions import write_champion, write_champions
+from support.published_weeks import metrics_as_in
 from support.rows import table_files
 from vouch import models
 from vouch.features.errors import Locked, SnapshotError, UsageError
@@ -46,6 +47,12 @@ def copied(project, tmp_path) -> Project:
     """The same home, for a test to change."""
     shutil.copytree(project.home, tmp_path / "home", symlinks=True)
     return Project(home=tmp_path / "home", location=project.location)
+
+
+@pytest.fixture
+def quick(monkeypatch, published):
+    """Metrics as they are published, which take most of the time of a week and which some tests do not look at."""
+    monkeypatch.setattr("vouch.serving.batch.steps.envelope_table", metrics_as_in(published))
 
 
 def test_the_tables_have_the_columns_that_the_interface_promises(published):
@@ -146,7 +153,7 @@ def test_a_published_week_is_left_alone(copied):
     assert (week.outcome, week.revision) == ("left_alone", 1), "nothing changed, so that there is nothing to revise"
 
 
-def test_a_week_whose_inputs_changed_is_published_beside_only_on_request(copied):
+def test_a_week_whose_inputs_changed_is_published_beside_only_on_request(copied, quick):
     before = files.read_snapshot(copied.home).table("scores")
     write_champion(copied.home, "churn", base=-1.0)
     (week,) = score_weeks(copied, None, NOW)
@@ -173,7 +180,7 @@ def test_a_revision_that_a_killed_run_left_unpublished_is_taken_up(copied, publi
     assert files.read_snapshot(copied.home).manifest["files"] == published.manifest["files"]
 
 
-def test_a_damaged_week_is_an_error_that_a_revision_mends(copied):
+def test_a_damaged_week_is_an_error_that_a_revision_mends(copied, quick):
     path = files.read_snapshot(copied.home).folder / "scores.parquet"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(SnapshotError, match="--revision"):
@@ -188,12 +195,6 @@ def test_nothing_is_left_of_the_work(project):
         "revision-1"
     ]
     assert not list(project.home.glob("scratch/*"))
-
-
-@pytest.fixture
-def quick(monkeypatch, published):
-    """Metrics as they are published, which take most of the time of a week and which some tests do not look at."""
-    monkeypatch.setattr("vouch.serving.batch.steps.envelope_table", lambda *_: published.table("metrics"))
 
 
 def test_a_plan_says_what_would_be_done_and_does_nothing(copied):
@@ -238,7 +239,7 @@ def test_a_revision_says_how_it_differs_and_why(copied, quick):
     assert "advocacy_raw" not in found["columns"]
 
 
-def test_back_filled_mondays_see_nothing_of_what_came_later(copied, company, tmp_path):
+def test_back_filled_mondays_see_nothing_of_what_came_later(copied, quick, company, tmp_path):
     weeks = score_weeks(copied, mondays(BEFORE, MONDAY), NOW)
     assert [week.outcome for week in weeks] == ["published", "left_alone"]
 
@@ -256,7 +257,7 @@ def test_back_filled_mondays_see_nothing_of_what_came_later(copied, company, tmp
     assert there.equals(here)
 
 
-def test_a_week_says_exactly_what_moved_each_score_since_the_week_before(copied, published):
+def test_a_week_says_exactly_what_moved_each_score_since_the_week_before(copied, quick, published):
     assert published.manifest["changes_since"] is None
     assert published.table("changes")["churn_changes"].null_count == len(published.table("changes"))
     score_weeks(copied, [BEFORE], NOW)
@@ -278,7 +279,7 @@ def test_a_week_says_exactly_what_moved_each_score_since_the_week_before(copied,
         assert {entry["cause"] for of in entries.dropna() for entry in of} == causes
 
 
-def test_a_week_whose_week_before_came_later_says_what_moved_once_it_is_revised(copied):
+def test_a_week_whose_week_before_came_later_says_what_moved_once_it_is_revised(copied, quick):
     (plan,) = plan_weeks(copied, [MONDAY], NOW, is_revision=True)
     assert plan.action == "leave_alone"
     score_weeks(copied, [BEFORE], NOW)
@@ -313,7 +314,7 @@ def test_an_instant_after_now_is_refused(project):
         score_weeks(project, [NOW + 1], NOW)
 
 
-def test_an_instant_that_is_no_midnight_stands_as_a_timestamp(copied):
+def test_an_instant_that_is_no_midnight_stands_as_a_timestamp(copied, quick):
     (week,) = score_weeks(copied, [NOW], NOW)
     assert week.folder.parent.name == "as_of=2026-11-16T060000Z"
     found = files.read_snapshot(copied.home)
