@@ -41,7 +41,7 @@ from vouch.serving.store.digests import drop_damaged
 from vouch.serving.store.tables import asks, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -75,8 +75,8 @@ class ServingState:
         self._overrides: Mapping[str, Override] = {}
         self.past = PastWeeks(self.database, home, self.policy)
         self._metrics: dict[tuple[int, int], pa.Table] = {}
-        self.counted: dict[tuple[int, int], Any] = {}
-        """What was counted of earlier weeks, by snapshot and version: they do not change."""
+        self.counted: dict[Hashable, Any] = {}
+        """What was counted of weeks, by snapshot, version and who objects: they do not change."""
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
         self.refused: tuple[str, ...] = ()
         """Why what is published on disk is not served."""

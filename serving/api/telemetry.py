@@ -12,7 +12,6 @@ from bisect import bisect_left
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
 from starlette.responses import Response
 
 from vouch.features.instants import SECOND_US, parse_instant
@@ -20,7 +19,6 @@ from vouch.serving.api.logs import request_told
 from vouch.serving.api.problems import KINDS
 from vouch.serving.api.shared import SharedNumbers
 from vouch.serving.batch.run_records import last_of_each
-from vouch.serving.snapshots.schema import OPTED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -197,11 +195,12 @@ def _of_week(store: ServingState, now_us: int) -> Iterator[Metric]:
     yield _gauge("vouch_scored_age_seconds", "Time since it was scored.", _age(fresh["scored_at"], now_us))
     if fresh["data_through"]:
         yield _gauge("vouch_data_age_seconds", "Time since the newest fact in it.", _age(fresh["data_through"], now_us))
-    yield _gauge("vouch_customers", "Customers in it, those who have left among them.", len(portfolio.candidates))
-    left = pc.sum(pc.equal(portfolio.scores.column("churn_status"), "churned")).as_py() or 0
+    counted = portfolio.populations
+    yield _gauge("vouch_customers", "Customers in it, those who have left among them.", counted["everybody"])
+    left = counted["left"]
     yield _gauge("vouch_customers_left", "Customers in it who have left: no band and no tier counts them.", left)
-    objecting = int((portfolio.ranked.codes("exclusion") == portfolio.ranked.code_of("exclusion", OPTED_OUT)).sum())
-    yield _gauge("vouch_customers_opted_out", "Customers in it who object to being profiled.", objecting)
+    yield _gauge("vouch_customers_opted_out", "Customers in it who object to being profiled.", counted["opted_out"])
+    yield _by_population(counted)
     yield from _drift(manifest.get("drift") or {})
 
 
@@ -221,6 +220,16 @@ def _drift(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 
 def _age(text: str, now_us: int) -> float:
     return (now_us - parse_instant(text)) / SECOND_US
+
+
+def _by_population(counted: Mapping[str, int]) -> Metric:
+    """Customers by the names that the page, the report and the API call them by."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    found = GaugeMetricFamily("vouch_population", "Customers in each named population.", labels=["population"])
+    for name, number in counted.items():
+        found.add_metric([name], number)
+    return found
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -29,6 +29,7 @@ from vouch.serving.store.mapped import Customers, Rows, file_name, keep_only, ma
 from vouch.serving.store.secrets import secret
 from vouch.serving.weekly.accounts import week_accounts
 from vouch.serving.weekly.people import people_index
+from vouch.serving.weekly.populations import COLUMNS, populations
 from vouch.serving.weekly.standing import week_standing, without
 
 if TYPE_CHECKING:
@@ -181,6 +182,15 @@ class ServedWeek:
     def people(self) -> PeopleIndex:
         """What customers are found by, folded when it is first asked for."""
         return people_index(self.scores, self.customers)
+
+    @property
+    def populations(self) -> dict[str, int]:
+        """How many customers each named population has, counted when it is first asked for."""
+        found: dict[str, int] = self._derived.of("populations", self._populations)
+        return found
+
+    def _populations(self) -> dict[str, int]:
+        return populations(self.scores.table(list(COLUMNS)), self.lists.by_hand.objections)
 
     @property
     def accounts(self) -> Accounts:

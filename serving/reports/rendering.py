@@ -63,8 +63,8 @@ def as_text(figures: Figures) -> str:
     parts = [
         [f"Customers as of {figures.as_of}, revision {figures.revision}", "=" * TEXT_WIDTH],
         _paragraph(
-            f"{number(figures.customers)} customers; data through {manifest['data_through'] or 'an unknown instant'}; "
-            f"scored {manifest['now']}."
+            f"{number(figures.customers)} customers{_left(figures)}; data through "
+            f"{manifest['data_through'] or 'an unknown instant'}; scored {manifest['now']}."
         ),
         *([["WARNINGS", *_bullets(manifest["warnings"])]] if manifest["warnings"] else []),
         ["WHAT CHANGED", *_changes(figures)],
@@ -90,6 +90,11 @@ def as_text(figures: Figures) -> str:
         ["WHERE THIS COMES FROM", *_bullets([*_models(manifest["models"]), f"code {manifest['code_version']}"])],
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _left(figures: Figures) -> str:
+    left = figures.populations["left"]
+    return f", and {number(left)} who have left" if left else ""
 
 
 def _changes(figures: Figures) -> list[str]:

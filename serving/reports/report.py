@@ -25,6 +25,7 @@ from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, has_revenue, ra
 from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
 from vouch.serving.snapshots.read import in_words, reasons_of
 from vouch.serving.snapshots.schema import MODELS, NAMED
+from vouch.serving.weekly.populations import populations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -135,7 +136,8 @@ class Figures:
     asked_as_of: str
     """When those who are listed could be asked: rests end, and others ask."""
     manifest: Mapping[str, Any]
-    customers: int
+    populations: Mapping[str, int]
+    """How many customers each named population has, as the page, the API and Prometheus tell them."""
     portfolio: Mapping[str, Sequence[Group]]
     churn_bins: Sequence[int]
     metrics: Sequence[Mapping[str, Any]]
@@ -151,6 +153,11 @@ class Figures:
     movers: Mapping[str, Sequence[ListedMove]]
     flagged: Sequence[Mapping[str, Any]]
 
+    @property
+    def customers(self) -> int:
+        """Customers who have not left."""
+        return self.populations["customers"]
+
     def as_dict(self) -> dict[str, Any]:
         """In brief, for a scheduler to read."""
         return {
@@ -158,6 +165,7 @@ class Figures:
             "revision": self.revision,
             "asked_as_of": self.asked_as_of,
             "customers": self.customers,
+            "populations": dict(self.populations),
             "portfolio": {name: {group.value: group.count for group in of} for name, of in self.portfolio.items()},
             "candidates": self.candidates_total,
             "at_risk": self.at_risk_total,
@@ -194,7 +202,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         revision=snapshot.revision,
         asked_as_of=instant_text(askable.asking.now_us // SECOND_US * SECOND_US),
         manifest=snapshot.manifest,
-        customers=len(states),
+        populations=populations(scores, objecting),
         portfolio={column: _groups(states, before, column) for column in SCALES},
         churn_bins=_bins(states["churn_probability"].dropna()),
         metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],

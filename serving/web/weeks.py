@@ -14,6 +14,7 @@ import pyarrow.compute
 
 from vouch.features.errors import SnapshotError, StoreError
 from vouch.features.instants import instant_text
+from vouch.serving.asking.by_hand import without_scores
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.store import weeks as of_store
 
@@ -73,10 +74,15 @@ def _told(store: ServingState, connection: Connection, limit: int) -> list[of_st
 
 def _counted(store: ServingState, connection: Connection, week: of_store.StoredWeek) -> WeekCounts | None:
     """One week, counted once; None for one of which the store does not tell where customers stood."""
-    key = (week.snapshot_id, week.version)
+    served = store.portfolio
+    is_served = (week.as_of_us, week.revision) == (served.week.as_of_us, served.week.revision)
+    objecting = served.lists.by_hand.objections if is_served else frozenset()
+    key = (week.snapshot_id, week.version, objecting)
     if key not in store.counted:
         states = of_store.states(connection, week)
-        store.counted[key] = None if states is None else _count(instant_text(week.as_of_us), states)
+        store.counted[key] = (
+            None if states is None else _count(instant_text(week.as_of_us), without_scores(states, objecting))
+        )
     found: WeekCounts | None = store.counted[key]
     return found
 

@@ -48,6 +48,7 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
         "previous_as_of": week.before.week.manifest["as_of"] if week.before else None,
         "horizon_days": horizon_days(week, "churn"),
         "currency": week.currency,
+        "populations": week.populations,
         "call_first": _calls(week, found, mine, most),
         "renewals": {
             "days": RENEWAL_DAYS,

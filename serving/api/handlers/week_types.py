@@ -163,6 +163,7 @@ class WeekAnswer(Fresh):
     previous_as_of: Annotated[str | None, Field(description="Null where there is one week only: nobody has moved.")]
     horizon_days: Annotated[int | None, Field(description="How far ahead the probabilities look.")]
     currency: Annotated[str | None, Field(description="Of all sums; null where none is named, or several are.")]
+    populations: Annotated[dict[str, int], Field(description="Customers in each named population of the company.")]
     call_first: Calls
     renewals: Renewals
     new_advocates: Advocates
