@@ -71,6 +71,7 @@ HEADERS = {
 TOLD = {
     "week_gone",
     "unknown_customer",
+    "unknown_reference",
     "unknown_route",
     "no_snapshot",
     "unavailable",

@@ -22,7 +22,7 @@ from vouch.features.engines import as_staged
 from vouch.features.vectors.sentences import told as told_in
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.accounts import get_account
-from vouch.serving.api.handlers.asks import record_ask, record_outcome
+from vouch.serving.api.handlers.asks import record_outcome
 from vouch.serving.api.handlers.find import find_customers
 from vouch.serving.api.handlers.lists import DREW
 from vouch.serving.api.problems import Problem, where
@@ -40,6 +40,7 @@ from vouch.serving.web.metrics import chapters, is_found, measured, toggled
 from vouch.serving.web.models import FIGURES, card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
+from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
 from vouch.serving.web.render import (
     ASSETS,
     FAVOURITES_COOKIE,
@@ -57,15 +58,7 @@ from vouch.serving.web.render import (
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
 from vouch.serving.web.translations import speech
-from vouch.serving.web.work import (
-    FORMS,
-    TOLD_COOKIE,
-    ask_of,
-    asks_page,
-    back_to,
-    exported,
-    record_asks,
-)
+from vouch.serving.web.work import FORMS, TOLD_COOKIE, asks_page, exported, record_asks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,9 +74,10 @@ if TYPE_CHECKING:
     Work = Callable[[ServingState, Mapping[str, str], Caller], Response]
 
 MOST_FIELDS = 80
+WORK = {**FORMS, **DESK_FORMS}
 DONE = (
     "recorded", "outcome", "corrected", "withdrawn", "called", "thanked", "put_right", "overridden", "objected",
-    "objects_no_longer",
+    "objects_no_longer", "requested", "closed", "deal",
 )  # fmt: skip
 """What a page may say was done, by the name in its address."""
 EXPORTS = {"candidates": "candidates", "at-risk": "customers", "asks": "asks"}
@@ -106,6 +100,8 @@ class Pages:
             "/app/": self.week,
             "/app/portfolio": self.portfolio,
             "/app/asks": self.asks,
+            "/app/references": self.references,
+            "/app/reference": self.reference,
             "/app/candidates": self.candidates,
             **{f"/app/{place}/export": partial(self.export, name) for place, name in EXPORTS.items()},
             "/app/at-risk": self.at_risk,
@@ -128,11 +124,10 @@ class Pages:
             shown(LOGIN, self._shown(self.login), needs=NOTHING),
             taken(LOGIN, self._taken(self.sign_in), needs=NOTHING),
             taken("/app/logout", self._taken(self.sign_out), needs="read"),
-            taken("/app/asks", self._taken(self.record_ask), needs="write"),
             taken("/app/asks/chosen", self._taken(self.record_asks), needs="write"),
             taken("/app/favourites", self._taken(self.mark_metric), needs="read"),
             taken("/app/outcomes", self._taken(self.record_outcome), needs="write"),
-            *(taken(path, self._taken(partial(self.work, form)), needs="write") for path, form in FORMS.items()),
+            *(taken(path, self._taken(partial(self.work, form)), needs="write") for path, form in WORK.items()),
             *(shown(path, self._shown(view), needs="read") for path, view in views.items()),
         ]
 
@@ -195,19 +190,6 @@ class Pages:
             keys.sign_out(self._store.database, token)
         return sign_out_response()
 
-    def record_ask(self, request: Request, sent: Mapping[str, str]) -> Response:
-        """Record an ask, and go back to where it was made; who must not be asked is told there."""
-        customer_id = sent.get("customer_id", "")
-        back = target(sent.get("back") or customer_url(customer_id))
-        try:
-            with self._writing(request, customer_id) as caller:
-                record_ask(self._store, ask_of(sent), caller)
-        except Problem as problem:
-            if problem.exclusion is None:
-                raise
-            return RedirectResponse(with_query(back, refused=problem.exclusion), 303)
-        return back_to({"back": back}, "recorded", customer_id)
-
     def record_asks(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record an ask for each who was chosen in a list; how many were, and how many must not be, is told there."""
         with self._writing(request) as caller:
@@ -216,9 +198,16 @@ class Pages:
         return RedirectResponse(with_query(target(sent.get("back")), chosen=told), 303)
 
     def work(self, form: Work, request: Request, sent: Mapping[str, str]) -> Response:
-        """Do what a form of the work on customers asks for, and go back to where it was sent from."""
-        with self._writing(request, sent.get("customer_id")) as caller:
-            return form(self._store, sent, caller)
+        """Do what a form of the work on customers asks for, and go back; who must not be asked is told there."""
+        customer_id = sent.get("customer_id", "")
+        try:
+            with self._writing(request, customer_id) as caller:
+                return form(self._store, sent, caller)
+        except Problem as problem:
+            if problem.exclusion is None:
+                raise
+            back = target(sent.get("back") or customer_url(customer_id))
+            return RedirectResponse(with_query(back, refused=problem.exclusion), 303)
 
     def record_outcome(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record what came of an ask, and go back to the customer."""
@@ -306,6 +295,16 @@ class Pages:
         found = asks_page(self._store, request.query_params)
         self._note(request, "listed", rows=len(found["found"]["asks"]))
         return self._page(request, "asks_work", **found)
+
+    def references(self, request: Request) -> Response:
+        """Requests for references, by where they stand."""
+        return self._page(request, "references", **references_page(self._store, request.query_params))
+
+    def reference(self, request: Request) -> Response:
+        """One request with the advocates who fit it."""
+        found = reference_page(self._store, request.query_params)
+        self._note(request, "listed", rows=len(found["advocates"]))
+        return self._page(request, "reference", found=found)
 
     def export(self, name: str, request: Request) -> Response:
         """A list as it is seen, as a file."""

@@ -99,6 +99,12 @@ def ask_of(sent: Mapping[str, str]) -> AskRecord:
     return checked(AskRecord, {**given, "asked_at": moment_of(sent.get("day", ""), now_us(), "asked_at")})
 
 
+def ask_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
+    """Record an ask."""
+    asks.record_ask(store, ask_of(sent), caller)
+    return back_to(sent, "recorded", sent.get("customer_id"))
+
+
 def record_asks(
     store: ServingState, sent: Mapping[str, str], chosen: Iterable[str], caller: Caller
 ) -> Mapping[str, int]:
@@ -174,6 +180,7 @@ def objection_form(store: ServingState, sent: Mapping[str, str], caller: Caller)
 
 
 FORMS: Mapping[str, Callable[[ServingState, Mapping[str, str], Caller], Response]] = {
+    "/app/asks": ask_form,
     "/app/asks/correct": correction_form,
     "/app/asks/withdraw": withdrawal_form,
     "/app/actions": action_form,

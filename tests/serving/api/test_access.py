@@ -104,6 +104,12 @@ ROUTES = {
     ("POST", "/app/overrides"): "write",
     ("POST", "/app/overrides/withdraw"): "write",
     ("POST", "/app/objections"): "write",
+    ("POST", "/app/references"): "write",
+    ("POST", "/app/references/ask"): "write",
+    ("POST", "/app/references/close"): "write",
+    ("POST", "/app/references/deal"): "write",
+    ("GET", "/app/references"): "read",
+    ("GET", "/app/reference"): "read",
     ("GET", "/app/asks"): "read",
     ("GET", "/app/asks/export"): "read",
     ("GET", "/app/candidates/export"): "read",
@@ -184,7 +190,7 @@ def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, metho
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     else:
         absent = {"/app/customer", "/app/models/{name}/card", "/v1/accounts/get"}
-        lacking = {"/app/find", "/app/account", "/v1/tables/score"}  # without what they need
+        lacking = {"/app/find", "/app/account", "/app/reference", "/v1/tables/score"}  # without what they need
         unknown = {path for path in map(operator.itemgetter(1), ROUTES) if path.startswith(RECORDED)} - LISTED
         assert answer.status_code == (422 if path in lacking else 404 if path in absent | unknown else 200)
     if not path.startswith("/app"):

@@ -9,6 +9,8 @@ from support.handwritten_weeks import MONDAY, publish
 from support.page_home import running, write_home
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
+from vouch.serving.api.handlers.reference_types import ReferenceRecord
+from vouch.serving.api.handlers.references import record_reference
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
@@ -32,6 +34,8 @@ VIEW = {
     "nobody": "/app/at-risk?segment=nowhere",
     "found": "/app/find?text=sample",
     "account": "/app/account?id=A0000017",
+    "references": "/app/references",
+    "reference": "/app/reference?id=r1",
 }
 
 
@@ -41,6 +45,7 @@ def store(tmp_path_factory) -> ServingState:
     found.refresh()
     by_hand = {"override_id": "1", "customer_id": "c1", "score": 35.0, "reason": "their sponsor left"}
     record_override(found, OverrideRecord(**by_hand), EVERYBODY)
+    record_reference(found, ReferenceRecord(request_id="r1", deal="OPP-1", industry="retail"), EVERYBODY)
     return found
 
 
