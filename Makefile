@@ -52,7 +52,7 @@ wordings: tools ## what has no words in a language yet, and is told in English
 
 lock: tools ## resolve pyproject.toml into the lock files; UPGRADE=1 takes the newest versions
 	$(COMPILE) --group build --output-file requirements.lock
-	$(COMPILE) --extra dagster --extra dev --extra mcp --extra notebooks --extra postgres $(BESIDE) --output-file requirements-dev.lock
+	$(COMPILE) --extra dagster --extra dev --extra lakes --extra mcp --extra notebooks --extra postgres $(BESIDE) --output-file requirements-dev.lock
 	$(COMPILE) --extra spark --no-binary pyspark $(BESIDE) --output-file requirements-spark.lock
 
 sbom: setup ## write what vouch runs on, as a CycloneDX bill of materials and a list of licences, into build/

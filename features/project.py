@@ -37,6 +37,7 @@ ENGINES = ("duckdb", "polars", "spark")
 
 
 POSTGRES = "postgresql://"
+S3 = "s3://"
 TEXT_ENDINGS = tuple(f"{text}{packed}" for text in (".csv", ".tsv", ".txt") for packed in ("", ".gz"))
 LINES_ENDINGS = tuple(f"{text}{packed}" for text in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz"))
 WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -124,7 +125,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _anchored(path: Path, name: str) -> str:
     """A location named in a project file, relative to the folder of that file; `${NAME}` is read from the settings."""
     expanded = os.path.expandvars(name)
-    if expanded.startswith(POSTGRES):
+    if expanded.startswith((POSTGRES, S3)):
         return expanded
     if "$" in expanded:
         raise ConfigurationError(f"{path}: the variable in {name!r} is not set")
@@ -147,7 +148,7 @@ def files_of(location: Path) -> list[Path]:
 
 
 def _no_other_url(location: str) -> str:
-    return f"{redacted(location)} is no place to read from: a {POSTGRES} URL, a folder or a file is"
+    return f"{redacted(location)} is no place to read from: a {POSTGRES} or {S3} URL, a folder or a file is"
 
 
 def _feedback_sources(path: Path, raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -322,9 +323,9 @@ def aside(*names: str) -> Iterator[None]:
 def load_project(data: str | None = None) -> Project:
     """Read where a company's data are.
 
-    `data` is a folder, a DuckDB file, a `postgresql://` URL or a project file; without it, `vouch.toml` in the current
-    folder. A folder that holds a `vouch.toml` is read as that says. Raises UsageError where nothing is there and
-    ConfigurationError where the file is wrong.
+    `data` is a folder, a DuckDB file, a `postgresql://` or `s3://` URL, or a project file; without it, `vouch.toml` in
+    the current folder. A folder that holds a `vouch.toml` is read as that says. Raises UsageError where nothing is
+    there and ConfigurationError where the file is wrong.
     """
     if data is None:
         if not Path(PROJECT_FILE).is_file():
@@ -343,7 +344,7 @@ def _project_file(data: str) -> Path:
 
 
 def _location(data: str) -> str:
-    if data.startswith(POSTGRES):
+    if data.startswith((POSTGRES, S3)):
         return data
     if "://" in data:
         raise UsageError(_no_other_url(data))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t|"
 ROW = "vouch row"
 """Name of the column that numbers the rows of a source."""
+DELTA_LOG, ICEBERG_METADATA = "_delta_log", "metadata"
 LONGEST_LINE = 128 * 1024 * 1024
 _BLOCK = 1 << 20
 _HEADER = 1 << 20
@@ -157,7 +158,7 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
     found: dict[str, FileSource] = {}
     unread = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or path.name == PROJECT_FILE:
+        if path.name.startswith((".", "_")) or path.name == PROJECT_FILE or is_lake_table(path):
             continue
         name = path.name.split(".")[0].strip()
         name = name.lower() if name.lower() in TABLES else name
@@ -173,6 +174,16 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
             raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
         found[name] = source
     return found, unread
+
+
+def is_lake_table(path: Path) -> bool:
+    """Whether a folder is a Delta or an Iceberg table: not all of its files count, so that they are no parts."""
+    return (path / DELTA_LOG).is_dir() or is_iceberg(path)
+
+
+def is_iceberg(path: Path) -> bool:
+    """Whether a folder is an Iceberg table."""
+    return any((path / ICEBERG_METADATA).glob("*.metadata.json"))
 
 
 def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_READERS) -> dict[str, FileSource]:

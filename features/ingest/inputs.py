@@ -18,9 +18,11 @@ from vouch.features.engines import OWN, Connection, close_off, first_line, unrea
 from vouch.features.errors import ConfigurationError, SourceUnreadable
 from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
 from vouch.features.ingest.files import ROW, Relation, folder_sources, inspected, named_sources, numbered
+from vouch.features.ingest.lakes.objects import copy_objects
+from vouch.features.ingest.lakes.tables import lake_sources
 from vouch.features.ingest.mapping import plans, with_recorded
 from vouch.features.ingest.rewritten import rewritten
-from vouch.features.project import POSTGRES
+from vouch.features.project import POSTGRES, S3
 from vouch.features.sentiment.polarity import LEXICON_VERSION
 from vouch.features.shown import redacted
 
@@ -63,8 +65,8 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
     left: list[str] = []
     if project.location and project.location.startswith(POSTGRES):
         copies, left = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
-    elif project.location and Path(project.location).is_dir():
-        there, unread = folder_sources(Path(project.location), wanted)
+    elif project.location and (project.location.startswith(S3) or Path(project.location).is_dir()):
+        there, unread = _in_folder(project.location, wanted, folders[0])
         named = {name.lower() for name in files}
         files |= {name: source for name, source in there.items() if name.lower() not in named}
     elif project.location:
@@ -95,6 +97,16 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
         place = redacted(str(project.location))
         unread.append(f"{place}: not read, because no table is made of them: {', '.join(sorted(left))}")
     return Inputs(with_recorded(planned, here), _base(project, digests), tuple(unread), relations)
+
+
+def _in_folder(location: str, wanted: _Wanted, own: Path) -> tuple[dict[str, FileSource], list[str]]:
+    """The sources of a folder, or of what lies under an address, which is brought into one first."""
+    folder, left = Path(location), []
+    if location.startswith(S3):
+        folder = own / "objects"
+        left = copy_objects(location, wanted, folder)
+    found, unread = folder_sources(folder, wanted)
+    return found | lake_sources(folder, wanted, own / "lakes"), [*left, *unread]
 
 
 class _Wanted(Container[object]):

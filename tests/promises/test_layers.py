@@ -106,6 +106,9 @@ ENGINES = {
 HOMES = {
     "mlflow": {"models/registry/connection.py", "models/registry/versions.py"},
     "bentoml": {"serving/service.py"},
+    "deltalake": {"features/ingest/lakes/tables.py"},
+    "pyiceberg": {"features/ingest/lakes/tables.py"},
+    "obstore": {"features/ingest/lakes/objects.py"},
     "duckdb": ENGINES,
     "polars": ENGINES,
     "pyspark": ENGINES,
