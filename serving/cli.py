@@ -21,6 +21,7 @@ from vouch.features.project import home, is_shared_home
 from vouch.serving.commands import (
     agent,
     backup,
+    crm,
     data,
     demo,
     init,
@@ -74,6 +75,7 @@ for part in (
     runs,
     metrics,
     publishing,
+    crm,
     keeping,
     backup,
     serve,

@@ -56,7 +56,7 @@ def report(
         for kind, path in (("page", out), ("text", text)):
             if path is not None:
                 note(home(), kind, shown.as_of, [path])
-        _audited(run, "vouch report", "listed", len(shown.candidates) + len(shown.at_risk))
+        audited(run, "vouch report", "listed", len(shown.candidates) + len(shown.at_risk))
     written = {"page": str(out), "text": None if text is None else str(text)}
     if form is Format.TABLE:
         say(f"{shown.customers:,} customers as of {shown.as_of} in {' and '.join(filter(None, written.values()))}")
@@ -104,10 +104,10 @@ def export(
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
         before = lambda week: week_before(home(), week.as_of_us, ["scores"])  # noqa: E731 - one line, one use
-        done = write(snapshot, to, out, earlier=earlier, before=before, decide=partial(_decided, run, snapshot))
+        done = write(snapshot, to, out, earlier=earlier, before=before, decide=partial(decided, run, snapshot))
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
-        _audited(run, f"vouch export --to {to.value}", "exported", done.rows)
+        audited(run, f"vouch export --to {to.value}", "exported", done.rows)
         record.figures = {"as_of": done.as_of, "to": to.value, "rows": done.rows}
     if form is Format.TABLE:
         say(done.summary())
@@ -125,7 +125,7 @@ def _tell_fields(to: Target, out: Path, named: str | None, form: Format) -> None
     show(rows, form, document={"files": [row["file"] for row in rows]})
 
 
-def _decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, CustomerDecision]:
+def decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, CustomerDecision]:
     """The decisions of the week that is exported as of now, those of an earlier one as of when it was scored."""
     from vouch.features.instants import parse_instant
     from vouch.features.project import home, store_url
@@ -135,7 +135,7 @@ def _decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, 
     return decisions(home(), store_url(), week, then_us)
 
 
-def _audited(run: CommandRun, route: str, action: str, rows: int) -> None:
+def audited(run: CommandRun, route: str, action: str, rows: int) -> None:
     """Note in the audit log that customers left by a command."""
     from vouch.features.project import home, store_url
     from vouch.serving.store.audit import COMMAND_LINE, noted

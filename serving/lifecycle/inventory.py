@@ -110,6 +110,14 @@ HOLDINGS = (
         outputs.read_outputs,
         outputs.erase_outputs,
     ),
+    Holding(
+        "pushed",
+        "what was sent into a CRM, how far it has come, and which rows it did not take",
+        "so many days: retention.toml",
+        texts.read_texts,
+        texts.erase_texts,
+        outdated.old_pushes,
+    ),
     Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read_marks),
     Holding(
         "champions",
@@ -133,6 +141,7 @@ HOLDINGS = (
     Holding("locks", "locks", "empty files", nobody="empty files"),
     Holding("guards.toml", "the company's own limits", "for good", nobody=_SETTINGS),
     Holding("policy.toml", "the company's own policy of asking", "for good", nobody=_SETTINGS),
+    Holding("destinations.toml", "where the company lets vouch send to", "for good", nobody=_SETTINGS),
     Holding("retention.toml", "the company's own policy", "for good", nobody=_SETTINGS),
     Holding("demo", "the made-up company of the demo", "until the next demo", nobody="nobody in it exists"),
 )

@@ -152,6 +152,13 @@ def old_files(of: Cleaning, name: str) -> Iterator[Outdated]:
             yield path, f"older than {days} days"
 
 
+def old_pushes(of: Cleaning, name: str) -> Iterator[Outdated]:
+    """Weeks that were pushed so long ago as runs are kept."""
+    for path in sorted((of.home / name).glob("*/*")):
+        if of.is_older(path, of.policy.runs.days):
+            yield path, f"older than {of.policy.runs.days} days"
+
+
 def _replaced(parent: Path, as_of_us: int, now_us: int, days: int) -> Iterator[Outdated]:
     """Revisions of a week that are not the published one, once the week is old enough."""
     if now_us - as_of_us <= days * DAY_US:

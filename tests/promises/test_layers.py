@@ -79,6 +79,7 @@ FLOORS = {
         {"weekly"},
         {"reports"},
         {"exports"},
+        {"reach"},
         {"lifecycle"},
         {"api"},
         {"web"},

@@ -1,0 +1,1 @@
+"""What goes from vouch to other systems by itself, and comes back from them."""

@@ -1,0 +1,122 @@
+"""HubSpot: rows of a push as batches by the unique property, and what people did there as a search.
+
+By the developers' documentation (developers.hubspot.com, "CRM API: objects", "API usage guidelines", read November
+2026): at most 100 inputs in a batch; `batch/update` and `batch/upsert` find a record by `idProperty`; a batch of which
+only some were taken is answered by 207, with `errors` that name ids in their `context`; an empty text clears a value;
+a burst is answered by 429. It was tried against a server that enforces these rules, and not against a portal.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from vouch.serving.exports.targets import FIELDS
+from vouch.serving.reach.crm.records import OTHER, UNKNOWN_RECORD, code_of
+from vouch.serving.reach.destinations import secret_of
+from vouch.serving.reach.outbound import Outbound, OutboundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vouch.serving.reach.crm.records import PushFolder, PushRecord, SentFile
+    from vouch.serving.reach.destinations import Destinations
+
+BATCH = 100
+KEY = FIELDS[0].hubspot
+_NOT_FOUND = "OBJECT_NOT_FOUND"
+
+
+class HubSpotClient:
+    """One portal; `sleep` is replaced in tests."""
+
+    def __init__(self, settings: Destinations, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._settings = settings.hubspot
+        self._http = Outbound(self._settings.url, settings.allow, self._settings.calls_in_10_seconds, sleep)
+        self._objects = f"/crm/v3/objects/{self._settings.object}"
+
+    def __enter__(self) -> HubSpotClient:
+        self._http.headers["authorization"] = f"Bearer {secret_of(self._settings.token)}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def send(self, folder: PushFolder, record: PushRecord, file: SentFile) -> None:
+        """Send the rows that were not answered yet, batch by batch, and write down what came of each."""
+        folder.forget_failures(file)
+        rows = folder.rows_of(file)
+        for _ in range(file.sent):
+            next(rows)
+        for batch in _batches(rows):
+            failures = self._batch(batch)
+            folder.note_failures(record, file, failures)
+            file.sent += len(batch)
+            folder.write(record)
+        file.is_done = True
+        folder.write(record)
+
+    def _batch(self, rows: list[dict[str, str]]) -> dict[str, str]:
+        """Send rows; return who was not taken, and why."""
+        verb = "update" if self._settings.unknown == "leave" else "upsert"
+        inputs = [
+            {
+                "id": row[KEY],
+                "idProperty": KEY,
+                "properties": {name: value for name, value in row.items() if verb == "upsert" or name != KEY},
+            }
+            for row in rows
+        ]
+        answer = self._http.call("POST", f"{self._objects}/batch/{verb}", document={"inputs": inputs}, also=(400, 404))
+        if answer.status == 200:
+            return {}
+        if answer.status in (400, 404) and len(rows) > 1:  # one row can spoil a batch: find it
+            half = len(rows) // 2
+            return self._batch(rows[:half]) | self._batch(rows[half:])
+        return _failures(answer.document(), rows)
+
+    def changed(self, columns: list[str], since: str | None) -> Iterator[dict[str, object]]:
+        """Give records that have changed since an instant, the earliest change first, page by page."""
+        filters: list[dict[str, str]] = [{"propertyName": KEY, "operator": "HAS_PROPERTY"}]
+        if since is not None:
+            filters.append({"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": since})
+        asked: dict[str, Any] = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "ASCENDING"}],
+            "properties": [KEY, "hs_lastmodifieddate", *columns],
+            "limit": BATCH,
+        }
+        while True:
+            page = self._http.call("POST", f"{self._objects}/search", document=asked).document()
+            for row in page.get("results") or ():
+                held = row.get("properties") if isinstance(row, dict) else None
+                if isinstance(held, dict):
+                    flat = {name: held.get(name) for name in columns}
+                    yield {**flat, "customer_id": held.get(KEY), "at": held.get("hs_lastmodifieddate")}
+            after = ((page.get("paging") or {}).get("next") or {}).get("after")
+            if after is None:
+                return
+            asked["after"] = after
+
+
+def _batches(rows: Iterator[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _failures(document: dict[str, Any], rows: list[dict[str, str]]) -> dict[str, str]:
+    """Who was not taken, by the ids that the errors name; one that names nobody is of all rows."""
+    asked, failures = [row[KEY] for row in rows], {}
+    errors = document.get("errors") or [document]
+    if not isinstance(errors, list):
+        raise OutboundError("The server tells errors in a form that is not known")
+    for error in errors:
+        told = error if isinstance(error, dict) else {}
+        context = told.get("context")
+        named = context.get("ids") if isinstance(context, dict) else None
+        why = code_of(told.get("category")) if told.get("category") else OTHER
+        for who in named if isinstance(named, list) else asked:
+            if who in asked:
+                failures[who] = UNKNOWN_RECORD if why == _NOT_FOUND else why
+    return failures

@@ -1,0 +1,113 @@
+"""Destinations: where vouch may send to, as an operator has written it into the home, and nobody over HTTP.
+
+An address is https, or one of a host that the operator allows by name; a host in a private network, on this machine or
+on the link is refused unless it is allowed by name, and what was checked is what is connected to. Redirects are not
+followed. Secrets are named in the file and stand in the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from importlib import resources
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from vouch.features.company_files import Section, read_settings
+from vouch.features.errors import ConfigurationError
+from vouch.features.project import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "destinations.toml"
+Calls = Field(50, ge=1, le=1_000)
+
+
+class Salesforce(Section):
+    """A Salesforce organisation, and the connected app that vouch is there."""
+
+    url: str = ""
+    object: str = Field("Account", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")
+    client_id: str = ""
+    client_secret: str = ""
+    calls_in_10_seconds: int = Calls
+
+
+class HubSpot(Section):
+    """A HubSpot portal, and the private app that vouch is there."""
+
+    url: str = ""
+    object: str = Field("companies", pattern=r"^[a-z0-9_-]{1,80}$")
+    token: str = ""
+    unknown: Literal["leave", "create"] = "leave"
+    calls_in_10_seconds: int = Calls
+
+
+class Destinations(Section):
+    """All that vouch may send to."""
+
+    allow: tuple[str, ...] = Field((), strict=False)
+    salesforce: Salesforce
+    hubspot: HubSpot
+
+
+def load_destinations(home: Path) -> Destinations:
+    """Return the destinations of a home; raises ConfigurationError where the company's file is wrong."""
+    shipped = resources.files("vouch.serving.reach").joinpath(FILE)
+    return read_settings(Destinations, shipped, home / FILE)
+
+
+def checked_address(url: str, allow: tuple[str, ...]) -> tuple[str, int, str]:
+    """Return host, port and the one network address that an URL may be called at.
+
+    Raises ConfigurationError, without the URL, where it is none, no https, or leads where nothing is to be called.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise ConfigurationError(f"{FILE}: an address is no URL") from None
+    is_allowed = host in allow
+    if not host or parts.username or parts.password or parts.scheme not in ("https", "http"):
+        raise ConfigurationError(f"{FILE}: an address must be https://HOST/..., without a user or a password")
+    if parts.scheme == "http" and not is_allowed:
+        raise ConfigurationError(f"{FILE}: {host} is called by https alone, unless `allow` names it")
+    try:
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except OSError as error:
+        raise Unreachable(host) from error
+    for address in found:
+        if not is_allowed and not is_public(address):
+            raise ConfigurationError(
+                f"{FILE}: {host} lies in a private network or on this machine: `allow` names it not"
+            )
+    return host, port, found[0]
+
+
+def is_public(address: str) -> bool:
+    """Whether a network address is one of the whole internet, however it is written.
+
+    >>> [is_public(one) for one in ("93.184.216.34", "10.0.0.1", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1")]
+    [True, False, False, False, False]
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
+    return inner.is_global and not inner.is_multicast and found.is_global
+
+
+def secret_of(variable: str) -> str:
+    """Return a secret that stands in the environment; raises ConfigurationError where it does not."""
+    value = environment().get(variable, "")
+    if not value:
+        raise ConfigurationError(f"The environment has no {variable or 'variable with the secret'}: set it, run again")
+    return value
+
+
+class Unreachable(ConfigurationError):
+    """A host has no address now; it may have one later."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} has no address: mind its name in {FILE}, and the network")
