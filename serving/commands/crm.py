@@ -1,4 +1,4 @@
-"""`vouch push`: a published week into a CRM through its API."""
+"""`vouch push` and `vouch pull`: a published week into a CRM through its API, and what came of it back."""
 
 from __future__ import annotations
 
@@ -71,3 +71,44 @@ def push(
     if record.failed:
         why = ", ".join(f"{name} {number:,}" for name, number in sorted(record.reasons.items()))
         warn(f"warning: {record.failed:,} of {record.rows:,} rows were not taken ({why}): see pushed/ in the home")
+
+
+@app.command()
+def pull(
+    ctx: typer.Context,
+    of: Annotated[Crm, typer.Argument(metavar="salesforce|hubspot", help="The CRM.")],
+    wait: Wait = 0,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Take from a CRM what its people recorded of asks and objections since the last time.
+
+    Which of its fields hold that stands in destinations.toml of the home, the secrets in the environment.
+    Example: vouch pull salesforce
+    """
+    from vouch.features.project import home, store_url
+    from vouch.serving.batch.run_records import recording
+    from vouch.serving.exports.targets import Target
+    from vouch.serving.reach.crm.pull import pull as take
+    from vouch.serving.reach.destinations import load_destinations
+    from vouch.serving.snapshots.files import lock
+    from vouch.serving.store.connection import Database
+
+    run: CommandRun = ctx.obj
+    with recording(home(), "pull", run.clock_us) as told, progress() as step, lock(home(), "pull", wait):
+        settings = load_destinations(home())
+        step(f"reading {of.value}")
+        database = Database(home(), store_url())
+        try:
+            done = take(home(), Target(of.value), database, settings, time.sleep, run.clock_us)
+        finally:
+            database.close()
+        told.figures = {"of": of.value, **done.as_dict()}
+    if form is Format.TABLE:
+        say(f"{done.records:,} records of {of.value}: {done.outcomes:,} outcomes, {done.objections:,} objections")
+    else:
+        show([told.figures], form, document=told.figures)
+    if done.conflicts or done.odd or done.unknown_asks:
+        warn(
+            f"warning: left as they are: {done.conflicts:,} outcomes that stand otherwise here, {done.unknown_asks:,} "
+            f"of asks that are not known, {done.odd:,} values that are none of ours"
+        )

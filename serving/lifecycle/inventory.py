@@ -118,6 +118,7 @@ HOLDINGS = (
         texts.erase_texts,
         outdated.old_pushes,
     ),
+    Holding("pulled", "up to when a CRM was read", "for good", nobody="instants"),
     Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read_marks),
     Holding(
         "champions",

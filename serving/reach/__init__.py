@@ -1,1 +1,1 @@
-"""What goes from vouch to other systems by itself, and comes back from them."""
+"""Calls from vouch to other systems, which an operator has named: weeks and messages out, work of people back in."""

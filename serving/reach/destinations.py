@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "destinations.toml"
+FIELD = r"^[A-Za-z0-9_.]{0,120}$"
 Calls = Field(50, ge=1, le=1_000)
+
+
+class Returns(Section):
+    """Fields of the CRM in which its people record what comes back; empty for those that are not used."""
+
+    ask_id: str = Field(default="", pattern=FIELD)
+    outcome: str = Field(default="", pattern=FIELD)
+    objection: str = Field(default="", pattern=FIELD)
 
 
 class Salesforce(Section):
@@ -34,6 +43,7 @@ class Salesforce(Section):
     client_id: str = ""
     client_secret: str = ""
     calls_in_10_seconds: int = Calls
+    returns: Returns = Returns()
 
 
 class HubSpot(Section):
@@ -44,6 +54,7 @@ class HubSpot(Section):
     token: str = ""
     unknown: Literal["leave", "create"] = "leave"
     calls_in_10_seconds: int = Calls
+    returns: Returns = Returns()
 
 
 class Destinations(Section):

@@ -43,7 +43,7 @@ class OutboundError(VouchError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerAnswer:
     """What a server answered."""
 
     status: int
@@ -104,7 +104,7 @@ class Outbound:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         also: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> ServerAnswer:
         """Return an answer of 2xx, or of a status in `also`; raises OutboundError for any other."""
         body = json.dumps(document).encode() if document is not None else content
         given = {**self.headers, **(headers or {})}
@@ -126,7 +126,7 @@ class Outbound:
 
     def _once(
         self, method: str, path: str, body: bytes | None, form: Any, headers: Mapping[str, str], left: int
-    ) -> Answer | None:
+    ) -> ServerAnswer | None:
         """One try; None where the connection broke and there are tries left."""
         self._keep_pace()
         url, host, name = self._pinned(path)
@@ -136,7 +136,7 @@ class Outbound:
             request.extensions = {**request.extensions, "sni_hostname": name}
             answer = self._client.send(request, stream=True)
             try:
-                return Answer(answer.status_code, answer.headers, _read(answer))
+                return ServerAnswer(answer.status_code, answer.headers, _read(answer))
             finally:
                 answer.close()
         except httpx.HTTPError as error:
@@ -169,7 +169,7 @@ def _read(answer: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _asked_for(answer: Answer) -> float | None:
+def _asked_for(answer: ServerAnswer) -> float | None:
     """Seconds that a server asks to wait, by `Retry-After`: a number, or a date."""
     given = answer.headers.get("retry-after", "").strip()
     if given.isdigit():

@@ -120,15 +120,27 @@ def _by_hand(connection: Connection, wanted: Wanted, policy: Policy, now_us: int
     return "low_health" if override is not None and override.score < policy.eligibility.minimum_health else None
 
 
-def set_outcome(database: Database, ask_id: str, outcome: str, caller: Caller, now_us: int) -> Told:
-    """Record what came of an ask; the same outcome again is told as it stands, another one is refused."""
+def set_outcome(
+    database: Database,
+    ask_id: str,
+    outcome: str,
+    caller: Caller,
+    now_us: int,
+    at_us: int | None = None,
+    of: str | None = None,
+) -> Told:
+    """Record what came of an ask; the same outcome again is told as it stands, another one is refused.
+
+    `at_us` is when it came, by default now; `of` is the customer where the ask must be of that one.
+    """
     with database.writing("asks") as connection:
         known = _by_id(connection, ask_id)
-        if known is None or known.withdrawn_us is not None:
-            return Told(None, why=UNKNOWN if known is None else WITHDRAWN)
+        if known is None or known.withdrawn_us is not None or of not in (None, known.customer_id):
+            return Told(None, why=WITHDRAWN if known is not None and known.withdrawn_us is not None else UNKNOWN)
         if known.outcome is not None:
             return Told(known) if known.outcome == outcome else Told(None, why=CONFLICT)
-        answered = replace(known, outcome=outcome, outcome_us=now_us)
+        came_us = now_us if at_us is None else min(max(at_us, known.asked_us), now_us)
+        answered = replace(known, outcome=outcome, outcome_us=came_us)
         _change(connection, answered, caller, now_us, {"outcome_recorded_us": now_us})
         _keep_version(connection, answered, "answered", caller, now_us)
         return Told(answered, is_new=True)

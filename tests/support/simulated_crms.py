@@ -158,7 +158,7 @@ class SimulatedSalesforce(SimulatedCrm):
         asked = request.query_params.get("q", "")
         start = int(request.query_params.get("from", 0))
         since = asked.partition("SystemModstamp >= ")[2].split(" ")[0]
-        rows = [row for row in self.changes if row["SystemModstamp"] >= since]
+        rows = [row for row in self.changes if not since or milliseconds(row["SystemModstamp"]) >= milliseconds(since)]
         page: Values = {"records": rows[start : start + 2], "done": start + 2 >= len(rows)}
         if not page["done"]:
             page["nextRecordsUrl"] = f"{request.url.path}?from={start + 2}&q=x%20SystemModstamp%20>=%20{since}%20x"
@@ -206,12 +206,21 @@ class SimulatedHubSpot(SimulatedCrm):
     def search(self, request: Request, body: bytes) -> Response:
         asked = json.loads(body)
         start = int(asked.get("after", 0))
-        since = next((one["value"] for one in asked["filterGroups"][0]["filters"] if one["operator"] == "GTE"), "")
-        rows = [row for row in self.changes if row["properties"]["hs_lastmodifieddate"] >= since]
+        since = next((one["value"] for one in asked["filterGroups"][0]["filters"] if one["operator"] == "GTE"), "0")
+        since = int(since)
+        rows = [row for row in self.changes if milliseconds(row["properties"]["hs_lastmodifieddate"]) >= since]
         page: Values = {"results": rows[start : start + 2]}
         if start + 2 < len(rows):
             page["paging"] = {"next": {"after": str(start + 2)}}
         return JSONResponse(page)
+
+
+def milliseconds(text: str) -> int:
+    """An instant as a number; what is none lies before all."""
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1_000)
+    except ValueError:
+        return 0
 
 
 def busy(every: int, seconds: str = "0") -> Callable[[int], Response | None]:

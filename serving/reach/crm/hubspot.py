@@ -76,11 +76,12 @@ class HubSpotClient:
             return self._batch(rows[:half]) | self._batch(rows[half:])
         return _failures(answer.document(), rows)
 
-    def changed(self, columns: list[str], since: str | None) -> Iterator[dict[str, object]]:
+    def changed(self, columns: list[str], since_us: int | None) -> Iterator[dict[str, object]]:
         """Give records that have changed since an instant, the earliest change first, page by page."""
         filters: list[dict[str, str]] = [{"propertyName": KEY, "operator": "HAS_PROPERTY"}]
-        if since is not None:
-            filters.append({"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": since})
+        if since_us is not None:
+            milliseconds = str(since_us // 1_000)
+            filters.append({"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": milliseconds})
         asked: dict[str, Any] = {
             "filterGroups": [{"filters": filters}],
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "ASCENDING"}],

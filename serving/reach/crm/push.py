@@ -19,7 +19,7 @@ from vouch.serving.reach.crm.salesforce import SalesforceClient
 from vouch.serving.reach.destinations import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from vouch.serving.exports.export import Decide
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from vouch.serving.reach.destinations import Destinations
     from vouch.serving.snapshots.files import Snapshot
 
-CLIENTS = {Target.SALESFORCE: SalesforceClient, Target.HUBSPOT: HubSpotClient}
+CLIENTS: Mapping[Target, type[SalesforceClient | HubSpotClient]] = {
+    Target.SALESFORCE: SalesforceClient,
+    Target.HUBSPOT: HubSpotClient,
+}
 """The CRMs that a week can be pushed into."""
 
 

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vouch.features.instants import as_datetime
 from vouch.serving.exports.metadata import API_VERSION
 from vouch.serving.exports.targets import FIELDS, JOBS, Target
 from vouch.serving.reach.crm.records import UNKNOWN_RECORD, code_of
@@ -116,10 +117,12 @@ class SalesforceClient:
                 why = code_of(row.get("sf__Error")) if part == "failedResults" else "UNPROCESSED"
                 yield row.get(FIELDS[0].salesforce) or "", UNKNOWN_RECORD if why == _MISSING else why
 
-    def changed(self, columns: list[str], since: str | None) -> Iterator[dict[str, object]]:
+    def changed(self, columns: list[str], since_us: int | None) -> Iterator[dict[str, object]]:
         """Give records that have changed since an instant, the earliest change first, page by page."""
         names = ", ".join([FIELDS[0].salesforce, "SystemModstamp", *columns])
-        where = f"{FIELDS[0].salesforce} != null" + (f" and SystemModstamp >= {since}" if since else "")
+        where = f"{FIELDS[0].salesforce} != null" + (
+            "" if since_us is None else f" and SystemModstamp >= {as_datetime(since_us):%Y-%m-%dT%H:%M:%SZ}"
+        )
         asked = f"select {names} from {self._settings.object} where {where} order by SystemModstamp, Id"
         path: str | None = f"{QUERY_PATH}?q={quote(asked)}"
         while path is not None:
