@@ -15,6 +15,7 @@ from vouch.features.simulation.population import RUNNING, Population
 from vouch.features.simulation.truth import advocacy_log, idle_share
 
 if TYPE_CHECKING:
+    from vouch.features.simulation.parameters import AdvocacyRates
     from vouch.features.simulation.recorder import Recorder
     from vouch.features.simulation.voice import Voice
 
@@ -34,6 +35,12 @@ CAMPAIGNS = tuple(campaign.name for campaign in PARAMETERS.campaigns)
 RECOGNITIONS = ("thanks", "public", "tier", "gift")
 CONVERTS = 0.22
 SELF_INVITED = 0.0006
+
+
+def asked_kinds(law: AdvocacyRates) -> tuple[tuple[str, ...], Numbers, Numbers]:
+    """All kinds of acts, the codes of those that are asked for, and the share of the organic rate that each has."""
+    codes = np.flatnonzero(np.array(_ASKED) > 0)
+    return ACT_KINDS, codes, (1 - law.referral_share) * np.array(_ORGANIC)[codes] / sum(_ORGANIC)
 
 
 class AdvocacyWeeks:
@@ -238,8 +245,7 @@ class AdvocacyWeeks:
         who = np.flatnonzero(by_chance | chosen)
         rows = len(who)
         people.asked_week[who] = week
-        s, a = state.satisfaction[who], state.affinity[who]
-        accepts = causes.gate(-1.5 + 1.0 * a + 0.7 * s)
+        accepts = self.accepts(who) / KEPT
         draw = random.random(rows)
         outcome = np.where(draw < accepts, 0, np.where(draw < accepts + 0.2, 1, 2))
         at = self._when(rows, from_us)
@@ -263,6 +269,11 @@ class AdvocacyWeeks:
         self.ask_truth.append({
             "ask": number, "who": who, "if_asked": accepts * KEPT, "if_not_asked": -np.expm1(-4 * rate[who]),
         })  # fmt: skip
+
+    def accepts(self, who: Numbers) -> Numbers:
+        """Probability that an ask of any kind becomes an act, at this state."""
+        state = self.people.state
+        return np.asarray(KEPT * causes.gate(-1.5 + 1.0 * state.affinity[who] + 0.7 * state.satisfaction[who]))
 
     def touches(self, from_us: int) -> None:
         """Contacts from the company; the content and engaged take more offers up."""

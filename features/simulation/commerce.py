@@ -31,6 +31,7 @@ class Commerce:
         self.people, self.recorder, self.random = people, recorder, random
         self.enrolled_us = np.full(people.size, NEVER)
         self._is_saver = random.random(people.size) < 0.15
+        self._after: list[tuple[Numbers, Numbers, Numbers]] = []
         self._extra_orders = np.where(people.kind == BUYER, random.geometric(0.6, people.size) - 1, 0)
 
     def payments(self, frame: Frame) -> None:
@@ -101,6 +102,8 @@ class Commerce:
     ) -> None:
         rows, random = len(who), self.random
         share = np.where(kind == 0, 0.42, 0.76) + random.normal(0, 0.03, rows)
+        is_after = at >= self.recorder.end_us
+        self._after.append((who[is_after], at[is_after], (amount * share)[is_after]))
         channel = np.where(kind == 1, 0, random.choice(4, rows, p=(0.6, 0.25, 0.1, 0.05)))
         product = np.where(
             category >= 0, category * 20 + random.integers(0, 20, rows), 900 + self.people.plan[who].astype(np.int64)
@@ -117,6 +120,14 @@ class Commerce:
             "discount": discount,
             "order_id": Key("O", order),
         })  # fmt: skip
+
+    def margin_between(self, from_us: int, until_us: int) -> Numbers:
+        """Margin of everybody between two instants that are not before the last one; the truth alone may read it."""
+        total = np.zeros(self.people.size)
+        for who, at, margin in self._after:
+            inside = (at >= from_us) & (at < until_us)
+            np.add.at(total, who[inside], margin[inside])
+        return total
 
     def enrol(self, from_us: int) -> None:
         """Members join the programme some days after they are customers."""

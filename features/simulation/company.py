@@ -33,6 +33,7 @@ from vouch.features.simulation.frames import (
     stack,
     take,
 )
+from vouch.features.simulation.later import LATER, write_later
 from vouch.features.simulation.names import account_numbers, personal_columns
 from vouch.features.simulation.office import Office
 from vouch.features.simulation.parameters import COUNTRIES, LAST_INSTANT_US, PARAMETERS, PLANS, VERSION
@@ -57,8 +58,9 @@ TRUTH = {
         "ask_id": pa.string(), "customer_id": pa.string(), "act_if_asked": pa.float64(),
         "act_if_not_asked": pa.float64(),
     }),
+    **LATER,
 }  # fmt: skip
-"""What stands in `out/truth`, for evaluation only: see `vouch.features.simulation.truth`."""
+"""What stands in `out/truth`, for evaluation only: see `vouch.features.simulation.truth` and `later`."""
 
 
 def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0) -> Path:
@@ -92,7 +94,7 @@ class Company:
     def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int) -> None:
         streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(14)]
         self.start_us, self.end_us = LAST_INSTANT_US - weeks * WEEK_US, LAST_INSTANT_US
-        self.weeks, self.law, self.truths, self.files = weeks, PARAMETERS, truths, files
+        self.weeks, self.seed, self.law, self.truths, self.files = weeks, seed, PARAMETERS, truths, files
         self.people = populate(customers, weeks, self.start_us, self.law, streams[0])
         self.recorder = Recorder(files, self.law.blemishes, self.end_us, streams[1])
         self.contracts = Contracts(self.people, self.law, streams[2])
@@ -120,6 +122,7 @@ class Company:
         self.commerce.members(self.start_us)
         self.office.periods(self.start_us, self.end_us)
         self.office.answers(self.start_us, self.end_us)
+        write_later(self, self.seed)
 
     def _begin(self) -> None:
         """Contracts that run already when the data begin; their earlier payments lie before the data."""

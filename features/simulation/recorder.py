@@ -44,7 +44,7 @@ class Recorder:
     ) -> None:
         self._files = files
         self._shares = blemishes
-        self._end_us = end_us
+        self.end_us = end_us
         self._random = random
         self._first = first
         self._next: dict[str, int] = {}
@@ -77,14 +77,14 @@ class Recorder:
 
     def _past(self, table: str, frame: Frame) -> Frame:
         """Rows and later-dated facts of before the end; a fact that has not happened yet is null."""
-        frame = take(frame, self._own(table, frame) < self._end_us)
+        frame = take(frame, self._own(table, frame) < self.end_us)
         ingested = frame.get("ingested_at")
         is_told = ingested != NEVER if isinstance(ingested, np.ndarray) else np.zeros(length(frame), dtype=bool)
         for date, facts in TABLES[table].later.items():
             times = frame.get(date)
             if not isinstance(times, np.ndarray):
                 continue
-            is_open = (times >= self._end_us) & ~is_told
+            is_open = (times >= self.end_us) & ~is_told
             frame[date] = np.where(is_open, NEVER, times)
             for fact in facts:
                 if fact in frame:
@@ -103,9 +103,9 @@ class Recorder:
         is_late = self._random.random(rows) < shares.late
         given = frame.get("ingested_at")
         known = np.where(is_late, complete + lag, given if isinstance(given, np.ndarray) else NEVER)
-        known = np.where(known >= self._end_us, NEVER if table == "customers" else known, known)
+        known = np.where(known >= self.end_us, NEVER if table == "customers" else known, known)
         first: Frame = {**frame, "ingested_at": known, "is_deleted": np.full(rows, -1, dtype=np.int8)}
-        parts = [take(first, known < self._end_us)]
+        parts = [take(first, known < self.end_us)]
         if TABLES[table].key:
             parts.append(take(parts[0], self._random.random(length(parts[0])) < shares.duplicated))
             parts += self._later_versions(table, first, np.maximum(known, complete))
@@ -115,7 +115,7 @@ class Recorder:
         """Withdrawals and corrections of some rows; of a few, two corrections that are known at the same instant."""
         shares, draw = self._shares, self._random.random(length(first))
         second = known + self._lag(length(first))
-        in_time = second < self._end_us
+        in_time = second < self.end_us
 
         def version(chosen: Numbers) -> Frame:
             return {**take(first, chosen), "ingested_at": second[chosen]}
