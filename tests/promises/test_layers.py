@@ -60,7 +60,7 @@ FLOORS = {
     ),
     "models": (
         {"definition", "eligibility", "outcomes", "scoring"},
-        {"advocacy", "churn", "upgrade"},
+        {"advocacy", "churn", "upgrade", "value"},
         {"quality"},
         {"predictor"},
         {"registry"},
