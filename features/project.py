@@ -84,6 +84,8 @@ class Project:
     counts_voices: bool = False
     act_weights: Mapping[str, float] = field(default_factory=dict)
     """What acts of some kinds weigh where it is not as usual."""
+    discount: float = 0.10
+    """How much less money of the next year counts than money of today."""
     store: str | None = field(default=None, repr=False)
     tracking: str | None = field(default=None, repr=False)
     recorded: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +113,7 @@ _SECTION_KEYS: Mapping[str, Mapping[str, type]] = {
         "attribution": str,
         "counts_voices": bool,
         "act_weights": dict,
+        "discount": float,
     },
 }
 
@@ -201,6 +204,7 @@ def _from_file(path: Path) -> Project:
         attribution=metrics.get("attribution", "first"),
         counts_voices=metrics.get("counts_voices", False),
         act_weights=_act_weights(path, metrics.get("act_weights", {})),
+        discount=Part(path, "[metrics]", metrics).share("discount", Project.discount),
         memory_limit=engine.get("memory_limit", Project.memory_limit),
         threads=engine.get("threads"),
         spark_master=engine.get("spark_master"),

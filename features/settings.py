@@ -51,3 +51,10 @@ class Part:
         if not all(isinstance(name, str) for name in given):
             raise ConfigurationError(f"{self.where}: {key!r} must be a list of texts")
         return tuple(given)
+
+    def share(self, key: str, otherwise: float) -> float:
+        """A number from 0 to 1."""
+        found = float(self.raw.get(key, otherwise))
+        if not 0 <= found <= 1:
+            raise ConfigurationError(f"{self.where}: {key!r} must lie between 0 and 1")
+        return found

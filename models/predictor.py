@@ -217,6 +217,8 @@ def _by_processors(work: Callable[[Matrix], Part], chunks: Sequence[Matrix]) -> 
 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> Predictor:
+    if manifest["kind"] == documents.VALUE_KIND:
+        raise BundleError(f"Model {manifest['model']!r} says what customers are worth, and gives no probability")
     try:
         listed, _ = documents.read_bundle_document(documents.Features, "features.json", files["features.json"])
         columns = tuple(

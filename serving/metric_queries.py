@@ -130,6 +130,7 @@ def settings(project: Project) -> Settings:
         attribution=project.attribution,
         counts_voices=project.counts_voices,
         act_weights=act_weights(project.act_weights),
+        discount=project.discount,
     )
 
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
 
 
+DISCOUNT = 0.10
+"""A year, unless the company states another."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a company sets for its metrics, in its project file.
@@ -49,7 +53,7 @@ class Settings:
     None leaves it to each metric, and a metric that asks for more than is usual keeps its own. `attribution` says which
     of several advocates a customer's revenue goes to, the `first` or the `last` who invited, or all in equal shares
     (`linear`); with `counts_voices`, praise in public reviews and posts about the brand counts as an act of speaking
-    up. `act_weights` holds what an act of each kind weighs.
+    up. `act_weights` holds what an act of each kind weighs. `discount` is how much less money of the next year counts.
     """
 
     population: int | None = None
@@ -58,6 +62,7 @@ class Settings:
     attribution: Literal["first", "last", "linear"] = "first"
     counts_voices: bool = False
     act_weights: Weights = field(default_factory=default_weights)
+    discount: float = DISCOUNT
 
 
 NO_SETTINGS = Settings()

@@ -1,4 +1,4 @@
-"""What comes after the last instant, for evaluation only: effects of asks and offers, and the margin that follows.
+"""The time after the last instant, for evaluation only: effects of asks and offers, and the margin that follows.
 
 The company goes on for three years by the same hazards, with nobody new, no shocks and no campaigns. None of it is in
 the tables; it stands in `out/truth`, where no reader of a company's data looks.

@@ -17,7 +17,8 @@ from vouch.features.durable import flush, write_whole
 from vouch.features.errors import BundleError
 from vouch.features.home_format import mark_home
 from vouch.features.project import version
-from vouch.models.predictor import CHAMPIONS, SHORT, VERSIONS, Predictor, champion_folder
+from vouch.models.predictor import CHAMPIONS, SHORT, VERSIONS, champion_folder
+from vouch.models.registry.bundles import load_bundle
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import as_bytes, check_definitions, copy_files, read_files
 
@@ -142,7 +143,7 @@ def install(folder: Path, bundle: Path, card: str, content_hash: str) -> None:
 def _stands(target: Path, content_hash: str) -> bool:
     """Whether a bundle lies in its place already, whole."""
     try:
-        return Predictor.load(target).content_hash == content_hash
+        return load_bundle(target).content_hash == content_hash
     except BundleError:
         return False
 
@@ -156,7 +157,7 @@ def _copied(bundle: Path, target: Path, content_hash: str) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     try:
         copy_files(bundle, draft)
-        if Predictor.load(draft).content_hash != content_hash:
+        if load_bundle(draft).content_hash != content_hash:
             raise BundleError(f"The bundle {bundle} changed while it was copied. Run again.")
     except BundleError:
         shutil.rmtree(draft, ignore_errors=True)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.errors import BundleError, Refused, UsageError
-from vouch.models.predictor import CHAMPIONS, Predictor, champion_folder
+from vouch.models.predictor import CHAMPIONS, champion_folder
+from vouch.models.registry.bundles import columns_made, columns_read, load_bundle, loader_of
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
 from vouch.models.registry.revision import git_revision
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from mlflow import MlflowClient
+
+    from vouch.models.registry.bundles import AnyPredictor
 
 CHAMPION = "champion"
 DIGEST_CHARACTERS = 36
@@ -112,7 +115,7 @@ def register(home: Path, run: TrainingRun, tracking: str | None = None, labels: 
     labels = labels or RunLabels()
     with answering(home, tracking):
         mlflow, client = connect(home, tracking, labels.experiment)
-        predictor = Predictor.load(run.bundle)
+        predictor = load_bundle(run.bundle)
         tags = {**run.tags, "content_hash": predictor.content_hash, "kind": predictor.kind, "target": predictor.target}
         mlflow.set_experiment(labels.experiment)
         with mlflow.start_run(run_name=run.name or run.model, description=run.description or None) as active:
@@ -125,7 +128,7 @@ def register(home: Path, run: TrainingRun, tracking: str | None = None, labels: 
             _log_trials(mlflow, run)
             logged = mlflow.pyfunc.log_model(
                 name=run.model,
-                loader_module="vouch.models.predictor",
+                loader_module=loader_of(predictor),
                 data_path=str(run.bundle),
                 pip_requirements=_requirements(),
                 signature=_signature(mlflow, predictor, run.example),
@@ -188,16 +191,14 @@ def _requirements() -> list[str]:
     return found
 
 
-def _signature(mlflow: ModuleType, predictor: Predictor, example: pd.DataFrame) -> Any:
+def _signature(mlflow: ModuleType, predictor: AnyPredictor, example: pd.DataFrame) -> Any:
     """Names and types of what goes in and comes out; every feature may be missing."""
     types = mlflow.types
     columns = [
-        types.ColSpec(
-            types.DataType.double if column.categories is None else types.DataType.string, column.name, required=False
-        )
-        for column in predictor.columns
+        types.ColSpec(types.DataType.double if is_number else types.DataType.string, name, required=False)
+        for name, is_number in columns_read(predictor).items()
     ]
-    made = [types.ColSpec(types.DataType.double, name) for name in ("raw", "probability")]
+    made = [types.ColSpec(types.DataType.double, name) for name in columns_made(predictor)]
     return mlflow.models.ModelSignature(types.Schema(columns), types.Schema(made))
 
 

@@ -25,7 +25,7 @@ from vouch.features.durable import flush
 from vouch.features.errors import BundleError
 from vouch.features.private import open_as_usual
 from vouch.features.vectors.fingerprints import feature_fingerprints
-from vouch.models.scoring.documents import FORMAT, BundleManifest, read_bundle_document
+from vouch.models.scoring.documents import FORMAT, VALUE_KIND, BundleManifest, read_bundle_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,9 +84,9 @@ def read_files(folder: Path, verify: bool = True) -> tuple[dict[str, Any], dict[
 def check_definitions(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
     """Raise BundleError where a feature that the model reads computes something else today, or is gone.
 
-    A model of a flat table reads columns of its own, which nothing else defines.
+    A model of a flat table reads columns of its own, which nothing else defines; that of value reads no features.
     """
-    if TABLE in manifest:
+    if TABLE in manifest or manifest["kind"] == VALUE_KIND:
         return
     mend = f"Train {manifest.get('model')!r} again: vouch train {manifest.get('model')}"
     kept = _kept_fingerprints(manifest, json.loads(files["features.json"])["features"])

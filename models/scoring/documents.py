@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """The format that is written, and the newest that can be read; the first keeps one fingerprint for all features."""
+VALUE_KIND = "value"
+"""The kind that gives no probability but money: see `vouch.models.value.predictor`."""
 KINDS = {
     "lightgbm": ("model.txt",), "logistic": ("model.json",), "rules": ("model.json",),
-    "linear": ("model.json",), "mean": ("model.txt", "model.json"),
+    "linear": ("model.json",), "mean": ("model.txt", "model.json"), VALUE_KIND: ("value.json",),
 }  # fmt: skip
 """Kinds of model, and the files that hold each."""
 
@@ -28,7 +30,7 @@ class BundleManifest(Document):
     """`manifest.json`: which kind of which model, and the digests of the files."""
 
     format: Annotated[int, Field(ge=1)]
-    kind: Literal["lightgbm", "logistic", "linear", "rules", "mean"]
+    kind: Literal["lightgbm", "logistic", "linear", "rules", "mean", "value"]
     model: Name
     target: Name
     files: dict[FileName, Digest]
@@ -38,7 +40,8 @@ class BundleManifest(Document):
     def _can_be_read(self) -> BundleManifest:
         if self.format > FORMAT:
             raise ValueError(f"its format {self.format} is of a newer vouch: this one reads up to {FORMAT}")
-        needed = {*KINDS[self.kind], "calibrator.json", "features.json", "golden.json"}
+        of_scores = {"calibrator.json", "features.json"} if self.kind != VALUE_KIND else set()
+        needed = {*KINDS[self.kind], *of_scores, "golden.json"}
         if missing := needed - self.files.keys():
             raise ValueError(f"lists no {', '.join(sorted(missing))}")
         return self

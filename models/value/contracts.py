@@ -1,14 +1,15 @@
 """Value by contract: how long subscriptions run, whether who left returns, and what a running one brings.
 
-The weeks that the churn model's hazard reaches (`vouch.models.scoring.hazard`) are its own; beyond, the rate of each
-customer's last stretch goes on, set so that on average it is that of the company's own life table. Who is paid by the
-year can leave when the year is over. Who left returns at the company's own rate.
+The weeks that the churn model's hazard reaches (`vouch.models.scoring.hazard`) are its own; beyond, the rate lies
+halfway (in logarithms) between that of the customer's last stretch and that of the company's own life table, for what
+is known of one customer today fades. Who is paid by the year can leave when the year is over. Who left returns at the
+company's own rate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -16,8 +17,12 @@ from scipy.optimize import nnls
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from vouch.models.value.histories import CustomerHistories, Stays
     from vouch.models.value.repeat_purchases import Numbers
+
+    Flags = NDArray[np.bool_]
 
 BANDS = (0.0, 13.0, 26.0, 52.0)
 """Weeks of tenure at which each row of the life table begins."""
@@ -28,6 +33,8 @@ LEAST = 20
 """Customers who ran all the time from which what a subscription brings is told, else the company's mean is."""
 RATIOS = 41
 WEEKS_OF_YEAR = 365.2425 / 7
+SHORT_WEEKS = 4
+"""A churn model that reaches no further says nothing of the time beyond."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +47,13 @@ class LifeTable:
     ends: int
     """Ends that were seen: how far the rates are known."""
 
-    def rates(self, tenure_weeks: Numbers, is_annual: Numbers) -> Numbers:
+    def rates(self, tenure_weeks: Numbers, is_annual: Flags) -> Numbers:
         """Rate of each customer at a tenure."""
         place = np.searchsorted(BANDS, tenure_weeks, side="right") - 1
         return np.where(is_annual, np.array(self.annual)[place], np.array(self.monthly)[place])
 
-    def scaled(self, factor: float) -> LifeTable:
-        """All rates of ends times a factor."""
-        return LifeTable(
-            tuple(rate * factor for rate in self.monthly), tuple(rate * factor for rate in self.annual), self.returns,
-            self.ends,
-        )  # fmt: skip
 
-
-def life_table(stays: Stays, is_annual: Numbers, days: float) -> LifeTable:
+def life_table(stays: Stays, is_annual: Flags, days: float) -> LifeTable:
     """Count ends and time at risk of the last `days` by tenure; rows with few ends are drawn to the mean."""
     since = -min(days, WINDOW_DAYS)
     ended = (stays.end < 0) & (stays.end >= since)
@@ -118,22 +118,18 @@ def flows(of: CustomerHistories, brought: Numbers) -> tuple[Flow, Flow]:
     return flow(*_of(of, brought, ran & ~of.is_annual)), flow(*_of(of, brought, ran & of.is_annual))
 
 
-def _of(of: CustomerHistories, brought: Numbers, rows: Numbers) -> tuple[Numbers, Numbers, float]:
+def _of(of: CustomerHistories, brought: Numbers, rows: Flags) -> tuple[Numbers, Numbers, float]:
     return of.recent_mrr[rows], brought[rows], of.recent_days
 
 
 def cumulative_hazard(
-    weeks: int,
-    tenure_weeks: Numbers,
-    is_annual: Numbers,
-    renewal_weeks: Numbers,
-    table: LifeTable,
+    weeks: int, tenure_weeks: Numbers, is_annual: Flags, renewal_weeks: Numbers, table: LifeTable,
     within: Sequence[tuple[int, Numbers]] = (),
-) -> Numbers:
+) -> Numbers:  # fmt: skip
     """Cumulative hazard at the end of each week ahead: customers by weeks.
 
     `within` holds the probability to have left within so many weeks, as the churn model says (NaN where it does not).
-    """  # fmt: skip
+    """
     ahead = np.arange(weeks)
     rates = table.rates(tenure_weeks[:, None] + ahead, is_annual[:, None])
     if within:
@@ -145,7 +141,7 @@ def cumulative_hazard(
     return np.asarray(np.cumsum(np.where(beyond & np.isfinite(renewal_weeks)[:, None], lump, rates), axis=1))
 
 
-def _is_due(ahead: Numbers, renewal_weeks: Numbers) -> Numbers:
+def _is_due(ahead: Any, renewal_weeks: Numbers) -> Flags:
     """Whether something renews in each week, year after year."""
     since = ahead[None, :] - np.floor(renewal_weeks)[:, None]
     with np.errstate(invalid="ignore"):
@@ -153,20 +149,16 @@ def _is_due(ahead: Numbers, renewal_weeks: Numbers) -> Numbers:
         return np.asarray((year >= 0) & (since == np.floor(year * WEEKS_OF_YEAR)))
 
 
-def _with_scores(rates: Numbers, within: Sequence[tuple[int, Numbers]], is_annual: Numbers) -> Numbers:
-    """Put the model's own rates in the weeks that it reaches; beyond, its last ones about the life table's mean."""
-    rates, start, before = rates.copy(), 0, np.zeros(len(rates))
+def _with_scores(rates: Numbers, within: Sequence[tuple[int, Numbers]], is_annual: Flags) -> Numbers:
+    """Put the model's own rates in the weeks that it reaches; beyond, the middle of its last and the life table's."""
+    own, start, before = rates.copy(), 0, np.zeros(len(rates))
     last = np.full(len(rates), np.nan)
     for week, probability in within:
         total = -np.log1p(-np.clip(probability, 0.0, 1 - 1e-9))
         last = np.maximum(total - before, 0.0) / (week - start)
         known = np.isfinite(last)
-        rates[known, start:week] = last[known, None]
+        own[known, start:week] = last[known, None]
         start, before = week, total
-    monthly = np.isfinite(last) & ~is_annual
-    if start > 4 and monthly.any():
-        stays = np.exp(-before[monthly])
-        mean = float((last[monthly] * stays).sum() / stays.sum())
-        if mean > 0:
-            rates[monthly, start:] *= (last[monthly] / mean)[:, None]
-    return rates
+    goes_on = np.isfinite(last) & ~is_annual & (start > SHORT_WEEKS)
+    own[goes_on, start:] = np.sqrt(np.maximum(last[goes_on, None], 1e-6) * rates[goes_on, start:])
+    return own

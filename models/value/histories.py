@@ -5,7 +5,7 @@ All rows come through the point-in-time view of `MetricContext`; what is known l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -71,6 +71,17 @@ class CustomerHistories:
     recent_mrr: Numbers
     """Monthly price in the last `recent_days`, on average, 0 while nothing ran: what `recent_revenue` was paid for."""
     stays: Stays | None
+
+    def take(self, rows: NDArray[np.int64]) -> CustomerHistories:
+        """Customers by place, each once."""
+        parts: dict[str, Any] = {name: of[rows] for name, of in vars(self).items() if isinstance(of, np.ndarray)}
+        if self.stays is None:
+            return replace(self, **parts)
+        place = np.full(len(self.customers), -1)
+        place[rows] = np.arange(len(rows))
+        who = place[self.stays.customer]
+        of_them = who >= 0
+        return replace(self, **parts, stays=Stays(who[of_them], self.stays.start[of_them], self.stays.end[of_them]))
 
     @property
     def orders(self) -> Orders:

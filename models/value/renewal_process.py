@@ -7,7 +7,7 @@ else is there, nor on the order of customers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,19 +32,19 @@ SEED = 17
 class Terms:
     """Subscribers: whether one runs now, its price, how it is paid, days to renewal, tenure, days to a known end."""
 
-    runs: Numbers
+    runs: Any
     mrr: Numbers
-    is_annual: Numbers
+    is_annual: Any
     renewal_days: Numbers
     tenure_weeks: Numbers
     end_days: Numbers
 
-    def take(self, rows: Numbers) -> Terms:
+    def take(self, rows: Any) -> Terms:
         """Some of them."""
         return Terms(*(of[rows] for of in vars(self).values()))
 
 
-def terms_of(of: CustomerHistories, rows: Numbers) -> Terms:
+def terms_of(of: CustomerHistories, rows: Any) -> Terms:
     """Terms of customers by place; a stay whose end is announced has the days to it, else infinitely many."""
     assert of.stays is not None, "the caller sees to it"
     start, end = np.full(len(of.customers), np.nan), np.full(len(of.customers), -np.inf)
@@ -112,7 +112,7 @@ def _first_passage(hazard: Numbers, waits: Numbers) -> Numbers:
     base = np.arange(len(hazard))[:, None] * step
     place = np.searchsorted((hazard + base).ravel(), (waits[None, :] + base).ravel()).reshape(len(hazard), -1)
     week = place - np.arange(len(hazard))[:, None] * hazard.shape[1]
-    return np.where(week >= hazard.shape[1], np.inf, week + 0.5)
+    return np.asarray(np.where(week >= hazard.shape[1], np.inf, week + 0.5))
 
 
 def _present(start: Numbers, end: Numbers, force: float) -> Numbers:
@@ -128,11 +128,12 @@ def _yearly(renewal_weeks: Numbers, leaves: Numbers, horizon: float, force: floa
     for year in range(int(horizon / WEEKS_OF_YEAR) + 1):
         due = (renewal_weeks + year * WEEKS_OF_YEAR)[:, None]
         with np.errstate(invalid="ignore"):
-            total += ((leaves > due + 1) & (due < horizon)) * np.exp(-force * np.nan_to_num(due))
+            is_paid = (leaves > due + 1) & (due < horizon)
+            total += is_paid * np.exp(-force * np.nan_to_num(due))
     return total
 
 
-def _stay(table: LifeTable, is_annual: Numbers, order: Numbers) -> Numbers:
+def _stay(table: LifeTable, is_annual: Any, order: Any) -> Numbers:
     """Weeks of a new stay, by the life table from its first day."""
     waits = -np.log1p(-(order + 0.5) / DRAWS)
     found = []
@@ -140,7 +141,7 @@ def _stay(table: LifeTable, is_annual: Numbers, order: Numbers) -> Numbers:
         reached = np.r_[0.0, np.cumsum(rates[:-1] * np.diff(BANDS))]
         row = np.searchsorted(reached, waits, side="right") - 1
         found.append(np.array(BANDS)[row] + (waits - reached[row]) / rates[row])
-    return np.where(is_annual[:, None], found[1], found[0])
+    return np.asarray(np.where(is_annual[:, None], found[1], found[0]))
 
 
 def brought(terms: Terms, years: Paid, of: tuple[Flow, Flow], ratios: Numbers) -> Numbers:
@@ -151,7 +152,7 @@ def brought(terms: Terms, years: Paid, of: tuple[Flow, Flow], ratios: Numbers) -
         amounts.append(
             (part.share * 12 * terms.mrr[:, None] * years.by_year + part.beside * years.by_flow) * spread[None, :]
         )
-    return np.where(terms.is_annual[:, None], amounts[1], amounts[0])
+    return np.asarray(np.where(terms.is_annual[:, None], amounts[1], amounts[0]))
 
 
 def ranks() -> Numbers:

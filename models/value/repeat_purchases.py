@@ -106,7 +106,8 @@ class RepeatPurchases:
             return self
         logs = np.log([self.r, self.alpha, self.a, self.b])
         drawn = np.exp(random.multivariate_normal(logs, np.array(self.covariance), method="eigh"))
-        return RepeatPurchases(*map(float, drawn), self.is_modified, self.covariance)
+        r, alpha, a, b = map(float, drawn)
+        return RepeatPurchases(r, alpha, a, b, self.is_modified, self.covariance)
 
 
 def fit_repeat_purchases(orders: Orders, is_modified: bool = True) -> RepeatPurchases | None:
@@ -121,7 +122,8 @@ def fit_repeat_purchases(orders: Orders, is_modified: bool = True) -> RepeatPurc
     start = np.log([1.0, max(gap, 1e-6), 1.0, 2.0])
 
     def loss(logs: Numbers) -> float:
-        model = RepeatPurchases(*np.exp(np.clip(logs, -12, 12)), is_modified)
+        r, alpha, a, b = map(float, np.exp(np.clip(logs, -12, 12)))
+        model = RepeatPurchases(r, alpha, a, b, is_modified)
         return float(-(count @ model.log_likelihood(of)) + PULL * ((logs - start) ** 2).sum())
 
     found = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-5})

@@ -49,7 +49,8 @@ class Spend:
             return self
         logs = np.log([self.p, self.q, self.gamma])
         drawn = np.exp(random.multivariate_normal(logs, np.array(self.covariance), method="eigh"))
-        return Spend(*map(float, drawn), self.covariance)
+        p, q, gamma = map(float, drawn)
+        return Spend(p, q, gamma, self.covariance)
 
 
 def fit_spend(orders: Numbers, mean: Numbers) -> Spend | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vouch.features.metrics.context import DISCOUNT
 from vouch.models.value.contracts import flows, life_table
 from vouch.models.value.histories import NEVER, YEAR_DAYS
 from vouch.models.value.renewal_process import brought, paid, ranks, terms_of
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from vouch.models.value.spend import Spend
 
 HORIZON_DAYS = 1_095
-DISCOUNT = 0.10
-"""A year, unless the company states another."""
 LEVEL = 0.8
 """How many of the intervals are to hold what a customer then brings."""
 CONTRACT, PURCHASES = "contract", "purchases"

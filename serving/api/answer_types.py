@@ -343,6 +343,12 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     health_counts: CountingHealth
     health_parts: Annotated[HealthTold | None, Field(description="Null where this host has not the week's vectors.")]
     clv_margin: float | None
+    clv_margin_low: float | None
+    clv_margin_high: float | None
+    clv_margin_so_far: float | None
+    clv_revenue: float | None
+    clv_status: str | None
+    clv_way: str | None
     profile: CustomerProfile
     metrics: CustomerMetrics
     asks: list[AskTold]

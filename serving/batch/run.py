@@ -21,6 +21,7 @@ from vouch.features.metrics.evaluate import definition_fingerprint as measures_f
 from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.quality.monitoring import has_learned_later
+from vouch.models.value.predictor import load_value_champion
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps
 from vouch.serving.metric_queries import settings
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from vouch.features.asof import Tables
     from vouch.features.ingest.stage import Staged
     from vouch.features.project import Project
+    from vouch.models.predictor import Predictor
+    from vouch.models.value.predictor import ValuePredictor
     from vouch.serving.batch.outcome import Outcome
     from vouch.serving.monitoring.guards import GuardFinding, WeekStats
     from vouch.serving.scoring.score import Champion
@@ -56,11 +59,14 @@ class Batch:
     despite: str | None = None
     progress: Callable[[str], None] = field(default=lambda _: None)
     settings: Settings = NO_SETTINGS
+    value: ValuePredictor | None = None
 
     @property
     def inputs(self) -> str:
         """Digest of everything that decides the bytes of a snapshot, the instant apart."""
         hashes = [f"{name} {champion.content_hash}" for name, champion in sorted(self.champions.items())]
+        if self.value is not None:
+            hashes.append(f"{self.value.name} {self.value.content_hash}")
         parts = [
             self.staged.fingerprint,
             combined(feature_fingerprints()),
@@ -129,8 +135,9 @@ class Batch:
         origin = f"{self.inputs} {before.manifest['inputs'] if before else None}"
         with files.drafting(self.home, as_of_us, hashlib.sha256(origin.encode()).hexdigest()) as draft:
             work = WeekSteps(
-                self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings
-            )
+                self.home, draft, as_of_us, self.tables, self.champions, before, self.progress, self.settings,
+                self.value,
+            )  # fmt: skip
             seconds, taken_up = work.run()
             self.progress(f"{instant_text(as_of_us)}: guards")
             seen, fared = work.seen(), work.fared(self.home)
@@ -162,6 +169,11 @@ class Batch:
         yield from guards.customer_figures(seen, stats_before)
         yield from guards.drift_figures(drift)
 
+    def _model_facts(self) -> dict[str, Any]:
+        """What is told of each champion; that of value stands there once there is one."""
+        found = {name: _facts_of(champion.predictor) for name, champion in self.champions.items()}
+        return found | ({} if self.value is None else {self.value.name: _facts_of(self.value)})
+
     def _facts(self) -> dict[str, Any]:
         """What goes into every week of this run."""
         report = self.staged.report
@@ -173,7 +185,7 @@ class Batch:
             "input_fingerprint": self.staged.fingerprint,
             "definition_fingerprint": combined(feature_fingerprints()),
             "metrics_fingerprint": measures_fingerprint(self.settings),
-            "models": {name: _model_facts(champion) for name, champion in self.champions.items()},
+            "models": self._model_facts(),
             "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},
             "rows_in": {name: table["rows"] for name, table in report["tables"].items()},
             "quarantined": {name: table["quarantined"] for name, table in report["tables"].items()},
@@ -287,18 +299,19 @@ def _opened(
             despite,
             progress,
             settings(project),
+            load_value_champion(project.home),
         )
         yield batch, instants or [staged.default_as_of_us(now_us)]
 
 
-def _model_facts(champion: Champion) -> dict[str, Any] | None:
-    if champion.predictor is None:
+def _facts_of(predictor: Predictor | ValuePredictor | None) -> dict[str, Any] | None:
+    if predictor is None:
         return None
     return {
-        "content_hash": champion.content_hash,
-        "kind": champion.predictor.kind,
-        "target": champion.predictor.target,
-        "as_of": champion.predictor.manifest.get("as_of"),
+        "content_hash": predictor.content_hash,
+        "kind": predictor.kind,
+        "target": predictor.target,
+        "as_of": predictor.manifest.get("as_of"),
     }
 
 

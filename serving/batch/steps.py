@@ -19,6 +19,7 @@ from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
 from vouch.serving.batch.between_terms import customers_between_terms, with_terms
 from vouch.serving.batch.histories import Histories
+from vouch.serving.batch.lifetime_values import LifetimeValues
 from vouch.serving.batch.named_lists import list_table, lists_of_metadata
 from vouch.serving.batch.objectors import objectors_at, with_objectors, without_objectors
 from vouch.serving.batch.profiles import profiles
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.metrics.context import Settings
+    from vouch.models.value.predictor import ValuePredictor
     from vouch.serving.scoring.score import Champion, Scored
     from vouch.serving.snapshots.files import Draft, Snapshot
 
@@ -61,6 +63,7 @@ class WeekSteps:
     before: Snapshot | None
     progress: Callable[[str], None]
     settings: Settings
+    value: ValuePredictor | None = None
 
     def run(self) -> tuple[dict[str, float], list[str]]:
         """Do all steps; return the seconds that each took, and those that a killed run had done."""
@@ -97,6 +100,7 @@ class WeekSteps:
         """Write what there is of each customer, batch by batch."""
         tier, past = tiers(self.tables, self.as_of_us, self.settings), Histories(self.tables, self.as_of_us)
         tier = {customer: name for customer, name in tier.items() if customer not in self.objectors}
+        worth = LifetimeValues(self.tables, self.as_of_us, self.settings, self.value)
         between = customers_between_terms(self.tables, self.as_of_us)
         rows = stored_batches(self.draft.work / "vectors.parquet")
         people = stored_batches(self.draft.work / "profiles.parquet")
@@ -115,7 +119,14 @@ class WeekSteps:
                 scored = with_terms(scored, batch["customer_id"], between)
                 scored = {name: without_objectors(of, is_out) for name, of in scored.items()}
                 made = {
-                    "scores": score_table(schemas["scores"], batch, self.as_of_us, scored, tier),
+                    "scores": score_table(
+                        schemas["scores"],
+                        batch,
+                        self.as_of_us,
+                        scored,
+                        tier,
+                        worth.of(batch["customer_id"], scored["churn"], is_out),
+                    ),
                     "customers": profile_table(profile, batch, past, is_out),
                     "vectors": score_changes.stored_vectors(batch, schemas["vectors"]),
                     "changes": score_changes.change_table(batch, self.as_of_us, self.champions, scored, self.before),

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 
 def score_table(
-    schema: pa.Schema, batch: pa.Table, as_of_us: int, scored: Mapping[str, Scored], tier: Mapping[str, str]
+    schema: pa.Schema,
+    batch: pa.Table,
+    as_of_us: int,
+    scored: Mapping[str, Scored],
+    tier: Mapping[str, str],
+    values: Mapping[str, pa.Array],
 ) -> pa.Table:
-    """Return one batch of `scores.parquet` from vectors with health, scores and tiers.
+    """Return one batch of `scores.parquet` from vectors with health, scores, tiers and lifetime values.
 
     Who has left has no health: a score over what is left of a customer would turn green.
     """
@@ -38,7 +43,7 @@ def score_table(
     has_left = pa.compute.equal(scored["churn"].status, "churned")
     cells["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
     cells["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
-    cells["clv_margin"] = pa.nulls(rows, pa.float64())
+    cells |= values
     return pa.table(cells).select(schema.names).cast(schema)
 
 

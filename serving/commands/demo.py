@@ -89,12 +89,12 @@ def _checked(project: Project, now_us: int, step: Callable[[str], None]) -> Stag
 
 
 def _trained(project: Project, now_us: int, step: Callable[[str], None]) -> None:
-    from vouch.training.run import train
     from vouch.training.simulated.truth import against_truth
+    from vouch.training.value.named import train_named
 
-    step("training both models")
-    reports = train(project, "all", None, now_us)
-    say("\n3. Both models against the baselines, on weeks after those that they were fitted on")
+    step("training all models")
+    reports = train_named(project, "all", None, now_us)
+    say("\n3. All models against the baselines, on weeks after those that they were fitted on")
     for report in reports:
         say()
         say(report.text())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vouch.models.registry.versions import RunLabels
 
 app = typer.Typer()
+VALUE = "value"
+"""The model of lifetime values, which stands beside the definitions."""
 TableFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A table of one row per customer to learn from, in place of DATA."),
@@ -47,7 +49,7 @@ LeftOut = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="With 
 @app.command()
 def train(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A definition under models/, or `all`.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A definition under models/, `value`, or `all`.")],
     data: Data = None,
     as_of: AsOf = None,
     now: Now = None,
@@ -94,9 +96,12 @@ def train(
         )
         return
     _refuse(flat, "is for a flat table: give --table FILE")
-    from vouch.training.run import train as fit
     from vouch.training.tuning import Tuning
+    from vouch.training.value.named import train_named as fit
 
+    if model == VALUE:
+        said = {"--trials": trials or None, "--seconds": seconds, "--no-evaluation": None if evaluation else False}
+        _refuse(said, "is for models that give a probability")
     run: CommandRun = ctx.obj
     where, tuning = project(data), Tuning(trials, seconds)
     work = partial(
@@ -179,6 +184,8 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
         say("\n\n".join(report.text() for report in reports))
     else:
         rows = [row for report in reports for row in report.figure_rows()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        rows = [{name: row.get(name) for name in names} for row in rows]
         show(rows, form, document={"models": [report.as_json() for report in reports]})
     refused = [report.model for report in reports if report.is_refused]
     if refused:

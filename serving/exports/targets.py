@@ -88,6 +88,9 @@ FIELDS = (
     Field("health_score", "number", "Health score", 0),
     Field("health_band", "text", "Health band"),
     Field("clv_margin", "number", "Lifetime value, margin", 2),
+    Field("clv_margin_low", "number", "Lifetime value, margin, at least", 2),
+    Field("clv_margin_high", "number", "Lifetime value, margin, at most", 2),
+    Field("clv_revenue", "number", "Lifetime value, revenue", 2),
     Field("churn_model", "text", "Churn model", is_judged=False),
     Field("advocacy_model", "text", "Advocacy model", is_judged=False),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.errors import UsageError
 from vouch.features.simulation.parameters import VERSION
 from vouch.models.quality.figures import roc_auc
+from vouch.training.report import TrainingReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,21 +24,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.project import Project
-    from vouch.training.report import TrainingReport
+    from vouch.training.value.report import ValueReport
 
 COLUMNS = {"churn": "churn_28d", "advocacy": "advocacy_90d"}
 """True probabilities by model; a model that is not here has none."""
 REFERENCE = "reference.json"
 
 
-def against_truth(project: Project, reports: Sequence[TrainingReport], now_us: int) -> list[dict[str, Any]]:
+def against_truth(
+    project: Project, reports: Sequence[TrainingReport | ValueReport], now_us: int
+) -> list[dict[str, Any]]:
     """Compare each model that was fitted with the truth beside the simulated tables; one row per model.
 
     Shares are of the ROC-AUC above 0.5 on the test rows. Raises UsageError where the data are not a simulated company.
     """
     rows = []
     for report in reports:
-        if report.test_rows is not None and report.model in COLUMNS:
+        if isinstance(report, TrainingReport) and report.test_rows is not None and report.model in COLUMNS:
             rows.append({"model": report.model, **captured(project, report.model, report.test_rows)})
     return rows
 

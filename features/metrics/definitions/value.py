@@ -1,6 +1,6 @@
 """Metrics of customer value and acquisition cost (M20 to M22).
 
-Expected value needs a model of its own.
+Expected value is that of the value model, as the published snapshot of the instant has it.
 """
 
 from __future__ import annotations
@@ -129,10 +129,23 @@ _ABSENT = Absent("not_applicable", "no_model")
 )  # fmt: skip
 def valued(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot of the instant."""
-    if context.scores is None:
+    return _valued(context, "clv_margin")
+
+
+@items(
+    "transactions", absent=(
+        "`not_applicable` (`no_model`): no published week of the instant, or one without the model",
+    ), counts="customers",
+)  # fmt: skip
+def valued_in_revenue(context: MetricContext, days: int | None) -> Frame | Absent:
+    """External customers who ever bought, with a lifetime value in revenue in the published snapshot of the instant."""
+    return _valued(context, "clv_revenue")
+
+
+def _valued(context: MetricContext, column: str) -> Frame | Absent:
+    if context.scores is None or column not in context.scores.collect_schema().names():
         return _ABSENT
-    known = context.scores.select("customer_id", "clv_margin").filter(~nw.col("clv_margin").is_null())
-    found = known.collect("polars")
+    found = context.scores.select("customer_id", column).filter(~nw.col(column).is_null()).collect("polars")
     if not len(found):
         return _ABSENT
     bought = context.rows("transactions").filter(nw.col("kind") != "refund").select("customer_id").unique()
@@ -141,14 +154,15 @@ def valued(context: MetricContext, days: int | None) -> Frame | Absent:
 
 
 @metric(
-    "M20", "Customer lifetime value, revenue", unit="money", better="higher", unavailable="no_model",
-    needs=("transactions",), example=_NO_MODEL,
+    "M20", "Customer lifetime value, revenue", items=valued_in_revenue, unit="money",
+    kind=Mean(limits=ANY, bootstrap_always=True), better="higher", version="2", example=_NO_MODEL,
     source="Fader, Hardie & Lee 2005, Marketing Science 24(2):275-284",
-    formula="mean of historic revenue + expected discounted revenue of the next 1,095 days",
+    formula="mean over customers who ever bought of historic revenue + expected discounted revenue of the next 1,095 "
+    "days, as the published snapshot has it",
 )  # fmt: skip
 def clv_revenue(customer: Row) -> Mapping[str, nw.Expr]:
     """Revenue that a customer has brought and is expected to bring in three years."""
-    return {}
+    return {"value": customer.clv_revenue}
 
 
 @metric(

@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import called, iso_instant, told, told_changes
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
-from vouch.serving.snapshots.schema import EXTRA, MODELS
+from vouch.serving.snapshots.schema import EXTRA, MODELS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -56,7 +56,8 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         "changes_stale": stale,
         **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
-        **{name: scores[name] for name in ("health_score", "health_band", "clv_margin")},
+        **{name: scores[name] for name in ("health_score", "health_band")},
+        **{name: scores.get(name) for name in (*VALUES, "clv_status", "clv_way")},
         "health_override": None if override is None else told_override(override),
         "health_counts": counting_health(scores, override),
         "health_parts": told_health(store.home, portfolio, request.customer_id, scores["churn_status"]),

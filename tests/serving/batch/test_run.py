@@ -125,6 +125,7 @@ def test_tiers_and_health_are_there_and_who_left_has_no_health(published):
     assert left["health_score"].isna().all()
     assert set(left["health_band"]) == {"unknown"}
     assert rows["clv_margin"].isna().all()
+    assert set(rows["clv_status"]) == {"no_model"}
 
 
 def test_metrics_are_there_for_the_company_and_by_segment(published):

@@ -1,0 +1,1 @@
+"""The value model's training: `train` fits, judges, registers and gates it, `report` tells what was measured."""
