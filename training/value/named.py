@@ -32,12 +32,13 @@ def train_named(
 ) -> list[TrainingReport | ValueReport]:
     """Train a model by its name, the value model, or `all` of them; one report each.
 
-    The rest is as `vouch.training.run.train` takes it, and but for `labels` not for the value model. Of `all`, a value model that cannot be fitted on so little
-    is left out; where it is named, that is Refused.
+    The rest is as `vouch.training.run.train` takes it, and but for `labels` not for the value model. Of `all`, a value
+    model that cannot be fitted on so little is left out; where it is named, that is Refused.
     """
     if name == NAME:
         return [train_value(project, as_of_us, now_us, seed, labels)]
-    reports: list[TrainingReport | ValueReport] = [*run.train(project, name, as_of_us, now_us, seed, tuning, origins, is_judged, labels)]
+    scored = run.train(project, name, as_of_us, now_us, seed, tuning, origins, is_judged, labels)
+    reports: list[TrainingReport | ValueReport] = [*scored]
     if name == run.ALL:
         try:
             reports.append(train_value(project, as_of_us, now_us, seed, labels))

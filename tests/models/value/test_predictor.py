@@ -12,7 +12,7 @@ from vouch.features.errors import BundleError
 from vouch.models.predictor import Predictor
 from vouch.models.registry.bundles import columns_made, load_bundle
 from vouch.models.value.contracts import Flow, LifeTable, flow
-from vouch.models.value.predictor import ValuePredictor, histories_of, made_up, write_value_bundle
+from vouch.models.value.predictor import ValuePredictor, _check_golden, histories_of, made_up, write_value_bundle
 from vouch.models.value.repeat_purchases import RepeatPurchases
 from vouch.models.value.spend import Spend
 from vouch.models.value.valuation import ValueNumbers, valued
@@ -45,11 +45,9 @@ def test_a_bundle_that_no_longer_gives_its_golden_values_is_refused(tmp_path):
     path.write_text(json.dumps(golden))
     with pytest.raises(BundleError, match="damaged"):
         ValuePredictor.load(tmp_path / "bundle")
+    found = ValuePredictor.load(tmp_path / "bundle", verify=False)
     with pytest.raises(BundleError, match="golden customers"):
-        found = ValuePredictor.load(tmp_path / "bundle", verify=False)
-        from vouch.models.value import predictor
-
-        predictor._check_golden(tmp_path, found, path.read_bytes())
+        _check_golden(tmp_path, found, path.read_bytes())
 
 
 @pytest.mark.parametrize("numbers", [CONTRACTS, SHOP])
