@@ -251,6 +251,16 @@ def store_url() -> str | None:
     return os.environ.get("VOUCH_STORE_URL")
 
 
+def lineage_place() -> str | None:
+    """Return where events of lineage go: `VOUCH_LINEAGE`, an address or a file; None for nowhere."""
+    return os.environ.get("VOUCH_LINEAGE") or None
+
+
+def lineage_key() -> str | None:
+    """Return the key that an address of lineage takes: `VOUCH_LINEAGE_KEY`."""
+    return os.environ.get("VOUCH_LINEAGE_KEY") or None
+
+
 LOCAL = "VOUCH_LOCAL"
 """Set for the service by `vouch serve` where it listens on loopback alone."""
 

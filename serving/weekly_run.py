@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import StoreError
+from vouch.features.project import lineage_place
 from vouch.serving.batch.run import score_weeks
+from vouch.serving.monitoring.lineage import LineageRun
 from vouch.serving.monitoring.tracking import log_weeks
 from vouch.serving.store.connection import Database
 from vouch.serving.store.digests import drop_damaged
@@ -45,11 +47,18 @@ def run_weekly(
     `now_us` is the time of the run, `clock_us` that of the clock, in microseconds; further options and the errors that
     are raised are those of `score_weeks`. What is published stays so where tracking server or store do not answer.
     """
-    weeks = score_weeks(project, instants, now_us, progress=progress, **options)
+    lineage = LineageRun(project, lineage_place(), clock_us)
+    lineage.start()
+    try:
+        weeks = score_weeks(project, instants, now_us, progress=progress, **options)
+    except BaseException as error:
+        lineage.fail(error)
+        raise
+    lineage.complete(weeks)
     progress("logging drift")
     warnings = [f"drift was not logged: {reason}" for reason in log_weeks(project, weeks)]
     progress("loading the serving store")
-    return WeeklyRun(weeks, [*warnings, *_loaded(project, clock_us)])
+    return WeeklyRun(weeks, [*lineage.warnings, *warnings, *_loaded(project, clock_us)])
 
 
 def _loaded(project: Project, clock_us: int) -> list[str]:

@@ -1,8 +1,8 @@
-"""Capabilities of the machine, for skips: PostgreSQL, Spark, a browser, the public data sets, curl, git, Prometheus.
+"""Capabilities of the machine, for skips: PostgreSQL, Spark, a browser, data sets, curl, git, Prometheus, Airflow.
 
 A test that needs one of them takes the fixture or carries the mark of that name. Where it is missing, the test is
-skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git,prometheus`), the
-test fails instead.
+skipped with the reason; where `VOUCH_REQUIRE` names it (`postgres,spark,browser,datasets,curl,git,prometheus,airflow`),
+the test fails instead.
 """
 
 from __future__ import annotations
@@ -71,6 +71,13 @@ def _no_prometheus() -> str | None:
     return None if shutil.which("prometheus") and shutil.which("promtool") else "no prometheus and promtool on the path"
 
 
+def _no_airflow() -> str | None:
+    python = os.environ.get("VOUCH_AIRFLOW")
+    if not python:
+        return "VOUCH_AIRFLOW is not set"
+    return None if shutil.which(python) else f"VOUCH_AIRFLOW names {python}, which is no program"
+
+
 def _no_git() -> str | None:
     if not shutil.which("git"):
         return "no git on the path"
@@ -85,6 +92,7 @@ WHY_MISSING = {
     "curl": _no_curl,
     "git": _no_git,
     "prometheus": _no_prometheus,
+    "airflow": _no_airflow,
 }
 
 
