@@ -60,6 +60,9 @@ class GuardFigure:
     current: float | None = None
     detail: str = ""
     """More that is to be said where it is above a limit: reasons, values, the mend."""
+    is_counted: bool = False
+    """Whether it was counted and not estimated: then few rows make it no less true, and too few to refuse a week for
+    are warned of."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,15 @@ def judge(guards: Mapping[str, Guard], figures: Iterator[GuardFigure]) -> list[G
 
 
 def _judged(guard: Guard, figure: GuardFigure) -> GuardFinding | None:
-    if figure.rests_on < guard.at_least:
+    are_few = figure.rests_on < guard.at_least
+    if are_few and not figure.is_counted:
         return None
     limits = guard.limits(figure.thing)
     if limits.hard is not None and figure.value > limits.hard:
-        level: Level = "hard"
+        level: Level = "soft" if are_few else "hard"
         limit = limits.hard
+    elif are_few:
+        return None
     elif limits.soft is not None and figure.value > limits.soft:
         level, limit = "soft", limits.soft
     else:
@@ -154,12 +160,11 @@ def contract_figures(report: Mapping[str, Any]) -> Iterator[GuardFigure]:
         rows, counts = table["rows"], table.get("counts", ())
         for guard, of in MERGED.items() if rows else ():
             listed = ", ".join(f"{c['column']} {c['code']} {c['count']:,}" for c in counts if c["guard"] == guard)
-            yield GuardFigure(guard, name, table.get(of, 0) / rows, rows, detail=listed)
+            yield GuardFigure(guard, name, table.get(of, 0) / rows, rows, detail=listed, is_counted=True)
         for count in counts:
             if count["guard"] not in MERGED and count["of"]:
-                yield GuardFigure(
-                    count["guard"], name, count["count"] / count["of"], count["of"], detail=count["detail"]
-                )
+                share = count["count"] / count["of"]
+                yield GuardFigure(count["guard"], name, share, count["of"], detail=count["detail"], is_counted=True)
 
 
 def table_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFigure]:

@@ -8,6 +8,7 @@ import pytest
 
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import ConfigurationError
+from vouch.features.ingest.counts import MERGED, REASONS
 from vouch.features.instants import WEEK_US, parse_instant
 from vouch.features.vectors.declare import load_families
 from vouch.serving.monitoring.guards import (
@@ -90,9 +91,24 @@ def test_quarantine_is_judged_by_its_share(tmp_path, refused, level):
     assert found(tmp_path, seen(), report=report).get(("quarantined_share", "tickets")) == level
 
 
-def test_a_handful_of_rows_is_not_judged(tmp_path):
-    report = {"tables": {"tickets": {"rows": 20, "quarantined": 20, "cells": 20}}}
-    assert found(tmp_path, seen(tickets=(10, 0)), seen(MONDAY - WEEK_US, tickets=(20, 9)), report) == {}
+@pytest.mark.parametrize(("refused", "level"), [(0, None), (2, None), (12, "soft"), (20, "soft")])
+def test_a_handful_of_rows_refuses_no_week_and_what_was_counted_of_them_is_told(tmp_path, refused, level):
+    report = {"tables": {"tickets": {"rows": 20, "quarantined": refused, "cells": 0}}}
+    told = found(tmp_path, seen(tickets=(10, 0)), seen(MONDAY - WEEK_US, tickets=(20, 9)), report)
+    assert told == ({} if level is None else {("quarantined_share", "tickets"): level})
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_every_count_of_the_contract_is_told_of_a_small_table_where_its_hard_limit_is_passed(tmp_path, share):
+    guards = load_guards(tmp_path)
+    for reason in REASONS.values():
+        count = {"guard": reason.guard, "count": round(10 * share), "of": 10, "detail": "", "column": "", "code": ""}
+        report = {"tables": {"tickets": {"rows": 10, "counts": [count]}}}
+        hard = guards[reason.guard].limits("tickets").hard
+        is_told = bool(judge(guards, contract_figures(report)))
+        if reason.guard not in MERGED:
+            assert is_told or hard is None or hard >= share, reason
+        assert all(finding.level == "soft" for finding in judge(guards, contract_figures(report)))
 
 
 def test_a_company_sets_its_own_limits_and_keeps_the_others(tmp_path):
