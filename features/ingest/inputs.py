@@ -23,7 +23,7 @@ from vouch.features.ingest.lakes.tables import lake_sources
 from vouch.features.ingest.mapping import plans, with_recorded
 from vouch.features.ingest.rewritten import rewritten
 from vouch.features.project import POSTGRES, S3
-from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
@@ -214,5 +214,5 @@ def _base(project: Project, digests: Mapping[str, str]) -> str:
     }  # fmt: skip
     mapping |= {f"source {name}": [repr(reader)] for name, reader in project.readers.items()}
     mapping["own features"] = [repr(project.features)]
-    told = [FORM, CONTRACT_VERSION, repr(TABLES), LEXICON_VERSION, dict(digests), mapping]
+    told = [FORM, CONTRACT_VERSION, repr(TABLES), SENTIMENT_VERSION, dict(digests), mapping]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

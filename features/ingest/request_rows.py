@@ -26,12 +26,15 @@ from vouch.features.engines import OWN
 from vouch.features.errors import DataError, MissingTable, UsageError, did_you_mean
 from vouch.features.ingest.files import ROW
 from vouch.features.ingest.stage_table import TEXTS, accepted, contract_form, parsed
+from vouch.features.ingest.texts.learned_tone import known_at
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+
+    from vouch.features.ingest.texts.learned_tone import Learned
 
 ROWS_ENGINES = ("polars", "duckdb")
 _MOMENT = f"{OWN}.moment"
@@ -45,6 +48,7 @@ def tables_from_rows(
     now_us: int,
     engine: str = "polars",
     columns: Mapping[str, frozenset[str]] | None = None,
+    learned: Learned | None = None,
 ) -> tuple[Tables, dict[str, Any]]:
     """Check rows in canonical form as if a company had handed them over, and return them with the report.
 
@@ -54,6 +58,7 @@ def tables_from_rows(
         engine: `polars` or `duckdb`.
         columns: the contract columns that count as handed over, by table. By default those that any row names, and
             all of them for a table without rows.
+        learned: the models of texts that the company's tables were staged with; without them the lexicon judges.
 
     Returns:
         The tables, and the figures by table as for `vouch check`; a row that breaks the contract is left out, and
@@ -76,6 +81,7 @@ def tables_from_rows(
     if not hasattr(_THREAD, "statements"):
         _THREAD.statements = _Statements()
     found, figures = _THREAD.statements.run(texts, now_us)
+    found = {name: _judged(name, form, learned) for name, form in found.items()}
     fingerprint = hashlib.sha256(json.dumps([texts, now_us]).encode()).hexdigest()
     tables = Tables(frames=_frames(found, engine), columns=given, fingerprint=fingerprint, engine=engine)
     return tables, {"tables": figures}
@@ -176,7 +182,7 @@ class _Statements:
 
     def _form(self, name: str, repeats: bool) -> pa.Table:
         statement = f"versions_{name}" if repeats else f"form_{name}"
-        return _judged(name, self.connection.sql(f"EXECUTE {statement}").to_arrow_table())
+        return self.connection.sql(f"EXECUTE {statement}").to_arrow_table()
 
     def _nothing(self, name: str) -> pa.Table:
         """A table without rows, made once."""
@@ -213,7 +219,7 @@ class _Statements:
         self.prepared.add(name)
 
 
-def _judged(name: str, form: pa.Table) -> pa.Table:
+def _judged(name: str, form: pa.Table, learned: Learned | None) -> pa.Table:
     """Add the polarity of texts, and of the ratings that win over them."""
     if name not in TEXTS:
         return form
@@ -224,5 +230,6 @@ def _judged(name: str, form: pa.Table) -> pa.Table:
         judged = polarity_from_rating(frame["rating"], frame["rating_max"]).cast(pl.Int64)
         texts = pl.select(pl.when(judged.is_null()).then(texts)).to_series()
     if texts.count():
-        judged = pl.select(pl.coalesce(judged, polarity(texts).cast(pl.Int64))).to_series()
+        tones = learned.polarity(texts, frame.select(known_at(name)).to_series()) if learned else polarity(texts)
+        judged = pl.select(pl.coalesce(judged, tones.cast(pl.Int64))).to_series()
     return frame.with_columns(judged.alias("polarity")).to_arrow()

@@ -38,7 +38,8 @@ from vouch.features.ingest.refused import show_quarantine
 from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
-from vouch.features.ingest.staging_context import StagingContext
+from vouch.features.ingest.staging_context import BUILDING, StagingContext, sweep_unfinished
+from vouch.features.ingest.texts.learned_tone import SENTIMENT, are_there, judge_staged, show_models
 from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.project import ENGINES, suggest
 from vouch.features.vectors.lines import use_lines
@@ -56,8 +57,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
-BUILDING = ".building-"
-"""Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 MANIFEST, REPORT = "manifest.json", "report.json"
 SHELF, KEPT = "parts", "rollups"
 _PATTERNS = re.compile(r"[\\*?\[\]{}]")
@@ -112,6 +111,7 @@ def stage(project: Project, now_us: int) -> Staged:
     try:
         found, inputs = _sound(project, home, now_us)
         show_quarantine(project.home, found)
+        show_models(project.home / SENTIMENT, unsealed(found / MANIFEST)["sentiment"])
     except duckdb.Error as error:
         raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
     except OSError as error:
@@ -169,9 +169,10 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
             staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
             outcomes = _staged(staging, planned)
             check_currencies(staging, outcomes)
+            learned = judge_staged(staging, outcomes, project.home / SENTIMENT)
         finally:
             connection.close()
-        return _publish(home, folder, base, outcomes, own), inputs
+        return _publish(home, folder, base, outcomes, own, learned), inputs
 
 
 def _staged(staging: StagingContext, plans: Mapping[str, TablePlan]) -> dict[str, Outcome]:
@@ -196,28 +197,6 @@ def _staged(staging: StagingContext, plans: Mapping[str, TablePlan]) -> dict[str
     return outcomes
 
 
-def sweep_unfinished(home: Path) -> list[Path]:
-    """Remove what interrupted runs left of staging: folders of processes that are gone. Returns what went."""
-    left = [path for path in home.glob(f"{BUILDING}*") if not _is_running(path.name.removeprefix(BUILDING))]
-    for path in left:
-        shutil.rmtree(path, ignore_errors=True)
-    return left
-
-
-def _is_running(name: str) -> bool:
-    """Whether the process whose number a name begins with is there."""
-    number = name.partition("-")[0]
-    if not number.isdigit():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is another user's
-        return True
-    return True
-
-
 def _reusable(home: Path, base: str, now_us: int) -> Path | None:
     """The folder that holds this input already, seen from a now that sees the same rows as the future.
 
@@ -226,6 +205,8 @@ def _reusable(home: Path, base: str, now_us: int) -> Path | None:
     for path in sorted(home.glob(f"[!.]*/{MANIFEST}")):
         manifest = described(path.parent)
         if manifest is None or manifest["base"] != base:
+            continue
+        if not are_there(home.parent / SENTIMENT, manifest["sentiment"]):
             continue
         until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= now_us
@@ -240,7 +221,14 @@ def described(folder: Path) -> dict[str, Any] | None:
     return as_written(folder / MANIFEST, FORM) if as_written(folder / REPORT, FORM) else None
 
 
-def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome], own: OwnTables) -> Path:
+def _publish(
+    home: Path,
+    folder: Path,
+    base: str,
+    outcomes: Mapping[str, Outcome],
+    own: OwnTables,
+    learned: Sequence[Mapping[str, Any]],
+) -> Path:
     """Write the manifest beside the tables, and rename the folder to its fingerprint."""
     future_us = min((o.future_from_us for o in outcomes.values() if o.future_from_us is not None), default=None)
     until_us = max((o.accepted_until_us for o in outcomes.values() if o.accepted_until_us is not None), default=None)
@@ -256,6 +244,7 @@ def _publish(home: Path, folder: Path, base: str, outcomes: Mapping[str, Outcome
         "columns": {name: sorted(outcome.columns) for name, outcome in outcomes.items()},
         "files": dict(pair for name, outcome in outcomes.items() for pair in _files(folder, name, outcome)),
         "own": own.as_dict(),
+        "sentiment": list(learned),
         "parts": {name: outcome.parts for name, outcome in outcomes.items() if outcome.parts},
     }
     report = {

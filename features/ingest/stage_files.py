@@ -38,7 +38,6 @@ from vouch.features.ingest.stage_table import (
     accepted,
     broken_columns,
     contract_form,
-    judge_texts,
     left_out,
     parse,
     parsed,
@@ -48,7 +47,6 @@ from vouch.features.ingest.stage_table import (
     write_quarantine,
 )
 from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
-from vouch.features.sentiment.polarity import LEXICON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,8 +77,11 @@ class StagedFile:
 
 
 def is_by_part(plan: TablePlan) -> bool:
-    """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables."""
-    is_apart = not plan.table.references and plan.table.name not in REFERRED and plan.recorded is None
+    """Whether a table can be read part by part: what a row gives must not hang on the rows of other tables.
+
+    So texts are read whole: how one sounds hangs on those that were rated before it.
+    """
+    is_apart = not plan.table.references and plan.table.name not in {*REFERRED, *TEXTS} and plan.recorded is None
     return is_apart and bool(plan.relation.parts)
 
 
@@ -116,7 +117,7 @@ def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
 def _name(staging: StagingContext, plan: TablePlan, part: SourceFile) -> str:
     """What decides how a part reads, as a digest."""
     inputs = {name: repr(given) for name, given in plan.inputs.items()}
-    told = [FORMAT, CONTRACT_VERSION, LEXICON_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
+    told = [FORMAT, CONTRACT_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
     told += [staging.erased] if staging.erased else []
     return hashlib.sha256(json.dumps([*told, part.digest]).encode()).hexdigest()
 
@@ -152,9 +153,7 @@ def _read(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedF
         folder.mkdir()
         erased = parse(staging, replace(plan, relation=replace(plan.relation, sql=part.sql)))
         rows = f"(SELECT * FROM {accepted(table.name)})"
-        if table.name in TEXTS:
-            judge_texts(staging.connection, table, rows)
-        form = contract_form(table, rows, repeated=None, targets={}, has_polarity=table.name in TEXTS)
+        form = contract_form(table, rows, repeated=None, targets={}, has_polarity=False)
         staging.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
         facts = _facts(staging, plan) | {
             "form": FORMAT,
@@ -166,7 +165,7 @@ def _read(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedF
             people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
             _copy(staging, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
         write_quarantine(staging, table.name, folder / BROKEN)
-        of_part = f"({refused_sql(table, parsed(table.name), has_polarity=table.name in TEXTS)})"
+        of_part = f"({refused_sql(table, parsed(table.name), has_polarity=False)})"
         join_refused(staging, table, [of_part], f"{OWN}.formed", folder / f"{REFUSED}.parquet")
         staging.rows(f"DROP TABLE {parsed(table.name)}")
         staging.rows(f"DROP TABLE {OWN}.formed")
@@ -274,7 +273,7 @@ class _Versions:
         self.staging, self.table, self.kept = staging, table, kept
         self.out = staging.folder / f"{table.name}.parquet"
         self.content = [*staged_columns(table), *ADDED]
-        self.derived = ["day", *(["polarity"] if table.name in TEXTS else [])]
+        self.derived = ["day"]
         self.before, self.held, self.tied, self.told = self._predecessor()
         self.seen: dict[tuple[int, int], str] = {}
         """Digests of files that were looked at; most stand in several folders, and are one on disk."""

@@ -1,10 +1,12 @@
-"""`StagingContext`: where the tables of one run are brought into contract form.
+"""`StagingContext`: where the tables of one run are brought into contract form; and what interrupted runs left.
 
 Every step of staging works with it.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+
+
+BUILDING = ".building-"
+"""Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +41,25 @@ class StagingContext:
     def row(self, sql: str) -> tuple[Any, ...]:
         """Run a statement of ours that gives one row."""
         return self.rows(sql)[0]
+
+
+def sweep_unfinished(home: Path) -> list[Path]:
+    """Remove what interrupted runs left of staging: folders of processes that are gone. Returns what went."""
+    left = [path for path in home.glob(f"{BUILDING}*") if not _is_running(path.name.removeprefix(BUILDING))]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return left
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process whose number a name begins with is there."""
+    number = name.partition("-")[0]
+    if not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True

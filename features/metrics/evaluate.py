@@ -20,7 +20,7 @@ from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
 from vouch.features.metrics.units import Splitter, counted_together
-from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.statistics.shrinkage import shrunk
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def envelopes_of(
 
 def definition_fingerprint(settings: Settings = NO_SETTINGS) -> str:
     """SHA-256 of all definitions and of what a company sets; moves with a window or a formula, not with wording."""
-    lines = [f"lexicon {LEXICON_VERSION}", f"{settings}", *metric_definition_lines()]
+    lines = [SENTIMENT_VERSION, f"{settings}", *metric_definition_lines()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

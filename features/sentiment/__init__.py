@@ -1,1 +1,1 @@
-"""Sentiment of texts: polarity and language (`polarity`), by the words of a small fixed lexicon (`lexicon`)."""
+"""Sentiment of texts: polarity and language by a small fixed lexicon (`polarity`, `lexicon`), and as `learned`."""

@@ -60,12 +60,12 @@ def polarity(texts: pl.Series) -> pl.Series:
 
     A text without any word of the lexicon has 0. Good from POSITIVE_FROM, bad from NEGATIVE_FROM.
     """
-    return _by_parts(texts, _polarity)
+    return by_parts(texts, _polarity)
 
 
 def language_of(texts: pl.Series) -> pl.Series:
     """Return "ko", "ro", "en", or null where a text is null, blank, in another language, or cannot be told."""
-    return _by_parts(texts, _language)
+    return by_parts(texts, _language)
 
 
 def polarity_from_rating(rating: pl.Series, rating_max: pl.Series) -> pl.Series:
@@ -80,7 +80,7 @@ def polarity_from_rating(rating: pl.Series, rating_max: pl.Series) -> pl.Series:
     return frame.select(pl.when(pl.col("largest") > 1).then(hundredths).alias("polarity"))["polarity"]
 
 
-def _by_parts(texts: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
+def by_parts(texts: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """Apply a function to the distinct texts, in parts so that memory stays bounded; null where nothing is said."""
     said = pl.DataFrame({"text": texts.cast(pl.String)})
     said = said.select(pl.when(pl.col("text").str.contains(r"\S")).then("text"))

@@ -16,7 +16,7 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.expressions import as_text
 from vouch.features.facts.customers import profiled_customers
 from vouch.features.facts.rows import rows_that_count, rule
-from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.vectors.customer_days import divided
 from vouch.features.vectors.declare import COLUMNS, Feature, derivation_rounds, load_families
 from vouch.features.vectors.group_by import FeatureGroup, aggregated, empty_value, finished, narrowed
@@ -44,7 +44,7 @@ def feature_definition_lines() -> list[str]:
     rules = [f"{table} | {text}" for table in sorted(TABLES) if (text := rule(table))]
     columns = [column for table in sorted(COLUMNS) for column in COLUMNS[table].values()]
     lines = [*rules, *(f"{column.table}.{column.name} | {as_text(column.expression)}" for column in columns)]
-    return [f"lexicon | {LEXICON_VERSION}", *lines, *(declared.definition for declared in features.values())]
+    return [f"sentiment | {SENTIMENT_VERSION}", *lines, *(declared.definition for declared in features.values())]
 
 
 def describe() -> list[dict[str, str | int | bool | None]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.expressions import as_text
 from vouch.features.facts.rows import rule
-from vouch.features.sentiment.polarity import LEXICON_VERSION
+from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.vectors.declare import COLUMNS, derivation_rounds, load_families
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _behind(table: str, reads: Collection[str], seen: set[str]) -> Iterator[str]
     for name in sorted({*reads} - seen):
         seen.add(name)
         if name == "polarity":
-            yield f"lexicon {LEXICON_VERSION}"
+            yield SENTIMENT_VERSION
         elif computed := COLUMNS.get(table, {}).get(name):
             yield f"{name} {as_text(computed.expression)}"
             yield from _behind(table, computed.reads, seen)

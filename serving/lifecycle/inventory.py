@@ -82,6 +82,12 @@ HOLDINGS = (
         "as long as their rows are staged",
         outdated.unused_rollups,
     ),
+    Holding(
+        "sentiment",
+        "models of how texts sound, learned from rated ones",
+        "while the staged tables are judged by them",
+        nobody="weights of hashed groups of letters, without a text",
+    ),
     _made_again("quarantine", "rows that broke the contract at the last reading", "until the next reading"),
     _made_again("scratch", "work of a run", "until the run ends"),
     Holding(

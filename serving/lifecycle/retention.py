@@ -12,7 +12,8 @@ from typing import Any
 
 from vouch.features.company_files import read_settings
 from vouch.features.durable import unfinished_drafts
-from vouch.features.ingest.stage import KEPT, SHELF, sweep_unfinished
+from vouch.features.ingest.stage import KEPT, SHELF
+from vouch.features.ingest.staging_context import sweep_unfinished
 from vouch.features.private import close_all
 from vouch.serving.exports import written_files
 from vouch.serving.lifecycle.inventory import HOLDINGS

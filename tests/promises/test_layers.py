@@ -99,6 +99,8 @@ ENGINES = {
     "features/engines.py",
     "features/ingest/inputs.py",
     "features/sentiment/polarity.py",
+    "features/sentiment/learned.py",
+    "features/ingest/texts/learned_tone.py",
     "features/ingest/request_rows.py",
     "features/ingest/stage.py",
     "features/ingest/stage_table.py",

@@ -15,6 +15,7 @@ import pyarrow as pa
 from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DataError, UsageError
 from vouch.features.ingest.request_rows import tables_from_rows
+from vouch.features.ingest.texts.learned_tone import learned_of
 from vouch.features.instants import instant_text, parse_instant
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import OWN, load_families
@@ -28,6 +29,7 @@ from vouch.serving.snapshots.schema import MODELS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from vouch.features.ingest.texts.learned_tone import Learned
     from vouch.features.vectors.declare import Feature
     from vouch.serving.api.schemas import ScoreRequest, Vector
     from vouch.serving.api.state import ServingState
@@ -56,7 +58,7 @@ def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
         assert request.rows is not None, "the schema sees to it"
         assert request.as_of is not None, "the schema sees to it"
         as_of_us = _as_of_us(request.as_of)
-        frame, broken = rows_table(request.rows, as_of_us, store.company_columns)
+        frame, broken = rows_table(request.rows, as_of_us, store.company_columns, learned_of(store.home))
         customers = frame["customer_id"].to_pylist()
     champions = {name: store.champions[name] for name in MODELS if name in request.models}
     scored = {name: score(champion, frame, request.reasons) for name, champion in champions.items()}
@@ -197,20 +199,24 @@ def _features_of(_: tuple[str, ...]) -> Mapping[str, Feature]:
 
 
 def rows_table(
-    rows: Mapping[str, Sequence[Mapping[str, Any]]], as_of_us: int, company: Mapping[str, frozenset[str]]
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    as_of_us: int,
+    company: Mapping[str, frozenset[str]],
+    learned: Learned | None = None,
 ) -> tuple[pa.Table, dict[str, dict[str, int]]]:
     """Return the vectors of the customers that raw rows tell of, seen from an instant, and what was left out and why.
 
     `company` holds the columns that the company hands over, by table: what the request does not name of them is there
     and empty, as it is for a customer of the batch, so that both come to the same vectors. Rows are those of the
-    contract: what a company's own columns feed is null here.
+    contract: what a company's own columns feed is null here. `learned` judges its texts.
     """
     _check_names(rows)
     named = {name: frozenset().union(*of) & TABLES[name].columns.keys() for name, of in rows.items()}
     company = {name: of & TABLES[name].columns.keys() for name, of in company.items() if name in TABLES}
     columns = {name: company.get(name, named.get(name, frozenset())) for name in {*company, *rows}}
     try:
-        tables, report = tables_from_rows({**dict.fromkeys(company, ()), **rows}, now_us(), columns=columns)
+        given = {**dict.fromkeys(company, ()), **rows}
+        tables, report = tables_from_rows(given, now_us(), columns=columns, learned=learned)
     except (DataError, UsageError) as error:
         # The text of the error may hold values of the request.
         raise Problem("invalid_value", f"The rows are not as the contract says: {error.code}", "rows") from error

@@ -129,7 +129,7 @@ def test_a_fingerprint_moves_with_all_that_a_feature_rests_on_and_with_nothing_e
 
 def test_the_lexicon_moves_what_is_told_from_texts(register, monkeypatch):
     before = fingerprints()
-    monkeypatch.setattr("vouch.features.vectors.fingerprints.LEXICON_VERSION", "of another time")
+    monkeypatch.setattr("vouch.features.vectors.fingerprints.SENTIMENT_VERSION", "of another time")
     assert {name for name, of in feature_fingerprints().items() if of != before[name]} == {"tone"}
 
 
@@ -240,7 +240,7 @@ def test_a_computed_column_refuses_the_models_that_read_something_built_on_it(ho
 def test_a_new_lexicon_refuses_the_models_that_read_texts(tmp_path, monkeypatch):
     write_champions(tmp_path)
     reader = written(tmp_path / "of texts", "survey_polarity_mean_365d")
-    monkeypatch.setattr("vouch.features.vectors.fingerprints.LEXICON_VERSION", "of another time")
+    monkeypatch.setattr("vouch.features.vectors.fingerprints.SENTIMENT_VERSION", "of another time")
     assert load_champion(tmp_path, "churn")
     assert load_champion(tmp_path, "advocacy")
     with pytest.raises(BundleError, match=r"defined otherwise today: survey_polarity_mean_365d"):
