@@ -107,9 +107,8 @@ class TextModel:
                 found: dict[str, Any] = {name: stored[name].astype(np.float64) for name in _names()}
         except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError("these are no weights of a model of texts") from error
-        arrays = {name: found.pop(name) for name in ARRAYS}
-        texts = int(found.pop("texts"))
-        return cls(**arrays, texts=texts, **{name: float(value) for name, value in found.items()})
+        told: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in found.items()}
+        return cls(**{**told, "texts": int(told["texts"])})
 
 
 ARRAYS = ("rarity", "weights", "offsets")
@@ -210,7 +209,7 @@ def _loss(scores: Floats, signs: Signs) -> float:
     return float(-np.log(np.maximum(of_truth, 1e-9)).mean())
 
 
-def signs_of(hundredths: Floats) -> Signs:
+def signs_of(hundredths: NDArray[Any]) -> Signs:
     """Return 1 for positive, -1 for negative, 0 for what is neither."""
     is_good, is_bad = hundredths >= POSITIVE_FROM, hundredths <= NEGATIVE_FROM
     return np.asarray(is_good.astype(np.int64) - is_bad)
@@ -234,7 +233,7 @@ def _inputs(texts: pl.Series) -> sparse.csr_matrix:
     by_words = polarity(texts).fill_null(0).to_numpy() / 100
     judged = np.column_stack([np.maximum(by_words, 0), np.maximum(-by_words, 0), by_words != 0])
     parts = [hashed.transform(said) for hashed in _hashing()]
-    return sparse.hstack([*parts, sparse.csr_matrix(judged.astype(np.float64))], format="csr")
+    return sparse.csr_matrix(sparse.hstack([*parts, sparse.csr_matrix(judged.astype(np.float64))]))
 
 
 @cache
@@ -256,4 +255,4 @@ def _weighed(inputs: sparse.csr_matrix, rarity: Floats) -> sparse.csr_matrix:
         length = np.sqrt(np.asarray(part.multiply(part).sum(axis=1)).ravel())
         part.data /= np.repeat(np.where(length > 0, length, 1.0), np.diff(part.indptr))
         parts.append(part)
-    return sparse.hstack([*parts, inputs[:, 2 * BUCKETS :]], format="csr")
+    return sparse.csr_matrix(sparse.hstack([*parts, inputs[:, 2 * BUCKETS :]]))

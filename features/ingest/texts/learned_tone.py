@@ -131,8 +131,9 @@ def judge_staged(staging: StagingContext, names: Iterable[str], folder: Path) ->
     rated = _rated(staging, there)
     entries = [_fitted(rated, from_us, folder) for from_us in _moments(rated["known_us"].to_list())]
     learned = _read(folder, entries)
-    for name in there if learned else []:
-        _judge(staging, name, learned)
+    for name in there:
+        if learned is not None:
+            _judge(staging, name, learned)
     return entries
 
 
@@ -168,8 +169,8 @@ def _rated(staging: StagingContext, there: Sequence[str]) -> pl.DataFrame:
         score, low, high = (pl.col(name).cast(pl.Float64) for name in ("score", "scale_min", "scale_max"))
         is_class = pl.when(score >= PROMOTER).then(100).when(score >= PASSIVE).then(0).otherwise(-100)
         linear = (200 * (score - low) / (high - low) - 100).round(0, "half_away_from_zero")
-        rated = pl.when(pl.col("instrument") == "nps").then(is_class).otherwise(linear).cast(pl.Int64).alias("rated")
-        parts.append(found.select("text", rated, "known_us", "until_us"))
+        either = pl.when(pl.col("instrument") == "nps").then(is_class).otherwise(linear).cast(pl.Int64)
+        parts.append(found.select("text", either.alias("rated"), "known_us", "until_us"))
     return pl.concat(parts).sort("known_us", "text", "rated", "until_us")
 
 
