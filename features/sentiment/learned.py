@@ -77,7 +77,7 @@ class TextModel:
 
     def _polarity(self, texts: pl.Series) -> pl.Series:
         scores = self.scores(_inputs(texts))
-        return pl.Series(held(np.argmax(scores[:, :3], axis=1) - 1, self.slope * scores[:, 3]), dtype=pl.Int16)
+        return pl.Series(within_class(np.argmax(scores[:, :3], axis=1) - 1, self.slope * scores[:, 3]), dtype=pl.Int16)
 
     def probabilities(self, texts: pl.Series) -> Floats:
         """Return (texts, 3): how likely each is negative, neutral, positive; texts without nulls."""
@@ -146,7 +146,7 @@ def _fitted(texts: pl.Series, truth: Floats, signs: Signs) -> TextModel | None:
     sharpness = float(minimize_scalar(lambda by: _loss(by * scores[:, :3], signs), bounds=(0.1, 10.0)).x)
     graded = scores[:, 3]
     slope = max(float(graded @ truth) / max(float(graded @ graded), 1e-12), 0.0)
-    judged = held(np.argmax(scores[:, :3], axis=1) - 1, slope * graded)
+    judged = within_class(np.argmax(scores[:, :3], axis=1) - 1, slope * graded)
     by_words = macro_f1(signs, signs_of(polarity(texts).to_numpy()))
     reached = macro_f1(signs, signs_of(judged))
     if reached <= by_words:
@@ -187,10 +187,10 @@ def _as_stored(values: Floats) -> Floats:
     return values.astype(np.float32).astype(np.float64)
 
 
-def held(signs: Signs, polarities: Floats) -> Signs:
+def within_class(signs: Signs, polarities: Floats) -> Signs:
     """Return hundredths: polarities in -1 to 1, each on the side of the limits where its class is.
 
-    >>> held(np.array([1, 0, -1]), np.array([0.05, 0.4, -1.3])).tolist()
+    >>> within_class(np.array([1, 0, -1]), np.array([0.05, 0.4, -1.3])).tolist()
     [20, 19, -100]
     """
     lowest = np.select([signs == 1, signs == 0], [POSITIVE_FROM, NEGATIVE_FROM + 1], -100)
