@@ -22,15 +22,18 @@ from vouch.features.metrics.estimators import (
     Proportion,
     Quotient,
 )
+from vouch.features.metrics.estimators.foreseen import foreseen
+from vouch.features.metrics.populations.weekly import NPS_DAYS, TONE_DAYS, tones, weekly_nps, weekly_tones
 from vouch.features.statistics.false_discovery import discoveries
-from vouch.features.statistics.forecast import forecast
-from vouch.features.statistics.intervals import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vouch.features.asof import Frame
     from vouch.features.metrics.context import MetricContext
+    from vouch.features.statistics.intervals import Interval
+
+    _Told = Callable[[Row], Mapping[str, nw.Expr]]
 
 HALF_LIFE_DAYS = 60
 PRIOR_TEXTS = 3.0
@@ -40,21 +43,8 @@ PROMISED_DAYS = 7
 PRIOR_REVIEWS = 10.0
 STARS = 5.0
 FALSE_SHARE = 0.05
-FORECAST_WEEKS = 4
-FORECAST_DAYS = 728
-"""How far a forecast of tone looks ahead, and back."""
-
-
-def tones(context: MetricContext, days: int) -> Frame:
-    """Texts of customers with a tone in the window: `customer_id`, `polarity` (hundredths), when it was said."""
-    parts = []
-    for table in ("surveys", "feedback", "social_posts"):
-        if context.has(table):
-            rows = context.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
-            said_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
-            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=said_us)
-            parts.append(rows.filter(nw.col("own_us") >= context.before(days)))
-    return nw.concat([part.collect("polars").lazy() for part in parts])
+SOON_WEEKS, LATER_WEEKS = 4, 12
+"""How far a forecast looks ahead."""
 
 
 @items("surveys|feedback|social_posts", counts="customers")
@@ -156,60 +146,77 @@ def discussion_trends(text: Row) -> Mapping[str, nw.Expr]:
     return {"topic": text.code, "is_new": text.is_new}
 
 
-@items("surveys|feedback|social_posts")
-def weekly_tones(context: MetricContext, days: int | None) -> Frame:
-    """Weeks before the instant, by the tone of what external customers wrote in each."""
-    assert days is not None
-    weeks = days // 7
-    rows = tones(context, days).with_columns(week=(context.as_of_us - 1 - nw.col("own_us")) // (7 * DAY_US))
-    found = rows.group_by("week").agg(nw.col("polarity").sum(), nw.len().alias("texts"))
-    every = nw.from_dict({"week": list(range(weeks))}, schema={"week": nw.Int64()}, backend="polars").lazy()
-    whole = every.join(found, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
-    tone = nw.when(nw.col("texts") > 0).then(nw.col("polarity").cast(nw.Float64) / (nw.col("texts") * 100.0))
-    return whole.with_columns(tone=tone, unit=nw.col("week").cast(nw.String))
-
-
-def expected_tone(parts: Parts) -> Estimate:
-    """What the tone is expected to be, with how much better than persistence that is."""
-    order = np.argsort(-parts["week"])
-    weeks = int(np.count_nonzero(~np.isnan(parts["tone"])))
-    found = forecast(parts["tone"][order], FORECAST_WEEKS)
-    if found is None:
-        return Estimate(None, weeks, status="insufficient_history", reason="too few weeks with texts to judge it by")
-    told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
-    return Estimate(found.value, weeks, reason=f"persistence; {told}" if found.is_persistence else told)
-
-
-def expected_tone_ends(parts: Parts) -> Interval | None:
-    """The interval of 80 %, from errors out of time."""
-    found = forecast(parts["tone"][np.argsort(-parts["week"])], FORECAST_WEEKS)
-    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), "out_of_time_80")
-
-
 def _tones_of_weeks() -> dict[str, list[dict[str, object]]]:
     return {
         "feedback": [
             {"customer_id": f"c{week}", "source": "own_site", "occurred_at": -7 * week - 1, "polarity": 25}
-            for week in range(40)
+            for week in range(60)
         ]
     }
 
 
-@metric(
-    "M57", "Sentiment forecast", items=weekly_tones, days=FORECAST_DAYS, reaches=0, unit="polarity", better="higher",
-    kind=Custom(("week", "tone"), expected_tone, expected_tone_ends, "out_of_time_80", limits=(-1, 1)),
-    published=False,
-    source="Our definition: mean reversion, served only where it beats persistence out of time",
-    formula="expected mean tone of the texts of four weeks, 28 days on; the level of the last four weeks drawn to the "
-    "mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
-    counts="texts",
-    absent=("`insufficient_history`: too few weeks with texts to judge it by",),
-    version="2",
-    example=Example("40 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
-)  # fmt: skip
+def _answers_of_weeks() -> dict[str, list[dict[str, object]]]:
+    answer = {"instrument": "nps", "scale_min": 0, "scale_max": 10, "status": "answered"}
+    return {
+        "surveys": [
+            {**answer, "customer_id": f"c{week}-{score}", "score": score, "invited_at": -7 * week - 2,
+             "responded_at": -7 * week - 1}
+            for week in range(50) for score in (10, 9, 8, 3)
+        ]
+    }  # fmt: skip
+
+
+def _tone(weeks: int) -> Callable[[_Told], _Told]:
+    return metric(
+        "M57", "Sentiment forecast" if weeks == SOON_WEEKS else f"Sentiment forecast, {weeks} weeks",
+        items=weekly_tones, days=TONE_DAYS, reaches=0, unit="polarity", better="higher",
+        kind=foreseen("tone", weeks, (-1, 1)), published=False,
+        source="Our definition: mean reversion, served only where it beats persistence out of time",
+        formula=f"expected mean tone of the texts of four weeks, {7 * weeks} days on; the level of the last four weeks "
+        "drawn to the mean of two years by its own past, or that level where this beats it not; an interval of 80 %",
+        counts="texts",
+        absent=("`insufficient_history`: too few weeks with answers to judge it by",),
+        version="3" if weeks == SOON_WEEKS else "1",
+        example=Example("60 weeks of the same tone: the same", _tones_of_weeks(), 0.25),
+    )  # fmt: skip
+
+
+def _nps(weeks: int) -> Callable[[_Told], _Told]:
+    return metric(
+        "M57", f"NPS forecast, {weeks} weeks", items=weekly_nps, days=NPS_DAYS, reaches=0, unit="points",
+        better="higher", kind=foreseen("nps", weeks, (-100, 100)), published=False,
+        source="Our definition: mean reversion, served only where it beats persistence out of time",
+        formula=f"expected mean of four weeks' net promoter scores, {7 * weeks} days on; the level of the last four "
+        "weeks drawn to the mean of 57 weeks by its own past, or that level where this beats it not; an interval of "
+        "80 %",
+        counts="answers",
+        absent=("`insufficient_history`: too few weeks with answers to judge it by",),
+        example=Example("50 weeks with 10, 9, 8 and 3: 25", _answers_of_weeks(), 25.0),
+    )  # fmt: skip
+
+
+@_tone(SOON_WEEKS)
 def sentiment_forecast(week: Row) -> Mapping[str, nw.Expr]:
     """Where the tone of customers is heading."""
     return {"week": week.week, "tone": week.tone, "items": week.texts}
+
+
+@_tone(LATER_WEEKS)
+def sentiment_forecast_84(week: Row) -> Mapping[str, nw.Expr]:
+    """Where the tone of customers is heading, 12 weeks on."""
+    return {"week": week.week, "tone": week.tone, "items": week.texts}
+
+
+@_nps(SOON_WEEKS)
+def nps_forecast_28(week: Row) -> Mapping[str, nw.Expr]:
+    """Where the willingness to recommend is heading."""
+    return {"week": week.week, "nps": week.nps, "items": week.texts}
+
+
+@_nps(LATER_WEEKS)
+def nps_forecast_84(week: Row) -> Mapping[str, nw.Expr]:
+    """Where the willingness to recommend is heading, 12 weeks on."""
+    return {"week": week.week, "nps": week.nps, "items": week.texts}
 
 
 @items(

@@ -37,6 +37,7 @@ from vouch.features.metrics.lists.people import (
     to_be_asked_why,
 )
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
+from vouch.features.metrics.lists.talk import exit_answers, growing_complaints, words_on_the_move
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
 from vouch.features.metrics.populations.customers import only_listed, subscriptions
@@ -327,6 +328,11 @@ LISTS: dict[str, List] = {
                        ("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts"), care_needs),
     "topics": List("topics of feedback, this week against the week before", ("feedback",), topics_on_the_move,
                    words=ListWords("topic", "feedback", "topic", 14)),
+    "words": List("words of feedback used more or less than four weeks before", ("feedback",), words_on_the_move),
+    "complaints": List("topics of complaints, four weeks against the four before, and which grow", ("feedback",),
+                       growing_complaints, words=ListWords("topic", "feedback", "topic", 56)),
+    "exit_answers": List("who left in 90 days: the recorded reason, and the answer to the exit survey",
+                         ("subscriptions",), exit_answers),
     "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons,
                    words=ListWords("reason", "subscriptions", "cancel_reason")),
     "orders": List("orders of a year: paid, given back, free", ("transactions",), orders_by_outcome),

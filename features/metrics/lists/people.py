@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 OPEN_DAYS = 365
 """How far back feedback is told that nobody has acted on."""
+WHY_DAYS = 90
+"""For so long after the end, and before it, a customer can be asked why."""
 AXES = ("recency", "frequency", "spend")
 
 
@@ -48,14 +50,23 @@ def open_feedback(context: MetricContext) -> Rows:
 
 
 def to_be_asked_why(context: MetricContext) -> Rows:
-    """Who left in 90 days without a recorded reason, those who may be contacted first, then by what they paid."""
-    frame = leavers.prepare(context, 90)
+    """Who left in 90 days without a recorded reason, those who may be contacted first, then by what they paid.
+
+    Who has had an exit survey since 90 days before the end was asked already, and is left out.
+    """
+    frame = leavers.prepare(context, WHY_DAYS)
     assert not isinstance(frame, Absent)
     silent = frame.filter(nw.col("has_reason") == 0).select("customer_id", "end_us")
     paid = context.keep(subscriptions).join(silent, on=["customer_id", "end_us"], how="inner")
     paid = paid.group_by("customer_id").agg(nw.col("mrr").sum().cast(nw.Float64), nw.col("end_us").max())
     consent = context.customers().select("customer_id", may_contact=nw.col("contact_consent").fill_null(False))
     both = paid.join(consent, on="customer_id", how="left").with_columns(nw.col("may_contact").fill_null(False))
+    if context.has("surveys"):
+        exits = context.rows("surveys", 2 * WHY_DAYS).filter(nw.col("instrument") == "exit")
+        asked = exits.group_by("customer_id").agg(nw.col("own_us").max().alias("asked_us")).collect("polars").lazy()
+        both = both.join(asked, on="customer_id", how="left")
+        was_asked = nw.col("asked_us") >= nw.col("end_us") - WHY_DAYS * DAY_US
+        both = both.filter(~was_asked.fill_null(False))
     table = collected(both.select("customer_id", "may_contact", "mrr", "end_us"))
     order = [("may_contact", "descending"), ("mrr", "descending"), ("customer_id", "ascending")]
     rows = table.sort_by(order).to_pylist()

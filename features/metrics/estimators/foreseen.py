@@ -1,0 +1,42 @@
+"""Forecast of a weekly figure as a kind of metric: what it is expected to be so many weeks on, with 80 %."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vouch.features.metrics.estimators.base import Estimate, Limits, Parts
+from vouch.features.metrics.estimators.composed import Custom
+from vouch.features.statistics.forecast import forecast
+from vouch.features.statistics.intervals import Interval
+
+
+def _expected(parts: Parts, name: str, weeks: int) -> Estimate:
+    """What a figure is expected to be, with how much better than persistence that is."""
+    known = int(np.count_nonzero(~np.isnan(parts[name])))
+    found = forecast(parts[name][np.argsort(-parts["week"])], weeks)
+    if found is None:
+        return Estimate(None, known, status="insufficient_history", reason="too few weeks with answers to judge it by")
+    told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
+    return Estimate(found.value, known, reason=f"persistence; {told}" if found.is_persistence else told)
+
+
+def _ends(parts: Parts, name: str, weeks: int) -> Interval | None:
+    """The interval of 80 %, from errors out of time."""
+    found = forecast(parts[name][np.argsort(-parts["week"])], weeks)
+    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), "out_of_time_80")
+
+
+def foreseen(name: str, weeks: int, limits: Limits) -> Custom:
+    """The forecast of a weekly figure so many weeks on.
+
+    The parts are `week` (0 is the newest) and the figure; its functions are named, for the fingerprint.
+    """
+
+    def value(parts: Parts) -> Estimate:
+        return _expected(parts, name, weeks)
+
+    def ends(parts: Parts) -> Interval | None:
+        return _ends(parts, name, weeks)
+
+    value.__name__, ends.__name__ = f"expected_{name}_{weeks}_weeks", f"ends_of_{name}_{weeks}_weeks"
+    return Custom(("week", name), value, ends, "out_of_time_80", limits=limits)
