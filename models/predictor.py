@@ -139,6 +139,10 @@ class Predictor:
             _check_golden(folder, predictor, files["golden.json"])
         return predictor
 
+    def shifted(self, offset: float) -> Predictor:
+        """The same with an offset in force: so much is added to the log-odds of every probability."""
+        return replace(self, calibrator=replace(self.calibrator, shift=offset))
+
     def score(self, frame: Any) -> Scores:
         """Score vectors given as pandas or Arrow; columns are found by name."""
         return self.score_matrix(encode(frame, self.columns))

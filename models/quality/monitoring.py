@@ -76,7 +76,6 @@ class CameTrue:
 FIGURES = (
     "expected", "observed", "observed_low", "observed_high", "calibration_error", "calibration_by_chance",
     "calibration_slope", "slope_low", "slope_high", "brier_skill", "log_loss", "roc_auc", "roc_auc_low", "roc_auc_high",
-    "is_off",
 )  # fmt: skip
 
 
@@ -85,8 +84,8 @@ def came_true(
 ) -> CameTrue:
     """Compare the probabilities of one instant (`customer_id`, `probability`) with the outcomes known at `known_us`.
 
-    `is_off` says that the share that came true is not what was expected: its interval leaves the expectation out, or
-    the calibration error is above what true probabilities would show on so many rows.
+    One week by itself decides nothing: whether probabilities hold is said by a watch over all of them
+    (`vouch.models.quality.watch`).
     """
     final_us = as_of_us + target.matured_days * DAY_US
     if final_us > known_us:
@@ -124,5 +123,4 @@ def _compared(y: Any, p: Any, customers: Any, seed: int) -> dict[str, Any]:
         "roc_auc_low": auc[0],
         "roc_auc_high": auc[1],
     }
-    plain = {name: round(value, 6) if np.isfinite(value) else None for name, value in values.items()}
-    return {**plain, "is_off": not low <= p.mean() <= high or error > chance}
+    return {name: round(value, 6) if np.isfinite(value) else None for name, value in values.items()}

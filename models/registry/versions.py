@@ -21,6 +21,7 @@ from vouch.models.predictor import CHAMPIONS, champion_folder
 from vouch.models.registry.bundles import columns_made, columns_read, load_bundle, loader_of
 from vouch.models.registry.champions import UNFINISHED, begin, finish, history, installed, note, promotion, unfinished
 from vouch.models.registry.connection import EXPERIMENT, WEEKS, answering, connect, is_tracked
+from vouch.models.registry.offsets import in_force, offsets
 from vouch.models.registry.revision import git_revision
 from vouch.models.scoring.documents import checked_digest, object_in
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from vouch.models.registry.bundles import AnyPredictor
+    from vouch.models.registry.offsets import Offset
 
 CHAMPION = "champion"
 DIGEST_CHARACTERS = 36
@@ -208,7 +210,7 @@ def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) 
     try:
         known = client.get_model_version(name, str(version))
     except mlflow.exceptions.MlflowException as error:
-        there = [found["version"] for found in _versions(client, name)]
+        there = [found["version"] for found in _versions(client, name, ())]
         raise UsageError(f"Model {name!r} has no version {version}. Versions: {there or 'none'}") from error
     with tempfile.TemporaryDirectory() as folder:
         local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
@@ -346,10 +348,16 @@ def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]
     with answering(home, tracking):
         _, client = connect(home, tracking)
         names = sorted(model.name for model in client.search_registered_models())
-        return [row for name in names for row in _versions(client, name)]
+        return [row for name in names for row in _versions(client, name, offsets(home, name))]
 
 
-def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
+def _offset_of(found: Sequence[Offset], content_hash: str | None) -> float | None:
+    """The shift of the log-odds that a version is served with; None without one."""
+    known = in_force(found, content_hash) if content_hash else None
+    return known.offset if known else None
+
+
+def _versions(client: MlflowClient, name: str, shifts: Sequence[Offset]) -> list[dict[str, Any]]:
     aliases = {
         int(version): alias for found in client.search_registered_models(f"name = '{name}'")
         for alias, version in found.aliases.items()
@@ -367,6 +375,7 @@ def _versions(client: MlflowClient, name: str) -> list[dict[str, Any]]:
                 "kind": known.tags.get("kind"),
                 "target": known.tags.get("target"),
                 "as_of": known.tags.get("as_of"),
+                "offset": _offset_of(shifts, known.tags.get("content_hash")),
                 **{figure: figures.get(figure) for figure in FIGURES},
                 "content_hash": known.tags.get("content_hash"),
                 "run_id": known.run_id,

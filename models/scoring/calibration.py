@@ -74,9 +74,17 @@ class Calibrator:
     probability: tuple[float, ...] = ()
     left: float = 1.0
     band: IntervalBand | None = None
+    shift: float = 0.0
+    """What is added to the log-odds of the probability: an offset in force, which no bundle keeps."""
 
     def apply(self, raw: Numbers) -> Numbers:
         """Probabilities of raw log-odds, shape kept."""
+        return self._shifted(self._mapped(raw))
+
+    def _shifted(self, probability: Numbers) -> Numbers:
+        return sigmoid(log_odds(probability) + self.shift) if self.shift else probability
+
+    def _mapped(self, raw: Numbers) -> Numbers:
         if self.method in {"isotonic", "venn_abers"}:
             steps: Numbers = np.interp(raw, self.raw, self.probability)
             return np.clip(steps, FLOOR, 1 - FLOOR)
@@ -91,7 +99,7 @@ class Calibrator:
         if self.band is None:
             return np.full(np.shape(raw), np.nan), np.full(np.shape(raw), np.nan)
         probability = self.apply(raw)
-        low, high = (np.interp(raw, self.band.raw, ends) for ends in (self.band.low, self.band.high))
+        low, high = (self._shifted(np.interp(raw, self.band.raw, ends)) for ends in (self.band.low, self.band.high))
         return np.minimum(low, probability), np.maximum(high, probability)
 
     def as_json(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from vouch.features.ingest.own.kept import use_kept_features
 from vouch.features.instants import microseconds
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import promoted_at_us
+from vouch.models.registry.offsets import OFFSETS
 from vouch.serving.api.past_weeks import PastWeeks, instant_of
 from vouch.serving.api.problems import Problem, where
 from vouch.serving.api.watch import Look, Watch
@@ -326,7 +327,7 @@ class ServingState:
             _log.info("serving %s", weeks.describe(found.week))
 
     def _look_at_champions(self) -> None:
-        seen = [_mark(champion_folder(self.home, name) / "bundle") for name in MODELS]
+        seen = [_mark(champion_folder(self.home, name) / of) for name in MODELS for of in ("bundle", OFFSETS)]
         if seen != self._seen_champions:
             self._take_champions()
             self._seen_champions = seen

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vouch import models
@@ -21,11 +21,13 @@ from vouch.features.metrics.evaluate import definition_fingerprint as measures_f
 from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.quality.monitoring import has_learned_later
+from vouch.models.registry.offsets import offsets
 from vouch.models.value.predictor import load_value_champion
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps
 from vouch.serving.metric_queries import settings
 from vouch.serving.monitoring import guards
+from vouch.serving.monitoring.outcome_watch import answer_alarms, watch_warnings
 from vouch.serving.scoring.score import champions
 from vouch.serving.snapshots import files, schema
 from vouch.serving.snapshots.arrow_streams import sweep, writing
@@ -64,7 +66,10 @@ class Batch:
     @property
     def inputs(self) -> str:
         """Digest of everything that decides the bytes of a snapshot, the instant apart."""
-        hashes = [f"{name} {champion.content_hash}" for name, champion in sorted(self.champions.items())]
+        hashes = [
+            f"{name} {champion.content_hash}" + (f" {champion.offset}" if champion.offset else "")
+            for name, champion in sorted(self.champions.items())
+        ]
         if self.value is not None:
             hashes.append(f"{self.value.name} {self.value.content_hash}")
         parts = [
@@ -75,6 +80,10 @@ class Batch:
             *hashes,
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def at(self, as_of_us: int) -> Batch:
+        """The same with the offsets of the champions that hold in a week."""
+        return replace(self, champions={name: champion.at(as_of_us) for name, champion in self.champions.items()})
 
     def plan(self, as_of_us: int, is_revision: bool) -> WeekPlan:
         """Say what is to be done about one week; raises SnapshotError where it is damaged, and no revision is asked."""
@@ -144,14 +153,15 @@ class Batch:
             findings = guards.judge(guards.load_guards(self.home), self._figures(seen, before, fared["drift"]))
             hard = [finding for finding in findings if finding.level == "hard"]
             manifest = self._facts() | work.facts() | fared | self._judged(as_of_us, seen, before, findings)
+            manifest["warnings"] += watch_warnings(fared["watch"])
             if hard and self.despite is None:
                 return self._refused(manifest, as_of_us, findings, seconds)
             if standing is not None:
                 manifest["difference"] = difference(standing, draft.folder, manifest)
             self.progress(f"{instant_text(as_of_us)}: publishing")
-            return _week_outcome(
-                draft.publish(manifest), "published", findings=findings, seconds=seconds, taken_up=taken_up
-            )
+            snapshot = draft.publish(manifest)
+            answer_alarms(self.home, manifest["watch"])
+            return _week_outcome(snapshot, "published", findings=findings, seconds=seconds, taken_up=taken_up)
 
     def _before(self, as_of_us: int) -> Snapshot | None:
         """The snapshot of the week before, or None where there is none that can be read: that is no reason to stop."""
@@ -171,7 +181,10 @@ class Batch:
 
     def _model_facts(self) -> dict[str, Any]:
         """What is told of each champion; that of value stands there once there is one."""
-        found = {name: _facts_of(champion.predictor) for name, champion in self.champions.items()}
+        found = {
+            name: facts and {**facts, "offset": self.champions[name].offset}
+            for name, facts in ((name, _facts_of(of.predictor)) for name, of in self.champions.items())
+        }
         return found | ({} if self.value is None else {self.value.name: _facts_of(self.value)})
 
     def _facts(self) -> dict[str, Any]:
@@ -254,7 +267,11 @@ def score_weeks(
     longer than `wait_s`, UsageError for an instant after `now_us`, and what reading the data raises.
     """
     with _opened(project, instants, now_us, engine, despite, wait_s, progress) as (batch, wanted):
-        return [batch.week(batch.plan(as_of_us, is_revision)) for as_of_us in wanted]
+        weeks = []
+        for as_of_us in wanted:
+            of_week = replace(batch, champions=_with_offsets(batch)).at(as_of_us)
+            weeks.append(of_week.week(of_week.plan(as_of_us, is_revision)))
+        return weeks
 
 
 def plan_weeks(
@@ -269,7 +286,7 @@ def plan_weeks(
 ) -> list[WeekPlan]:
     """Say what `score_weeks` would do, and do nothing but read and check the tables."""
     with _opened(project, instants, now_us, engine, None, wait_s, progress) as (batch, wanted):
-        return [batch.plan(as_of_us, is_revision) for as_of_us in wanted]
+        return [batch.at(as_of_us).plan(as_of_us, is_revision) for as_of_us in wanted]
 
 
 @contextmanager
@@ -313,6 +330,11 @@ def _facts_of(predictor: Predictor | ValuePredictor | None) -> dict[str, Any] | 
         "target": predictor.target,
         "as_of": predictor.manifest.get("as_of"),
     }
+
+
+def _with_offsets(batch: Batch) -> dict[str, Champion]:
+    """The champions with the offsets that stand written down by now: the week before may have found one."""
+    return {name: replace(champion, offsets=offsets(batch.home, name)) for name, champion in batch.champions.items()}
 
 
 def _week_outcome(snapshot: Snapshot, outcome: Outcome, **more: Any) -> WeekOutcome:

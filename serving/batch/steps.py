@@ -29,6 +29,7 @@ from vouch.serving.monitoring import observed
 from vouch.serving.monitoring.alerts import followed
 from vouch.serving.monitoring.drift_and_outcomes import came_true_by_week, drift_of_week
 from vouch.serving.monitoring.guards import WeekStats
+from vouch.serving.monitoring.outcome_watch import watch_of_week
 from vouch.serving.scoring import score_changes
 from vouch.serving.scoring.score import score
 from vouch.serving.scoring.spark import scored_on_workers
@@ -178,12 +179,13 @@ class WeekSteps:
         )
 
     def fared(self, home: Path) -> dict[str, Any]:
-        """How the models fare: drift, what came true of earlier weeks, and what became of who was flagged then."""
+        """How the models fare: drift, what came true, whether it is as was said, and what became of who was flagged."""
         folder = self.draft.folder
         states = self.draft.read("scores", ["customer_id", "churn_status", "churn_band", "advocate_tier"])
         return {
             "drift": drift_of_week(folder / "vectors.parquet", folder / "scores.parquet", self.champions),
             "came_true": came_true_by_week(home, self.tables, self.as_of_us),
+            "watch": watch_of_week(home, self.tables, self.champions, self.as_of_us),
             "flagged": followed(home, self.tables, self.as_of_us, states.to_pandas()),
         }
 

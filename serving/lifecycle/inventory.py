@@ -128,7 +128,7 @@ HOLDINGS = (
     Holding("erasure", "hashes of erased customers, their key, receipts", "for good", marks.read_marks),
     Holding(
         "champions",
-        "bundles of the champions, cards, the gate's history",
+        "bundles of the champions, cards, the gate's history, offsets",
         "the newest few of each",
         nobody="numbers of a model, and categories that at least five customers have in common",
     ),

@@ -6,7 +6,7 @@ Without a champion the statuses are there all the same, and who would be scored 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from vouch import models
 from vouch.features.errors import MissingTable
 from vouch.models.definition import SCORED
 from vouch.models.predictor import load_champion
+from vouch.models.registry.offsets import in_force, offsets
 from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.snapshots.schema import MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vouch.features.model_settings import ModelSettings
     from vouch.models.definition import Target
     from vouch.models.predictor import Predictor
+    from vouch.models.registry.offsets import Offset
     from vouch.models.scoring.trees import Numbers
 
 
@@ -37,6 +39,20 @@ class Champion:
     name: str
     target: Target | None
     predictor: Predictor | None
+    offsets: tuple[Offset, ...] = ()
+    """Offsets of this model, the oldest first (`vouch.models.registry.offsets`)."""
+
+    @property
+    def offset(self) -> float:
+        """Shift of the log-odds that is in force; 0 where there is none."""
+        return self.predictor.calibrator.shift if self.predictor else 0.0
+
+    def at(self, as_of_us: int | None = None) -> Champion:
+        """The same with the offset that holds in a week, by default today's."""
+        if self.predictor is None:
+            return self
+        found = in_force(self.offsets, self.predictor.content_hash, as_of_us)
+        return replace(self, predictor=self.predictor.shifted(found.offset if found else 0.0))
 
     @property
     def content_hash(self) -> str | None:
@@ -69,13 +85,13 @@ def champions(
 
 
 def champion(home: Path, name: str, tables: Tables | None = None, settings: ModelSettings | None = None) -> Champion:
-    """Return the champion of one model, verified as it is loaded.
+    """Return the champion of one model, verified as it is loaded, with the offset that holds today.
 
     Without one, the target is that which the tables feed, as the company has set it. Raises BundleError for a damaged
     bundle.
     """
     predictor = load_champion(home, name)
-    return Champion(name, _target(name, predictor, tables, settings), predictor)
+    return Champion(name, _target(name, predictor, tables, settings), predictor, offsets(home, name)).at()
 
 
 def _target(

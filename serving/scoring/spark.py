@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
 
-Targets = tuple[tuple[str, str | None], ...]
-"""Model and target of each champion."""
+Targets = tuple[tuple[str, str | None, float], ...]
+"""Model, target and offset in force of each champion."""
 PARTS = tuple(part.name for part in dataclasses.fields(Scored))
 _TYPES = {
     **{part: (pa.string(), "string") for part in ("status", "band", "model")},
@@ -43,15 +43,15 @@ def scored_on_workers(
 
     Batches are those of `stored_batches(vectors)`. `scratch` is a new folder, gone afterwards.
     """
-    targets = tuple((name, of.target.name if of.target else None) for name, of in champions.items())
+    targets = tuple((name, of.target.name if of.target else None, of.offset) for name, of in champions.items())
     session = tables.frames["customers"].to_native().sparkSession
-    fields = [f"{_place(name, part)} {_TYPES[part][1]}" for name, _ in targets for part in PARTS]
+    fields = [f"{_place(name, part)} {_TYPES[part][1]}" for name, _, _ in targets for part in PARTS]
     scores = session.read.parquet(str(vectors)).mapInArrow(
         partial(_score, str(home), targets), f"customer_id string, {', '.join(fields)}"
     )
     scores.sort("customer_id").write.parquet(str(scratch))
     for batch in stored_batches(scratch):
-        yield {name: Scored(**{part: _column(batch, name, part) for part in PARTS}) for name, _ in targets}
+        yield {name: Scored(**{part: _column(batch, name, part) for part in PARTS}) for name, _, _ in targets}
 
 
 def _place(name: str, part: str) -> str:
@@ -78,8 +78,9 @@ def _score(home: str, targets: Targets, batches: Iterator[pa.RecordBatch]) -> It
 def _champions(home: str, targets: Targets) -> dict[str, Champion]:
     """The champions, verified as they are loaded: once in a worker's life."""
     found = {}
-    for name, target in targets:
+    for name, target, offset in targets:
         model, predictor = models.load(name), load_champion(Path(home), name)
+        predictor = predictor.shifted(offset) if predictor else None
         named = model.target_named(target) if target else None
         found[name] = Champion(name, model.target_of(predictor.manifest) if predictor else named, predictor)
     return found

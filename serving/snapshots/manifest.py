@@ -44,6 +44,30 @@ class Drift(Document):
     major: Count | None = None
 
 
+class WatchedBatch(Document):
+    """The bets on one week's outcomes."""
+
+    as_of_us: Count
+    model: Digest
+    n: Count
+    came_true: Count
+    expected: Number
+    gains: list[Number]
+
+
+class Watched(Document):
+    """What the watch of a model's probabilities has seen."""
+
+    weeks: Count
+    wealth: Annotated[Number, Field(ge=0)]
+    limit: Number
+    starts_us: Count
+    alarm_us: Count | None = None
+    changed: Instant | None = None
+    answer: dict[str, Any] | None = None
+    batches: list[WatchedBatch]
+
+
 class ListSize(Document):
     """How many rows a list has, or why there is none."""
 
@@ -67,6 +91,7 @@ class SnapshotManifest(Document):
     lists: dict[Name, ListSize] | None = None
     warnings: list[str] | None = None
     drift: dict[Name, Drift] | None = None
+    watch: dict[Name, Watched] | None = None
     flagged: list[dict[str, Any]] | None = None
     seen: dict[str, Any] | None = None
 

@@ -11,6 +11,7 @@ from vouch.features.errors import BundleError
 from vouch.features.instants import instant_text
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import history
+from vouch.models.registry.offsets import in_force
 from vouch.serving.snapshots.schema import MODELS
 from vouch.serving.web import svg
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from vouch.models.registry.offsets import Offset
     from vouch.serving.api.state import ServingState
     from vouch.serving.web.svg import Square
 
@@ -55,6 +57,10 @@ class JudgedModel:
     has_card: bool
     drift: Mapping[str, Any]
     """How far the week's rows have moved from those that it was trained on; empty where the week does not tell."""
+    offset: Offset | None
+    """The shift of its log-odds that answers a prior that has moved; None where none is in force."""
+    watch: Mapping[str, Any]
+    """What the watch over its published probabilities says; empty where the week does not tell."""
 
     @property
     def figures(self) -> Sequence[Mapping[str, Any]]:
@@ -102,7 +108,16 @@ def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
         decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
         has_card=(champion_folder(home, name) / "card.md").exists(),
         drift=_drift(store, name),
+        offset=in_force(champion.offsets, content_hash) if content_hash else None,
+        watch=_watch(store, name),
     )
+
+
+def _watch(store: ServingState, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    if store.is_ready:
+        found = (store.portfolio.week.manifest.get("watch") or {}).get(name) or {}
+    return found if found.get("weeks") else {}
 
 
 def _drift(store: ServingState, name: str) -> Mapping[str, Any]:
