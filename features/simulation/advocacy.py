@@ -62,7 +62,7 @@ class AdvocacyWeeks:
         """Weekly organic rate of everybody known at the Monday."""
         people, law = self.people, self.law.advocacy
         at_work = (people.segment > 0).astype(float)
-        log = self._log + causes.season(people.tenure_weeks(from_us), at_work, law)
+        log = self._log + causes.season(people.tenure_weeks(from_us), at_work, law) + self.law.log_shift(from_us)
         rate = causes.advocacy_rate(people.state, log, at_work, law)
         stuck = np.where(people.stuck_until >= week, law.stuck, 1.0)
         status = np.where(people.status == RUNNING, stuck, self._idle)

@@ -46,6 +46,8 @@ from vouch.features.simulation.voice import Voice
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vouch.features.simulation.parameters import Parameters
+
 __all__ = ["PARAMETERS", "VERSION", "simulate"]
 
 TRUTH = {
@@ -63,14 +65,15 @@ TRUTH = {
 """What stands in `out/truth`, for evaluation only: see `vouch.features.simulation.truth` and `later`."""
 
 
-def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0) -> Path:
+def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0, law: Parameters = PARAMETERS) -> Path:
     """Write the canonical tables of a simulated company into `out`, and its truth into `out/truth`.
 
     Args:
         out: a folder; made if it is not there. Files of an earlier run in it are replaced.
         customers: how many customers there are by the last instant.
         weeks: how far the events reach back from the last instant.
-        seed: the same seed, size and version give the same bytes.
+        seed: the same seed, size, law and version give the same bytes.
+        law: the constants; see `vouch.features.simulation.worlds` for others.
 
     Returns:
         The folder.
@@ -82,8 +85,8 @@ def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0)
         raise UsageError(f"A company of {customers} customers by {weeks} weeks is too small: at least 50 by 8")
     (out / "truth").mkdir(parents=True, exist_ok=True)
     with Files(out, contract_schemas()) as files, Files(out / "truth", TRUTH) as truths:
-        Company(files, truths, customers, weeks, seed).run()
-    parameters = {"customers": customers, "weeks": weeks, "seed": seed, **PARAMETERS.as_json()}
+        Company(files, truths, customers, weeks, seed, law).run()
+    parameters = {"customers": customers, "weeks": weeks, "seed": seed, **law.as_json()}
     (out / "truth" / "parameters.json").write_text(json.dumps(parameters, indent=1, sort_keys=True) + "\n")
     return out
 
@@ -91,10 +94,10 @@ def simulate(out: Path, customers: int = 20_000, weeks: int = 78, seed: int = 0)
 class Company:
     """One run: the population, those who record it, and the weeks."""
 
-    def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int) -> None:
+    def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int, law: Parameters) -> None:
         streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(14)]
         self.start_us, self.end_us = LAST_INSTANT_US - weeks * WEEK_US, LAST_INSTANT_US
-        self.weeks, self.seed, self.law, self.truths, self.files = weeks, seed, PARAMETERS, truths, files
+        self.weeks, self.seed, self.law, self.truths, self.files = weeks, seed, law, truths, files
         self.people = populate(customers, weeks, self.start_us, self.law, streams[0])
         self.recorder = Recorder(files, self.law.blemishes, self.end_us, streams[1])
         self.contracts = Contracts(self.people, self.law, streams[2])

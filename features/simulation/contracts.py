@@ -11,7 +11,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import HOUR_US, WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.frames import NEVER, Frame, Key, Numbers, Text, customer, stack, take
-from vouch.features.simulation.parameters import PLAN_HAZARD, PLAN_PRICES, PLANS, Parameters
+from vouch.features.simulation.parameters import PLAN_PRICES, PLANS, Parameters
 from vouch.features.simulation.population import GONE, PAUSED, RUNNING, SUBSCRIBER, Population
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Contracts:
         """Churn intensity of everybody at a Monday, stuck tickets included, exposure not."""
         people, law = self.people, self.law.churn
         tenure = people.tenure_weeks(at_us)
-        fixed = np.array(PLAN_HAZARD)[people.plan] + causes.trial(tenure, law)
+        fixed = np.array(law.plans)[people.plan] + causes.trial(tenure, law) + self.law.log_shift(at_us)
         stuck = people.stuck_until >= week
         return causes.churn_intensity(people.state, fixed, people.plan == 0, law) * causes.stuck_factor(
             stuck, tenure, law

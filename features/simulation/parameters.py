@@ -6,7 +6,10 @@ A change of any value is a new company: raise `VERSION`, and compute again what 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from math import log
 from typing import Any
+
+from vouch.features.instants import WEEK_US
 
 VERSION = "1"
 
@@ -42,6 +45,8 @@ class Churn:
     """Weekly hazard of the decision to leave; see `vouch.features.simulation.causes.churn_intensity`."""
 
     base: float = 0.0027
+    plans: tuple[float, ...] = (0.25, 0.0, -0.2, -0.5)
+    """Log factors by plan."""
     trial: float = 1.3
     """Log factor around `trial_week`, when the first impression has passed; the weeks before and after are calmer."""
     trial_week: float = 9.0
@@ -78,6 +83,8 @@ class AdvocacyRates:
     """Weekly rate of organic acts; see `vouch.features.simulation.causes.advocacy_rate`."""
 
     base: float = 0.02
+    segments: tuple[float, ...] = (0.0, 0.1, -0.1, -0.4)
+    """Log factors by segment."""
     affinity: tuple[float, float] = (1.25, 0.7)
     """Pairs are for customers at home (consumers) and at work (all others)."""
     floor: float = 0.05
@@ -207,6 +214,17 @@ class Parameters:
     horizon_advocacy_days: int = 90
     paths: int = 8
     """Forward latent paths per customer and week (half of them mirrored)."""
+    world: int | None = None
+    """Seed that the constants were drawn by; see `vouch.features.simulation.worlds`."""
+    has_signal: bool = True
+    prior_shift: float = 1.0
+    """Factor of both hazards from `prior_shift_weeks_ago` weeks before the last instant on."""
+    prior_shift_weeks_ago: int = 0
+
+    def log_shift(self, at_us: int) -> float:
+        """Log factor of both hazards in the week that begins at an instant."""
+        is_after = at_us >= LAST_INSTANT_US - self.prior_shift_weeks_ago * WEEK_US
+        return log(self.prior_shift) if is_after else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """All constants as plain values."""
@@ -221,11 +239,8 @@ PLANS = ("basic", "plus", "pro", "enterprise")
 PLAN_PRICES = (19.0, 49.0, 99.0, 399.0)
 PLAN_SHARES = ((0.6, 0.32, 0.08, 0.0), (0.3, 0.45, 0.25, 0.0), (0.05, 0.3, 0.5, 0.15), (0.0, 0.05, 0.35, 0.6))
 """Plan shares by segment."""
-PLAN_HAZARD = (0.25, 0.0, -0.2, -0.5)
-"""Log factor of the churn hazard by plan."""
 PLAN_USAGE = (1.15, 1.35, 1.5, 1.7)
 """Log of weekly usage at engagement 0, by plan."""
-SEGMENT_ADVOCACY = (0.0, 0.1, -0.1, -0.4)
 COUNTRIES = ("US", "GB", "KR", "RO", "DE")
 COUNTRY_SHARES = (0.3, 0.15, 0.25, 0.2, 0.1)
 REGIONS = (

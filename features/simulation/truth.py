@@ -23,11 +23,12 @@ from vouch.features.simulation import causes
 from vouch.features.simulation.causes import Means, State
 from vouch.features.simulation.contracts import BUSINESS_PLAN
 from vouch.features.simulation.frames import NEVER, Numbers
-from vouch.features.simulation.parameters import PLAN_HAZARD, SEGMENT_ADVOCACY, Parameters
 from vouch.features.simulation.population import BUYER, FAR, RUNNING, SILENT, Population
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vouch.features.simulation.parameters import Parameters
 
 CHUNK = 2_048
 """Customers at once: the paths of a chunk stay in the processor's cache."""
@@ -60,12 +61,13 @@ class Fixed:
     """Factor on organic acts of a customer who does not run: buyer, former, or none at all."""
     stuck: Numbers
     since_act: Numbers
+    at_us: int
 
 
 def advocacy_log(people: Population, law: Parameters) -> Numbers:
     """Log factors of the organic rate that do not change."""
     consent = np.where(people.advocacy_consent, 0.0, np.log(law.advocacy.no_consent))
-    return np.asarray(np.array(SEGMENT_ADVOCACY)[people.segment] + consent)
+    return np.asarray(np.array(law.advocacy.segments)[people.segment] + consent)
 
 
 def idle_share(people: Population, law: Parameters) -> Numbers:
@@ -116,7 +118,7 @@ def _fixed(people: Population, week: int, at_us: int, law: Parameters, rows: Num
         means=Means(
             *(part[rows].astype(small) for part in (means.satisfaction, means.engagement, means.affinity)),
         ),
-        plan_hazard=np.array(PLAN_HAZARD, dtype=small)[people.plan[rows]],
+        plan_hazard=np.array(law.churn.plans, dtype=small)[people.plan[rows]],
         is_basic=(people.plan[rows] == 0).astype(small),
         tenure=people.tenure_weeks(at_us)[rows].astype(small),
         is_monthly=(~annual).astype(small),
@@ -129,6 +131,7 @@ def _fixed(people: Population, week: int, at_us: int, law: Parameters, rows: Num
         idle_share=idle_share(people, law)[rows].astype(small),
         stuck=(people.stuck_until[rows] >= week).astype(small),
         since_act=(week - people.acted_week[rows]).astype(small),
+        at_us=at_us,
     )
 
 
@@ -190,6 +193,7 @@ def _noise(fixed: Fixed, law: Parameters, pool: Numbers, random: np.random.Gener
 
 def _organic(state: State, fixed: Fixed, tenure: Numbers, law: Parameters, ahead: int) -> Numbers:
     log = fixed.advocacy_log + causes.season(tenure, fixed.at_work, law.advocacy).astype(np.float32)
+    log = log + np.float32(law.log_shift(fixed.at_us + ahead * WEEK_US))
     rest = causes.rest(fixed.since_act + ahead, law.advocacy).astype(np.float32)
     return causes.advocacy_rate(state, log, fixed.at_work, law.advocacy) * rest
 
@@ -198,7 +202,8 @@ def _leaves(state: State, fixed: Fixed, stuck: Numbers, tenure: Numbers, law: Pa
     """Probability to decide in the week `ahead` to leave; an announced end comes for certain, and nothing before it."""
     churn = law.churn
     exposure = fixed.is_monthly + (fixed.decision_week == ahead) * np.float32(churn.annual_exposure)
-    intensity = causes.churn_intensity(state, fixed.plan_hazard + causes.trial(tenure, churn), fixed.is_basic, churn)
+    log = fixed.plan_hazard + causes.trial(tenure, churn) + np.float32(law.log_shift(fixed.at_us + ahead * WEEK_US))
+    intensity = causes.churn_intensity(state, log, fixed.is_basic, churn)
     leaves = -np.expm1(-exposure * intensity * causes.stuck_factor(stuck, tenure, churn))
     announced = fixed.ends_in_weeks < FAR
     return np.asarray(np.where(announced, (fixed.ends_in_weeks == ahead).astype(np.float32), leaves))

@@ -24,16 +24,32 @@ def simulate(
     customers: Annotated[int, typer.Option(metavar="N", help="How many customers.")] = 20_000,
     weeks: Annotated[int, typer.Option(metavar="W", help="How many weeks of history.")] = 78,
     seed: Annotated[int, typer.Option(metavar="S", help="The same seed gives the same company.")] = 0,
+    world: Annotated[
+        int | None, typer.Option(metavar="S", min=0, help="Draw the coefficients by this seed, within stated ranges.")
+    ] = None,
+    has_signal: Annotated[
+        bool, typer.Option("--signal/--no-signal", help="Whether anything tells who leaves or speaks up.")
+    ] = True,
+    prior_shift: Annotated[
+        float | None, typer.Option(metavar="FACTOR", help="Both hazards, so many times as large from then on.")
+    ] = None,
+    shifted: Annotated[int, typer.Option(metavar="W", help="Weeks before the end from which they are.")] = 26,
 ) -> None:
     """Write the canonical tables of a simulated company with known truth.
 
-    Example: vouch simulate --out ./company --customers 2000 --weeks 78 --seed 7
+    Example: vouch simulate --out ./company --customers 2000 --weeks 78 --seed 7 --world 3
     """
+    from vouch.features.simulation.company import PARAMETERS
     from vouch.features.simulation.company import simulate as make
+    from vouch.features.simulation.worlds import with_prior_shift, without_signal
+    from vouch.features.simulation.worlds import world as drawn
 
+    law = PARAMETERS if world is None else drawn(world)
+    law = law if has_signal else without_signal(law)
+    law = law if prior_shift is None else with_prior_shift(law, prior_shift, shifted)
     with progress() as step:
         step(f"simulating {customers:,} customers by {weeks} weeks")
-        made = make(out, customers, weeks, seed)
+        made = make(out, customers, weeks, seed, law)
     say(f"{customers:,} customers by {weeks} weeks in {made}; the truth is in {made / 'truth'}")
 
 

@@ -13,7 +13,7 @@ from measuring import FOLDER, Row
 from vouch.features.ingest.stage import stage
 from vouch.features.project import Project
 from vouch.features.simulation.company import simulate
-from vouch.features.simulation.parameters import LAST_INSTANT_US
+from vouch.features.simulation.parameters import LAST_INSTANT_US, PARAMETERS, Parameters
 from vouch.training import run
 from vouch.training.simulated.truth import captured
 
@@ -22,11 +22,12 @@ CUSTOMERS, WEEKS, SEED = 5_000, 78, 0
 MODELS = ("churn", "advocacy")
 
 
-def company(customers: int = CUSTOMERS) -> Project:
+def company(customers: int = CUSTOMERS, law: Parameters = PARAMETERS, seed: int = SEED) -> Project:
     """A company, simulated once."""
-    folder = FOLDER / "simulated" / f"{customers}-{WEEKS}-{SEED}"
+    of_law = "" if law == PARAMETERS else f"-world-{law.world}{'' if law.has_signal else '-without-signal'}"
+    folder = FOLDER / "simulated" / f"{customers}-{WEEKS}-{seed}{of_law}"
     if not (folder / "company" / "truth" / "parameters.json").exists():  # written last
-        simulate(folder / "company", customers, WEEKS, SEED)
+        simulate(folder / "company", customers, WEEKS, seed, law)
     return Project(folder, str(folder / "company"))
 
 

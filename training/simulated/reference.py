@@ -2,6 +2,8 @@
 
     python -m vouch.training.simulated.reference --out features/simulation/reference.json --work DIR --customers 200000
 
+With `--world SEED` it is that of a world (`vouch.features.simulation.worlds`), and kept beside the others.
+
 Both companies are simulated, staged and turned into vectors by the product's own code, with DuckDB within a memory
 limit. The reference needs no calibration: what is compared is the ranking.
 """
@@ -20,7 +22,8 @@ from vouch import models
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.project import Project
 from vouch.features.simulation.company import simulate
-from vouch.features.simulation.parameters import LAST_INSTANT_US, VERSION
+from vouch.features.simulation.parameters import LAST_INSTANT_US, PARAMETERS, VERSION
+from vouch.features.simulation.worlds import world
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.training.cutoffs import make_plan
@@ -31,6 +34,7 @@ from vouch.training.simulated.truth import COLUMNS, captured
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vouch.features.simulation.parameters import Parameters
     from vouch.training.dataset import Dataset
     from vouch.training.learners import Fitted
 
@@ -38,13 +42,15 @@ LARGER_TREES: Mapping[str, Any] = {"num_leaves": 31, "min_data_in_leaf": 400, "n
 """What more rows allow; any number of threads, since these bytes are not kept."""
 
 
-def measure(work: Path, customers: int, judged_customers: int, weeks: int, memory: str) -> dict[str, Any]:
+def measure(
+    work: Path, customers: int, judged_customers: int, weeks: int, memory: str, law: Parameters = PARAMETERS
+) -> dict[str, Any]:
     """Fit on the large company, judge on the small one, and return what is kept."""
     small, large = work / "small", work / "large"
-    judged = _datasets(_company(small, judged_customers, weeks, 0), memory)
+    judged = _datasets(_company(small, judged_customers, weeks, 0, law), memory)
     measured = {}
     for name in COLUMNS:  # one model at a time: the rows of one are what fits into memory
-        data = _datasets(_company(large, customers, weeks, 1), memory, [name])[name]
+        data = _datasets(_company(large, customers, weeks, 1, law), memory, [name])[name]
         fitted = fit_lightgbm(_with_larger_trees(data), 0)
         measured[name] = _judged(Project(small, str(small / "company")), name, data, fitted, judged[name])
     return {
@@ -56,10 +62,10 @@ def measure(work: Path, customers: int, judged_customers: int, weeks: int, memor
     }
 
 
-def _company(folder: Path, customers: int, weeks: int, seed: int) -> Project:
+def _company(folder: Path, customers: int, weeks: int, seed: int, law: Parameters) -> Project:
     project = Project(folder, str(folder / "company"))
     if not (folder / "company" / "truth" / "parameters.json").exists():  # written last
-        simulate(folder / "company", customers, weeks, seed)
+        simulate(folder / "company", customers, weeks, seed, law)
     return project
 
 
@@ -103,8 +109,15 @@ def main() -> None:
     parser.add_argument("--judged-on", type=int, default=20_000)
     parser.add_argument("--weeks", type=int, default=78)
     parser.add_argument("--memory", default="8GB")
+    parser.add_argument("--world", type=int)
     given = parser.parse_args()
-    document = measure(given.work, given.customers, given.judged_on, given.weeks, given.memory)
+    law = PARAMETERS if given.world is None else world(given.world)
+    document = measure(given.work, given.customers, given.judged_on, given.weeks, given.memory, law)
+    kept = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+    if given.world is not None:
+        document = {**kept, "worlds": {**kept.get("worlds", {}), str(given.world): document}}
+    elif "worlds" in kept:
+        document["worlds"] = kept["worlds"]
     given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from vouch.models.quality.figures import roc_auc
 from vouch.training.report import TrainingReport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -55,7 +55,7 @@ def captured(project: Project, model: str, test_rows: pd.DataFrame) -> dict[str,
     of_model = roc_auc(label, test_rows["probability"].to_numpy()[known])
     of_truth = roc_auc(label, probability[known])
     share = (of_model - 0.5) / (of_truth - 0.5)
-    reference = reference_shares().get(model)
+    reference = reference_shares(law_of(project)).get(model)
     return {
         "roc_auc": round(of_model, 4),
         "roc_auc_of_truth": round(of_truth, 4),
@@ -79,12 +79,24 @@ def true_probability(project: Project, model: str, rows: pd.DataFrame) -> Any:
     return joined[COLUMNS[model]].to_numpy()
 
 
-def reference_shares() -> dict[str, float]:
-    """Share of the truth's gain that the reference reaches, by model; empty where none fits these parameters."""
+def law_of(project: Project) -> dict[str, Any]:
+    """The constants that a simulated company follows, as they stand beside its truth."""
+    path = Path(project.location or "") / "truth" / "parameters.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def reference_shares(law: Mapping[str, Any]) -> dict[str, float]:
+    """Share of the truth's gain that the reference of a world reaches, by model; empty where none was measured in it.
+
+    Without signal, or where the prior moves, there is none: the yardstick is of worlds that stay as they are.
+    """
     path = resources.files("vouch.features").joinpath("simulation", REFERENCE)
     if not path.is_file():
         return {}
     reference = json.loads(path.read_text(encoding="utf-8"))
-    if reference["version"] != VERSION:
+    if reference["version"] != VERSION or not law.get("has_signal", True) or law.get("prior_shift", 1.0) != 1.0:
         return {}
-    return {name: float(measured["share_of_truth"]) for name, measured in reference["models"].items()}
+    world = law.get("world")
+    measured = reference if world is None else reference.get("worlds", {}).get(str(world), {"models": {}})
+    return {name: float(of["share_of_truth"]) for name, of in measured["models"].items()}

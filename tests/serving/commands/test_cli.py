@@ -151,6 +151,18 @@ def test_simulate_writes_a_company(vouch, tmp_path):
     assert (tmp_path / "made" / "customers.parquet").exists()
 
 
+def test_simulate_writes_companies_of_other_worlds(vouch, tmp_path):
+    small = ("--customers", 60, "--weeks", 10)
+    drawn = ("--world", 3, "--no-signal", "--prior-shift", 1.3, "--shifted", 4)
+    code, _, err = vouch("simulate", "--out", tmp_path / "made", *small, *drawn)
+    assert (code, err) == (0, "")
+    kept = json.loads((tmp_path / "made" / "truth" / "parameters.json").read_text())
+    assert (kept["world"], kept["has_signal"], kept["prior_shift"], kept["prior_shift_weeks_ago"]) == (3, False, 1.3, 4)
+    code, _, err = vouch("simulate", "--out", tmp_path / "other", *small, "--prior-shift", 0)
+    assert code == 2
+    assert "A prior shifts by a factor of 0.2 to 5, not 0" in err
+
+
 def test_check_prints_the_report_in_each_format(vouch, company):
     code, out, err = vouch("check", company, "--now", NOW, "--format", "json")
     report = json.loads(out)
