@@ -74,22 +74,21 @@ def _times(value: Any, by: float) -> Any:
 
 def without_signal(law: Parameters) -> Parameters:
     """The same with one hazard for everybody who runs: no state, plan, tenure or calendar moves it."""
-    churn = replace(
-        law.churn,
-        **dict.fromkeys(
-            ("trial", "dissatisfied", "falling", "idle", "outgrown", "stuck", "notice", "involuntary"), 0.0
-        ),
-        base=3 * law.churn.base,
-        plans=(0.0,) * len(law.churn.plans),
+    nothing: Mapping[str, Any] = dict.fromkeys(
+        ("trial", "dissatisfied", "falling", "idle", "outgrown", "stuck", "notice", "involuntary"), 0.0
     )
+    as_others: Mapping[str, Any] = dict.fromkeys(
+        ("floor", "engaged_floor", "rest", "stuck", "honeymoon", "no_consent", "buyer", "gone"), 1.0
+    )
+    churn = replace(law.churn, base=3 * law.churn.base, plans=(0.0,) * len(law.churn.plans), **nothing)
     advocacy = replace(
         law.advocacy,
+        base=law.advocacy.base / 2,
         affinity=(0.0, 0.0),
         busy=(0.0, 0.0),
         seasoned=(1.0, 1.0, 1.0),
         segments=(0.0,) * len(law.advocacy.segments),
-        **dict.fromkeys(("floor", "engaged_floor", "rest", "stuck", "honeymoon", "no_consent", "buyer", "gone"), 1.0),
-        base=law.advocacy.base / 2,
+        **as_others,
     )
     return replace(law, has_signal=False, churn=churn, advocacy=advocacy, mixture=replace(law.mixture, annual=0.0))
 
