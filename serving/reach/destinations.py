@@ -18,6 +18,7 @@ from pydantic import Field
 from vouch.features.company_files import Section, read_settings
 from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment
+from vouch.serving.reach.messages.settings import Chat, Mail, Webhook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,9 @@ class Destinations(Section):
     allow: tuple[str, ...] = Field((), strict=False)
     salesforce: Salesforce
     hubspot: HubSpot
+    webhooks: tuple[Webhook, ...] = Field(default=(), strict=False)
+    chats: tuple[Chat, ...] = Field(default=(), strict=False)
+    email: Mail
 
 
 def load_destinations(home: Path) -> Destinations:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -238,6 +238,31 @@ secrets = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", String(64), primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("as_of_us", BigInteger, nullable=False),
+    Column("revision", Integer),
+    Column("owner", Text),  # whose customers it tells of; it names no customer
+    Column("figures", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("next_us", BigInteger, nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("delivered_us", BigInteger),
+    Column("dead_us", BigInteger),
+    Column("trouble", Text),
+)
+paused_destinations = Table(
+    "paused_destinations",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("paused_us", BigInteger, nullable=False),
+    Column("paused_by", Text, nullable=False),
 )
 
 MARKS = ("asks", "keys", "snapshots")

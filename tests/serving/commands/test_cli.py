@@ -31,7 +31,7 @@ NOW = "2026-11-16T06:00:00Z"
 COMMANDS = (
     *("demo", "simulate", "init", "check", "features", "train", "models"),
     *("promote", "rollback", "score", "runs", "metrics", "report", "export", "serve", "clean", "erase", "about"),
-    *("backup", "restore", "mcp", "mlflow", "push", "pull"),
+    *("backup", "restore", "mcp", "mlflow", "push", "pull", "notify"),
 )
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "polars", "narwhals", "mlflow", "lightgbm", "sklearn", "bentoml")
 

@@ -1,0 +1,127 @@
+"""Announcing: what happened since as messages of the outbox, and what each of them says when it is sent.
+
+A week that was published or refused is told to every destination that wants to know; an owner's digest says who of
+one's customers is newly at risk and who newly speaks up. Customers are read when a message is sent, so that who was
+erased or objects by then is in none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vouch.features.errors import SnapshotError
+from vouch.features.instants import instant_text, parse_instant
+from vouch.serving.batch.run_records import recorded_runs
+from vouch.serving.snapshots.files import published, read_snapshot
+from vouch.serving.snapshots.movers import NEW_ADVOCATE, NEW_HIGH
+from vouch.serving.store.actions import objectors
+from vouch.serving.store.outbox import DIGEST, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from vouch.serving.reach.messages.settings import Channel
+    from vouch.serving.snapshots.files import Snapshot
+    from vouch.serving.store.connection import Database
+
+PUBLISHED, REFUSED = "week.published", "week.refused"
+LISTED = {NEW_HIGH: "newly_at_risk", NEW_ADVOCATE: "new_advocates"}
+"""Lists of movers that a digest tells, by the name that it has there."""
+MOST_LISTED = 100
+Happened = tuple[str, int, int | None, str | None, dict[str, Any]]
+"""What kind of thing, the instant and revision that it is about, whose it is, and its figures."""
+
+
+def messages(home: Path, database: Database, channels: Mapping[str, Channel]) -> list[Message]:
+    """Return all that the newest week and the last run have to tell, whether it was told or not."""
+    found: list[Happened] = [*_of_runs(home)]
+    instants = published(home)
+    if instants:
+        week = read_snapshot(home, instants[-1], [])
+        found.append((PUBLISHED, week.as_of_us, week.revision, None, _figures(week)))
+        for owner, told in changes_by_owner(home, database, week.as_of_us).items():
+            counts = {name: len(rows) for name, rows in told.items()}
+            found.append((DIGEST, week.as_of_us, week.revision, owner, counts))
+    return [
+        Message(name, kind, as_of_us, revision, owner, figures)
+        for name, channel in channels.items()
+        for kind, as_of_us, revision, owner, figures in found
+        if channel.wants(kind, owner)
+    ]
+
+
+def _of_runs(home: Path) -> Iterator[Happened]:
+    """The last run of the batch, where it was refused."""
+    last = next(recorded_runs(home, "score"), None)
+    if last is not None and last["outcome"] == "refused":
+        error = last.get("error") or {}
+        figures = {"run": last["now"], "code": error.get("code"), "message": error.get("message")}
+        yield REFUSED, parse_instant(last["now"]), None, None, figures
+
+
+def _figures(week: Snapshot) -> dict[str, Any]:
+    manifest = week.manifest
+    return {
+        "customers": (manifest.get("rows_out") or {}).get("scores"),
+        "statuses": manifest.get("statuses") or {},
+        "warnings": len(manifest.get("warnings") or ()),
+        "data_through": manifest.get("data_through"),
+    }
+
+
+def changes_by_owner(home: Path, database: Database, as_of_us: int) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return of each owner the customers who are newly at risk and who newly speak up, the largest movement first."""
+    week = read_snapshot(home, as_of_us, ["movers", "customers"])
+    if "movers.parquet" not in week.manifest["files"]:
+        return {}
+    movers = week.table("movers", ["customer_id", "list", "rank", "probability", "probability_before"])
+    movers = movers.filter(pc.is_in(movers["list"], pa.array(list(LISTED)))).sort_by([("rank", "ascending")])
+    people = week.table("customers", ["customer_id", "owner", "name", "mrr", "crm_url"])
+    people = people.filter(pc.is_in(people["customer_id"], movers["customer_id"].combine_chunks()))
+    named = {row["customer_id"]: row for row in people.to_pylist()}
+    with database.reading() as connection:
+        out = objectors(connection)
+    told: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in movers.to_pylist():
+        person = named.get(row["customer_id"])
+        if person is None or not person["owner"] or row["customer_id"] in out:
+            continue
+        lists = told.setdefault(person["owner"], {name: [] for name in LISTED.values()})
+        moved = {name: row[name] for name in ("probability", "probability_before")}
+        lists[LISTED[row["list"]]].append({**{key: person[key] for key in ("customer_id", "name", "mrr")}, **moved})
+    return {owner: {name: rows[:MOST_LISTED] for name, rows in lists.items()} for owner, lists in told.items()}
+
+
+def what_it_says(home: Path, database: Database, message: Message) -> dict[str, Any] | None:
+    """Return what a message says, as of now; None where there is nothing to say of it any more."""
+    data: dict[str, Any] = {"as_of": instant_text(message.as_of_us), "revision": message.revision, **message.figures}
+    if message.kind == DIGEST:
+        try:
+            told = changes_by_owner(home, database, message.as_of_us).get(message.owner or "")
+        except SnapshotError:  # the week is no longer kept
+            told = None
+        if told is None:
+            return None
+        data = {**data, "owner": message.owner, **told}
+    return {"type": message.kind, "timestamp": instant_text(message.as_of_us), "data": data}
+
+
+def sentences(told: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a message as a title and plain lines, for people."""
+    data = told["data"]
+    if told["type"] == PUBLISHED:
+        lines = [f"{data['customers']:,} customers, data through {data['data_through']}, {data['warnings']} warnings"]
+        for model, counts in data["statuses"].items():
+            lines.append(f"{model}: " + ", ".join(f"{name} {number:,}" for name, number in counts.items()))
+        return f"The week as of {data['as_of']} is published", "\n".join(lines)
+    if told["type"] == REFUSED:
+        return f"The run of {data['run']} was refused", f"{data['message']}\nThe week before goes on being served."
+    lines = []
+    for name, title in (("newly_at_risk", "Newly at risk"), ("new_advocates", "New advocates")):
+        lines += [f"{title}: {len(data[name])}"] if data[name] else []
+        lines += [f"- {row['name'] or row['customer_id']}" for row in data[name]]
+    return f"What changed for {data['owner']} as of {data['as_of']}", "\n".join(lines)
