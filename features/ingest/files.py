@@ -186,6 +186,17 @@ def is_iceberg(path: Path) -> bool:
     return any((path / ICEBERG_METADATA).glob("*.metadata.json"))
 
 
+def further_sources(folder: Path) -> dict[str, FileSource]:
+    """Single files of a folder, each under its own name without the ending; of two of one name, neither."""
+    found: dict[str, list[FileSource]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith((".", "_")) and path.name != PROJECT_FILE and path.is_file():
+            source, _ = _source(path.name.split(".")[0].strip(), path)
+            if source is not None:
+                found.setdefault(source.name.lower(), []).append(source)
+    return {of[0].name: of[0] for of in found.values() if len(of) == 1}
+
+
 def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_READERS) -> dict[str, FileSource]:
     """Sources that are named singly, each with how it is read.
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +16,17 @@ import duckdb
 from vouch.features.contract.casts import family_of, quoted, raw
 from vouch.features.contract.tables import CONTRACT_VERSION, TABLES
 from vouch.features.engines import OWN, Connection, close_off, first_line, unreadable
-from vouch.features.errors import ConfigurationError, SourceUnreadable
+from vouch.features.errors import ConfigurationError, SourceUnreadable, VouchError
 from vouch.features.ingest.databases import Schema, attach, copy_schema, is_duckdb_file, relation_digest
-from vouch.features.ingest.files import ROW, Relation, folder_sources, inspected, named_sources, numbered
+from vouch.features.ingest.files import (
+    ROW,
+    Relation,
+    folder_sources,
+    further_sources,
+    inspected,
+    named_sources,
+    numbered,
+)
 from vouch.features.ingest.lakes.objects import copy_objects
 from vouch.features.ingest.lakes.tables import lake_sources
 from vouch.features.ingest.mapping import plans, with_recorded
@@ -27,13 +36,13 @@ from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.shown import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from vouch.features.ingest.files import FileSource
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.project import Project
 
-FORM = 5
+FORM = 6
 """Moves when what is staged is laid out in another way; what stands in the old one is not used."""
 LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""
@@ -50,6 +59,18 @@ class Inputs:
     base: str
     unread: tuple[str, ...]
     relations: Mapping[str, Relation]
+    free: tuple[str, ...] = ()
+    """Relations that no table is made of so far."""
+    place: str = ""
+    left: tuple[str, ...] = ()
+    """Relations of the database at `place` that no table of the contract is made of."""
+
+    def not_read(self, used: Collection[str]) -> tuple[str, ...]:
+        """What lies there and is not read, as warnings; `used` are the sources of further tables."""
+        told = [line for line in self.unread if not any(f"is made of {name!r}" in line for name in used)]
+        if left := [name for name in self.left if name not in used]:
+            told.append(f"{self.place}: not read, because no table is made of them: {', '.join(left)}")
+        return tuple(told)
 
 
 def prepare_inputs(connection: Connection, project: Project, folders: Sequence[Path]) -> Inputs:
@@ -75,9 +96,11 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
     read, digests = {}, {}
     for name in sorted(filter(wanted.__contains__, files)):
         read[name], digests[name] = inspected(rewritten(files[name], folders[0] / "rewritten"))
+    further = _further(files, project, folders[0], wanted)
     recorded = {name: inspected(source) for name, source in named_sources(project.recorded).items()}
     digests |= {f"recorded {name}": digest for name, (_, digest) in recorded.items()}
-    sources = [*read.values(), *copies.values(), *(source for source, _ in recorded.values())]
+    others = [source for source, _ in (*further.values(), *recorded.values())]
+    sources = [*read.values(), *copies.values(), *others]
     parts = [part for source in sources for part in source.parts]
     close_off(connection, parts, folders)
     relations = {
@@ -89,14 +112,54 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
     }
     digests |= {name: _digest(connection, relation) for name, relation in relations.items() if name not in read}
     relations |= {name: file_relation(connection, source) for name, source in read.items()}
-    for name, relation in relations.items():
+    beside = {name: tables[name] for name in tables.keys() - relations} if project.features.own else {}
+    free, more = _free(connection, project, further, beside)
+    digests |= more
+    for name, relation in {**relations, **free}.items():
         _show(connection, name, relation)
     planned = plans(project, relations, lambda table, query: query_relation(connection, table, query))
     here = {name: file_relation(connection, source) for name, (source, _) in recorded.items()}
-    if left:
-        place = redacted(str(project.location))
-        unread.append(f"{place}: not read, because no table is made of them: {', '.join(sorted(left))}")
-    return Inputs(with_recorded(planned, here), _base(project, digests), tuple(unread), relations)
+    told = (tuple(unread), {**relations, **free}, tuple(free), redacted(str(project.location)), tuple(sorted(left)))
+    return Inputs(with_recorded(planned, here), _base(project, digests), *told)
+
+
+def _further(
+    files: Mapping[str, FileSource], project: Project, folder: Path, wanted: _Wanted
+) -> dict[str, tuple[FileSource, str]]:
+    """Files that no table is made of so far, with their digests: single ones, that can be read."""
+    if not project.features.own:
+        return {}
+    beside = further_sources(Path(project.location)) if project.location and Path(project.location).is_dir() else {}
+    found = {}
+    for name, source in {**beside, **files}.items():
+        if name in wanted or name in found:
+            continue
+        with suppress(VouchError, OSError):  # nobody asked for it
+            found[name] = inspected(rewritten(source, folder / "rewritten"))
+    return found
+
+
+def _free(
+    connection: Connection,
+    project: Project,
+    further: Mapping[str, tuple[FileSource, str]],
+    tables: Mapping[str, str],
+) -> tuple[dict[str, Relation], dict[str, str]]:
+    """Relations of files and tables that no table is made of so far, with their digests: those that can be read."""
+    found: dict[str, Relation] = {}
+    digests: dict[str, str] = {}
+    for name in sorted({*further, *tables}):
+        with suppress(VouchError, duckdb.Error):  # nobody asked for it
+            if name in tables:
+                relation = _table_relation(connection, project, name, tables[name])
+                digest = _digest(connection, relation)
+            else:
+                source, digest = further[name]
+                relation = file_relation(connection, source)
+                connection.execute(f"SELECT count(COLUMNS(*)) FROM {relation.sql}")
+            if len(relation.columns) > 1:  # else it says nothing of what it names
+                found[name], digests[f"further {name}"] = relation, digest
+    return found, digests
 
 
 def _in_folder(location: str, wanted: _Wanted, own: Path) -> tuple[dict[str, FileSource], list[str]]:

@@ -119,7 +119,7 @@ def stage(project: Project, now_us: int) -> Staged:
     staged = _opened(found)
     at = {name: _shown(plan.relation.place) for name, plan in inputs.planned.items()} | dict(staged.own.places)
     keep_own(project.home, staged.own)
-    return replace(staged, unread=inputs.unread, places=at, again=partial(stage, project, now_us))
+    return replace(staged, unread=inputs.not_read(staged.own.sources), places=at, again=partial(stage, project, now_us))
 
 
 def _shown(place: str) -> str:
@@ -165,7 +165,7 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
             if found is not None:
                 return found, inputs
             ask = partial(query_relation, connection)
-            planned, own = own_tables(connection, project, inputs.planned, inputs.relations, ask)
+            planned, own = own_tables(connection, project, inputs.planned, inputs.relations, ask, inputs.free)
             staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
             outcomes = _staged(staging, planned)
             check_currencies(staging, outcomes)

@@ -75,7 +75,7 @@ def why_left_out(table: str, column: str, found: Held, settings: FeatureSettings
         return "a date that may have been written over: it would tell earlier instants what came later"
     if found.distinct == 1 and found.filled == found.rows:
         return "it has one value throughout"
-    if found.kind == "text" and found.is_unique:
+    if found.kind == "text" and found.names_row:
         return "another value in each row: it names the row"
     if found.kind == "text" and found.length > LONG_TEXT:
         return "a text that is written for people"

@@ -53,14 +53,17 @@ def _view(name: str) -> str:
 
 
 def _key(where: str, relation: Relation, column: str, alias: str) -> str:
-    """SQL for a key as text, so that `1`, `1.0` and 1 are one."""
+    """SQL for the key of a relation as text."""
     there = relation.find(column)
     if there is None:
         raise ConfigurationError(
             f"{where}: {relation.place} has no column {column!r}{did_you_mean(column, relation.columns)}; there are: "
             f"{', '.join(relation.columns)}"
         )
-    name = f"{alias}.{quoted(there)}"
-    if family_of(relation.columns[there]) in {"float", "decimal"}:
-        name = f"TRY_CAST({name} AS BIGINT)"
-    return f"CAST({name} AS VARCHAR)"
+    return text_key(f"{alias}.{quoted(there)}", relation.columns[there])
+
+
+def text_key(expression: str, physical: str) -> str:
+    """SQL for a key as text, so that `1`, `1.0` and 1 are one."""
+    is_float = family_of(physical) in {"float", "decimal"}
+    return f"CAST({f'TRY_CAST({expression} AS BIGINT)' if is_float else expression} AS VARCHAR)"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from vouch.features.engines import Connection
     from vouch.features.ingest.files import Relation
 
+FEW, NEARLY = 20, 0.9
+"""Of fewer rows nobody can tell that a column names them; and the share of rows with a value of their own that can."""
 KEY_WORDS = frozenset({"id", "key", "code", "ref", "uuid", "guid", "no", "nr", "sku", "token"})
 """The last word of the name of what is no quantity, whatever its digits."""
 _BY_FAMILY: Mapping[Family, Kind] = {
@@ -45,6 +47,8 @@ class Held:
     filled: int
     distinct: int
     is_unique: bool = False
+    names_row: bool = False
+    """Whether nearly every row has a value of its own, but for corrections and double deliveries."""
     length: float = 0.0
     at: float = 0.0
 
@@ -76,8 +80,10 @@ def held_columns(connection: Connection, relation: Relation, names: Mapping[str,
     for at, (name, cell) in enumerate(cells.items()):
         filled, distinct, length, with_at = counted[1 + 4 * at : 5 + 4 * at]
         kind = _kind(connection, relation, name, cell, names[name], filled)
-        is_unique = filled > 0 and distinct == filled and filled > 20
-        found[name] = Held(name, kind, rows, filled, min(distinct, 3), is_unique, float(length), float(with_at))
+        names_row = filled > FEW and distinct >= NEARLY * filled
+        is_unique = names_row and distinct == filled
+        texts = (float(length), float(with_at))
+        found[name] = Held(name, kind, rows, filled, min(distinct, 3), is_unique, names_row, *texts)
     return found
 
 

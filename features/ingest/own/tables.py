@@ -20,12 +20,13 @@ from vouch.features.ingest.own.derive import MOST_COLUMNS, lines_of_column, line
 from vouch.features.ingest.own.joined import joined_query
 from vouch.features.ingest.own.kinds import held_columns
 from vouch.features.ingest.own.later import later_dates, moment_of
+from vouch.features.ingest.own.proposed import Proposer
 from vouch.features.table_settings import NEEDED, TableMapping
 from vouch.features.vectors.declare import ENGINE_COLUMNS
 from vouch.features.vectors.lines import own_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from vouch.features.contract.checks import Input
     from vouch.features.engines import Connection
@@ -56,6 +57,8 @@ class OwnTables:
     verdicts: tuple[OwnColumn, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     """Where further tables were read from."""
+    sources: tuple[str, ...] = ()
+    """Sources of the company that further tables are made of."""
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON keeps it."""
@@ -67,6 +70,7 @@ class OwnTables:
             "lines": [line.as_dict() for line in self.lines],
             "verdicts": [verdict.as_dict() for verdict in self.verdicts],
             "places": dict(self.places),
+            "sources": [*self.sources],
         }
 
     @classmethod
@@ -77,6 +81,7 @@ class OwnTables:
             lines=tuple(map(FeatureLine.of, raw["lines"])),
             verdicts=tuple(map(OwnColumn.of, raw["verdicts"])),
             places=raw["places"],
+            sources=tuple(raw["sources"]),
         )
 
 
@@ -115,10 +120,13 @@ def own_tables(
     planned: Mapping[str, TablePlan],
     relations: Mapping[str, Relation],
     ask: Callable[[str, str], Relation],
+    free: Collection[str] = (),
 ) -> tuple[dict[str, TablePlan], OwnTables]:
     """Return the plans with own columns and tables, and what was made of them.
 
-    `ask(table, query)` gives the relation of a query. Raises ConfigurationError for settings that cannot be meant.
+    `ask(table, query)` gives the relation of a query; `free` are relations that no table is made of.
+
+    Raises ConfigurationError for settings that cannot be meant.
     """
     plans, made = dict(planned), _Made(connection, project)
     for name, plan in planned.items():
@@ -126,11 +134,20 @@ def own_tables(
     for name, mapping in project.tables.items():
         if name not in TABLES:
             plans[name] = made.further(name, mapping, relations, ask)
+    found = made.proposed(free, relations, planned["customers"]) if free and project.features.own else {}
+    for name, mapping in found.items():
+        plans[name] = made.further(name, mapping, relations, ask)
     lines = (*made.lines, *project.features.lines)
     own_features(lines, made.tables)  # refuses what cannot be meant before a row is read
     counted = [_counted(verdict, [line for line in lines if _is_of(line, verdict)]) for verdict in made.verdicts]
     _check_named(project, made.verdicts, plans)
-    return plans, OwnTables(made.tables, lines, tuple(counted), made.places)
+    return plans, OwnTables(made.tables, lines, tuple(counted), made.places, _sources(found))
+
+
+def _sources(found: Mapping[str, TableMapping]) -> tuple[str, ...]:
+    """The sources of some tables, those of their parents among them."""
+    named = [of for m in found.values() for of in (m.source, *(to.rpartition(".")[0] for to in m.parents.values()))]
+    return tuple(sorted({of for of in named if of}))
 
 
 def _is_of(line: FeatureLine, verdict: OwnColumn) -> bool:
@@ -159,6 +176,19 @@ class _Made:
         self.lines: list[FeatureLine] = []
         self.verdicts: list[OwnColumn] = []
         self.places: dict[str, str] = {}
+
+    def proposed(
+        self, free: Collection[str], relations: Mapping[str, Relation], customers: TablePlan
+    ) -> dict[str, TableMapping]:
+        """The further tables that nobody declared, by name; those that leave no way to a customer are told."""
+        proposer = Proposer(self.connection, relations, customers)
+        found: dict[str, TableMapping] = {}
+        for source in sorted(free):
+            name = name_of(source, TABLES.keys() | self.tables.keys() | found.keys())
+            mapping = None if name in self.project.features.leave_out else proposer.proposed(source)
+            if mapping is not None:
+                found[name] = mapping
+        return found
 
     def extended(self, plan: TablePlan) -> TablePlan:
         """The plan of a table of the contract with its further columns, where any is taken."""

@@ -273,3 +273,52 @@ def test_who_serves_knows_the_features_without_reading_tables(tmp_path, home):
     assert "visits_rows" not in load_families()
     use_kept_features(home)
     assert feature_fingerprints() == made
+
+
+def people(number: int) -> list[str]:
+    return [f"p{at}" for at in range(number)]
+
+
+def undeclared(folder, ids: list[str] | list[int], called: str = "shopper"):
+    """A company with two files of its own, of which nobody has said what they are; a folder."""
+    folder.mkdir()
+    days = [1 + at % 50 for at in range(len(ids))]
+    text = list(map(str, ids))
+    pl.DataFrame({"customer_id": text, "created_at": [ago(300)] * len(ids)}).write_parquet(folder / "customers.parquet")
+    pl.DataFrame(
+        {"customer_id": text, "occurred_at": [ago(day) for day in days], "event": ["login"] * len(ids)}
+    ).write_parquet(folder / "usage_events.parquet")
+    calls = {"call_id": [f"k{at}" for at in range(len(ids))], called: ids, "rung": [ago(day) for day in days]}
+    pl.DataFrame(calls).write_parquet(folder / "calls.parquet")
+    parts = {"call_id": calls["call_id"] * 2, "seconds": [10, 20] * len(ids), "line_no": range(2 * len(ids))}
+    pl.DataFrame(parts).write_csv(folder / "call_parts.csv")
+    (folder / "broken.csv").write_bytes(b"a,b\n\xff\xfe")
+    (folder / "prices.csv").write_text("product,price\nx,1\ny,2\n")
+    return str(folder)
+
+
+def test_tables_that_nobody_declared_are_found_with_their_way_to_a_customer(tmp_path):
+    found = stage(load_project(undeclared(tmp_path / "shop", people(60))), NOW_US)
+    assert {"calls", "call_parts"} <= found.own.tables.keys()
+    assert found.own.sources == ("call_parts", "calls")
+    assert [line for line in found.unread if "broken" in line or "prices" in line]
+    assert not [line for line in found.unread if "calls" in line or "call_parts" in line]
+    vector = collect(vectors(open_tables(found, "polars"), T_US)).set_index("customer_id").loc["p3"]
+    assert (vector["calls_rows_28d"], vector["call_parts_rows_28d"], vector["calls_days_since"]) == (1, 2, 4)
+    assert vector["call_parts_seconds_mean_90d"] == 20
+
+
+def test_numbers_are_customers_only_where_their_name_says_so(tmp_path):
+    numbers = list(range(60))
+    named = stage(load_project(undeclared(tmp_path / "named", numbers, "customer_no")), NOW_US)
+    other = stage(load_project(undeclared(tmp_path / "other", numbers, "shelf")), NOW_US)
+    assert "calls" in named.own.tables
+    assert "calls" not in other.own.tables
+
+
+def test_undeclared_tables_stay_unread_where_the_company_wants_it(tmp_path):
+    place = undeclared(tmp_path / "shop", people(60))
+    (tmp_path / "shop" / "vouch.toml").write_text('data = "."\n[features]\nown = false\n')
+    found = stage(load_project(place), NOW_US)
+    assert not found.own.tables
+    assert [line for line in found.unread if "calls" in line]

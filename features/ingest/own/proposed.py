@@ -1,0 +1,156 @@
+"""Proposals of further tables: what leads to a customer within two steps and has a time, found from names and values.
+
+Ids that are digits mean a customer only where their name says so, too: numbers from 1 on agree with anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import quoted
+from vouch.features.contract.checks import Input
+from vouch.features.discovery.words import IN_CONTEXT, column_phrases, said_by, tokens, vocabulary
+from vouch.features.ingest.own.joined import text_key
+from vouch.features.ingest.own.kinds import held_columns, is_key_name
+from vouch.features.ingest.own.later import moment_of
+from vouch.features.table_settings import TableMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from vouch.features.engines import Connection
+    from vouch.features.ingest.files import Relation
+    from vouch.features.ingest.mapping import TablePlan
+    from vouch.features.ingest.own.kinds import Held
+
+LEAST_SHARED = 0.5
+"""Share of the distinct values of a column that must be keys on the other side."""
+_IDS = '"own ids"'
+_BARE = ({"id"}, {"key"}, {"no"}, {"code"})
+
+
+@dataclass
+class Proposer:
+    """Finds how rows of a company's relations lead to a customer and a time; what was asked once is kept."""
+
+    connection: Connection
+    relations: Mapping[str, Relation]
+    customers: TablePlan
+
+    def __post_init__(self) -> None:
+        self._held: dict[str, dict[str, Held]] = {}
+        given = self.customers.inputs["customer_id"]
+        self.called = given.expression.strip('"')
+        key = text_key(given.expression, given.physical)
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_IDS} AS SELECT DISTINCT {key} AS key FROM {self.customers.relation.sql}"
+        )
+        self.are_digits = bool(
+            self.connection.execute(f"SELECT coalesce(bool_and(regexp_full_match(key, '[0-9]+')), true) FROM {_IDS}")
+            .fetchall()[0][0]
+        )  # fmt: skip
+
+    def proposed(self, name: str) -> TableMapping | None:
+        """How a relation is a further table; None where no customer, or no time, is within two steps."""
+        parents = dict(self._parents(name))
+        reached = [target.rpartition(".")[0] for target in parents.values()]
+        steps = [("", name), *((f"{parent}.", parent) for parent in reached)]
+        whose = next((prefix + found for prefix, of in steps if (found := self._customer(of))), None)
+        when = next((prefix + found for prefix, of in steps if (found := self._time(of))), None)
+        if whose is None or when is None:
+            return None
+        columns = {"customer_id": whose, "occurred_at": when}
+        for column in self._columns(name):
+            if said_by(column, column_phrases("ingested_at")) >= IN_CONTEXT and column != when:
+                columns["ingested_at"] = column
+        key = None
+        if "ingested_at" in columns or self.relations[name].find("ingested_at"):
+            named = [column for column, of in self._columns(name).items() if of.names_row and is_key_name(column)]
+            key = next((column for column in named if self._columns(name)[column].filled == self._rows(name)), None)
+        kept = {at: to for at, to in parents.items() if at != whose}
+        return TableMapping(source=name, columns=columns, parents=kept, key=key)
+
+    def _rows(self, name: str) -> int:
+        return next((of.rows for of in self._columns(name).values()), 0)
+
+    def _columns(self, name: str) -> dict[str, Held]:
+        if name not in self._held:
+            relation = self.relations[name]
+            self._held[name] = held_columns(self.connection, relation, dict.fromkeys(relation.columns))
+        return self._held[name]
+
+    def _customer(self, name: str) -> str | None:
+        """The column of a relation that holds customers, that of the surest name first."""
+        known = vocabulary()["customer"]
+        scored = []
+        for column, held in self._columns(name).items():
+            if held.kind not in {"text", "integer"} or not held.filled:
+                continue
+            said = 2.0 * (tokens(column) == tokens(self.called)) + said_by(column, (*known["surest"], *known["likely"]))
+            if self.are_digits and said < IN_CONTEXT:
+                continue
+            shared = self._shared(name, column, f"SELECT key FROM {_IDS}")
+            if shared >= LEAST_SHARED:
+                scored.append((-said, -shared, column))
+        return min(scored)[2] if scored else None
+
+    def _time(self, name: str) -> str | None:
+        """The time of a relation's rows: of those that every row has, the earliest on average."""
+        relation = self.relations[name]
+        whole = [
+            column
+            for column, held in self._columns(name).items()
+            if held.kind == "time" and held.filled == held.rows > 0
+            and said_by(column, column_phrases("ingested_at")) < IN_CONTEXT
+        ]  # fmt: skip
+        if not whole:
+            return None
+        given = {column: Input(quoted(column), relation.columns[column], is_csv=relation.is_csv) for column in whole}
+        asked = ", ".join(f"avg({moment_of(of, column)})" for column, of in given.items())
+        means = self.connection.execute(f"SELECT {asked} FROM {relation.sql}").fetchall()[0]
+        return min(zip(means, range(len(whole)), whole, strict=True))[2]
+
+    def _parents(self, name: str) -> Iterator[tuple[str, str]]:
+        """By which columns rows lead to rows of other relations, a step or two away; each relation once."""
+        reached = {name}
+        first = []
+        for column, parent, key in self._links(name):
+            if parent not in reached:
+                reached.add(parent)
+                first.append(parent)
+                yield column, f"{parent}.{key}"
+        for middle in first:
+            for column, parent, key in self._links(middle):
+                if parent not in reached:
+                    reached.add(parent)
+                    yield f"{middle}.{column}", f"{parent}.{key}"
+
+    def _links(self, name: str) -> Iterator[tuple[str, str, str]]:
+        home = self.customers.relation.sql
+        for column in self.relations[name].columns:
+            if not is_key_name(column):
+                continue
+            for parent, relation in self.relations.items():
+                if parent == name or relation.sql == home:
+                    continue
+                for key in relation.columns:
+                    if _may_lead(column, parent, key) and self._columns(parent)[key].is_unique:
+                        theirs = text_key(quoted(key), relation.columns[key])
+                        if self._shared(name, column, f"SELECT {theirs} FROM {relation.sql}") >= LEAST_SHARED:
+                            yield column, parent, key
+
+    def _shared(self, name: str, column: str, keys: str) -> float:
+        """The share of the distinct values of a column that are among some keys."""
+        ours = text_key(quoted(column), self.relations[name].columns[column])
+        values = f"SELECT DISTINCT {ours} AS value FROM {self.relations[name].sql} WHERE {quoted(column)} IS NOT NULL"
+        counted = self.connection.execute(f"SELECT coalesce(avg((value IN ({keys}))::INT), 0) FROM ({values})")
+        return float(counted.fetchall()[0][0])
+
+
+def _may_lead(column: str, parent: str, key: str) -> bool:
+    """Whether names let a column point to a key: they are one, or it is the relation's name with its id."""
+    ours, theirs = tokens(column), tokens(key)
+    if set(theirs) in _BARE:
+        return ours[:-1] == tokens(parent) and ours[-1:] == theirs
+    return ours == theirs and is_key_name(key)
