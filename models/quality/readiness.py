@@ -41,6 +41,10 @@ class Readiness:
     is_ready: bool
     told: str
 
+    def as_dict(self) -> dict[str, str | bool]:
+        """As `check` tells it, and a week's manifest keeps it."""
+        return {"output": self.output, "ready": self.is_ready, "why": self.told}
+
 
 def readiness(tables: Tables, known_us: int, settings: Mapping[str, ModelSettings] | None = None) -> list[Readiness]:
     """Say of each model that `all` trains, and of the list of candidates, whether the tables support it."""

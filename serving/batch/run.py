@@ -22,6 +22,7 @@ from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.quality.monitoring import has_learned_later
 from vouch.models.registry.offsets import offsets
+from vouch.models.quality.readiness import readiness
 from vouch.models.value.predictor import load_value_champion
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.ingest.stage import Staged
+    from vouch.features.model_settings import ModelSettings
     from vouch.features.project import Project
     from vouch.models.predictor import Predictor
     from vouch.models.value.predictor import ValuePredictor
@@ -62,6 +64,7 @@ class Batch:
     progress: Callable[[str], None] = field(default=lambda _: None)
     settings: Settings = NO_SETTINGS
     value: ValuePredictor | None = None
+    model_settings: Mapping[str, ModelSettings] = field(default_factory=dict)
 
     @property
     def inputs(self) -> str:
@@ -230,6 +233,7 @@ class Batch:
                 "despite": self.despite,
             },
             "warnings": [*missing, *learned, *map(str, findings)],
+            "readiness": [one.as_dict() for one in readiness(self.tables, as_of_us, self.model_settings)],
         }
 
     def _refused(
@@ -317,6 +321,7 @@ def _opened(
             progress,
             settings(project),
             load_value_champion(project.home),
+            project.models,
         )
         yield batch, instants or [staged.default_as_of_us(now_us)]
 

@@ -105,7 +105,7 @@ def readiness_rows(where: Project, staged: Staged, now_us: int) -> list[dict[str
     if staged.data_through_us is None:
         return []
     found = readiness(opened(where, staged, "polars"), staged.default_as_of_us(now_us), where.models)
-    return [{"output": one.output, "ready": one.is_ready, "why": one.told} for one in found]
+    return [one.as_dict() for one in found]
 
 
 def checked_rows(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:

@@ -75,6 +75,14 @@ class ListSize(Document):
     reason: str | None = None
 
 
+class Supported(Document):
+    """Whether the week's data support an output, and why."""
+
+    output: Text
+    ready: bool
+    why: Text
+
+
 class SnapshotManifest(Document):
     """What is read again of a manifest; the rest is for people."""
 
@@ -90,6 +98,7 @@ class SnapshotManifest(Document):
     statuses: dict[Name, dict[str, Count]] | None = None
     lists: dict[Name, ListSize] | None = None
     warnings: list[str] | None = None
+    readiness: list[Supported] | None = None
     drift: dict[Name, Drift] | None = None
     watch: dict[Name, Watched] | None = None
     flagged: list[dict[str, Any]] | None = None

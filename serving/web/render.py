@@ -247,6 +247,7 @@ def render_page(
             here_url=_url(request),
             language_url=lambda code: _url(request, **{_language_parameter(request): code}),
             fresh=_freshness(store) if caller else None,
+            readiness=_readiness(store) if caller else {},
             caller=caller,
             is_open=caller is not None and caller.key_id is None,
             may_write=caller is not None and caller.may("write"),
@@ -266,6 +267,12 @@ def render_page(
 
 def _freshness(store: ServingState) -> dict[str, Any] | None:
     return store.portfolio.freshness(now_us()) if store.is_ready else None
+
+
+def _readiness(store: ServingState) -> dict[str, dict[str, Any]]:
+    """By output, whether the data of the week that is shown support it; empty where the week does not tell."""
+    told = store.portfolio.week.manifest.get("readiness") if store.is_ready else None
+    return {one["output"]: one for one in told or ()}
 
 
 def _url(request: Request, **changed: str) -> str:

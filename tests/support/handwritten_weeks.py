@@ -160,6 +160,11 @@ def publish(
                 "statuses": {},
                 **({"lists": {name: {"total": len(rows)} for name, rows in lists.items()}} if lists else {}),
                 "warnings": ["The data end early."],
+                "readiness": [
+                    {"output": "churn", "ready": True, "why": "546 days of activity; it came true for 9 of 400"},
+                    {"output": "advocacy", "ready": False, "why": "the table advocacy_acts or referrals is absent"},
+                    {"output": "whom to ask to speak up", "ready": False, "why": "none of 400 customers has consented"},
+                ],
                 **manifest,
             }
         )

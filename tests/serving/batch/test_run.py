@@ -20,6 +20,7 @@ from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.evaluate import measure
 from vouch.features.project import Project
 from vouch.features.vectors.build import vectors
+from vouch.models.quality.readiness import ASKING
 from vouch.serving.batch.run import plan_weeks, score_weeks
 from vouch.serving.batch.tables import envelope_table
 from vouch.serving.snapshots import files, schema
@@ -145,6 +146,9 @@ def test_the_manifest_says_what_went_in_and_what_came_out(published, project):
     assert manifest["data_through"] < manifest["as_of"]
     assert manifest["models"]["churn"]["kind"] == "logistic"
     assert manifest["warnings"] == []
+    assert [(one["output"], one["ready"]) for one in manifest["readiness"]] == [
+        ("advocacy", True), ("churn", True), (ASKING, True),
+    ]  # fmt: skip
 
 
 def test_a_published_week_is_left_alone(copied):

@@ -352,6 +352,24 @@ def test_the_models_show_how_far_the_week_has_drifted_where_it_tells(client):
     assert 'tenure_days</code></th><td class="n">0.270</td><td>strong' in page
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_of_a_model_whether_the_data_support_it_and_why(client, language):
+    page, t = client.get("/app/models", headers={"accept-language": language}).text, speech(language)
+    for state, why in (("ready", "it came true for 9 of 400"), ("not_ready", "advocacy_acts or referrals is absent")):
+        assert t(f"readiness.{state}") in page
+        assert why in page
+
+
+def test_an_empty_list_says_what_the_data_lack(tmp_path):
+    publish(tmp_path, people=(customer("c1", None, None, contact_consent=False),))
+    store = ServingState(tmp_path)
+    store.refresh()
+    site = open_site(MountedApp(), store, is_local=True)
+    client = TestClient(Middleware(site, site), base_url="http://127.0.0.1")
+    assert "none of 400 customers has consented" in client.get("/app/candidates").text
+    assert "it came true for 9 of 400" in client.get("/app/at-risk").text
+
+
 def test_nothing_but_our_files_is_given_away(client):
     for name, kind in ASSETS.items():
         answer = client.get(f"/app/static/{name}")
