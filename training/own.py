@@ -8,6 +8,8 @@ never chosen.
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from vouch.models.scoring.scorers import make_scorer
 from vouch.training.learners import Fitted, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.dataset import Dataset
@@ -46,7 +48,8 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
         raise DefinitionError(f"{where} has no {' and no '.join(missing)}: give an estimator as scikit-learn has them")
     names = [column.name for column in data.columns]
     try:
-        estimator.fit(_frame(data.train.matrix, names), data.train.label.astype(np.int64))
+        with _whatever_the_cores():
+            estimator.fit(_frame(data.train.matrix, names), data.train.label.astype(np.int64))
         judged = _Judged(estimator, names, where)
         judged.raw(data.train.matrix[:2])
     except DefinitionError:
@@ -67,6 +70,14 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
     if not np.allclose(scorer.raw(data.train.matrix), judged.raw(data.train.matrix), atol=1e-6):
         return Fitted(name, JUDGED_ONLY, "", judged, {}, told)  # its text does not say what it says
     return Fitted(name, kind, content, scorer, {}, told)
+
+
+@contextmanager
+def _whatever_the_cores() -> Iterator[None]:
+    """Nobody is told that a sandbox does not tell its physical cores: all are taken then."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Could not find the number of physical cores", UserWarning)
+        yield
 
 
 def _against_means(content: dict[str, Any], matrix: Matrix) -> dict[str, Any]:
@@ -92,7 +103,8 @@ class _Judged:
 
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
-        said = np.asarray(self._estimator.predict_proba(_frame(matrix, self._names)), np.float64)
+        with _whatever_the_cores():
+            said = np.asarray(self._estimator.predict_proba(_frame(matrix, self._names)), np.float64)
         if said.shape != (len(matrix), 2) or not np.isfinite(said).all():
             raise DefinitionError(f"{self._where} gives no probability of both outcomes for each row")
         return log_odds(said[:, 1])

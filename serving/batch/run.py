@@ -21,8 +21,8 @@ from vouch.features.metrics.evaluate import definition_fingerprint as measures_f
 from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.quality.monitoring import has_learned_later
-from vouch.models.registry.offsets import offsets
 from vouch.models.quality.readiness import readiness
+from vouch.models.registry.offsets import offsets
 from vouch.models.value.predictor import load_value_champion
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps

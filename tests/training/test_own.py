@@ -66,6 +66,12 @@ def test_what_the_stored_form_cannot_say_is_judged_alone(data, make):
     assert fit_own(data, 0, "mine", make).kind == JUDGED_ONLY
 
 
+def test_a_machine_that_does_not_tell_its_cores_fits_without_a_word(data, monkeypatch):
+    monkeypatch.setattr("joblib.externals.loky.backend.context._count_physical_cores", lambda: ("not found", OSError()))
+    monkeypatch.setattr("joblib.externals.loky.backend.context.physical_cores_cache", None)
+    assert fit_own(data, 0, "mine", lambda seed: LGBMClassifier(n_estimators=3, verbose=-1)).kind != JUDGED_ONLY
+
+
 class Breaking(LogisticRegression):
     """A learner that fails as nobody would expect."""
 
