@@ -99,15 +99,17 @@ def train(
     from vouch.training.tuning import Tuning
     from vouch.training.value.named import train_named as fit
 
-    if model == VALUE:
-        said = {"--trials": trials or None, "--seconds": seconds, "--no-evaluation": None if evaluation else False}
-        _refuse(said, "is for models that give a probability")
-    run: CommandRun = ctx.obj
-    where, tuning = project(data), Tuning(trials, seconds)
-    work = partial(
-        fit, where, model, typed_instant(as_of), run.now_us(now), seed, tuning, origins, evaluation, labels()
-    )
-    _train_company(where.home, model, work, run.now_us(now), form)
+    _refuse(_not_of_value(model, trials, seconds, evaluation), "is for models that give a probability")
+    where, now_us = project(data), ctx.obj.now_us(now)
+    more = (seed, Tuning(trials, seconds), origins, evaluation, labels())
+    _train_company(where.home, model, partial(fit, where, model, typed_instant(as_of), now_us, *more), now_us, form)
+
+
+def _not_of_value(model: str, trials: int, seconds: float | None, evaluation: bool) -> dict[str, object]:
+    """What was typed that the value model does not know."""
+    if model != VALUE:
+        return {}
+    return {"--trials": trials or None, "--seconds": seconds, "--no-evaluation": None if evaluation else False}
 
 
 def _train_company(home: Path, model: str, work: Callable[[], Sequence[Any]], now_us: int, form: Format) -> None:

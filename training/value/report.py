@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 WAYS = {
     "contract": "by contract, for subscriptions say when a customer leaves; who never subscribed by purchases",
-    "purchases": "by purchases, for nothing says when a customer leaves: MBG/NBD with Gamma-Gamma",
+    "purchases": "by purchases, for nothing says when a customer leaves: MBG/NBD or BG/NBD, whichever told better, "
+    "with Gamma-Gamma",
 }
 QUESTION = "What will this customer bring within 1,095 days, beside what was brought so far?"
 

@@ -111,7 +111,7 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
     now, then = histories(context), histories(MetricContext(tables, known_us - days * DAY_US))
     if len(then.customers) < LEAST_CUSTOMERS:
         raise Refused(f"Model {NAME!r}: {len(then.customers)} customers had bought {days} days before: too few")
-    then_numbers = fit_values(then, has_contracts)
+    then_numbers, is_modified = _better(then, now, has_contracts, days)
     said = valued(then, then_numbers, days=days, discount=0.0)
     true = _brought_since(then, now, said)
     figures = {
@@ -128,7 +128,22 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
             figures["boosted"] = _figures(told * share, true)
             if figures["boosted"]["deviance"] < figures[PURCHASES]["deviance"]:
                 boosted, chosen = _boosted(then, now, seed), "boosted"
-    return FittedValue(fit_values(now, has_contracts), boosted, chosen, days, len(true), figures)
+    return FittedValue(fit_values(now, has_contracts, is_modified), boosted, chosen, days, len(true), figures)
+
+
+def _better(
+    then: CustomerHistories, now: CustomerHistories, has_contracts: bool, days: int
+) -> tuple[ValueNumbers, bool]:
+    """The numbers as of then, by MBG/NBD or by BG/NBD, whichever said better what came; and whether it is MBG/NBD."""
+    found = fit_values(then, has_contracts)
+    if found.way != PURCHASES:
+        return found, True
+    other = fit_values(then, has_contracts, is_modified=False)
+    errors = []
+    for numbers in (found, other):
+        said = valued(then, numbers, days=days, discount=0.0)
+        errors.append(_figures(_central(said), _brought_since(then, now, said))["deviance"])
+    return (other, False) if errors[1] < errors[0] else (found, True)
 
 
 def _boosted(past: CustomerHistories, since: CustomerHistories, seed: int) -> str | None:

@@ -36,6 +36,7 @@ from vouch.features.metrics.lists.people import (
     segments_by_value,
     to_be_asked_why,
 )
+from vouch.features.metrics.lists.referral_trees import referral_trees
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
 from vouch.features.metrics.lists.talk import exit_answers, growing_complaints, words_on_the_move
 from vouch.features.metrics.lists.trading_down import trading_states
@@ -355,6 +356,8 @@ LISTS: dict[str, List] = {
     "segment_members": List("buyers by their segment, the best first", ("transactions",), segment_members),
     "value_quadrants": List("customers by lifetime value and referral value: champions, affluents, advocates, misers",
                             ("referrals", "transactions"), quadrant_members),
+    "referral_trees": List("whom each advocate brought, whom those brought, and what they bring, counted once",
+                           ("referrals",), referral_trees),
     "churn_drivers": List("what moves the churn scores of the published snapshot, by family", (),
                           drivers_of_churn),
     "trading": List("how orders and spend per order of regular customers changed, and why",

@@ -503,3 +503,25 @@ def test_no_list_falls_over_a_company_that_has_customers_and_one_table_alone(nam
         except UsageError:
             continue
         assert isinstance(found, list)
+
+
+def test_a_referral_tree_counts_what_a_customer_brings_once():
+    """a brought b, b brought c; d invited b later, and has no order of his: nothing of b stands in two trees"""
+    pairs = (("a", "b", 300), ("d", "b", 290), ("b", "c", 200), ("a", "nobody", 100))
+    rows = {
+        "customers": [{"customer_id": who, "created_at": -400} for who in "abcd"],
+        "referrals": [{"advocate_id": of, "prospect_id": who, "invited_at": -at, "converted_at": 2 - at}
+                      for of, who, at in pairs[:3]]
+        + [{"advocate_id": "a", "prospect_id": "nobody", "invited_at": -100}],
+        "transactions": [{"customer_id": who, "occurred_at": -at, "amount": 100, "gross_margin": margin,
+                          "kind": "purchase"} for who, at, margin in (("b", 280, 40), ("c", 190, 30))],
+        "advocacy_acts": [{"customer_id": "a", "occurred_at": -20, "kind": "social_share", "reach": 250}],
+    }  # fmt: skip
+    found = {row["customer_id"]: row for row in rows_of("referral_trees", rows)}
+    assert list(found) == ["a", "b", "d"]
+    a, b, d = found.values()
+    assert (a["referrals"], a["converted"], a["customers"], a["customers_below"], a["depth"]) == (2, 1, 1, 1, 2)
+    assert (a["margin"], a["margin_below"], a["reach"], a["brought_by"]) == (40.0, 30.0, 250, None)
+    assert (b["margin"], b["margin_below"], b["brought_by"]) == (30.0, 0.0, "a")
+    assert (d["customers"], d["margin"]) == (0, 0.0)
+    assert sum(row["margin"] for row in found.values()) == 70.0, "what the customers brought, once"
