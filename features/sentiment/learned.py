@@ -29,13 +29,13 @@ from vouch.features.sentiment.polarity import LEXICON_VERSION, NEGATIVE_FROM, PO
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Signs = NDArray[np.int64]
 
-RECIPE_VERSION = "1"
+RECIPE_VERSION = "2"
 SENTIMENT_VERSION = f"lexicon {LEXICON_VERSION}, recipe {RECIPE_VERSION}"
 """What the polarity of a text rests on, for fingerprints."""
-BUCKETS = 2**17
+BUCKETS = 2**18
 """Of each kind of n-grams."""
 LEAST_TEXTS = 200
 """Distinct rated texts without which nothing is learned."""
@@ -95,8 +95,7 @@ class TextModel:
     def to_bytes(self) -> bytes:
         """The model as an `.npz` of numbers."""
         content = io.BytesIO()
-        small = {name: getattr(self, name).astype(np.float32) for name in ARRAYS}
-        np.savez_compressed(content, **{name: small.get(name, getattr(self, name)) for name in _names()})
+        np.savez_compressed(content, **{name: getattr(self, name) for name in _names()})
         return content.getvalue()
 
     @classmethod
@@ -104,7 +103,7 @@ class TextModel:
         """Read what `to_bytes` wrote; raises ValueError where it is something else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-                found: dict[str, Any] = {name: stored[name].astype(np.float64) for name in _names()}
+                found: dict[str, Any] = {name: stored[name] for name in _names()}
         except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError("these are no weights of a model of texts") from error
         told: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in found.items()}
@@ -184,7 +183,7 @@ def _regressed(inputs: sparse.csr_matrix, truth: Floats, signs: Signs) -> TextMo
 
 
 def _as_stored(values: Floats) -> Floats:
-    return values.astype(np.float32).astype(np.float64)
+    return values.astype(np.float32)
 
 
 def within_class(signs: Signs, polarities: Floats) -> Signs:
@@ -233,14 +232,14 @@ def _inputs(texts: pl.Series) -> sparse.csr_matrix:
     by_words = polarity(texts).fill_null(0).to_numpy() / 100
     judged = np.column_stack([np.maximum(by_words, 0), np.maximum(-by_words, 0), by_words != 0])
     parts = [hashed.transform(said) for hashed in _hashing()]
-    return sparse.csr_matrix(sparse.hstack([*parts, sparse.csr_matrix(judged.astype(np.float64))]))
+    return sparse.csr_matrix(sparse.hstack([*parts, sparse.csr_matrix(judged.astype(np.float32))]))
 
 
 @cache
 def _hashing() -> tuple[HashingVectorizer, HashingVectorizer]:
     from sklearn.feature_extraction.text import HashingVectorizer  # slow to load, and needed with rated texts alone
 
-    both = {"n_features": BUCKETS, "alternate_sign": False, "norm": None, "binary": True}
+    both = {"n_features": BUCKETS, "alternate_sign": False, "norm": None, "binary": True, "dtype": np.float32}
     words = HashingVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2), **both)
     return words, HashingVectorizer(analyzer="char_wb", ngram_range=(1, 4), **both)
 
