@@ -18,6 +18,7 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.estimators import FEW, Estimate, finite
+from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
 from vouch.features.metrics.units import Splitter, counted_together
 from vouch.features.sentiment.learned import SENTIMENT_VERSION
@@ -226,6 +227,9 @@ class Measurer:
             return envelope, estimate
         interval = interval.holding(envelope.value)
         low, high = finite(float(interval.low)), finite(float(interval.high))
+        is_known = interval.method == OUT_OF_TIME or (is_finite and self.context.settings.population)
+        if _has_no_width(low, high) and not is_known:
+            return envelope, estimate  # all were alike, which does not say that the others are
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
 
@@ -310,6 +314,11 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
         name: float(f"{value:.10g}") + 0.0 if isinstance(value, float | Decimal) else value
         for name, value in row.items()
     }
+
+
+def _has_no_width(low: float | None, high: float | None) -> bool:
+    """Whether an interval is a point, but for rounding: it would call a value certain that nobody knows to be."""
+    return low is not None and high is not None and math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _short_of(estimate: Estimate, lost: int) -> Estimate:

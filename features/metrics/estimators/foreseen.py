@@ -9,6 +9,9 @@ from vouch.features.metrics.estimators.composed import Custom
 from vouch.features.statistics.forecast import forecast
 from vouch.features.statistics.intervals import Interval
 
+OUT_OF_TIME = "out_of_time_80"
+"""An interval of the errors that were made out of time."""
+
 
 def _expected(parts: Parts, name: str, weeks: int) -> Estimate:
     """What a figure is expected to be, with how much better than persistence that is."""
@@ -23,7 +26,7 @@ def _expected(parts: Parts, name: str, weeks: int) -> Estimate:
 def _ends(parts: Parts, name: str, weeks: int) -> Interval | None:
     """The interval of 80 %, from errors out of time."""
     found = forecast(parts[name][np.argsort(-parts["week"])], weeks)
-    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), "out_of_time_80")
+    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), OUT_OF_TIME)
 
 
 def foreseen(name: str, weeks: int, limits: Limits) -> Custom:
@@ -39,4 +42,4 @@ def foreseen(name: str, weeks: int, limits: Limits) -> Custom:
         return _ends(parts, name, weeks)
 
     value.__name__, ends.__name__ = f"expected_{name}_{weeks}_weeks", f"ends_of_{name}_{weeks}_weeks"
-    return Custom(("week", name), value, ends, "out_of_time_80", limits=limits)
+    return Custom(("week", name), value, ends, OUT_OF_TIME, limits=limits)

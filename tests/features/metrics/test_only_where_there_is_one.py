@@ -228,3 +228,18 @@ def test_what_reads_no_use_has_its_own_beginning_where_that_is_earlier():
     assert one(old, "nps", begun=False).value == 100
     for metric_id in ("dau_mau", "activity_share", "interaction_frequency", "retention_day_30"):
         assert one(old, metric_id, begun=False).status == "insufficient_history"
+
+
+@pytest.mark.parametrize("people", [6, 30, 90])
+@pytest.mark.parametrize("metric_id", ["net_revenue_retention", "act_depth", "order_value", "time_on_site"])
+def test_where_all_are_alike_no_interval_says_that_they_are_for_certain(metric_id, people):
+    everybody = [f"c{number:02}" for number in range(people)]
+    rows = {
+        "subscriptions": [{"customer_id": c, "started_at": -300, "mrr": 10} for c in everybody],
+        "advocacy_acts": [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in everybody],
+        "transactions": [{"customer_id": c, "occurred_at": -9, "amount": 20, "kind": "purchase"} for c in everybody],
+        "sessions": [{"customer_id": c, "started_at": -9, "ended_at": -8.99, "engaged_s": 60} for c in everybody],
+    }
+    found = one(rows, metric_id)
+    assert found.value is not None
+    assert (found.ci_low, found.ci_high, found.ci_method) == (None, None, None)
