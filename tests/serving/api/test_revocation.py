@@ -34,6 +34,12 @@ def home(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks are taken ten times as often: what is waited for does not hang on how often."""
+    monkeypatch.setattr("vouch.serving.api.watch.WATCH_SECONDS", 0.1)
+
+
 class Served:
     """A service in this process, watching, with a key that writes."""
 
@@ -118,7 +124,7 @@ CHAMPIONS = {
 
 
 @pytest.mark.parametrize("kind", CHAMPIONS)
-def test_no_champion_keeps_a_revoked_key_working(served, home, kind):
+def test_no_champion_keeps_a_revoked_key_working(quick, served, home, kind):
     before = served.store.champions["churn"]
     spoilt_champion(home, *CHAMPIONS[kind])
     eventually(lambda: served.store.refused_champions == ("churn",))
@@ -133,12 +139,6 @@ PLACES = {
     "a champion": "vouch.serving.api.state.champion",
     "what was recorded": "vouch.serving.api.state.changed_since",
 }
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Looks are taken ten times as often: what is waited for does not hang on how often."""
-    monkeypatch.setattr("vouch.serving.api.watch.WATCH_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize("place", PLACES)
