@@ -46,6 +46,20 @@ DAY = "2025-02-01"
 NOW = parse_instant("2026-11-17T06:00:00Z")
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> tuple[Path, Path]:
+    """Where each test of this module works, for files that were written name their place; and what is kept of it."""
+    return tmp_path_factory.mktemp("erasure"), tmp_path_factory.mktemp("kept") / "whole"
+
+
+@pytest.fixture
+def tmp_path(places) -> Path:
+    """The same folder for each test, empty."""
+    shutil.rmtree(places[0])
+    places[0].mkdir()
+    return places[0]
+
+
 @pytest.fixture
 def tables(tmp_path) -> Path:
     """A company's tables in which the planted customer stands in good rows, broken ones, and as somebody's friend."""
@@ -70,9 +84,22 @@ def tables(tmp_path) -> Path:
 
 
 @pytest.fixture
-def lived_in(tmp_path, tables, vouch) -> Path:
-    """A home where everything that vouch writes names the planted customer, and a folder of what it wrote elsewhere."""
-    home, out = tmp_path / "home", tmp_path / "out"
+def lived_in(tmp_path, places, tables, vouch) -> Path:
+    """A home where everything that vouch writes names the planted customer, and a folder of what it wrote elsewhere.
+
+    It is made once, and put back for each test.
+    """
+    whole = places[1]
+    if not whole.exists():
+        live_in(tmp_path / "home", tmp_path / "out", tables, vouch)
+        shutil.copytree(tmp_path, whole, symlinks=True)
+    else:
+        shutil.copytree(whole, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return tmp_path / "home"
+
+
+def live_in(home: Path, out: Path, tables: Path, vouch) -> None:
+    """Let everything that vouch writes name the planted customer."""
     stage(Project(home=home, location=str(tables)), NOW)
     planted = (*WEEK, customer(WHO, 0.9, 0.99, mrr=1000.0))
     publish(home, BEFORE, (*EARLIER, customer(WHO, 0.2, 0.3)))
@@ -107,7 +134,6 @@ def lived_in(tmp_path, tables, vouch) -> Path:
     draft = home / "snapshots" / "as_of=2026-11-16" / "draft-left"
     draft.mkdir()
     shutil.copy(snapshot.read_snapshot(home).folder / "scores.parquet", draft)
-    return home
 
 
 def rows_of(folder: Path, who: str = STAYS) -> dict[str, int]:
