@@ -45,6 +45,11 @@ def metrics_as_in(week) -> Callable[[MetricContext], pa.Table]:
     return envelopes
 
 
+def without_metrics(context: MetricContext) -> pa.Table:
+    """No metrics, in place of `envelope_table`."""
+    return columns.metrics_schema(context.as_of_us).empty_table()
+
+
 def customer_id(number: int) -> str:
     return f"C{number:07d}"
 

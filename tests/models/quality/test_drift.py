@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.champions import write_champions
+from support.published_weeks import without_metrics
 from support.rows.contract_rows import day, make_tables
 from support.rows.drifted_frames import TARGET, histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
@@ -133,7 +134,13 @@ def test_a_week_is_compared_with_the_newest_rows_of_the_training_run(tmp_path):
     assert (found["churn"]["rows"], found["churn"]["moderate"], found["churn"]["major"]) == (400, 0, 0)
 
 
-def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, tmp_path):
+@pytest.fixture
+def quick(monkeypatch):
+    """Weeks without metrics, which take most of the time and are not looked at here."""
+    monkeypatch.setattr("vouch.serving.batch.steps.envelope_table", without_metrics)
+
+
+def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, quick, tmp_path):
     project = Project(home=tmp_path, location=str(company))
     write_champions(tmp_path)
     monday, earlier = parse_instant("2026-11-16"), parse_instant("2026-08-17")
@@ -151,7 +158,9 @@ def test_what_was_said_weeks_ago_is_held_against_what_came_true(company, tmp_pat
     assert "not_final" not in {entry["reason"] for of in found.values() for entry in of}
 
 
-def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_is_away_stops_nothing(company, tmp_path):
+def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_is_away_stops_nothing(
+    company, quick, tmp_path
+):
     from vouch.models.registry import versions
     from vouch.serving.monitoring.tracking import log_weeks
 

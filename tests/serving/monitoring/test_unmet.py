@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.published_weeks import without_metrics
 from support.rows.drifted_frames import histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.ingest.stage import open_tables, stage
@@ -99,7 +100,8 @@ def renamed(company, tmp_path_factory):
     return Project(home=home, location=str(folder))
 
 
-def test_a_week_in_which_all_plans_have_new_names_is_refused_and_says_which(renamed):
+def test_a_week_in_which_all_plans_have_new_names_is_refused_and_says_which(renamed, monkeypatch):
+    monkeypatch.setattr("vouch.serving.batch.steps.envelope_table", without_metrics)
     (week,) = score_weeks(renamed, [MONDAY], NOW)
     assert week.outcome == "refused"
     found = {finding.guard: str(finding) for finding in week.findings if finding.level == "hard"}
