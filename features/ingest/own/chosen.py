@@ -52,8 +52,13 @@ class OwnColumn:
         return cls(**raw)
 
 
-def why_left_out(table: str, column: str, found: Held, settings: FeatureSettings, *, is_dated: bool) -> str | None:
-    """Return why a column is left out, the gravest reason first; None where it is taken."""
+def why_left_out(
+    table: str, column: str, found: Held, settings: FeatureSettings, *, is_dated: bool, is_key: bool = False
+) -> str | None:
+    """Return why a column is left out, the gravest reason first; None where it is taken.
+
+    A column of a parent is judged by its own name; `is_key` says that it leads to a parent, whatever that is called.
+    """
     place = f"{table}.{column}"
     if {place, table} & {*settings.leave_out}:
         return "left out in vouch.toml"
@@ -61,9 +66,10 @@ def why_left_out(table: str, column: str, found: Held, settings: FeatureSettings
         return None
     if not found.filled:
         return "it is empty"
+    column = found.name.rpartition(".")[2]
     if not is_dated and (leak := reason_said(column, "leak")):
         return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
-    if sensitive := reason_said(column, "sensitive"):
+    if not is_key and (sensitive := reason_said(column, "sensitive")):
         return f"sensitive, by its name ({sensitive}); it may be taken in by name"
     if personal := _personal(column):
         return f"personal, by its name ({personal})"

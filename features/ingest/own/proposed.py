@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import Input
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, said_by, tokens, vocabulary
+from vouch.features.discovery.words import IN_CONTEXT, column_phrases, reason_said, said_by, tokens, vocabulary
 from vouch.features.ingest.own.joined import text_key
 from vouch.features.ingest.own.kinds import held_columns, is_key_name
 from vouch.features.ingest.own.later import moment_of
@@ -103,6 +103,7 @@ class Proposer:
             for column, held in self._columns(name).items()
             if held.kind == "time" and held.filled == held.rows > 0
             and said_by(column, column_phrases("ingested_at")) < IN_CONTEXT
+            and not any(reason_said(column, reason) for reason in ("personal", "sensitive"))
         ]  # fmt: skip
         if not whole:
             return None

@@ -252,7 +252,7 @@ class _Made:
         rest = [column for column in relation.columns if column not in roled]
         found = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
         found = {of: replace(one, kind="text") if of in keys else one for of, one in found.items()}
-        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns))
+        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns), keys=keys)
         columns = {own: Column(own, found[of].kind, False) for own, of in taken.items()}
         table = replace(table, columns={**table.columns, **columns})
         own_inputs = {own: input_of(table, own, _naming(mapping, taken), relation) for own in taken}
@@ -287,13 +287,20 @@ class _Made:
         return replace(joined, place=relations[source].place, is_csv=is_csv), keys
 
     def _taken(
-        self, table: str, found: Mapping[str, Held], mapping: TableMapping, *, is_dated: bool, others: set[str]
+        self,
+        table: str,
+        found: Mapping[str, Held],
+        mapping: TableMapping,
+        *,
+        is_dated: bool,
+        others: set[str],
+        keys: Collection[str] = (),
     ) -> dict[str, str]:
         """The columns that are taken, as they are called in contract form; what becomes of each is kept."""
         taken: dict[str, str] = {}
         for column, of in found.items():
             own = name_of(column, _TAKEN | others | taken.keys())
-            why = why_left_out(table, own, of, self.project.features, is_dated=is_dated)
+            why = why_left_out(table, own, of, self.project.features, is_dated=is_dated, is_key=column in keys)
             if column in mapping.leave_out:
                 why = "left out in vouch.toml"
             elif why is None and len(taken) >= MOST_COLUMNS:

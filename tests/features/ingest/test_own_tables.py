@@ -308,6 +308,21 @@ def test_tables_that_nobody_declared_are_found_with_their_way_to_a_customer(tmp_
     assert vector["call_parts_seconds_mean_90d"] == 20
 
 
+def test_a_file_of_people_with_dates_of_birth_is_no_history(tmp_path):
+    place = undeclared(tmp_path / "shop", people(60))
+    pl.DataFrame({"shopper": people(60), "dob": [ago(9000 + at) for at in range(60)]}).write_parquet(
+        tmp_path / "shop" / "persons.parquet"
+    )
+    assert "persons" not in stage(load_project(place), NOW_US).own.tables
+
+
+def test_a_source_that_is_called_like_something_sensitive_is_not_so_for_its_name(tmp_path):
+    settings = VISITS.replace("sites.siteId", "race.siteId")
+    place = write(tmp_path / "shop", settings)
+    (tmp_path / "shop" / "sites.parquet").rename(tmp_path / "shop" / "race.parquet")
+    assert list(at(place)["visits_race_zone_last"].fillna("")) == ["south", "north", ""]
+
+
 def test_numbers_are_customers_only_where_their_name_says_so(tmp_path):
     numbers = list(range(60))
     named = stage(load_project(undeclared(tmp_path / "named", numbers, "customer_no")), NOW_US)
