@@ -12,8 +12,8 @@ from mcp.types import Tool, ToolAnnotations
 
 from vouch.serving.api.doors import API_ROUTES, ApiRoute
 
-OUT_OF_REACH = ("/v1/score",)
-"""Vectors and raw rows are for programs, not for agents."""
+OUT_OF_REACH = ("/v1/score", "/v1/webhooks", "/v1/webhooks/pause", "/v1/webhooks/resume")
+"""Vectors and raw rows are for programs, not for agents; receivers are for operators."""
 TAKES_BACK = ("withdraw", "correct")
 """Last parts of routes that change what was recorded before."""
 

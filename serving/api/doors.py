@@ -20,6 +20,7 @@ from vouch.serving.api.handlers import (
     score,
     tables,
     this_week,
+    webhooks,
     week_types,
 )
 
@@ -264,5 +265,23 @@ API_ROUTES = (
         named_lists.ListsCatalogue, named_lists.ListsAnswer, named_lists.lists_catalogue, SNAPSHOT,
         {},
         scope="read", methods=BOTH,
+    ),
+    ApiRoute(
+        "/v1/webhooks", "Receivers of messages: how many wait, arrived and were given up, and which rest",
+        webhooks.WebhooksList, webhooks.WebhooksAnswer, webhooks.list_webhooks, (),
+        {},
+        scope="admin", is_heavy=True, methods=BOTH,
+    ),
+    ApiRoute(
+        "/v1/webhooks/pause", "Let a receiver rest; what it is to be told waits",
+        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.pause_webhook, ("unknown_webhook",),
+        {"name": "hub"},
+        scope="admin", is_heavy=True,
+    ),
+    ApiRoute(
+        "/v1/webhooks/resume", "Send to a receiver again, what has waited included",
+        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.resume_webhook, ("unknown_webhook",),
+        {"name": "hub"},
+        scope="admin", is_heavy=True,
     ),
 )  # fmt: skip

@@ -41,6 +41,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "unknown_account": ProblemKind(404, "No such account"),
     "unknown_ask": ProblemKind(404, "No such ask"),
     "unknown_action": ProblemKind(404, "No such action"),
+    "unknown_webhook": ProblemKind(404, "No such receiver"),
     "unknown_override": ProblemKind(404, "No such override"),
     "unknown_reference": ProblemKind(404, "No such request for a reference"),
     "unknown_cursor": ProblemKind(404, "No such page of the list"),

@@ -227,6 +227,11 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     },
     "/v1/asks/withdraw": {"ask": ASK, "is_new": True},
     "/v1/actions/record": {"action": ACTION, "is_new": True},
+    "/v1/webhooks": {
+        "receivers": [{"name": "hub", "waiting": 1, "delivered": 41, "dead": 0, "paused_by": "operations"}]
+    },
+    "/v1/webhooks/pause": {"name": "hub", "is_paused": True, "is_new": True},
+    "/v1/webhooks/resume": {"name": "hub", "is_paused": False, "is_new": True},
     "/v1/actions/withdraw": {"action": {**ACTION, "withdrawn_at": "2026-11-17T10:00:00Z"}, "is_new": True},
     "/v1/objections/record": {"customer_id": "C000001", "objects": True, "is_new": True, "objections": 1},
     "/v1/objections/withdraw": {"customer_id": "C000001", "objects": False, "is_new": True, "objections": 0},

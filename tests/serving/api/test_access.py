@@ -76,6 +76,10 @@ ROUTES = {
     ("POST", "/v1/references/match"): "read",
     ("GET", "/v1/references/search"): "read",
     ("POST", "/v1/references/search"): "read",
+    ("GET", "/v1/webhooks"): "admin",
+    ("POST", "/v1/webhooks"): "admin",
+    ("POST", "/v1/webhooks/pause"): "admin",
+    ("POST", "/v1/webhooks/resume"): "admin",
     ("GET", "/openapi.json"): "read",
     ("GET", "/schema.json"): "read",
     ("GET", "/livez"): "nothing",
@@ -189,7 +193,13 @@ def test_a_route_answers_to_each_kind_of_key_as_it_is_written_down(served, metho
     elif keys.SCOPES.index(kind) < keys.SCOPES.index(needs):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     else:
-        absent = {"/app/customer", "/app/models/{name}/card", "/v1/accounts/get"}
+        absent = {
+            "/app/customer",
+            "/app/models/{name}/card",
+            "/v1/accounts/get",
+            "/v1/webhooks/pause",
+            "/v1/webhooks/resume",
+        }
         lacking = {"/app/find", "/app/account", "/app/reference", "/v1/tables/score"}  # without what they need
         unknown = {path for path in map(operator.itemgetter(1), ROUTES) if path.startswith(RECORDED)} - LISTED
         assert answer.status_code == (422 if path in lacking else 404 if path in absent | unknown else 200)

@@ -52,6 +52,8 @@ def store(tmp_path_factory):
         people=[PEOPLE[0], person, {**person, "customer_id": "C000002", "asks": None}, *PEOPLE[1:]],
         metrics=[*METRICS, by_segment],
     )
+    hook = '[[webhooks]]\nname = "hub"\nurl = "https://hub.example"\nsecret = "HUB"\n'
+    (home / "destinations.toml").write_text(hook)
     found = ServingState(home)
     found.refresh()
     actions.record_action(

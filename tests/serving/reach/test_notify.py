@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from support.answering import Served
 from support.handwritten_weeks import BEFORE, HOSTILE, MONDAY, WEEK, publish
 from support.on_loopback import on_loopback
 from support.running_service import VOUCH
@@ -303,6 +304,29 @@ def test_what_is_told_follows_from_the_week_alone(home, database):
     first, again = ([one.message_id for one in messages(home, database, channels_of(settings))] for _ in range(2))
     assert first == again
     assert len(set(first)) == 3
+
+
+def test_an_admin_lets_a_receiver_rest_over_http_and_names_no_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOOK", SECRET)
+    served = Served(tmp_path)
+    receiver = Receiver()
+    with on_loopback(receiver.app) as url:
+        settings = settle(tmp_path, url)
+
+        def told(kind, path, **body):
+            return served.call("POST", f"/v1/webhooks{path}", kind, json=body)
+
+        assert {told(kind, "/pause", name="hub").status_code for kind in ("read", "write")} == {403}
+        assert told("admin", "/pause", name="hub").json() == {"name": "hub", "is_paused": True, "is_new": True}
+        assert told("admin", "/pause", name="hub").json()["is_new"] is False
+        assert (sent(tmp_path, served.database, settings).announced, receiver.tries) == (1, 0)
+        (row,) = told("admin", "").json()["receivers"]
+        assert (row["name"], row["waiting"], row["paused_by"]) == ("hub", 1, "admin")
+        assert told("admin", "/resume", name="hub").json()["is_paused"] is False
+        assert sent(tmp_path, served.database, settings).delivered == 1
+        assert told("admin", "/pause", name="other").json()["code"] == "unknown_webhook"
+        assert told("admin", "/pause", name="hub", url="https://evil.example").status_code == 422
+    served.close()
 
 
 @pytest.mark.nightly
