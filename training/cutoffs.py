@@ -139,12 +139,14 @@ def _spread(room: Sequence[OriginPlan], count: int, spacing_us: int) -> list[Ori
     return [*even[1 - count :], newest]
 
 
-def cross_fit_plan(folds: int) -> CutoffPlan:
-    """The plan of a table without time, whose rows stand in the folds 0, 1, ... in place of instants.
+def cross_fit_plan(folds: int, *, in_order: bool = False) -> CutoffPlan:
+    """The plan of a table whose rows stand in the folds 0, 1, ... in place of instants.
 
-    Each fold is judged by a fit on the others, and calibrated by what was said of them.
+    Each fold is judged by a fit on the others, and calibrated by what was said of them; `in_order` by the earlier ones.
     """
     every = tuple(range(folds))
+    if in_order:
+        return CutoffPlan(every, tuple(OriginPlan(fold, every[:fold], every[1:fold]) for fold in every[1:]))
     others = [every[:fold] + every[fold + 1 :] for fold in every]
     return CutoffPlan(every, tuple(OriginPlan(fold, rest, rest) for fold, rest in zip(every, others, strict=True)))
 

@@ -1,8 +1,7 @@
 """Training on a flat table: cross-fit, choose, calibrate, judge, register and gate a model of one row per customer.
 
-There is no history to roll over. Each row is scored by fits that did not see it (by folds that share the outcomes
-evenly; where the table has a time, by fits on earlier rows alone), and those scores choose the candidate, fit its
-calibration and say how good it is. What serves is the chosen recipe fitted on all rows.
+There is no history to roll over. Folds stand in place of instants: each is judged by fits on the others (where the
+table has a time, on the earlier ones alone), and all else is done as for a model with a definition.
 """
 
 from __future__ import annotations
@@ -14,22 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vouch import models
 from vouch.features.errors import Refused, UsageError
 from vouch.features.shown import markdown
-from vouch.models.definition import LEARNERS, Model, Target
+from vouch.models.definition import LEARNERS, Gate, Model, Target
 from vouch.models.predictor import encode, write_bundle
 from vouch.models.quality.drift import reference
-from vouch.models.quality.figures import error_by_chance, figure_interval, figures, paired_bootstrap
 from vouch.models.registry import versions
 from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.flat_table import described
-from vouch.training.calibrate import choose, with_band
-from vouch.training.cutoffs import CutoffPlan
+from vouch.training.cutoffs import cross_fit_plan
 from vouch.training.dataset import Dataset, DatasetPart, made_up_rows
-from vouch.training.gate import GateRule, Verdict
-from vouch.training.learners import CANDIDATES, LINE
+from vouch.training.evaluate import evaluate
+from vouch.training.gate import judge
+from vouch.training.learners import BASELINES
 from vouch.training.run import code_fingerprint
 
 if TYPE_CHECKING:
@@ -40,20 +39,18 @@ if TYPE_CHECKING:
     from vouch.features.discovery.flat import FlatTable
     from vouch.features.project import Project
     from vouch.models.scoring.trees import Numbers
-    from vouch.training.calibrate import Chosen
+    from vouch.training.gate import Verdict
     from vouch.training.learners import Fitted
+    from vouch.training.served import Served
 
 FOLDS = 5
 LEAST = 50
 """Rows of the rarer outcome that are needed to learn from."""
-CLEARLY = 0.002
-"""Share of the log loss by which another candidate must be better before it displaces the preferred one."""
-RESAMPLES = 300
+INTERVALS = ("roc_auc", "log_loss", "brier_skill")
 GOLDEN_ROWS = 32
 TRIED = tuple(name for name in LEARNERS if name != "lightgbm_family")
 """Candidates: a column of a flat table is a family of its own."""
 SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
-MOST_ERROR = 0.03
 
 
 @dataclass(frozen=True)
@@ -119,15 +116,6 @@ class FlatReport:
         return "\n".join([*lines, f"  version {self.version}: {state}"])
 
 
-@dataclass(frozen=True)
-class CrossFitted:
-    """One candidate: raw scores of rows that its fits did not see, and how they are calibrated; all in row order."""
-
-    raw: Numbers
-    probability: Numbers
-    calibrated: Chosen
-
-
 def train_flat(
     project: Project, name: str, table: FlatTable, source: Path, now_us: int, settings: Mapping[str, Any],
     seed: int = 0,
@@ -140,37 +128,35 @@ def train_flat(
     """
     if name in models.names():
         raise UsageError(f"{name!r} is a model with a definition of its own: give the model of a table another name")
-    data = _dataset(name, table)
-    judged, found = cross_fit(data, table, seed)
-    chosen = _chosen(found)
-    best = found[chosen]
-    label, customers = data.train.label[judged], data.train.customers[judged]
-    said = {of: figures(label, one.probability[judged]) for of, one in found.items()}
-    verdict = _verdict(name, label, customers, {of: one.probability[judged] for of, one in found.items()}, chosen, seed)
-    fitted = CANDIDATES[chosen](data, seed)
-    calibrated = with_band(best.calibrated, best.raw[judged], label, customers, seed)
-    intervals = {
-        of: figure_interval(customers, label, best.probability[judged], of, RESAMPLES, seed)
-        for of in ("roc_auc", "log_loss", "brier_skill")
-    }
+    data = _dataset(name, table, seed)
+    with threadpool_limits(1):
+        evaluation = evaluate(data, seed)
+    verdict = judge(evaluation, {}, None, seed)
+    shown = [of for of in evaluation.judged if of == evaluation.chosen or of not in BASELINES]
     report = FlatReport(
         name, source.name, len(data.train), data.train.positives, table.positive,
         tuple(column.column for column in table.columns),
         tuple(column.column for column in table.columns if column.is_sensitive), table.left_out,
-        chosen, calibrated.calibrator.method, said, intervals, verdict,
+        evaluation.chosen, evaluation.served.calibrated.calibrator.method,
+        {of: evaluation.judged[of].figures for of in shown},
+        {of: evaluation.intervals[of] for of in INTERVALS}, verdict,
         len(data.train) - len(np.unique(data.train.matrix, axis=0, equal_nan=True)),
         {"data_fingerprint": table.digest, "code_fingerprint": code_fingerprint(), "seed": seed, **settings},
     )  # fmt: skip
-    return _stored(project, report, data, table, fitted, calibrated, best.probability, settings, now_us, labels)
+    return _stored(project, report, data, table, evaluation.served, settings, now_us, labels)
 
 
-def _dataset(name: str, table: FlatTable) -> Dataset:
-    """The table as learners take it; the time of a row is its instant."""
+def _dataset(name: str, table: FlatTable, seed: int) -> Dataset:
+    """The table as learners take it, sorted by folds, which stand in place of instants."""
+    import pandas as pd
+
     target = Target("label", _no_label, _everybody, horizon_days=1)
-    model = Model(name, f"What is {table.positive!r} in the label?", (target,), learners=TRIED)
+    gate = Gate(minimum_positives=LEAST, suspicious_auc=1.0)  # leaks are left out before anything is fitted
+    model = Model(name, f"What is {table.positive!r} in the label?", (target,), learners=TRIED, gate=gate)
     columns = tuple(Column(column.name, column.name, column.categories) for column in table.columns)
-    times = np.zeros(len(table.label), np.int64) if table.times is None else table.times
-    rows = DatasetPart(encode(table.frame, columns), table.label, table.ids, times)
+    fold = folds(table.label, table.times, seed)
+    order = np.argsort(fold, kind="stable")
+    rows = DatasetPart(encode(table.frame, columns), table.label, table.ids, fold).take(order)
     rarer = min(rows.positives, len(rows) - rows.positives)
     if rarer < LEAST:
         raise Refused(
@@ -180,8 +166,10 @@ def _dataset(name: str, table: FlatTable) -> Dataset:
     varies = np.array([len(np.unique(rows.matrix[:, place])) > 1 for place in range(len(columns))])
     kept = tuple(column for column, is_kept in zip(columns, varies, strict=True) if is_kept)
     rows = replace(rows, matrix=rows.matrix[:, varies])
-    empty = rows.take(np.zeros(len(rows), dtype=bool))
-    return Dataset(model, target, CutoffPlan((0,)), kept, rows, empty, table.frame)
+    plan = cross_fit_plan(FOLDS, in_order=table.times is not None)
+    test = rows.take(np.isin(rows.as_of_us, [of.test for of in plan.judged]))
+    frame = pd.DataFrame({"customer_id": test.customers})  # a column of its own is no attribute that slices know
+    return Dataset(model, target, plan, kept, rows, test, frame)
 
 
 def _no_label(*_: Any) -> pd.DataFrame:
@@ -209,91 +197,18 @@ def folds(label: Numbers, times: np.ndarray[Any, Any] | None, seed: int) -> np.n
     return spread
 
 
-def cross_fit(
-    data: Dataset, table: FlatTable, seed: int
-) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], dict[str, CrossFitted]]:
-    """Which rows are judged (mask), and each candidate on them: raw scores and calibrated probabilities.
-
-    A row's score is of a fit without its fold, its calibration of the scores of other folds; by time, of earlier ones.
-    """
-    rows, is_timed = data.train, table.times is not None
-    fold = folds(rows.label, table.times, seed)
-    raw = {name: np.full(len(rows), np.nan) for name in TRIED}
-    for number in range(1 if is_timed else 0, FOLDS):
-        inside, outside = (fold < number if is_timed else fold != number), fold == number
-        if len(np.unique(rows.label[inside])) < 2:
-            continue
-        here = replace(data, train=rows.take(inside))
-        for name in TRIED:
-            raw[name][outside] = CANDIDATES[name](here, seed).scorer.raw(rows.matrix[outside])
-    judged = ~np.isnan(raw[LINE])
-    found = {}
-    for name, scores in raw.items():
-        calibrated = choose(scores[judged], rows.label[judged], rows.customers[judged], seed)
-        found[name] = CrossFitted(scores, _probability(scores, rows, fold, judged, is_timed, seed), calibrated)
-    return judged, found
-
-
-def _probability(
-    raw: Numbers, rows: DatasetPart, fold: np.ndarray[Any, Any], judged: np.ndarray[Any, Any], is_timed: bool, seed: int
-) -> Numbers:
-    said = np.full(len(rows), np.nan)
-    for number in np.unique(fold[judged]):
-        others = judged & (fold < number if is_timed else fold != number)
-        here = judged & (fold == number)
-        chosen = choose(raw[others], rows.label[others], rows.customers[others], seed)
-        said[here] = chosen.calibrator.apply(raw[here])
-    return said
-
-
-def _chosen(found: Mapping[str, CrossFitted]) -> str:
-    """The preferred candidate, or one that is clearly better on rows that it was not fitted on."""
-    chosen = TRIED[0]
-    for name in TRIED[1:]:
-        if found[name].calibrated.log_loss < found[chosen].calibrated.log_loss * (1 - CLEARLY):
-            chosen = name
-    return chosen
-
-
-def _verdict(
-    name: str, label: Numbers, customers: np.ndarray[Any, Any], said: Mapping[str, Numbers], chosen: str, seed: int
-) -> Verdict:
-    """The rules of the gate that hold without a history; leaks are left out before anything is fitted."""
-    best = said[chosen]
-    of = figures(label, best)
-    low = figure_interval(customers, label, best, "roc_auc", RESAMPLES, seed)[0]
-    skill = GateRule(
-        "skill", of["brier_skill"] > 0 and low > 0.5,
-        f"Brier skill {of['brier_skill']:.4f} (above 0), ROC-AUC interval from {low:.3f} (above 0.5)",
-    )  # fmt: skip
-    limit = max(MOST_ERROR, error_by_chance(best, seed))
-    calibration = GateRule(
-        "calibration", of["calibration_error"] <= limit,
-        f"calibration error {of['calibration_error']:.4f} over 20 bins (limit {limit:.4f})",
-        of["calibration_error"], limit,
-    )  # fmt: skip
-    line = paired_bootstrap(customers, label, best, said[LINE], "log_loss", RESAMPLES, seed)
-    baseline = GateRule(
-        "baseline", chosen == LINE or not line.a_is_worse,
-        f"log loss {line.a:.5f} against {line.b:.5f} of {LINE}: {line.difference:+.5f}", line.difference, 0.0,
-    )  # fmt: skip
-    return Verdict((skill, baseline, calibration))
-
-
 def _stored(
     project: Project,
     report: FlatReport,
     data: Dataset,
     table: FlatTable,
-    fitted: Fitted,
-    calibrated: Chosen,
-    probability: Numbers,
+    served: Served,
     settings: Mapping[str, Any],
     now_us: int,
     labels: versions.RunLabels | None,
 ) -> FlatReport:
     golden = made_up_rows(data, GOLDEN_ROWS, int(report.facts["seed"]))
-    judged = ~np.isnan(probability)
+    fitted = served.fitted
     with tempfile.TemporaryDirectory() as folder:
         predictor = write_bundle(
             Path(folder) / "bundle",
@@ -302,10 +217,10 @@ def _stored(
             kind=fitted.kind,
             content=fitted.content,
             columns=data.columns,
-            calibrator=calibrated.calibrator,
+            calibrator=served.calibrated.calibrator,
             golden=golden,
             facts={**report.facts, "table": described(table.columns, data.columns, table.positive, settings)},
-            reference=reference(data.columns, data.train.matrix[judged], probability[judged]),
+            reference=reference(data.columns, data.newest.matrix, served.probability),
         )
         report = replace(report, facts={**report.facts, "content_hash": predictor.content_hash})
         run = _training_run(report, Path(folder) / "bundle", golden, fitted)
@@ -329,7 +244,7 @@ def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted
         bundle=bundle,
         example=golden,
         parameters={"candidate": report.chosen, "calibration": report.calibration, **fitted.facts},
-        metrics=dict(report.figures[report.chosen]),
+        metrics={of: value for of, value in report.figures[report.chosen].items() if np.isfinite(value)},
         tags={
             "gate": "passed" if report.verdict.passed else "refused",
             "figures": json.dumps({of: round(report.figures[report.chosen][of], 6) for of in versions.FIGURES}),

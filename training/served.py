@@ -78,8 +78,11 @@ def instability(
 ) -> dict[str, float]:
     """Share of the newest origin's customers whose band is another by another seed, and with one cutoff less.
 
-    All are fits of what serves at the newest origin, with as many rounds and calibrated as that is.
+    All are fits of what serves at the newest origin, with as many rounds and calibrated as that is. Empty where the
+    target has no bands.
     """
+    if not data.target.bands:
+        return {}
     newest = rolled.judged[-1]
     here = replace(data, train=data.at(newest.plan.train))
     calibrator = rolled.calibration(choice.members, seed).calibrator

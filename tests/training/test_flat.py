@@ -117,12 +117,13 @@ def test_without_an_id_the_number_of_the_row_is_it(tmp_path, project):
 
 def test_with_a_time_rows_are_judged_by_fits_on_earlier_ones(tmp_path, project):
     found, report = trained(project, table(tmp_path / "flat.csv"), time="known_on")
-    data = flat._dataset("leavers", found)
+    data = flat._dataset("leavers", found, 0)
     fold = flat.folds(found.label, found.times, 0)
     for number in range(1, flat.FOLDS):
         assert found.times[fold < number].max() < found.times[fold == number].min()
-    judged, _ = flat.cross_fit(data, found, 0)
-    assert not judged[fold == 0].any()
+    for of in data.plan.origins:
+        assert max([*of.train, *of.calibrated_by]) < of.test
+    assert set(data.test.as_of_us) == {2, 3, 4}, "the first is fitted on, the second calibrates"
     assert report.verdict.passed
 
 
