@@ -9,7 +9,7 @@ import pytest
 from vouch.features.errors import UsageError
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.sentences import sentence
-from vouch.features.vectors.words import LANGUAGES, family, meaning, table
+from vouch.features.vectors.words import LANGUAGES, family, table
 
 HANGUL = re.compile(r"[가-힣]")
 
@@ -35,7 +35,6 @@ def test_a_feature_that_a_language_has_no_words_for_is_told_in_english_whole(lan
 
     assert sentence("callbacks_28d", 3, language, 1) == "3 tickets that were called back in 4 weeks (before: 1)"
     assert family("test_words", language) == "test_words"
-    meaning.cache_clear()
 
 
 def test_every_unit_is_known_and_every_language_has_every_phrase():
