@@ -97,7 +97,9 @@ class ServedWeek:
     def without_model(self) -> frozenset[str]:
         """Models whose lists are ranked by rules, for the week was scored without a champion."""
         statuses = {name: pc.unique(self.scores.column(f"{name}_status")).to_pylist() for name in NAMED}
-        return frozenset(name for name, found in statuses.items() if is_by_rules(found))
+        models = self.week.manifest.get("models") or {}
+        has_model = {name: models.get(name, True) is not None for name in NAMED}
+        return frozenset(name for name, found in statuses.items() if is_by_rules(found, has_model=has_model[name]))
 
     def ranked_by(self, model: str) -> str:
         """What the list of a model is ranked by."""

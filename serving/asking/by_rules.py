@@ -31,13 +31,17 @@ def optional(customers: pd.DataFrame, name: str) -> pd.Series[Any]:
     return customers[name] if name in customers else pd.Series(None, index=customers.index, dtype=object)
 
 
-def is_by_rules(statuses: Collection[str]) -> bool:
+def is_by_rules(statuses: Collection[str], *, has_model: bool = True) -> bool:
     """Whether a list is ranked by rules, from all statuses of its model in a week: nobody is scored for want of one.
+
+    Where no model scored the week and nobody could be scored either, it is, too: no model found nobody in danger.
 
     >>> is_by_rules({"no_model", "churned"}), is_by_rules({"no_model", "ok"}), is_by_rules({"churned"})
     (True, False, False)
+    >>> is_by_rules({"churned"}, has_model=False), is_by_rules({"ok"}, has_model=False)
+    (True, False)
     """
-    return NO_MODEL in statuses and not {*SCORED} & {*statuses}
+    return (NO_MODEL in statuses or not has_model) and not {*SCORED} & {*statuses}
 
 
 def speaks_by_rules(customers: pd.DataFrame) -> Mask:

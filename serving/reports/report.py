@@ -194,7 +194,12 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     people = searchable_rows(scores, customers)
     envelopes = _metrics(snapshot)
     endangered = rank_at_risk(people)
-    at_risk = Filters() if is_by_rules(set(states["churn_status"])) else AT_RISK
+    models = snapshot.manifest.get("models") or {}
+    by_rules = [
+        name for name in NAMED
+        if is_by_rules(set(states[f"{name}_status"]), has_model=models.get(name, True) is not None)
+    ]  # fmt: skip
+    at_risk = Filters() if "churn" in by_rules else AT_RISK
     asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
     leaving = _listed(snapshot, "churn", endangered, highest := RankedList(endangered).page(at_risk, TOP))
     return Figures(
@@ -207,7 +212,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         churn_bins=_bins(states["churn_probability"].dropna()),
         metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
         withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
-        by_rules=[name for name in NAMED if is_by_rules(set(states[f"{name}_status"]))],
+        by_rules=by_rules,
         candidates=asked,
         candidates_total=first.total,
         at_risk=leaving,

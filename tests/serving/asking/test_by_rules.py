@@ -158,3 +158,11 @@ def test_the_report_counts_tiers_and_bands_of_those_who_are_still_here(tmp_path)
     assert counted["advocate_tier"] == {"influential": 1, "active": 3, "potential": 1, "none": 4}
     assert counted["health_band"] == {"at_risk": 3, "watch": 2, "healthy": 4}
     assert all("unhealthy" in form(found) for form in (as_page, as_text))
+
+
+def test_a_week_in_which_nobody_can_be_scored_and_no_model_could_says_that_there_is_none(tmp_path):
+    publish(tmp_path, MONDAY, [customer("a", None, None), customer("b", None, None)], models={"churn": None})
+    store = ServingState(tmp_path)
+    store.refresh()
+    assert store.portfolio.ranked_by("churn") == "rules"
+    store.stop()
