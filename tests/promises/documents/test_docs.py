@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from vouch.features.contract.tables import TABLES
+from vouch.features.feature_settings import parse_features
+from vouch.features.table_settings import parse_table
 from vouch.serving.docs.pages import ADDRESS, CATALOGUE, as_html, documentation
 
 ROOT = Path(__file__).parents[3]
@@ -56,8 +58,12 @@ def test_no_page_is_shown_that_is_none():
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_a_project_file_of_the_documentation_maps_tables_of_the_contract(text):
-    assert set(tomllib.loads(text).get("tables", {})) <= set(TABLES)
+def test_a_project_file_of_the_documentation_maps_tables_of_the_contract_or_declares_its_own(text):
+    given = tomllib.loads(text)
+    own = given.get("tables", {}).keys() - TABLES.keys()
+    tables = {name: parse_table(Path("vouch.toml"), name, given["tables"][name]) for name in own}
+    lines = parse_features(Path("vouch.toml"), given.get("features", {})).lines
+    assert {line.table for line in lines} <= TABLES.keys() | tables.keys() | {"visits"}
 
 
 def test_the_page_on_serving_names_every_route():
