@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
     )
     assert first == again
     assert first["usage_events.parquet"] != other["usage_events.parquet"]
-    assert len(first) == len(TABLES) + 3
+    assert len(first) == len(TABLES) + 6
 
 
 def test_a_company_too_small_is_refused(tmp_path):
