@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.errors import UsageError, did_you_mean
-from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.declare import FEATURES, OWN, load_families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,14 @@ class Meaning:
 
 def meaning(feature: str) -> Meaning | None:
     """Meaning of a feature; None for one that is gone."""
-    declared = load_families().get(feature)
+    own = OWN.get(feature)
+    return _of_contract(feature) if own is None else _meaning(own.description, own.unit, own.window_days)
+
+
+@cache
+def _of_contract(feature: str) -> Meaning | None:
+    load_families()
+    declared = FEATURES.get(feature)
     return None if declared is None else _meaning(declared.description, declared.unit, declared.window_days)
 
 
