@@ -116,7 +116,9 @@ class WeekSteps:
             writers = {name: opened.enter_context(self.draft.table(name, schema)) for name, schema in schemas.items()}
             for batch, profile, scored in zip(rows, people, self._scored(), strict=True):
                 assert batch["customer_id"].equals(profile["customer_id"]), "both come from the same view of customers"
-                is_out = pa.array([customer in self.objectors for customer in batch["customer_id"].to_pylist()])
+                is_out = pa.array(
+                    [customer in self.objectors for customer in batch["customer_id"].to_pylist()], pa.bool_()
+                )
                 scored = with_terms(scored, batch["customer_id"], between)
                 scored = {name: without_objectors(of, is_out) for name, of in scored.items()}
                 made = {

@@ -167,7 +167,7 @@ def test_check_prints_the_report_in_each_format(vouch, company):
     code, out, err = vouch("check", company, "--now", NOW, "--format", "json")
     report = json.loads(out)
     assert (code, err) == (0, "")
-    assert report.keys() == {"tables", "absent", "warnings", "readiness"}
+    assert report.keys() == {"tables", "absent", "warnings", "readiness", "own"}
     assert {row["output"] for row in report["readiness"]} >= {"churn", "advocacy"}
     _, out, _ = vouch("check", company, "--now", NOW, "--format", "csv")
     rows = {row["table"]: row for row in csv.DictReader(io.StringIO(out))}
