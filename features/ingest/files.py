@@ -158,7 +158,7 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
     found: dict[str, FileSource] = {}
     unread = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")) or path.name == PROJECT_FILE or is_lake_table(path):
+        if path.name.startswith((".", "_")) or path.name == PROJECT_FILE or is_lake_table(path) or _is_truth(path):
             continue
         name = path.name.split(".")[0].strip()
         name = name.lower() if name.lower() in TABLES else name
@@ -174,6 +174,11 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
             raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
         found[name] = source
     return found, unread
+
+
+def _is_truth(path: Path) -> bool:
+    """Whether it is what only the simulator knows, beside a simulated company: for judging, never for reading."""
+    return path.name == "truth" and (path / "parameters.json").is_file()
 
 
 def is_lake_table(path: Path) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from vouch.features.contract.tables import ACT_KINDS, ITEMS, TABLES
 from vouch.features.errors import UsageError
+from vouch.features.ingest.files import folder_sources
 from vouch.features.ingest.stage import open_tables
 from vouch.features.instants import WEEK_US
 from vouch.features.metrics.catalogue import load_metrics
@@ -60,6 +61,13 @@ def test_every_table_of_the_contract_is_written_with_its_columns_and_rows(folder
     for column in TABLES[name].columns.values():
         kind = file.schema_arrow.field(column.name).type
         assert (column.kind == "time") == (kind == pa.timestamp("us", tz="UTC")), column.name
+
+
+def test_nothing_of_the_truth_is_read_or_missed(folder):
+    found, unread = folder_sources(folder, TABLES)
+    assert found.keys() == TABLES.keys()
+    assert unread == []
+    assert (folder / "truth").is_dir()
 
 
 @pytest.mark.parametrize("name", TABLES)
