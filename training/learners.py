@@ -299,10 +299,13 @@ def _fit_rule(name: str, data: Dataset, parts: Sequence[PointsMeasure]) -> Fitte
     by_feature = {part.feature: part.as_json() for part in parts}
     listed = [by_feature.get(column.name) for column in data.columns]
     score = points(listed, data.train.matrix).sum(axis=1)
-    model = LogisticRegression(C=1e6, solver="newton-cholesky").fit(score[:, None], data.train.label)
+    centre, spread = float(score.mean()), float(score.std()) or 1.0  # whatever its scale, the line is found as well
+    model = LogisticRegression(C=1e6, solver="newton-cholesky")
+    model.fit((score[:, None] - centre) / spread, data.train.label)
+    slope = float(model.coef_[0, 0]) / spread
     content = {
-        "base": rounded(float(model.intercept_[0])),
-        "slope": rounded(float(model.coef_[0, 0])),
+        "base": rounded(float(model.intercept_[0]) - slope * centre),
+        "slope": rounded(slope),
         "parts": listed,
     }
     return Fitted(name, "rules", content, make_scorer("rules", content, len(data.columns)))

@@ -116,6 +116,16 @@ def test_a_rule_without_its_feature_says_the_base_rate(data):
     assert sigmoid(raw) == pytest.approx(data.train.label.mean(), abs=1e-3)
 
 
+@pytest.mark.parametrize("told_apart", [0, 1, 5])
+def test_a_rule_that_hardly_tells_anybody_apart_is_fitted_all_the_same(data, told_apart):
+    matrix = np.repeat(data.train.matrix[:1], len(data.train), axis=0)
+    matrix[:told_apart] = data.train.matrix[-1]
+    alike = replace(data, train=replace(data.train, matrix=matrix))
+    for fit in (fit_recency, fit_health):
+        said = sigmoid(fit(alike, 0).scorer.raw(matrix[told_apart:]))
+        assert said == pytest.approx(data.train.label[told_apart:].mean(), abs=2e-3)
+
+
 def simulated(rows, distort):
     rng = np.random.default_rng(0)
     true = rng.normal(-2, 1.2, rows)
