@@ -112,8 +112,12 @@ class Served:
             "headers": sent.raw,
         }
         parts: list[dict[str, Any]] = []
+        given: list[bytes] = []
 
         async def receive() -> dict[str, Any]:
+            if given:  # whoever sent it stays and listens
+                await asyncio.Event().wait()
+            given.append(body)
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def back(message: dict[str, Any]) -> None:

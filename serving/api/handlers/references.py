@@ -57,11 +57,11 @@ def record_reference(store: ServingState, request: ReferenceRecord, caller: Call
 
 def match_reference(store: ServingState, request: ReferenceMatch) -> dict[str, Any]:
     """Who fits a request, is willing and rested: the first, and alternates."""
+    portfolio, now = store.portfolio, now_us()
     with store.database.reading() as connection:
         wanted = request_of(connection, request.request_id)
     if wanted is None:
         raise _unknown()
-    portfolio, now = store.portfolio, now_us()
     asked = [portfolio.ids.row_of(match.customer_id) for match in wanted.matches]
     found = portfolio.references.matches(
         wanted.prospect,
@@ -95,14 +95,13 @@ def _advocate(store: ServingState, found: Matches, place: int) -> dict[str, Any]
 
 def ask_reference(store: ServingState, request: ReferenceAsk, caller: Caller) -> dict[str, Any]:
     """Ask an advocate for a request: an ask like any other, under the same caps."""
-    now = now_us()
+    now, sizes = now_us(), store.portfolio.asking.sizes
     with store.database.reading() as connection:
         known = request_of(connection, request.request_id)
     if known is None:
         raise _unknown()
     said = {name: getattr(request, name) for name in ("ask_id", "customer_id", "channel", "asked_by", "note")}
     wanted = wanted_ask(store, AskRecord(kind=known.kind, **said), caller, now)
-    sizes = store.portfolio.asking.sizes
     changed, told = ask_for_request(store.database, request.request_id, wanted, store.policy, sizes, caller, now)
     if told is not None and told.ask is None:
         ask_answer(store, told, "ask_id")  # it raises the problem of the ask
@@ -111,13 +110,20 @@ def ask_reference(store: ServingState, request: ReferenceAsk, caller: Caller) ->
 
 def close_reference(store: ServingState, request: ReferenceClose, caller: Caller) -> dict[str, Any]:
     """Close a request."""
+    _answerable(store)
     changed = close_request(store.database, request.request_id, request.state, caller, now_us())
     return _answer(store, changed, "a request that is closed, or that nobody has accepted yet")
 
 
 def tell_deal(store: ServingState, request: ReferenceDeal, caller: Caller) -> dict[str, Any]:
     """Record what became of a deal."""
+    _answerable(store)
     return _answer(store, set_deal(store.database, request.request_id, request.outcome, caller, now_us()), "a deal")
+
+
+def _answerable(store: ServingState) -> None:
+    """Raises the problem `no_snapshot` before anything is changed that could not be told."""
+    store.portfolio  # noqa: B018
 
 
 def search_references(store: ServingState, request: ReferencesSearch) -> dict[str, Any]:

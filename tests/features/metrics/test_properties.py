@@ -18,6 +18,8 @@ from vouch.features.metrics.estimators import Total
 from vouch.features.metrics.evaluate import measure
 
 load_metrics()
+FORECASTS = {"sentiment_forecast", "sentiment_forecast_84", "nps_forecast_28", "nps_forecast_84"}
+"""They learn from weeks, which are not there twice."""
 TWICE_OTHERWISE = {
     "advocates_potential", "advocates_active", "advocates_influential",  # a tenth, rounded up
     "trading_down", "discussion_trends", "segments", "earned_growth_ratio",  # tests, which see more in more
@@ -80,7 +82,7 @@ def check_that_twice_the_company_has_the_same_rates(rows):
         (value, n, items, missing, _), found = once[metric_id], double[metric_id]
         if METRICS[metric_id].items is None or metric_id in {"advocacy_maturity"}:
             continue
-        if metric_id not in {"sentiment_forecast"}:  # weeks
+        if metric_id not in FORECASTS:
             assert found[1:4] == (2 * n, found[2] if items == n else 2 * items, 2 * missing), metric_id
         if value is not None and found[0] is not None:
             factor = 2 if metric_id in DOUBLES else 1

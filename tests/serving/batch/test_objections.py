@@ -73,8 +73,9 @@ def test_who_objects_has_a_status_and_nothing_else(objecting):
         row = scores[customer]
         assert {row["churn_status"], row["advocacy_status"]} == {"opted_out"}
         said = {name for name, value in row.items() if value is not None}
-        assert said <= {"customer_id", "as_of", "churn_status", "advocacy_status", "upgrade_status", "health_band",
-                        "advocate_tier"}  # fmt: skip
+        assert said <= {"customer_id", "as_of", "churn_status", "advocacy_status", "upgrade_status", "clv_status",
+                        "health_band", "advocate_tier"}  # fmt: skip
+        assert row["clv_status"] == "opted_out"
         assert (row["health_band"], row["advocate_tier"]) == ("unknown", "none")
     for row in published.table("vectors").to_pylist():
         if row["customer_id"] in out:

@@ -46,7 +46,7 @@ def test_workers_score_as_one_machine_does(staged, stored, tmp_path, spark, writ
 
 def test_a_worker_loads_the_champions_once(tmp_path):
     write_champions(tmp_path)
-    targets = (("churn", "contract"), ("advocacy", "organic"))
+    targets = (("churn", "contract", None), ("advocacy", "organic", None))
     assert cluster._champions(str(tmp_path), targets) is cluster._champions(str(tmp_path), targets)
     assert cluster._champions(str(tmp_path), targets)["churn"].target.name == "contract"
 
