@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ OWN_TAGS = frozenset(
     }
 )
 """Tags by which vouch tells what a version is: nobody else sets them."""
+TAG_NAME, TAG_VALUE = re.compile(r"[^\W\d_][\w. -]{0,249}"), 8_000
+"""Tags that MLflow keeps."""
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error")
 
 
@@ -76,13 +79,23 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class RunLabels:
-    """What whoever trains says of the run; raises UsageError for a tag that is vouch's or MLflow's own."""
+    """What whoever trains says of the run, refused before anything is trained where MLflow would not keep it.
+
+    Raises UsageError for a tag that is vouch's or MLflow's own, and for a name or value that is none.
+    """
 
     experiment: str = EXPERIMENT
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """See that no tag says what vouch or MLflow says itself."""
+        """See that each tag can be kept, and says nothing that vouch or MLflow says itself."""
+        if wrong := [
+            name for name, value in self.tags.items() if not TAG_NAME.fullmatch(name) or len(value) > TAG_VALUE
+        ]:
+            raise UsageError(
+                f"Tag {wrong[0]!r}: a name has at most 250 letters, digits, spaces and ._-, and begins with a letter; "
+                f"a value has at most {TAG_VALUE:,} characters"
+            )
         own = [name for name in self.tags if name in OWN_TAGS or name.startswith(("mlflow.", "vouch."))]
         if own:
             raise UsageError(f"Tags {', '.join(own)} are set by vouch and MLflow themselves: choose other names")

@@ -17,6 +17,7 @@ from vouch.features.discovery.flat import read_flat, read_flat_rows
 from vouch.features.errors import DataError, Refused, UsageError
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
+from vouch.models.registry import versions
 from vouch.serving.api.handlers.tables import TableScore, score_table_rows
 from vouch.serving.api.problems import Problem
 from vouch.serving.exports.vectors_file import write_table_scores
@@ -73,6 +74,8 @@ def test_a_flat_table_gives_a_champion_whose_reasons_add_up_to_the_score(tmp_pat
     path = table(tmp_path / "flat.csv")
     found, report = trained(project, path)
     assert report.verdict.passed
+    _, client = versions.connect(project.home)
+    assert client.get_model_version("leavers", "1").tags.keys() <= versions.OWN_TAGS, "each is guarded"
     assert report.positive == "Yes"
     assert report.figures[report.chosen]["roc_auc"] > 0.75
     predictor = flat_champion(project.home, "leavers")

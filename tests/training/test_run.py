@@ -276,7 +276,8 @@ def test_what_was_registered_is_what_was_judged(trained):
         row = next(row for row in versions.list_models(project.home) if row["model"] == report.model)
         assert row["content_hash"] == report.content_hash
         assert history(project.home, report.model)[-1]["content_hash"] == report.content_hash
-        mlflow, _ = versions.connect(project.home)
+        mlflow, client = versions.connect(project.home)
+        assert client.get_model_version(report.model, "1").tags.keys() <= versions.OWN_TAGS, "each is guarded"
         model = mlflow.pyfunc.load_model(f"models:/{report.model}/1")
         rows = report.test_rows
         assert len(rows) == report.origins[0]["n"]

@@ -12,6 +12,7 @@ from vouch.features.metrics.context import MetricContext
 from vouch.features.project import Project
 from vouch.features.simulation.company import simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US
+from vouch.models.registry import versions
 from vouch.models.registry.champions import history
 from vouch.models.value.histories import histories
 from vouch.models.value.predictor import load_value_champion
@@ -61,6 +62,8 @@ def test_a_shop_is_valued_by_purchases_judged_on_a_year_and_promoted(shop, tmp_p
     assert champion is not None
     assert champion.content_hash == report.content_hash
     assert history(where.home, "value")[-1]["action"] == "pass"
+    _, client = versions.connect(where.home)
+    assert client.get_model_version("value", "1").tags.keys() <= versions.OWN_TAGS, "each is guarded"
     card = (where.home / "champions" / "value" / "card.md").read_text()
     assert "1,095 exact days" in card
     assert "| naive |" in card
