@@ -19,6 +19,7 @@ from starlette.responses import Response
 from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.vectors.sentences import told
 from vouch.features.vectors.words import family
+from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.html_templates import html_environment
@@ -270,9 +271,9 @@ def _freshness(store: ServingState) -> dict[str, Any] | None:
 
 
 def _readiness(store: ServingState) -> dict[str, dict[str, Any]]:
-    """By output, whether the data of the week that is shown support it; empty where the week does not tell."""
-    told = store.portfolio.week.manifest.get("readiness") if store.is_ready else None
-    return {one["output"]: one for one in told or ()}
+    """By model, and `asking`, whether the data of the week that is shown support it; empty where it does not tell."""
+    outputs = store.portfolio.week.manifest.get("readiness") if store.is_ready else None
+    return {"asking" if one["output"] == ASKING else one["output"]: one for one in outputs or ()}
 
 
 def _url(request: Request, **changed: str) -> str:

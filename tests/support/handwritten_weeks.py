@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
+from vouch.models.quality.readiness import ASKING
 from vouch.serving.snapshots import schema as columns
 from vouch.serving.snapshots.files import Snapshot, drafting
 
@@ -163,7 +164,7 @@ def publish(
                 "readiness": [
                     {"output": "churn", "ready": True, "why": "546 days of activity; it came true for 9 of 400"},
                     {"output": "advocacy", "ready": False, "why": "the table advocacy_acts or referrals is absent"},
-                    {"output": "whom to ask to speak up", "ready": False, "why": "none of 400 customers has consented"},
+                    {"output": ASKING, "ready": False, "why": "none of 400 customers has consented"},
                 ],
                 **manifest,
             }
