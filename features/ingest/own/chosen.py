@@ -1,7 +1,8 @@
 """Verdicts on own columns: taken, or left out as sensitive, personal, a leak, or saying nothing.
 
 A table whose rows have a time says what was known when. A column of `customers` has none: what became of a customer
-since stands there beside what was always so, and is told apart by its name and by its figures.
+since stands there beside what was always so, and is told apart by its name and by its figures (`outcome`). So it is
+with the columns of a parent.
 """
 
 from __future__ import annotations
@@ -53,11 +54,20 @@ class OwnColumn:
 
 
 def why_left_out(
-    table: str, column: str, found: Held, settings: FeatureSettings, *, is_dated: bool, is_key: bool = False
+    table: str,
+    column: str,
+    found: Held,
+    settings: FeatureSettings,
+    *,
+    is_dated: bool,
+    is_key: bool = False,
+    is_of_parent: bool = False,
+    outcome: str | None = None,
 ) -> str | None:
     """Return why a column is left out, the gravest reason first; None where it is taken.
 
-    A column of a parent is judged by its own name; `is_key` says that it leads to a parent, whatever that is called.
+    A column of a parent is judged by its own name, and no time of the row says since when the parent is so; `is_key`
+    says that it leads to a parent, whatever that is called. `outcome` is how its figures tell what came later.
     """
     place = f"{table}.{column}"
     if {place, table} & {*settings.leave_out}:
@@ -66,16 +76,18 @@ def why_left_out(
         return None
     if not found.filled:
         return "it is empty"
-    column = found.name.rpartition(".")[2]
-    if not is_dated and (leak := reason_said(column, "leak")):
+    column, is_current = found.name.rpartition(".")[2], is_of_parent or not is_dated
+    if is_current and (leak := reason_said(column, "leak")):
         return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
+    if outcome:
+        return f"a leak: {outcome}; it may be taken in by name"
     if not is_key and (sensitive := reason_said(column, "sensitive")):
         return f"sensitive, by its name ({sensitive}); it may be taken in by name"
     if personal := _personal(column):
         return f"personal, by its name ({personal})"
     if found.kind == "text" and found.at > MOSTLY:
         return "personal: its values are e-mail addresses"
-    if not is_dated and (today := reason_said(column, "today")):
+    if is_current and (today := reason_said(column, "today")):
         return f"a leak: by its name ({today}) it says how things stand today, and no time says since when"
     if not is_dated and found.kind == "time":
         return "a date that may have been written over: it would tell earlier instants what came later"

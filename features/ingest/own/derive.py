@@ -60,7 +60,8 @@ def lines_of_column(table: str, column: Column, words: str | None = None) -> Ite
     yield line("trend", "trend", *WINDOWS)
 
 
-def lines_of_customers(column: Column, words: str | None = None) -> Iterator[FeatureLine]:
-    """What is made of a further column of `customers`, whose rows are one for each: what it says."""
+def lines_of_customers(table: str, column: Column, words: str | None = None) -> Iterator[FeatureLine]:
+    """What is made of a further column of a table whose rows are one for each customer: what it says."""
     how = "age" if column.kind == "time" else "last"
-    yield FeatureLine(f"customer_{column.name}", "customers", how, column.name, words=words)
+    named = "customer" if table == "customers" else table
+    yield FeatureLine(f"{named}_{column.name}", table, how, column.name, words=words)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.contract.casts import quoted
+from vouch.features.contract.checks import Input
 from vouch.features.contract.tables import TABLES, Column, Table
 from vouch.features.errors import ConfigurationError, did_you_mean
 from vouch.features.feature_settings import FeatureLine
@@ -20,6 +23,7 @@ from vouch.features.ingest.own.derive import MOST_COLUMNS, lines_of_column, line
 from vouch.features.ingest.own.joined import joined_query
 from vouch.features.ingest.own.kinds import held_columns
 from vouch.features.ingest.own.later import later_dates, moment_of
+from vouch.features.ingest.own.outcome import Leavers, for_leavers, told_by_dates
 from vouch.features.ingest.own.proposed import Proposer
 from vouch.features.table_settings import NEEDED, TableMapping
 from vouch.features.vectors.declare import ENGINE_COLUMNS
@@ -28,7 +32,6 @@ from vouch.features.vectors.lines import own_features
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from vouch.features.contract.checks import Input
     from vouch.features.engines import Connection
     from vouch.features.ingest.files import Relation
     from vouch.features.ingest.own.kinds import Held
@@ -128,7 +131,7 @@ def own_tables(
 
     Raises ConfigurationError for settings that cannot be meant.
     """
-    plans, made = dict(planned), _Made(connection, project)
+    plans, made = dict(planned), _Made(connection, project, planned)
     for name, plan in planned.items():
         plans[name] = made.extended(plan)
     for name, mapping in project.tables.items():
@@ -170,8 +173,8 @@ def _check_named(project: Project, verdicts: Sequence[OwnColumn], plans: Mapping
 class _Made:
     """What has been made of own columns so far."""
 
-    def __init__(self, connection: Connection, project: Project) -> None:
-        self.connection, self.project = connection, project
+    def __init__(self, connection: Connection, project: Project, planned: Mapping[str, TablePlan]) -> None:
+        self.connection, self.project, self.planned = connection, project, planned
         self.tables: dict[str, Table] = {}
         self.lines: list[FeatureLine] = []
         self.verdicts: list[OwnColumn] = []
@@ -200,7 +203,10 @@ class _Made:
         mapping = self.project.tables.get(table.name) or TableMapping()
         is_dated = table.name not in {"customers", "loyalty_members"}
         found = held_columns(self.connection, relation, dict.fromkeys(plan.further))
-        taken = self._taken(table.name, found, mapping, is_dated=is_dated, others={*table.columns})
+        dates = {date: moment_of(plan.inputs[date], date) for date in table.later if date in plan.inputs}
+        outcomes, odd = self._outcomes(relation, plan.inputs.get(table.customer), found, dates, is_dated=is_dated)
+        others = {*table.columns}
+        taken = self._taken(table.name, found, mapping, is_dated=is_dated, others=others, outcomes=outcomes)
         told = [*plan.warnings]
         if left := [name for name in plan.further if name not in taken.values()]:
             told.append(_not_read(table.name, left))
@@ -214,13 +220,39 @@ class _Made:
         words = {name: mapping.words[of] for name, of in taken.items() if of in mapping.words}
         for column in columns.values():
             said = words.get(column.name)
-            self.lines += lines_of_column(table.name, column, said) if is_dated else lines_of_customers(column, said)
+            self.lines += (lines_of_column if is_dated else lines_of_customers)(table.name, column, said)
             if "ingested_at" not in plan.inputs and not is_dated:
                 told.append(
                     f"{table.name}: without ingested_at {column.name} is today's value, at earlier instants too"
                 )
+        told += for_leavers(whole, odd, taken)
         self.tables[table.name] = whole
         return replace(plan, table=whole, inputs={**plan.inputs, **inputs}, warnings=tuple(told))
+
+    @cached_property
+    def _leavers(self) -> Leavers:
+        return Leavers(self.connection, self.planned)
+
+    def _outcomes(
+        self,
+        relation: Relation,
+        customer: Input | None,
+        found: Mapping[str, Held],
+        dates: Mapping[str, str],
+        *,
+        is_dated: bool,
+    ) -> tuple[dict[str, str], list[str]]:
+        """The columns that tell what came later, and how; and those that may, since they are filled for leavers alone.
+
+        `dates` gives SQL for the later dates of the rows.
+        """
+        given = {name: Input(quoted(name), relation.columns[name], is_csv=relation.is_csv) for name in found}
+        told = told_by_dates(self.connection, relation, dates, given)
+        if customer is None:
+            return told, []
+        if not is_dated:
+            return told | self._leavers.told(relation, customer, given), []
+        return told, self._leavers.filled_for_them(relation, customer, given)
 
     def _later(self, plan: TablePlan, whole: Table, inputs: Mapping[str, Input]) -> dict[str, tuple[str, ...]]:
         """The later dates of a table with what comes with them: what the contract says, and what the rows say."""
@@ -252,12 +284,23 @@ class _Made:
         rest = [column for column in relation.columns if column not in roled]
         found = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
         found = {of: replace(one, kind="text") if of in keys else one for of, one in found.items()}
-        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns), keys=keys)
+        clock = moment_of(inputs["occurred_at"], "occurred_at")
+        dates = {
+            name: Input(quoted(name), relation.columns[name], mapping.epoch.get(name), is_csv=relation.is_csv)
+            for name, of in found.items()
+            if of.kind == "time"
+        }
+        moments = {
+            name: moment_of(dates[name], name) for name in later_dates(self.connection, relation, clock, dates, {})
+        }
+        outcomes, odd = self._outcomes(relation, inputs["customer_id"], found, moments, is_dated=True)
+        parents = frozenset(target.rpartition(".")[0] for target in mapping.parents.values())
+        known: dict[str, Any] = {"keys": keys, "parents": parents, "outcomes": outcomes}
+        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns), **known)
         columns = {own: Column(own, found[of].kind, False) for own, of in taken.items()}
         table = replace(table, columns={**table.columns, **columns})
         own_inputs = {own: input_of(table, own, _naming(mapping, taken), relation) for own in taken}
         dates = {own: given for own, given in own_inputs.items() if columns[own].kind == "time"}
-        clock = moment_of(inputs["occurred_at"], "occurred_at")
         later = later_dates(self.connection, relation, clock, dates, own_inputs)
         table = replace(
             table,
@@ -267,7 +310,7 @@ class _Made:
         )
         self.tables[name] = table
         self._lines(name, columns, {own: mapping.words[of] for own, of in taken.items() if of in mapping.words})
-        return TablePlan(table, relation, {**inputs, **own_inputs})
+        return TablePlan(table, relation, {**inputs, **own_inputs}, for_leavers(table, odd, taken))
 
     def _relation(
         self, name: str, mapping: TableMapping, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
@@ -294,13 +337,24 @@ class _Made:
         *,
         is_dated: bool,
         others: set[str],
+        outcomes: Mapping[str, str],
         keys: Collection[str] = (),
+        parents: Collection[str] = (),
     ) -> dict[str, str]:
         """The columns that are taken, as they are called in contract form; what becomes of each is kept."""
         taken: dict[str, str] = {}
         for column, of in found.items():
             own = name_of(column, _TAKEN | others | taken.keys())
-            why = why_left_out(table, own, of, self.project.features, is_dated=is_dated, is_key=column in keys)
+            why = why_left_out(
+                table,
+                own,
+                of,
+                self.project.features,
+                is_dated=is_dated,
+                is_key=column in keys,
+                is_of_parent=column.rpartition(".")[0] in parents,
+                outcome=outcomes.get(column),
+            )
             if column in mapping.leave_out:
                 why = "left out in vouch.toml"
             elif why is None and len(taken) >= MOST_COLUMNS:

@@ -89,10 +89,15 @@ def test_a_further_table_is_counted_averaged_and_dated_as_a_hand_would(tmp_path)
     assert a["visits_minutes_mean_90d"] == pytest.approx(8 / 3)
     assert a["visits_minutes_last"] == 4.0
     assert a["visits_minutes_sum_90d"] == 8.0
-    assert a["visits_minutes_trend_28d"] == pytest.approx(3.25) or pd.isna(a["visits_minutes_trend_28d"])
+    assert pd.isna(a["visits_minutes_trend_90d"])  # nothing in the 90 days before
     assert (a["visits_days_since"], b["visits_days_since"]) == (5, 3)
     assert pd.isna(c["visits_minutes_mean"])
     assert pd.isna(c["visits_days_since"])
+
+
+def test_a_trend_is_the_mean_less_that_of_the_span_before(tmp_path):
+    found = at(write(tmp_path / "shop", rows=[*ROWS, visit("a", 100, 1, 5.0), visit("a", 170, 1, 6.0)]))
+    assert found.loc["a", "visits_minutes_trend_90d"] == pytest.approx(8 / 3 - 5.5)
 
 
 def test_columns_of_parents_and_grandparents_feed(tmp_path):
@@ -337,3 +342,90 @@ def test_undeclared_tables_stay_unread_where_the_company_wants_it(tmp_path):
     found = stage(load_project(place), NOW_US)
     assert not found.own.tables
     assert [line for line in found.unread if "calls" in line]
+
+
+def company(folder, settings: str = "", *, subscribes: bool = True, **columns: list):
+    """A company of 100 of whom 40 have left, with further columns of its customers; its project file."""
+    folder.mkdir()
+    names, text = people(100), [str(at) for at in range(100)]
+    pl.DataFrame({"customer_id": names, "created_at": [ago(300)] * 100, **columns}).write_parquet(
+        folder / "customers.parquet"
+    )
+    seen = [ago(120 if at < 40 else 1) for at in range(100)]
+    pl.DataFrame({"customer_id": names, "occurred_at": seen, "event": ["login"] * 100}).write_parquet(
+        folder / "usage_events.parquet"
+    )
+    if subscribes:
+        ends = [ago(100) if at < 40 else None for at in range(100)]
+        told = {"subscription_id": text, "customer_id": names, "started_at": [ago(290)] * 100, "ended_at": ends}
+        more = {"mrr": [10.0] * 100, "phase": [PHASE[at < 40] for at in range(100)], "colour": ["red", "blue"] * 50}
+        pl.DataFrame({**told, **more, "word": ["bored" if at < 40 else None for at in range(100)]}).write_parquet(
+            folder / "subscriptions.parquet"
+        )
+    (folder / "vouch.toml").write_text(f'data = "."\n{settings}')
+    return str(folder / "vouch.toml")
+
+
+PHASE = {True: "B", False: "A"}
+HINDSIGHT = {
+    "letter": [PHASE[at < 40] for at in range(100)],
+    "parting_words": [["dear", "far", "late"][at % 3] if at < 30 else None for at in range(100)],
+    "next_invoice": [None if at < 40 else float(at) for at in range(100)],
+}
+ALWAYS_SO = {
+    "shoe_size": [36 + at % 9 for at in range(100)],
+    "nickname": ["x" if at % 5 else None for at in range(100)],
+}
+
+
+@pytest.mark.parametrize("subscribes", [True, False])
+def test_a_column_whose_figures_say_who_has_left_is_left_out_whatever_it_is_called(tmp_path, subscribes):
+    found = verdicts(company(tmp_path / "shop", subscribes=subscribes, **HINDSIGHT, **ALWAYS_SO))
+    assert {name for name, one in found.items() if one.is_taken} == set(ALWAYS_SO)
+    assert {one.told.partition(":")[0] for one in found.values() if not one.is_taken} == {"a leak"}
+
+
+def test_what_figures_call_a_leak_may_be_taken_in_by_name(tmp_path):
+    settings = '[features]\ntake = ["customers.letter"]'
+    assert verdicts(company(tmp_path / "shop", settings, **HINDSIGHT))["letter"].is_taken
+
+
+def test_few_who_left_by_chance_make_no_leak(tmp_path):
+    """Of a value that 19 hold nobody can tell, and what nearly all hold says nothing."""
+    rare = [{"few": "x" if at < 19 else None, "most": None if at == 99 else at % 7} for at in range(100)]
+    columns = {name: [row[name] for row in rare] for name in ("few", "most")}
+    assert {one.is_taken for one in verdicts(company(tmp_path / "shop", **columns)).values()} == {True}
+
+
+def test_a_state_that_goes_with_a_later_date_of_its_row_is_left_out_and_what_comes_with_the_date_waits(tmp_path):
+    place = company(tmp_path / "shop")
+    found = {one.column: one for one in stage(load_project(place), NOW_US).own.verdicts if one.table == "subscriptions"}
+    assert {name for name, one in found.items() if not one.is_taken} == {"phase"}
+    assert "ended_at" in found["phase"].told
+    before, after = (collect(vectors(read(place), T_US - day * DAY_US)) for day in (150, 50))
+    assert before["subscriptions_word_last"].isna().all()
+    assert after["subscriptions_word_last"].notna().sum() == 40
+
+
+def test_rows_that_are_filled_for_leavers_alone_are_warned_of(tmp_path):
+    place = company(tmp_path / "shop", VISITS.partition("parents")[0])
+    rows = [visit(f"p{at}", 200 + at, 1, 2.0) | {"said": "x" if at < 40 else None} for at in range(100)]
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(tmp_path / "shop" / "page_visits.parquet")
+    warned = [line for line in stage(load_project(place), NOW_US).report["warnings"] if "customers who left" in line]
+    assert len(warned) == 1
+    assert 'leave_out = ["visits.said"]' in warned[0]
+
+
+def test_a_further_column_of_the_members_of_a_programme_feeds_like_one_of_customers(tmp_path):
+    place = write(tmp_path / "shop", "")
+    members = {"customer_id": ["a", "b"], "enrolled_at": [ago(50), ago(40)], "card": ["gold", "blue"]}
+    pl.DataFrame(members).write_parquet(tmp_path / "shop" / "loyalty_members.parquet")
+    assert list(at(place)["loyalty_members_card"].fillna("")) == ["gold", "blue", ""]
+
+
+def test_what_a_parent_is_today_is_no_fact_of_its_rows(tmp_path):
+    place = write(tmp_path / "shop")
+    pages = {"pageId": [1, 2, 3], "siteId": [7, 7, 8], "depth": [1, 3, 5], "status": list("xyx"), "churned": [0, 1, 0]}
+    pl.DataFrame(pages).write_parquet(tmp_path / "shop" / "pages.parquet")
+    found = {one.column: one.is_taken for one in stage(load_project(place), NOW_US).own.verdicts}
+    assert (found["pages_depth"], found["pages_status"], found["pages_churned"]) == (True, False, False)

@@ -1,0 +1,155 @@
+"""Own columns that tell an outcome: what stands in them, or that anything does, goes with what came later.
+
+A name may say nothing, and still the column says who left: a state that is written over, a word that is asked for at
+the end. Training's gate sees no more of it than that the model does well, for most of those who left did so outside the
+horizon. So it is told here, from figures, before anything is made of a column. What comes with a date of its row alone
+is no case: it is unknown before that date (`later`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vouch.features.contract.casts import value
+from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, Column
+from vouch.features.ingest.own.later import cell_of, moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from vouch.features.contract.checks import Input
+    from vouch.features.contract.tables import Table
+    from vouch.features.engines import Connection
+    from vouch.features.ingest.files import Relation
+    from vouch.features.ingest.mapping import TablePlan
+
+FEWEST = 20
+"""Of fewer rows of either outcome nobody can tell."""
+MOST_VALUES = 20
+"""A state has few values."""
+NEARLY = 0.98
+"""Such a share of the rarer outcome, or of the filled cells, must agree: data hold mistakes."""
+MOSTLY = 0.9
+"""Where nearly everybody has left, that a column is filled for them says nothing."""
+IDLE_DAYS = 90
+"""Without subscriptions, who did nothing for so long before the newest activity is taken to have left."""
+_GONE, _IS_GONE = '"own gone"', '"own is gone"'
+
+
+def told_by_dates(
+    connection: Connection, relation: Relation, dates: Mapping[str, str], columns: Mapping[str, Input]
+) -> dict[str, str]:
+    """Return the columns whose values tell whether a later date of their row (SQL by name) is there, and which date."""
+    told: dict[str, str] = {}
+    for date, moment in dates.items():
+        cells = {name: cell_of(given, name) for name, given in columns.items() if name not in {*told, date}}
+        for name in _telling(connection, relation.sql, cells, f"{moment} IS NOT NULL", is_masked=True):
+            told[name] = f"its values say whether {date} is there"
+    return told
+
+
+class Leavers:
+    """Who has left, as the tables of the contract have it today; nobody where they do not say."""
+
+    def __init__(self, connection: Connection, planned: Mapping[str, TablePlan]) -> None:
+        self.connection = connection
+        active = [planned[name] for name in ACTIVITY_TABLES if name in planned]
+        query = _ended(planned.get("subscriptions")) or _idle(active)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} AS {query}")
+
+    def told(self, relation: Relation, customer: Input, columns: Mapping[str, Input]) -> dict[str, str]:
+        """Return the columns of a relation without a time that tell whether its customer has left, and how."""
+        cells = {name: cell_of(given, name) for name, given in columns.items()}
+        return _telling(self.connection, self._rows(relation, customer), cells, _IS_GONE)
+
+    def filled_for_them(self, relation: Relation, customer: Input, columns: Mapping[str, Input]) -> list[str]:
+        """Return the columns of a relation that are filled in for nobody else."""
+        if not columns:
+            return []
+        cells = [cell_of(given, name) for name, given in columns.items()]
+        asked = ", ".join(f"count({cell}), count({cell}) FILTER ({_IS_GONE})" for cell in cells)
+        counted = self.connection.execute(
+            f"SELECT count(*), count(*) FILTER ({_IS_GONE}), {asked} FROM {self._rows(relation, customer)}"
+        ).fetchall()[0]
+        whole, out = counted[:2]
+        pairs = zip(columns, counted[2::2], counted[3::2], strict=True)
+        return [name for name, filled, of_them in pairs if _is_for(filled, of_them, out, whole)]
+
+    def _rows(self, relation: Relation, customer: Input) -> str:
+        return (
+            f"(SELECT own.*, gone.is_gone AS {_IS_GONE} FROM (SELECT * FROM {relation.sql}) own "
+            f"JOIN {_GONE} gone ON gone.customer = {_id(customer, 'customer_id')})"
+        )
+
+
+def _is_for(filled: int, of_them: int, out: int, whole: int) -> bool:
+    """Whether a column is filled in only for those who left, and not everybody has."""
+    return filled >= FEWEST and of_them >= NEARLY * filled and out < MOSTLY * whole
+
+
+def _telling(
+    connection: Connection, rows: str, cells: Mapping[str, str], came: str, *, is_masked: bool = False
+) -> dict[str, str]:
+    """The columns that tell an outcome (`came`, SQL over rows), and how.
+
+    With `is_masked`, what is filled only where it came is none of them.
+    """
+    told = {}
+    for name, cell in cells.items():
+        counted = connection.execute(
+            "SELECT count(cell), sum(n), sum(came), sum(least(came, n - came)), sum(n) FILTER (cell IS NOT NULL), "
+            "sum(came) FILTER (cell IS NOT NULL) FROM (SELECT cell, count(*) AS n, count(*) FILTER (came) AS came "
+            f"FROM (SELECT {cell} AS cell, {came} AS came FROM {rows}) GROUP BY cell)"
+        ).fetchall()[0]
+        values, whole, out, mixed, filled, filled_out = (int(of or 0) for of in counted)
+        rarer = min(out, whole - out)
+        if rarer < FEWEST or (is_masked and filled == filled_out):
+            continue
+        most, apart = (1 - NEARLY) * rarer, filled - filled_out + out - filled_out
+        if min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= most:
+            told[name] = "its values part those who left from those who stay"
+        elif not is_masked and _is_for(filled, filled_out, out, whole):
+            told[name] = "it is filled in only for those who left"
+    return told
+
+
+def _id(given: Input, name: str) -> str:
+    """SQL for an id as it stands in contract form."""
+    return value(Column(name, "text", True), cell_of(given, name), given.family, given.epoch)
+
+
+def _ended(plan: TablePlan | None) -> str | None:
+    """SQL for customers with subscriptions, and whether all of them have an end."""
+    if plan is None or "ended_at" not in plan.inputs:
+        return None
+    customer, key = (_id(plan.inputs[name], name) for name in ("customer_id", "subscription_id"))
+    is_over = f"{moment_of(plan.inputs['ended_at'], 'ended_at')} IS NOT NULL"
+    each = f"SELECT {customer} AS customer, {key} AS key, {is_over} AS is_over FROM {plan.relation.sql}"
+    whole = f"SELECT customer, key, bool_or(is_over) AS is_over FROM ({each}) GROUP BY ALL"
+    return f"SELECT customer, bool_and(is_over) AS is_gone FROM ({whole}) GROUP BY ALL"
+
+
+def _idle(plans: Sequence[TablePlan]) -> str:
+    """SQL for customers with activity, and whether it lies long before the newest."""
+    each = " UNION ALL ".join(
+        f"SELECT {_id(plan.inputs['customer_id'], 'customer_id')} AS customer, "
+        f"{moment_of(plan.inputs['occurred_at'], 'occurred_at')} AS at_us FROM {plan.relation.sql}"
+        for plan in plans
+    )
+    last = f"SELECT customer, max(at_us) AS last_us FROM ({each}) GROUP BY ALL"
+    return f"SELECT customer, last_us < max(last_us) OVER () - {IDLE_DAYS * DAY_US} AS is_gone FROM ({last})"
+
+
+def for_leavers(table: Table, columns: Collection[str], taken: Mapping[str, str]) -> tuple[str, ...]:
+    """Warn of what is filled in for those alone who left: known at the time, or written down afterwards.
+
+    What comes with a later date of its row waits for that date, and is none of them.
+    """
+    waiting = {staged for coming in table.later.values() for staged in coming}
+    odd = [own for own, of in taken.items() if of in columns and table.columns[own].staged not in waiting]
+    if not odd:
+        return ()
+    return (
+        f"{table.name}: filled in only for customers who left: {', '.join(odd)}. What was written down afterwards "
+        f'teaches models what nobody knows in time; leave it out: [features] leave_out = ["{table.name}.{odd[0]}"]',
+    )
