@@ -23,7 +23,7 @@ from vouch.features.vectors.group_by import FeatureGroup, aggregated, empty_valu
 from vouch.features.vectors.lines import use_own_features
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -90,6 +90,7 @@ def vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
 
 
 def _vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
+    features = _features_of(tables)
     rollups, groups = divided(tables, fed_groups(tables), instants)
     people = [_settled(profiled_customers(tables, instant).select(*KEYS)) for instant in instants]
     whole = [*(rollup.group for rollup in rollups), *groups]
@@ -103,7 +104,7 @@ def _vectors_at(tables: Tables, instants: Sequence[int]) -> Iterator[Frame]:
             for rollup in rollups:
                 rows = finished(rollup.partial(instant), rollup.group)
                 frame = frame.join(rows, on=list(KEYS), how="left")
-            yield _completed(frame, whole)
+            yield _completed(frame, whole, features)
 
 
 def _one_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -117,8 +118,7 @@ def _one_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
 
 def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Frame:
     """Return some features of all profiled customers at an instant: what they rest on is computed, and nothing else."""
-    use_own_features(tables)
-    features, wanted = load_families(), set(names)
+    features, wanted = _features_of(tables), set(names)
     while more := {source for name in wanted for source in features[name].sources} - wanted:
         wanted |= more
     groups = [
@@ -129,7 +129,7 @@ def narrow_vectors(tables: Tables, as_of_us: int, names: Collection[str]) -> Fra
     frame = _settled(profiled_customers(tables, as_of_us).select(*KEYS))
     for group in groups:
         frame = frame.join(finished(_partial(tables, group, [as_of_us]), group), on=list(KEYS), how="left")
-    return _completed(frame, groups).select(*KEYS, *names)
+    return _completed(frame, groups, features).select(*KEYS, *names)
 
 
 def _partial(tables: Tables, group: FeatureGroup, instants: Sequence[int]) -> Frame:
@@ -162,17 +162,24 @@ def _settled(frame: Frame) -> Frame:
 
 def fed_groups(tables: Tables) -> list[FeatureGroup]:
     """The features that the company's tables feed, by table and column of the customer."""
-    use_own_features(tables)
     members: dict[tuple[str, str], list[Feature]] = {}
-    for declared in load_families().values():
+    for declared in _features_of(tables).values():
         if declared.table and tables.has(declared.table, *declared.needs):
             members.setdefault((declared.table, declared.by), []).append(declared)
     return [FeatureGroup(table, by, tuple(of)) for (table, by), of in members.items()]
 
 
-def _completed(frame: Frame, groups: Sequence[FeatureGroup]) -> Frame:
+def _features_of(tables: Tables) -> Mapping[str, Feature]:
+    """The register with the features of this company's own columns: another one may be opened before the last vector.
+
+    Rows of a request leave the register as it is.
+    """
+    use_own_features(tables)
+    return load_families()
+
+
+def _completed(frame: Frame, groups: Sequence[FeatureGroup], features: Mapping[str, Feature]) -> Frame:
     """Fill in what customers without rows get, what is absent, and the derived features."""
-    features = load_families()
     fed = {member.name for group in groups for member in group.members}
     frame = frame.select(*KEYS, *(_filled(declared, fed) for declared in features.values() if declared.table))
     for level in derivation_rounds():

@@ -23,6 +23,7 @@ from vouch.features.ingest.stage import opened, stage
 from vouch.features.instants import microseconds, parse_instant
 from vouch.features.project import load_project
 from vouch.features.vectors.build import collect, describe, vectors_at
+from vouch.features.vectors.lines import use_own_features
 from vouch.models.definition import SCORED
 from vouch.models.predictor import load_champion
 from vouch.serving.metric_queries import Question, answered
@@ -73,8 +74,14 @@ class CompanyTables:
         return stage(self.project, self.now_us)
 
     @cached_property
-    def _tables(self) -> Tables:
+    def _opened(self) -> Tables:
         return opened(self.project, self._staged, "polars")
+
+    @property
+    def _tables(self) -> Tables:
+        """The tables, with the register of features as this company's: another one may have been opened since."""
+        use_own_features(self._opened)
+        return self._opened
 
     def _instant(self, as_of: str | None) -> int:
         return self._staged.default_as_of_us(self.now_us) if as_of is None else parse_instant(as_of)
@@ -178,9 +185,10 @@ class CompanyTables:
         return self._made(pandas.DataFrame(rows))
 
     def features(self) -> IntoDataFrame:
-        """The dictionary of features: name, family, unit, table, what it means."""
+        """The dictionary of features, the company's own among them: name, family, unit, table, what it means."""
         import pandas
 
+        use_own_features(self._tables)
         return self._made(pandas.DataFrame(describe()))
 
     def _target(self, model: str) -> tuple[Model, Target]:

@@ -178,11 +178,16 @@ def vectors_table(block: FeatureMatrix, customers: Sequence[str | None]) -> pa.T
 
 def _places() -> tuple[Mapping[str, int], frozenset[str]]:
     """Where each number stands in a row, and the features that are texts."""
-    return _places_of(tuple(OWN))
+    return _places_of(_own())
+
+
+def _own() -> tuple[tuple[str, bool], ...]:
+    """The features of the company's own columns, and which are texts: what is kept of the register hangs on them."""
+    return tuple((name, feature.is_category) for name, feature in OWN.items())
 
 
 @lru_cache(maxsize=2)
-def _places_of(_: tuple[str, ...]) -> tuple[Mapping[str, int], frozenset[str]]:
+def _places_of(_: tuple[tuple[str, bool], ...]) -> tuple[Mapping[str, int], frozenset[str]]:
     features = load_families()
     numbers = [name for name, feature in features.items() if not feature.is_category]
     return {name: place for place, name in enumerate(numbers)}, frozenset(features.keys() - set(numbers))
@@ -190,11 +195,11 @@ def _places_of(_: tuple[str, ...]) -> tuple[Mapping[str, int], frozenset[str]]:
 
 def _features() -> Mapping[str, Feature]:
     """The register, without looking for files again in each request."""
-    return _features_of(tuple(OWN))
+    return _features_of(_own())
 
 
 @lru_cache(maxsize=2)
-def _features_of(_: tuple[str, ...]) -> Mapping[str, Feature]:
+def _features_of(_: tuple[tuple[str, bool], ...]) -> Mapping[str, Feature]:
     return load_families()
 
 

@@ -14,11 +14,12 @@ from vouch.features.ingest.own.kept import use_kept_features
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import microseconds, parse_instant
 from vouch.features.project import load_project
-from vouch.features.vectors.build import collect, panel, vectors
+from vouch.features.vectors.build import collect, panel, vectors, vectors_at
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.features.vectors.lines import use_lines
 from vouch.features.vectors.words import meaning
+from vouch.serving.library.company import open_company
 
 T = datetime(2025, 6, 2, tzinfo=UTC)
 T_US = microseconds(T)
@@ -278,6 +279,31 @@ def test_who_serves_knows_the_features_without_reading_tables(tmp_path, home):
     assert "visits_rows" not in load_families()
     use_kept_features(home)
     assert feature_fingerprints() == made
+
+
+def test_two_companies_side_by_side_each_have_their_own_features(tmp_path):
+    """Another company is opened between the vectors of one, and asked: neither sees the other's columns."""
+    instants = [T_US - 7 * DAY_US, T_US - DAY_US, T_US]
+    one, other = (write(tmp_path / name, settings, customers=HONEST if settings else {"hat": ["s", "m", "l"]})
+                  for name, settings in (("one", VISITS), ("other", "")))  # fmt: skip
+    alone = [[*map(collect, vectors_at(read(place), instants))] for place in (one, other)]
+    assert "visits_rows" in alone[0][0]
+    assert "customer_hat" in alone[1][0]
+    mixed = zip(*(vectors_at(read(place), instants) for place in (one, other)), strict=True)
+    for found, wanted in zip([(collect(a), collect(b)) for a, b in mixed], zip(*alone, strict=True), strict=True):
+        for mine, theirs in zip(found, wanted, strict=True):
+            pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def test_a_notebook_may_open_two_companies(tmp_path):
+    one = open_company(write(tmp_path / "one"), now="2025-09-01")
+    names = list(one.features()["name"])
+    vector = one.vectors("2025-06-02")
+    other = open_company(write(tmp_path / "other", "", customers={"hat": ["s", "m", "l"]}), now="2025-09-01")
+    assert "customer_hat" in list(other.features()["name"])
+    assert list(one.features()["name"]) == names
+    assert "visits_rows" in names
+    pd.testing.assert_frame_equal(one.vectors("2025-06-02"), vector, check_exact=True)
 
 
 def people(number: int) -> list[str]:
