@@ -6,6 +6,7 @@ to compare with, the entry is null with a reason.
 
 from __future__ import annotations
 
+from math import exp
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -46,14 +47,19 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
     if not champion.predictor.reference:
         return {"reason": "no_reference"}
     column = f"{champion.name}_probability"
-    said = nw.scan_parquet(str(scores), backend="polars", glob=False).select(
-        "customer_id", nw.col(column).alias("probability")
-    )
+    published = nw.scan_parquet(str(scores), backend="polars", glob=False)
+    said = published.select("customer_id", _as_tested(column, champion.offset).alias("probability"))
     rows = nw.scan_parquet(str(vectors), backend="polars", glob=False).drop("probability", strict=False)
     scored = rows.join(said.filter(~nw.col("probability").is_null()), on="customer_id", how="inner")
     reference = champion.predictor.reference
     strange = {"unmet": unmet(reference, scored), "gone": gone(reference, scored), "alike": alike(scored)}
     return {"reason": None, **drift(reference, scored), **strange}
+
+
+def _as_tested(column: str, offset: float) -> nw.Expr:
+    """A published probability as the model said it when it was tested: an offset that answers a shift is no drift."""
+    said = nw.col(column)
+    return said if offset == 0 else said / (said + (1 - said) * exp(offset))
 
 
 def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, list[dict[str, Any]]]:
