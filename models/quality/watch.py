@@ -37,6 +37,8 @@ SHIFTS = (-1.0, -0.6, -0.35, -0.2, 0.2, 0.35, 0.6, 1.0)
 """Shifts of the logit that are bet on, with equal shares."""
 EVERY_WEEK = 1 / 78
 """Chance, week by week, with which the mixture begins to bet."""
+LARGEST = 5.0
+"""Log-odds that no prior moves by: an offset is at most that."""
 PULL = 20.0
 """Rows' worth of information that draws an offset to none: a few weeks do not tell a shift to the last digit."""
 
@@ -122,4 +124,4 @@ def offset(probability: Numbers, label: Numbers) -> float:
         said = sigmoid(odds + fit[0])
         return np.array([np.sum(label - said) - pull * fit[0]]), np.array([[np.sum(said * (1 - said)) + pull]])
 
-    return round(float(maximum(look, np.zeros(1)).at[0]), 6)
+    return round(float(np.clip(maximum(look, np.zeros(1)).at[0], -LARGEST, LARGEST)), 6)

@@ -14,6 +14,7 @@ from pydantic import Field, RootModel
 from vouch.features.documents import Count, Digest, Document, Number
 from vouch.features.durable import write_whole
 from vouch.models.predictor import champion_folder
+from vouch.models.quality.watch import LARGEST
 from vouch.models.registry.champions import promotion
 from vouch.models.scoring.bundle import as_bytes
 from vouch.models.scoring.documents import read_bundle_document
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFFSETS = "offsets.json"
-LARGEST = 5.0
-"""Log-odds that no prior moves by."""
 
 
 class Offset(Document):

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from vouch.features.instants import WEEK_US
-from vouch.models.quality.watch import EVERY_WEEK, LIMIT, SHIFTS, TOLERATED, batch_of, evidence, in_turn, offset
+from vouch.models.quality.watch import (
+    EVERY_WEEK,
+    LARGEST,
+    LIMIT,
+    SHIFTS,
+    TOLERATED,
+    batch_of,
+    evidence,
+    in_turn,
+    offset,
+)
+from vouch.models.registry.offsets import Offset
 from vouch.models.scoring.calibration import log_odds, sigmoid
 
 CUSTOMERS, WEEKS, WINDOW = 5_000, 156, 13
@@ -128,3 +139,11 @@ def test_an_offset_is_the_shift_that_makes_probabilities_hold_and_little_evidenc
     label = (rng.random(50_000) < sigmoid(log_odds(said) + 0.4)).astype(float)
     assert offset(said, label) == pytest.approx(0.4, abs=0.04)
     assert 0 < offset(said[:20], np.ones(20)) < offset(said[:2000], np.ones(2000))
+
+
+@pytest.mark.parametrize("said", [1e-9, 1 - 1e-9, 0.5])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_no_offset_is_larger_than_what_may_be_written_down(said, label):
+    found = offset(np.full(5_000, said), np.full(5_000, label))
+    assert abs(found) <= LARGEST
+    Offset(content_hash="0" * 64, as_of_us=1, offset=found, changed_us=0, n=5_000, came_true=0, expected=0.0)
