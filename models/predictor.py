@@ -13,7 +13,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -39,7 +39,21 @@ if TYPE_CHECKING:
 
     from vouch.models.scoring.trees import Matrix, Numbers
 
+
+class Bundled(Protocol):
+    """What was read of a bundle, of any kind."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the bundle."""
+
+
 Part = TypeVar("Part")
+Loaded = TypeVar("Loaded", bound=Bundled)
 TOLERANCE = 1e-9
 """How far a golden score may be off: sums are exact, but exponentials differ between machines in the last digit."""
 CHAMPIONS = "champions"
@@ -316,12 +330,17 @@ def _plain(value: Any) -> Any:
 
 def load_champion(home: Path, name: str) -> Predictor | None:
     """Return the champion of a model from `home/champions/NAME/bundle`, verified, or None where there is none yet."""
+    return load_promoted(home, name, Predictor.load)
+
+
+def load_promoted(home: Path, name: str, load: Callable[[Path], Loaded]) -> Loaded | None:
+    """The same, by whatever reads its bundle; raises BundleError where it is another one than was promoted there."""
     folder = champion_folder(home, name) / "bundle"
     if not folder.exists():
         return None
     use_kept_features(home)
     target = folder.resolve()
-    found = Predictor.load(target)
+    found = load(target)
     if target.parent.name == VERSIONS and target.name != found.content_hash[:SHORT]:
         raise BundleError(f"{target} is damaged: its manifest is another one. Promote a version again.")
     if found.name != name:

@@ -68,7 +68,7 @@ def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumben
     data = evaluation.data
     return Verdict(
         (
-            _contract(data, report),
+            contract(report, data.model.gate.maximum_quarantined),
             _positives(data),
             _skill(evaluation),
             _baseline(evaluation),
@@ -80,8 +80,8 @@ def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumben
     )
 
 
-def _contract(data: Dataset, report: Mapping[str, Any]) -> GateRule:
-    limit = data.model.gate.maximum_quarantined
+def contract(report: Mapping[str, Any], limit: float) -> GateRule:
+    """Whether the data kept the contract: no table has more of its rows in quarantine than the limit (a share)."""
     shares = {
         name: table["quarantined"] / table["rows"] for name, table in report.get("tables", {}).items() if table["rows"]
     }

@@ -107,7 +107,7 @@ def train(
     wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
     outcomes = train_on(
-        _opened(project, staged), wanted, known_us, seed, search, origins, is_judged, settings=project.models
+        opened_by_size(project, staged), wanted, known_us, seed, search, origins, is_judged, settings=project.models
     )
     refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(outcomes):
@@ -130,7 +130,8 @@ def _loads(staged: Staged) -> list[str]:
     return [f"Most rows of {', '.join(loaded)} have one ingested_at, long after their own time: see `vouch check`."]
 
 
-def _opened(project: Project, staged: Staged) -> Tables:
+def opened_by_size(project: Project, staged: Staged) -> Tables:
+    """Open staged tables: in memory, or, where they are large, with DuckDB within the project's memory limit."""
     size = sum(path.stat().st_size for path in staged.folder.rglob("*.parquet") if path.is_file())
     engine = "polars" if size <= IN_MEMORY_BYTES else "duckdb"
     return open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)

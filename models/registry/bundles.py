@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vouch.models.predictor import Predictor
+from vouch.models.predictor import Predictor, load_promoted
 from vouch.models.scoring.bundle import read_files
 from vouch.models.scoring.documents import VALUE_KIND
-from vouch.models.value.predictor import ValuePredictor
+from vouch.models.value.predictor import NAME, ValuePredictor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,16 @@ def load_bundle(folder: Path) -> AnyPredictor:
     """Return a bundle, verified, by the class of its kind; raises BundleError."""
     is_value = read_files(folder)[0]["kind"] == VALUE_KIND
     return ValuePredictor.load(folder) if is_value else Predictor.load(folder)
+
+
+def load_any_champion(home: Path, name: str) -> AnyPredictor | None:
+    """Return the champion of a model of any kind, verified, or None where there is none yet."""
+    return load_promoted(home, name, load_bundle)
+
+
+def load_value_champion(home: Path) -> ValuePredictor | None:
+    """Return the champion of the value model, verified, or None where there is none yet."""
+    return load_promoted(home, NAME, ValuePredictor.load)
 
 
 def columns_read(predictor: AnyPredictor) -> dict[str, bool]:

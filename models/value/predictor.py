@@ -24,7 +24,7 @@ from vouch.models.value.contracts import Flow, LifeTable
 from vouch.models.value.histories import GONE, NEVER, RUNNING, CustomerHistories, Stays
 from vouch.models.value.repeat_purchases import RepeatPurchases
 from vouch.models.value.spend import Spend
-from vouch.models.value.valuation import HORIZON_DAYS, ValueNumbers, Values, valued
+from vouch.models.value.valuation import HORIZON_DAYS, ValueNumbers, Values, retold, valued
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,11 +166,7 @@ class ValuePredictor:
         low, high = min(1.0, longer), max(GROWTH[0], longer)
         growth = np.clip(self.numbers.purchases.expected(orders, days) / soon, low, high)
         worth = (1 + discount) ** -(days / 2 / 365)
-        told = spending(self.boosted, matrix(of, rows)) * growth * worth
-        factor = told / np.maximum(found.revenue[rows], 1e-9)
-        for part in (found.revenue, found.margin, found.low, found.high):
-            part[rows] *= factor
-        return found
+        return retold(found, rows, spending(self.boosted, matrix(of, rows)) * growth * worth)
 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> ValuePredictor:
@@ -193,12 +189,6 @@ def write_value_bundle(
     found = _assembled(manifest, files, "")
     files["golden.json"] = as_bytes(_golden(found))
     return replace(found, content_hash=write_files(folder, manifest, files))
-
-
-def load_value_champion(home: Path) -> ValuePredictor | None:
-    """Return the champion of value from `home/champions/value/bundle`, verified, or None where there is none yet."""
-    folder = home / "champions" / NAME / "bundle"
-    return ValuePredictor.load(folder) if folder.exists() else None
 
 
 def made_up() -> pd.DataFrame:

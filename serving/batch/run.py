@@ -22,8 +22,8 @@ from vouch.features.project import version
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.quality.monitoring import has_learned_later
 from vouch.models.quality.readiness import readiness
+from vouch.models.registry.bundles import load_value_champion
 from vouch.models.registry.offsets import offsets
-from vouch.models.value.predictor import load_value_champion
 from vouch.serving.batch.outcome import WeekOutcome, WeekPlan
 from vouch.serving.batch.steps import WeekSteps
 from vouch.serving.metric_queries import settings
@@ -162,8 +162,8 @@ class Batch:
             if standing is not None:
                 manifest["difference"] = difference(standing, draft.folder, manifest)
             self.progress(f"{instant_text(as_of_us)}: publishing")
+            answer_alarms(self.home, manifest["watch"])  # before, or a run that is killed between would never give it
             snapshot = draft.publish(manifest)
-            answer_alarms(self.home, manifest["watch"])
             return _week_outcome(snapshot, "published", findings=findings, seconds=seconds, taken_up=taken_up)
 
     def _before(self, as_of_us: int) -> Snapshot | None:

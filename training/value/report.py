@@ -111,13 +111,18 @@ def value_card(report: ValueReport) -> str:
         "as in as long a time before.",
         _table(report.figure_rows()),
         "## Rules of the gate",
+        "The limits are vouch's own, wide enough for a company of few and odd sales; no convention of the field says "
+        "them. A version that passes may still be off by as much: its figures stand above.",
         _table([vars(rule) for rule in report.verdict.rules]),
         "## Numbers",
         _table([{"name": name, "value": f"{value:.6g}"} for name, value in report.numbers.items()]),
         "## Limits",
+        f"{report.days} days were judged, and no more: what comes after them, up to {HORIZON_DAYS:,}, is carried on "
+        "and was never seen. Once it serves nothing is looked up of what came: no watch and no drift is of values. "
         "Nobody new is foreseen, no change of prices, and nothing that no past shows. "
         + (
-            "Beyond the weeks that the churn model reaches, customers leave at the rates of the last year."
+            "Where the churn model scores a customer, its rates serve for the weeks that it reaches; they were not "
+            "judged here. Beyond them customers leave at the rates of the last year."
             if report.way == CONTRACT
             else "Who bought once is marked: his numbers are mostly the company's."
         ),

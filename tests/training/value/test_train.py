@@ -13,9 +13,9 @@ from vouch.features.project import Project
 from vouch.features.simulation.company import simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.models.registry import versions
+from vouch.models.registry.bundles import load_value_champion
 from vouch.models.registry.champions import history
 from vouch.models.value.histories import histories
-from vouch.models.value.predictor import load_value_champion
 from vouch.models.value.valuation import fit_values, valued
 from vouch.training.value.named import train_named
 from vouch.training.value.train import fit_and_judge_value
@@ -67,6 +67,33 @@ def test_a_shop_is_valued_by_purchases_judged_on_a_year_and_promoted(shop, tmp_p
     card = (where.home / "champions" / "value" / "card.md").read_text()
     assert "1,095 exact days" in card
     assert "| naive |" in card
+    for said in (f"{report.days} days were judged, and no more", "no watch and no drift", "limits are vouch's own"):
+        assert said in card
+    assert "at most" in next(rule.why for rule in report.verdict.rules if rule.name == "error")
+
+
+def test_whatever_engine_opens_the_tables_the_same_is_fitted_and_trees_are_judged_with_their_intervals(shop, tmp_path):
+    where = project(shop, tmp_path / "home")
+    staged = stage(where, NOW_US)
+    fitted, other = (fit_and_judge_value(opened(where, staged, engine), NOW_US) for engine in ("polars", "duckdb"))
+    assert fitted == other
+    assert 0 < fitted.figures["boosted"]["covered"] < 1
+    assert fitted.figures["boosted"]["covered"] != fitted.figures["purchases"]["covered"]
+
+
+def test_data_that_break_the_contract_make_no_champion(shop, tmp_path):
+    """As for the models that give a probability: one rule of the gate for all."""
+    folder = tmp_path / "spoilt"
+    folder.mkdir()
+    for path in shop.glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        if path.stem == "transactions":
+            rows.loc[rows.index % 10 == 0, "amount"] = np.nan
+        rows.to_parquet(folder / path.name)
+    where = project(folder, tmp_path / "home")
+    (report,) = train_named(where, "value", None, NOW_US)
+    assert [rule.name for rule in report.verdict.refusals] == ["contract"]
+    assert load_value_champion(where.home) is None
 
 
 def test_too_little_history_is_refused_with_what_it_takes(tmp_path):
