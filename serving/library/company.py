@@ -25,7 +25,9 @@ from vouch.features.project import load_project
 from vouch.features.vectors.build import collect, describe, vectors_at
 from vouch.features.vectors.lines import use_own_features
 from vouch.models.definition import SCORED
-from vouch.models.predictor import load_champion
+from vouch.models.predictor import Predictor
+from vouch.models.registry.bundles import load_any_champion
+from vouch.models.registry.offsets import in_force, offsets
 from vouch.serving.metric_queries import Question, answered
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.stage import Staged
     from vouch.features.project import Project
     from vouch.models.definition import Model, Target
-    from vouch.models.predictor import Predictor
+    from vouch.models.registry.bundles import AnyPredictor
 
 Frames = Literal["pandas", "polars"]
 SPACING_DAYS, MOST = 28, 12
@@ -140,17 +142,27 @@ class CompanyTables:
         asked = Question(ids=ids, by=by, as_of_us=self._instant(as_of))
         return self._made(pandas.DataFrame(answered(self.project, asked, self.now_us, "polars").rows))
 
-    def champion(self, model: str) -> Predictor:
-        """The champion of a model, verified. Raises UsageError where none has passed the gate yet."""
-        found = load_champion(self.project.home, model)
+    def champion(self, model: str) -> AnyPredictor:
+        """The champion of a model, verified, with the offset that holds today.
+
+        That of `value` says what customers bring, and gives no probability. Raises UsageError where none has passed
+        the gate yet.
+        """
+        found = load_any_champion(self.project.home, model)
         if found is None:
             raise UsageError(f"No champion of {model!r} has passed the gate: run `vouch train {model}`")
-        return found
+        return self._with_offset(found) if isinstance(found, Predictor) else found
+
+    def _with_offset(self, predictor: Predictor, as_of_us: int | None = None) -> Predictor:
+        """A champion with the offset that holds in a week, by default today's."""
+        known = in_force(offsets(self.project.home, predictor.name), predictor.content_hash, as_of_us)
+        return predictor.shifted(known.offset if known else 0.0)
 
     def score(self, model: str, as_of: str | None = None) -> IntoDataFrame:
         """The champion's scores of who is eligible at an instant, the highest first.
 
-        Columns `customer_id`, `status`, `probability`, `low`, `high` (ends of its 95 % interval).
+        Columns `customer_id`, `status`, `probability`, `low`, `high` (ends of its 95 % interval); as the weekly run
+        would publish them, an offset that was in force by then included.
         """
         import pandas
 
@@ -211,9 +223,12 @@ class CompanyTables:
         return sorted(instant for instant in found if instant > begins_us)
 
     def _eligible(self, model: str, as_of: str | None) -> tuple[Predictor, pd.DataFrame, np.ndarray[Any, Any]]:
-        predictor = self.champion(model)
+        found, instant = self.champion(model), self._instant(as_of)
+        if not isinstance(found, Predictor):
+            raise UsageError(f"The model {model!r} gives no probability: champion({model!r}) says what customers bring")
+        predictor = self._with_offset(found, instant)
         target = models.load(model).target_of(predictor.manifest)
-        frame = collect(next(vectors_at(self._tables, [self._instant(as_of)])))
+        frame = collect(next(vectors_at(self._tables, [instant])))
         status = target.status(frame)
         is_scored = np.isin(status, list(SCORED))
         return predictor, frame.loc[is_scored].reset_index(drop=True), status[is_scored]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,6 +15,11 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import parse_instant
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.models import load
+from vouch.models.predictor import champion_folder
+from vouch.models.registry.offsets import OFFSETS, Offset, set_offset
+from vouch.models.scoring.calibration import log_odds
+from vouch.models.value.predictor import write_value_bundle
+from vouch.models.value.valuation import ValueNumbers
 
 NOW = "2026-11-16T06:00:00Z"
 AS_OF = "2026-11-16"
@@ -71,6 +78,38 @@ def test_scores_are_ranked_and_their_reasons_add_up(opened):
     raw = pd.Series(predictor.score(vectors).raw, index=scores["customer_id"])
     added = reasons.groupby("customer_id")["contribution"].sum() + predictor.reasons(vectors).base
     assert np.allclose(added.loc[raw.index], raw)
+
+
+def test_an_offset_shifts_scores_of_the_weeks_after_it_as_the_weekly_run_does_and_no_reason(opened):
+    of, before, at_us = opened.champion("churn"), opened.score("churn", AS_OF), parse_instant(AS_OF)
+    week = {"content_hash": of.content_hash, "changed_us": 1, "n": 10, "came_true": 5, "expected": 3.0}
+    path = champion_folder(opened.project.home, "churn") / OFFSETS
+    try:
+        set_offset(opened.project.home, "churn", Offset(as_of_us=at_us, offset=0.5, **week))
+        pd.testing.assert_frame_equal(opened.score("churn", AS_OF), before)  # the week that found it is as it was
+        assert opened.champion("churn").calibrator.shift == 0.5
+        reasons = opened.explain("churn", AS_OF)
+        set_offset(opened.project.home, "churn", Offset(as_of_us=at_us - DAY_US, offset=0.3, **week))
+        after = opened.score("churn", AS_OF)
+        for name in ("probability", "low", "high"):
+            moved = log_odds(after[name].to_numpy()) - log_odds(before[name].to_numpy())
+            assert np.allclose(moved[np.isfinite(moved)], 0.3)
+        pd.testing.assert_frame_equal(opened.explain("churn", AS_OF), reasons)
+    finally:
+        path.unlink()
+
+
+def test_the_champion_of_value_is_there_for_a_notebook_and_gives_no_probability(opened):
+    with pytest.raises(vouch.VouchError, match="vouch train value"):
+        opened.champion("value")
+    folder = champion_folder(opened.project.home, "value") / "bundle"
+    made = write_value_bundle(folder, ValueNumbers(1.0, None), None, None, {})
+    try:
+        assert opened.champion("value").content_hash == made.content_hash
+        with pytest.raises(vouch.VouchError, match="gives no probability"):
+            opened.score("value", AS_OF)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_metrics_come_as_a_frame_in_either_library(opened, company):
