@@ -80,6 +80,11 @@ class FlatReport:
         """Whether the gate did not let the new version become the champion."""
         return not self.verdict.passed
 
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the new version is the champion."""
+        return self.verdict.passed
+
     def figure_rows(self) -> list[dict[str, Any]]:
         """One row per candidate with its key figures on rows that it was not fitted on, the chosen one first."""
         order = sorted(self.figures, key=lambda name: (name != self.chosen, self.figures[name]["log_loss"]))

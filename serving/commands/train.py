@@ -122,7 +122,7 @@ def _train_company(home: Path, model: str, work: Callable[[], Sequence[Any]], no
             step(f"training {model}")
             reports = work()
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused} for report in reports]}
-        tell_reports(reports, form)
+        tell_reports(home, reports, form)
 
 
 def _labels(experiment: str, tags: Sequence[str]) -> RunLabels:
@@ -177,10 +177,10 @@ def _train_table(
             settings = {"label": asked.label, "id": asked.key, "time": asked.time}
             report = train_flat(where, model, found, asked.table, run.now_us(now), settings, asked.seed, labels())
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused}]}
-        tell_reports([report], form)
+        tell_reports(where.home, [report], form)
 
 
-def tell_reports(reports: Sequence[Any], form: Format) -> None:
+def tell_reports(home: Path, reports: Sequence[Any], form: Format) -> None:
     """Show what training found; raises Refused where the gate let a model not pass, or one could not be fitted."""
     if form is Format.TABLE:
         say("\n\n".join(report.text() for report in reports))
@@ -189,8 +189,22 @@ def tell_reports(reports: Sequence[Any], form: Format) -> None:
         names = dict.fromkeys(name for row in rows for name in row)
         rows = [{name: row.get(name) for name in names} for row in rows]
         show(rows, form, document={"models": [report.as_json() for report in reports]})
+    if told := refusal(home, reports):
+        raise Refused(told)
+
+
+def refusal(home: Path, reports: Sequence[Any]) -> str:
+    """What is to be known where the gate held a model back: whose champion stays, who has none, who was promoted."""
+    from vouch.models.predictor import champion_folder
+
     refused = [report.model for report in reports if report.is_refused]
-    if refused:
-        has_champion = any(getattr(report, "champion_version", None) for report in reports if report.is_refused)
-        then = "The champion of before stays." if has_champion else "There is no champion yet."
-        raise Refused(f"Not promoted: {', '.join(refused)}; see why above. {then}")
+    if not refused:
+        return ""
+    stays = [name for name in refused if (champion_folder(home, name) / "bundle").exists()]
+    parts = {
+        "The champion of before stays: {}.": stays,
+        "There is no champion yet: {}.": [name for name in refused if name not in stays],
+        "Promoted: {}.": [report.model for report in reports if report.is_promoted],
+    }
+    told = [text.format(", ".join(names)) for text, names in parts.items() if names]
+    return " ".join([f"Not promoted: {', '.join(refused)}; see why above.", *told])

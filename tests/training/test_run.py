@@ -344,7 +344,7 @@ def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_cham
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
         (report,) = run.train(project, "churn", None, NOW_US, is_judged=False)
-    tell_reports([report], Format.TABLE)
+    tell_reports(project.home, [report], Format.TABLE)
     assert "version 1: registered, not promoted\n  it was not evaluated" in capsys.readouterr().out
     assert (report.chosen, report.figures, report.verdict) == ("logistic", {}, None), "too few for trees"
     assert "Unknown: it was not evaluated" in card(report)

@@ -46,6 +46,11 @@ class ValueReport:
         """Whether the gate did not let the new version become the champion."""
         return not self.verdict.passed
 
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the new version is the champion."""
+        return self.verdict.passed
+
     def registered(self, version: int, run_id: str) -> ValueReport:
         """The same with its place in the registry."""
         return replace(self, version=version, run_id=run_id)

@@ -310,6 +310,7 @@ class Report:
 
     def __init__(self, model: str, passed: bool, is_applicable: bool = True) -> None:
         self.model, self.passed, self.is_refused = model, passed, is_applicable and not passed
+        self.is_promoted = passed
 
     def text(self) -> str:
         return f"{self.model}: as text"
@@ -337,6 +338,24 @@ def test_train_exits_with_four_where_the_gate_refuses_a_model_that_could_be_fitt
     assert json.loads(out)["models"][0] == {"model": "churn", "passed": passed}
     assert ("Not promoted: churn; see why" in err) is not passed
     assert seen == [("churn", parse_instant("2026-11-09"), parse_instant(NOW))]
+
+
+def test_a_refusal_says_whose_champion_stays_who_has_none_and_who_was_promoted(tmp_path):
+    from support.champions import write_champion
+    from vouch.serving.commands.train import refusal
+
+    write_champion(tmp_path, "churn")
+    reports = [
+        Report("churn", False),
+        Report("value", False),
+        Report("advocacy", True),
+        Report("upgrade", False, False),
+    ]
+    assert refusal(tmp_path, reports) == (
+        "Not promoted: churn, value; see why above. The champion of before stays: churn. There is no champion yet: "
+        "value. Promoted: advocacy."
+    )
+    assert refusal(tmp_path, reports[2:]) == ""
 
 
 def test_models_are_none_before_training(vouch):
