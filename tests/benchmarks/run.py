@@ -1,8 +1,8 @@
 """Every benchmark, or those that are named: a table of ratios, and the same as JSON in `.bench/latest.json`.
 
 `make bench` runs the ones that fit into minutes; `make bench ONLY="scale serving"` the ones that are named. A file
-`bench_NAME.py` beside this one with a function `rows()` is a benchmark; `IS_LONG = True` in it keeps it out of the
-default. Nothing is asserted here: a row says what its target is, and whether it is met.
+`bench_NAME.py` here, or in `learning/`, with a function `rows()` is a benchmark; `IS_LONG = True` in it keeps it out of
+the default. Nothing is asserted here: a row says what its target is, and whether it is met.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # what tests make by hand
+sys.path.insert(0, str(Path(__file__).parent / "learning"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from measuring import FOLDER, Row
@@ -30,7 +31,7 @@ LIBRARIES = (
 
 def benchmarks() -> list[str]:
     """Names of all benchmarks."""
-    return sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+    return sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.rglob("bench_*.py"))
 
 
 def machine() -> dict[str, Any]:

@@ -90,7 +90,7 @@ def seconds(name: str) -> float:
 def peers(name: str, frame: pd.DataFrame, label: np.ndarray, fold: np.ndarray) -> pd.DataFrame:
     """Probabilities of the peers on the same folds; those that an earlier run computed on the same rows stand."""
     script, here, whole = (
-        Path(__file__).with_name("peers") / "on_a_table.py",
+        Path(__file__).parents[1] / "peers" / "on_a_table.py",
         FOLDER / "public",
         frame.assign(label=label, fold=fold),
     )
