@@ -73,12 +73,17 @@ def _of_model(home: Path, tables: Tables, champion: Champion, known_us: int) -> 
 def _before(home: Path, earlier: list[int], name: str) -> Mapping[str, Any]:
     """What the watch of the week before kept; nothing where none did."""
     for instant in reversed(earlier):
-        try:
-            kept = read_snapshot(home, instant, tables=()).manifest.get("watch") or {}
-        except SnapshotError:
-            continue
-        return kept.get(name) or {}
+        if manifest := _manifest(home, instant):
+            return (manifest.get("watch") or {}).get(name) or {}
     return {}
+
+
+def _manifest(home: Path, as_of_us: int) -> Mapping[str, Any]:
+    """What is told of a published week; empty where it cannot be read. Its tables are not looked at."""
+    try:
+        return read_snapshot(home, as_of_us, tables=()).manifest
+    except SnapshotError:
+        return {}
 
 
 def _rows(
@@ -86,15 +91,15 @@ def _rows(
 ) -> tuple[str, Numbers, Numbers, Numbers] | None:
     """Of a published week whose outcomes are final: its bundle, and of whose turn it is the probability that was
     published, that without its offset, and whether it came true. None where there is nothing to judge."""
-    try:
-        snapshot = read_snapshot(home, as_of_us, tables={"scores"})
-    except SnapshotError:
-        return None
-    facts = (snapshot.manifest.get("models") or {}).get(name)
+    facts = (_manifest(home, as_of_us).get("models") or {}).get(name)
     if facts is None or has_learned_later(facts, as_of_us):
         return None
     target = models.load(name).target_named(facts["target"])
     if as_of_us + target.matured_days * DAY_US > known_us:
+        return None
+    try:
+        snapshot = read_snapshot(home, as_of_us, tables={"scores"})
+    except SnapshotError:
         return None
     column = f"{name}_probability"
     said = snapshot.table("scores", ["customer_id", column]).to_pandas().dropna(subset=column)
