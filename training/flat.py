@@ -28,6 +28,7 @@ from vouch.training.cutoffs import cross_fit_plan
 from vouch.training.dataset import Dataset, DatasetPart, made_up_rows
 from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
+from vouch.training.incumbent import Incumbent
 from vouch.training.learners import BASELINES
 from vouch.training.run import code_fingerprint
 
@@ -136,7 +137,7 @@ def train_flat(
     data = _dataset(name, table, seed)
     with threadpool_limits(1):
         evaluation = evaluate(data, seed)
-    verdict = judge(evaluation, {}, None, seed)
+    verdict = judge(evaluation, {}, _incumbent(project, name), seed)
     shown = [of for of in evaluation.judged if of == evaluation.chosen or of not in BASELINES]
     report = FlatReport(
         name, source.name, len(data.train), data.train.positives, table.positive,
@@ -149,6 +150,13 @@ def train_flat(
         {"data_fingerprint": table.digest, "code_fingerprint": code_fingerprint(), "seed": seed, **settings},
     )  # fmt: skip
     return _stored(project, report, data, table, evaluation.served, settings, now_us, labels)
+
+
+def _incumbent(project: Project, name: str) -> Incumbent | None:
+    """The champion of before, where there is one: not met, for nothing tells which rows it has learned from."""
+    if versions.champion_version(project.home, name) is None:
+        return None
+    return Incumbent("", why="no time tells which of these rows the champion has learned from")
 
 
 def _dataset(name: str, table: FlatTable, seed: int) -> Dataset:

@@ -70,12 +70,18 @@ def trained(project: Project, path: Path, key: str | None = "customer", time: st
     return found, train_flat(project, "leavers", found, path, NOW_US, {"label": "churned", "id": key, "time": time})
 
 
+def told_of_the_champion(report) -> str:
+    return next(rule.why for rule in report.verdict.rules if rule.name == "champion")
+
+
 def test_a_flat_table_gives_a_champion_whose_reasons_add_up_to_the_score(tmp_path, project):
     path = table(tmp_path / "flat.csv")
     found, report = trained(project, path)
     assert report.verdict.passed
     _, client = versions.connect(project.home)
     assert client.get_model_version("leavers", "1").tags.keys() <= versions.OWN_TAGS, "each is guarded"
+    assert "there is no champion yet" in told_of_the_champion(report)
+    assert "learned from" in told_of_the_champion(trained(project, path)[1]), "one is there by now, and is not met"
     assert report.positive == "Yes"
     assert report.figures[report.chosen]["roc_auc"] > 0.75
     predictor = flat_champion(project.home, "leavers")
