@@ -21,7 +21,7 @@ def runs(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="So many, the newest first.")] = 20,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List the runs of score, train, clean and export: when, how long, how each ended, and why it was refused.
+    """List the runs of score, train, clean, export, push, pull and notify: when, how long, how each ended, and why.
 
     Example: vouch runs score --limit 5
     """
