@@ -10,11 +10,15 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.web.queries import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from vouch.serving.api.state import ServingState
 
 ROWS = 50
+CUSTOMERS = frozenset({"customer_id", "brought_by"})
+"""Columns that name a customer, whose page they lead to."""
+WORDS = frozenset({"reason", "sub_reason", "answer", "topic", "channel", "source", "tier"})
+"""Columns that hold a company's own words for things, such as `too_expensive`; ids and quotations are left alone."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class NamedList:
     answer: Mapping[str, Any]
     columns: Sequence[str]
     is_first: bool
+    customer_columns: Collection[str] = CUSTOMERS
+    word_columns: Collection[str] = WORDS
 
     def is_number(self, column: str) -> bool:
         """Whether a column of the page holds numbers alone."""

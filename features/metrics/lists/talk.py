@@ -49,7 +49,8 @@ def words_of(text: str) -> set[str]:
 def words_on_the_move(context: MetricContext) -> Rows:
     """Words of feedback that are used more, or less, than four weeks before, the surest changes first.
 
-    A word counts once per customer and span. Words that always come together are told once, by the longest.
+    A word counts once per customer and span. Words that always come together are told once, by the longest. `has_moved`
+    where a word's share of all that is said has changed, at the rate of false discoveries of all words.
     """
     rows = context.rows("feedback", 2 * SPAN_DAYS).filter(~nw.col("text").is_null())
     order: list[tuple[str, Any]] = [("own_us", "descending"), ("feedback_id", "ascending")]
@@ -77,7 +78,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
         {
             "word": name, "these_weeks": int(is_new[codes == place + 1].sum()),
             "weeks_before": int((1 - is_new[codes == place + 1]).sum()), "log_odds": float(change[place]),
-            "p": float(p[place]), "q": float(q[place]),
+            "p": float(p[place]), "q": float(q[place]), "has_moved": bool(q[place] <= FALSE_SHARE),
             "tone": float(np.mean(tones[name])) / 100 if tones[name] else None, "example": example[name],
         }
         for place, name in enumerate(names)
@@ -124,7 +125,7 @@ def growing_complaints(context: MetricContext) -> Rows:
 
 
 def exit_answers(context: MetricContext) -> Rows:
-    """Who left in 90 days, by what is known of why: the recorded reason, and the answer to the exit survey.
+    """Who left in 90 days, why as far as it is known, and what they answered to the exit survey; the latest first.
 
     `asked_at` and `answered_at` are of the latest exit survey from 90 days before the end on; `answer` is its item,
     `tone` how its words sound; the words stay where they are.
@@ -135,7 +136,7 @@ def exit_answers(context: MetricContext) -> Rows:
     ends = {row["customer_id"]: row["end_us"] for row in left}
     reasons, exits = _recorded_reasons(context, ends), _exit_surveys(context, ends)
     rows = []
-    for customer, end_us in ends.items():
+    for customer, end_us in sorted(ends.items(), key=lambda end: (-end[1], end[0])):
         of = exits.get(customer, {})
         rows.append(
             {
@@ -145,7 +146,7 @@ def exit_answers(context: MetricContext) -> Rows:
                 "answer": of.get("answer"), "tone": of.get("tone"), "response_id": of.get("response_id"),
             }
         )  # fmt: skip
-    return sorted(rows, key=lambda row: (row["answered_at"] is None, row["reason"] is None, row["customer_id"]))
+    return sorted(rows, key=lambda row: (row["answered_at"] is None, row["reason"] is None))
 
 
 def _recorded_reasons(context: MetricContext, ends: dict[str, int]) -> dict[str, str]:

@@ -27,6 +27,7 @@ def test_a_word_that_many_begin_to_use_is_told_first_and_one_of_few_never():
     assert (found[0]["these_weeks"], found[0]["weeks_before"]) == (30, 0)
     assert found[0]["q"] < 0.05
     assert found[0]["log_odds"] > 0
+    assert found[0]["has_moved"]
     assert found[0]["example"] is not None
     assert not any("bluebird" in row["word"] for row in found)
 
@@ -36,6 +37,7 @@ def test_one_customer_who_repeats_a_word_makes_no_movement():
     others = [said(f"c{n:02}", day, "refund please") for n in range(1, 9) for day in (5, 40)]
     found = {row["word"]: row for row in rows_of("words", {"feedback": many + others})}
     assert (found["refund"]["these_weeks"], found["refund"]["weeks_before"]) == (9, 8)
+    assert not found["refund"]["has_moved"]
 
 
 def test_a_complaint_grows_where_more_come_than_chance_brings():
@@ -73,6 +75,12 @@ def test_leavers_are_told_with_what_they_said_and_nobody_is_asked_twice():
     assert found["asked"]["asked_at"] is not None
     assert found["asked"]["answered_at"] is None
     assert [row["customer_id"] for row in rows_of("to_ask_why", LEFT)] == ["silent"]
+
+
+def test_who_left_last_is_told_first():
+    rows = [{"customer_id": c, "started_at": -400, "ended_at": -days, "mrr": 5, "cancel_reason": "price"}
+            for c, days in (("a", 80), ("b", 3), ("c", 30))]  # fmt: skip
+    assert [row["customer_id"] for row in rows_of("exit_answers", {"subscriptions": rows})] == ["b", "c", "a"]
 
 
 @pytest.mark.parametrize(("metric_id", "weeks"), [("nps_forecast_28", 4), ("nps_forecast_84", 12)])
