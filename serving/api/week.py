@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
-from vouch.serving.asking.by_hand import TOLD_OF_OBJECTORS
+from vouch.serving.asking.by_hand import SCORES_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
 from vouch.serving.asking.ranked_list import DerivedCache, RankedList, RowCache
@@ -91,7 +91,7 @@ class ServedWeek:
         scores = self.scores.at(row)
         if not self.ranked.is_opted_out(int(self.ranked.place_of[row])):
             return scores
-        return {**dict.fromkeys(scores), **TOLD_OF_OBJECTORS, "customer_id": scores["customer_id"]}
+        return {**dict.fromkeys(scores), **SCORES_OF_OBJECTORS, "customer_id": scores["customer_id"]}
 
     @cached_property
     def without_model(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-TOLD_OF_OBJECTORS = {
+SCORES_OF_OBJECTORS = {
     **{f"{model}_status": OPTED_OUT for model in MODELS}, "health_band": UNKNOWN, "advocate_tier": TIERS[0],
 }  # fmt: skip
 """All that columns of scores say of who objects to being profiled; the others are null."""
@@ -71,6 +71,6 @@ def without_scores(scores: pa.Table, objecting: Collection[str]) -> pa.Table:
     is_out = pc.is_in(scores["customer_id"], pa.array(sorted(objecting), pa.string()))
     for place, field_ in enumerate(scores.schema):
         if field_.name not in ("customer_id", "as_of"):
-            told = pa.scalar(TOLD_OF_OBJECTORS.get(field_.name), field_.type)
-            scores = scores.set_column(place, field_, pc.if_else(is_out, told, scores[field_.name]))
+            shown = pa.scalar(SCORES_OF_OBJECTORS.get(field_.name), field_.type)
+            scores = scores.set_column(place, field_, pc.if_else(is_out, shown, scores[field_.name]))
     return scores

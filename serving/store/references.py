@@ -144,13 +144,13 @@ def ask_for_request(
         is_theirs = any(match.ask_id == wanted.ask_id for match in known.matches)
         if not is_theirs and known.state != REQUESTED:
             return Changed(None, why=CONFLICT), None
-        told = record_within(connection, wanted, policy, sizes, caller, now_us)
-        if told.ask is None or is_theirs:
-            return Changed(known), told
+        recorded = record_within(connection, wanted, policy, sizes, caller, now_us)
+        if recorded.ask is None or is_theirs:
+            return Changed(known), recorded
         row = {"request_id": request_id, "customer_id": wanted.customer_id, "ask_id": wanted.ask_id}
         connection.execute(insert(reference_matches).values(**row, matched_us=now_us, key_id=caller.key_id))
-        matched = MatchedAsk(wanted.customer_id, wanted.ask_id, told.ask)
-        return Changed(replace(known, matches=(*known.matches, matched)), is_new=True), told
+        matched = MatchedAsk(wanted.customer_id, wanted.ask_id, recorded.ask)
+        return Changed(replace(known, matches=(*known.matches, matched)), is_new=True), recorded
 
 
 def close_request(database: Database, request_id: str, state: str, caller: Caller, now_us: int) -> Changed:

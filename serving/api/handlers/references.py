@@ -100,11 +100,11 @@ def ask_reference(store: ServingState, request: ReferenceAsk, caller: Caller) ->
         known = request_of(connection, request.request_id)
     if known is None:
         raise _unknown()
-    said = {name: getattr(request, name) for name in ("ask_id", "customer_id", "channel", "asked_by", "note")}
-    wanted = wanted_ask(store, AskRecord(kind=known.kind, **said), caller, now)
-    changed, told = ask_for_request(store.database, request.request_id, wanted, store.policy, sizes, caller, now)
-    if told is not None and told.ask is None:
-        ask_answer(store, told, "ask_id")  # it raises the problem of the ask
+    given = {name: getattr(request, name) for name in ("ask_id", "customer_id", "channel", "asked_by", "note")}
+    wanted = wanted_ask(store, AskRecord(kind=known.kind, **given), caller, now)
+    changed, recorded = ask_for_request(store.database, request.request_id, wanted, store.policy, sizes, caller, now)
+    if recorded is not None and recorded.ask is None:
+        ask_answer(store, recorded, "ask_id")  # it raises the problem of the ask
     return _answer(store, changed, "a request that is closed, or for which somebody is being asked")
 
 

@@ -31,7 +31,7 @@ from vouch.serving.api.bulk.files import BulkFiles, BulkGet
 from vouch.serving.api.bulk.rows import changes
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.state import ServingState
-from vouch.serving.asking.by_hand import TOLD_OF_OBJECTORS
+from vouch.serving.asking.by_hand import SCORES_OF_OBJECTORS
 from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.store.actions import set_objection
 from vouch.serving.store.callers import EVERYBODY
@@ -166,7 +166,7 @@ def test_who_objects_is_told_without_scores_from_that_moment_on(served):
     assert after.headers["etag"] != before.headers["etag"]
     (row,) = [row for row in rows_of(after, "parquet") if row["customer_id"] == "c1"]
     told = {name: value for name, value in row.items() if value is not None and name not in ("customer_id", "as_of")}
-    assert told.keys() == TOLD_OF_OBJECTORS.keys()
+    assert told.keys() == SCORES_OF_OBJECTORS.keys()
     assert row["churn_status"] == "opted_out"
 
 
