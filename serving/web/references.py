@@ -16,6 +16,7 @@ from vouch.serving.api.handlers.reference_types import (
     ReferencesSearch,
 )
 from vouch.serving.api.problems import Problem
+from vouch.serving.api.speaking import called
 from vouch.serving.store.references import REQUESTED, STATES
 from vouch.serving.web.lists import checked
 from vouch.serving.web.queries import whole_number
@@ -46,9 +47,20 @@ def references_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
 
 
 def reference_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
-    """Return one request with the advocates who fit it; raises the problem `unknown_reference` where there is none."""
-    asked = {"request_id": query.get("id", ""), "limit": ADVOCATES}
-    return references.match_reference(store, checked(ReferenceMatch, asked))
+    """Return one request with the advocates who fit it, and who was asked, by name.
+
+    Raises the problem `unknown_reference` where there is none.
+    """
+    wanted = {"request_id": query.get("id", ""), "limit": ADVOCATES}
+    found = references.match_reference(store, checked(ReferenceMatch, wanted))
+    asked = [{**ask, **_called(store, ask["customer_id"])} for ask in found["reference"]["asked"]]
+    return {**found, "asked": asked}
+
+
+def _called(store: ServingState, customer_id: str) -> dict[str, Any]:
+    """What a customer is called; the id alone of who is in the served week no more."""
+    row = store.portfolio.ids.row_of(customer_id)
+    return {"customer_id": customer_id} if row is None else called(customer_id, store.portfolio.customers.at(row))
 
 
 def reference_url(request_id: str) -> str:

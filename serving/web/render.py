@@ -23,6 +23,7 @@ from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.html_templates import html_environment
+from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.metrics import catalogue_by_id
 from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
 
@@ -44,6 +45,7 @@ VIEWS = {
     "candidates": "/app/candidates",
     "at_risk": "/app/at-risk",
     "asks_work": "/app/asks",
+    "references": "/app/references",
     "accounts": "/app/accounts",
     "portfolio": "/app/portfolio",
     "metrics": "/app/metrics",
@@ -105,6 +107,7 @@ def templates() -> jinja2.Environment:
         words=_words,
         family=_family,
         plain=_plain,
+        signed=_signed,
     )
     environment.globals.update(
         asset=asset,
@@ -148,6 +151,11 @@ def _words(entry: Mapping[str, Any], t: Speech) -> str:
 def _plain(name: str) -> str:
     """A value of the company as people write it: `mid_market` as `mid market`."""
     return name.replace("_", " ")
+
+
+def _signed(name: str | None, t: Speech) -> str | None:
+    """By whom something was recorded: the name of a key or of a person; a page without keys has words of its own."""
+    return t("page.everybody") if name == EVERYBODY.name else name
 
 
 def _family(name: str, t: Speech) -> str:

@@ -80,6 +80,8 @@ DONE = (
     "objects_no_longer", "requested", "closed", "deal",
 )  # fmt: skip
 """What a page may say was done, by the name in its address."""
+SECTION = {"reference": "references", "account": "accounts", "metric": "metrics", "list": "lists", "card": "models"}
+"""The view of the menu that a page without an entry of its own belongs to."""
 EXPORTS = {"candidates": "candidates", "at-risk": "customers", "asks": "asks"}
 """Lists that are exported as they are seen, by their place."""
 _log = logging.getLogger("vouch.pages")
@@ -237,7 +239,8 @@ class Pages:
         told["told_of"] = unquote(request.cookies.get(TOLD_COOKIE, "")) if told["done"] else None
         of_chosen = re.fullmatch(r"(\d{1,3})-(\d{1,3})", request.query_params.get("chosen", ""))
         told["chosen"] = None if of_chosen is None else [int(number) for number in of_chosen.groups()]
-        return render_page(request, template, {**told, **values}, store=self._store, here=template)
+        here = SECTION.get(template, template)
+        return render_page(request, template, {**told, **values}, store=self._store, here=here)
 
     def _note(self, request: Request, action: str, **other: Any) -> None:
         """Tell the audit log who has seen whom."""

@@ -78,6 +78,8 @@ def back_to(sent: Mapping[str, str], done: str, customer_id: str | None = None) 
         answer.set_cookie(
             TOLD_COOKIE, quote(customer_id), max_age=TOLD_SECONDS, path="/app", samesite="strict", httponly=True
         )
+    else:  # else the customer of the step before would stand beside this one
+        answer.delete_cookie(TOLD_COOKIE, path="/app", samesite="strict", httponly=True)
     return answer
 
 

@@ -18,7 +18,7 @@ OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")
 FITS = {"nps_last": 10.0, "industry": "retail", "language": "en", "company_size": 200}
 PEOPLE = (
-    customer("a1", **FITS),
+    customer("a1", **FITS, name="Mona Samplewood", use_case="customer_service"),
     customer("a2", **FITS),
     customer("b1", **{**FITS, "industry": "health", "advocacy_consent": False}),
 )
@@ -54,6 +54,7 @@ def test_a_request_is_made_of_the_words_that_the_customers_have_and_shows_who_fi
     assert {"a1", "a2"} <= set(re.findall(r'name="customer_id" value="(\w+)"', page))
     assert "b1" not in re.findall(r'name="customer_id" value="(\w+)"', page)
     assert "31 Jan 2027" in page
+    assert "customer service" in page
     assert "OPP &lt;1>" in client.get("/app/references").text.replace("&gt;", ">")
 
 
@@ -62,10 +63,14 @@ def test_each_form_moves_the_request_on_until_the_deal_is_told(client):
     page = sent(client, "/ask", request_id="r1", ask_id="k1", customer_id="a1")
     assert f"a1</strong>: {T('ask.done_recorded')}" in page
     assert T("desk.state_asked") in page
+    assert "Mona Samplewood" in page.split(T("desk.asked"))[1].split("</section>")[0]
     assert 'action="/app/references/ask"' not in page, "one is asked at a time"
     client.post("/app/outcomes", data={"ask_id": "k1", "outcome": "accepted", "back": "/app"}, headers=OURS)
     assert T("ask.done_closed") in sent(client, "/close", request_id="r1", state="done")
-    assert T("ask.done_deal") in sent(client, "/deal", request_id="r1", outcome="won")
+    page = sent(client, "/deal", request_id="r1", outcome="won")
+    assert T("ask.done_deal") in page
+    assert "a1</strong>" not in page, "the deal is no customer's"
+    assert 'value="won"' not in page, "only what is not recorded yet is offered"
     page = client.get("/app/references?state=done").text
     assert T("desk.interval", low="21%", high="100%", won="1", count="1") in html.unescape(page)
 
@@ -87,7 +92,9 @@ def test_what_the_tables_do_not_tell_is_said(client):
 @pytest.mark.parametrize("language", ["ko", "ro"])
 def test_the_desk_speaks_the_language_of_who_reads(client, language):
     requested(client)
-    for place, says in (("/app/references", "nav.references"), ("/app/reference?id=r1", "desk.back")):
+    for place, says in (("/app/references", "page.everybody"), ("/app/reference?id=r1", "desk.back")):
         page = html.unescape(client.get(place, headers={"accept-language": language}).text)
         assert speech(language)(says) in page
         assert "desk." not in page
+        assert T("page.everybody") not in page
+        assert re.search(r'aria-current="page">' + speech(language)("nav.references"), page)
