@@ -13,6 +13,7 @@ from pydantic import Field, RootModel
 
 from vouch.features.documents import Count, Digest, Document, Number
 from vouch.features.durable import write_whole
+from vouch.features.errors import BundleError
 from vouch.models.predictor import champion_folder
 from vouch.models.quality.watch import LARGEST
 from vouch.models.registry.champions import promotion
@@ -47,7 +48,14 @@ def offsets(home: Path, name: str) -> tuple[Offset, ...]:
     path = champion_folder(home, name) / OFFSETS
     if not path.exists():
         return ()
-    return tuple(read_bundle_document(Offsets, path.name, path.read_bytes())[0].root)
+    try:
+        return tuple(read_bundle_document(Offsets, path.name, path.read_bytes())[0].root)
+    except (OSError, BundleError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(
+            f"{path} cannot be read: {why}. Restore it from a backup, or take it away: then the champion of {name!r} is "
+            "served without an offset until the watch finds one again."
+        ) from error
 
 
 def in_force(found: Sequence[Offset], content_hash: str, as_of_us: int | None = None) -> Offset | None:

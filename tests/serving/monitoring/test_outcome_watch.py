@@ -139,8 +139,14 @@ def test_probabilities_are_served_with_the_offset_and_keep_their_order(tmp_path)
     assert (served.offset, served.at(5).offset) == (0.5, 0.0)
 
 
-def test_a_damaged_list_of_offsets_is_told(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"null", b"[1]", b"\xff\xfe", b'[{"offset": 1e9}]', b'[{"offset": NaN}]', b"[" * 100_000, None],
+)
+def test_a_damaged_list_of_offsets_is_told_with_its_place_and_the_mend(tmp_path, content):
     write_champion(tmp_path, "churn")
-    (champion_folder(tmp_path, "churn") / OFFSETS).write_text('[{"offset": 1e9}]', encoding="utf-8")
-    with pytest.raises(BundleError, match=r"offsets\.json"):
+    path = champion_folder(tmp_path, "churn") / OFFSETS
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"champions/churn/offsets\.json cannot be read: .*take it away") as told:
         champion(tmp_path, "churn")
+    assert "\n" not in str(told.value)
