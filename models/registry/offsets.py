@@ -53,8 +53,8 @@ def offsets(home: Path, name: str) -> tuple[Offset, ...]:
     except (OSError, BundleError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise BundleError(
-            f"{path} cannot be read: {why}. Restore it from a backup, or take it away: then the champion of {name!r} is "
-            "served without an offset until the watch finds one again."
+            f"{path} cannot be read: {why}. Restore it from a backup, or take it away: then the champion of {name!r} "
+            "is served without an offset until the watch finds one again."
         ) from error
 
 
