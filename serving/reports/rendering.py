@@ -104,6 +104,10 @@ def _changes(figures: Figures) -> list[str]:
     lines += [
         f"the model of {name} is another one: part of the change is the model's" for name in figures.moves.other_models
     ]
+    lines += [
+        f"the probabilities of {name} are shifted anew by what came true: part of the change is that"
+        for name in figures.moves.shifted_models
+    ]
     return [f"Against {figures.moves.as_of}:", *_bullets(lines)]
 
 

@@ -113,6 +113,8 @@ class Moves:
     newly_unhealthy: int
     new_advocates: int
     other_models: Sequence[str]
+    shifted_models: Sequence[str]
+    """The same models, with another offset of their log-odds (`vouch.models.registry.offsets`)."""
 
 
 @dataclass(frozen=True)
@@ -329,7 +331,9 @@ def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earli
         return int((now & ~then).sum()), int((then & ~now).sum())
 
     newly_high, no_longer_high = crossed("churn_band", ["high"])
-    models = snapshot.manifest["models"]
+    now, then = snapshot.manifest["models"], earlier.manifest["models"]
+    pairs = {name: (facts or {}, then.get(name) or {}) for name, facts in now.items()}
+    other = [name for name, (a, b) in pairs.items() if a.get("content_hash") != b.get("content_hash")]
     return Moves(
         as_of=instant_text(earlier.as_of_us),
         arrived=len(states) - len(both),
@@ -338,5 +342,10 @@ def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earli
         no_longer_high=no_longer_high,
         newly_unhealthy=crossed("health_band", ["at_risk"])[0],
         new_advocates=crossed("advocate_tier", ["active", "influential"])[0],
-        other_models=[name for name in models if models[name] != earlier.manifest["models"].get(name)],
+        other_models=other,
+        shifted_models=[
+            name
+            for name, (a, b) in pairs.items()
+            if name not in other and (a.get("offset") or 0.0) != (b.get("offset") or 0.0)
+        ],
     )

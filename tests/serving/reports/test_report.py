@@ -131,6 +131,19 @@ def test_another_model_is_named_beside_the_changes(tmp_path):
     assert "the model of churn is another one" in as_text(found)
 
 
+def test_an_offset_is_no_other_model_and_is_named_where_it_changed(tmp_path):
+    def facts(offset):
+        return {"kind": "logistic", "content_hash": "ab" * 32, "target": "contract", **offset}
+
+    for then, now, is_shifted in (({}, {"offset": 0.0}, False), ({"offset": 0.0}, {"offset": 0.4}, True)):
+        home = tmp_path / str(is_shifted)
+        earlier = publish(home, BEFORE, EARLIER, models={"churn": facts(then)})
+        found = figures(publish(home, models={"churn": facts(now)}), earlier)
+        assert (list(found.moves.other_models), bool(found.moves.shifted_models)) == ([], is_shifted)
+        for told in (as_page(found), as_text(found)):
+            assert ("probabilities of churn are shifted anew" in told) is is_shifted
+
+
 def test_page_and_text_hold_the_same_figures(found, page):
     values = Page(page).values
     assert [group.count for groups in found.portfolio.values() for group in groups] == [
