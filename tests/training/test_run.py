@@ -317,7 +317,7 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     report = next(report for report in reports if report.model == "churn")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
-        tables = run._opened(project, run.stage(project, NOW_US))
+        tables = run.opened_by_size(project, run.stage(project, NOW_US))
         again = run.train_on(tables, ["churn"], report.as_of_us)["churn"]
     made = run.write(again, tmp_path / "bundle")
     assert made.content_hash == report.content_hash

@@ -34,7 +34,7 @@ def company(customers: int = CUSTOMERS, law: Parameters = PARAMETERS, seed: int 
 def rows() -> Iterator[Row]:
     """Both models, one after another."""
     project = company()
-    tables = run._opened(project, stage(project, LAST_INSTANT_US))
+    tables = run.opened_by_size(project, stage(project, LAST_INSTANT_US))
     for name, trained in run.train_on(tables, MODELS, LAST_INSTANT_US).items():
         assert isinstance(trained, run.Trained), trained
         yield from known(project, name, trained)

@@ -55,7 +55,7 @@ def rows() -> Iterator[Row]:
 def of_company(customers: int) -> Iterator[Row]:
     """Both models, into a home where something was registered before: MLflow makes its database once."""
     project = company(customers)
-    tables = run._opened(project, stage(project, LAST_INSTANT_US))
+    tables = run.opened_by_size(project, stage(project, LAST_INSTANT_US))
     with tempfile.TemporaryDirectory() as folder:
         home = Project(Path(folder), None)
         for name, made in run.train_on(tables, MODELS, LAST_INSTANT_US, is_judged=False).items():

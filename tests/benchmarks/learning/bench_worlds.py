@@ -39,7 +39,7 @@ def rows() -> Iterator[Row]:
 
 def _trained(project: Project) -> dict[str, run.Trained | Refused]:
     staged = stage(project, LAST_INSTANT_US)
-    return run.train_on(run._opened(project, staged), MODELS, LAST_INSTANT_US)
+    return run.train_on(run.opened_by_size(project, staged), MODELS, LAST_INSTANT_US)
 
 
 def _refusals(trained: run.Trained | Refused) -> str:

@@ -46,9 +46,11 @@ def test_workers_score_as_one_machine_does(staged, stored, tmp_path, spark, writ
 
 def test_a_worker_loads_the_champions_once(tmp_path):
     write_champions(tmp_path)
-    targets = (("churn", "contract", None), ("advocacy", "organic", None))
+    targets = (("churn", "contract", 0.4), ("advocacy", "organic", 0.0))
     assert cluster._champions(str(tmp_path), targets) is cluster._champions(str(tmp_path), targets)
-    assert cluster._champions(str(tmp_path), targets)["churn"].target.name == "contract"
+    found = cluster._champions(str(tmp_path), targets)
+    assert found["churn"].target.name == "contract"
+    assert [of.offset for of in found.values()] == [0.4, 0.0], "on a worker as on one machine"
 
 
 @pytest.mark.nightly
