@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE = "destinations.toml"
 FIELD = r"^[A-Za-z0-9_.]{0,120}$"
+UNICAST, TRANSLATED = ipaddress.IPv6Network("2000::/3"), ipaddress.IPv6Network("64:ff9b::/96")
+"""All of IPv6 that is routed (RFC 4291), and what a NAT64 makes an address of IPv4 of (RFC 6052)."""
 Calls = Field(50, ge=1, le=1_000)
 
 
@@ -92,7 +94,7 @@ def checked_address(url: str, allow: tuple[str, ...]) -> tuple[str, int, str]:
         raise ConfigurationError(f"{FILE}: {host} is called by https alone, unless `allow` names it")
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a label that no name may have is a ValueError
         raise Unreachable(host) from error
     for address in found:
         if not is_allowed and not is_public(address):
@@ -107,10 +109,17 @@ def is_public(address: str) -> bool:
 
     >>> [is_public(one) for one in ("93.184.216.34", "10.0.0.1", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1")]
     [True, False, False, False, False]
+    >>> [is_public(one) for one in ("2606:4700::1", "64:ff9b::5db8:d822", "64:ff9b::a00:1", "::a00:1", "fec0::1")]
+    [True, True, False, False, False]
     """
     found = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
-    return inner.is_global and not inner.is_multicast and found.is_global
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in TRANSLATED:
+            return is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
+        if found.ipv4_mapped is not None:
+            return is_public(str(found.ipv4_mapped))
+        return found in UNICAST and found.sixtofour is None and found.is_global
+    return found.is_global and not found.is_multicast
 
 
 def secret_of(variable: str) -> str:

@@ -1,7 +1,8 @@
 """Outbound calls: one client for everything that vouch sends, which waits, tries again, and tells no secret.
 
 What a server cannot take now (429, 503, a broken connection) is tried again, as long as it asks to (`Retry-After`) or
-with growing pauses; calls are paced below the limit that its makers publish. Answers are read up to a limit.
+with growing pauses; calls are paced below the limit that its makers publish. Answers are read up to a limit of bytes
+and of time, or not at all where they say nothing that is needed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from vouch.features.errors import VouchError
-from vouch.serving.reach.destinations import checked_address
+from vouch.features.errors import ConfigurationError, VouchError
+from vouch.serving.reach.destinations import FILE, checked_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ TRIES = 6
 LONGEST_WAIT, FIRST_WAIT = 120.0, 0.5
 """Seconds: the longest that a server may ask for before the work is left for later, and the first pause."""
 TIMEOUT = httpx.Timeout(60, connect=10)
-MOST_BYTES = 200 * 2**20
+MOST_BYTES, MOST_SECONDS = 200 * 2**20, 900.0
+"""Of one answer; a server that sends a byte now and then would else hold a run for good."""
 LATER = (408, 425, 429, 500, 502, 503, 504)
 """Answers after which the same call may succeed."""
 
@@ -59,7 +61,7 @@ class ServerAnswer:
         """Return the JSON object that it is; raises OutboundError where it is none."""
         try:
             found = json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise OutboundError("The server answered with something else than a JSON object", self.status)
@@ -67,7 +69,7 @@ class ServerAnswer:
 
 
 class Outbound:
-    """A client of one system. `sleep` is replaced in tests."""
+    """A client of one system. `sleep` is replaced in tests; what is answered is read where `is_read`."""
 
     def __init__(
         self,
@@ -76,8 +78,9 @@ class Outbound:
         calls_in_10_seconds: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
         tries: int = TRIES,
+        is_read: bool = True,
     ) -> None:
-        self._url, self._allow, self._sleep, self._tries = url.rstrip("/"), allow, sleep, tries
+        self._url, self._allow, self.sleep, self._tries, self._is_read = url.rstrip("/"), allow, sleep, tries, is_read
         self._pause = 0.0 if calls_in_10_seconds is None else 10 / calls_in_10_seconds
         self._next = 0.0
         self._client = httpx.Client(follow_redirects=False, trust_env=False, timeout=TIMEOUT)
@@ -121,7 +124,7 @@ class Outbound:
             if wait_s is not None and wait_s > LONGEST_WAIT:
                 raise OutboundError(f"The server asks to be called again in {wait_s:.0f} s: run this later", 429)
             grown = FIRST_WAIT * 2 ** (self._tries - 1 - left)
-            self._sleep(wait_s if wait_s is not None else grown * random.uniform(0.5, 1))
+            self.sleep(wait_s if wait_s is not None else grown * random.uniform(0.5, 1))
         raise AssertionError("the last try ends above")
 
     def _once(
@@ -136,9 +139,12 @@ class Outbound:
             request.extensions = {**request.extensions, "sni_hostname": name}
             answer = self._client.send(request, stream=True)
             try:
-                return ServerAnswer(answer.status_code, answer.headers, _read(answer))
+                content = _read(answer) if self._is_read else b""
+                return ServerAnswer(answer.status_code, answer.headers, content)
             finally:
                 answer.close()
+        except httpx.InvalidURL:
+            raise ConfigurationError(f"{FILE}: an address of {name} is no URL") from None
         except httpx.HTTPError as error:
             if left:
                 return None
@@ -155,16 +161,16 @@ class Outbound:
     def _keep_pace(self) -> None:
         now = time.monotonic()
         if self._next > now:
-            self._sleep(self._next - now)
+            self.sleep(self._next - now)
         self._next = max(self._next, now) + self._pause
 
 
 def _read(answer: httpx.Response) -> bytes:
     """Read a whole answer, up to the limit."""
-    content = bytearray()
+    content, until = bytearray(), time.monotonic() + MOST_SECONDS
     for part in answer.iter_bytes():
         content += part
-        if len(content) > MOST_BYTES:
+        if len(content) > MOST_BYTES or time.monotonic() > until:
             raise OutboundError("The server answers more than can be meant", answer.status_code)
     return bytes(content)
 
@@ -172,11 +178,11 @@ def _read(answer: httpx.Response) -> bytes:
 def _asked_for(answer: ServerAnswer) -> float | None:
     """Seconds that a server asks to wait, by `Retry-After`: a number, or a date."""
     given = answer.headers.get("retry-after", "").strip()
-    if given.isdigit():
+    if given.isascii() and given.isdigit():
         return float(given)
     try:
         until = email.utils.parsedate_to_datetime(given)
         sent = email.utils.parsedate_to_datetime(answer.headers.get("date", ""))
-    except (TypeError, ValueError):
+        return max((until.astimezone(UTC) - sent.astimezone(UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return max((until.astimezone(UTC) - sent.astimezone(UTC)).total_seconds(), 0.0)

@@ -114,6 +114,12 @@ def failed(database: Database, message: Message, trouble: str, now_us: int, *, i
     return is_dead
 
 
+def drop(database: Database, message: Message) -> None:
+    """Take out a message of which nothing is left to say: it is no trouble, and nobody has to mend it."""
+    with database.writing() as connection:
+        connection.execute(delete(outbox).where(outbox.c.message_id == message.message_id))
+
+
 def _write(database: Database, message: Message, values: Mapping[str, Any]) -> None:
     with database.writing() as connection:
         connection.execute(update(outbox).where(outbox.c.message_id == message.message_id).values(values))

@@ -18,6 +18,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import ConfigurationError
@@ -25,7 +26,7 @@ from vouch.serving.reach.destinations import checked_address, secret_of
 from vouch.serving.reach.messages.announcing import messages, sentences, what_it_says
 from vouch.serving.reach.messages.settings import Chat, Mail, Webhook
 from vouch.serving.reach.outbound import Outbound, OutboundError
-from vouch.serving.store.outbox import DIGEST, announce, delivered, due, failed
+from vouch.serving.store.outbox import DIGEST, announce, delivered, drop, due, failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,9 +65,13 @@ def notify_once(home: Path, database: Database, settings: Destinations, now_us: 
     done = Notified(announced=announce(database, messages(home, database, channels), clock_us()))
     for message in due(database, clock_us()):
         channel = channels.get(message.destination)
-        told = None if channel is None else what_it_says(home, database, message)
-        if channel is None or told is None:
-            failed(database, message, "there is nothing to say, or nobody to say it to", clock_us(), is_final=True)
+        if channel is None or not channel.wants(message.kind, message.owner):
+            trouble = "destinations.toml names nobody any more to whom it is to be said"
+            done.dead += failed(database, message, trouble, clock_us(), is_final=True)
+            continue
+        told = what_it_says(home, database, message)
+        if told is None:
+            drop(database, message)
             done.dropped += 1
             continue
         try:
@@ -105,7 +110,7 @@ def _send(channel: Channel, settings: Destinations, message: Message, told: Mapp
         title, lines = sentences(told)
         url, headers = secret_of(channel.url), {}
         body = json.dumps(_card(title, lines) if channel.kind == "teams" else _slack(title, lines)).encode()
-    with Outbound(url, settings.allow, tries=1) as outbound:
+    with Outbound(url, settings.allow, tries=1, is_read=False) as outbound:
         outbound.call("POST", content=body, headers={**headers, "content-type": "application/json"})
 
 
@@ -147,25 +152,44 @@ def _card(title: str, lines: str) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
+class _PinnedSMTP(smtplib.SMTP):
+    """SMTP to the address that was checked; the certificate must have the name of the host."""
+
+    def __init__(self, host: str, port: int, address: str) -> None:
+        self._address = address
+        super().__init__(host, port, timeout=MAIL_SECONDS)
+
+    def connect(
+        self, host: str = "", port: int = 0, source_address: tuple[str, int] | None = None
+    ) -> tuple[int, bytes]:
+        """Call the address, whatever the name of the host leads to by now."""
+        return super().connect(self._address, port, source_address)
+
+
 def _mail(channel: Mail, settings: Destinations, message: Message, told: Mapping[str, Any]) -> None:
     """Send an e-mail over TLS; without it only to a host that the operator allows by name."""
-    title, lines = sentences(told)
-    mail = EmailMessage()
-    mail["From"], mail["Subject"] = channel.sender, " ".join(title.split())
-    mail["To"] = channel.owners[message.owner or ""] if message.kind == DIGEST else ", ".join(channel.to)
-    mail["Message-ID"] = f"<{message.message_id}@{channel.sender.rpartition('@')[2] or 'vouch'}>"
-    mail.set_content(lines)
     _, _, address = checked_address(f"https://{channel.host}:{channel.port}", settings.allow)
     try:
-        with smtplib.SMTP(address, channel.port, timeout=MAIL_SECONDS) as server:
+        mail = _written(channel, message, told)
+        with _PinnedSMTP(channel.host, channel.port, address) as server:
             server.ehlo()
             if server.has_extn("starttls"):
-                server._host = channel.host  # type: ignore[attr-defined]  # the name that the certificate must have
                 server.starttls(context=ssl.create_default_context())
             elif channel.host not in settings.allow:
                 raise OutboundError(f"{channel.host} speaks no TLS, and `allow` names it not")
             if channel.user:
                 server.login(secret_of(channel.user), secret_of(channel.password))
             server.send_message(mail)
-    except (smtplib.SMTPException, OSError) as error:
+    except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: what no header or login may hold
         raise OutboundError(f"{channel.host} did not take the e-mail ({type(error).__name__})") from None
+
+
+def _written(channel: Mail, message: Message, told: Mapping[str, Any]) -> EmailMessage:
+    """The e-mail that says it."""
+    title, lines = sentences(told)
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = channel.sender, " ".join(title.split())
+    mail["To"] = channel.owners[message.owner or ""] if message.kind == DIGEST else ", ".join(channel.to)
+    mail["Message-ID"] = f"<{message.message_id}@{parseaddr(channel.sender)[1].rpartition('@')[2] or 'vouch'}>"
+    mail.set_content(lines)
+    return mail

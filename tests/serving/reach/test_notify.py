@@ -10,7 +10,9 @@ import json
 import os
 import random
 import signal
+import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -248,7 +250,7 @@ def test_chats_are_told_in_plain_text(home, database, monkeypatch):
 
 
 class Mailbox(socketserver.StreamRequestHandler):
-    """A server that takes e-mail as RFC 5321 has it, without TLS."""
+    """A server that takes e-mail as RFC 5321 has it; where it speaks of TLS, it ends there."""
 
     def handle(self) -> None:
         say = lambda line: self.wfile.write(line.encode() + b"\r\n")  # noqa: E731 - one line
@@ -261,6 +263,13 @@ class Mailbox(socketserver.StreamRequestHandler):
                 while (part := self.rfile.readline()) != b".\r\n":
                     text += part
                 self.server.taken.append(text.decode())
+            elif word == "EHLO" and self.server.has_tls:
+                say("250-here")
+                say("250 STARTTLS")
+                continue
+            elif word == "STARTTLS":
+                say("220 go on")
+                return
             elif word == "QUIT":
                 say("221 bye")
                 return
@@ -268,9 +277,9 @@ class Mailbox(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def mailbox():
+def mailbox(*, has_tls=False):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailbox) as server:
-        server.taken, server.daemon_threads = [], True
+        server.taken, server.has_tls, server.daemon_threads = [], has_tls, True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -289,6 +298,44 @@ def test_mail_goes_to_each_owner_and_to_those_who_are_told_of_weeks(home, databa
     assert told.keys() == {"ops@x.example", "ana@x.example"}
     assert "Newly at risk: 1" in told["ana@x.example"]
     assert len({text.partition("Message-ID: ")[2].partition("\r\n")[0] for text in taken}) == 2
+
+
+def test_what_is_to_reach_nobody_any_more_or_cannot_be_written_keeps_nothing_else_from_arriving(home, database):
+    receiver = Receiver()
+    receiver.answer = lambda _: 503
+    mail = '[email]\nhost = "127.0.0.1"\nport = {}\nsender = "{}"\nto = ["ops@x.example"]\n{}'
+    with on_loopback(receiver.app) as url, mailbox() as server:
+        port = server.server_address[1]
+        first = settle(home, url, mail.format(1, "vouch@x.example", 'owners = { Ana = "ana@x.example" }\n'))
+        assert (done := sent(home, database, first)).failed == done.announced == 5
+        receiver.answer = lambda _: 204
+        later = settle(home, url, mail.format(port, "a\\nBcc: everybody@x.example", ""))
+        done = sent(home, database, later, NOW + DAY_US)
+        assert (done.delivered, done.dead, done.failed) == (3, 1, 1), "to Ana is nobody, and the sender is no address"
+        assert not server.taken
+
+
+def test_mail_goes_to_the_address_that_was_checked_and_asks_for_the_name_of_the_host(home, database, monkeypatch):
+    asked, found = [], iter(["127.0.0.1", "10.0.0.1"])
+
+    class Context:
+        def wrap_socket(self, sock, server_hostname):
+            asked.append(server_hostname)
+            raise ssl.SSLError("there is no certificate here")
+
+    def resolve(host, port, *_, **__):
+        address = next(found) if host == "mail.example" else host
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(ssl, "create_default_context", Context)
+    with mailbox(has_tls=True) as server:
+        (home / FILE).write_text(
+            f'allow = ["mail.example"]\n[email]\nhost = "mail.example"\nport = {server.server_address[1]}\n'
+            'sender = "vouch@x.example"\nto = ["ops@x.example"]\n'
+        )
+        assert sent(home, database, load_destinations(home)).failed == 1
+    assert asked == ["mail.example"]
 
 
 def test_a_secret_that_is_none_and_two_of_one_name_are_refused(home):
