@@ -35,7 +35,7 @@ def push(
     Where the CRM is stands in destinations.toml of the home, the secrets in the environment.
     Example: vouch push hubspot --as-of 2026-11-16
     """
-    from vouch.features.project import home
+    from vouch.features.project import home, store_url
     from vouch.serving.batch.run_records import recording
     from vouch.serving.commands.publishing import audited, decided
     from vouch.serving.exports.targets import Target
@@ -43,12 +43,18 @@ def push(
     from vouch.serving.reach.destinations import load_destinations
     from vouch.serving.snapshots.files import lock, read_snapshot
     from vouch.serving.snapshots.read import week_before
+    from vouch.serving.store.actions import mark_of_objections
+    from vouch.serving.store.connection import Database
 
     run: CommandRun = ctx.obj
     with recording(home(), "push", run.clock_us) as told, progress() as step, lock(home(), "push", wait):
         settings = load_destinations(home())
         step("reading the snapshot")
         snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
+        database = Database(home(), store_url())
+        with database.reading() as connection:
+            objections = mark_of_objections(connection)
+        database.close()
         step(f"sending to {to.value}")
         record, is_new = send(
             home(),
@@ -58,6 +64,7 @@ def push(
             time.sleep,
             before=lambda week: week_before(home(), week.as_of_us, ["scores"]),
             decide=partial(decided, run, snapshot),
+            objections=objections,
         )
         figures = {"as_of": record.as_of, "revision": record.revision, "to": to.value, "rows": record.rows}
         told.figures = {**figures, "failed": record.failed, "reasons": record.reasons, "is_new": is_new}

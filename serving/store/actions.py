@@ -131,6 +131,13 @@ def objectors(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(select(objections.c.customer_id).where(stands)).scalars())
 
 
+def mark_of_objections(connection: Connection) -> str:
+    """Return what moves with each objection that is recorded or ends; it names nobody."""
+    of = objections.c
+    query = select(func.count(), func.count(of.withdrawn_us), func.max(of.objection_id), func.max(of.recorded_us))
+    return ".".join(str(value or 0) for value in connection.execute(query).one())
+
+
 def count_objectors(connection: Connection) -> int:
     """Return how many object, as it was recorded here."""
     stands = objections.c.withdrawn_us.is_(None)

@@ -170,7 +170,7 @@ class SimulatedHubSpot(SimulatedCrm):
 
     def __init__(self, known, refuse=lambda _: None, poison: str | None = None) -> None:
         super().__init__(known, refuse)
-        self.poison = poison
+        self.poison, self.searched = poison, 10_000
         self.fields = {field.hubspot: field.kind for field in FIELDS}
         self.changes: list[Values] = []
         base = "/crm/v3/objects/companies"
@@ -206,6 +206,8 @@ class SimulatedHubSpot(SimulatedCrm):
     def search(self, request: Request, body: bytes) -> Response:
         asked = json.loads(body)
         start = int(asked.get("after", 0))
+        if start + asked["limit"] > self.searched:
+            return JSONResponse({"status": "error", "category": "VALIDATION_ERROR"}, 400)
         since = next((one["value"] for one in asked["filterGroups"][0]["filters"] if one["operator"] == "GTE"), "0")
         since = int(since)
         rows = [row for row in self.changes if milliseconds(row["properties"]["hs_lastmodifieddate"]) >= since]

@@ -3,12 +3,13 @@
 By the developers' documentation (developers.hubspot.com, "CRM API: objects", "API usage guidelines", read November
 2026): at most 100 inputs in a batch; `batch/update` and `batch/upsert` find a record by `idProperty`; a batch of which
 only some were taken is answered by 207, with `errors` that name ids in their `context`; an empty text clears a value;
-a burst is answered by 429. It was tried against a server that enforces these rules, and not against a portal.
+a burst is answered by 429; a search tells 10,000 records at most. It was tried against a server that enforces these
+rules, and not against a portal.
 """
 
 from __future__ import annotations
 
-import time
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 BATCH = 100
 KEY = FIELDS[0].hubspot
+SEARCHED = 10_000
+"""As many records one search tells at most; a page beyond is answered by 400."""
+CHANGED_AT = {"contacts": "lastmodifieddate"}
+"""The property that says when an object changed last, where it has another name than that of all others."""
 _NOT_FOUND = "OBJECT_NOT_FOUND"
 
 
 class HubSpotClient:
-    """One portal; `sleep` is replaced in tests."""
+    """One portal."""
 
-    def __init__(self, settings: Destinations, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, settings: Destinations, sleep: Callable[[float], None]) -> None:
         self._settings = settings.hubspot
         self._http = Outbound(self._settings.url, settings.allow, self._settings.calls_in_10_seconds, sleep)
         self._objects = f"/crm/v3/objects/{self._settings.object}"
@@ -77,28 +82,54 @@ class HubSpotClient:
         return _failures(answer.document(), rows)
 
     def changed(self, columns: list[str], since_us: int | None) -> Iterator[dict[str, object]]:
-        """Give records that have changed since an instant, the earliest change first, page by page."""
+        """Give records that have changed since an instant, the earliest change first, page by page.
+
+        A search tells no more than its first 10,000: the next one begins at the instant at which it ended.
+        """
+        changed_at = CHANGED_AT.get(self._settings.object, "hs_lastmodifieddate")
+        since = None if since_us is None else since_us // 1_000
+        while True:
+            last, is_more = None, False
+            for rows, is_cut in self._pages(changed_at, columns, since):
+                is_more = is_cut
+                for row in rows:
+                    held = row.get("properties") if isinstance(row, dict) else None
+                    if isinstance(held, dict):
+                        last = held.get(changed_at)
+                        flat = {name: held.get(name) for name in columns}
+                        yield {**flat, "customer_id": held.get(KEY), "at": last}
+            if not is_more:
+                return
+            before, since = since, _milliseconds(last)
+            if before is not None and since <= before:
+                raise OutboundError(f"More than {SEARCHED:,} records changed at one instant: no search tells them all")
+
+    def _pages(self, changed_at: str, columns: list[str], since: int | None) -> Iterator[tuple[list[Any], bool]]:
+        """Pages of one search, and of each whether the search ends there although there is more."""
         filters: list[dict[str, str]] = [{"propertyName": KEY, "operator": "HAS_PROPERTY"}]
-        if since_us is not None:
-            milliseconds = str(since_us // 1_000)
-            filters.append({"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": milliseconds})
+        if since is not None:
+            filters.append({"propertyName": changed_at, "operator": "GTE", "value": str(since)})
         asked: dict[str, Any] = {
             "filterGroups": [{"filters": filters}],
-            "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "ASCENDING"}],
-            "properties": [KEY, "hs_lastmodifieddate", *columns],
+            "sorts": [{"propertyName": changed_at, "direction": "ASCENDING"}],
+            "properties": [KEY, changed_at, *columns],
             "limit": BATCH,
         }
-        while True:
+        after: object = 0
+        while after is not None:
             page = self._http.call("POST", f"{self._objects}/search", document=asked).document()
-            for row in page.get("results") or ():
-                held = row.get("properties") if isinstance(row, dict) else None
-                if isinstance(held, dict):
-                    flat = {name: held.get(name) for name in columns}
-                    yield {**flat, "customer_id": held.get(KEY), "at": held.get("hs_lastmodifieddate")}
-            after = ((page.get("paging") or {}).get("next") or {}).get("after")
-            if after is None:
+            after = asked["after"] = ((page.get("paging") or {}).get("next") or {}).get("after")
+            is_cut = after is not None and str(after).isdigit() and int(str(after)) + BATCH > SEARCHED
+            yield page.get("results") or [], is_cut
+            if is_cut:
                 return
-            asked["after"] = after
+
+
+def _milliseconds(at: object) -> int:
+    try:
+        return round(datetime.fromisoformat(str(at)).timestamp() * 1_000)
+    except ValueError:
+        raise OutboundError("The server tells of a record no instant at which it changed") from None
 
 
 def _batches(rows: Iterator[dict[str, str]]) -> Iterator[list[dict[str, str]]]:

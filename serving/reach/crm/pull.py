@@ -38,6 +38,8 @@ _FORM = 1
 OUTCOMES = TABLES["asks"].columns["outcome"].values or ()
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0", "")
 LONGEST = 200
+OVERLAP_US = 10 * 60 * 1_000_000
+"""So much is read again: a CRM shows a change some time after the time that it gives it."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ def pull(
     since_us = (as_written(path, _FORM) or {}).get("since_us")
     caller, done, newest = Caller(None, target.value, "write"), Pulled(), since_us
     with client_of(target, settings, sleep) as client:
-        for row in client.changed(columns, since_us):
+        for row in client.changed(columns, None if since_us is None else since_us - OVERLAP_US):
             at_us = _instant(row.get("at"), now_us)
             done.records += 1
             _take(database, returns, row, caller, at_us, now_us, done)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vouch.serving.exports.export import Decide
     from vouch.serving.exports.targets import TargetRules
-    from vouch.serving.reach.destinations import Destinations
+    from vouch.serving.reach.destinations import Destinations, HubSpot, Salesforce
     from vouch.serving.snapshots.files import Snapshot
 
 CLIENTS: Mapping[Target, type[SalesforceClient | HubSpotClient]] = {
@@ -53,22 +53,26 @@ def push(
     before: Callable[[Snapshot], Snapshot | None] = lambda _: None,
     decide: Decide = lambda _: {},
     rules: TargetRules | None = None,
+    objections: str = "",
 ) -> tuple[PushRecord, bool]:
     """Send a week; returns the record, and whether anything was sent now. Call it under the lock of pushes.
+
+    `objections` is the mark of who objects now: where it has moved, the week is prepared and sent anew, so that the CRM
+    does not go on holding scores of who objects by now.
 
     Raises ConfigurationError where the CRM is not set up, Refused where a newer week was sent already, OutboundError
     where the CRM does not take it: the same call goes on then.
     """
     folder = PushFolder(home, target.value, snapshot)
-    record = folder.read()
-    if record is not None and record.is_done:
+    record, wanted = folder.read(), _empty_record(target, snapshot, settings, objections)
+    is_same = record is not None and record.goes_with(wanted)
+    if record is not None and is_same and record.is_done:
         folder.end()
         return record, False
     _refuse_older(folder)
-    host = urlsplit(getattr(settings, target.value).url).hostname or ""
     with client_of(target, settings, sleep) as client:
-        if record is None or record.host != host:
-            record = _prepared(folder, target, snapshot, host, before, decide, rules)
+        if record is None or not is_same:
+            record = _prepared(folder, target, snapshot, wanted, before, decide, rules)
         for file in record.files:
             if not file.is_done:
                 client.send(folder, record, file)
@@ -76,11 +80,18 @@ def push(
     return record, True
 
 
+def _empty_record(target: Target, snapshot: Snapshot, settings: Destinations, objections: str) -> PushRecord:
+    """The record of a push that is to begin: what goes where."""
+    of: Salesforce | HubSpot = getattr(settings, target.value)
+    place = f"{urlsplit(of.url).hostname}/{of.object}"
+    return PushRecord(target.value, place, instant_text(snapshot.as_of_us), snapshot.revision, objections)
+
+
 def _prepared(
     folder: PushFolder,
     target: Target,
     snapshot: Snapshot,
-    host: str,
+    wanted: PushRecord,
     before: Callable[[Snapshot], Snapshot | None],
     decide: Decide,
     rules: TargetRules | None,
@@ -89,10 +100,9 @@ def _prepared(
     folder.clear()
     held = rules or RULES[target]
     done = export(snapshot, target, folder.path, before=before, decide=decide, rules=held)
-    files = [SentFile(file["name"], file["sha256"], file["rows"]) for file in done.files]
-    record = PushRecord(target.value, host, instant_text(snapshot.as_of_us), snapshot.revision, files)
-    folder.write(record)
-    return record
+    wanted.files = [SentFile(file["name"], file["sha256"], file["rows"]) for file in done.files]
+    folder.write(wanted)
+    return wanted
 
 
 def _refuse_older(folder: PushFolder) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = "pushed"
 RECORD, FAILED = "record.json", "failed.jsonl"
-_FORM = 1
+_FORM = 2
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,60}")
 OTHER = "OTHER"
 UNKNOWN_RECORD = "UNKNOWN_RECORD"
@@ -53,12 +53,20 @@ class PushRecord:
     """One push: a week, where it goes, and its files."""
 
     target: str
-    host: str
+    place: str
+    """The host of the CRM, and what a customer is there."""
     as_of: str
     revision: int
+    objections: str = ""
+    """The mark of who objected when the files were written."""
     files: list[SentFile] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
     """How many rows were not taken, by the code that the CRM gives."""
+
+    def goes_with(self, other: PushRecord) -> bool:
+        """Whether both are of the same rows, to the same place."""
+        names = ("target", "place", "as_of", "revision", "objections")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property
     def is_done(self) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -38,10 +37,10 @@ _MISSING = "REQUIRED_FIELD_MISSING"
 
 
 class SalesforceClient:
-    """One organisation; `sleep` is replaced in tests."""
+    """One organisation."""
 
-    def __init__(self, settings: Destinations, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._settings, self._sleep = settings.salesforce, sleep
+    def __init__(self, settings: Destinations, sleep: Callable[[float], None]) -> None:
+        self._settings = settings.salesforce
         self._http = Outbound(self._settings.url, settings.allow, self._settings.calls_in_10_seconds, sleep)
 
     def __enter__(self) -> SalesforceClient:
@@ -105,7 +104,7 @@ class SalesforceClient:
                 return
             if state in (None, "Failed", "Aborted"):
                 raise OutboundError(f"The job {job} has ended as {state}: see it in Salesforce, and push again")
-            self._sleep(pause)
+            self._http.sleep(pause)
             pause = min(pause * 2, LONGEST_LOOK)
         raise OutboundError(f"The job {job} does not end: push again, and it is looked at again")
 
@@ -113,9 +112,12 @@ class SalesforceClient:
         """Give each customer whose row was not taken, and why."""
         for part in ("failedResults", "unprocessedrecords"):
             answer = self._http.call("GET", f"{JOBS_PATH}/{job}/{part}", headers={"accept": "text/csv"})
-            for row in csv.DictReader(io.StringIO(answer.content.decode("utf-8", "replace"))):
-                why = code_of(row.get("sf__Error")) if part == "failedResults" else "UNPROCESSED"
-                yield row.get(FIELDS[0].salesforce) or "", UNKNOWN_RECORD if why == _MISSING else why
+            try:
+                for row in csv.DictReader(io.StringIO(answer.content.decode("utf-8", "replace"))):
+                    why = code_of(row.get("sf__Error")) if part == "failedResults" else "UNPROCESSED"
+                    yield row.get(FIELDS[0].salesforce) or "", UNKNOWN_RECORD if why == _MISSING else why
+            except csv.Error as error:
+                raise OutboundError(f"The results of the job {job} are no CSV") from error
 
     def changed(self, columns: list[str], since_us: int | None) -> Iterator[dict[str, object]]:
         """Give records that have changed since an instant, the earliest change first, page by page."""

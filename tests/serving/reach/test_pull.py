@@ -11,8 +11,10 @@ from vouch.features.errors import ConfigurationError
 from vouch.features.instants import parse_instant
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.exports.targets import FIELDS, Target
+from vouch.serving.reach.crm import hubspot
 from vouch.serving.reach.crm.pull import pull
 from vouch.serving.reach.destinations import FILE, load_destinations
+from vouch.serving.reach.outbound import OutboundError
 from vouch.serving.store.actions import objectors, set_objection
 from vouch.serving.store.asks import Wanted, store_ask
 from vouch.serving.store.callers import EVERYBODY
@@ -102,6 +104,26 @@ def test_what_is_none_of_ours_or_stands_otherwise_changes_nothing(tmp_path, data
     assert (done.conflicts, done.unknown_asks, done.odd, done.outcomes) == (1, 2, 3, 0)
     with database.reading() as connection:
         assert recorded_rows(connection) == before
+
+
+def test_more_than_a_search_tells_is_read_by_one_search_after_another(tmp_path, database, monkeypatch):
+    monkeypatch.setattr(hubspot, "BATCH", 2)
+    monkeypatch.setattr(hubspot, "SEARCHED", 4)
+    rows = [(f"c{number}", f"2026-11-18T10:{number:02d}:00.000+00:00", "", "", "true") for number in range(11)]
+    crm = crm_of(Target.HUBSPOT, *rows)
+    crm.searched = 4
+    assert taken(tmp_path, Target.HUBSPOT, database, crm).objections == 11
+    crm = crm_of(Target.HUBSPOT, *((who, ANSWERED, *rest) for who, _, *rest in rows))
+    crm.searched = 4
+    with pytest.raises(OutboundError, match="one instant"):
+        taken(tmp_path, Target.HUBSPOT, database, crm)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_a_crm_shows_late_is_read_too(tmp_path, database, target):
+    taken(tmp_path, target, database, crm_of(target, ("c0", ANSWERED, "a0", "accepted", "")))
+    late = "2026-11-18T09:55:00.000+00:00"
+    assert taken(tmp_path, target, database, crm_of(target, ("c1", late, "a1", "declined", "true"))).outcomes == 1
 
 
 def test_an_objection_ends_where_it_came_from_and_nowhere_else(tmp_path, database):

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+from types import MappingProxyType
 
 import pytest
 from starlette.responses import Response
@@ -18,12 +19,15 @@ from support.running_service import VOUCH
 from support.simulated_crms import TOKEN, SimulatedHubSpot, SimulatedSalesforce, busy
 from vouch.features.errors import ConfigurationError, Refused
 from vouch.features.project import environment
+from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.exports.cells import cell
+from vouch.serving.exports.decisions import CustomerDecision
 from vouch.serving.exports.targets import FIELDS, RULES, Target
 from vouch.serving.reach.crm.push import push
 from vouch.serving.reach.crm.records import FAILED, FOLDER, PushFolder
 from vouch.serving.reach.destinations import FILE, load_destinations
 from vouch.serving.reach.outbound import Outbound, OutboundError
+from vouch.serving.snapshots.schema import OPTED_OUT
 
 CRMS = {Target.SALESFORCE: SimulatedSalesforce, Target.HUBSPOT: SimulatedHubSpot}
 PEOPLE = tuple(customer(f"c{number:03d}", 0.1 + number / 1000) for number in range(250))
@@ -190,6 +194,35 @@ def test_an_older_week_does_not_take_the_place_of_a_newer_one(tmp_path):
         push(tmp_path, Target.HUBSPOT, newer, settings, waited()[1])
         with pytest.raises(Refused, match="newer week"):
             push(tmp_path, Target.HUBSPOT, older, settings, waited()[1])
+
+
+@BOTH
+def test_a_week_is_sent_anew_to_another_place_and_where_somebody_has_objected_since(tmp_path, target):
+    week, pushed = publish(tmp_path, people=PEOPLE), []
+    crm = CRMS[target]([person["customer_id"] for person in PEOPLE])
+    name = next(field.name(target) for field in FIELDS if field.column == "churn_probability")
+    objecting = {"c007": CustomerDecision(not_asked_because=EXCLUSIONS[OPTED_OUT])}
+
+    def again(settings, mark, decided=MappingProxyType({})):
+        _, is_new = push(tmp_path, target, week, settings, waited()[1], objections=mark, decide=lambda _: decided)
+        pushed.append(is_new)
+
+    with on_loopback(crm.app) as url:
+        settings = settle(tmp_path, url)
+        again(settings, "none")
+        again(settings, "none")
+        assert name in crm.records["c007"]
+        again(settings, "one", objecting)
+        assert name not in crm.records["c007"], "who objects by now stands there no longer"
+        assert name in crm.records["c008"]
+        again(settings, "one", objecting)
+        with on_loopback(CRMS[target]([]).app) as other:
+            allowed = other.replace("127.0.0.1", "localhost")
+            (tmp_path / FILE).write_text(
+                (tmp_path / FILE).read_text().replace(url, allowed).replace("[", '["localhost",', 1)
+            )
+            again(load_destinations(tmp_path), "one", objecting)
+    assert pushed == [True, False, True, False, True]
 
 
 def test_what_was_erased_meanwhile_is_not_sent(tmp_path):
