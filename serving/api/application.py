@@ -87,6 +87,8 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
         body: BaseModel | None = None
 
         def work() -> tuple[Any, bytes]:
+            if route.needs_week:
+                store.require_week()
             found = route.answer(store, body, *given)
             return found, bytes(found) if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
 

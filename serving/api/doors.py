@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
 
 
+NO_WEEK = "no_snapshot"
+
+
 @dataclass(frozen=True)
 class ApiRoute:
     """One route: what it takes, what it answers, and who makes the answer.
@@ -57,10 +60,15 @@ class ApiRoute:
     deprecated: int | None = None
     """Since when the route is to go, in seconds since 1970; the document and each of its answers say so."""
 
+    @property
+    def needs_week(self) -> bool:
+        """Whether it answers from a week: without one nothing is begun, so that nothing is written and not told."""
+        return NO_WEEK in self.problems
+
 
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
-SNAPSHOT = ("no_snapshot",)
+SNAPSHOT = (NO_WEEK,)
 OF_A_WEEK = ("week_gone", *SNAPSHOT)
 PAGED = ("unknown_cursor", *OF_A_WEEK)
 BOTH = ("GET", "POST")

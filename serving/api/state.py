@@ -118,6 +118,10 @@ class ServingState:
             raise Problem("unavailable", "The week is read again: its files have changed")
         return found
 
+    def require_week(self) -> None:
+        """Raise the problem that `portfolio` does where there is no week to answer from."""
+        _ = self.portfolio
+
     def week_of(self, as_of: str | None, revision: int | None = None) -> ServedWeek:
         """The week of an instant, by default the newest; raises the problem `week_gone` for one that is not kept."""
         newest = self.portfolio
