@@ -20,7 +20,7 @@ def secret(database: Database, name: str) -> str:
         value: str | None = connection.execute(named).scalar()
     if value is not None:
         return value
-    with database.writing("snapshots") as connection:  # under a mark, so that two who draw wait for one another
+    with database.alone("secrets"), database.writing() as connection:  # two who draw wait for one another
         value = connection.execute(named).scalar()
         if value is None:
             value = random.token_hex(16)

@@ -220,8 +220,12 @@ class Pages:
 
     @contextmanager
     def _writing(self, request: Request, customer_id: str | None = None) -> Iterator[Caller]:
-        """Give who sends a form that writes; the audit log tells of what is refused."""
+        """Give who sends a form that writes; the audit log tells of what is refused.
+
+        Each leads back to a page of the week: without one nothing is written.
+        """
         try:
+            self._store.require_week()
             yield caller_of(request.scope)
         except Problem as problem:
             refused(self._store, caller_of(request.scope), request.scope["path"], problem, customer_id)

@@ -6,15 +6,18 @@ import html
 import re
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from support.answering import OURS, Served
 from support.handwritten_weeks import customer, publish
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
+from vouch.serving.store.tables import metadata
+from vouch.serving.web.routes import WORK
 from vouch.serving.web.translations import speech
 
-OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")
 FITS = {"nps_last": 10.0, "industry": "retail", "language": "en", "company_size": 200}
 PEOPLE = (
@@ -98,3 +101,18 @@ def test_the_desk_speaks_the_language_of_who_reads(client, language):
         assert "desk." not in page
         assert T("page.everybody") not in page
         assert re.search(r'aria-current="page">' + speech(language)("nav.references"), page)
+
+
+@pytest.mark.parametrize("path", sorted(WORK))
+def test_without_a_week_a_form_writes_nothing(tmp_path, path):
+    served = Served(tmp_path, has_week=True)  # it has none
+    said = {
+        "request_id": "r1", "deal": "OPP-1", "kind": "reference_call", "customer_id": "c1", "ask_id": "a1",
+        "state": "withdrawn", "outcome": "won", "reason": "a mistake", "score": "10",
+    }  # fmt: skip
+    answer = served.call("POST", path, "write", data=said, headers=OURS)
+    assert answer.status_code == 503
+    with served.database.reading() as connection:
+        written = [table.name for table in metadata.sorted_tables if connection.execute(select(table)).first()]
+    assert set(written) <= {"audit", "keys", "marks", "secrets"}
+    served.close()
