@@ -159,9 +159,7 @@ class _PinnedSMTP(smtplib.SMTP):
         self._address = address
         super().__init__(host, port, timeout=MAIL_SECONDS)
 
-    def connect(
-        self, host: str = "", port: int = 0, source_address: tuple[str, int] | None = None
-    ) -> tuple[int, bytes]:
+    def connect(self, host: str = "", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
         """Call the address, whatever the name of the host leads to by now."""
         return super().connect(self._address, port, source_address)
 
