@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +97,9 @@ class LineageRun:
         try:
             _deliver(self.place, json.dumps(event, ensure_ascii=False, sort_keys=True))
         except (OSError, ValueError) as error:
-            self.warnings.append(f"lineage was not told to {redacted(self.place)}: {type(error).__name__}")
+            self.warnings.append(
+                f"lineage was not told to {redacted(self.place)}: {type(error.__cause__ or error).__name__}"
+            )
 
 
 def dataset_place(location: str | None) -> tuple[str, str]:
@@ -165,6 +165,10 @@ def _deliver(place: str, event: str) -> None:
     headers = {"Content-Type": "application/json"}
     if key := lineage_key():
         headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(place, event.encode(), headers, method="POST")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-        return
+    import httpx
+
+    try:
+        with httpx.stream("POST", place, content=event.encode(), headers=headers, timeout=TIMEOUT_SECONDS) as answer:
+            answer.raise_for_status()  # a redirect is no success, and the key goes to nobody else
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise OSError("it was not taken") from error

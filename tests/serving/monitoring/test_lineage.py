@@ -123,7 +123,7 @@ def test_a_refused_run_and_a_failed_one_have_failed_and_no_row_is_quoted(run, tm
 
 
 @contextmanager
-def collecting(status: int):
+def collecting(status: int, goes_to: str = ""):
     """A collector of events on loopback that answers all of them alike."""
     heard: list[tuple[str, str | None, dict]] = []
 
@@ -135,6 +135,8 @@ def collecting(status: int):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             heard.append((self.path, self.headers.get("authorization"), body))
             self.send_response(status)
+            if goes_to:
+                self.send_header("location", goes_to)
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Answers)
@@ -170,6 +172,14 @@ def test_a_place_that_takes_none_is_a_warning_and_stops_no_run(run, tmp_path):
             assert len(done.weeks) == 1
             assert len(done.warnings) == 2
             assert all("lineage was not told" in warning for warning in done.warnings)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_key_goes_nowhere_but_where_the_settings_say(run, monkeypatch, status):
+    monkeypatch.setenv("VOUCH_LINEAGE_KEY", "k")
+    with collecting(201) as (elsewhere, heard), collecting(status, elsewhere) as (address, _):
+        done, _ = run(place=address)
+    assert (len(done.warnings), heard) == (2, [])
 
 
 def test_without_the_setting_nothing_is_told(run, tmp_path):
