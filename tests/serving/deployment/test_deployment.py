@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import ipaddress
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from vouch.features.project import environment, version
 from vouch.serving.api.doors import LIVE, READY
 from vouch.serving.cli import app
 from vouch.serving.commands.serve import SETTINGS
+from vouch.serving.reach.destinations import is_public
 from vouch.serving.worker import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -64,7 +66,7 @@ def containers() -> list[tuple[dict, dict]]:
     return [(pod, container) for pod in pods for container in pod["containers"]]
 
 
-JOBS = ("score", "train", "clean")
+JOBS = ("score", "train", "clean", "notify", "push")
 UNITS = ("vouch.service", *(f"vouch-{job}.service" for job in JOBS))
 
 
@@ -169,21 +171,56 @@ def test_a_refusal_is_not_tried_again_and_a_fault_is():
         assert job["backoffLimit"] > 0
 
 
+def labels_of(kind: str) -> dict[str, str]:
+    """The label of the pods of each document of a kind, by its name."""
+    found = {}
+    for document in documents():
+        if document["kind"] == kind:
+            spec = document["spec"]["jobTemplate"]["spec"] if kind == "CronJob" else document["spec"]
+            found[document["metadata"]["name"]] = spec["template"]["metadata"]["labels"]["app"]
+    return found
+
+
+def policies() -> dict[str, dict]:
+    return {document["metadata"]["name"]: document["spec"] for document in documents()
+            if document["kind"] == "NetworkPolicy"}  # fmt: skip
+
+
 def test_nobody_speaks_to_the_pods_but_who_is_allowed_to_and_they_to_the_store_alone():
-    (policy,) = [document["spec"] for document in documents() if document["kind"] == "NetworkPolicy"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    policy, reach = policies()["vouch"], policies()["vouch-reach"]
+    assert policy["policyTypes"] == reach["policyTypes"] == ["Ingress", "Egress"]
     (chosen,) = policy["podSelector"]["matchExpressions"]
-    labels = {document["spec"]["template"]["metadata"]["labels"]["app"] for document in documents()
-              if document["kind"] == "Deployment"}  # fmt: skip
-    labels |= {
-        document["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]["app"]
-        for document in documents()
-        if document["kind"] == "CronJob"
-    }
-    assert set(chosen["values"]) == labels
+    labels = {*labels_of("Deployment").values(), *labels_of("CronJob").values()}
+    assert {*chosen["values"], reach["podSelector"]["matchLabels"]["app"]} == labels
     assert [port["port"] for rule in policy["ingress"] for port in rule["ports"]] == [PORT]
     assert all(rule["from"] for rule in policy["ingress"])
     assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 5432}
+
+
+def test_only_what_tells_others_reaches_the_internet_and_nothing_inside():
+    reach = policies()["vouch-reach"]
+    assert {job for job, label in labels_of("CronJob").items() if label == "vouch-reach"} == {
+        "vouch-notify",
+        "vouch-push",
+    }
+    assert "ingress" not in reach
+    (outside,) = [rule for rule in reach["egress"] if "ipBlock" in str(rule)]
+    assert {port["port"] for port in outside["ports"]} == {443, 587}
+    (block,) = [to["ipBlock"] for to in outside["to"]]
+    inside = [ipaddress.ip_network(network) for network in block["except"]]
+    for address in ("10.0.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1"):
+        assert not is_public(address)
+        assert any(ipaddress.ip_address(address) in network for network in inside)
+
+
+def test_secrets_of_destinations_stand_in_no_example():
+    named = tomllib.loads((ROOT / "serving" / "reach" / "destinations.toml").read_text())
+    secrets = {named["salesforce"]["client_secret"], named["salesforce"]["client_id"], named["hubspot"]["token"]}
+    for job in ("notify", "push"):
+        assert unit(f"vouch-{job}.service")["Service"]["EnvironmentFile"] == "-/etc/vouch/secrets"
+        (container,) = [found for _, found in containers() if found["name"] == job]
+        assert container["envFrom"] == [{"secretRef": {"name": "vouch-reach"}}]
+        assert not secrets & {one["name"] for one in container["env"]}
 
 
 def test_the_container_s_context_is_what_its_recipe_copies():
