@@ -160,20 +160,35 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "_")) or path.name == PROJECT_FILE or is_lake_table(path) or _is_truth(path):
             continue
-        name = path.name.split(".")[0].strip()
-        name = name.lower() if name.lower() in TABLES else name
+        name = table_name(path)
         source, left = _source(name, path)
         if source is not None and name not in wanted:
-            unread.append(f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}")
+            unread.append(not_wanted(path, name))
             continue
         unread += [f"{one} is not read: {', '.join(FILE_ENDINGS)} are, and parts of one kind" for one in left]
         if source is None:
             continue
-        twin = next((other for other in found if other.lower() == name.lower()), None)
-        if twin is not None:
-            raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
+        check_twin(found, name, path)
         found[name] = source
     return found, unread
+
+
+def table_name(path: Path) -> str:
+    """What a file or folder is called as a source: a table of the contract in any case of letters."""
+    name = path.name.split(".")[0].strip()
+    return name.lower() if name.lower() in TABLES else name
+
+
+def not_wanted(path: Path, name: str) -> str:
+    """What is said of a source that no table is made of."""
+    return f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}"
+
+
+def check_twin(found: Mapping[str, FileSource], name: str, path: Path) -> None:
+    """Raise SourceUnreadable where another source has the name already."""
+    twin = next((other for other in found if other.lower() == name.lower()), None)
+    if twin is not None:
+        raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
 
 
 def _is_truth(path: Path) -> bool:

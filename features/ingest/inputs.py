@@ -169,7 +169,8 @@ def _in_folder(location: str, wanted: _Wanted, own: Path) -> tuple[dict[str, Fil
         folder = own / "objects"
         left = copy_objects(location, wanted, folder)
     found, unread = folder_sources(folder, wanted)
-    return found | lake_sources(folder, wanted, own / "lakes"), [*left, *unread]
+    of_lakes, others = lake_sources(folder, wanted, own / "lakes", found)
+    return found | of_lakes, [*left, *unread, *others]
 
 
 class _Wanted(Container[object]):

@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 
 from vouch.features.engines import first_line
 from vouch.features.errors import MissingExtra, SourceUnreadable
-from vouch.features.ingest.files import ICEBERG_METADATA, FileSource, is_iceberg, is_lake_table
+from vouch.features.ingest.files import (
+    ICEBERG_METADATA,
+    FileSource,
+    check_twin,
+    is_iceberg,
+    is_lake_table,
+    not_wanted,
+    table_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -25,19 +33,28 @@ _HINT = "version-hint.text"
 _NUMBER = re.compile(r"^v?(\d+)")
 
 
-def lake_sources(folder: Path, wanted: Container[object], copies: Path) -> dict[str, FileSource]:
-    """Copy the wanted tables of a folder into Parquet files under another one; return them by name.
+def lake_sources(
+    folder: Path, wanted: Container[object], copies: Path, beside: Mapping[str, FileSource]
+) -> tuple[dict[str, FileSource], list[str]]:
+    """Copy the wanted tables of a folder into Parquet files under another one.
 
-    Raises MissingExtra where the reader is not installed, SourceUnreadable where a table cannot be read as it stands.
+    Returns them by name, and what is said of the others; `beside` are the sources that lie there as files. Raises
+    MissingExtra where the reader is not installed, SourceUnreadable where a table cannot be read as it stands, or lies
+    there twice.
     """
-    found = {}
+    found: dict[str, FileSource] = {}
+    unread = []
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and is_lake_table(path)):
-        if path.name in wanted:
-            copies.mkdir(exist_ok=True)
-            target = copies / f"{path.name}.parquet"
-            (_copy_iceberg if is_iceberg(path) else _copy_delta)(path, target)
-            found[path.name] = FileSource(path.name, path, (target,), is_csv=False)
-    return found
+        name = table_name(path)
+        if name not in wanted:
+            unread.append(not_wanted(path, name))
+            continue
+        check_twin({**beside, **found}, name, path)
+        copies.mkdir(exist_ok=True)
+        target = copies / f"{name}.parquet"
+        (_copy_iceberg if is_iceberg(path) else _copy_delta)(path, target)
+        found[name] = FileSource(name, path, (target,), is_csv=False)
+    return found, unread
 
 
 def _copy_delta(path: Path, target: Path) -> None:
@@ -56,14 +73,17 @@ def _copy_delta(path: Path, target: Path) -> None:
 
 def _copy_iceberg(path: Path, target: Path) -> None:
     try:
+        from pyiceberg.exceptions import ResolveError, ValidationError
         from pyiceberg.table import StaticTable
     except ImportError as error:
         raise MissingExtra("Iceberg tables need their reader: pip install 'vouch[lakes]'") from error
+    # The reader has no class above its errors: what it does not know is a ValueError or NotImplementedError.
+    refusals = (ResolveError, ValidationError, ValueError, NotImplementedError, pa.ArrowException, OSError)
     try:
         table = StaticTable.from_metadata(str(_newest_metadata(path)))
         batches = table.scan().to_arrow_batch_reader()
         _write(target, batches.schema, batches)
-    except (ValueError, NotImplementedError, pa.ArrowException, OSError) as error:
+    except refusals as error:
         raise _unreadable(path, "Iceberg", error) from error
 
 

@@ -110,6 +110,23 @@ def test_objects_on_s3_give_the_bytes_of_vectors_that_files_give(make, under, pl
         assert vectors(f"s3://{BUCKET}/{under}", tmp_path / "home") == plain
 
 
+def test_a_table_of_a_lake_is_known_in_any_case_of_letters_and_one_that_nobody_wants_is_told(plain, tmp_path):
+    folder = as_delta(tmp_path / "company")
+    (folder / "customers").rename(folder / "Customers")
+    as_delta(tmp_path / "more")
+    (tmp_path / "more" / "customers").rename(folder / "stores")
+    assert vectors(str(folder), tmp_path / "home") == plain
+    unread = stage(Project(home=tmp_path / "home", location=str(folder)), NOW_US).unread
+    assert [line for line in unread if "stores is not read" in line]
+
+
+def test_a_table_that_lies_there_as_a_lake_and_as_a_file_is_refused(tmp_path):
+    folder = as_delta(tmp_path / "company")
+    pq.write_table(TABLES["customers"], folder / "customers.parquet")
+    with pytest.raises(SourceUnreadable, match="keep one of them"):
+        vectors(str(folder), tmp_path / "home")
+
+
 def test_a_project_file_may_name_an_address(tmp_path):
     (tmp_path / "vouch.toml").write_text('data = "s3://lake/company"\n')
     assert load_project(str(tmp_path)).location == "s3://lake/company"
