@@ -30,7 +30,8 @@ def referral_trees(context: MetricContext) -> Rows:
     """One row per advocate with a valid referral: invitations, conversions, depth, reach and margin, the best first.
 
     `customers` came by the advocate himself, `customers_below` by those; `margin` (null where no margins are known) is
-    of 365 days from the invitation, undiscounted. `reach` is that of his acts.
+    of 365 days from the invitation, undiscounted. `reach` is that of his acts. `brought_by` names nobody who objects to
+    being profiled.
     """
     sent = _sums(context.keep(valid_referrals).select(
         customer_id=nw.col("advocate_id"), referrals=nw.lit(1, nw.Int64),
@@ -51,7 +52,7 @@ def referral_trees(context: MetricContext) -> Rows:
             "customer_id": advocate, **sent[advocate], "customers": len(own), "customers_below": len(further),
             "depth": max(below.values(), default=0), "reach": reach.get(advocate, {}).get("reach", 0),
             "margin": _total(own, margin), "margin_below": _total(further, margin),
-            "brought_by": parents.get(advocate),
+            "brought_by": None if parents.get(advocate) in context.objecting else parents.get(advocate),
         })  # fmt: skip
     return sorted(rows, key=lambda row: (-(row["margin"] or 0.0), -row["converted"], row["customer_id"]))
 

@@ -1,7 +1,8 @@
 """Lists of what customers talk of: words on the move, complaints that grow, and what those who left said.
 
 Words are taken as they are written, singly and in pairs, in any language that parts them by spaces; one is listed only
-where several customers use it, so that nobody is told by it. The texts stay where they are: a row names an example.
+where several customers use it, so that nobody is told by it. The texts stay where they are: a row names an example, of
+nobody who objects to being profiled.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def words_on_the_move(context: MetricContext) -> Rows:
             continue
         for word in words_of(row["text"]):
             users.setdefault(word, set()).add((row["own_us"] >= since_us, row["customer_id"]))
-            example.setdefault(word, row["feedback_id"])
+            if row["customer_id"] not in context.objecting:
+                example.setdefault(word, row["feedback_id"])
             tones.setdefault(word, []).extend([] if row["polarity"] is None else [row["polarity"]])
     names = sorted(word for word, by in users.items() if len({who for _, who in by}) >= FEWEST)
     if not names:
@@ -79,7 +81,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
             "word": name, "these_weeks": int(is_new[codes == place + 1].sum()),
             "weeks_before": int((1 - is_new[codes == place + 1]).sum()), "log_odds": float(change[place]),
             "p": float(p[place]), "q": float(q[place]), "has_moved": bool(q[place] <= FALSE_SHARE),
-            "tone": float(np.mean(tones[name])) / 100 if tones[name] else None, "example": example[name],
+            "tone": float(np.mean(tones[name])) / 100 if tones[name] else None, "example": example.get(name),
         }
         for place, name in enumerate(names)
     ]  # fmt: skip
@@ -111,8 +113,10 @@ def growing_complaints(context: MetricContext) -> Rows:
     for row in table.to_pylist():
         if row["customer_id"] not in known:
             continue
-        start = {"topic": row["topic"], "these_weeks": 0, "weeks_before": 0, "example": row["feedback_id"]}
-        counted.setdefault(row["topic"], start)["these_weeks" if row["own_us"] >= since_us else "weeks_before"] += 1
+        of = counted.setdefault(row["topic"], {"topic": row["topic"], "these_weeks": 0, "weeks_before": 0})
+        of["these_weeks" if row["own_us"] >= since_us else "weeks_before"] += 1
+        if of.get("example") is None:
+            of["example"] = None if row["customer_id"] in context.objecting else row["feedback_id"]
     found = sorted(counted.values(), key=lambda row: row["topic"])
     if not found:
         return []

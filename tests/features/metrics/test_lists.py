@@ -509,6 +509,29 @@ def test_no_list_falls_over_a_company_that_has_customers_and_one_table_alone(nam
         assert isinstance(found, list)
 
 
+def test_no_cell_of_a_list_names_who_objects_to_being_profiled_nor_what_he_wrote():
+    """He is counted still: "a" brought "b", and wrote the newest of nine like complaints."""
+    people = {"customers": [{"customer_id": "a", "created_at": -400, "is_opted_out": True}]}
+    said = [
+        {"customer_id": who, "feedback_id": f"of {who}", "source": "own_site", "occurred_at": -10 - at,
+         "topic": "price", "text": "too expensive", "polarity": -90}
+        for at, who in enumerate("abcdefghi")
+    ]  # fmt: skip
+    tree = {
+        "referrals": [{"advocate_id": of, "prospect_id": who, "invited_at": -300, "converted_at": -290}
+                      for of, who in (("a", "b"), ("b", "c"))],
+        "transactions": [{"customer_id": who, "occurred_at": -280, "amount": 100, "gross_margin": 40,
+                          "kind": "purchase"} for who in "bc"],
+    }  # fmt: skip
+    rows = {**people, "feedback": said, **tree}
+    found = {name: rows_of(name, rows) for name in ("referral_trees", "complaints", "words")}
+    assert [row["customer_id"] for row in found["referral_trees"]] == ["b"]
+    assert (found["complaints"][0]["these_weeks"], found["words"][0]["these_weeks"]) == (9, 9)
+    cells = [cell for of in found.values() for row in of for cell in row.values()]
+    assert not {"a", "of a"} & {cell for cell in cells if isinstance(cell, str)}
+    assert "of b" in cells
+
+
 def test_a_referral_tree_counts_what_a_customer_brings_once():
     """a brought b, b brought c; d invited b later, and has no order of his: nothing of b stands in two trees"""
     pairs = (("a", "b", 300), ("d", "b", 290), ("b", "c", 200), ("a", "nobody", 100))
