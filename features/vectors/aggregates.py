@@ -213,7 +213,7 @@ def days_since_first(time_us: nw.Expr, where: nw.Expr | None = None, window: Spa
 def growth(current: Aggregate, before: Aggregate) -> Aggregate:
     """Natural log of (current + 1) over (before + 1): 0 is no change, symmetric, and defined from nothing.
 
-    Both must be at least 0, or null.
+    Null where either is null, not a number where either is below 0.
     """
     return Aggregate("growth", (current, before))
 

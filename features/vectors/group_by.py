@@ -222,7 +222,9 @@ def _arithmetic(operation: str, first: nw.Expr, second: nw.Expr) -> nw.Expr:
         case "sqrt":
             return nw.when(first > 0).then(first).otherwise(nw.when(first <= 0).then(nw.lit(0.0))).sqrt()
         case "growth":
-            return ((first + 1.0) / (second + 1.0)).log()
+            unknown = nw.lit(math.nan, nw.Float64)  # no null: that would be filled as where there are no rows
+            ratio = ((first + 1.0) / (second + 1.0)).log()
+            return nw.when((first < 0) | (second < 0)).then(unknown).otherwise(ratio)
     raise AssertionError(operation)
 
 

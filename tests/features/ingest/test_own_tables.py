@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -182,6 +183,14 @@ def test_a_feature_is_one_line(tmp_path):
     assert (found.loc["a", "long_visit_28d"], found.loc["a", "home_pages"]) == (4.0, 0.5)
     assert list(found["logins_seen_28d"]) == [1, 1, 1]
     assert meaning("long_visit_90d").key == "Largest minutes on a page {span}"
+
+
+def test_the_growth_of_a_sum_below_nothing_is_unknown(tmp_path):
+    line = '[features.grown]\ntable = "visits"\nvalue = "minutes"\nhow = "growth"\ndays = [28]\n'
+    rows = [visit("a", 40, 1, 3.0), visit("a", 5, 1, 7.0), visit("b", 5, 1, -1.0), visit("c", 5, 1, -3.0)]
+    grown = at(write(tmp_path / "shop", VISITS + line, rows))["grown_28d"]
+    assert grown["a"] == pytest.approx(math.log(8 / 4))
+    assert grown[["b", "c"]].isna().all()
 
 
 @pytest.mark.parametrize(
