@@ -8,7 +8,7 @@ is no case: it is unknown before that date (`later`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vouch.features.contract.casts import value
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, Column
@@ -37,15 +37,29 @@ _GONE, _IS_GONE = '"own gone"', '"own is gone"'
 
 
 def told_by_dates(
-    connection: Connection, relation: Relation, dates: Mapping[str, str], columns: Mapping[str, Input]
-) -> dict[str, str]:
-    """Return the columns whose values tell whether a later date of their row (SQL by name) is there, and which date."""
+    connection: Connection,
+    relation: Relation,
+    dates: Mapping[str, str],
+    columns: Mapping[str, Input],
+    key: Input | None = None,
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Return the columns that tell whether a later date of their row is there, and how; and those that wait for it.
+
+    `dates` gives SQL by name. Versions of one `key` are judged by whether any has the date: a state that they have one
+    after the other was known, one that stands in the first already was written over.
+    """
     told: dict[str, str] = {}
+    waiting: set[str] = set()
     for date, moment in dates.items():
-        cells = {name: cell_of(given, name) for name, given in columns.items() if name not in {*told, date}}
-        for name in _telling(connection, relation.sql, cells, f"{moment} IS NOT NULL", is_masked=True):
-            told[name] = f"its values say whether {date} is there"
-    return told
+        cells = {name: cell_of(given, name) for name, given in columns.items() if name != date}
+        found = _telling(connection, relation.sql, cells, f"{moment} IS NOT NULL")
+        waiting |= {name for name, of in found.items() if of.is_never_without}
+        if key is not None:
+            ever = f"bool_or({moment} IS NOT NULL) OVER (PARTITION BY {cell_of(key, 'key')}) AS {_IS_GONE}"
+            found = _telling(connection, f"(SELECT *, {ever} FROM {relation.sql})", cells, _IS_GONE)
+        how = f"its values say whether {date} is there"
+        told |= {name: how for name, of in found.items() if of.is_parting}
+    return {name: how for name, how in told.items() if name not in waiting}, frozenset(waiting)
 
 
 class Leavers:
@@ -57,23 +71,23 @@ class Leavers:
         query = _ended(planned.get("subscriptions")) or _idle(active)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} AS {query}")
 
-    def told(self, relation: Relation, customer: Input, columns: Mapping[str, Input]) -> dict[str, str]:
-        """Return the columns of a relation without a time that tell whether its customer has left, and how."""
-        cells = {name: cell_of(given, name) for name, given in columns.items()}
-        return _telling(self.connection, self._rows(relation, customer), cells, _IS_GONE)
+    def told(
+        self, relation: Relation, customer: Input, columns: Mapping[str, Input], *, is_dated: bool
+    ) -> tuple[dict[str, str], list[str]]:
+        """Return the columns that tell whether the customer of a row has left, and how; and those that may.
 
-    def filled_for_them(self, relation: Relation, customer: Input, columns: Mapping[str, Input]) -> list[str]:
-        """Return the columns of a relation that are filled in for nobody else."""
-        if not columns:
-            return []
-        cells = [cell_of(given, name) for name, given in columns.items()]
-        asked = ", ".join(f"count({cell}), count({cell}) FILTER ({_IS_GONE})" for cell in cells)
-        counted = self.connection.execute(
-            f"SELECT count(*), count(*) FILTER ({_IS_GONE}), {asked} FROM {self._rows(relation, customer)}"
-        ).fetchall()[0]
-        whole, out = counted[:2]
-        pairs = zip(columns, counted[2::2], counted[3::2], strict=True)
-        return [name for name, filled, of_them in pairs if _is_for(filled, of_them, out, whole)]
+        In rows with a time, what is filled in only for leavers, though not in all of their rows, may have been known.
+        """
+        cells = {name: cell_of(given, name) for name, given in columns.items()}
+        found = _telling(self.connection, self._rows(relation, customer), cells, _IS_GONE)
+        told = {
+            name: "its values part those who left from those who stay"
+            if of.is_parting
+            else "it is filled in only for those who left"
+            for name, of in found.items()
+            if of.is_parting or (of.is_alone and not is_dated)
+        }
+        return told, [name for name, of in found.items() if of.is_alone and name not in told]
 
     def _rows(self, relation: Relation, customer: Input) -> str:
         return (
@@ -82,18 +96,19 @@ class Leavers:
         )
 
 
-def _is_for(filled: int, of_them: int, out: int, whole: int) -> bool:
-    """Whether a column is filled in only for those who left, and not everybody has."""
-    return filled >= FEWEST and of_them >= NEARLY * filled and out < MOSTLY * whole
+class _Told(NamedTuple):
+    """How one column goes with an outcome: its few values or its filling part the rows; it is filled with it alone.
 
-
-def _telling(
-    connection: Connection, rows: str, cells: Mapping[str, str], came: str, *, is_masked: bool = False
-) -> dict[str, str]:
-    """The columns that tell an outcome (`came`, SQL over rows), and how.
-
-    With `is_masked`, what is filled only where it came is none of them.
+    `is_never_without` says so of each single row.
     """
+
+    is_parting: bool
+    is_alone: bool
+    is_never_without: bool
+
+
+def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: str) -> dict[str, _Told]:
+    """How each column goes with an outcome (`came`, SQL over rows), where both outcomes are there often enough."""
     told = {}
     for name, cell in cells.items():
         counted = connection.execute(
@@ -103,13 +118,12 @@ def _telling(
         ).fetchall()[0]
         values, whole, out, mixed, filled, filled_out = (int(of or 0) for of in counted)
         rarer = min(out, whole - out)
-        if rarer < FEWEST or (is_masked and filled == filled_out):
+        if rarer < FEWEST:
             continue
-        most, apart = (1 - NEARLY) * rarer, filled - filled_out + out - filled_out
-        if min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= most:
-            told[name] = "its values part those who left from those who stay"
-        elif not is_masked and _is_for(filled, filled_out, out, whole):
-            told[name] = "it is filled in only for those who left"
+        apart = filled - filled_out + out - filled_out
+        is_parting = min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= (1 - NEARLY) * rarer
+        is_alone = filled >= FEWEST and filled_out >= NEARLY * filled and out < MOSTLY * whole
+        told[name] = _Told(is_parting, is_alone, filled == filled_out)
     return told
 
 

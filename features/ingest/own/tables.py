@@ -204,7 +204,8 @@ class _Made:
         is_dated = table.name not in {"customers", "loyalty_members"}
         found = held_columns(self.connection, relation, dict.fromkeys(plan.further))
         dates = {date: moment_of(plan.inputs[date], date) for date in table.later if date in plan.inputs}
-        outcomes, odd = self._outcomes(relation, plan.inputs.get(table.customer), found, dates, is_dated=is_dated)
+        customer, key = (plan.inputs.get(name or "") for name in (table.customer, table.key))
+        outcomes, odd = self._outcomes(relation, customer, found, dates, key, is_dated=is_dated)
         others = {*table.columns}
         taken = self._taken(table.name, found, mapping, is_dated=is_dated, others=others, outcomes=outcomes)
         told = [*plan.warnings]
@@ -239,20 +240,25 @@ class _Made:
         customer: Input | None,
         found: Mapping[str, Held],
         dates: Mapping[str, str],
+        key: Input | None,
         *,
         is_dated: bool,
     ) -> tuple[dict[str, str], list[str]]:
         """The columns that tell what came later, and how; and those that may, since they are filled for leavers alone.
 
-        `dates` gives SQL for the later dates of the rows.
+        `dates` gives SQL for the later dates of the rows, `key` what versions of a row share.
         """
-        given = {name: Input(quoted(name), relation.columns[name], is_csv=relation.is_csv) for name in found}
-        told = told_by_dates(self.connection, relation, dates, given)
+        given = {
+            name: Input(quoted(name), relation.columns[name], is_csv=relation.is_csv)
+            for name, of in found.items()
+            if of.filled and not (of.kind == "text" and of.names_row)
+        }
+        told, waiting = told_by_dates(self.connection, relation, dates, given, key)
         if customer is None:
             return told, []
-        if not is_dated:
-            return told | self._leavers.told(relation, customer, given), []
-        return told, self._leavers.filled_for_them(relation, customer, given)
+        given = {name: of for name, of in given.items() if name not in waiting}
+        of_leavers, odd = self._leavers.told(relation, customer, given, is_dated=is_dated)
+        return of_leavers | told, odd
 
     def _later(self, plan: TablePlan, whole: Table, inputs: Mapping[str, Input]) -> dict[str, tuple[str, ...]]:
         """The later dates of a table with what comes with them: what the contract says, and what the rows say."""
@@ -293,7 +299,9 @@ class _Made:
         moments = {
             name: moment_of(dates[name], name) for name in later_dates(self.connection, relation, clock, dates, {})
         }
-        outcomes, odd = self._outcomes(relation, inputs["customer_id"], found, moments, is_dated=True)
+        outcomes, odd = self._outcomes(
+            relation, inputs["customer_id"], found, moments, inputs.get(key or ""), is_dated=True
+        )
         parents = frozenset(target.rpartition(".")[0] for target in mapping.parents.values())
         known: dict[str, Any] = {"keys": keys, "parents": parents, "outcomes": outcomes}
         taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns), **known)

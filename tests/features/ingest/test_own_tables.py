@@ -442,11 +442,30 @@ def test_a_state_that_goes_with_a_later_date_of_its_row_is_left_out_and_what_com
     assert after["subscriptions_word_last"].notna().sum() == 40
 
 
-def test_rows_that_are_filled_for_leavers_alone_are_warned_of(tmp_path):
+@pytest.mark.parametrize(("is_written_over", "taken"), [(True, False), (False, True)])
+def test_a_state_that_earlier_versions_of_a_row_have_too_was_written_over(tmp_path, is_written_over, taken):
+    place = company(tmp_path / "shop")
+    rows = pl.read_parquet(tmp_path / "shop" / "subscriptions.parquet").with_columns(ingested_at=pl.lit(ago(99)))
+    first = rows.with_columns(ended_at=pl.lit(None, rows["ended_at"].dtype), ingested_at=pl.lit(ago(289)))
+    first = first.with_columns(word=pl.lit(None, pl.String))
+    first = first if is_written_over else first.with_columns(phase=pl.lit("A"))
+    pl.concat([first, rows]).write_parquet(tmp_path / "shop" / "subscriptions.parquet")
+    found = {one.column: one for one in stage(load_project(place), NOW_US).own.verdicts if one.table == "subscriptions"}
+    assert found["phase"].is_taken == taken
+    assert found["word"].is_taken
+
+
+def test_rows_with_a_time_that_part_leavers_are_left_out_and_those_filled_for_them_alone_are_warned_of(tmp_path):
+    """What stands in all rows of a leaver, the first too, was written down afterwards, in the last it may be known."""
     place = company(tmp_path / "shop", VISITS.partition("parents")[0])
-    rows = [visit(f"p{at}", 200 + at, 1, 2.0) | {"said": "x" if at < 40 else None} for at in range(100)]
+    rows = [
+        visit(f"p{at}", days, 1, 2.0) | {"letter": PHASE[at < 40], "said": "bye" if at < 40 and days == 101 else None}
+        for at in range(100) for days in (200, 101)
+    ]  # fmt: skip
     pl.DataFrame(rows, infer_schema_length=None).write_parquet(tmp_path / "shop" / "page_visits.parquet")
-    warned = [line for line in stage(load_project(place), NOW_US).report["warnings"] if "customers who left" in line]
+    found = stage(load_project(place), NOW_US)
+    assert {one.column for one in found.own.verdicts if one.table == "visits" and "a leak" in one.told} == {"letter"}
+    warned = [line for line in found.report["warnings"] if "customers who left" in line]
     assert len(warned) == 1
     assert 'leave_out = ["visits.said"]' in warned[0]
 
