@@ -222,6 +222,6 @@ def _strange_figures(model: str, of: Mapping[str, Any]) -> Iterator[GuardFigure]
         yield GuardFigure("unmet_categories", f"{model} {column['name']}", column["share"], of["rows"], detail=named)
     for column in of["gone"]:
         value = "unknown for everybody" if column["value"] is None else f"{column['value']!r} for everybody"
-        detail = f"it is {value} now, and was not: see to the table that it is made of"
+        detail = f"it is {value} now, and was not: its table is broken, or a leak that was written down afterwards"
         yield GuardFigure("lost_columns", f"{model} {column['name']}", column["share"], of["rows"], detail=detail)
     yield GuardFigure("equal_scores", model, of["alike"], of["rows"])
