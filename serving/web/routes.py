@@ -220,10 +220,7 @@ class Pages:
 
     @contextmanager
     def _writing(self, request: Request, customer_id: str | None = None) -> Iterator[Caller]:
-        """Give who sends a form that writes; the audit log tells of what is refused.
-
-        Each leads back to a page of the week: without one nothing is written.
-        """
+        """Give who sends a form that writes, if there is a week to go back to; the audit log tells of refusals."""
         try:
             self._store.require_week()
             yield caller_of(request.scope)

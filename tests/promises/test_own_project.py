@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 from support.capabilities import free_port
 from support.champions import write_champions
-from support.running_service import VOUCH, is_up, wait_for
+from support.servers.running_service import VOUCH, is_up, wait_for
 from vouch.features.project import environment
 from vouch.models.predictor import champion_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.faults import BEFORE, with_champions
-from support.running_service import serving
+from support.servers.running_service import serving
 from vouch.features.private import close_all, keep_private
 
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
-
-from support.capabilities import free_port
 from support.champions import write_champions
 from support.handwritten_weeks import BEFORE, EARLIER, METRICS, MONDAY, WEEK, metric, publish
 from vouch.features.contract.tables import DAY_US
@@ -110,19 +104,3 @@ def write_home(home: Path) -> Path:
     publish(home, BEFORE, EARLIER, (metric("nps", 38.0, unit="points"), *METRICS[1:]))
     publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS, drift={"churn": DRIFT})
     return home
-
-
-@contextmanager
-def running(app):
-    """The application on a port of its own, in a thread; gives its address."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(20)

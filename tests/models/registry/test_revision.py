@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -17,7 +16,7 @@ def git(folder, *words):
     return subprocess.run(["git", *WHO, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+@pytest.mark.git
 def test_a_run_names_the_commit_and_whether_anything_was_changed_since(tmp_path):
     git(tmp_path, "init", "--quiet")
     assert git_revision(tmp_path) == {}, "there is no commit yet"

@@ -12,7 +12,7 @@ import pytest
 
 from support.champions import TARGETS
 from support.load.mixed_load import CONNECTIONS, FIRST, SHARES, Load, check_recorded, saturated, steady, vectors
-from support.running_service import is_up, serving, wait_for
+from support.servers.running_service import is_up, serving, wait_for
 from vouch.features.instants import instant_text
 
 

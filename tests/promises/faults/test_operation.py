@@ -14,8 +14,8 @@ import pytest
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import answers_more, assert_answered, begin, is_up, serving, wait_for
 from support.searching import forms
+from support.servers.running_service import answers_more, assert_answered, begin, is_up, serving, wait_for
 from vouch.serving.api.access import COOKIE
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.state import now_us

@@ -14,7 +14,7 @@ import pytest
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import serving, wait_for
+from support.servers.running_service import serving, wait_for
 from vouch.features.vectors.declare import load_families
 from vouch.models.predictor import load_champion
 from vouch.serving.api.state import now_us

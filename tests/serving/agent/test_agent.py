@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import VOUCH, serving, wait_for
+from support.servers.running_service import VOUCH, serving, wait_for
 from vouch.features.project import environment
 from vouch.serving.agent.server import QUOTED, AgentDoor
 from vouch.serving.agent.tools import OUT_OF_REACH, reachable, tools

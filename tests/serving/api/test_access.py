@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.answering import NOW, OURS, PLACES, Served
 from support.handwritten_weeks import customer, publish
+from support.servers.answering import NOW, OURS, PLACES, Served
 from vouch.features.errors import StoreError, UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, AccessGate
 from vouch.serving.api.doors import API_ROUTES

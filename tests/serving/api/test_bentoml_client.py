@@ -7,7 +7,7 @@ import pytest
 
 from support.champions import write_champions
 from support.handwritten_weeks import customer, publish
-from support.page_home import running
+from support.servers.on_loopback import on_loopback
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
@@ -26,7 +26,7 @@ def client(tmp_path_factory):
     key = keys.create(store.database, "client", "write", NOW)
     store.refresh()
     site = open_site(MountedApp(), store, is_local=False)
-    with running(Middleware(site, site)) as address, bentoml.SyncHTTPClient(address, token=key) as found:
+    with on_loopback(Middleware(site, site)) as address, bentoml.SyncHTTPClient(address, token=key) as found:
         yield found
         found._temp_dir.cleanup()  # it leaves that to the end of the process
     store.stop()

@@ -6,9 +6,9 @@ import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
-from support.answering import Served
 from support.handwritten_weeks import HOSTILE, NEEDS, publish
 from support.rows.metric_examples import INSTANT_US, company
+from support.servers.answering import Served
 from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.lists.lists import LISTS as EVERY
 from vouch.serving.api.handlers.named_lists import ListGet, ListsCatalogue, get_list, lists_catalogue

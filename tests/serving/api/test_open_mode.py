@@ -13,7 +13,7 @@ import pytest
 from support.capabilities import free_port
 from support.handwritten_weeks import publish
 from support.load.hostile import half_open, large_header
-from support.running_service import VOUCH, is_up, serving, wait_for
+from support.servers.running_service import VOUCH, is_up, serving, wait_for
 from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment, trusted_proxies
 from vouch.serving.api.access import NOTHING

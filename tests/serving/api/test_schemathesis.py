@@ -10,7 +10,7 @@ import pytest
 
 from support.champions import write_champions
 from support.handwritten_weeks import publish
-from support.page_home import running
+from support.servers.on_loopback import on_loopback
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
@@ -42,7 +42,7 @@ def service(tmp_path, monkeypatch):
     key = keys.create(store.database, "schemathesis", "admin", NOW)
     store.refresh()
     site = open_site(MountedApp(), store, is_local=False)
-    with running(Middleware(site, site)) as address:
+    with on_loopback(Middleware(site, site)) as address:
         yield ["run", f"{address}/openapi.json", "--header", f"Authorization: Bearer {key}"]
     store.stop()
 

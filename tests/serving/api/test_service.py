@@ -22,7 +22,7 @@ from sqlalchemy import select
 from support.champions import write_champion, write_champions
 from support.handwritten_weeks import publish
 from support.published_weeks import metrics_as_in
-from support.running_service import is_up, serving, wait_for
+from support.servers.running_service import is_up, serving, wait_for
 from vouch.features.contract.tables import TABLES
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import instant_text, parse_instant

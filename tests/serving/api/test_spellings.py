@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import func, select
 from starlette.routing import Mount, Route
 
-from support.answering import PLACES, Served, sent_to
 from support.champions import write_champions
-from support.running_service import serving
+from support.servers.answering import PLACES, Served, sent_to
+from support.servers.running_service import serving
 from vouch.serving.api.access import LOGIN, NOTHING, AccessGate
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import STRANGE

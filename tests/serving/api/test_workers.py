@@ -22,9 +22,9 @@ import psutil
 import pytest
 
 from support.capabilities import free_port
-from support.listening import holder, listening, tree
 from support.page_home import write_home
-from support.running_service import VOUCH, assert_answered, begin, is_up, serving, wait_for
+from support.servers.listening import holder, listening, tree
+from support.servers.running_service import VOUCH, assert_answered, begin, is_up, serving, wait_for
 from vouch.features.project import environment
 from vouch.serving.api.shared import SharedHits, SharedNumbers
 from vouch.serving.api.state import ServingState, now_us

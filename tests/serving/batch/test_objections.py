@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from support.answering import Served
 from support.champions import write_champions
+from support.servers.answering import Served
 from vouch.features.asof import view
 from vouch.features.errors import UsageError
 from vouch.features.ingest.stage import open_tables, stage

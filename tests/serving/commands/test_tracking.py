@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 import urllib.request
 
 from support.capabilities import free_port
 from support.faults import command, settings
+from support.servers.running_service import wait_for
 from vouch.models.registry.connection import connect
 
-START_SECONDS = 120
+START_SECONDS = 30
 
 
 def running(home, port):
@@ -27,6 +27,14 @@ def running(home, port):
     )
 
 
+def is_healthy(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.read() == b"OK"
+    except OSError:
+        return False
+
+
 def test_the_page_of_mlflow_is_of_this_home_and_on_loopback(tmp_path):
     connect(tmp_path)
     port = free_port()
@@ -34,16 +42,8 @@ def test_the_page_of_mlflow_is_of_this_home_and_on_loopback(tmp_path):
     try:
         told = process.stdout.readline()
         assert told.startswith(f"http://127.0.0.1:{port}/#/experiments/1/")
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-                    assert answer.read() == b"OK"
-                break
-            except OSError:
-                assert process.poll() is None, process.stdout.read()
-                assert time.monotonic() < until, "it did not start"
-                time.sleep(0.1)
+        wait_for(lambda: process.poll() is not None or is_healthy(port), START_SECONDS)
+        assert process.poll() is None, process.stdout.read()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -14,7 +14,7 @@ import yaml
 
 from support.capabilities import free_port
 from support.page_home import write_home
-from support.running_service import serving, wait_for
+from support.servers.running_service import serving, wait_for
 from vouch.features.errors import Refused
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.run_records import recording

@@ -24,9 +24,9 @@ import typer.main
 import yaml
 
 from support.capabilities import free_port
-from support.listening import listening
 from support.page_home import write_home
-from support.running_service import VOUCH, is_up, wait_for
+from support.servers.listening import listening
+from support.servers.running_service import VOUCH, is_up, wait_for
 from vouch.features.errors import Refused, UsageError
 from vouch.features.project import environment, version
 from vouch.serving.api.doors import LIVE, READY

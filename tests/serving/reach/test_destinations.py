@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from support.on_loopback import on_loopback
+from support.servers.on_loopback import on_loopback
 from vouch.features.errors import ConfigurationError
 from vouch.serving.reach.destinations import FILE, checked_address, is_public, load_destinations
 from vouch.serving.reach.outbound import Outbound, OutboundError

@@ -23,10 +23,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from support.answering import Served
 from support.handwritten_weeks import BEFORE, HOSTILE, MONDAY, WEEK, publish
-from support.on_loopback import on_loopback
-from support.running_service import VOUCH
+from support.servers.answering import Served
+from support.servers.on_loopback import on_loopback
+from support.servers.running_service import VOUCH
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.on_loopback import on_loopback
-from support.simulated_crms import CLIENT, TOKEN, SimulatedHubSpot, SimulatedSalesforce
+from support.servers.on_loopback import on_loopback
+from support.servers.simulated_crms import CLIENT, TOKEN, SimulatedHubSpot, SimulatedSalesforce
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
 from vouch.features.instants import parse_instant

@@ -14,9 +14,9 @@ import pytest
 from starlette.responses import Response
 
 from support.handwritten_weeks import BEFORE, MONDAY, WEEK, customer, publish
-from support.on_loopback import on_loopback
-from support.running_service import VOUCH
-from support.simulated_crms import TOKEN, SimulatedHubSpot, SimulatedSalesforce, busy
+from support.servers.on_loopback import on_loopback
+from support.servers.running_service import VOUCH
+from support.servers.simulated_crms import TOKEN, SimulatedHubSpot, SimulatedSalesforce, busy
 from vouch.features.errors import ConfigurationError, Refused
 from vouch.features.project import environment
 from vouch.serving.asking.ranking import EXCLUSIONS

@@ -6,7 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from support.handwritten_weeks import MONDAY, publish
-from support.page_home import running, write_home
+from support.page_home import write_home
+from support.servers.on_loopback import on_loopback
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
 from vouch.serving.api.handlers.reference_types import ReferenceRecord
@@ -52,7 +53,7 @@ def store(tmp_path_factory) -> ServingState:
 @pytest.fixture(scope="module")
 def address(store):
     site = open_site(MountedApp(), store, is_local=True)
-    with running(Middleware(site, site)) as address:
+    with on_loopback(Middleware(site, site)) as address:
         yield address
 
 
@@ -233,7 +234,10 @@ def test_a_person_signs_in_with_a_key_and_out_again(browser, tmp_path):
     key = keys.create(found.database, "anna", "write", now_us())
     found.refresh()
     site = open_site(MountedApp(), found, is_local=True)
-    with running(Middleware(site, site)) as address, browser.new_context(base_url=address, bypass_csp=True) as context:
+    with (
+        on_loopback(Middleware(site, site)) as address,
+        browser.new_context(base_url=address, bypass_csp=True) as context,
+    ):
         page = context.new_page()
         page.goto(customer_url("c1"))
         assert page.locator("h1").inner_text() == t("login.title")

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from support.answering import OURS, Served
 from support.handwritten_weeks import customer, publish
+from support.servers.answering import OURS, Served
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site

@@ -12,9 +12,9 @@ from urllib.parse import unquote_plus
 import pytest
 from starlette.testclient import TestClient
 
-from support.answering import OURS
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
+from support.servers.answering import OURS
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.numerals import MINUS

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.answering import Served
 from support.handwritten_weeks import customer, publish
+from support.servers.answering import Served
 from vouch.serving.api.handlers.find import find_customers
 from vouch.serving.api.schemas import CustomersFind
 from vouch.serving.api.state import ServingState

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from support.answering import Served
 from support.champions import write_champions
 from support.handwritten_weeks import MONDAY, customer, publish
+from support.servers.answering import Served
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
 from vouch.serving.api.state import now_us

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.answering import Served
 from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
+from support.servers.answering import Served
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import as_datetime
 from vouch.serving.api.handlers.accounts import search_accounts

@@ -20,7 +20,7 @@ import numpy as np
 
 from support.champions import TARGETS
 from support.load.mixed_load import CONNECTIONS, FIRST, Load, check_recorded, saturated, steady, vectors
-from support.running_service import serving
+from support.servers.running_service import serving
 from vouch.features.instants import instant_text
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys

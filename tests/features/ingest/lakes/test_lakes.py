@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support.s3_server import BUCKET, serving
+from support.servers.s3_server import BUCKET, serving
 from vouch.features.errors import MissingExtra, SourceUnreadable
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant

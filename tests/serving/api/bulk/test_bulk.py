@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.answering import NOW, Served
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, MONDAY, WEEK, customer, publish
-from support.on_loopback import on_loopback
 from support.published_weeks import write_company
+from support.servers.answering import NOW, Served
+from support.servers.on_loopback import on_loopback
 from vouch.features.instants import WEEK_US
 from vouch.features.project import environment
 from vouch.serving.api.bulk.answers import part_of

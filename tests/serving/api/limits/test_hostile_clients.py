@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from support.load.hostile import (
     many_scores,
     told,
 )
-from support.running_service import serving, wait_for
+from support.servers.running_service import serving, wait_for
 from vouch.serving.api.limits.connections import HEAD_BYTES, HEAD_LINES, HEAD_SECONDS
 from vouch.serving.api.state import now_us
 from vouch.serving.store import keys
@@ -41,7 +42,10 @@ PATIENCE_SECONDS = 2.0
 TIMES_AS_BEFORE = 10
 """On a machine that has much else to do nobody is answered soon: there nobody waits for longer than so many times what
 the slowest answer took just before, while nobody meant harm."""
-BEFORE_SECONDS = 0.5
+WAYS = (("GET", "/livez", None), ("GET", "/app", None), ("POST", "/v1/advocates/search", {"limit": 3}))
+"""How somebody who means no harm asks."""
+ANSWERS_BEFORE = 5
+"""Of each way to ask: so many answers tell how slow the slowest is."""
 MEMORY_MIB = 1_200
 """What a worker takes at most, whatever is asked of it."""
 
@@ -56,8 +60,7 @@ class Service:
         self.keys = {name: keys.create(database, name, "write", now_us()) for name in ("hostile", "honest")}
         database.close()
         client.headers["authorization"] = f"Bearer {self.keys['honest']}"
-        while client.post("/v1/metrics/catalogue", json={}).status_code != 200:  # it looks for keys every second
-            time.sleep(0.1)
+        wait_for(lambda: client.post("/v1/metrics/catalogue", json={}).status_code == 200, 30)  # it looks for keys
 
     @property
     def memory_mib(self):
@@ -68,7 +71,9 @@ class Service:
     def asked_by_others(self):
         """Others ask over new connections meanwhile; each is answered, and soon."""
         with self._asked() as before:
-            time.sleep(BEFORE_SECONDS)
+            wait_for(
+                lambda: min(Counter(path for path, *_ in before)[path] for _, path, _ in WAYS) >= ANSWERS_BEFORE, 60
+            )
         with self._asked() as seen:
             yield
         assert {status for _, status, _ in seen} <= {200, 303}
@@ -81,7 +86,6 @@ class Service:
     def _asked(self):
         """Somebody asks in each of three ways, again and again; gives the paths, statuses and seconds so far."""
         seen, stop = [], threading.Event()
-        ways = [("GET", "/livez", None), ("GET", "/app", None), ("POST", "/v1/advocates/search", {"limit": 3})]
 
         def ask(method, path, body):
             headers = {**self.client.headers, "connection": "close"}
@@ -90,10 +94,10 @@ class Service:
                     start = time.monotonic()
                     answer = client.request(method, path, json=body)
                     seen.append((path, answer.status_code, time.monotonic() - start))
-                    time.sleep(0.02)
+                    time.sleep(0.02)  # who means no harm does not ask without a pause
 
-        with ThreadPoolExecutor(len(ways)) as threads:
-            asking = [threads.submit(ask, *way) for way in ways]
+        with ThreadPoolExecutor(len(WAYS)) as threads:
+            asking = [threads.submit(ask, *way) for way in WAYS]
             yield seen
             stop.set()
             for one in asking:
