@@ -65,11 +65,10 @@ def push(
             before=lambda week: week_before(home(), week.as_of_us, ["scores"]),
             decide=partial(decided, run, snapshot),
             objections=objections,
+            leaving=partial(audited, run, f"vouch push {to.value}", "exported"),
         )
         figures = {"as_of": record.as_of, "revision": record.revision, "to": to.value, "rows": record.rows}
         told.figures = {**figures, "failed": record.failed, "reasons": record.reasons, "is_new": is_new}
-        if is_new:
-            audited(run, f"vouch push {to.value}", "exported", record.rows)
     if form is Format.TABLE:
         sent = "sent" if is_new else "was sent before; nothing is sent twice"
         say(f"{record.rows - record.failed:,} of {record.rows:,} customers as of {record.as_of} for {to.value}: {sent}")

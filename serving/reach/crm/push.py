@@ -54,11 +54,12 @@ def push(
     decide: Decide = lambda _: {},
     rules: TargetRules | None = None,
     objections: str = "",
+    leaving: Callable[[int], None] = lambda _: None,
 ) -> tuple[PushRecord, bool]:
     """Send a week; returns the record, and whether anything was sent now. Call it under the lock of pushes.
 
     `objections` is the mark of who objects now: where it has moved, the week is prepared and sent anew, so that the CRM
-    does not go on holding scores of who objects by now.
+    does not go on holding scores of who objects by now. `leaving` is told how many rows are about to be sent.
 
     Raises ConfigurationError where the CRM is not set up, Refused where a newer week was sent already, OutboundError
     where the CRM does not take it: the same call goes on then.
@@ -73,6 +74,7 @@ def push(
     with client_of(target, settings, sleep) as client:
         if record is None or not is_same:
             record = _prepared(folder, target, snapshot, wanted, before, decide, rules)
+        leaving(sum(file.rows - file.sent for file in record.files if not file.is_done))
         for file in record.files:
             if not file.is_done:
                 client.send(folder, record, file)

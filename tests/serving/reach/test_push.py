@@ -186,6 +186,22 @@ def test_a_push_that_ends_at_any_step_goes_on_from_there(tmp_path, target, place
     assert_holds(crm, target, week)
 
 
+@BOTH
+def test_what_leaves_is_told_before_it_does_whatever_becomes_of_it(tmp_path, target):
+    week, left = publish(tmp_path, people=PEOPLE), []
+    crm = CRMS[target]([])
+    crm.refuse = lambda call: Response(status_code=403) if call > 2 and "token" not in crm.paths[-1] else None
+    with on_loopback(crm.app) as url:
+        settings = settle(tmp_path, url)
+        for _ in range(2):
+            with pytest.raises(OutboundError):
+                push(tmp_path, target, week, settings, waited()[1], leaving=left.append)
+        crm.refuse = lambda _: None
+        push(tmp_path, target, week, settings, waited()[1], leaving=left.append)
+        push(tmp_path, target, week, settings, waited()[1], leaving=left.append)
+    assert left == ([250, 250, 250] if target is Target.SALESFORCE else [250, 50, 50])
+
+
 def test_an_older_week_does_not_take_the_place_of_a_newer_one(tmp_path):
     older, newer = publish(tmp_path, BEFORE, people=PEOPLE), publish(tmp_path, MONDAY, people=PEOPLE)
     crm = SimulatedHubSpot([])
