@@ -272,6 +272,6 @@ ROWS_OF_A_CUSTOMER = (asks, ask_versions, known_asks, overrides, actions, object
 NAMES_A_CUSTOMER = (audit,)
 """Tables whose rows stay, without the name of the customer: that something was done stays known."""
 BATCHES_WITH_CUSTOMERS = ("scores", "customers", "changes")
+"""Tables of a snapshot whose batches are written anew without the customer."""
 STATES = "states"
 """Batches of where each customer stood, which outlive those of the whole week."""
-"""Tables of a snapshot whose batches are written anew without the customer."""

@@ -85,19 +85,24 @@ class ReferenceAsked(AskTold):
     customer_id: str
 
 
-class ReferenceTold(BaseModel):
+class Fitting(BaseModel):
+    """By what a prospect and an advocate are matched; null where it is not told, or not asked for."""
+
+    industry: str | None
+    company_size: int | None
+    region: str | None
+    language: str | None
+    use_case: str | None
+    persona: str | None
+
+
+class ReferenceTold(Fitting):
     """One request as it stands."""
 
     request_id: str
     deal: str
     kind: str
     state: Annotated[ReferenceState, Field(description=STATE_WORDS)]
-    industry: str | None
-    company_size: Annotated[int | None, Field(description="Employees of the prospect.")]
-    region: str | None
-    language: str | None
-    use_case: str | None
-    persona: str | None
     needed_by: Annotated[str | None, Field(description="By when it is needed.")]
     requested_at: str
     requested_by: str | None
@@ -115,7 +120,7 @@ class ReferenceAnswer(BaseModel):
     is_new: bool
 
 
-class Advocate(Called):
+class Advocate(Called, Fitting):
     """One advocate for a request, and what the place rests on: fit times acceptance times rest."""
 
     rank: int
@@ -124,12 +129,6 @@ class Advocate(Called):
     acceptance: Annotated[float, Field(description="The chance to accept, by earlier answers, 0 to 1.")]
     rest: Annotated[float, Field(description="1 for who was not asked in 90 days; halved by each ask since.")]
     last_asked_at: str | None
-    industry: str | None
-    company_size: Annotated[int | None, Field(description="Employees of the customer.")]
-    region: str | None
-    language: str | None
-    use_case: str | None
-    persona: str | None
 
 
 class AdvocatesMatched(Fresh):
