@@ -33,6 +33,7 @@ def notify(
     from vouch.serving.reach.messages.sending import channels_of, notify_once
     from vouch.serving.snapshots.files import lock
     from vouch.serving.store.audit import COMMAND_LINE
+    from vouch.serving.store.callers import Caller
     from vouch.serving.store.connection import Database
     from vouch.serving.store.outbox import revive, set_paused, standing_of_destinations
 
@@ -45,7 +46,7 @@ def notify(
                 if name is not None:
                     if name not in (there := channels_of(settings)):
                         raise UsageError(f"No receiver is called {name!r}{did_you_mean(name, there)}")
-                    set_paused(database, name, rests, COMMAND_LINE, run.clock_us)
+                    set_paused(database, name, rests, Caller(None, COMMAND_LINE, "admin"), run.clock_us)
             if retry_dead:
                 revive(database, run.clock_us)
             step("sending")
@@ -58,5 +59,7 @@ def notify(
     show(rows, form, document=told.figures)
     if form is Format.TABLE and not rows:
         say("nobody is told of anything: receivers are named in destinations.toml of the home")
+    if done.failed > done.dead:
+        warn(f"warning: {done.failed - done.dead:,} messages did not arrive: they are tried again later")
     if dead := sum(row["dead"] for row in rows):
         warn(f"warning: {dead:,} messages were given up: mend what stopped them, then vouch notify --retry-dead")

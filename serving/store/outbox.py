@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select, update
 
 from vouch.features.contract.tables import DAY_US
+from vouch.serving.store.audit import noted
 from vouch.serving.store.tables import outbox, paused_destinations
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from vouch.serving.store.callers import Caller
     from vouch.serving.store.connection import Database
 
 MOST_TRIES = 12
@@ -149,16 +151,18 @@ def standing_of_destinations(connection: Connection) -> list[dict[str, Any]]:
     return [{**row, "paused_by": paused.get(name)} for name, row in sorted(rows.items())]
 
 
-def set_paused(database: Database, destination: str, paused: bool, who: str, now_us: int) -> bool:
-    """Let a destination rest, or send to it again; return whether that is new."""
+def set_paused(database: Database, destination: str, paused: bool, caller: Caller, now_us: int) -> bool:
+    """Let a destination rest, or send to it again, and tell the audit log; return whether that is new."""
     with database.writing() as connection:
         at = paused_destinations.c.destination == destination
         is_there = connection.execute(select(paused_destinations.c.destination).where(at)).first() is not None
         if is_there == paused:
             return False
         if paused:
-            row = {"destination": destination, "paused_us": now_us, "paused_by": who}
+            row = {"destination": destination, "paused_us": now_us, "paused_by": caller.name}
             connection.execute(insert(paused_destinations).values(row))
         else:
             connection.execute(delete(paused_destinations).where(at))
+        action = f"{'paused' if paused else 'resumed'} a receiver"
+        noted(connection, now_us, caller.name, action, key_id=caller.key_id, rows=0)
         return True

@@ -14,7 +14,6 @@ from vouch.serving.api.schemas import Request, Text
 from vouch.serving.api.state import now_us
 from vouch.serving.reach.destinations import load_destinations
 from vouch.serving.reach.messages.sending import channels_of
-from vouch.serving.store.audit import noted
 from vouch.serving.store.outbox import set_paused, standing_of_destinations
 
 if TYPE_CHECKING:
@@ -83,9 +82,5 @@ def resume_webhook(store: ServingState, request: WebhookName, caller: Caller) ->
 def _set(store: ServingState, name: str, paused: bool, caller: Caller) -> dict[str, Any]:
     if name not in channels_of(load_destinations(store.home)):
         raise Problem("unknown_webhook", "The home names no such receiver", "name")
-    is_new = set_paused(store.database, name, paused, caller.name, now_us())
-    if is_new:
-        action = f"{'paused' if paused else 'resumed'} a receiver"
-        with store.database.writing() as connection:
-            noted(connection, now_us(), caller.name, action, key_id=caller.key_id, rows=0)
+    is_new = set_paused(store.database, name, paused, caller, now_us())
     return {"name": name, "is_paused": paused, "is_new": is_new}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vouch.features.errors import SnapshotError
-from vouch.features.instants import instant_text, parse_instant
+from vouch.features.instants import as_datetime, instant_text, iso_text, parse_instant
 from vouch.serving.batch.run_records import recorded_runs
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.movers import NEW_ADVOCATE, NEW_HIGH
@@ -107,7 +107,7 @@ def what_it_says(home: Path, database: Database, message: Message) -> dict[str, 
         if told is None:
             return None
         data = {**data, "owner": message.owner, **told}
-    return {"type": message.kind, "timestamp": instant_text(message.as_of_us), "data": data}
+    return {"type": message.kind, "timestamp": iso_text(as_datetime(message.as_of_us)), "data": data}
 
 
 def sentences(told: Mapping[str, Any]) -> tuple[str, str]:

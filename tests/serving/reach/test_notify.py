@@ -18,6 +18,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,7 +37,7 @@ from vouch.serving.reach.messages import sending
 from vouch.serving.reach.messages.announcing import messages
 from vouch.serving.reach.messages.sending import channels_of, notify_once, signed
 from vouch.serving.store.actions import set_objection
-from vouch.serving.store.callers import EVERYBODY
+from vouch.serving.store.callers import EVERYBODY, Caller
 from vouch.serving.store.connection import Database
 from vouch.serving.store.outbox import (
     DIGEST,
@@ -50,10 +51,12 @@ from vouch.serving.store.outbox import (
     set_paused,
     standing_of_destinations,
 )
+from vouch.serving.store.tables import audit
 
 KEY = base64.b64encode(b"k" * 32).decode()
 SECRET = f"whsec_{KEY}"
 NOW = MONDAY + DAY_US
+ADMIN = Caller("1", "an admin", "admin")
 PEOPLE = tuple({**person, "owner": "Ana" if person["customer_id"] != "c3" else "Ion"} for person in WEEK)
 MOVERS = [
     {"customer_id": who, "model": model, "list": name, "rank": 1, "probability": 0.6, "raw": 1.0,
@@ -123,6 +126,7 @@ def test_a_published_week_and_each_owners_changes_arrive_once_and_signed(home, d
         first, again = (sent(home, database, settings) for _ in range(2))
     assert (first.announced, first.delivered, again.announced, again.delivered) == (3, 3, 0, 0)
     assert len({name for name, _ in receiver.taken}) == len(receiver.taken) == 3
+    assert {body["timestamp"] for _, body in receiver.taken} == {"2026-11-16T00:00:00Z"}
     told = {(body["type"], body["data"].get("owner")): body["data"] for _, body in receiver.taken}
     assert told.keys() == {("week.published", None), (DIGEST, "Ana"), (DIGEST, "Ion")}
     assert told["week.published", None]["customers"] == len(WEEK)
@@ -188,14 +192,17 @@ def test_a_receiver_that_is_gone_is_not_told_again_and_one_that_rests_is_told_la
     receiver.answer = lambda _: 410
     with on_loopback(receiver.app) as url:
         settings = settle(home, url)
-        set_paused(database, "hub", True, "an admin", NOW)
+        set_paused(database, "hub", True, ADMIN, NOW)
         assert sent(home, database, settings).failed == 0
         with database.reading() as connection:
             assert standing_of_destinations(connection)[0]["paused_by"] == "an admin"
-        assert (set_paused(database, "hub", False, "x", NOW), set_paused(database, "hub", False, "x", NOW)) == (
+        assert (set_paused(database, "hub", False, ADMIN, NOW), set_paused(database, "hub", False, ADMIN, NOW)) == (
             True,
             False,
         )
+        with database.reading() as connection:
+            noted = [(row.actor, row.action) for row in connection.execute(select(audit))]
+        assert noted == [("an admin", "paused a receiver"), ("an admin", "resumed a receiver")]
         assert sent(home, database, settings).dead == 3
         assert sent(home, database, settings, NOW + 9 * DAY_US).failed == 0
 
