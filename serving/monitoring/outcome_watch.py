@@ -17,7 +17,7 @@ from vouch.features.errors import SnapshotError
 from vouch.features.instants import instant_text
 from vouch.models.quality.monitoring import has_learned_later
 from vouch.models.quality.watch import LIMIT, Batch, batch_of, evidence, in_turn, offset
-from vouch.models.registry.offsets import Offset, in_force, offsets, set_offset
+from vouch.models.registry.offsets import Offset, set_offset
 from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.serving.snapshots.files import published, read_snapshot
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 MOST = 1e9
 """Wealth beyond which nothing more is told."""
-CHANGED = 0.02
-"""Change of an offset that is worth writing down."""
 
 
 def watch_of_week(
@@ -130,12 +128,8 @@ def _answer(home: Path, tables: Tables, champion: Champion, since: list[Batch], 
 def answer_alarms(home: Path, watched: Mapping[str, Mapping[str, Any]]) -> None:
     """Write down the offsets that a published week found: they hold from the next week on, and for scores on demand."""
     for name, record in watched.items():
-        if record["answer"] is None:
-            continue
-        made = Offset(**record["answer"])
-        now = in_force(offsets(home, name), made.content_hash, made.as_of_us)
-        if now is None or abs(now.offset - made.offset) >= CHANGED:
-            set_offset(home, name, made)
+        if record["answer"] is not None:
+            set_offset(home, name, Offset(**record["answer"]))
 
 
 def watch_warnings(watched: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

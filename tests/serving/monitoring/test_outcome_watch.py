@@ -99,6 +99,17 @@ def test_a_shift_is_an_alarm_with_its_week_of_change_and_an_offset_that_holds_fr
     assert listed[-1].offset == pytest.approx(MOVED, abs=0.12)
 
 
+def test_what_a_week_says_of_the_offset_is_what_holds_in_the_next(years):
+    home, _, watched = years
+    listed, content_hash = offsets(home, "churn"), champion(home, "churn").content_hash
+    answered = [(week, record) for week, record in enumerate(watched) if record["answer"]]
+    assert len(answered) > 2
+    for week, record in answered:
+        said = record["answer"]["offset"]
+        assert in_force(listed, content_hash, INSTANTS[week] + WEEK_US).offset == said
+        assert f"shifted by {said:+.3f}" in next(iter(watch_warnings({"churn": record})))
+
+
 def test_the_watch_begins_again_with_the_first_week_that_was_scored_with_the_offset(years):
     _, _, watched = years
     at = next(week for week, record in enumerate(watched) if record["alarm_us"] is not None)
