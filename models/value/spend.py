@@ -40,7 +40,7 @@ class Spend:
     def drawn(self, bought: Numbers, orders: Numbers, mean: Numbers, random: np.random.Generator) -> Numbers:
         """Draw what so many purchases come to, (customers, draws), of customers with a past of `orders` and `mean`."""
         shape = self.q + self.p * orders[:, None]
-        rate = random.gamma(shape, 1 / (self.gamma + self.p * orders * mean)[:, None], bought.shape)
+        rate = random.gamma(shape, 1 / (self.gamma + orders * mean)[:, None], bought.shape)
         return np.asarray(random.gamma(np.maximum(self.p * bought, 1e-12)) / np.maximum(rate, 1e-12) * (bought > 0))
 
     def varied(self, random: np.random.Generator) -> Spend:

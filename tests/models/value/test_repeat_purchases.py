@@ -43,6 +43,19 @@ def test_draws_have_the_mean_that_the_formula_says(cdnow, is_modified):
     assert (bought[there == 0] == 0).all()
 
 
+@pytest.mark.parametrize("spend", [Spend(6.0, 4.0, 60.0), Spend(1.2, 9.0, 200.0), Spend(300.0, 6.0, 0.4)])
+def test_draws_of_what_is_spent_have_the_mean_and_the_spread_that_the_model_says(spend):
+    orders, mean = np.array([1.0, 2.0, 5.0, 40.0]), np.array([10.0, 80.0, 30.0, 55.0])
+    bought = np.repeat([[1.0], [3.0], [0.0], [8.0]], 200_000, axis=1)
+    drawn = spend.drawn(bought, orders, mean, np.random.default_rng(0))
+    expected = bought[:, 0] * spend.expected(orders, mean)
+    assert drawn.mean(axis=1) == pytest.approx(expected, rel=0.02)
+    # Beta-prime: p z / nu with nu of q + p x and gamma + x z.
+    shape, left = spend.p * bought[:, 0], spend.q + spend.p * orders
+    variance = np.where(shape > 0, expected**2 * (shape + left - 1) / (np.maximum(shape, 1e-9) * (left - 2)), 0.0)
+    assert drawn.std(axis=1) == pytest.approx(np.sqrt(variance), rel=0.05)
+
+
 @pytest.mark.parametrize("is_modified", [False, True])
 def test_more_time_means_no_fewer_purchases_and_a_longer_silence_no_more_life(is_modified):
     model = RepeatPurchases(0.5, 40.0, 0.9, 1.6, is_modified)
