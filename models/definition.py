@@ -208,8 +208,12 @@ class Model:
         for target in self.targets:
             if target.is_fed(tables):
                 return target
-        wanted = "; or ".join(dict.fromkeys(_wanted(target) for target in self.targets))
-        raise MissingTable(f"Model {self.name!r} has no outcome to learn from: it needs {wanted}")
+        raise MissingTable(f"Model {self.name!r} has no outcome to learn from: it needs {self.wanted_tables}")
+
+    @property
+    def wanted_tables(self) -> str:
+        """The tables that feed its targets, in words."""
+        return "; or ".join(dict.fromkeys(_wanted(target) for target in self.targets))
 
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""

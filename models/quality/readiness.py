@@ -6,8 +6,8 @@ made of, the history that two of its windows need, outcomes of both kinds, and c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 ASKING = "whom to ask to speak up"
 CONSENTS = ("contact_consent", "advocacy_consent")
+CODES = (
+    *("no_table", "no_activity", "short_history", "long_horizon", "few_outcomes", "outcomes"),
+    *("consent", "no_consent", "no_consent_column"),
+)
+"""All reasons that there are."""
 FEWEST = 5
 """Outcomes of the rarer kind in one window from which a few years of windows hold enough."""
 
@@ -39,11 +44,15 @@ class Readiness:
 
     output: str
     is_ready: bool
-    told: str
+    why: str
+    code: str
+    """Which of the reasons it is, one of CODES: whoever tells it in another language has it with the figures."""
+    figures: Mapping[str, int | str] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, str | bool]:
+    def as_dict(self) -> dict[str, Any]:
         """As `check` tells it, and a week's manifest keeps it."""
-        return {"output": self.output, "ready": self.is_ready, "why": self.told}
+        reason = {"why": self.why, "code": self.code, "figures": dict(self.figures)}
+        return {"output": self.output, "ready": self.is_ready, **reason}
 
 
 def readiness(tables: Tables, known_us: int, settings: Mapping[str, ModelSettings] | None = None) -> list[Readiness]:
@@ -61,16 +70,19 @@ def _of_model(model: Model, tables: Tables, known_us: int, begins_us: int | None
     try:
         target = model.target(tables)
     except MissingTable as error:
-        return Readiness(model.name, False, str(error))
+        return Readiness(model.name, False, str(error), "no_table", {"tables": model.wanted_tables})
     if begins_us is None:
-        return Readiness(model.name, False, "there is no activity to learn from")
+        return Readiness(model.name, False, "there is no activity to learn from", "no_activity")
     days = (known_us - begins_us) // DAY_US
     needed = model.cutoffs.needed_days(target)
     if days < needed:
-        shorter = f"; [{model.name}] horizon = {(days - model.cutoffs.history_days) // 2 - target.gap_days} would do"
-        mend = shorter if days - model.cutoffs.history_days >= 2 * (7 + target.gap_days) else ""
         why = f"{days} days of activity are there, and about {needed} are needed for a horizon of {target.horizon_days}"
-        return Readiness(model.name, False, f"{why}{mend}")
+        figures = {"days": days, "needed": needed, "horizon": target.horizon_days}
+        if days - model.cutoffs.history_days < 2 * (7 + target.gap_days):
+            return Readiness(model.name, False, why, "short_history", figures)
+        shorter = (days - model.cutoffs.history_days) // 2 - target.gap_days
+        mend = f"; [{model.name}] horizon = {shorter} would do"
+        return Readiness(model.name, False, f"{why}{mend}", "long_horizon", {**figures, "shorter": shorter})
     return _of_outcomes(model, target, tables, known_us, days)
 
 
@@ -81,11 +93,12 @@ def _of_outcomes(model: Model, target: Target, tables: Tables, known_us: int, da
     there = _present(target, tables, rows, instant, known_us)
     came, total = int(there["label"].sum()), len(there)
     window = f"in the newest {target.horizon_days} days that are over it came true for {came:,} of {total:,}"
-    told = f"{days} days of activity; {window}"
-    rarer = min(came, total - came)
-    if rarer < FEWEST:
-        return Readiness(model.name, False, f"{told}: too few of {'both' if not total else 'one kind'} to learn from")
-    return Readiness(model.name, True, told)
+    why = f"{days} days of activity; {window}"
+    figures = {"days": days, "horizon": target.horizon_days, "came": came, "total": total}
+    if min(came, total - came) < FEWEST:
+        few = f"{why}: too few of {'both' if not total else 'one kind'} to learn from"
+        return Readiness(model.name, False, few, "few_outcomes", figures)
+    return Readiness(model.name, True, why, "outcomes", figures)
 
 
 def _present(target: Target, tables: Tables, rows: pd.DataFrame, instant: int, known_us: int) -> pd.DataFrame:
@@ -116,7 +129,10 @@ def _of_asking(tables: Tables, known_us: int) -> Readiness:
     )  # fmt: skip
     count, total = int(row["agreed"] or 0), int(row["all"])
     if count:
-        return Readiness(ASKING, True, f"{count:,} of {total:,} customers may be contacted and asked")
+        why = f"{count:,} of {total:,} customers may be contacted and asked"
+        return Readiness(ASKING, True, why, "consent", {"count": count, "total": total})
     lacking = [name for name in CONSENTS if not tables.has("customers", name)]
     mend = f": map {' and '.join(f'customers.{name}' for name in lacking)}" if lacking else ""
-    return Readiness(ASKING, False, f"none of {total:,} customers has consented to be contacted and asked{mend}")
+    none = f"none of {total:,} customers has consented to be contacted and asked{mend}"
+    figures = {"total": total, **({"columns": ", ".join(lacking)} if lacking else {})}
+    return Readiness(ASKING, False, none, "no_consent_column" if lacking else "no_consent", figures)

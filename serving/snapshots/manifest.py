@@ -81,6 +81,8 @@ class Supported(Document):
     output: Text
     ready: bool
     why: Text
+    code: Name | None = None
+    figures: dict[Name, Count | Text] | None = None
 
 
 class SnapshotManifest(Document):

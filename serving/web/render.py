@@ -108,6 +108,7 @@ def templates() -> jinja2.Environment:
         family=_family,
         plain=_plain,
         signed=_signed,
+        supported=_supported,
     )
     environment.globals.update(
         asset=asset,
@@ -151,6 +152,16 @@ def _words(entry: Mapping[str, Any], t: Speech) -> str:
 def _plain(name: str) -> str:
     """A value of the company as people write it: `mid_market` as `mid market`."""
     return name.replace("_", " ")
+
+
+def _supported(output: Mapping[str, Any], t: Speech) -> str | None:
+    """Why the data support an output or not, in words; None where the week has it in English alone."""
+    code = output.get("code")
+    if not code or f"readiness.why_{code}" not in t.texts:
+        return None
+    figures = output.get("figures") or {}
+    shown = {name: t.number(value) if isinstance(value, int) else value for name, value in figures.items()}
+    return t(f"readiness.why_{code}", **shown)
 
 
 def _signed(name: str | None, t: Speech) -> str | None:

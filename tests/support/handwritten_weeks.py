@@ -164,7 +164,13 @@ def publish(
                 "readiness": [
                     {"output": "churn", "ready": True, "why": "546 days of activity; it came true for 9 of 400"},
                     {"output": "advocacy", "ready": False, "why": "the table advocacy_acts or referrals is absent"},
-                    {"output": ASKING, "ready": False, "why": "none of 400 customers has consented"},
+                    {
+                        "output": ASKING,
+                        "ready": False,
+                        "why": "none of 400 customers has consented",
+                        "code": "no_consent",
+                        "figures": {"total": 400},
+                    },
                 ],
                 **manifest,
             }

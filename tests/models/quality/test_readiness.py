@@ -35,34 +35,38 @@ def told(folder, days: int, *, leave: bool = True, settings=None, **columns: str
 def test_a_company_that_can_learn_is_told_so_with_figures(tmp_path):
     found = told(tmp_path, 320)["churn"]
     assert found.is_ready
-    assert found.told == "320 days of activity; in the newest 90 days that are over it came true for 10 of 30"
+    assert found.why == "320 days of activity; in the newest 90 days that are over it came true for 10 of 30"
+    assert (found.code, found.figures) == ("outcomes", {"days": 320, "horizon": 90, "came": 10, "total": 30})
 
 
 def test_nobody_leaving_is_no_outcome_to_learn_from(tmp_path):
     found = told(tmp_path, 320, leave=False)["churn"]
     assert not found.is_ready
-    assert "came true for 0 of 30: too few of one kind" in found.told
+    assert "came true for 0 of 30: too few of one kind" in found.why
+    assert found.code == "few_outcomes"
 
 
 def test_a_short_history_names_the_horizon_that_would_do(tmp_path):
     found = told(tmp_path, 150)["churn"]
     assert not found.is_ready
-    assert "150 days of activity are there, and about 236 are needed for a horizon of 90" in found.told
-    assert "[churn] horizon = 47 would do" in found.told
-    assert "are needed" not in told(tmp_path, 150, settings={"churn": ModelSettings(horizon_days=47)})["churn"].told
+    assert "150 days of activity are there, and about 236 are needed for a horizon of 90" in found.why
+    assert "[churn] horizon = 47 would do" in found.why
+    assert (found.code, found.figures["shorter"]) == ("long_horizon", 47)
+    assert "are needed" not in told(tmp_path, 150, settings={"churn": ModelSettings(horizon_days=47)})["churn"].why
 
 
 def test_a_table_that_an_outcome_needs_is_named(tmp_path):
     found = told(tmp_path, 320)["advocacy"]
     assert not found.is_ready
-    assert "advocacy_acts or referrals" in found.told
+    assert "advocacy_acts or referrals" in found.why
+    assert (found.code, found.figures) == ("no_table", {"tables": "advocacy_acts or referrals"})
 
 
 def test_without_consent_nobody_can_be_asked(tmp_path):
     found = told(tmp_path, 320)[ASKING]
     assert not found.is_ready
-    assert "none of 30 customers has consented" in found.told
-    assert "map customers.contact_consent and customers.advocacy_consent" in found.told
+    assert "none of 30 customers has consented" in found.why
+    assert "map customers.contact_consent and customers.advocacy_consent" in found.why
     agreed = told(tmp_path / "agreed", 320, contact_consent="true", advocacy_consent="true")[ASKING]
     assert agreed.is_ready
-    assert agreed.told == "30 of 30 customers may be contacted and asked"
+    assert agreed.why == "30 of 30 customers may be contacted and asked"

@@ -366,7 +366,9 @@ def test_an_empty_list_says_what_the_data_lack(tmp_path):
     store.refresh()
     site = open_site(MountedApp(), store, is_local=True)
     client = TestClient(Middleware(site, site), base_url="http://127.0.0.1")
-    assert "none of 400 customers has consented" in client.get("/app/candidates").text
+    for language in LANGUAGES:
+        page = client.get("/app/candidates", headers={"accept-language": language}).text
+        assert speech(language)("readiness.why_no_consent", total="400") in page
     assert "it came true for 9 of 400" in client.get("/app/at-risk").text
 
 

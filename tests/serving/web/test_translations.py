@@ -12,6 +12,7 @@ from vouch.features.metrics.splits import SEGMENTS
 from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.words import family
 from vouch.models.definition import STATUSES
+from vouch.models.quality.readiness import CODES
 from vouch.serving.api.problems import KINDS
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.numerals import MINUS
@@ -67,6 +68,7 @@ def test_every_value_that_a_page_may_show_has_a_text():
         "act": kinds,
         "figure": FIGURES,
         "profile": set(SEGMENTS),
+        "readiness": [f"why_{code}" for code in CODES],
     }
     missing = {f"{part}.{name}" for part, names in wanted.items() for name in names} - ENGLISH.keys()
     assert not missing
