@@ -16,11 +16,10 @@ from vouch.serving.api.handlers.reference_types import (
     ReferencesSearch,
 )
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import called
 from vouch.serving.store.references import REQUESTED, STATES
 from vouch.serving.web.lists import checked
 from vouch.serving.web.queries import whole_number
-from vouch.serving.web.work import back_to
+from vouch.serving.web.work import back_to, with_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,14 +52,7 @@ def reference_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     """
     wanted = {"request_id": query.get("id", ""), "limit": ADVOCATES}
     found = references.match_reference(store, checked(ReferenceMatch, wanted))
-    asked = [{**ask, **_called(store, ask["customer_id"])} for ask in found["reference"]["asked"]]
-    return {**found, "asked": asked}
-
-
-def _called(store: ServingState, customer_id: str) -> dict[str, Any]:
-    """What a customer is called; the id alone of who is in the served week no more."""
-    row = store.portfolio.ids.row_of(customer_id)
-    return {"customer_id": customer_id} if row is None else called(customer_id, store.portfolio.customers.at(row))
+    return {**found, "asked": with_names(store, found["reference"]["asked"])}
 
 
 def reference_url(request_id: str) -> str:

@@ -20,6 +20,7 @@ from vouch.serving.api.handlers.actions import ActionRecord, ActionWithdraw, Obj
 from vouch.serving.api.handlers.overrides import OverrideRecord, OverridesSearch, OverrideWithdraw
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AskCorrect, AskRecord, AsksSearch, AskWithdraw
+from vouch.serving.api.speaking import called
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ask_log import STATES
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
@@ -62,7 +63,19 @@ def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     after = whole_number(query.get("after")) or 0
     found = asks.search_asks(store, AsksSearch(state=state, limit=ROWS, after=after))
     by_hand = overrides.search_overrides(store, OverridesSearch(limit=ROWS))
+    found = {**found, "asks": with_names(store, found["asks"])}
+    by_hand = {**by_hand, "overrides": with_names(store, by_hand["overrides"])}
     return {"found": found, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
+
+
+def with_names(store: ServingState, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of customers with what each is called; the id alone of who is in the served week no more."""
+    week = store.portfolio
+    places = ((row, week.ids.row_of(row["customer_id"])) for row in rows)
+    return [
+        {**row, **({} if place is None else called(row["customer_id"], week.customers.at(place)))}
+        for row, place in places
+    ]
 
 
 def _state(query: QueryParams) -> Any:

@@ -12,11 +12,12 @@ from starlette.testclient import TestClient
 
 from support.handwritten_weeks import customer, publish
 from support.page_home import write_home
+from vouch.models.value.valuation import HORIZON_DAYS
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
 from vouch.serving.web.render import customer_url
-from vouch.serving.web.translations import speech
+from vouch.serving.web.translations import LANGUAGES, speech
 
 OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")
@@ -62,6 +63,37 @@ def test_a_health_score_by_hand_counts_in_badge_and_list_until_it_is_withdrawn(c
     page = sent(client, "/app/overrides/withdraw", override_id="o1")
     assert T("ask.done_withdrawn") in page
     assert "c2" in listed(client)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_customers_money_stands_in_its_currency_and_its_value_says_for_how_long_and_how_sure(tmp_path, language):
+    value = {"clv_margin": 900.0, "clv_margin_low": 700.0, "clv_margin_high": 1200.0, "clv_margin_so_far": 300.0}
+    sure = customer("c1", 0.5, mrr=200.0, currency="EUR", **value, clv_status="ok")
+    new = customer("c2", 0.5, mrr=200.0, currency="EUR", **value, clv_status="cold_start")
+    publish(tmp_path, people=(sure, new))
+    app, t = client_of(tmp_path), speech(language)
+    ends = t("customer.clv_ends", low=t.money(700, "EUR"), high=t.money(1200, "EUR"), past=t.money(300, "EUR"))
+    for name, is_new in (("c1", False), ("c2", True)):
+        page = html.unescape(app.get(customer_url(name), headers={"accept-language": language}).text)
+        assert ends in page
+        assert f'<p class="big">{t.money(200, "EUR")}</p>' in page
+        assert (t("customer.clv_cold") in page) == is_new
+    assert HORIZON_DAYS == 3 * 365
+    assert "3" in t("customer.clv_ends", low="", high="", past="")
+
+
+def test_those_who_were_asked_and_overridden_stand_by_name_where_they_have_one(client):
+    sent(client, "/app/asks", customer_id="c3", ask_id="n1", kind="review")
+    sent(client, "/app/overrides", customer_id="c1", override_id="n2", score="5", days="30", reason="sponsor left")
+    page = client.get("/app/asks").text
+    assert re.search(r"North Energy Example.*: 5 by hand until", page)
+    assert "<bdi>c3</bdi>" in page
+
+
+def test_the_first_of_all_are_counted_as_such(client):
+    page = client.get("/app/at-risk?sort=mrr&band=all&top=2").text
+    total = client.post("/v1/customers/at_risk", json={"band": ["high", "watch", "low"]}).json()["total"]
+    assert T("list.count_top", shown="2", count=str(total)) in page
 
 
 def test_a_call_stands_with_the_customer_and_is_taken_back(client):
