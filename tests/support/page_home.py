@@ -10,6 +10,7 @@ from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import as_datetime
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import note
+from vouch.models.registry.offsets import Offset, set_offset
 from vouch.serving.snapshots.schema import WITHIN_WEEKS
 
 SHIFT = {"name": "tenure_days", "family": "profile", "index": 0.27, "by_chance": 0.02, "level": "major"}
@@ -21,6 +22,11 @@ DRIFT = {
     "major": 1,
     "largest": [SHIFT],
 }
+WATCH = {
+    "weeks": 6, "n": 240, "came_true": 31, "expected": 18.4, "wealth": 42.5, "limit": 20.0, "starts_us": 0,
+    "alarm_us": BEFORE, "changed": None, "answer": None, "batches": [],
+}  # fmt: skip
+SHIFTED = {"as_of_us": BEFORE, "offset": 0.62, "changed_us": BEFORE, "n": 240, "came_true": 31, "expected": 18.4}
 COLUMNS = {
     "customers": ["created_at", "customer_id", "region"],
     "usage_events": ["customer_id", "event", "occurred_at"],
@@ -101,6 +107,10 @@ def write_home(home: Path) -> Path:
     """Publish two weeks, and put champions in their place."""
     for name, predictor in write_champions(home).items():
         write_history(home, name, predictor.content_hash)
+        if name == "churn":
+            set_offset(home, name, Offset(content_hash=predictor.content_hash, **SHIFTED))
     publish(home, BEFORE, EARLIER, (metric("nps", 38.0, unit="points"), *METRICS[1:]))
-    publish(home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS, drift={"churn": DRIFT})
+    publish(
+        home, MONDAY, PEOPLE, (*METRICS, *SEGMENTS), columns=COLUMNS, drift={"churn": DRIFT}, watch={"churn": WATCH}
+    )
     return home

@@ -35,7 +35,8 @@ VIEW = {
     "nobody": "/app/at-risk?segment=nowhere",
     "found": "/app/find?text=sample",
     "account": "/app/account?id=A0000017",
-    "references": "/app/references",
+    "list": "/app/lists/care_needs",
+    "done": "/app/asks?state=done",
     "reference": "/app/reference?id=r1",
 }
 
@@ -116,7 +117,7 @@ def test_a_narrow_view_stays_within_its_window_and_is_clean(open_page, view):
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
 def test_other_languages_are_clean_too_and_fit(open_page, language):
-    for view in ("week", "portfolio", "candidates", "customer", "models"):
+    for view in ("week", "portfolio", "candidates", "customer", "models", "references", "reference", "list"):
         page = open_page(VIEW[view], language=language, width=800, bypass_csp=True)
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= 800

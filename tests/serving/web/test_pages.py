@@ -353,6 +353,16 @@ def test_the_models_show_how_far_the_week_has_drifted_where_it_tells(client):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_the_models_show_whether_probabilities_hold_and_what_answers_those_that_do_not(client, language):
+    page, t = html.unescape(client.get("/app/models", headers={"accept-language": language}).text), speech(language)
+    figures = {"n": "240", "came": "31", "expected": "18"}
+    assert page.count(t("models.watch_told", weeks=6, wealth=t.number(42.5, 2), **figures)) == 1
+    assert page.count(f'of-high">{t("models.watch_alarm")}<') == 1
+    assert ">" + t("models.watch_quiet") + "<" not in page
+    assert page.count(t("models.offset_told", shift=t.change(0.62, 2), **figures)) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_says_of_a_model_whether_the_data_support_it_and_why(client, language):
     page, t = client.get("/app/models", headers={"accept-language": language}).text, speech(language)
     for state, why in (("ready", "it came true for 9 of 400"), ("not_ready", "advocacy_acts or referrals is absent")):
