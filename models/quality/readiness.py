@@ -134,5 +134,6 @@ def _of_asking(tables: Tables, known_us: int) -> Readiness:
     lacking = [name for name in CONSENTS if not tables.has("customers", name)]
     mend = f": map {' and '.join(f'customers.{name}' for name in lacking)}" if lacking else ""
     none = f"none of {total:,} customers has consented to be contacted and asked{mend}"
-    figures = {"total": total, **({"columns": ", ".join(lacking)} if lacking else {})}
-    return Readiness(ASKING, False, none, "no_consent_column" if lacking else "no_consent", figures)
+    if lacking:
+        return Readiness(ASKING, False, none, "no_consent_column", {"total": total, "columns": ", ".join(lacking)})
+    return Readiness(ASKING, False, none, "no_consent", {"total": total})
