@@ -77,7 +77,7 @@ class ServingState:
         self.past = PastWeeks(self.database, home, self.policy)
         self._metrics: dict[tuple[int, int], pa.Table] = {}
         self.counted: dict[Hashable, Any] = {}
-        """What was counted of weeks, by snapshot, version and who objects: they do not change."""
+        """What was made of weeks, by what it follows from; let go of where weeks move or somebody is erased."""
         self.champions: Mapping[str, Champion] = {name: Champion(name, None, None) for name in MODELS}
         self.refused: tuple[str, ...] = ()
         """Why what is published on disk is not served."""

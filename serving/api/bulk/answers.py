@@ -39,11 +39,11 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 def bulk_endpoint(store: ServingState, asked: Callable[[QueryParams], BulkGet]) -> Callable[[Request], object]:
     """Return the endpoint; `asked` reads what an address asks for, and raises the problem of who asks otherwise."""
-    ready, turns = BulkFiles(), Turns(1)
+    turns = Turns(1)
 
     async def endpoint(request: Request) -> Response:
         caller, wanted = caller_of(request.scope), asked(request.query_params)
-        make = partial(_found, ready, store, wanted)
+        make = partial(_found, store, wanted)
         file = await turns.run(caller.key_id or caller.name, make, request.is_disconnected)
         headers = {"etag": f'"{file.tag}"', "accept-ranges": "bytes"}
         if _is_known(request.headers.get("if-none-match", ""), file.tag):
@@ -55,8 +55,10 @@ def bulk_endpoint(store: ServingState, asked: Callable[[QueryParams], BulkGet]) 
     return endpoint
 
 
-def _found(ready: BulkFiles, store: ServingState, wanted: BulkGet) -> BulkFile:
+def _found(store: ServingState, wanted: BulkGet) -> BulkFile:
+    """The file; those that are ready go with all that was made of weeks, where one was published or somebody erased."""
     try:
+        ready: BulkFiles = store.counted.setdefault(BulkFiles, BulkFiles())
         return ready.get(store, wanted)
     finally:
         give_back()

@@ -113,6 +113,8 @@ class BulkFiles:
         said = hashlib.sha256("\0".join(sorted(out)).encode()).hexdigest()
         key = (week.as_of_us, week.mark, None if earlier is None else (earlier.as_of_us, earlier.mark), said)
         with self._lock:
+            for other in [other for other in self._held if other[3] != said]:  # somebody objects who stands there
+                del self._held[other]
             found = self._held.get((*key, request.format))
             if found is None:
                 try:
