@@ -1,6 +1,7 @@
 """The last run of the batch, as its summary under `runs` tells it: published, refused and why, or failed.
 
-Read on the host that scores; a service on another host has no such folder and says nothing of runs.
+So is how many messages did not arrive. Read on the host that scores; a service on another host has no such folder and
+says nothing of runs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ def last_run(home: Path) -> dict[str, Any] | None:
             if (run := _run_of(document)) is not None:
                 return run
     return None
+
+
+def messages_given_up(home: Path) -> int:
+    """Return how many messages the last round of `vouch notify` told as given up; 0 where there was none."""
+    for document in recorded_runs(home, "notify"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # one that failed, or of another release
+            return sum(int(row["dead"]) for row in document["destinations"])
+    return 0
 
 
 def _run_of(document: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -153,6 +153,7 @@ _WEEK = {
         "became": {"flagged": 9, "still_high": 5, "lower": 3, "left": 1},
         "judged": [{"as_of": "2026-10-05", "weeks": 6, "flagged": 11, "precision": 0.27, "base_rate": 0.04}],
     },
+    "messages_given_up": 0,
     "run": {
         "at": "2026-11-23T06:00:00Z",
         "outcome": "refused",

@@ -16,7 +16,7 @@ from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import MODEL, RULES, UNHEALTHY
 from vouch.serving.weekly.asks import asks_between, open_asks
-from vouch.serving.weekly.last_run import last_run
+from vouch.serving.weekly.last_run import last_run, messages_given_up
 from vouch.serving.weekly.standing import RENEWAL_DAYS
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
         "asks_waiting": {"total": len(waiting), "asks": [_waiting(week, ask) for ask in waiting[:most]]},
         "last_week": _last_week(store, week, found, now),
         "run": last_run(store.home),
+        "messages_given_up": messages_given_up(store.home),
     }
 
 

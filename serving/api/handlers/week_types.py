@@ -171,6 +171,7 @@ class WeekAnswer(Fresh):
     asks_waiting: Waiting
     last_week: LastWeek
     run: Annotated[Run | None, Field(description="Null where this host does not score.")]
+    messages_given_up: Annotated[int, Field(description="Messages that did not arrive, by the last `vouch notify`.")]
 
 
 class FoundPerson(Called):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import pytest
 
-from vouch.serving.weekly.last_run import last_run
+from support.servers.answering import Served
+from vouch.features.errors import ConfigurationError
+from vouch.features.instants import parse_instant
+from vouch.serving.batch.run_records import recording
+from vouch.serving.web.translations import LANGUAGES, speech
+from vouch.serving.weekly.last_run import last_run, messages_given_up
 
 FINDING = {
     "guard": "customers_change", "thing": "customers", "level": "hard", "value": 0.7, "limit": 0.3, "meaning": "change",
@@ -58,3 +64,19 @@ def test_a_plan_is_no_run(tmp_path):
         json.dumps({"now": "2026-11-23T06:00:00Z", "outcome": "done", "error": None, "plan": []})
     )
     assert last_run(tmp_path)["at"] == "2026-11-16T06:00:00Z"
+
+
+def test_messages_that_were_given_up_are_told_by_the_last_round_that_counted_them_and_on_the_page(tmp_path):
+    assert messages_given_up(tmp_path) == 0
+    for day, dead in (("2026-11-23", 7), ("2026-11-24", 2)):
+        with recording(tmp_path, "notify", parse_instant(day)) as run:
+            run.figures = {"destinations": [{"destination": "hub", "dead": dead}, {"destination": "mail", "dead": 1}]}
+    with pytest.raises(ConfigurationError), recording(tmp_path, "notify", parse_instant("2026-11-25")):
+        raise ConfigurationError("two receivers are called hub")
+    assert messages_given_up(tmp_path) == 3
+    served = Served(tmp_path)
+    assert served.call("GET", "/v1/week", "read").json()["messages_given_up"] == 3
+    for language in LANGUAGES:
+        page = html.unescape(served.call("GET", "/app", "read", headers={"accept-language": language}).text)
+        assert speech(language)("week.given_up", count="3") in page
+    served.close()
