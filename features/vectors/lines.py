@@ -268,8 +268,8 @@ def _description(line: FeatureLine, days: int | None) -> str:
         "last": f"Latest {of}",
         "growth": f"Change of {f'the sum of {of}' if line.value else rows}",
         "trend": f"Mean {of}",
-        "days_since": f"Days since the latest of {those}",
-        "days_since_first": f"Days since the first of {those}",
+        "days_since": f"Days since the latest of the {those}",
+        "days_since_first": f"Days since the first of the {those}",
         "age": f"Days since {of}",
         "rate": f"Mean {rows} in {MONTH_DAYS} days",
     }[line.how]

@@ -197,8 +197,11 @@ def features(
 
 
 def _dictionary(form: Format) -> list[dict[str, Any]]:
-    """The dictionary of features; on a screen only what fits."""
+    """The dictionary of features, those of own columns at the last reading last; on a screen only what fits."""
+    from vouch.features.ingest.own.kept import use_kept_features
+    from vouch.features.project import home_place
     from vouch.features.vectors.build import describe
 
+    use_kept_features(home_place())
     shown = ("name", "family", "unit", "table", "description")
     return [{name: row[name] for name in shown} if form is Format.TABLE else row for row in describe()]

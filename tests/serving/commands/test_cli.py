@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer.testing
@@ -23,6 +25,7 @@ from vouch.features.errors import BundleError, DataError, Locked, Refused, Usage
 from vouch.features.instants import parse_instant
 from vouch.features.shown import aligned
 from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.lines import use_lines
 from vouch.serving import cli
 from vouch.serving.commands.serve import ip_address, listening
 from vouch.serving.snapshots.files import lock, read_snapshot
@@ -195,6 +198,20 @@ def test_features_describes_every_feature(vouch):
     assert [row["name"] for row in json.loads(out)] == list(load_families())
     _, out, _ = vouch("features", "--describe")
     assert len(out.splitlines()) == 1 + len(load_families())
+
+
+def test_features_describes_those_of_own_columns_that_the_last_reading_made(vouch, tmp_path, home):
+    names, at = ["a", "b", "c"], [datetime(2025, 6, day, tzinfo=UTC) for day in (1, 2, 3)]
+    people = {"customer_id": names, "created_at": at, "hat": ["s", "m", "l"]}
+    (tmp_path / "shop").mkdir()
+    pq.write_table(pa.table(people), tmp_path / "shop" / "customers.parquet")
+    used = {"customer_id": names, "occurred_at": at, "event": names}
+    pq.write_table(pa.table(used), tmp_path / "shop" / "usage_events.parquet")
+    assert vouch("check", tmp_path / "shop", "--now", "2025-09-01")[0] == 0
+    use_lines((), {})
+    _, out, _ = vouch("features", "--describe", "--format", "json")
+    use_lines((), {})
+    assert json.loads(out)[-1]["name"] == "customer_hat"
 
 
 def test_score_publishes_a_week_and_tells_a_scheduler(vouch, company, home):
