@@ -13,6 +13,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.durable import as_written, file_digest, sealed, unsealed, write_whole
 from vouch.features.engines import OWN
 from vouch.features.errors import Damaged
+from vouch.features.ingest.inputs import FORM as STAGED_FORM
 from vouch.features.ingest.stage_table import TEXTS, row_order
 from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.sentiment.learned import LEAST_TEXTS, RECIPE_VERSION, TextModel, fit
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 SENTIMENT, CURRENT = "sentiment", "current.json"
 """Folder of a home, and the file in it that names the models in use."""
 FORM = 1
+LATEST_US = 2**62
+"""Later than any text."""
 REFIT_DAYS = 365
 PROMOTER, PASSIVE = 9, 7
 _TIMES = {"surveys": ("own_us", "ingested_us", "responded_us")}
@@ -133,7 +137,7 @@ def judge_staged(staging: StagingContext, names: Iterable[str], folder: Path) ->
     learned = _read(folder, entries)
     for name in there:
         if learned is not None:
-            _judge(staging, name, learned)
+            _judge(staging, name, learned, _judged_before(staging, name, entries))
     return entries
 
 
@@ -211,20 +215,50 @@ def _entry(name: str, from_us: int, facts: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "from_us": from_us, "digest": facts["digest_of_model"], "figures": facts["figures"]}
 
 
-def _judge(staging: StagingContext, name: str, learned: Learned) -> None:
+def _judged_before(staging: StagingContext, name: str, entries: Sequence[Mapping[str, Any]]) -> tuple[str, int] | None:
+    """Where texts of a table were judged before by the same models, as SQL, and until when these judged alike.
+
+    A history that grows by a week costs a week: what was said before is not judged again.
+    """
+    found = []
+    for path in staging.published.glob("[!.]*/manifest.json"):
+        manifest, table = as_written(path, STAGED_FORM), path.with_name(f"{name}.parquet")
+        if manifest is not None and table.is_file() and table.name in manifest["files"]:
+            until_us = _alike_until(entries, manifest["sentiment"])
+            found.append((until_us, table.stat().st_size, table, manifest["files"][table.name]["digest"]))
+    for until_us, _, table, digest in sorted(found, reverse=True):
+        if file_digest(table) == digest:
+            return f"read_parquet({place(table)}, hive_partitioning = false)", until_us
+    return None
+
+
+def _alike_until(entries: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> int:
+    """From when on another model judges by one of two lists than by the other."""
+    ours, theirs = ([(of["from_us"], of["name"], of["digest"]) for of in models] for models in (entries, others))
+    parted = ((one, other) for one, other in zip_longest(ours, theirs) if one != other)
+    return min((of[0] for of in next(parted, ()) if of is not None), default=LATEST_US)
+
+
+def _judge(staging: StagingContext, name: str, learned: Learned, before: tuple[str, int] | None) -> None:
     """Write a staged table anew, with the polarity of unrated texts that became known since the first model."""
     text, known, first = quoted(TEXTS[name]), _known(name), learned.from_us[0]
     unrated = f"{text} IS NOT NULL AND {known} >= {first}"
     if name == "feedback":
         unrated += " AND (rating IS NULL OR rating_max IS NULL OR rating_max <= 1)"
+    told, until_us = before or (_file(staging, name), first)
+    staging.rows(
+        f"CREATE OR REPLACE TABLE {OWN}.tones AS SELECT {text} AS said, {known} AS at_us, "
+        f"CAST(any_value(polarity) AS BIGINT) AS tone FROM {told} WHERE {unrated} AND {known} < {until_us} GROUP BY ALL"
+    )
     found = pl.DataFrame(
         staging.connection.sql(
-            f"SELECT DISTINCT {text} AS said, {known} AS at_us FROM {_file(staging, name)} WHERE {unrated}"
+            f"SELECT DISTINCT {text} AS said, {known} AS at_us FROM {_file(staging, name)} WHERE {unrated} "
+            f"AND NOT EXISTS (FROM {OWN}.tones WHERE said = {text} AND at_us = {known})"
         ).to_arrow_table()
     )
     judged = found.with_columns(learned.polarity(found["said"], found["at_us"]).cast(pl.Int64).alias("tone"))
     staging.connection.register("judged", judged.to_arrow())
-    staging.rows(f"CREATE OR REPLACE TABLE {OWN}.tones AS FROM judged")
+    staging.rows(f"INSERT INTO {OWN}.tones FROM judged")
     staging.connection.unregister("judged")
     draft = staging.folder / f"{name}.judged"
     rows = (

@@ -11,7 +11,7 @@ import pytest
 
 from vouch.features.asof import view
 from vouch.features.ingest.stage import open_tables, stage, tables_from_rows
-from vouch.features.ingest.texts.learned_tone import SENTIMENT, learned_of
+from vouch.features.ingest.texts.learned_tone import SENTIMENT, Learned, learned_of
 from vouch.features.project import Project
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -126,3 +126,31 @@ def test_few_rated_texts_leave_the_lexicon_and_the_home_alone(tmp_path):
     project, _ = _staged(tmp_path, _texts(100))
     assert learned_of(project.home) is None
     assert not (project.home / SENTIMENT).exists()
+
+
+def test_a_week_more_costs_a_week_and_comes_to_the_same_as_all_at_once(company, tmp_path, monkeypatch):
+    rows, _, _ = company
+    _, whole = _staged(tmp_path, rows, "whole")
+    _staged(tmp_path, rows[:840], "grown")
+    judge, judged = Learned.polarity, []
+
+    def counting(self, texts, known_us):
+        judged.append(len(texts))
+        return judge(self, texts, known_us)
+
+    monkeypatch.setattr(Learned, "polarity", counting)
+    _, grown = _staged(tmp_path, rows, "grown")
+    assert judged == [12]  # of 60 new texts, those without a rating
+    files = [(staged.folder / "feedback.parquet").read_bytes() for staged in (whole, grown)]
+    assert files[0] == files[1]
+
+
+def test_a_text_is_judged_again_where_the_models_before_it_are_others(company, tmp_path):
+    """The rating of an early text is mended: all that was learned from it is learned again."""
+    rows, _, _ = company
+    _staged(tmp_path, rows, "mended")
+    mended = [{**row, "rating": 6 - row["rating"]} if row["feedback_id"] == "f0004" else row for row in rows]
+    _, again = _staged(tmp_path, mended, "mended")
+    _, fresh = _staged(tmp_path, mended, "fresh")
+    files = [(staged.folder / "feedback.parquet").read_bytes() for staged in (again, fresh)]
+    assert files[0] == files[1]
