@@ -29,7 +29,7 @@ MOVES = {
     "gone": "customers no longer listed",
     "newly_high": "newly in the churn band high",
     "no_longer_high": "no longer in the churn band high",
-    "newly_unhealthy": "newly in the health band at risk",
+    "newly_unhealthy": "newly unhealthy",
     "new_advocates": "newly active or influential advocates",
 }
 """What changed, as people read it."""

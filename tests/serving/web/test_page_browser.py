@@ -45,7 +45,8 @@ VIEW = {
 def store(tmp_path_factory) -> ServingState:
     found = ServingState(write_home(tmp_path_factory.mktemp("browsed")))
     found.refresh()
-    by_hand = {"override_id": "1", "customer_id": "c1", "score": 35.0, "reason": "their sponsor left"}
+    why = "their sponsor left, and nobody has answered a call since"
+    by_hand = {"override_id": "1", "customer_id": "c1", "score": 35.0, "reason": why}
     record_override(found, OverrideRecord(**by_hand), EVERYBODY)
     record_reference(found, ReferenceRecord(request_id="r1", deal="OPP-1", industry="retail"), EVERYBODY)
     return found
@@ -122,6 +123,8 @@ def test_other_languages_are_clean_too_and_fit(open_page, language):
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= 800
         assert violations(page) == []
+        page.set_viewport_size({"width": 360, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_the_policy_lets_style_and_script_of_ours_work_and_no_other(browser, address):

@@ -34,7 +34,7 @@ def client(home, **week) -> TestClient:
 
 def cells(text: str) -> list[list[str]]:
     """The texts of the cells of a table, row by row."""
-    rows = re.findall(r"<tr>(.*?)</tr>", text.split("<tbody>")[1].split("</tbody>")[0], re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", re.split("<tbody[^>]*>", text)[1].split("</tbody>")[0], re.DOTALL)
     parts = (re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in rows)
     return [[html.unescape(re.sub(r"<[^>]+>", "", part)).strip() for part in row] for row in parts]
 
@@ -56,9 +56,12 @@ def test_a_list_is_told_in_words_with_a_way_to_the_customer(tmp_path, language):
     assert (ours[1], hostile[1]) == ("c2", HOSTILE)
     assert ours[-1] == t("list_value.gratitude")
     assert HOSTILE not in answer.text
-    heads = [html.unescape(part) for part in re.findall(r"<th[^>]*>(.*?)</th>", answer.text.split("<tbody>")[0])]
+    heads = [html.unescape(part) for part in re.findall(r"<th [^>]*>(.*?)</th>", answer.text.split("<tbody")[0])]
     assert heads[1] == t("list_column.customer_id")
     assert "/app/customer?" in answer.text
+    told = answer.text.split("<tbody")[1].split("</tr>")[0]
+    names = [html.unescape(name) for name in re.findall(r'<td[^>]* data-name="([^"]*)"', told)]
+    assert names == heads, "where there is no room for a head, each value is told with its name"
     opened = client(tmp_path).get("/app/lists/open_feedback", headers={"accept-language": language})
     assert t.date("2026-11-01T10:00:00Z") in cells(opened.text)[0]
     assert t("named_lists.yes") in cells(opened.text)[0]
