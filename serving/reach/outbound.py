@@ -44,6 +44,10 @@ class OutboundError(VouchError):
         self.status = status
 
 
+class NoAnswer(OutboundError):
+    """Another system said nothing at all: whatever else it is sent now would wait as long."""
+
+
 @dataclass(frozen=True)
 class ServerAnswer:
     """What a server answered."""
@@ -148,21 +152,25 @@ class Outbound:
         except httpx.HTTPError as error:
             if left:
                 return None
-            raise OutboundError(f"{name} does not answer ({type(error).__name__})") from None
+            raise NoAnswer(f"{name} does not answer ({type(error).__name__})") from None
 
     def _pinned(self, path: str) -> tuple[str, str, str]:
         """The address to connect to, which is the one that was checked, and the host as it is named."""
         parts = urlsplit(f"{self._url}{path}")
         name, port, address = checked_address(self._url, self._allow)
-        shown = f"[{address}]" if ":" in address else address
-        host = name if parts.port is None else f"{name}:{parts.port}"
-        return urlunsplit((parts.scheme, f"{shown}:{port}", parts.path, parts.query, "")), host, name
+        host = _bracketed(name) if parts.port is None else f"{_bracketed(name)}:{parts.port}"
+        return urlunsplit((parts.scheme, f"{_bracketed(address)}:{port}", parts.path, parts.query, "")), host, name
 
     def _keep_pace(self) -> None:
         now = time.monotonic()
         if self._next > now:
             self.sleep(self._next - now)
         self._next = max(self._next, now) + self._pause
+
+
+def _bracketed(host: str) -> str:
+    """A host as addresses have it: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _read(answer: httpx.Response) -> bytes:

@@ -25,7 +25,7 @@ from vouch.features.errors import ConfigurationError
 from vouch.serving.reach.destinations import checked_address, secret_of
 from vouch.serving.reach.messages.announcing import messages, sentences, what_it_says
 from vouch.serving.reach.messages.settings import Chat, Mail, Webhook
-from vouch.serving.reach.outbound import Outbound, OutboundError
+from vouch.serving.reach.outbound import NoAnswer, Outbound, OutboundError
 from vouch.serving.store.outbox import DIGEST, announce, delivered, drop, due, failed
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def notify_once(home: Path, database: Database, settings: Destinations, now_us: 
 
     channels = channels_of(settings)
     done = Notified(announced=announce(database, messages(home, database, channels), clock_us()))
+    silent: dict[str, str] = {}
     for message in due(database, clock_us()):
         channel = channels.get(message.destination)
         if channel is None or not channel.wants(message.kind, message.owner):
@@ -75,8 +76,12 @@ def notify_once(home: Path, database: Database, settings: Destinations, now_us: 
             done.dropped += 1
             continue
         try:
+            if message.destination in silent:
+                raise OutboundError(silent[message.destination])
             _send(channel, settings, message, told, clock_us())
         except (OutboundError, ConfigurationError) as error:
+            if isinstance(error, NoAnswer):  # others are not to wait for it again and again
+                silent[message.destination] = str(error)
             is_gone = getattr(error, "status", None) == GONE
             done.dead += failed(database, message, str(error), clock_us(), is_final=is_gone)
             done.failed += 1
@@ -179,7 +184,9 @@ def _mail(channel: Mail, settings: Destinations, message: Message, told: Mapping
                 server.login(secret_of(channel.user), secret_of(channel.password))
             server.send_message(mail)
     except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: what no header or login may hold
-        raise OutboundError(f"{channel.host} did not take the e-mail ({type(error).__name__})") from None
+        is_silent = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException)
+        kind = NoAnswer if is_silent else OutboundError
+        raise kind(f"{channel.host} did not take the e-mail ({type(error).__name__})") from None
 
 
 def _written(channel: Mail, message: Message, told: Mapping[str, Any]) -> EmailMessage:

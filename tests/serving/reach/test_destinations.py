@@ -77,6 +77,12 @@ def test_a_name_that_leads_inside_is_refused_each_time_and_what_was_checked_is_w
     assert ipaddress.ip_address("93.184.216.34").is_global
 
 
+def test_a_host_of_ipv6_is_called_and_named_in_brackets():
+    with Outbound("https://[2606:4700::1]:8443/x", ()) as outbound:
+        url, host, name = outbound._pinned("/y")
+    assert (url, host, name) == ("https://[2606:4700::1]:8443/x/y", "[2606:4700::1]:8443", "2606:4700::1")
+
+
 def test_a_redirect_is_no_answer_and_is_not_followed():
     reached = []
     routes = [

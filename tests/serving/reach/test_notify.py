@@ -207,6 +207,28 @@ def test_a_receiver_that_is_gone_is_not_told_again_and_one_that_rests_is_told_la
         assert sent(home, database, settings, NOW + 9 * DAY_US).failed == 0
 
 
+class Silence(socketserver.BaseRequestHandler):
+    """Somebody who takes a connection and says nothing."""
+
+    def handle(self) -> None:
+        self.server.called.append(self.client_address)
+
+
+def test_who_says_nothing_is_waited_for_once_in_a_round_and_keeps_nobody_waiting(home, database):
+    receiver = Receiver()
+    with on_loopback(receiver.app) as url, socketserver.ThreadingTCPServer(("127.0.0.1", 0), Silence) as silent:
+        silent.called = []
+        threading.Thread(target=silent.serve_forever, daemon=True).start()
+        dumb = f'[[webhooks]]\nname = "dumb"\nurl = "http://127.0.0.1:{silent.server_address[1]}"\nsecret = "HOOK"\n'
+        done = sent(home, database, settle(home, url, dumb))
+        silent.shutdown()
+    assert (done.delivered, done.failed, len(silent.called)) == (3, 3, 1)
+    with database.reading() as connection:
+        rows = {row["destination"]: row for row in standing_of_destinations(connection)}
+    assert rows["dumb"]["waiting"] == 3
+    assert "does not answer" in rows["dumb"]["trouble"]
+
+
 def test_an_owner_has_at_most_five_digests_in_a_week(database):
     weeks = [Message("hub", DIGEST, NOW, revision, "Ana") for revision in range(1, 9)]
     assert sum(announce(database, [week], NOW) for week in weeks) == DIGESTS_A_WEEK
