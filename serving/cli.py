@@ -21,7 +21,6 @@ from vouch.features.project import home, is_shared_home
 from vouch.serving.commands import (
     agent,
     backup,
-    crm,
     data,
     demo,
     init,
@@ -29,7 +28,6 @@ from vouch.serving.commands import (
     keys,
     metrics,
     models,
-    notify,
     publishing,
     runs,
     score,
@@ -38,6 +36,7 @@ from vouch.serving.commands import (
     train,
 )
 from vouch.serving.commands.options import CommandRun
+from vouch.serving.commands.reach import crm, notify
 from vouch.serving.output import warn
 
 if TYPE_CHECKING:

@@ -276,19 +276,19 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/webhooks", "Receivers of messages: how many wait, arrived and were given up, and which rest",
-        webhooks.WebhooksList, webhooks.WebhooksAnswer, webhooks.list_webhooks, (),
+        webhooks.WebhooksList, webhooks.WebhooksAnswer, webhooks.list_webhooks, ("unavailable",),
         {},
         scope="admin", is_heavy=True, methods=BOTH,
     ),
     ApiRoute(
         "/v1/webhooks/pause", "Let a receiver rest; what it is to be told waits",
-        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.pause_webhook, ("unknown_webhook",),
+        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.pause_webhook, ("unknown_webhook", "unavailable"),
         {"name": "hub"},
         scope="admin", is_heavy=True,
     ),
     ApiRoute(
         "/v1/webhooks/resume", "Send to a receiver again, what has waited included",
-        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.resume_webhook, ("unknown_webhook",),
+        webhooks.WebhookName, webhooks.WebhookAnswer, webhooks.resume_webhook, ("unknown_webhook", "unavailable"),
         {"name": "hub"},
         scope="admin", is_heavy=True,
     ),

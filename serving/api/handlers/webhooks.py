@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from vouch.features.errors import ConfigurationError
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import Request, Text
 from vouch.serving.api.state import now_us
-from vouch.serving.reach.destinations import load_destinations
+from vouch.serving.reach.destinations import FILE, load_destinations
 from vouch.serving.reach.messages.sending import channels_of
 from vouch.serving.store.outbox import set_paused, standing_of_destinations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vouch.serving.api.state import ServingState
+    from vouch.serving.reach.messages.settings import Channel
     from vouch.serving.store.callers import Caller
 
 
@@ -64,7 +68,7 @@ def list_webhooks(store: ServingState, _: WebhooksList, __: Caller) -> dict[str,
     return {
         "receivers": [
             {"name": name, **{column: rows.get(name, none)[column] for column in columns}}
-            for name in sorted(channels_of(load_destinations(store.home)))
+            for name in sorted(_receivers(store))
         ]
     }
 
@@ -80,7 +84,15 @@ def resume_webhook(store: ServingState, request: WebhookName, caller: Caller) ->
 
 
 def _set(store: ServingState, name: str, paused: bool, caller: Caller) -> dict[str, Any]:
-    if name not in channels_of(load_destinations(store.home)):
+    if name not in _receivers(store):
         raise Problem("unknown_webhook", "The home names no such receiver", "name")
     is_new = set_paused(store.database, name, paused, caller, now_us())
     return {"name": name, "is_paused": paused, "is_new": is_new}
+
+
+def _receivers(store: ServingState) -> Mapping[str, Channel]:
+    """The receivers by name; raises the problem `unavailable` where the file of the home is wrong."""
+    try:
+        return channels_of(load_destinations(store.home))
+    except ConfigurationError as error:
+        raise Problem("unavailable", f"{FILE} of the home is wrong: `vouch notify` says where") from error

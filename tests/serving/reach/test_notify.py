@@ -402,6 +402,9 @@ def test_an_admin_lets_a_receiver_rest_over_http_and_names_no_address(tmp_path, 
         assert sent(tmp_path, served.database, settings).delivered == 1
         assert told("admin", "/pause", name="other").json()["code"] == "unknown_webhook"
         assert told("admin", "/pause", name="hub", url="https://evil.example").status_code == 422
+        (tmp_path / FILE).write_text("[nonsense")
+        wrong = [told("admin", ""), told("admin", "/pause", name="hub")]
+        assert [(answer.status_code, answer.json()["code"]) for answer in wrong] == [(503, "unavailable")] * 2
     served.close()
 
 
