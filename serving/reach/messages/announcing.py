@@ -7,6 +7,7 @@ erased or objects by then is in none.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ PUBLISHED, REFUSED = "week.published", "week.refused"
 LISTED = {NEW_HIGH: "newly_at_risk", NEW_ADVOCATE: "new_advocates"}
 """Lists of movers that a digest tells, by the name that it has there."""
 MOST_LISTED = 100
+PERSON, MOVED = ("name", "mrr", "crm_url"), ("probability", "probability_before")
 Happened = tuple[str, int, int | None, str | None, dict[str, Any]]
 """What kind of thing, the instant and revision that it is about, whose it is, and its figures."""
 
@@ -75,25 +77,38 @@ def _figures(week: Snapshot) -> dict[str, Any]:
 
 def changes_by_owner(home: Path, database: Database, as_of_us: int) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Return of each owner the customers who are newly at risk and who newly speak up, the largest movement first."""
-    week = read_snapshot(home, as_of_us, ["movers", "customers"])
+    week = read_snapshot(home, as_of_us, [])
     if "movers.parquet" not in week.manifest["files"]:
         return {}
-    movers = week.table("movers", ["customer_id", "list", "rank", "probability", "probability_before"])
-    movers = movers.filter(pc.is_in(movers["list"], pa.array(list(LISTED)))).sort_by([("rank", "ascending")])
-    people = week.table("customers", ["customer_id", "owner", "name", "mrr", "crm_url"])
-    people = people.filter(pc.is_in(people["customer_id"], movers["customer_id"].combine_chunks()))
-    named = {row["customer_id"]: row for row in people.to_pylist()}
+    rows = _movers(home, as_of_us, week.revision, *sorted(week.manifest["files"].items()))
     with database.reading() as connection:
         out = objectors(connection)
     told: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for owner, name, row in rows:
+        if row["customer_id"] not in out:
+            told.setdefault(owner, {name: [] for name in LISTED.values()})[name].append(row)
+    return {owner: {name: rows[:MOST_LISTED] for name, rows in lists.items()} for owner, lists in told.items()}
+
+
+@lru_cache(maxsize=1)
+def _movers(home: Path, as_of_us: int, *_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """Who of whom moved, by owner and list, the largest movement first; read again once a file of the week is another.
+
+    A round tells hundreds of owners, and reads the week once.
+    """
+    week = read_snapshot(home, as_of_us, ["movers", "customers"])
+    movers = week.table("movers", ["customer_id", "list", "rank", *MOVED])
+    movers = movers.filter(pc.is_in(movers["list"], pa.array(list(LISTED)))).sort_by([("rank", "ascending")])
+    people = week.table("customers", ["customer_id", "owner", *PERSON])
+    people = people.filter(pc.is_in(people["customer_id"], movers["customer_id"].combine_chunks()))
+    named = {row["customer_id"]: row for row in people.to_pylist()}
+    found = []
     for row in movers.to_pylist():
         person = named.get(row["customer_id"])
-        if person is None or not person["owner"] or row["customer_id"] in out:
-            continue
-        lists = told.setdefault(person["owner"], {name: [] for name in LISTED.values()})
-        moved = {name: row[name] for name in ("probability", "probability_before")}
-        lists[LISTED[row["list"]]].append({**{key: person[key] for key in ("customer_id", "name", "mrr")}, **moved})
-    return {owner: {name: rows[:MOST_LISTED] for name, rows in lists.items()} for owner, lists in told.items()}
+        if person is not None and person["owner"]:
+            told = {"customer_id": row["customer_id"], **{name: person[name] for name in PERSON}}
+            found.append((person["owner"], LISTED[row["list"]], {**told, **{name: row[name] for name in MOVED}}))
+    return found
 
 
 def what_it_says(home: Path, database: Database, message: Message) -> dict[str, Any] | None:

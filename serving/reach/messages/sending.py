@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 import smtplib
 import ssl
 import time
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 GONE = 410
 MAIL_SECONDS = 30
+MOST_BLOCKS = 49
+_WHOLE_LINES = re.compile(r"(?s).{1,2900}(?:\n|\Z)|.{1,2900}")
+"""What a block of Slack takes: 3,000 characters; a message has 50, the header among them."""
 
 
 @dataclass
@@ -144,7 +148,8 @@ def signed(message_id: str, seconds: int, body: bytes, secret: str) -> dict[str,
 def _slack(title: str, lines: str) -> dict[str, Any]:
     """A message of an incoming webhook; what is plain text there is not read as markup, links or mentions."""
     parts = [{"type": "header", "text": {"type": "plain_text", "text": title[:150]}}]
-    parts += [{"type": "section", "text": {"type": "plain_text", "text": lines[:2_900] or "-"}}]
+    texts = _WHOLE_LINES.findall(lines)[:MOST_BLOCKS] or ["-"]
+    parts += [{"type": "section", "text": {"type": "plain_text", "text": text}} for text in texts]
     return {"text": title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), "blocks": parts}
 
 

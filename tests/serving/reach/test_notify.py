@@ -18,6 +18,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,9 +36,9 @@ from vouch.features.errors import ConfigurationError
 from vouch.features.project import environment
 from vouch.serving.batch.run_records import recording
 from vouch.serving.reach.destinations import FILE, load_destinations
-from vouch.serving.reach.messages import sending
+from vouch.serving.reach.messages import announcing, sending
 from vouch.serving.reach.messages.announcing import messages
-from vouch.serving.reach.messages.sending import channels_of, notify_once, signed
+from vouch.serving.reach.messages.sending import _slack, channels_of, notify_once, signed
 from vouch.serving.store.actions import set_objection
 from vouch.serving.store.callers import EVERYBODY, Caller
 from vouch.serving.store.connection import Database
@@ -276,6 +279,30 @@ def test_chats_are_told_in_plain_text(home, database, monkeypatch):
     teams = [body["attachments"][0]["content"] for body in cards if "attachments" in body]
     assert len(teams) == 2
     assert all("CHAT" not in json.dumps(body) for body in cards)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=4_000), max_size=40))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_slack_is_told_all_lines_in_blocks_that_it_takes(lines):
+    said = "\n".join(lines)
+    header, *blocks = _slack("title", said)["blocks"]
+    texts = [block["text"]["text"] for block in blocks]
+    assert header["type"] == "header"
+    assert all(0 < len(text) <= 3_000 for text in texts)
+    assert "".join(texts) == (said or "-")
+
+
+def test_a_round_reads_a_week_once_and_again_once_its_files_are_others(home, database, monkeypatch):
+    read, whole = [], announcing.read_snapshot
+    monkeypatch.setattr(announcing, "read_snapshot", lambda *given: read.append(given[2]) or whole(*given))
+    announcing._movers.cache_clear()
+    assert announcing.changes_by_owner(home, database, MONDAY).keys() == {"Ana", "Ion"}
+    set_objection(database, "c3", True, EVERYBODY, NOW)
+    assert announcing.changes_by_owner(home, database, MONDAY).keys() == {"Ana"}
+    assert len([tables for tables in read if tables]) == 1
+    publish(home, people=[person for person in PEOPLE if person["customer_id"] != "c1"], movers=MOVERS)
+    assert announcing.changes_by_owner(home, database, MONDAY) == {}
+    assert len([tables for tables in read if tables]) == 2
 
 
 class Mailbox(socketserver.StreamRequestHandler):
