@@ -24,7 +24,7 @@ def monday(when: datetime) -> str:
     return (day - timedelta(days=day.weekday())).isoformat()
 
 
-@dag(  # type: ignore[untyped-decorator, unused-ignore]
+@dag(  # type: ignore[untyped-decorator, unused-ignore]  # Airflow is not in this environment
     schedule="15 2 * * 1",
     start_date=datetime(2026, 1, 5, tzinfo=UTC),
     catchup=False,
@@ -35,7 +35,7 @@ def monday(when: datetime) -> str:
 def vouch_weekly() -> None:
     """Scores, reasons and metrics of every customer as of the end of the week."""
 
-    @task  # type: ignore[untyped-decorator, unused-ignore]
+    @task  # type: ignore[untyped-decorator, unused-ignore]  # Airflow is not in this environment
     def score() -> None:
         """Publish the snapshot of the week."""
         context = get_current_context()

@@ -23,7 +23,7 @@ def main(folder: str) -> None:
             try:
                 score()
                 ends[str(code)] = "done"
-            except Exception as error:
+            except Exception as error:  # whatever ends the task is what is told
                 ends[str(code)] = type(error).__name__
     print(json.dumps(told))
 

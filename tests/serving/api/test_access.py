@@ -18,6 +18,7 @@ from vouch.features.errors import StoreError, UsageError
 from vouch.serving.api.access import COOKIE, NOTHING, AccessGate
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import HEADERS, Middleware, MountedApp
+from vouch.serving.api.problems import Problem
 from vouch.serving.api.state import ServingState, now_us
 from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys, recorded
@@ -298,7 +299,7 @@ def test_a_session_stands_for_its_key_on_the_page_alone_until_it_ends_or_the_key
         scope = {"type": "http", "method": "POST", "path": "/app", "headers": [(b"cookie", cookie)]}
         try:
             return gate.admit(scope, "read", is_page=is_page).name
-        except Exception as problem:
+        except Problem as problem:
             return problem.code
 
     assert admitted(is_page=True) == "person"
@@ -338,7 +339,7 @@ def test_without_any_key_the_service_is_open_to_its_own_machine_and_to_no_name_o
         try:
             scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": [(b"host", host.encode())]}
             return gate.admit(scope, "read", is_page=False).scope
-        except Exception as problem:
+        except Problem as problem:
             return problem.code
 
     assert {admitted(gate, host) for host in ("localhost:3000", "127.0.0.1", "[::1]:3000", "LOCALHOST")} == {"admin"}
