@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import MetricContext
 
 TOLD = "told"
+OF_OTHERS = frozenset({"brought_by"})
+"""Columns that name a customer beside the row's own: a week holds none, for who is erased, or comes to object, is found
+by the row's own id alone."""
 
 
 def list_table(context: MetricContext) -> pa.Table:
@@ -38,7 +41,7 @@ def list_table(context: MetricContext) -> pa.Table:
         listed = _without_few(context, name, found)
         sizes[name] = {"total": len(listed), "reason": None}
         for rank, row in enumerate(listed[:MOST_ROWS], 1):
-            text = json.dumps(row, ensure_ascii=False)
+            text = json.dumps({key: value for key, value in row.items() if key not in OF_OTHERS}, ensure_ascii=False)
             rows.append({"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": text})
     return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(sizes)}))
 

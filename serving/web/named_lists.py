@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.serving.api.handlers.named_lists import PUBLISHED, ListGet, ListsCatalogue, get_list, lists_catalogue
 from vouch.serving.api.problems import Problem
 from vouch.serving.web.queries import whole_number
+from vouch.serving.web.work import with_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
 
 ROWS = 50
-CUSTOMERS = frozenset({"customer_id", "brought_by"})
-"""Columns that name a customer, whose page they lead to."""
 WORDS = frozenset({"reason", "sub_reason", "answer", "topic", "channel", "source", "tier"})
 """Columns that hold a company's own words for things, such as `too_expensive`; ids and quotations are left alone."""
 
@@ -28,7 +27,8 @@ class NamedList:
     answer: Mapping[str, Any]
     columns: Sequence[str]
     is_first: bool
-    customer_columns: Collection[str] = CUSTOMERS
+    people: Mapping[str, Mapping[str, Any]]
+    """What each customer of the page is called, by id."""
     word_columns: Collection[str] = WORDS
 
     def is_number(self, column: str) -> bool:
@@ -51,4 +51,6 @@ def named_list(store: ServingState, name: str, after: str) -> NamedList:
     asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(begin, 10_000_000)})
     answer = get_list(store, asked)
     columns = list(dict.fromkeys(column for row in answer["rows"] for column in row if column != "rank"))
-    return NamedList(answer, columns, asked.after == 0)
+    customers = [{"customer_id": row["customer_id"]} for row in answer["rows"] if row.get("customer_id")]
+    people = {who["customer_id"]: who for who in with_names(store, customers)}
+    return NamedList(answer, columns, asked.after == 0, people)

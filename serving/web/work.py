@@ -73,7 +73,7 @@ def with_names(store: ServingState, rows: Iterable[Mapping[str, Any]]) -> list[d
     week = store.portfolio
     places = ((row, week.ids.row_of(row["customer_id"])) for row in rows)
     return [
-        {**row, **({} if place is None else called(row["customer_id"], week.customers.at(place)))}
+        {**row, **called(row["customer_id"], {} if place is None else week.customers.at(place))}
         for row, place in places
     ]
 

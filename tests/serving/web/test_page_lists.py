@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import html
+import json
 import re
-from contextlib import suppress
 
 import pytest
 from starlette.testclient import TestClient
 
-from support.handwritten_weeks import HOSTILE, LISTS, publish
-from vouch.features.errors import UsageError
+from support.handwritten_weeks import HOSTILE, LISTS, customer, publish
 from vouch.features.ingest.stage import open_tables
 from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.lists.lists import LISTS as EVERY
-from vouch.features.metrics.lists.lists import list_rows
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
+from vouch.serving.batch.named_lists import list_table
 from vouch.serving.site import open_site
 from vouch.serving.web.translations import LANGUAGES, speech, texts
 
@@ -92,19 +91,25 @@ def test_what_is_no_list_is_told_as_a_page(tmp_path, path):
 
 def test_a_companys_own_words_are_told_as_people_write_them_and_ids_to_the_letter(tmp_path):
     gone = {"customer_id": "c_2", "reason": "too_expensive", "response_id": "r_1", "answered_at": None}
-    brought = {"customer_id": "c_2", "referrals": 1, "brought_by": "c_1"}
-    app = client(tmp_path, lists={**LISTS, "exit_answers": (gone,), "referral_trees": (brought,)})
+    app = client(tmp_path, lists={**LISTS, "exit_answers": (gone,)})
     assert cells(app.get("/app/lists/exit_answers").text)[0][1:4] == ["c_2", "too expensive", "r_1"]
-    assert 'href="/app/customer?id=c_1"' in app.get("/app/lists/referral_trees").text
 
 
-def test_every_column_of_every_list_of_a_whole_company_has_words(staged):
+def test_a_customer_of_a_list_is_told_by_name_where_the_week_has_one(tmp_path):
+    needs = tuple({**LISTS["care_needs"][0], "customer_id": name} for name in ("c1", "c2", "gone"))
+    app = client(tmp_path, lists={"care_needs": needs}, people=(customer("c1", name="Mona"), customer("c2")))
+    assert [row[1] for row in cells(app.get("/app/lists/care_needs").text)] == ["Mona c1", "c2", "gone"]
+
+
+def test_every_list_of_a_whole_company_has_words_for_its_columns_and_names_one_customer_a_row(staged):
     context = MetricContext(open_tables(staged, "polars"), staged.default_as_of_us(LAST_INSTANT_US))
-    columns: dict[str, str] = {}
-    for name, held in EVERY.items():
-        with suppress(UsageError):  # what the tables do not support has no columns
-            columns |= {column: name for row in list_rows(context, name)[:1] for column in row if held.is_published}
+    rows = [(row["list"], row["customer_id"], json.loads(row["row"])) for row in list_table(context).to_pylist()]
+    columns = {column: name for name, _, row in rows for column in row}
     assert len(columns) > 80
+    people = set(context.people["customer_id"].to_pylist())
+    for name, who, row in rows:
+        others = {value for value in row.values() if isinstance(value, str)} & people
+        assert others <= {who}, f"a row of {name} names somebody else, and would outlive an erasure"
     assert not {column: name for column, name in columns.items() if f"list_column.{column}" not in texts("en")}
 
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from support.handwritten_weeks import customer, publish
+from support.handwritten_weeks import MONDAY, customer, publish
 from support.servers.answering import OURS, Served
+from vouch.features.contract.tables import DAY_US
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
@@ -116,3 +117,14 @@ def test_without_a_week_a_form_writes_nothing(tmp_path, path):
         written = [table.name for table in metadata.sorted_tables if connection.execute(select(table)).first()]
     assert set(written) <= {"audit", "keys", "marks", "secrets"}
     served.close()
+
+
+def test_who_was_asked_and_is_gone_from_the_week_is_told_by_id(client, tmp_path):
+    requested(client)
+    sent(client, "/ask", request_id="r1", ask_id="k1", customer_id="a1")
+    publish(tmp_path, MONDAY + 7 * DAY_US, [person for person in PEOPLE if person["customer_id"] != "a1"])
+    store = ServingState(tmp_path)
+    store.refresh()
+    site = open_site(MountedApp(), store, is_local=True)
+    page = TestClient(Middleware(site, site), base_url="http://localhost").get("/app/reference?id=r1")
+    assert (page.status_code, "<bdi>a1</bdi>" in page.text) == (200, True)
