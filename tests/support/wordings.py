@@ -23,6 +23,7 @@ def wanted(language: str) -> set[str]:
     found = {f"family {feature.family}" for feature in features}
     if language != "en":
         page |= {f"metric.{metric.id}" for metric in metrics}
+        page |= {f"question.{name}" for name in models.names()}
         page |= {
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
         }
