@@ -106,8 +106,8 @@ class TextModel:
                 found: dict[str, Any] = {name: stored[name] for name in _names()}
         except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError("these are no weights of a model of texts") from error
-        told: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in found.items()}
-        return cls(**{**told, "texts": int(told["texts"])})
+        values: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in found.items()}
+        return cls(**{**values, "texts": int(values["texts"])})
 
 
 ARRAYS = ("rarity", "weights", "offsets")
@@ -175,8 +175,8 @@ def _regressed(inputs: sparse.csr_matrix, truth: Floats, signs: Signs) -> TextMo
     common = {"C": STRENGTH, "dual": True, "tol": 0.01, "max_iter": 1000, "random_state": 0}
     for place, sign in enumerate(CLASSES):
         if (signs == sign).any():
-            told = LogisticRegression(solver="liblinear", **common).fit(weighed, signs == sign)
-            weights[:, place], offsets[place] = told.coef_[0], told.intercept_[0]
+            model = LogisticRegression(solver="liblinear", **common).fit(weighed, signs == sign)
+            weights[:, place], offsets[place] = model.coef_[0], model.intercept_[0]
     graded = LinearSVR(loss="squared_epsilon_insensitive", **common).fit(weighed, truth)
     weights[:, 3], offsets[3] = graded.coef_, graded.intercept_[0]
     return TextModel(rarity, _as_stored(weights), _as_stored(offsets))

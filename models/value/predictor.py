@@ -24,7 +24,7 @@ from vouch.models.value.contracts import Flow, LifeTable
 from vouch.models.value.histories import GONE, NEVER, RUNNING, CustomerHistories, Stays
 from vouch.models.value.repeat_purchases import RepeatPurchases
 from vouch.models.value.spend import Spend
-from vouch.models.value.valuation import HORIZON_DAYS, ValueNumbers, Values, retold, valued
+from vouch.models.value.valuation import HORIZON_DAYS, ValueNumbers, Values, valued, with_revenue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +166,7 @@ class ValuePredictor:
         low, high = min(1.0, longer), max(GROWTH[0], longer)
         growth = np.clip(self.numbers.purchases.expected(orders, days) / soon, low, high)
         worth = (1 + discount) ** -(days / 2 / 365)
-        return retold(found, rows, spending(self.boosted, matrix(of, rows)) * growth * worth)
+        return with_revenue(found, rows, spending(self.boosted, matrix(of, rows)) * growth * worth)
 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> ValuePredictor:

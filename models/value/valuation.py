@@ -148,7 +148,7 @@ def _by_contract(
     found.low[rows], found.high[rows] = np.quantile(draws, _ends(), axis=1)
 
 
-def retold(found: Values, rows: NDArray[np.int64], revenue: Numbers) -> Values:
+def with_revenue(found: Values, rows: NDArray[np.int64], revenue: Numbers) -> Values:
     """The same where other revenue is expected of some customers: margin and interval go with it."""
     factor = np.ones(len(found.customers))
     factor[rows] = revenue / np.maximum(found.revenue[rows], 1e-9)

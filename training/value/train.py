@@ -28,7 +28,7 @@ from vouch.models.scoring.trees import Trees
 from vouch.models.value.boosted import COLUMNS, POWER, fit_boosted, matrix, spending
 from vouch.models.value.histories import histories
 from vouch.models.value.predictor import NAME, made_up, write_value_bundle
-from vouch.models.value.valuation import PURCHASES, fit_values, retold, valued
+from vouch.models.value.valuation import PURCHASES, fit_values, valued, with_revenue
 from vouch.training.gate import GateRule, Verdict, contract
 from vouch.training.run import code_fingerprint, opened_by_size
 from vouch.training.value.report import QUESTION, ValueReport, value_card
@@ -127,8 +127,8 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
         text = _boosted(earlier, then, seed)
         if text is not None and then_numbers.purchases is not None:
             everybody = np.arange(len(then.customers))
-            told = retold(said, everybody, spending(Trees(text, len(COLUMNS)), matrix(then, everybody)))
-            figures["boosted"] = _figures(_central(told), true, told)
+            predicted = with_revenue(said, everybody, spending(Trees(text, len(COLUMNS)), matrix(then, everybody)))
+            figures["boosted"] = _figures(_central(predicted), true, predicted)
             if figures["boosted"]["deviance"] < figures[PURCHASES]["deviance"]:
                 boosted, chosen = _boosted(then, now, seed), "boosted"
     return FittedValue(fit_values(now, has_contracts, is_modified), boosted, chosen, days, len(true), figures)
@@ -176,20 +176,20 @@ def _naive(then: CustomerHistories, said: Values, days: int) -> Numbers:
     return np.asarray(np.nan_to_num(recent) * days / then.recent_days)
 
 
-def _figures(told: Numbers, true: Numbers, said: Values | None = None) -> dict[str, float]:
+def _figures(predicted: Numbers, true: Numbers, said: Values | None = None) -> dict[str, float]:
     """Rank correlation, mean absolute error, total over what came, Tweedie deviance, share of intervals that hold."""
-    mean = np.maximum(told, 1e-3 * max(float(np.abs(true).mean()), 1e-9))
+    mean = np.maximum(predicted, 1e-3 * max(float(np.abs(true).mean()), 1e-9))
     positive = np.maximum(true, 0.0)
     deviance = 2 * (
         -positive * mean ** (1 - POWER) / (1 - POWER)
         + mean ** (2 - POWER) / (2 - POWER)
         + positive ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
     )
-    rank = spearmanr(told, true).statistic if np.ptp(told) > 0 and np.ptp(true) > 0 else 0.0
+    rank = spearmanr(predicted, true).statistic if np.ptp(predicted) > 0 and np.ptp(true) > 0 else 0.0
     found = {
         "rank_correlation": float(rank),
-        "mean_absolute_error": float(np.abs(told - true).mean()),
-        "total": float(told.sum() / true.sum()) if true.sum() else float("nan"),
+        "mean_absolute_error": float(np.abs(predicted - true).mean()),
+        "total": float(predicted.sum() / true.sum()) if true.sum() else float("nan"),
         "deviance": float(deviance.mean()),
     }
     if said is not None:

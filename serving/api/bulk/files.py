@@ -137,12 +137,12 @@ def _week(store: ServingState, as_of_us: int) -> _Week:
             mark = snapshot.manifest["files"]["scores.parquet"]
             return _Week(as_of_us, snapshot.revision, mark, partial(_of_disk, folder))
         with store.database.reading() as connection:
-            kept = [week for week in stored_weeks(connection, with_customers=True) if week.as_of_us == as_of_us]
+            stored = [week for week in stored_weeks(connection, with_customers=True) if week.as_of_us == as_of_us]
     except SnapshotError as error:
         raise Problem("week_gone") from error
-    if not kept:
+    if not stored:
         raise Problem("week_gone")
-    week = kept[0]
+    week = stored[0]
     mark = f"{week.snapshot_id} {week.version}"
     return _Week(as_of_us, week.revision, mark, partial(_of_store, store, week.snapshot_id))
 

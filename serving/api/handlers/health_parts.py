@@ -37,13 +37,13 @@ def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> di
         }
         for measure, reached in zip(chosen.measures, points, strict=True)
     ]
-    told = {
+    summary = {
         "parts": parts,
         "coverage": found["health_coverage"],
         "lowest": found["health_low"],
         "highest": found["health_high"],
     }
-    return {**told, "explanation": _why(found, chosen)}
+    return {**summary, "explanation": _why(found, chosen)}
 
 
 def _why(found: Mapping[str, Any], rules: HealthRules) -> str | None:

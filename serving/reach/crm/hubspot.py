@@ -144,10 +144,10 @@ def _failures(document: dict[str, Any], rows: list[dict[str, str]]) -> dict[str,
     if not isinstance(errors, list):
         raise OutboundError("The server tells errors in a form that is not known")
     for error in errors:
-        told = error if isinstance(error, dict) else {}
-        context = told.get("context")
+        details = error if isinstance(error, dict) else {}
+        context = details.get("context")
         named = context.get("ids") if isinstance(context, dict) else None
-        why = code_of(told.get("category")) if told.get("category") else OTHER
+        why = code_of(details.get("category")) if details.get("category") else OTHER
         for who in named if isinstance(named, list) else asked:
             if who in asked:
                 failures[who] = UNKNOWN_RECORD if why == _NOT_FOUND else why

@@ -115,10 +115,10 @@ def _take(
     if not isinstance(ask_id, str) or outcome not in OUTCOMES:
         done.odd += 1
         return
-    told = set_outcome(database, ask_id, str(outcome), caller, now_us, at_us, customer_id)
-    done.outcomes += told.is_new
-    done.conflicts += told.why == CONFLICT
-    done.unknown_asks += told.why not in (None, CONFLICT)
+    stored = set_outcome(database, ask_id, str(outcome), caller, now_us, at_us, customer_id)
+    done.outcomes += stored.is_new
+    done.conflicts += stored.why == CONFLICT
+    done.unknown_asks += stored.why not in (None, CONFLICT)
 
 
 def _stands_from(database: Database, customer_id: str, caller: Caller) -> bool:
@@ -137,7 +137,7 @@ def _flag(value: object) -> bool | None:
 def _instant(value: object, now_us: int) -> int:
     """When a record changed, as the CRM says it; now where it says nothing that can be, or a time to come."""
     try:
-        moment = datetime.fromisoformat(str(value))
+        changed_at = datetime.fromisoformat(str(value))
     except ValueError:
         return now_us
-    return now_us if moment.tzinfo is None else min(microseconds(moment), now_us)
+    return now_us if changed_at.tzinfo is None else min(microseconds(changed_at), now_us)

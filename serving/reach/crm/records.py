@@ -124,8 +124,8 @@ class PushFolder:
     def forget_failures(self, file: SentFile) -> None:
         """Take out what a push that was killed has written of rows that it did not come to count."""
         if (self.path / FAILED).exists():
-            kept = [row for row in self.failures() if row["file"] != file.name or row["row"] <= file.sent]
-            write_whole(self.path / FAILED, "".join(map(_line, kept)))
+            of_before = [row for row in self.failures() if row["file"] != file.name or row["row"] <= file.sent]
+            write_whole(self.path / FAILED, "".join(map(_line, of_before)))
 
     def note_failures(self, record: PushRecord, file: SentFile, failures: Mapping[str, str]) -> None:
         """Write down which customers of the rows after those that were sent were not taken, and why."""
@@ -153,11 +153,11 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{json.dumps(row, ensure_ascii=False)}\n"
 
 
-def code_of(told: object) -> str:
+def code_of(message: object) -> str:
     """Return the code that an error of a CRM begins with; its words may hold what was sent, and are not kept.
 
     >>> code_of("REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"), code_of("of c1"), code_of(None)
     ('REQUIRED_FIELD_MISSING', 'OTHER', 'OTHER')
     """
-    found = _CODE.match(told) if isinstance(told, str) else None
+    found = _CODE.match(message) if isinstance(message, str) else None
     return found[0] if found else OTHER

@@ -45,8 +45,8 @@ def messages(home: Path, database: Database, channels: Mapping[str, Channel]) ->
     if instants:
         week = read_snapshot(home, instants[-1], [])
         found.append((PUBLISHED, week.as_of_us, week.revision, None, _figures(week)))
-        for owner, told in changes_by_owner(home, database, week.as_of_us).items():
-            counts = {name: len(rows) for name, rows in told.items()}
+        for owner, moved in changes_by_owner(home, database, week.as_of_us).items():
+            counts = {name: len(rows) for name, rows in moved.items()}
             found.append((DIGEST, week.as_of_us, week.revision, owner, counts))
     return [
         Message(name, kind, as_of_us, revision, owner, figures)
@@ -83,11 +83,11 @@ def changes_by_owner(home: Path, database: Database, as_of_us: int) -> dict[str,
     rows = _movers(home, as_of_us, week.revision, *sorted(week.manifest["files"].items()))
     with database.reading() as connection:
         out = objectors(connection)
-    told: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    by_owner: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for owner, name, row in rows:
         if row["customer_id"] not in out:
-            told.setdefault(owner, {name: [] for name in LISTED.values()})[name].append(row)
-    return {owner: {name: rows[:MOST_LISTED] for name, rows in lists.items()} for owner, lists in told.items()}
+            by_owner.setdefault(owner, {name: [] for name in LISTED.values()})[name].append(row)
+    return {owner: {name: rows[:MOST_LISTED] for name, rows in lists.items()} for owner, lists in by_owner.items()}
 
 
 @lru_cache(maxsize=1)
@@ -106,8 +106,8 @@ def _movers(home: Path, as_of_us: int, *_: object) -> list[tuple[str, str, dict[
     for row in movers.to_pylist():
         person = named.get(row["customer_id"])
         if person is not None and person["owner"]:
-            told = {"customer_id": row["customer_id"], **{name: person[name] for name in PERSON}}
-            found.append((person["owner"], LISTED[row["list"]], {**told, **{name: row[name] for name in MOVED}}))
+            profile = {"customer_id": row["customer_id"], **{name: person[name] for name in PERSON}}
+            found.append((person["owner"], LISTED[row["list"]], {**profile, **{name: row[name] for name in MOVED}}))
     return found
 
 
@@ -116,24 +116,24 @@ def what_it_says(home: Path, database: Database, message: Message) -> dict[str, 
     data: dict[str, Any] = {"as_of": instant_text(message.as_of_us), "revision": message.revision, **message.figures}
     if message.kind == DIGEST:
         try:
-            told = changes_by_owner(home, database, message.as_of_us).get(message.owner or "")
+            digest = changes_by_owner(home, database, message.as_of_us).get(message.owner or "")
         except SnapshotError:  # the week is no longer kept
-            told = None
-        if told is None:
+            digest = None
+        if digest is None:
             return None
-        data = {**data, "owner": message.owner, **told}
+        data = {**data, "owner": message.owner, **digest}
     return {"type": message.kind, "timestamp": iso_text(as_datetime(message.as_of_us)), "data": data}
 
 
-def sentences(told: Mapping[str, Any]) -> tuple[str, str]:
+def sentences(content: Mapping[str, Any]) -> tuple[str, str]:
     """Return a message as a title and plain lines, for people."""
-    data = told["data"]
-    if told["type"] == PUBLISHED:
+    data = content["data"]
+    if content["type"] == PUBLISHED:
         lines = [f"{data['customers']:,} customers, data through {data['data_through']}, {data['warnings']} warnings"]
         for model, counts in data["statuses"].items():
             lines.append(f"{model}: " + ", ".join(f"{name} {number:,}" for name, number in counts.items()))
         return f"The week as of {data['as_of']} is published", "\n".join(lines)
-    if told["type"] == REFUSED:
+    if content["type"] == REFUSED:
         return f"The run of {data['run']} was refused", f"{data['message']}\nThe week before goes on being served."
     lines = []
     for name, title in (("newly_at_risk", "Newly at risk"), ("new_advocates", "New advocates")):

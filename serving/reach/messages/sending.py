@@ -74,15 +74,15 @@ def notify_once(home: Path, database: Database, settings: Destinations, now_us: 
             trouble = "destinations.toml names nobody any more to whom it is to be said"
             done.dead += failed(database, message, trouble, clock_us(), is_final=True)
             continue
-        told = what_it_says(home, database, message)
-        if told is None:
+        content = what_it_says(home, database, message)
+        if content is None:
             drop(database, message)
             done.dropped += 1
             continue
         try:
             if message.destination in silent:
                 raise OutboundError(silent[message.destination])
-            _send(channel, settings, message, told, clock_us())
+            _send(channel, settings, message, content, clock_us())
         except (OutboundError, ConfigurationError) as error:
             if isinstance(error, NoAnswer):  # others are not to wait for it again and again
                 silent[message.destination] = str(error)
@@ -106,17 +106,17 @@ def channels_of(settings: Destinations) -> dict[str, Channel]:
     return found
 
 
-def _send(channel: Channel, settings: Destinations, message: Message, told: Mapping[str, Any], now_us: int) -> None:
+def _send(channel: Channel, settings: Destinations, message: Message, content: Mapping[str, Any], now_us: int) -> None:
     """One try; raises OutboundError where it did not arrive."""
     if isinstance(channel, Mail):
-        _mail(channel, settings, message, told)
+        _mail(channel, settings, message, content)
         return
     if isinstance(channel, Webhook):
-        url, body = channel.url, json.dumps(told, ensure_ascii=False).encode()
+        url, body = channel.url, json.dumps(content, ensure_ascii=False).encode()
         headers = signed(message.message_id, now_us // 1_000_000, body, secret_of(channel.secret))
     else:
         assert isinstance(channel, Chat)
-        title, lines = sentences(told)
+        title, lines = sentences(content)
         url, headers = secret_of(channel.url), {}
         body = json.dumps(_card(title, lines) if channel.kind == "teams" else _slack(title, lines)).encode()
     with Outbound(url, settings.allow, tries=1, is_read=False) as outbound:
@@ -174,11 +174,11 @@ class _PinnedSMTP(smtplib.SMTP):
         return super().connect(self._address, port, source_address)
 
 
-def _mail(channel: Mail, settings: Destinations, message: Message, told: Mapping[str, Any]) -> None:
+def _mail(channel: Mail, settings: Destinations, message: Message, content: Mapping[str, Any]) -> None:
     """Send an e-mail over TLS; without it only to a host that the operator allows by name."""
     _, _, address = checked_address(f"https://{channel.host}:{channel.port}", settings.allow)
     try:
-        mail = _written(channel, message, told)
+        mail = _written(channel, message, content)
         with _PinnedSMTP(channel.host, channel.port, address) as server:
             server.ehlo()
             if server.has_extn("starttls"):
@@ -194,9 +194,9 @@ def _mail(channel: Mail, settings: Destinations, message: Message, told: Mapping
         raise kind(f"{channel.host} did not take the e-mail ({type(error).__name__})") from None
 
 
-def _written(channel: Mail, message: Message, told: Mapping[str, Any]) -> EmailMessage:
+def _written(channel: Mail, message: Message, content: Mapping[str, Any]) -> EmailMessage:
     """The e-mail that says it."""
-    title, lines = sentences(told)
+    title, lines = sentences(content)
     mail = EmailMessage()
     mail["From"], mail["Subject"] = channel.sender, " ".join(title.split())
     mail["To"] = channel.owners[message.owner or ""] if message.kind == DIGEST else ", ".join(channel.to)
