@@ -8,6 +8,7 @@ company that was opened last stand in the register after those of the contract's
 from __future__ import annotations
 
 import re
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -154,14 +155,24 @@ def _meets(value: nw.Expr | None, column: Column | None, line: FeatureLine) -> n
         return None
     if line.equals is None:
         return ~value.is_null()
+    place = f"[features.{line.name}] equals = {line.equals!r}: {line.table}.{line.value}"
+    if column.kind == "text":
+        return value == line.equals
     if column.kind == "boolean":
+        if line.equals.lower() not in {"true", "false"}:
+            raise ConfigurationError(f"{place} is true or false")
         return value == (line.equals.lower() == "true")
+    if column.kind not in {"integer", "number", "money"}:
+        raise ConfigurationError(f"{place} is a {column.kind}, of which no value is counted")
     try:
-        return value == (line.equals if column.kind == "text" else int(line.equals))
-    except ValueError as error:
-        raise ConfigurationError(
-            f"[features.{line.name}] equals = {line.equals!r}: {line.table}.{line.value} holds numbers"
-        ) from error
+        meant = Decimal(line.equals) * (1 if column.kind == "integer" else 10_000)
+        whole = int(meant)
+    except (InvalidOperation, OverflowError, ValueError) as error:  # no number, or an infinite one
+        raise ConfigurationError(f"{place} holds numbers") from error
+    if meant != whole:
+        held = "whole numbers" if column.kind == "integer" else "four digits after the point"
+        raise ConfigurationError(f"{place} holds {held}")
+    return (value if column.kind == "integer" else ten_thousandths(value)) == whole
 
 
 def _of(value: nw.Expr | None, column: Column | None) -> tuple[nw.Expr, Column]:

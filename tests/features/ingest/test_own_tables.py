@@ -185,6 +185,12 @@ def test_a_feature_is_one_line(tmp_path):
     assert meaning("long_visit_90d").key == "Largest minutes on a page {span}"
 
 
+@pytest.mark.parametrize(("value", "equals", "times"), [("minutes", "2.5", 1), ("stars", "4", 1), ("page_id", "1", 2)])
+def test_rows_of_one_value_are_counted_whatever_its_kind(tmp_path, value, equals, times):
+    line = f'[features.seen]\ntable = "visits"\nvalue = "{value}"\nhow = "count"\nequals = "{equals}"\n'
+    assert at(write(tmp_path / "shop", VISITS + line)).loc["a", "seen"] == times
+
+
 def test_the_growth_of_a_sum_below_nothing_is_unknown(tmp_path):
     line = '[features.grown]\ntable = "visits"\nvalue = "minutes"\nhow = "growth"\ndays = [28]\n'
     rows = [visit("a", 40, 1, 3.0), visit("a", 5, 1, 7.0), visit("b", 5, 1, -1.0), visit("c", 5, 1, -3.0)]
@@ -204,6 +210,10 @@ def test_the_growth_of_a_sum_below_nothing_is_unknown(tmp_path):
         ('table = "visits"\nvalue = "minutes"\nhow = "trend"', "needs `days"),
         ('table = "visits"\ndays = [0]', "whole numbers from 1"),
         ('table = "visits"\nvalu = "x"', "did you mean 'value'"),
+        ('table = "visits"\nvalue = "minutes"\nhow = "count"\nequals = "many"', "holds numbers"),
+        ('table = "visits"\nvalue = "minutes"\nhow = "count"\nequals = "inf"', "holds numbers"),
+        ('table = "visits"\nvalue = "stars"\nhow = "count"\nequals = "1.5"', "holds whole numbers"),
+        ('table = "visits"\nvalue = "ended_at"\nhow = "count"\nequals = "x"', "of which no value is counted"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused_with_its_place(tmp_path, line, said):
