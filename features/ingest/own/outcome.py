@@ -33,7 +33,7 @@ MOSTLY = 0.9
 """Where nearly everybody has left, that a column is filled for them says nothing."""
 IDLE_DAYS = 90
 """Without subscriptions, who did nothing for so long before the newest activity is taken to have left."""
-_GONE, _IS_GONE = '"own gone"', '"own is gone"'
+_GONE, _IS_GONE, _CUSTOMER, _JUDGED = '"own gone"', '"own is gone"', '"own customer"', '"own judged"'
 
 
 def told_by_dates(
@@ -91,8 +91,9 @@ class Leavers:
 
     def _rows(self, relation: Relation, customer: Input) -> str:
         return (
-            f"(SELECT own.*, gone.is_gone AS {_IS_GONE} FROM (SELECT * FROM {relation.sql}) own "
-            f"JOIN {_GONE} gone ON gone.customer = {_id(customer, 'customer_id')})"
+            f"(SELECT own.*, gone.is_gone AS {_IS_GONE} FROM "
+            f"(SELECT *, {_id(customer, 'customer_id')} AS {_CUSTOMER} FROM {relation.sql}) own "
+            f"JOIN {_GONE} gone ON gone.customer = own.{_CUSTOMER})"
         )
 
 
@@ -109,12 +110,16 @@ class _Told(NamedTuple):
 
 def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: str) -> dict[str, _Told]:
     """How each column goes with an outcome (`came`, SQL over rows), where both outcomes are there often enough."""
+    if not cells:
+        return {}
+    read = ", ".join(f"{cell} AS cell_{at}" for at, cell in enumerate(cells.values()))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_JUDGED} AS SELECT {read}, {came} AS came FROM {rows}")
     told = {}
-    for name, cell in cells.items():
+    for at, name in enumerate(cells):
         counted = connection.execute(
             "SELECT count(cell), sum(n), sum(came), sum(least(came, n - came)), sum(n) FILTER (cell IS NOT NULL), "
             "sum(came) FILTER (cell IS NOT NULL) FROM (SELECT cell, count(*) AS n, count(*) FILTER (came) AS came "
-            f"FROM (SELECT {cell} AS cell, {came} AS came FROM {rows}) GROUP BY cell)"
+            f"FROM (SELECT cell_{at} AS cell, came FROM {_JUDGED}) GROUP BY cell)"
         ).fetchall()[0]
         values, whole, out, mixed, filled, filled_out = (int(of or 0) for of in counted)
         rarer = min(out, whole - out)
@@ -124,6 +129,7 @@ def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: 
         is_parting = min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= (1 - NEARLY) * rarer
         is_alone = filled >= FEWEST and filled_out >= NEARLY * filled and out < MOSTLY * whole
         told[name] = _Told(is_parting, is_alone, filled == filled_out)
+    connection.execute(f"DROP TABLE {_JUDGED}")
     return told
 
 
