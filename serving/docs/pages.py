@@ -29,6 +29,7 @@ _WIDE = {
     "</table>": "</table></div>",
 }
 """What is wider than a small window scrolls by itself, by keys, too."""
+_HEADING = re.compile(r"<h2>(.*?)</h2>")
 _LINK = re.compile(r'<a href="(?!https?:|#)([^"]*)">(.*?)</a>', re.DOTALL)
 
 
@@ -66,6 +67,7 @@ def as_html(name: str) -> str | None:
     shown: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     for plain, wide in _WIDE.items():
         shown = shown.replace(plain, wide)
+    shown = _HEADING.sub(lambda match: f'<h2 id="{anchor(match[1])}">{match[1]}</h2>', shown)
     by_path = {other.path.resolve(): other for other in documentation().values()}
 
     def linked(match: re.Match[str]) -> str:
@@ -76,3 +78,12 @@ def as_html(name: str) -> str | None:
         return f'<a href="{ADDRESS}/{other.name}{"#" if part else ""}{part}">{match[2]}</a>'
 
     return _LINK.sub(linked, shown)
+
+
+def anchor(heading: str) -> str:
+    """Return the name by which a link leads to a heading, as the repository's own pages have it.
+
+    >>> anchor("Tables and columns of one's own")
+    'tables-and-columns-of-ones-own'
+    """
+    return re.sub(r"[^\w\- ]", "", re.sub(r"<[^>]*>|&\w+;", "", heading).lower()).replace(" ", "-")

@@ -53,6 +53,13 @@ def test_a_page_is_shown_with_links_that_the_service_answers(name):
         assert address == "" or address.startswith("https://") or address.removeprefix(f"{ADDRESS}/") in documentation()
 
 
+def test_a_link_to_a_part_of_a_page_leads_to_its_heading():
+    shown = {name: as_html(name) for name in documentation()}
+    links = {link for page in shown.values() for link in re.findall(r'href="/app/docs/([\w-]+)#([^"]+)"', page)}
+    assert links
+    assert not {link for link in links if f'<h2 id="{link[1]}">' not in shown[link[0]]}
+
+
 def test_no_page_is_shown_that_is_none():
     assert as_html("../../README") is None
 
