@@ -71,7 +71,7 @@ def _of_model(model: Model, tables: Tables, known_us: int, begins_us: int | None
         target = model.target(tables)
     except MissingTable as error:
         return Readiness(model.name, False, str(error), "no_table", {"tables": model.wanted_tables})
-    if begins_us is None:
+    if begins_us is None or begins_us >= known_us:
         return Readiness(model.name, False, "there is no activity to learn from", "no_activity")
     days = (known_us - begins_us) // DAY_US
     needed = model.cutoffs.needed_days(target)

@@ -123,6 +123,7 @@ class Draft:
         files = {path.name: file_digest(path) for path in sorted(self.folder.iterdir())}
         body = {**manifest, "as_of": instant_text(self.as_of_us), "revision": revision, "files": files}
         (self.folder / MANIFEST).write_text(sealed(body), encoding="utf-8")
+        manifest_of(self.folder / MANIFEST)  # nobody is ever pointed to a week that cannot be read
         flush_file(self.folder / MANIFEST)
         flush_file(self.folder)
         self.folder.rename(final)

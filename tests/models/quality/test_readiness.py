@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from support.rows.table_files import company, row, write_csv
+from vouch.features.contract.tables import DAY_US
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant
 from vouch.features.model_settings import ModelSettings
@@ -53,6 +54,14 @@ def test_a_short_history_names_the_horizon_that_would_do(tmp_path):
     assert "[churn] horizon = 47 would do" in found.why
     assert (found.code, found.figures["shorter"]) == ("long_horizon", 47)
     assert "are needed" not in told(tmp_path, 150, settings={"churn": ModelSettings(horizon_days=47)})["churn"].why
+
+
+def test_before_the_first_activity_there_is_none_to_learn_from(tmp_path):
+    tables, known_us = shop(tmp_path, 320, leave=True)
+    for days in (320, 321, 3000):
+        (found,) = [one for one in readiness(tables, known_us - days * DAY_US) if one.output == "churn"]
+        assert not found.is_ready
+        assert (found.code, found.figures) == ("no_activity", {})
 
 
 def test_a_table_that_an_outcome_needs_is_named(tmp_path):
