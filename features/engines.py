@@ -115,13 +115,13 @@ def _both_forms(paths: Iterable[Path]) -> str:
 
 def unreadable(where: str, error: duckdb.Error) -> SourceUnreadable:
     """What an error of the engine says of a source: the place, the line of a text file, and the mend."""
-    said = str(error)
-    line = re.search(r"CSV Error on Line: (\d+)", said)
+    message = str(error)
+    line = re.search(r"CSV Error on Line: (\d+)", message)
     if line:
-        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+        counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
         why = f"{counts[2]} fields instead of {counts[1]}" if counts else "a quote that is not closed, or stands alone"
         return SourceUnreadable(f"{where}: line {line[1]}: {why}. Mend the line, or write the file again.")
-    if "RFC 4180" in said:
+    if "RFC 4180" in message:
         return SourceUnreadable(f"{where}: line ends of two sorts, or a quote that is not closed. Write it again.")
     return SourceUnreadable(f"{where}: cannot be read: {first_line(error)}. Write it again.")
 
@@ -135,12 +135,12 @@ def first_line(error: Exception) -> str:
     line = str(error).strip().split("\n")[0]
     if inner := _INNER.search(line):  # an error of a thread, told as JSON
         line = json.loads(f'"{inner[1]}"')
-    said = line.partition("Error: ")[2] or line
-    if isinstance(error, duckdb.InvalidInputException) and not set("'\"") & set(said):
-        said = "a function of the query refuses a value"  # in words that the query may have made of it
+    message = line.partition("Error: ")[2] or line
+    if isinstance(error, duckdb.InvalidInputException) and not set("'\"") & set(message):
+        message = "a function of the query refuses a value"  # in words that the query may have made of it
     if isinstance(error, _OF_VALUES):
-        said = without_values(said)
-    return "".join(character for character in said if character.isprintable()).strip(" :.")
+        message = without_values(message)
+    return "".join(character for character in message if character.isprintable()).strip(" :.")
 
 
 def joined_bits(rows: nw.LazyFrame[Any], keys: Sequence[str], bits: Sequence[str]) -> nw.LazyFrame[Any]:

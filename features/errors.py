@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def did_you_mean(wanted: str, there: Iterable[str]) -> str:
+def did_you_mean(wanted: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the nearest name, or an empty string."""
-    near = difflib.get_close_matches(wanted, list(there), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -89,9 +89,9 @@ class MissingColumn(DataError):
 
     code = "missing_column"
 
-    def __init__(self, table: str, column: str, there: Iterable[str]) -> None:
+    def __init__(self, table: str, column: str, known: Iterable[str]) -> None:
         super().__init__(
-            f"Table {table!r} has no column {column!r}{did_you_mean(column, there)}; there are: {', '.join(there)}. "
+            f"Table {table!r} has no column {column!r}{did_you_mean(column, known)}; there are: {', '.join(known)}. "
             f'Map it in vouch.toml: [tables.{table}] columns = {{ {column} = "..." }}'
         )
 

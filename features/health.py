@@ -113,8 +113,8 @@ def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
     chosen = using or health_rules()
     whole = sum(measure.weight for measure in chosen.measures)
     earned = _sum([measure.points().fill_null(0.0) * measure.weight for measure in chosen.measures])
-    there = _sum([_is_there(measure) * measure.weight for measure in chosen.measures])
-    frame = vectors.with_columns(earned.alias("health_earned"), there.alias("health_there"))
+    known_weight = _sum([_is_there(measure) * measure.weight for measure in chosen.measures])
+    frame = vectors.with_columns(earned.alias("health_earned"), known_weight.alias("health_there"))
     frame = frame.with_columns(
         nw.when(nw.col("health_there") > 0).then(nw.col("health_earned") / nw.col("health_there")).alias(COLUMNS[0]),
         (nw.col("health_there") / whole).alias(COLUMNS[1]),

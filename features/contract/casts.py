@@ -208,8 +208,10 @@ def _moment(name: str, family: Family, epoch: str | None) -> str:
     if epoch and family in _NUMERIC:
         return _epoch_moment(name, family, epoch)
     if family == "text":
-        is_told = f"NOT regexp_matches({name}, {literal(_WITHOUT_LETTERS)}) OR regexp_matches({name}, {literal(_ZONE)})"
-        return f"CASE WHEN {is_told} THEN epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) END"
+        has_zone = (
+            f"NOT regexp_matches({name}, {literal(_WITHOUT_LETTERS)}) OR regexp_matches({name}, {literal(_ZONE)})"
+        )
+        return f"CASE WHEN {has_zone} THEN epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) END"
     if family == "zoned":
         return f"epoch_us(TRY_CAST({name} AS TIMESTAMPTZ))"
     if family in {"date", "timestamp"}:

@@ -96,29 +96,29 @@ class Source:
         return [column for column in self.columns.values() if column.holds in holds]
 
 
-def profiled(connection: Connection, found: FoundFile, folder: Path) -> Source:
+def profiled(connection: Connection, file: FoundFile, folder: Path) -> Source:
     """Read a file and say what its columns hold. Raises the errors of who cannot be read."""
-    (plain,) = named_sources({found.name: str(found.path)}, {found.name: found.reader}).values()
+    (plain,) = named_sources({file.name: str(file.path)}, {file.name: file.reader}).values()
     source, _ = inspected(rewritten(plain, folder))
     relation = file_relation(connection, source)
-    sample = quoted(f"sample {found.name}")
+    sample = quoted(f"sample {file.name}")
     drawn = f"FROM {relation.sql} USING SAMPLE reservoir({SAMPLE} ROWS) REPEATABLE (7)"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {sample} AS {drawn}")
     columns = _profiles(connection, relation.columns, relation.sql, sample, is_csv=relation.is_csv)
-    reader = _with_forms(found.reader, columns, is_csv=relation.is_csv)
-    if reader != found.reader:  # what is read from now on is read by what was found
+    reader = _with_forms(file.reader, columns, is_csv=relation.is_csv)
+    if reader != file.reader:  # what is read from now on is read by what was found
         source = replace(
             source, reader=replace(source.reader, decimal=reader.decimal, numbers=reader.numbers, dates=reader.dates)
         )
         relation = file_relation(connection, source)
-    view = quoted(found.name)
+    view = quoted(file.name)
     connection.execute(f'CREATE OR REPLACE TEMP VIEW {view} AS SELECT * EXCLUDE ("vouch row") FROM {relation.sql}')
-    told = [*found.told, *(f"{name}: dates as {' or '.join(forms)}" for name, forms in reader.dates.items())]
-    told += [f"decimal sign {reader.decimal} in {', '.join(reader.numbers)}"] if reader.numbers else []
+    notes = [*file.told, *(f"{name}: dates as {' or '.join(forms)}" for name, forms in reader.dates.items())]
+    notes += [f"decimal sign {reader.decimal} in {', '.join(reader.numbers)}"] if reader.numbers else []
     rows = next(iter(columns.values())).rows if columns else 0
     return Source(
-        found.name, found.path, reader, view, rows, columns, tuple(told), relation.is_csv,
-        tuple(word for word in tokens(found.name)),
+        file.name, file.path, reader, view, rows, columns, tuple(notes), relation.is_csv,
+        tuple(word for word in tokens(file.name)),
     )  # fmt: skip
 
 
@@ -128,14 +128,14 @@ def _profiles(
     cells = {name: raw(quoted(name), family_of(kind), is_csv=is_csv, name=name) for name, kind in columns.items()}
     asked = ", ".join(f"count({cell}), approx_count_distinct({cell})" for cell in cells.values())
     counted = connection.execute(f"SELECT count(*), {asked} FROM {sql}").fetchall()[0]
-    rows, found = counted[0], {}
+    rows, profiles = counted[0], {}
     for at, (name, physical) in enumerate(columns.items()):
         filled, distinct = counted[1 + 2 * at], counted[2 + 2 * at]
         if filled and (distinct > 0.9 * filled or distinct <= 2 * MOST_VALUES):
             (distinct,) = connection.execute(f"SELECT count(DISTINCT {cells[name]}) FROM {sql}").fetchall()[0]
         plain = ColumnProfile(name, physical, rows, filled, distinct, "nothing")
-        found[name] = _told(connection, plain, cells[name], sql, sample) if filled else plain
-    return found
+        profiles[name] = _told(connection, plain, cells[name], sql, sample) if filled else plain
+    return profiles
 
 
 def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sample: str) -> ColumnProfile:
@@ -143,16 +143,16 @@ def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sa
     family = family_of(column.physical)
     listed: tuple[str, ...] = ()
     if column.distinct <= MOST_VALUES:
-        said = connection.execute(
+        counts = connection.execute(
             f"SELECT CAST({cell} AS VARCHAR) AS said, count(*) FROM {sql} GROUP BY said HAVING said IS NOT NULL "
             "ORDER BY count(*) DESC, said"
         ).fetchall()
-        listed = tuple(value for value, _ in said)
+        listed = tuple(value for value, _ in counts)
     if family in {"integer", "decimal", "float"}:
         low, high = connection.execute(f"SELECT min({cell})::DOUBLE, max({cell})::DOUBLE FROM {sql}").fetchall()[0]
         is_whole = family == "integer" or _is_whole(connection, cell, sample)
-        told = replace(column, holds="integer" if is_whole else "number", low=low, high=high, values=listed)
-        return _number_as_time(told)
+        number = replace(column, holds="integer" if is_whole else "number", low=low, high=high, values=listed)
+        return _number_as_time(number)
     if family in {"date", "timestamp", "zoned"}:
         low, high = connection.execute(
             f"SELECT CAST(min({cell}) AS VARCHAR), CAST(max({cell}) AS VARCHAR) FROM {sql}"
@@ -166,15 +166,15 @@ def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sa
         f"SELECT said FROM (SELECT DISTINCT CAST({cell} AS VARCHAR) AS said FROM {sample}) WHERE said IS NOT NULL "
         f"ORDER BY hash(said) LIMIT {DISTINCT}"
     ).fetchall()
-    told = _text_told(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
-    return _number_as_time(told)
+    number = _text_told(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
+    return _number_as_time(number)
 
 
 def _is_whole(connection: Connection, cell: str, sample: str) -> bool:
-    found = connection.execute(
+    answer = connection.execute(
         f"SELECT bool_and({cell} = trunc({cell})) FROM {sample} WHERE {cell} IS NOT NULL AND isfinite({cell}::DOUBLE)"
     ).fetchall()
-    return bool(found[0][0])
+    return bool(answer[0][0])
 
 
 def _number_as_time(column: ColumnProfile) -> ColumnProfile:
@@ -216,9 +216,9 @@ def _text_told(
     for decimal, form in ((".", _POINT), (",", _COMMA)):
         if _mostly(bare, form):
             is_plain = decimal == "." and _mostly(texts, re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?$"))
-            told = cell if is_plain else numeral(cell, decimal)
-            found = replace(column, holds="number", decimal="" if is_plain else decimal)
-            return replace(found, **_range(connection, f"TRY_CAST({told} AS DOUBLE)", sql))
+            parsed = cell if is_plain else numeral(cell, decimal)
+            number = replace(column, holds="number", decimal="" if is_plain else decimal)
+            return replace(number, **_range(connection, f"TRY_CAST({parsed} AS DOUBLE)", sql))
     return replace(column, holds="text")
 
 

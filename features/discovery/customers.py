@@ -28,7 +28,7 @@ ABOUT = ("region", "country", "language", "segment", "plan", "industry", "acquis
 
 def home_of(customer: Customer, sources: Mapping[str, Source]) -> Source | None:
     """The file that has one row per customer, the one that says most where there are several."""
-    found = []
+    homes = []
     for name, column in customer.columns.items():
         profile = sources[name].columns[column]
         if (
@@ -36,8 +36,8 @@ def home_of(customer: Customer, sources: Mapping[str, Source]) -> Source | None:
             and profile.distinct >= 0.97 * profile.rows
             and len(sources[name].columns) > 1
         ):
-            found.append(sources[name])
-    return max(found, key=lambda one: (_says(one), one.rows, len(one.columns)), default=None)
+            homes.append(sources[name])
+    return max(homes, key=lambda one: (_says(one), one.rows, len(one.columns)), default=None)
 
 
 def _says(source: Source) -> float:
@@ -50,14 +50,14 @@ def _begin(source: Source) -> tuple[Moment, float] | None:
     """When a customer of a file of customers began."""
     scored = [
         (
-            max(said_by(moment.name, column_phrases(name), source.context) for name in ("created_at", "enrolled_at")),
-            moment,
+            max(said_by(start.name, column_phrases(name), source.context) for name in ("created_at", "enrolled_at")),
+            start,
         )
-        for moment in moments(source)
-        if moment.filled >= 0.99 * source.rows
+        for start in moments(source)
+        if start.filled >= 0.99 * source.rows
     ]
-    sure, moment = max(scored, key=lambda pair: pair[0], default=(0.0, None))
-    return (moment, sure) if moment is not None and sure >= SURE else None
+    sure, start = max(scored, key=lambda pair: pair[0], default=(0.0, None))
+    return (start, sure) if start is not None and sure >= SURE else None
 
 
 def customers(
@@ -85,20 +85,20 @@ def _covered(connection: Connection, customer: Customer, home: Source, at: Sourc
 
 
 def _of_file(home: Source, customer: Customer, begin: tuple[Moment, float], covered: float) -> TableProposal:
-    moment, sure = begin
+    start, sure = begin
     key = customer.columns[home.name]
     cells = {
         "customer_id": _key_cell(home, key),
         "created_at": Cell(
-            moment.sql(home, quoted(home.name)),
-            tuple((home.name, part) for part in moment.columns),
+            start.sql(home, quoted(home.name)),
+            tuple((home.name, part) for part in start.columns),
             sure,
-            moment.columns[0] if moment.is_plain else None,
+            start.columns[0] if start.is_plain else None,
         ),
     }
     cells |= _about(home, {cell.plain for cell in cells.values()})
-    told = (f"one row per {key}", f"{covered:.1%} of the customers of other files stand here")
-    return TableProposal("customers", home.name, cells, told=told, confidence=0.6 + 0.39 * min(covered, sure))
+    evidence = (f"one row per {key}", f"{covered:.1%} of the customers of other files stand here")
+    return TableProposal("customers", home.name, cells, told=evidence, confidence=0.6 + 0.39 * min(covered, sure))
 
 
 def _key_cell(home: Source, key: str) -> Cell:
@@ -109,7 +109,7 @@ def _key_cell(home: Source, key: str) -> Cell:
 
 def _about(home: Source, used: set[str | None]) -> dict[str, Cell]:
     """What a file says of customers, as columns of the contract."""
-    found = {}
+    cells = {}
     for column in TABLES["customers"].columns.values():
         if column.is_required or column.kind == "time" or column.name in {"referred_by", "is_deleted", "account_id"}:
             continue
@@ -118,10 +118,10 @@ def _about(home: Source, used: set[str | None]) -> dict[str, Cell]:
         if best is None or sure < SURE or (column.kind == "text" and not best.values):
             continue
         used.add(best.name)
-        found[column.name] = Cell(
+        cells[column.name] = Cell(
             f"{quoted(home.name)}.{quoted(best.name)}", ((home.name, best.name),), sure, best.name
         )
-    return found
+    return cells
 
 
 def _of_facts(
@@ -151,14 +151,14 @@ def _of_facts(
         "customer_id": Cell("seen.customer_id", (), 1.0),
         "created_at": Cell("min(seen.at)", tuple(dict.fromkeys(reads)), 0.8),
     }
-    joined, told = "", ["no file says when a customer began: the first time in the other files stands for it"]
+    joined, evidence = "", ["no file says when a customer began: the first time in the other files stands for it"]
     if home is not None:
         about = _about(home, {customer.columns[home.name]})
         cells |= {name: replace(cell, sql=f"max({cell.sql})", plain=None) for name, cell in about.items()}
         key = key_value(home, customer.columns[home.name], quoted(home.name))
         joined = f"\nleft join {quoted(home.name)} on {key} = seen.customer_id"
     else:
-        told.append("no file has one row per customer")
+        evidence.append("no file has one row per customer")
         constant, joined = _constant_columns(connection, sources, facts)
         cells |= constant
     inner = "\n  union all\n".join("  " + one.replace("\n", "\n  ") for one in seen)
@@ -166,7 +166,7 @@ def _of_facts(
     chosen = f"select {listed}\nfrom seen{joined}\nwhere seen.customer_id is not null\ngroup by 1"
     query = f"with seen as (\n{inner}\n)\n{chosen}"
     source = home.name if home is not None else facts[0][0].source
-    return TableProposal("customers", source, cells, told=tuple(told), confidence=0.8, query=query)
+    return TableProposal("customers", source, cells, told=tuple(evidence), confidence=0.8, query=query)
 
 
 def _constant_columns(
@@ -177,7 +177,7 @@ def _constant_columns(
     source = sources[proposal.source]
     if link.joins:
         return {}, ""
-    found = {}
+    cells = {}
     key = key_value(source, link.column)
     for name in ("country", "region", "language", "segment"):
         best, sure = best_column(source, column_phrases(name), ("text",))
@@ -187,12 +187,12 @@ def _constant_columns(
             f"SELECT count(DISTINCT ({key}, {quoted(best.name)})), count(DISTINCT {key}) FROM {source.sql}"
         ).fetchall()[0]
         if pairs <= 1.05 * people:
-            found[name] = Cell(f"max(about.{name})", ((source.name, best.name),), sure)
-    if not found:
+            cells[name] = Cell(f"max(about.{name})", ((source.name, best.name),), sure)
+    if not cells:
         return {}, ""
-    inner = ", ".join(f"max({quoted(cell.reads[0][1])}) as {name}" for name, cell in found.items())
+    inner = ", ".join(f"max({quoted(cell.reads[0][1])}) as {name}" for name, cell in cells.items())
     about = f"select {key} as customer_id, {inner}\n  from {quoted(source.name)} group by 1"
-    return found, f"\nleft join (\n  {about}\n) about using (customer_id)"
+    return cells, f"\nleft join (\n  {about}\n) about using (customer_id)"
 
 
 def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableProposal]:
@@ -201,23 +201,25 @@ def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableP
     begin = _begin(home) if home is not None else None
     if home is None or begin is None:
         return []
-    ends = [(said_by(moment.name, column_phrases("ended_at"), home.context), moment) for moment in moments(home)]
+    ends = [(said_by(end_time.name, column_phrases("ended_at"), home.context), end_time) for end_time in moments(home)]
     sure, end = max(ends, key=lambda pair: pair[0], default=(0.0, None))
     if end is None or sure < SURE or end.filled == home.rows:
         return []
     key, at = customer.columns[home.name], quoted(home.name)
     who = _key_cell(home, key)
 
-    def time(moment: Moment, *, at_end: bool) -> Cell:
-        reads = tuple((home.name, part) for part in moment.columns)
-        return Cell(moment.sql(home, at, at_end=at_end), reads, sure, moment.columns[0] if moment.is_plain else None)
+    def time(end_time: Moment, *, at_end: bool) -> Cell:
+        reads = tuple((home.name, part) for part in end_time.columns)
+        return Cell(
+            end_time.sql(home, at, at_end=at_end), reads, sure, end_time.columns[0] if end_time.is_plain else None
+        )
 
     dates = {"started_at": time(begin[0], at_end=False), "ended_at": time(end, at_end=True)}
-    told = (f"{end.filled:,} of {home.rows:,} have an end: who has none is still with the company",)
-    found = [
+    evidence = (f"{end.filled:,} of {home.rows:,} have an end: who has none is still with the company",)
+    proposals = [
         TableProposal(
             "subscriptions", home.name, {"subscription_id": who, "customer_id": who, **dates}, {"mrr": 0},
-            told=(*told, "no file names a price: mrr is 0"), confidence=0.75,
+            told=(*evidence, "no file names a price: mrr is 0"), confidence=0.75,
         )
     ]  # fmt: skip
     words = {*home.context, *tokens(key)}
@@ -226,19 +228,19 @@ def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableP
         cells = {"customer_id": who, "enrolled_at": dates["started_at"], "left_at": dates["ended_at"]}
         if tier is not None and tier.values:
             cells["tier"] = Cell(f"{at}.{quoted(tier.name)}", ((home.name, tier.name),), 0.8, tier.name)
-        found.append(TableProposal("loyalty_members", home.name, cells, told=told, confidence=0.8))
-    return found
+        proposals.append(TableProposal("loyalty_members", home.name, cells, told=evidence, confidence=0.8))
+    return proposals
 
 
 def points(proposal: TableProposal, sources: Mapping[str, Source]) -> TableProposal | None:
     """Points earned and redeemed that stand in columns of a file of another kind, as a ledger."""
     source = sources[proposal.source]
     known = vocabulary()["columns"]
-    found = {
+    proposals = {
         kind: best_column(source, known[f"points_{name}"], ("number", "integer"))
         for kind, name in (("earn", "earned"), ("redeem", "redeemed"))
     }
-    if any(column is None or sure < IN_CONTEXT for column, sure in found.values()):
+    if any(column is None or sure < IN_CONTEXT for column, sure in proposals.values()):
         return None
     table = TABLES[proposal.table]
     who, clock = (
@@ -247,7 +249,7 @@ def points(proposal: TableProposal, sources: Mapping[str, Source]) -> TablePropo
     )
     rest = ", ".join(f"{quoted(source.name)}.{quoted(column)}" for column in source.columns)
     parts, reads = [], [*who.reads, *clock.reads]
-    for kind, (column, _) in found.items():
+    for kind, (column, _) in proposals.items():
         if column is None:
             continue
         cell = f"{quoted(source.name)}.{quoted(column.name)}"

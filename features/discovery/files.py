@@ -58,7 +58,7 @@ def find_files(places: Iterable[Path]) -> tuple[list[FoundFile], list[str]]:
         if not place.exists():
             raise UsageError(f"There is no file or folder {str(place)!r}")
         paths += _under(place, DEEPEST) if place.is_dir() else [place]
-    found: list[FoundFile] = []
+    files: list[FoundFile] = []
     left: list[str] = []
     paths, patterns = _patterns(paths)
     names = _names([patterns.get(path, path) for path in paths])
@@ -69,10 +69,10 @@ def find_files(places: Iterable[Path]) -> tuple[list[FoundFile], list[str]]:
         try:
             several = patterns.get(path)
             looked = _looked_into(names[several or path], path)
-            found += [replace(one, path=several) for one in looked] if several else looked
+            files += [replace(one, path=several) for one in looked] if several else looked
         except (VouchError, OSError) as error:
             left.append(f"{path.name} is not read: {error}")
-    return found, left
+    return files, left
 
 
 def _under(folder: Path, depth: int) -> Iterator[Path]:
@@ -95,10 +95,12 @@ def _patterns(paths: list[Path]) -> tuple[list[Path], dict[Path, Path]]:
         pattern = path.with_name(re.sub(r"\d+([-_.]?\d+)*(?=.*\.)", "*", path.name, count=1))
         if "*" in pattern.name and kind(path) in {"text", "packed", "parquet"}:
             groups.setdefault((pattern, _header_of(path)), []).append(path)
-    found = {group[0]: pattern for (pattern, _), group in groups.items() if sorted(files_of(pattern)) == sorted(group)}
-    found = {path: pattern for path, pattern in found.items() if len(files_of(pattern)) > 1}
-    others = {path for pattern in found.values() for path in files_of(pattern)} - set(found)
-    return [path for path in paths if path not in others], found
+    patterns = {
+        group[0]: pattern for (pattern, _), group in groups.items() if sorted(files_of(pattern)) == sorted(group)
+    }
+    patterns = {path: pattern for path, pattern in patterns.items() if len(files_of(pattern)) > 1}
+    others = {path for pattern in patterns.values() for path in files_of(pattern)} - set(patterns)
+    return [path for path in paths if path not in others], patterns
 
 
 def _header_of(path: Path) -> bytes:
@@ -115,17 +117,17 @@ def _names(paths: list[Path]) -> dict[Path, str]:
     """A short name for each file: what all file names begin with is left out, and folders tell namesakes apart."""
     stems = {path: _word(path.name.split(".")[0]) for path in paths}
     begin = _common_begin(list(stems.values()))
-    found: dict[Path, str] = {}
+    names: dict[Path, str] = {}
     times = Counter(stems.values())
     for path, stem in stems.items():
         name = stem[len(begin) :]
         if times[stem] > 1:
             name = f"{_word(path.parent.name)}_{name}"
         name = re.sub(r"_(dataset|table|export|data)$", "", name) or name
-        while name in found.values():
+        while name in names.values():
             name += "_2"
-        found[path] = name if not name[:1].isdigit() else f"t{name}"
-    return found
+        names[path] = name if not name[:1].isdigit() else f"t{name}"
+    return names
 
 
 def _word(text: str) -> str:
@@ -159,12 +161,12 @@ def _looked_into(name: str, path: Path) -> list[FoundFile]:
         return [
             FoundFile(f"{name}_{_word(sheet)}", path, Reader(sheet=sheet), (f"sheet {sheet!r}",)) for sheet in sheets
         ]
-    reader, told = _text_reader(path)
-    return [FoundFile(name, path, reader, told)]
+    reader, notes = _text_reader(path)
+    return [FoundFile(name, path, reader, notes)]
 
 
 def _text_reader(path: Path) -> tuple[Reader, tuple[str, ...]]:
-    start, encoding, told = _decoded(path)
+    start, encoding, decoding = _decoded(path)
     separator = _separator(start)
     rows = _first_rows(start, separator)
     if not rows:
@@ -174,11 +176,11 @@ def _text_reader(path: Path) -> tuple[Reader, tuple[str, ...]]:
     if separator != sniffed or separator not in SEPARATORS:
         reader = replace(reader, separator=separator)
     named = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(separator, separator)
-    said = [*told, *([f"separator {named}"] if separator != "," else [])]
+    notes = [*decoding, *([f"separator {named}"] if separator != "," else [])]
     if not _has_header(rows):
         reader = replace(reader, has_header=False)
-        said.append("no header: the first line holds values")
-    return reader, tuple(said)
+        notes.append("no header: the first line holds values")
+    return reader, tuple(notes)
 
 
 def _decoded(path: Path) -> tuple[str, str | None, tuple[str, ...]]:

@@ -104,12 +104,12 @@ def read_flat(
         if time is not None and source.columns[time].holds != "time":
             raise DataError(f"The time {time!r} must be a date or an instant in every row")
         frame = _frame(connection, source)
-        said: dict[str | None, str] = {label: "the label", key: "the id", time: "the time"}
-        said |= dict.fromkeys(left_out, "as it was asked for")
+        left_for: dict[str | None, str] = {label: "the label", key: "the id", time: "the time"}
+        left_for |= dict.fromkeys(left_out, "as it was asked for")
         known = frame[label].notna()
         frame = frame[known].reset_index(drop=True)
         values, positive = _label(frame[label], label)
-        apart = {name: why for name, why in said.items() if name is not None}
+        apart = {name: why for name, why in left_for.items() if name is not None}
         columns, reasons = _columns(source, frame, values, apart, has_time=time is not None, taken=taken)
         times = None if time is None else _times(frame[time], time)
         ids = _ids(frame, key)
@@ -135,21 +135,21 @@ def _opened(project: Project, path: Path) -> Iterator[tuple[Connection, Source]]
     """One file as a source, on an engine that is closed with it; raises DataError where the engine cannot read it."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name the one file that is the table")
-    found, left = find_files([path])
-    if not found:
+    files, left = find_files([path])
+    if not files:
         raise DataError(" ".join(left) or f"{path} holds no table")
     with tempfile.TemporaryDirectory() as folder, closing(connect(project, Path(folder))) as connection:
         try:
-            yield connection, profiled(connection, found[0], Path(folder) / "rewritten")
+            yield connection, profiled(connection, files[0], Path(folder) / "rewritten")
         except FAILURES as error:
             raise DataError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
 def _check_there(source: Source, name: str | None) -> None:
     if name is not None and name not in source.columns:
-        there = ", ".join(source.columns)
+        listed = ", ".join(source.columns)
         raise UsageError(
-            f"{source.path.name} has no column {name!r}{did_you_mean(name, source.columns)}; there are: {there}"
+            f"{source.path.name} has no column {name!r}{did_you_mean(name, source.columns)}; there are: {listed}"
         )
 
 
@@ -190,8 +190,8 @@ def _label(values: pd.Series[Any], name: str) -> tuple[np.ndarray[Any, np.dtype[
     if len(counts) != 2:
         shown = ", ".join(sorted(counts)[:5])
         raise DataError(f"The label {name!r} must have two values, and has {len(counts)} ({shown}...)")
-    said = [value for value in counts if value.strip().lower() in _TRUE or said_by(value, _TRUE) >= 0.9]
-    positive = said[0] if len(said) == 1 else min(counts, key=lambda value: (counts[value], value))
+    truthy = [value for value in counts if value.strip().lower() in _TRUE or said_by(value, _TRUE) >= 0.9]
+    positive = truthy[0] if len(truthy) == 1 else min(counts, key=lambda value: (counts[value], value))
     return (texts == positive).to_numpy(np.float64), positive
 
 
@@ -274,10 +274,10 @@ FILLED_OF_STAYERS, FILLED_OF_LEAVERS = 0.005, 0.05
 def leak_by_figures(values: pd.Series[Any], label: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Why figures say that a column tells the outcome, empty where they do not."""
     left, stayed = label == 1, label == 0
-    there = values.notna().to_numpy()
-    if there[left].mean() >= FILLED_OF_LEAVERS and there[stayed].mean() <= FILLED_OF_STAYERS:
-        return f"a leak: it is filled in for {there[left].mean():.0%} of those who left and hardly for others"
-    if there[stayed].mean() >= 0.95 and there[left].mean() <= 0.05:
+    is_filled = values.notna().to_numpy()
+    if is_filled[left].mean() >= FILLED_OF_LEAVERS and is_filled[stayed].mean() <= FILLED_OF_STAYERS:
+        return f"a leak: it is filled in for {is_filled[left].mean():.0%} of those who left and hardly for others"
+    if is_filled[stayed].mean() >= 0.95 and is_filled[left].mean() <= 0.05:
         return "a leak: it is empty for nearly all who left"
     auc = power(values, label)
     return f"a leak: by itself it ranks the outcome almost perfectly (ROC-AUC {auc:.3f})" if auc >= LEAK_AUC else ""

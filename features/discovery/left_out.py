@@ -39,10 +39,10 @@ class Verdict:
 
 def copies(connection: Connection, sources: Mapping[str, Source], customer: Customer) -> dict[str, str]:
     """Files whose rows stand in another, larger file with the same columns: name -> why it is left out."""
-    found: dict[str, str] = {}
+    originals: dict[str, str] = {}
     for small in sources.values():
         for large in sources.values():
-            if small is large or small.rows >= large.rows or large.name in found:
+            if small is large or small.rows >= large.rows or large.name in originals:
                 continue
             mine = {normal(name): name for name in small.columns if name not in customer.columns.values()}
             theirs = {normal(name): name for name in large.columns if name not in customer.columns.values()}
@@ -55,8 +55,8 @@ def copies(connection: Connection, sources: Mapping[str, Source], customer: Cust
                 f"SELECT avg((({ours}) IN (SELECT ({of_large}) FROM {large.sql}))::INT) FROM {small.sql}"
             ).fetchall()[0]
             if share is not None and share >= COPIED:
-                found[small.name] = f"a part of {large.name}: {share:.1%} of its rows stand there"
-    return found
+                originals[small.name] = f"a part of {large.name}: {share:.1%} of its rows stand there"
+    return originals
 
 
 def verdicts(
@@ -77,20 +77,20 @@ def verdicts(
         for pair in proposal.reads:
             used.setdefault(pair, f"to make {proposal.table}")
     read = {proposal.source for proposal in tables} | {source for source, _ in {*mapped, *used}}
-    found = []
+    judged = []
     for source in sources.values():
         for column in source.columns.values():
             pair = (source.name, column.name)
             if pair in mapped:
-                found.append(Verdict(*pair, "mapped", mapped[pair]))
+                judged.append(Verdict(*pair, "mapped", mapped[pair]))
             elif pair in used:
-                found.append(Verdict(*pair, "used", used[pair]))
+                judged.append(Verdict(*pair, "used", used[pair]))
             else:
                 why = dropped.get(source.name) or _why(
                     source, column, source is home, source.name in read, joins, customer
                 )
-                found.append(Verdict(*pair, "left out", why))
-    return tuple(found)
+                judged.append(Verdict(*pair, "left out", why))
+    return tuple(judged)
 
 
 def _why(

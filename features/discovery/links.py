@@ -98,20 +98,20 @@ def find_customer(sources: Mapping[str, Source], wanted: str | None = None) -> C
         return Customer(person, {at: person}, (columns[at],), why, 0.8)
     rivals = tuple(name for name in likely[1:] if scores[name] >= 0.6 * scores[best])
     files = "1 file" if len(columns) == 1 else f"{len(columns)} files"
-    told = "chosen" if wanted is not None else f"its name, in {files}: {', '.join(sorted(columns))}"
+    evidence = "chosen" if wanted is not None else f"its name, in {files}: {', '.join(sorted(columns))}"
     sure = 0.95 if scores[best] >= 1 else 0.4
-    return Customer(next(iter(columns.values())), columns, rivals, told, 0.7 if rivals else sure)
+    return Customer(next(iter(columns.values())), columns, rivals, evidence, 0.7 if rivals else sure)
 
 
 def _key_score(name: str, columns: Mapping[str, str], sources: Mapping[str, Source]) -> float:
     known = vocabulary()["customer"]
-    said = max(3 * said_by(name, known["surest"]), 2 * said_by(name, known["likely"]))
-    if said < 1.5:
+    score = max(3 * said_by(name, known["surest"]), 2 * said_by(name, known["likely"]))
+    if score < 1.5:
         return 0.0
     distinct = max(sources[at].columns[column].distinct for at, column in columns.items())
     if distinct < 10:
         return 0.0
-    return said + 0.4 * min(len(columns), 5)
+    return score + 0.4 * min(len(columns), 5)
 
 
 def _person(sources: Mapping[str, Source], columns: Mapping[str, str]) -> tuple[str, str, str] | None:
@@ -125,44 +125,44 @@ def _person(sources: Mapping[str, Source], columns: Mapping[str, str]) -> tuple[
                 column.name, ["customer", "client", "user", "id"]
             )
             if column.name != key and is_named and 0.3 * source.rows < column.distinct < source.rows == column.filled:
-                told = f"{source.rows:,} {key} are {column.distinct:,} {column.name}: one person has several"
-                return at, column.name, told
+                evidence = f"{source.rows:,} {key} are {column.distinct:,} {column.name}: one person has several"
+                return at, column.name, evidence
     return None
 
 
 def find_joins(connection: Connection, sources: Mapping[str, Source]) -> list[Join]:
     """All joins between files: to a key that is unique there, by a name that may mean it, where the values agree."""
-    found = []
-    for here, there in itertools.permutations(sources.values(), 2):
-        for key in there.columns.values():
+    joins = []
+    for here, target in itertools.permutations(sources.values(), 2):
+        for key in target.columns.values():
             if not key.is_unique or key.holds not in {"text", "integer"}:
                 continue
             for column in here.columns.values():
-                if column.filled and column.holds in {"text", "integer", "number"} and _may_join(column, key, there):
-                    shared = shared_values(connection, here, column.name, there, key.name)
+                if column.filled and column.holds in {"text", "integer", "number"} and _may_join(column, key, target):
+                    shared = shared_values(connection, here, column.name, target, key.name)
                     if shared >= LEAST_SHARED:
-                        found.append(Join(here.name, column.name, there.name, key.name, shared))
-    return found
+                        joins.append(Join(here.name, column.name, target.name, key.name, shared))
+    return joins
 
 
-def _may_join(column: ColumnProfile, key: ColumnProfile, there: Source) -> bool:
+def _may_join(column: ColumnProfile, key: ColumnProfile, target: Source) -> bool:
     """Whether names let a column point to a key: they are alike, or it is the other file's name with its id."""
     ours, theirs = tokens(column.name), tokens(key.name)
     if ours == theirs:
         return bool({"id", "no", "number", "code", "key", "nr", "nummer", "upc", "sku"} & set(ours)) or len(ours) > 1
-    bare = tuple(word for word in theirs if word not in there.context) or theirs
+    bare = tuple(word for word in theirs if word not in target.context) or theirs
     return (
         bare in {("id",), ("key",), ("no",), ("code",)}
-        and bool(set(ours) & set(there.context))
+        and bool(set(ours) & set(target.context))
         and ours[-1] in {*bare, "id"}
     )
 
 
-def shared_values(connection: Connection, here: Source, column: str, there: Source, key: str) -> float:
+def shared_values(connection: Connection, here: Source, column: str, target: Source, key: str) -> float:
     """The share of the distinct values of a column that the key of another file holds."""
-    ours, theirs = key_value(here, column), key_value(there, key)
+    ours, theirs = key_value(here, column), key_value(target, key)
     counted = connection.execute(
-        f"SELECT count(*), count(*) FILTER (value IN (SELECT {theirs} FROM {there.sql})) "
+        f"SELECT count(*), count(*) FILTER (value IN (SELECT {theirs} FROM {target.sql})) "
         f"FROM (SELECT DISTINCT {ours} AS value FROM {here.sql} WHERE {quoted(column)} IS NOT NULL)"
     ).fetchall()[0]
     return counted[1] / counted[0] if counted[0] else 0.0

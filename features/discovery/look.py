@@ -23,11 +23,11 @@ def look(project: Project, places: Sequence[str], answers: Mapping[str, str]) ->
 
     Raises UsageError where a place is not there or an answer is to nothing, DataError where nothing can be proposed.
     """
-    found, unread = find_files([Path(place) for place in places])
+    files, unread = find_files([Path(place) for place in places])
     with tempfile.TemporaryDirectory() as folder:
         connection = connect(project, Path(folder))
         try:
-            return propose(connection, found, Path(folder) / "rewritten", answers, unread)
+            return propose(connection, files, Path(folder) / "rewritten", answers, unread)
         except FAILURES as error:
             raise DataError(f"The files cannot be looked at: {first_line(error)}") from error
         finally:

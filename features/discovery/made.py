@@ -63,13 +63,13 @@ def filters(
     sources: Mapping[str, Source], source: Source, link: Link | None, name: str, taken: Mapping[str, Cell]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Rows that are none: without a customer, cancelled, empty months; each with how many, for people."""
-    where, told, reads = [], [], []
+    where, evidence, reads = [], [], []
     if link is not None and TABLES[name].customer:
         key = link.joins[0].column if link.joins else link.column
         missing = source.rows - source.columns[key].filled
         if missing:
             where.append(f"{taken[TABLES[name].customer or ''].sql} is not null")
-            told.append(f"{missing:,} of {source.rows:,} rows name no {key} and are left out")
+            evidence.append(f"{missing:,} of {source.rows:,} rows name no {key} and are left out")
     if name == "transactions":
         for at in [source, *(sources[join.target] for join in (link.joins if link else ()))]:
             status, sure = best_column(at, column_phrases("status"), ("text",))
@@ -77,15 +77,15 @@ def filters(
             if status and void:
                 named = f"{quoted(at.name)}.{quoted(status.name)}"
                 where.append(f"coalesce({named}, '') not in ({', '.join(map(literal, void))})")
-                told.append(f"rows whose {status.name} is {' or '.join(void)} are left out")
+                evidence.append(f"rows whose {status.name} is {' or '.join(void)} are left out")
                 reads.append((at.name, status.name))
     if name == "surveys" and source.columns[taken["score"].plain or ""].filled < source.rows:
         where.append(f"{taken['score'].sql} is not null")
-        told.append("rows without a score are left out")
-    if name == "usage_events" and any(moment.is_month for moment in moments(source)) and "value" in taken:
+        evidence.append("rows without a score are left out")
+    if name == "usage_events" and any(instant.is_month for instant in moments(source)) and "value" in taken:
         where.append(f"try_cast({taken['value'].sql} as double) > 0")
-        told.append(f"months in which {taken['value'].plain} is 0 are no use and left out")
-    return tuple(where), tuple(told), tuple(reads)
+        evidence.append(f"months in which {taken['value'].plain} is 0 are no use and left out")
+    return tuple(where), tuple(evidence), tuple(reads)
 
 
 def _scale_of(low: float, high: float) -> tuple[int, int] | None:
@@ -100,9 +100,9 @@ def _scale_of(low: float, high: float) -> tuple[int, int] | None:
     return None
 
 
-def is_outside(column: Column, found: ColumnProfile) -> bool:
+def is_outside(column: Column, profile: ColumnProfile) -> bool:
     """Whether values lie outside what the contract allows for a column."""
-    if not isinstance(found.low, float) or not isinstance(found.high, float):
+    if not isinstance(profile.low, float) or not isinstance(profile.high, float):
         return False
     low, high = column.minimum, column.maximum
-    return (low is not None and found.low < low) or (high is not None and found.high > high)
+    return (low is not None and profile.low < low) or (high is not None and profile.high > high)

@@ -71,10 +71,10 @@ class Matcher:
 
     def match(self, name: str, *, is_chosen: bool = False) -> TableProposal | None:
         """The file as a table of the contract, None where it is none; `is_chosen` asks its name no more."""
-        table, said = TABLES[name], table_said(self.source.name, name)
+        table, likeness = TABLES[name], table_said(self.source.name, name)
         if reason_said(self.source.name, "leak") and name != "subscriptions" and not is_chosen:
             return None
-        if (name in NAMED_ONLY and said < 0.3 and not is_chosen) or (table.customer and self.link is None):
+        if (name in NAMED_ONLY and likeness < 0.3 and not is_chosen) or (table.customer and self.link is None):
             return None
         taken: dict[str, Cell] = {}
         joins: list[Join] = list(self.link.joins) if self.link and table.customer else []
@@ -85,7 +85,7 @@ class Matcher:
             return None
         taken |= clock
         constants = dict(_CONSTANTS.get(name, {}))
-        self._own(table, taken, constants, said)
+        self._own(table, taken, constants, likeness)
         for column in table.columns.values():
             if column.name not in taken and column.name not in {table.key, "ingested_at", "is_deleted"}:
                 self._column(table, column, taken, constants)
@@ -93,15 +93,15 @@ class Matcher:
         missing = [
             c.name for c in table.required() if c.name not in taken and c.name not in constants and c.name != table.key
         ]
-        if missing or not (is_chosen or self._is_meant(name, said, taken)):
+        if missing or not (is_chosen or self._is_meant(name, likeness, taken)):
             return None
         values = self._values(table, taken)
         constants = {column: value for column, value in constants.items() if column not in taken}
         self._products(name, taken, joins)
-        where, told, reads = filters(self.sources, self.source, self.link, name, taken)
+        where, evidence, reads = filters(self.sources, self.source, self.link, name, taken)
         proposal = TableProposal(
-            name, self.source.name, taken, constants, values, tuple(joins), where, told,
-            self._confidence(table, taken, said),
+            name, self.source.name, taken, constants, values, tuple(joins), where, evidence,
+            self._confidence(table, taken, likeness),
             reads=(*reads, *(pair for join in joins for pair in ((join.source, join.column), (join.target, join.key)))),
             epoch=self._epochs(taken),
         )  # fmt: skip
@@ -114,64 +114,64 @@ class Matcher:
 
     def _clock(self, table: Table, joins: list[Join]) -> dict[str, Cell] | None:
         """The own time: by its name, else the only one, else that of a row that the file leads to."""
-        found: dict[str, Cell] = {}
+        cells: dict[str, Cell] = {}
         for name in table.clock:
-            moment, sure = self._moment(self.source, self.moments, name)
-            if moment is not None and sure < SURE and self._begin_of(table, joins)[1] > sure:
+            instant, sure = self._moment(self.source, self.moments, name)
+            if instant is not None and sure < SURE and self._begin_of(table, joins)[1] > sure:
                 continue
-            if moment is not None and moment.name not in {cell.plain for cell in found.values()}:
-                found[name] = self._time(self.source, moment, name, sure)
-        if found:
-            return found
+            if instant is not None and instant.name not in {cell.plain for cell in cells.values()}:
+                cells[name] = self._time(self.source, instant, name, sure)
+        if cells:
+            return cells
         if len(self.moments) == 1 and not _is_planned(self.moments[0].name):
             return {table.clock[-1]: self._time(self.source, self.moments[0], table.clock[-1], 0.5)}
         for join in [*joins, *self.joins]:
             target = self.sources[join.target]
-            moment, sure = self._moment(target, moments(target), table.clock[-1])
-            if moment is None and len(moments(target)) >= 1:
-                moment, sure = self._begin(target)
-            if moment is not None:
+            instant, sure = self._moment(target, moments(target), table.clock[-1])
+            if instant is None and len(moments(target)) >= 1:
+                instant, sure = self._begin(target)
+            if instant is not None:
                 if join not in joins:
                     joins.append(join)
-                return {table.clock[-1]: self._time(target, moment, table.clock[-1], 0.9 * sure)}
+                return {table.clock[-1]: self._time(target, instant, table.clock[-1], 0.9 * sure)}
         return None
 
     def _begin_of(self, table: Table, joins: Sequence[Join]) -> tuple[Moment | None, float]:
         """The surest own time of the rows that the file leads to."""
-        there = (self.sources[join.target] for join in [*joins, *self.joins])
-        found = [self._moment(target, moments(target), table.clock[-1]) for target in there]
-        return max(found, key=lambda pair: pair[1], default=(None, 0.0))
+        targets = (self.sources[join.target] for join in [*joins, *self.joins])
+        starts = [self._moment(target, moments(target), table.clock[-1]) for target in targets]
+        return max(starts, key=lambda pair: pair[1], default=(None, 0.0))
 
     def _begin(self, target: Source) -> tuple[Moment | None, float]:
-        moment, sure = self._moment(target, moments(target), "started_at")
-        if moment is None and len(moments(target)) == 1:
+        start, sure = self._moment(target, moments(target), "started_at")
+        if start is None and len(moments(target)) == 1:
             return moments(target)[0], 0.5
-        return moment, sure
+        return start, sure
 
-    def _moment(self, source: Source, there: Sequence[Moment], name: str) -> tuple[Moment | None, float]:
+    def _moment(self, source: Source, candidates: Sequence[Moment], name: str) -> tuple[Moment | None, float]:
         scored = [
-            (said_by(moment.name, column_phrases(name), source.context), moment)
-            for moment in there
-            if not _is_planned(moment.name)
+            (said_by(candidate.name, column_phrases(name), source.context), candidate)
+            for candidate in candidates
+            if not _is_planned(candidate.name)
         ]
         sure, best = max(scored, key=lambda pair: (pair[0], pair[1].filled), default=(0.0, None))
         return (best, sure) if sure >= 0.5 else (None, 0.0)
 
-    def _time(self, source: Source, moment: Moment, column: str, sure: float) -> Cell:
+    def _time(self, source: Source, instant: Moment, column: str, sure: float) -> Cell:
         at_end = column not in {"created_at", "started_at", "enrolled_at"}
-        reads = tuple((source.name, part) for part in moment.columns)
-        is_here = source.name == self.source.name and moment.is_plain
-        sql = moment.sql(source, quoted(source.name), at_end=at_end)
-        return Cell(sql, reads, sure, moment.columns[0] if is_here else None)
+        reads = tuple((source.name, part) for part in instant.columns)
+        is_here = source.name == self.source.name and instant.is_plain
+        sql = instant.sql(source, quoted(source.name), at_end=at_end)
+        return Cell(sql, reads, sure, instant.columns[0] if is_here else None)
 
     def _column(self, table: Table, column: Column, taken: dict[str, Cell], constants: Mapping[str, Any]) -> None:
         """Take the column whose name says it best, unless it is taken by another, or it holds something else."""
         used = {cell.plain for cell in taken.values()}
         if column.kind == "time":
-            free = [moment for moment in self.moments if moment.columns[0] not in used]
-            moment, sure = self._moment(self.source, free, column.name)
-            if moment is not None and sure >= SURE:
-                taken[column.name] = self._time(self.source, moment, column.name, sure)
+            free = [instant for instant in self.moments if instant.columns[0] not in used]
+            instant, sure = self._moment(self.source, free, column.name)
+            if instant is not None and sure >= SURE:
+                taken[column.name] = self._time(self.source, instant, column.name, sure)
             return
         best, sure = best_column(self.source, column_phrases(column.name), _HOLDS[column.kind], used)
         if best is None or sure < (IN_CONTEXT if column.name in constants and column.values else SURE):
@@ -184,7 +184,7 @@ class Matcher:
             return
         taken[column.name] = cell(self.source, best.name, sure)
 
-    def _own(self, table: Table, taken: dict[str, Cell], constants: dict[str, Any], said: float) -> None:
+    def _own(self, table: Table, taken: dict[str, Cell], constants: dict[str, Any], likeness: float) -> None:
         """What a table needs beyond columns of its names: the amount of a sale, the scale of an answer."""
         if table.name == "transactions" and (total := amount(self.source)):
             taken["amount"] = total
@@ -203,29 +203,29 @@ class Matcher:
         if table.name in {"surveys", "feedback"}:
             scale(self.source, table, taken, constants)
 
-    def _is_meant(self, name: str, said: float, taken: Mapping[str, Cell]) -> bool:
+    def _is_meant(self, name: str, likeness: float, taken: Mapping[str, Cell]) -> bool:
         """Whether what was found tells of this table, and not of any table with a customer and a time."""
         if name == "subscriptions":
-            return "ended_at" in taken or (("mrr" in taken and taken["mrr"].confidence >= SURE) and said > 0)
+            return "ended_at" in taken or (("mrr" in taken and taken["mrr"].confidence >= SURE) and likeness > 0)
         if name == "usage_events":
             has_words = "feature" in taken or ("event" in taken and taken["event"].confidence >= IN_CONTEXT)
-            return said > 0 or has_words
+            return likeness > 0 or has_words
         if name == "feedback":
-            return "text" in taken or ("rating" in taken and said > 0)
+            return "text" in taken or ("rating" in taken and likeness > 0)
         if name == "surveys":
-            return "score" in taken and (said > 0 or table_said(self.source.name, "feedback") > 0)
+            return "score" in taken and (likeness > 0 or table_said(self.source.name, "feedback") > 0)
         return True
 
     def _values(self, table: Table, taken: Mapping[str, Cell]) -> dict[str, dict[str, str]]:
         """Words for values of the contract's lists that a company calls otherwise."""
-        found = {}
+        translated = {}
         for name, fed in taken.items():
             allowed = table.columns[name].values
             if allowed and fed.plain:
                 words = {value: value_meant(value, allowed) for value in self.source.columns[fed.plain].values}
                 if any(value != meant for value, meant in words.items()):
-                    found[name] = {value: meant for value, meant in words.items() if meant}
-        return found
+                    translated[name] = {value: meant for value, meant in words.items() if meant}
+        return translated
 
     def _products(self, name: str, taken: dict[str, Cell], joins: list[Join]) -> None:
         """The category of a product, from the file of products that a sale leads to."""
@@ -242,14 +242,14 @@ class Matcher:
                 return
 
     def _epochs(self, taken: Mapping[str, Cell]) -> dict[str, str]:
-        found = {}
+        epochs = {}
         for name, fed in taken.items():
             forms = self.source.columns[fed.plain].forms if fed.plain and fed.plain in self.source.columns else ()
             if forms and forms[0].startswith("epoch"):
-                found[name] = forms[0].removeprefix("epoch ")
-        return found
+                epochs[name] = forms[0].removeprefix("epoch ")
+        return epochs
 
-    def _confidence(self, table: Table, taken: Mapping[str, Cell], said: float) -> float:
+    def _confidence(self, table: Table, taken: Mapping[str, Cell], likeness: float) -> float:
         """How surely the file is the table: by the file's name, and by its columns."""
         needed = [taken[c.name].confidence for c in table.required() if c.name in taken and c.name != table.customer]
         optional = [
@@ -259,7 +259,7 @@ class Matcher:
         ]
         clock = max(taken[name].confidence for name in table.clock if name in taken)
         mean = (sum(needed) + clock) / (len(needed) + 1)
-        return min(0.99, 0.45 * mean + 0.4 * min(1.0, said * 1.6) + min(0.15, 0.05 * len(optional)))
+        return min(0.99, 0.45 * mean + 0.4 * min(1.0, likeness * 1.6) + min(0.15, 0.05 * len(optional)))
 
     def _keyed(self, table: Table, proposal: TableProposal) -> TableProposal:
         """The proposal with the key of the table: a column that is unique, else columns with a number."""
@@ -290,8 +290,8 @@ class Matcher:
         parts = ", ".join([literal(table.name[0]), *(cell.sql for cell in first), number])
         reads = tuple(pair for cell in first for pair in cell.reads)
         cells = {key: Cell(f"concat_ws('-', {parts})", reads, 0.9), **proposal.cells}
-        told = f"no column is unique: {key} is {' and '.join(column for _, column in reads)} with a number"
-        return replace(proposal, cells=cells, told=(*proposal.told, told))
+        evidence = f"no column is unique: {key} is {' and '.join(column for _, column in reads)} with a number"
+        return replace(proposal, cells=cells, told=(*proposal.told, evidence))
 
 
 def _is_planned(name: str) -> bool:

@@ -64,7 +64,7 @@ class Proposal:
 
 def propose(
     connection: Connection,
-    found: Sequence[FoundFile],
+    files: Sequence[FoundFile],
     folder: Path,
     answers: Mapping[str, str],
     unread: Sequence[str] = (),
@@ -75,7 +75,7 @@ def propose(
     """
     sources: dict[str, Source] = {}
     left = list(unread)
-    for file in found:
+    for file in files:
         try:
             sources[file.name] = _answered_dates(connection, file, folder, answers)
         except VouchError as error:
@@ -102,18 +102,18 @@ def propose(
 
 def _no_history(sources: Mapping[str, Source], customer: Customer) -> str:
     """Why nothing can be made of files that hold customers and no times, and what can be."""
-    there = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
+    listed = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
     return (
         f"No file says when anything happened: beside {customer.key} there is no time that an event or a sale could "
-        f"have. There are: {there}. One row per customer with a label can be trained on as it is: "
+        f"have. There are: {listed}. One row per customer with a label can be trained on as it is: "
         f"vouch train NAME --table FILE --label COLUMN --id {json.dumps(customer.key)}"
     )
 
 
 def _nobody(sources: Mapping[str, Source]) -> str:
-    there = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
+    listed = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
     return (
-        f"No column is called like a customer. There are: {there}. Name it with --answer customer=COLUMN, or train on "
+        f"No column is called like a customer. There are: {listed}. Name it with --answer customer=COLUMN, or train on "
         "a table of one row per customer: vouch train NAME --table FILE --label COLUMN"
     )
 
@@ -139,21 +139,23 @@ def _tables(
     dropped: dict[str, str],
 ) -> list[TableProposal]:
     """The tables of the contract, each from the file that is it most surely."""
-    found: list[tuple[TableProposal, Link | None]] = []
+    proposals: list[tuple[TableProposal, Link | None]] = []
     home = home_of(customer, sources)
     for source in sources.values():
         if source.name in dropped or source is home:
             continue
-        found += _of_source(sources, source, link(source.name, customer, joins), joins, answers)
-    if not {proposal.table for proposal, _ in found} & set(ACTIVITY_TABLES):
-        found += _activity(sources, customer, joins, home, {proposal.source for proposal, _ in found} | dropped.keys())
-    kept = _without_rivals(found, dropped)
-    facts = [(proposal, way) for proposal, way in kept if way is not None]
+        proposals += _of_source(sources, source, link(source.name, customer, joins), joins, answers)
+    if not {proposal.table for proposal, _ in proposals} & set(ACTIVITY_TABLES):
+        proposals += _activity(
+            sources, customer, joins, home, {proposal.source for proposal, _ in proposals} | dropped.keys()
+        )
+    chosen = _without_rivals(proposals, dropped)
+    facts = [(proposal, way) for proposal, way in chosen if way is not None]
     facts.sort(key=lambda pair: (pair[0].table not in {"transactions", "usage_events"}, -sources[pair[0].source].rows))
-    tables = [proposal for proposal, _ in kept]
-    there = {proposal.table for proposal in tables}
+    tables = [proposal for proposal, _ in chosen]
+    names = {proposal.table for proposal in tables}
     ledger = [made for proposal, way in facts if (made := points(proposal, sources))]
-    tables += [one for one in [*membership(customer, sources), *ledger[:1]] if one.table not in there]
+    tables += [one for one in [*membership(customer, sources), *ledger[:1]] if one.table not in names]
     made = customers(connection, customer, sources, facts)
     order = list(TABLES)
     return sorted([*([made] if made else []), *tables], key=lambda proposal: order.index(proposal.table))
@@ -163,16 +165,16 @@ def _activity(
     sources: Mapping[str, Source], customer: Customer, joins: Sequence[Join], home: Source | None, used: Container[str]
 ) -> list[tuple[TableProposal, Link | None]]:
     """Where no file is called like activity, the longest that has a customer and a time, as what customers do."""
-    found = []
+    proposals = []
     for source in sources.values():
         way = link(source.name, customer, joins)
         if source is home or source.name in used or way is None:
             continue
         match = Matcher(sources, source, way, joins).match("usage_events", is_chosen=True)
         if match is not None:
-            told = "no file is called like activity: the longest with a customer and a time is taken for it"
-            found.append((source.rows, replace(match, confidence=0.4, told=(told, *match.told)), way))
-    return [(proposal, way) for _, proposal, way in sorted(found, key=lambda one: -one[0])[:1]]
+            evidence = "no file is called like activity: the longest with a customer and a time is taken for it"
+            proposals.append((source.rows, replace(match, confidence=0.4, told=(evidence, *match.told)), way))
+    return [(proposal, way) for _, proposal, way in sorted(proposals, key=lambda one: -one[0])[:1]]
 
 
 def _of_source(
@@ -192,21 +194,21 @@ def _of_source(
     if not matches:
         return []
     best = max(matches, key=lambda match: match.confidence)
-    found = [(best, way)]
+    proposals = [(best, way)]
     for match in matches:
         is_text = best.table == "surveys" and match.table == "feedback" and "text" in match.cells
         is_asked = best.table == "feedback" and match.table == "surveys" and "invited_at" in match.cells
         if is_text or is_asked:
-            found.append((match, way))
-    return found
+            proposals.append((match, way))
+    return proposals
 
 
 def _without_rivals(
-    found: Sequence[tuple[TableProposal, Link | None]], dropped: dict[str, str]
+    proposals: Sequence[tuple[TableProposal, Link | None]], dropped: dict[str, str]
 ) -> list[tuple[TableProposal, Link | None]]:
     """One file per table: of several, that with more of the contract's columns; the others are `dropped`, and why."""
     best: dict[str, tuple[TableProposal, Link | None]] = {}
-    for proposal, way in sorted(found, key=lambda pair: _rank(pair[0]), reverse=True):
+    for proposal, way in sorted(proposals, key=lambda pair: _rank(pair[0]), reverse=True):
         taken = best.setdefault(proposal.table, (proposal, way))[0]
         if taken is not proposal:
             dropped[proposal.source] = f"{taken.source} is taken for {proposal.table}: it says more of the same"
@@ -220,19 +222,19 @@ def _rank(proposal: TableProposal) -> tuple[bool, float, int]:
 
 
 def _questions(sources: Mapping[str, Source], customer: Customer, tables: Sequence[TableProposal]) -> list[Question]:
-    found = []
+    questions = []
     if customer.confidence < 0.9:
         asked = f"Which column is a customer? ({customer.told})"
-        found.append(Question("customer", asked, customer.key, customer.alternatives))
+        questions.append(Question("customer", asked, customer.key, customer.alternatives))
     for proposal in tables:
         if proposal.confidence < DOUBTFUL and proposal.table != "customers":
             asked = f"Is {proposal.source} ({sources[proposal.source].path.name}) the table {proposal.table}?"
-            found.append(Question(f"table.{proposal.source}", asked, proposal.table, (NONE, *TRIED)))
-    return found
+            questions.append(Question(f"table.{proposal.source}", asked, proposal.table, (NONE, *TRIED)))
+    return questions
 
 
 def _date_questions(sources: Mapping[str, Source]) -> list[Question]:
-    found = []
+    questions = []
     for source in sources.values():
         for column in source.columns.values():
             if column.doubt:
@@ -242,8 +244,8 @@ def _date_questions(sources: Mapping[str, Source]) -> list[Question]:
                     if form not in column.forms
                 )
                 asked = f"In which order are the dates of {source.name}.{column.name}? ({column.doubt})"
-                found.append(Question(f"dates.{source.name}.{column.name}", asked, column.forms[0], others))
-    return found
+                questions.append(Question(f"dates.{source.name}.{column.name}", asked, column.forms[0], others))
+    return questions
 
 
 def _check_answers(answers: Mapping[str, str], sources: Mapping[str, Source]) -> None:

@@ -53,12 +53,12 @@ def select(
 
 def needed(joins: Sequence[Join], texts: Iterable[str]) -> list[Join]:
     """Those of some joins, in order, that expressions read from, and those that lead to them."""
-    said = " ".join(texts)
-    found: list[Join] = []
+    text = " ".join(texts)
+    needs: list[Join] = []
     for join in reversed(joins):
-        if f"{quoted(join.target)}." in said or any(join.target == other.source for other in found):
-            found.append(join)
-    return found[::-1]
+        if f"{quoted(join.target)}." in text or any(join.target == other.source for other in needs):
+            needs.append(join)
+    return needs[::-1]
 
 
 def plainly(query: str) -> str:
@@ -68,14 +68,14 @@ def plainly(query: str) -> str:
     'select a."Customer ID", "order" from a'
     """
     reserved = vocabulary()["names"]["reserved"]
-    bare = _SAFE.sub(lambda found: found[0] if found[1] in reserved else found[1], query)
+    bare = _SAFE.sub(lambda match: match[0] if match[1] in reserved else match[1], query)
     return _SAME.sub(r"\1\2", bare)
 
 
 def on(join: Join, sources: Mapping[str, Source]) -> str:
     """The condition of a join: keys as they are where both are of one kind, else as texts."""
-    here, there = sources[join.source], sources[join.target]
-    ours, theirs = here.columns[join.column], there.columns[join.key]
+    here, target = sources[join.source], sources[join.target]
+    ours, theirs = here.columns[join.column], target.columns[join.key]
     if ours.physical == theirs.physical and not ours.is_padded and not theirs.is_padded:
-        return f"{quoted(here.name)}.{quoted(ours.name)} = {quoted(there.name)}.{quoted(theirs.name)}"
-    return f"{key_value(here, ours.name, quoted(here.name))} = {key_value(there, theirs.name, quoted(there.name))}"
+        return f"{quoted(here.name)}.{quoted(ours.name)} = {quoted(target.name)}.{quoted(theirs.name)}"
+    return f"{key_value(here, ours.name, quoted(here.name))} = {key_value(target, theirs.name, quoted(target.name))}"

@@ -39,7 +39,7 @@ class Moment:
 
 def moments(source: Source) -> list[Moment]:
     """All times of a file, those in one column first."""
-    found = [Moment(column.name, (column.name,), column.filled) for column in source.holding("time")]
+    times = [Moment(column.name, (column.name,), column.filled) for column in source.holding("time")]
     years = [column for column in source.holding("integer") if _is_part(column, "year", 1900, 2100)]
     for year in years:
         rest = tuple(word for word in tokens(year.name) if word != "year")
@@ -47,16 +47,16 @@ def moments(source: Source) -> list[Moment]:
             same = tuple(word for word in tokens(month.name) if word != "month") == rest
             if same and _is_part(month, "month", 1, 12):
                 name = " ".join(rest) or "month"
-                found.append(Moment(name, (year.name, month.name), year.filled, is_month=True))
-    return found
+                times.append(Moment(name, (year.name, month.name), year.filled, is_month=True))
+    return times
 
 
-def known_since(source: Source, there: list[Moment]) -> dict[str, Cell]:
+def known_since(source: Source, times: list[Moment]) -> dict[str, Cell]:
     """When the company first knew a row, where a column says so in so many words: nothing less sure is taken for it."""
-    for moment in there:
-        if moment.is_plain and said_by(moment.name, column_phrases("ingested_at")) == EXACT:
-            column = moment.columns[0]
-            sql = moment.sql(source, quoted(source.name))
+    for time in times:
+        if time.is_plain and said_by(time.name, column_phrases("ingested_at")) == EXACT:
+            column = time.columns[0]
+            sql = time.sql(source, quoted(source.name))
             return {"ingested_at": Cell(sql, ((source.name, column),), EXACT, column)}
     return {}
 

@@ -38,12 +38,12 @@ def project_text(proposal: Proposal, folder: Path) -> str:
 
 
 def _questions(proposal: Proposal) -> Iterator[str]:
-    told = [
+    lines = [
         f"? {question.asked} Taken: {question.proposed}; it may be: {', '.join(question.others[:6])}"
         for question in proposal.questions
     ]
-    if told:
-        yield _comment(told)
+    if lines:
+        yield _comment(lines)
 
 
 def _sources(proposal: Proposal, folder: Path) -> str:
@@ -93,10 +93,10 @@ def _reader(source: Source, folder: Path) -> Iterator[str]:
 
 
 def _table(table: TableProposal, proposal: Proposal) -> str:
-    told = [
+    text = [
         f"{table.table}, {table.confidence:.0%} sure: {'; '.join([*_evidence(table), *table.told]) or 'by its name'}"
     ]
-    lines = [_comment([("? " if table.confidence < UNSURE else "") + told[0]]), f"[tables.{table.table}]"]
+    lines = [_comment([("? " if table.confidence < UNSURE else "") + text[0]]), f"[tables.{table.table}]"]
     if not table.is_plain:
         unsure = [f"{name} ({cell.confidence:.0%})" for name, cell in table.cells.items() if cell.confidence < UNSURE]
         if unsure:
@@ -137,8 +137,8 @@ def _left_out(proposal: Proposal) -> Iterator[str]:
             if verdict.source == source.name and verdict.fate == "left out":
                 reasons.setdefault(verdict.told, []).append(verdict.column)
         if reasons:
-            told = [f"left out of {source.name} ({source.path.name}):"]
-            yield _comment([*told, *(f"  {', '.join(names)}: {why}" for why, names in reasons.items())])
+            lines = [f"left out of {source.name} ({source.path.name}):"]
+            yield _comment([*lines, *(f"  {', '.join(names)}: {why}" for why, names in reasons.items())])
     if proposal.unread:
         yield _comment(proposal.unread)
 

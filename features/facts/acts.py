@@ -73,16 +73,16 @@ def referred(pairs: Frame) -> Frame:
     )
 
 
-def unlisted(rows: Frame, kind: str, there: Frame) -> Frame:
+def unlisted(rows: Frame, kind: str, listed: Frame) -> Frame:
     """Of what makes acts of one kind those that are not among the listed acts: same customer, same kind, same day."""
-    same = there.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
+    same = listed.filter(nw.col("kind") == kind).select("customer_id", "day").unique()
     return rows.join(same, on=["customer_id", "day"], how="anti")
 
 
-def acts(there: Frame | None, pairs: Frame | None) -> Frame:
+def acts(recorded: Frame | None, pairs: Frame | None) -> Frame:
     """All acts, from those that are `listed` and from the valid referrals; None where there is no such table."""
     if pairs is None:
-        assert there is not None, "acts come from one of the two tables"
-        return there
+        assert recorded is not None, "acts come from one of the two tables"
+        return recorded
     made = referred(pairs)
-    return made if there is None else nw.concat([there, unlisted(made, REFERRAL, there)])
+    return made if recorded is None else nw.concat([recorded, unlisted(made, REFERRAL, recorded)])

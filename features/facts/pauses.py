@@ -50,11 +50,11 @@ class Pauses:
 
 def pauses(tables: Tables) -> Pauses | None:
     """Return what the pauses between days of activity say; None where there are too few."""
-    there = [tables.frames[name].select("customer_id", "day") for name in ACTIVITY_TABLES if name in tables]
-    days = nw.concat(there).filter(~nw.col("customer_id").is_null()).unique()
+    activity = [tables.frames[name].select("customer_id", "day") for name in ACTIVITY_TABLES if name in tables]
+    days = nw.concat(activity).filter(~nw.col("customer_id").is_null()).unique()
     before = nw.col("day").shift(1).over("customer_id", order_by="day")
-    found = days.with_columns(pause=nw.col("day") - before).filter(~nw.col("pause").is_null())
-    counted = found.group_by("pause").agg(nw.len().alias("rows")).collect("pyarrow").to_native()
+    gaps = days.with_columns(pause=nw.col("day") - before).filter(~nw.col("pause").is_null())
+    counted = gaps.group_by("pause").agg(nw.len().alias("rows")).collect("pyarrow").to_native()
     (ends,) = (
         days.select(nw.col("day").min().alias("first"), nw.col("day").max().alias("last"))
         .collect("pyarrow").to_native().to_pylist()

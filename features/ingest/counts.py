@@ -132,8 +132,8 @@ class Count:
         """The count in words: figures, what it is, an example, the mend."""
         place = f"{table}.{self.column}" if self.column else table
         example = f", for example {_shown(self.example)}" if self.example is not None else ""
-        said = f"{_SAID[self.scope]}{REASONS[self.code].message}"
-        return f"{place}: {self.count:,} of {self.of:,} {said}{example}{self.more}. {self.mend or self.usual_mend}"
+        meaning = f"{_SAID[self.scope]}{REASONS[self.code].message}"
+        return f"{place}: {self.count:,} of {self.of:,} {meaning}{example}{self.more}. {self.mend or self.usual_mend}"
 
     @property
     def usual_mend(self) -> str:
@@ -159,39 +159,39 @@ class Tally:
 
 def added(tallies: Iterable[Tally]) -> list[Tally]:
     """Tallies of several parts as one, each word that means nothing apart; of examples the first in the alphabet."""
-    found: dict[tuple[str, ...], Tally] = {}
+    totals: dict[tuple[str, ...], Tally] = {}
     for tally in tallies:
         key = (tally.scope, tally.column, tally.code, (tally.example or "") if tally.code == "null_word" else "")
-        before = found.get(key)
+        before = totals.get(key)
         if before is not None:
             examples = [example for example in (before.example, tally.example) if example is not None]
             tally = Tally(*key[:3], before.count + tally.count, min(examples, default=None))
-        found[key] = tally
-    return [found[key] for key in sorted(found)]
+        totals[key] = tally
+    return [totals[key] for key in sorted(totals)]
 
 
 def by_code(tallies: Iterable[Tally]) -> dict[str, int]:
     """How often each reason was met, by code."""
-    found: dict[str, int] = {}
+    totals: dict[str, int] = {}
     for tally in tallies:
-        found[tally.code] = found.get(tally.code, 0) + tally.count
-    return found
+        totals[tally.code] = totals.get(tally.code, 0) + tally.count
+    return totals
 
 
 def of_tallies(table: Table, tallies: Iterable[Tally], rows: int) -> list[Count]:
     """Counts of what rows tell by themselves; words that mean nothing are told together, where they could be values."""
-    found, words = [], []
+    counts, words = [], []
     for tally in tallies:
         column = table.columns[tally.column]
         if tally.code == "null_word":
             words += [tally] if column.kind == "text" and not column.values and column.name != table.key else []
         else:
             shown = tally.example if column.kind != "text" or column.values else None
-            found.append(Count(tally.code, tally.column, tally.count, rows, tally.scope, shown))
+            counts.append(Count(tally.code, tally.column, tally.count, rows, tally.scope, shown))
     if words:
         listed = ", ".join(f"{tally.column} {tally.example!r} {tally.count:,} times" for tally in words)
         total = sum(tally.count for tally in words)
-        found.append(
+        counts.append(
             Count("null_word", None, total, rows * len({t.column for t in words}), "count", more=f" ({listed})")
         )
-    return found
+    return counts

@@ -27,9 +27,9 @@ def check_currencies(staging: StagingContext, outcomes: Mapping[str, Outcome]) -
         if name in outcomes and "currency" in outcomes[name].columns:
             rows.update(dict(staging.rows(_counts(staging, name, is_folder=bool(outcomes[name].parts)))))
     if len(rows) > 1:
-        told = ", ".join(f"{currency} {count:,} rows" for currency, count in rows.most_common())
+        listed = ", ".join(f"{currency} {count:,} rows" for currency, count in rows.most_common())
         raise DataError(
-            f"{' and '.join(PAID)} name {len(rows)} currencies ({told}), and money is counted in one. Convert it in "
+            f"{' and '.join(PAID)} name {len(rows)} currencies ({listed}), and money is counted in one. Convert it in "
             'vouch.toml: [tables.subscriptions] query = "select *, ... as mrr from ..."'
         )
 

@@ -66,7 +66,7 @@ def attach(connection: Connection, path: Path) -> dict[str, str]:
     """
     try:
         connection.execute(f"ATTACH {literal(str(path))} AS {COMPANY} (READ_ONLY)")
-        found = connection.execute(
+        rows = connection.execute(
             f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = '{COMPANY}' UNION ALL "
             f"SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = '{COMPANY}' AND NOT internal "
             "ORDER BY ALL"
@@ -76,7 +76,7 @@ def attach(connection: Connection, path: Path) -> dict[str, str]:
         raise SourceUnreadable(f"{path}: cannot be opened as a DuckDB file: {first_line(error)}.{hint}") from error
     return {
         table if schema == _DEFAULT_SCHEMA else f"{schema}.{table}": f"{COMPANY}.{quoted(schema)}.{quoted(table)}"
-        for schema, table in found
+        for schema, table in rows
     }
 
 

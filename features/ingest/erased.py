@@ -72,20 +72,22 @@ def known(home: Path) -> Tombstones:
     """Return the tombstones of a home, with a key that is drawn where there is none yet."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    found = load(home)
-    if found is None:
-        found = Tombstones(secrets.token_bytes(32))
-        write_durably(folder / KEY, found.key.hex() + "\n")
+    tombstones = load(home)
+    if tombstones is None:
+        tombstones = Tombstones(secrets.token_bytes(32))
+        write_durably(folder / KEY, tombstones.key.hex() + "\n")
         write_durably(folder / LIST, json.dumps({"hashes": []}) + "\n")
-    return found
+    return tombstones
 
 
 def add(home: Path, customer_ids: Iterable[str]) -> Tombstones:
     """Keep the hashes of customers for good, from before anything else is erased; return all tombstones."""
-    found = known(home)
-    found = Tombstones(found.key, found.hashes | {found.hash_of(customer) for customer in customer_ids})
-    write_durably(home / FOLDER / LIST, json.dumps({"hashes": sorted(found.hashes)}, indent=1) + "\n")
-    return found
+    tombstones = known(home)
+    tombstones = Tombstones(
+        tombstones.key, tombstones.hashes | {tombstones.hash_of(customer) for customer in customer_ids}
+    )
+    write_durably(home / FOLDER / LIST, json.dumps({"hashes": sorted(tombstones.hashes)}, indent=1) + "\n")
+    return tombstones
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -130,8 +132,8 @@ def leave_out(connection: Connection, table: Table, parsed: str) -> int:
     texts = [name for name, column in table.columns.items() if column.kind == "text" and not column.values]
     each = ", ".join(id_form(f"json_extract_string(raw, {literal(f'$.{quoted(name)}')})") for name in texts)
     values = f"SELECT row, unnest([{each}]) AS name FROM {parsed} WHERE raw IS NOT NULL"
-    told = f"SELECT row FROM ({values}) WHERE name IN ({_erased(f'SELECT DISTINCT name FROM ({values})')})"
-    return gone + _count(connection.execute(f"DELETE FROM {parsed} WHERE row IN ({told})").fetchall())
+    erased_rows = f"SELECT row FROM ({values}) WHERE name IN ({_erased(f'SELECT DISTINCT name FROM ({values})')})"
+    return gone + _count(connection.execute(f"DELETE FROM {parsed} WHERE row IN ({erased_rows})").fetchall())
 
 
 def _erased(names: str) -> str:

@@ -33,7 +33,7 @@ def figures(staging: StagingContext, rows: str) -> dict[str, int]:
 
 
 def full_figures(
-    staging: StagingContext, plan: TablePlan, found: Mapping[str, int], tallies: Sequence[Tally],
+    staging: StagingContext, plan: TablePlan, figures: Mapping[str, int], tallies: Sequence[Tally],
     across: Mapping[str, int], rows: str, people: str, named: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of a table: what rows tell by themselves, what others tell of them, and what the whole table tells.
@@ -48,10 +48,10 @@ def full_figures(
         people: what stands behind FROM for its accepted rows with their customers.
         named: SQL for how many of them name a customer.
     """
-    table, accepted_rows = plan.table, found["rows"] - found["quarantined"]
+    table, accepted_rows = plan.table, figures["rows"] - figures["quarantined"]
     whole = whole_counts(staging, table, plan.columns, rows)
     apart = {"orphans", *({"tied_versions"} if any(count.code == "superseded" for count in whole) else ())}
-    counts = of_tallies(table, tallies, found["rows"])
+    counts = of_tallies(table, tallies, figures["rows"])
     counts += [Count(code, None, n, accepted_rows, "count") for code, n in across.items() if n and code not in apart]
     counts += whole
     reasons = by_code(tallies) | {count.code: count.count for count in whole}
@@ -59,8 +59,8 @@ def full_figures(
     if orphans := across.get("orphans", 0):
         counts.insert(0, strangers(staging, table, people, orphans, int(staging.row(named)[0])))
     return {
-        **{name: found[name] for name in FIGURES},
-        "duplicates": accepted_rows - found["written"],
+        **{name: figures[name] for name in FIGURES},
+        "duplicates": accepted_rows - figures["written"],
         "orphans": orphans,
         "reasons": dict(sorted(reasons.items())),
         "counts": [count.as_dict(table.name) for count in counts],
@@ -70,49 +70,49 @@ def full_figures(
 def row_tallies(staging: StagingContext, table: Table, rows: str) -> list[Tally]:
     """How often each reason was met that a row tells by itself, by column; of each an example."""
     problems = f"SELECT raw, unnest(problems) AS problem FROM {rows} WHERE problems IS NOT NULL"
-    told = staging.rows(
+    counts = staging.rows(
         "SELECT problem.scope, problem.column, problem.reason, count(*), "
         f"min(json_extract_string(raw, '$.' || problem.column)) FROM ({problems}) GROUP BY ALL"
     )
     notes = f"SELECT is_refused, unnest(notes) AS note FROM {rows} WHERE notes IS NOT NULL"
-    told += staging.rows(
+    counts += staging.rows(
         "SELECT CASE WHEN note.reason = 'null_word' THEN 'count' ELSE 'repair' END, note.column, note.reason, "
         f"count(*), min(note.value) FROM ({notes}) WHERE note.reason = 'null_word' OR NOT is_refused "
         "GROUP BY note.column, note.reason, CASE WHEN note.reason = 'null_word' THEN note.value END"
     )
-    found = [Tally(*one) for one in told]
+    tallies = [Tally(*one) for one in counts]
     if table.name == "surveys":
         is_other = "instrument = 'nps' AND (scale_min <> 0 OR scale_max <> 10)"
         (other,) = staging.row(f"SELECT count(*) FROM {rows} WHERE NOT is_refused AND {is_other}")
-        found += [Tally("count", "scale_max", "other_scale", other)] if other else []
-    return sorted(found, key=lambda tally: (tally.scope, tally.column, tally.code, tally.example or ""))
+        tallies += [Tally("count", "scale_max", "other_scale", other)] if other else []
+    return sorted(tallies, key=lambda tally: (tally.scope, tally.column, tally.code, tally.example or ""))
 
 
 def counted_across(
     staging: StagingContext, table: Table, rows: str, repeated: str | None, targets: Mapping[str, str]
 ) -> dict[str, int]:
     """What stays and is counted, where it takes other rows to tell, by code; `rows` are accepted, up to conditions."""
-    found = {}
+    counted = {}
     dangling = [
         f"SELECT count(*) FROM {rows} AND {quoted(column)} IS NOT NULL "
         f"AND {quoted(column)} NOT IN (SELECT key FROM {target})"
         for column, target in targets.items()
     ]
-    found["dangling_reference"] = sum(staging.row(sql)[0] for sql in dangling)
+    counted["dangling_reference"] = sum(staging.row(sql)[0] for sql in dangling)
     if table.customer and table.name != "customers":
         customer = quoted(table.customer)
-        (found["orphans"],) = staging.row(
+        (counted["orphans"],) = staging.row(
             f"SELECT count(*) FROM {rows} AND {customer} IS NOT NULL "
             f"AND {customer} NOT IN (SELECT key FROM {OWN}.known)"
         )
-        (found["before_created_at"],) = staging.row(
+        (counted["before_created_at"],) = staging.row(
             f"SELECT count(*) FROM (FROM {rows}) JOIN {OWN}.known ON key = {customer} WHERE own_us < created_us"
         )
     if repeated and table.key:
         content = ", ".join(map(quoted, [*staged_columns(table), *ADDED]))
         versions = f"SELECT DISTINCT {content} FROM {rows} AND {quoted(table.key)} IN (SELECT key FROM {repeated})"
-        (found["tied_versions"],) = staging.row(
+        (counted["tied_versions"],) = staging.row(
             f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM ({versions}) "
             f"GROUP BY {quoted(table.key)}, ingested_us)",
         )
-    return found
+    return counted

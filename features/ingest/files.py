@@ -128,9 +128,9 @@ def _as_written(reader: Reader) -> str:
 
     What is not of that form stays as it is, and is judged like any other cell.
     """
-    told = {name: numeral(f"CAST({quoted(name)} AS VARCHAR)", reader.decimal) for name in reader.numbers}
-    told |= {name: moment(f"CAST({quoted(name)} AS VARCHAR)", forms) for name, forms in reader.dates.items()}
-    replaced = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in told.items())
+    casts = {name: numeral(f"CAST({quoted(name)} AS VARCHAR)", reader.decimal) for name in reader.numbers}
+    casts |= {name: moment(f"CAST({quoted(name)} AS VARCHAR)", forms) for name, forms in reader.dates.items()}
+    replaced = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in casts.items())
     return f"* REPLACE ({replaced})" if replaced else "*"
 
 
@@ -155,7 +155,7 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
 
     The name of a table is known in any case of letters. Raises SourceUnreadable where two wanted ones have one name.
     """
-    found: dict[str, FileSource] = {}
+    sources: dict[str, FileSource] = {}
     unread = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "_")) or path.name == PROJECT_FILE or is_lake_table(path) or _is_truth(path):
@@ -168,9 +168,9 @@ def folder_sources(folder: Path, wanted: Container[object]) -> tuple[dict[str, F
         unread += [f"{one} is not read: {', '.join(FILE_ENDINGS)} are, and parts of one kind" for one in left]
         if source is None:
             continue
-        check_twin(found, name, path)
-        found[name] = source
-    return found, unread
+        check_twin(sources, name, path)
+        sources[name] = source
+    return sources, unread
 
 
 def table_name(path: Path) -> str:
@@ -184,11 +184,11 @@ def not_wanted(path: Path, name: str) -> str:
     return f"{path} is not read: no table is made of {name!r}{did_you_mean(name, TABLES)}"
 
 
-def check_twin(found: Mapping[str, FileSource], name: str, path: Path) -> None:
+def check_twin(sources: Mapping[str, FileSource], name: str, path: Path) -> None:
     """Raise SourceUnreadable where another source has the name already."""
-    twin = next((other for other in found if other.lower() == name.lower()), None)
+    twin = next((other for other in sources if other.lower() == name.lower()), None)
     if twin is not None:
-        raise SourceUnreadable(f"{path} and {found[twin].place} are both {name!r}: keep one of them")
+        raise SourceUnreadable(f"{path} and {sources[twin].place} are both {name!r}: keep one of them")
 
 
 def _is_truth(path: Path) -> bool:
@@ -208,13 +208,13 @@ def is_iceberg(path: Path) -> bool:
 
 def further_sources(folder: Path) -> dict[str, FileSource]:
     """Single files of a folder, each under its own name without the ending; of two of one name, neither."""
-    found: dict[str, list[FileSource]] = {}
+    further: dict[str, list[FileSource]] = {}
     for path in sorted(folder.iterdir()):
         if not path.name.startswith((".", "_")) and path.name != PROJECT_FILE and path.is_file():
             source, _ = _source(path.name.split(".")[0].strip(), path)
             if source is not None:
-                found.setdefault(source.name.lower(), []).append(source)
-    return {of[0].name: of[0] for of in found.values() if len(of) == 1}
+                further.setdefault(source.name.lower(), []).append(source)
+    return {of[0].name: of[0] for of in further.values() if len(of) == 1}
 
 
 def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_READERS) -> dict[str, FileSource]:
@@ -222,7 +222,7 @@ def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_
 
     Raises SourceUnreadable where one is missing, ConfigurationError where it is of a kind that is not read.
     """
-    found = {}
+    sources = {}
     for name, at in named.items():
         several = [] if Path(at).exists() else files_of(Path(at))
         if not several and not Path(at).exists():
@@ -230,8 +230,8 @@ def named_sources(named: Mapping[str, str], readers: Mapping[str, Reader] = _NO_
         single, _ = _of_parts(name, Path(at), several) if several else _source(name, Path(at))
         if single is None:
             raise ConfigurationError(f"[source] {name}: {at} is none of {', '.join(FILE_ENDINGS)}")
-        found[name] = replace(single, reader=readers.get(name, PLAIN))
-    return found
+        sources[name] = replace(single, reader=readers.get(name, PLAIN))
+    return sources
 
 
 def _source(name: str, path: Path) -> tuple[FileSource | None, list[Path]]:
@@ -244,8 +244,8 @@ def _source(name: str, path: Path) -> tuple[FileSource | None, list[Path]]:
 
 def _of_parts(name: str, path: Path, parts: Sequence[Path]) -> tuple[FileSource | None, list[Path]]:
     """Files of one kind as one source, None where none can be read; and which are not of it."""
-    there = [part for part in parts if part.is_file() and part.name.lower().endswith(FILE_ENDINGS)]
-    for fitting in (tuple(part for part in there if kind(part) == of) for of in _KINDS):
+    files = [part for part in parts if part.is_file() and part.name.lower().endswith(FILE_ENDINGS)]
+    for fitting in (tuple(part for part in files if kind(part) == of) for of in _KINDS):
         if fitting:
             left = [part for part in parts if part not in fitting]
             return FileSource(name, path, fitting, is_csv=kind(fitting[0]) in {"text", "packed"}), left
@@ -295,8 +295,8 @@ def _check_reader(source: FileSource, names: Sequence[str]) -> None:
     """Whether the columns that the reader speaks of are there; the engine would tell it less well."""
     for name in (*source.reader.numbers, *source.reader.dates):
         if name not in names:
-            there = f"{did_you_mean(name, names)}; there are: {', '.join(names)}"
-            raise ConfigurationError(f"[source.{source.name}]: {source.place} has no column {name!r}{there}")
+            listed = f"{did_you_mean(name, names)}; there are: {', '.join(names)}"
+            raise ConfigurationError(f"[source.{source.name}]: {source.place} has no column {name!r}{listed}")
 
 
 def _joined(digests: Iterable[str]) -> str:
@@ -370,6 +370,6 @@ def _header(path: Path, reader: Reader) -> tuple[str, list[str]]:
     if reader.has_header:
         return separator, fields[separator]
     if reader.names and len(reader.names) != len(fields[separator]):
-        said = f"{len(fields[separator])} fields in line 1, and {len(reader.names)} names under [source]"
-        raise SourceUnreadable(f"{path}: {said}")
+        differing = f"{len(fields[separator])} fields in line 1, and {len(reader.names)} names under [source]"
+        raise SourceUnreadable(f"{path}: {differing}")
     return separator, list(reader.names) or [""] * len(fields[separator])

@@ -67,10 +67,10 @@ class Inputs:
 
     def not_read(self, used: Collection[str]) -> tuple[str, ...]:
         """What lies there and is not read, as warnings; `used` are the sources of further tables."""
-        told = [line for line in self.unread if not any(f"is made of {name!r}" in line for name in used)]
+        lines = [line for line in self.unread if not any(f"is made of {name!r}" in line for name in used)]
         if left := [name for name in self.left if name not in used]:
-            told.append(f"{self.place}: not read, because no table is made of them: {', '.join(left)}")
-        return tuple(told)
+            lines.append(f"{self.place}: not read, because no table is made of them: {', '.join(left)}")
+        return tuple(lines)
 
 
 def prepare_inputs(connection: Connection, project: Project, folders: Sequence[Path]) -> Inputs:
@@ -87,9 +87,9 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
     if project.location and project.location.startswith(POSTGRES):
         copies, left = copy_schema(Schema.parse(project.location), wanted.__contains__, folders[0] / "copies")
     elif project.location and (project.location.startswith(S3) or Path(project.location).is_dir()):
-        there, unread = _in_folder(project.location, wanted, folders[0])
+        present, unread = _in_folder(project.location, wanted, folders[0])
         named = {name.lower() for name in files}
-        files |= {name: source for name, source in there.items() if name.lower() not in named}
+        files |= {name: source for name, source in present.items() if name.lower() not in named}
     elif project.location:
         tables = _duckdb_tables(connection, Path(project.location))
         left = [name for name in tables if name not in wanted]
@@ -119,8 +119,8 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
         _show(connection, name, relation)
     planned = plans(project, relations, lambda table, query: query_relation(connection, table, query))
     here = {name: file_relation(connection, source) for name, (source, _) in recorded.items()}
-    told = (tuple(unread), {**relations, **free}, tuple(free), redacted(str(project.location)), tuple(sorted(left)))
-    return Inputs(with_recorded(planned, here), _base(project, digests), *told)
+    rest = (tuple(unread), {**relations, **free}, tuple(free), redacted(str(project.location)), tuple(sorted(left)))
+    return Inputs(with_recorded(planned, here), _base(project, digests), *rest)
 
 
 def _further(
@@ -130,13 +130,13 @@ def _further(
     if not project.features.own:
         return {}
     beside = further_sources(Path(project.location)) if project.location and Path(project.location).is_dir() else {}
-    found = {}
+    further = {}
     for name, source in {**beside, **files}.items():
-        if name in wanted or name in found:
+        if name in wanted or name in further:
             continue
         with suppress(VouchError, OSError):  # nobody asked for it
-            found[name] = inspected(rewritten(source, folder / "rewritten"))
-    return found
+            further[name] = inspected(rewritten(source, folder / "rewritten"))
+    return further
 
 
 def _free(
@@ -146,7 +146,7 @@ def _free(
     tables: Mapping[str, str],
 ) -> tuple[dict[str, Relation], dict[str, str]]:
     """Relations of files and tables that no table is made of so far, with their digests: those that can be read."""
-    found: dict[str, Relation] = {}
+    relations: dict[str, Relation] = {}
     digests: dict[str, str] = {}
     for name in sorted({*further, *tables}):
         with suppress(VouchError, duckdb.Error):  # nobody asked for it
@@ -158,8 +158,8 @@ def _free(
                 relation = file_relation(connection, source)
                 connection.execute(f"SELECT count(COLUMNS(*)) FROM {relation.sql}")
             if len(relation.columns) > 1:  # else it says nothing of what it names
-                found[name], digests[f"further {name}"] = relation, digest
-    return found, digests
+                relations[name], digests[f"further {name}"] = relation, digest
+    return relations, digests
 
 
 def _in_folder(location: str, wanted: _Wanted, own: Path) -> tuple[dict[str, FileSource], list[str]]:
@@ -168,9 +168,9 @@ def _in_folder(location: str, wanted: _Wanted, own: Path) -> tuple[dict[str, Fil
     if location.startswith(S3):
         folder = own / "objects"
         left = copy_objects(location, wanted, folder)
-    found, unread = folder_sources(folder, wanted)
-    of_lakes, others = lake_sources(folder, wanted, own / "lakes", found)
-    return found | of_lakes, [*left, *unread, *others]
+    sources, unread = folder_sources(folder, wanted)
+    of_lakes, others = lake_sources(folder, wanted, own / "lakes", sources)
+    return sources | of_lakes, [*left, *unread, *others]
 
 
 class _Wanted(Container[object]):
@@ -211,8 +211,8 @@ def _digest(connection: Connection, relation: Relation) -> str:
     try:
         return relation_digest(connection, relation.sql, relation.columns)
     except duckdb.PermissionException as error:
-        said = "it is a view that reads a file outside of the database: make it a table"
-        raise SourceUnreadable(f"{relation.place}: cannot be read: {said}") from error
+        reason = "it is a view that reads a file outside of the database: make it a table"
+        raise SourceUnreadable(f"{relation.place}: cannot be read: {reason}") from error
     except duckdb.Error as error:
         raise unreadable(relation.place, error) from error
 
@@ -262,8 +262,8 @@ def query_relation(connection: Connection, table: str, query: str) -> Relation:
 
 def _candidates(error: duckdb.Error) -> str:
     """The columns that the engine would have known in place of one that is not there."""
-    found = re.search(r"^(Candidate bindings: .*)$", str(error), re.MULTILINE)
-    return f". {found[1]}" if found else ""
+    match = re.search(r"^(Candidate bindings: .*)$", str(error), re.MULTILINE)
+    return f". {match[1]}" if match else ""
 
 
 def _base(project: Project, digests: Mapping[str, str]) -> str:
@@ -278,5 +278,5 @@ def _base(project: Project, digests: Mapping[str, str]) -> str:
     }  # fmt: skip
     mapping |= {f"source {name}": [repr(reader)] for name, reader in project.readers.items()}
     mapping["own features"] = [repr(project.features)]
-    told = [FORM, CONTRACT_VERSION, repr(TABLES), SENTIMENT_VERSION, dict(digests), mapping]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = [FORM, CONTRACT_VERSION, repr(TABLES), SENTIMENT_VERSION, dict(digests), mapping]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -58,18 +58,18 @@ def plans(
     `ask(table, query)` gives the relation of a query. Raises MissingTable, MissingColumn, WrongType and
     ConfigurationError.
     """
-    found = {}
+    planned = {}
     for name, table in TABLES.items():
         mapping = project.tables.get(name)
         relation = _relation(name, mapping, relations, ask)
         if relation is not None:
-            found[name] = _plan(table, mapping or TableMapping(), relation)
-    if "customers" not in found:
+            planned[name] = _plan(table, mapping or TableMapping(), relation)
+    if "customers" not in planned:
         raise MissingTable(f"There is no table 'customers'{_there(relations)}. Add it, or map it in vouch.toml.")
-    if not any(name in found for name in ACTIVITY_TABLES):
+    if not any(name in planned for name in ACTIVITY_TABLES):
         wanted = " nor ".join(map(repr, ACTIVITY_TABLES))
         raise MissingTable(f"There is neither a table {wanted}{_there(relations)}. One of them is needed.")
-    return found
+    return planned
 
 
 def _there(relations: Mapping[str, Relation]) -> str:
@@ -84,10 +84,10 @@ def _relation(
     if mapping.query is not None:
         return ask(name, mapping.query)
     source = mapping.source or name
-    found = _named(source, relations)
-    if found is None:
+    relation = _named(source, relations)
+    if relation is None:
         raise ConfigurationError(f"[tables.{name}] from = {source!r}: no such source{did_you_mean(source, relations)}")
-    return found
+    return relation
 
 
 def _named(name: str, relations: Mapping[str, Relation]) -> Relation | None:
@@ -136,16 +136,16 @@ def _input(table: Table, column: str, mapping: TableMapping, relation: Relation,
     if column in mapping.constants:
         return Input(*_constant(mapping.constants[column]), epoch=epoch)
     wanted = mapping.columns.get(column, column)
-    there = relation.find(wanted)
-    if there is None:
+    column_there = relation.find(wanted)
+    if column_there is None:
         if column in mapping.columns:
             raise ConfigurationError(
                 f"[tables.{table.name}] columns: {relation.place} has no column {wanted!r}"
                 f"{did_you_mean(wanted, relation.columns)}; there are: {', '.join(relation.columns)}"
             )
         return None
-    used.add(there)
-    physical, expression = relation.columns[there], quoted(there)
+    used.add(column_there)
+    physical, expression = relation.columns[column_there], quoted(column_there)
     if words := mapping.values.get(column):
         physical, expression = "VARCHAR", _meant(expression, words)
     return Input(expression, physical, epoch=epoch, is_csv=relation.is_csv)

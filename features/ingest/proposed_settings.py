@@ -31,15 +31,15 @@ def proposed_settings(staged: Staged, given: ModelSettings | None = None) -> Pro
     """Propose what is not set yet; nothing for a company whose contracts end, for then nobody goes by silence."""
     if "ended_at" in staged.columns.get("subscriptions", frozenset()):
         return ProposedSettings(())
-    found = pauses(open_tables(staged, "polars"))
-    if found is None:
+    evidence = pauses(open_tables(staged, "polars"))
+    if evidence is None:
         return ProposedSettings(())
     lines = []
-    if (given is None or given.inactive_days is None) and found.window != USUAL:
-        lines.append(("inactive_after", found.window, found.told))
-    if (given is None or given.horizon_days is None) and found.history_days < enough_days(USUAL):
+    if (given is None or given.inactive_days is None) and evidence.window != USUAL:
+        lines.append(("inactive_after", evidence.window, evidence.told))
+    if (given is None or given.horizon_days is None) and evidence.history_days < enough_days(USUAL):
         why = (
-            f"the history has {found.history_days} days, and a horizon of {USUAL} needs about {enough_days(USUAL)}; "
+            f"the history has {evidence.history_days} days, and a horizon of {USUAL} needs about {enough_days(USUAL)}; "
             f"one of {SHORTER} needs {enough_days(SHORTER)}"
         )
         lines.append(("horizon", SHORTER, why))

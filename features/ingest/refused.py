@@ -37,7 +37,7 @@ def refused_sql(table: Table, rows: str, *, has_polarity: bool) -> str:
     whose = [name for name in (table.key, table.customer) if name and table.columns[name].is_required]
     apart = ", ".join(map(literal, dict.fromkeys([*whose, *table.clock, "ingested_at", "is_deleted"])))
     reasons = ", ".join(map(literal, OF_TIME))
-    is_told = " AND ".join([*(f"{quoted(name)} IS NOT NULL" for name in whose), "own_us IS NOT NULL"])
+    is_complete = " AND ".join([*(f"{quoted(name)} IS NOT NULL" for name in whose), "own_us IS NOT NULL"])
     unplaced = (
         f"list_filter(problems, lambda p: p.scope = 'row' AND (p.reason IN ({reasons}) OR p.column IN ({apart})))"
     )
@@ -56,7 +56,7 @@ def refused_sql(table: Table, rows: str, *, has_polarity: bool) -> str:
     added = ", ".join([*ADDED, "CAST(NULL AS BIGINT) AS superseded_us", f"own_us // {DAY_US} AS day"])
     return (
         f"SELECT {', '.join(cells)}, {added}{', CAST(NULL AS BIGINT) AS polarity' if has_polarity else ''} FROM {rows} "
-        f"WHERE is_refused AND NOT is_deleted AND {is_told} AND len({unplaced}) = 0{latest}"
+        f"WHERE is_refused AND NOT is_deleted AND {is_complete} AND len({unplaced}) = 0{latest}"
     )
 
 
@@ -88,12 +88,12 @@ def file_of(folder: Path) -> str:
 
 def show_quarantine(home: Path, staged: Path) -> None:
     """Make `$VOUCH_HOME/quarantine` hold what this input left there, and nothing older."""
-    shown, found = home / "quarantine", staged / "quarantine"
+    shown, current = home / "quarantine", staged / "quarantine"
     shown.mkdir(parents=True, exist_ok=True)
     for stale in shown.iterdir():
-        if not (found / stale.name).exists():
+        if not (current / stale.name).exists():
             stale.unlink()
-    for path in sorted(found.iterdir()):
+    for path in sorted(current.iterdir()):
         copy = shown / f".building-{path.name}"
         shutil.copyfile(path, copy)
         copy.replace(shown / path.name)

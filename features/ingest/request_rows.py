@@ -80,10 +80,10 @@ def tables_from_rows(
     given = {name: _columns(name, rows[name], columns) for name in texts}
     if not hasattr(_THREAD, "statements"):
         _THREAD.statements = _Statements()
-    found, figures = _THREAD.statements.run(texts, now_us)
-    found = {name: _judged(name, form, learned) for name, form in found.items()}
+    formed, figures = _THREAD.statements.run(texts, now_us)
+    formed = {name: _judged(name, form, learned) for name, form in formed.items()}
     fingerprint = hashlib.sha256(json.dumps([texts, now_us]).encode()).hexdigest()
-    tables = Tables(frames=_frames(found, engine), columns=given, fingerprint=fingerprint, engine=engine)
+    tables = Tables(frames=_frames(formed, engine), columns=given, fingerprint=fingerprint, engine=engine)
     return tables, {"tables": figures}
 
 
@@ -117,11 +117,11 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _frames(found: Mapping[str, pa.Table], engine: str) -> dict[str, nw.LazyFrame[Any]]:
+def _frames(tables: Mapping[str, pa.Table], engine: str) -> dict[str, nw.LazyFrame[Any]]:
     if engine == "polars":
-        return {name: nw.from_native(pl.DataFrame(table).lazy()) for name, table in found.items()}
+        return {name: nw.from_native(pl.DataFrame(table).lazy()) for name, table in tables.items()}
     connection = duckdb.connect(":memory:", config={"threads": 1})
-    return {name: nw.from_native(connection.from_arrow(table)) for name, table in found.items()}
+    return {name: nw.from_native(connection.from_arrow(table)) for name, table in tables.items()}
 
 
 class _Statements:
@@ -157,28 +157,28 @@ class _Statements:
             self.connection.execute("ROLLBACK")
 
     def _formed(self, texts: Mapping[str, str]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-        found: dict[str, pa.Table] = {}
+        formed: dict[str, pa.Table] = {}
         figures: dict[str, Any] = {}
         for name, text in texts.items():
             if text == _NO_ROWS:
-                found[name], figures[name] = self._nothing(name), {**dict.fromkeys(_FIGURES, 0), "reasons": {}}
+                formed[name], figures[name] = self._nothing(name), {**dict.fromkeys(_FIGURES, 0), "reasons": {}}
                 continue
             rows, refused, repaired, problems, repeats = self.connection.execute(f"EXECUTE count_{name}").fetchall()[0]
-            found[name] = self._form(name, bool(repeats))
-            known = set(found["customers"]["customer_id"].to_pylist())
+            formed[name] = self._form(name, bool(repeats))
+            known = set(formed["customers"]["customer_id"].to_pylist())
             owner = TABLES[name].customer
-            owners = found[name][owner].drop_null().to_pylist() if owner else []
+            owners = formed[name][owner].drop_null().to_pylist() if owner else []
             counts = (
                 rows,
                 refused,
                 sum(problem["scope"] == "cell" for problem in problems or []),
                 repaired,
-                rows - refused - found[name].num_rows,
+                rows - refused - formed[name].num_rows,
                 sum(customer not in known for customer in owners),
             )
             reasons = Counter(problem["reason"] for problem in problems or [])
             figures[name] = {**dict(zip(_FIGURES, counts, strict=True)), "reasons": dict(sorted(reasons.items()))}
-        return found, figures
+        return formed, figures
 
     def _form(self, name: str, repeats: bool) -> pa.Table:
         statement = f"versions_{name}" if repeats else f"form_{name}"

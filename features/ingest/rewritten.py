@@ -110,12 +110,12 @@ def _cell(value: Any) -> str:
 def _line_rows(path: Path) -> Iterator[Sequence[str]]:
     """The objects of a file of JSON lines, or of one JSON list, as rows of texts under a header of all their names."""
     objects = list(_objects(path))
-    names = list(dict.fromkeys(name for found in objects for name in found))
+    names = list(dict.fromkeys(name for item in objects for name in item))
     if not names:
         raise SourceUnreadable(f"{path}: no object with a name in it. Write one JSON object per line.")
     yield names
-    for found in objects:
-        yield [_cell(found.get(name)) for name in names]
+    for item in objects:
+        yield [_cell(item.get(name)) for name in names]
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -128,9 +128,9 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
                 yield from _checked(path, 1, json.loads(start + text.read()))
                 return
             for number, line in enumerate(text, 1):
-                said = (start if number == 1 else "") + line
-                if said.strip():
-                    yield from _checked(path, number, [json.loads(said)])
+                content = (start if number == 1 else "") + line
+                if content.strip():
+                    yield from _checked(path, number, [json.loads(content)])
     except json.JSONDecodeError as error:
         raise SourceUnreadable(f"{path}: line {max(number, 1)}: not JSON ({error.msg}). Write it again.") from error
     except UnicodeError as error:
@@ -139,8 +139,8 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
         raise SourceUnreadable(f"{path}: cannot be read: {error}. Write it again.") from error
 
 
-def _checked(path: Path, line: int, found: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    for one in found:
+def _checked(path: Path, line: int, items: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    for one in items:
         if not isinstance(one, dict):
             raise SourceUnreadable(f"{path}: line {line}: not a JSON object. Write one object per line.")
         yield one

@@ -109,14 +109,14 @@ def stage(project: Project, now_us: int) -> Staged:
     home = project.home / "staged"
     mend = "Free disk space or memory, mind the rights of the folder, or raise memory_limit under [engine]."
     try:
-        found, inputs = _sound(project, home, now_us)
-        show_quarantine(project.home, found)
-        show_models(project.home / SENTIMENT, unsealed(found / MANIFEST)["sentiment"])
+        version, inputs = _sound(project, home, now_us)
+        show_quarantine(project.home, version)
+        show_models(project.home / SENTIMENT, unsealed(version / MANIFEST)["sentiment"])
     except duckdb.Error as error:
         raise DataError(f"The tables cannot be staged in {home}: {first_line(error)}. {mend}") from error
     except OSError as error:
         raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
-    staged = _opened(found)
+    staged = _opened(version)
     at = {name: _shown(plan.relation.place) for name, plan in inputs.planned.items()} | dict(staged.own.places)
     keep_own(project.home, staged.own)
     return replace(staged, unread=inputs.not_read(staged.own.sources), places=at, again=partial(stage, project, now_us))
@@ -138,11 +138,11 @@ def _sound(project: Project, home: Path, now_us: int) -> Found:
             return _found_or_made(project, home, now_us)
         except Damaged as error:
             is_staged = error.path.is_relative_to(home)
-            kept = home / error.path.relative_to(home).parts[0] if is_staged else error.path.parent
-            if not kept.exists():
+            folder = home / error.path.relative_to(home).parts[0] if is_staged else error.path.parent
+            if not folder.exists():
                 raise
             _log.warning("warning: %s was damaged and is read again: see to the disk", error.path)
-            shutil.rmtree(kept)
+            shutil.rmtree(folder)
 
 
 def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
@@ -161,9 +161,9 @@ def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
             if erased is not None:
                 base = hashlib.sha256(f"{base} {erased.digest}".encode()).hexdigest()
                 tombstones.register_hashes(connection, erased)
-            found = _reusable(home, base, now_us)
-            if found is not None:
-                return found, inputs
+            staged = _reusable(home, base, now_us)
+            if staged is not None:
+                return staged, inputs
             ask = partial(query_relation, connection)
             planned, own = own_tables(connection, project, inputs.planned, inputs.relations, ask, inputs.free)
             staging = StagingContext(connection, folder, now_us, home, shelf, erased.digest if erased else None)
@@ -325,15 +325,15 @@ def open_tables(
             continue
         paths.setdefault(facts["table"], []).append(path)
         if "known_from_us" in facts:
-            found = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
-            partitions.setdefault(facts["table"], []).append(found)
+            partition = Partition(path, facts["digest"], facts["known_from_us"], facts["known_until_us"])
+            partitions.setdefault(facts["table"], []).append(partition)
     scan = _scanner(engine, memory_limit, threads, spark_master)
     frames = {name: scan(of) for name, of in paths.items()}
-    kept = staged.folder.parent.parent / KEPT
+    store = staged.folder.parent.parent / KEPT
     apart = {name: scan([path]) for name, path in refused.items()}
-    told = (staged.columns, staged.fingerprint, engine, partitions, scan, kept, apart)
+    facts_of = (staged.columns, staged.fingerprint, engine, partitions, scan, store, apart)
     use_lines(staged.own.lines, staged.own.tables)
-    return Tables(frames, *told, own=staged.own.tables, lines=staged.own.lines)
+    return Tables(frames, *facts_of, own=staged.own.tables, lines=staged.own.lines)
 
 
 def _files_of(staged: Staged) -> dict[str, dict[str, Any]]:

@@ -87,39 +87,45 @@ def is_by_part(plan: TablePlan) -> bool:
 
 def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
     """Write one table as a folder of files by week, reading only parts that were not read before."""
-    kept = [_found(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
+    staged = [_found(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
     table = plan.table
-    versions = _Versions(staging, table, kept)
+    versions = _Versions(staging, table, staged)
     files = versions.write()
-    broken, readable = _summed(kept, "broken"), _summed(kept, "readable")
-    examples = {column: example for part in reversed(kept) for column, example in part.facts["examples"].items()}
-    told = [(column, examples[column], times) for column, times in sorted(broken.items())]
-    empty = unusable_columns(table, told, readable)
-    _join_quarantine(staging, table.name, kept)
+    broken, readable = _summed(staged, "broken"), _summed(staged, "readable")
+    examples = {column: example for part in reversed(staged) for column, example in part.facts["examples"].items()}
+    mistyped = [(column, examples[column], times) for column, times in sorted(broken.items())]
+    empty = unusable_columns(table, mistyped, readable)
+    _join_quarantine(staging, table.name, staged)
     rows = rows_of(versions.out / name for name in files)
-    refused = [refused_of(part.folder) for part in kept if f"{REFUSED}.parquet" in part.facts["files"]]
+    refused = [refused_of(part.folder) for part in staged if f"{REFUSED}.parquet" in part.facts["files"]]
     join_refused(staging, table, refused, rows, staging.folder / REFUSED / f"{table.name}.parquet")
     (written,) = staging.row(f"SELECT count(*) FROM {rows}")
-    found = {**dict.fromkeys(FIGURES, 0), **_summed(kept, "figures"), "written": written}
-    tallies = added(Tally(*one) for part in kept for one in part.facts["tallies"])
-    across = _across(staging, table, kept) | {"tied_versions": versions.tied}
-    named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in kept)}"
-    report = full_figures(staging, plan, found, tallies, across, rows, rows, named)
+    figures = {**dict.fromkeys(FIGURES, 0), **_summed(staged, "figures"), "written": written}
+    tallies = added(Tally(*one) for part in staged for one in part.facts["tallies"])
+    across = _across(staging, table, staged) | {"tied_versions": versions.tied}
+    named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in staged)}"
+    report = full_figures(staging, plan, figures, tallies, across, rows, rows, named)
     columns = tuple(column for column in plan.inputs if column not in empty)
-    said = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
-    ends = [part.facts["accepted_until_us"] for part in kept if part.facts["accepted_until_us"] is not None]
-    futures = [part.facts["future_from_us"] for part in kept if part.facts["future_from_us"] is not None]
+    warned = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
+    ends = [part.facts["accepted_until_us"] for part in staged if part.facts["accepted_until_us"] is not None]
+    futures = [part.facts["future_from_us"] for part in staged if part.facts["future_from_us"] is not None]
     return Outcome(
-        report, max(ends, default=None), min(futures, default=None), columns, said, files, tuple(p.name for p in kept)
+        report,
+        max(ends, default=None),
+        min(futures, default=None),
+        columns,
+        warned,
+        files,
+        tuple(p.name for p in staged),
     )
 
 
 def _name(staging: StagingContext, plan: TablePlan, part: SourceFile) -> str:
     """What decides how a part reads, as a digest."""
     inputs = {name: repr(given) for name, given in plan.inputs.items()}
-    told = [FORMAT, CONTRACT_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
-    told += [staging.erased] if staging.erased else []
-    return hashlib.sha256(json.dumps([*told, part.digest]).encode()).hexdigest()
+    content = [FORMAT, CONTRACT_VERSION, repr(plan.table), inputs, dict(plan.relation.columns)]
+    content += [staging.erased] if staging.erased else []
+    return hashlib.sha256(json.dumps([*content, part.digest]).encode()).hexdigest()
 
 
 def _found(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile | None:
@@ -140,8 +146,8 @@ def _found(staging: StagingContext, plan: TablePlan, part: SourceFile) -> Staged
 def _is_whole(folder: Path, facts: Mapping[str, Any]) -> bool:
     """Whether the figures are as they were written; rows are compared where they are used."""
     apart = [name for name in facts["files"] if name in {PEOPLE, BROKEN, f"{REFUSED}.parquet"}]
-    is_there = all((folder / name).exists() for name in facts["files"])
-    return is_there and all(file_digest(folder / name) == facts["files"][name] for name in apart)
+    is_complete = all((folder / name).exists() for name in facts["files"])
+    return is_complete and all(file_digest(folder / name) == facts["files"][name] for name in apart)
 
 
 def _read(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile:
@@ -185,13 +191,13 @@ def write_weeks(staging: StagingContext, relation: str, plan: TablePlan, folder:
     known = staging.rows(
         f"SELECT {week}, max(greatest(own_us, ingested_us)) FROM {relation} GROUP BY ALL ORDER BY ALL"
     ) or [(0, 0)]
-    found = {}
+    weeks = {}
     for number, until_us in known:
         name = f"{number:05}.parquet"
         ordered = f"SELECT * FROM {relation} formed WHERE {week} = {number} ORDER BY {row_order(plan.table, 'formed')}"
         _copy(staging, ordered, folder / name)
-        found[name] = until_us
-    return found
+        weeks[name] = until_us
+    return weeks
 
 
 def _copy(staging: StagingContext, query: str, path: Path) -> None:
@@ -220,18 +226,18 @@ def _facts(staging: StagingContext, plan: TablePlan) -> dict[str, Any]:
     }
 
 
-def _summed(kept: Sequence[StagedFile], fact: str) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for part in kept:
-        found.update(part.facts[fact])
-    return dict(found)
+def _summed(files: Sequence[StagedFile], fact: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in files:
+        total.update(part.facts[fact])
+    return dict(total)
 
 
-def _across(staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -> dict[str, int]:
+def _across(staging: StagingContext, table: Table, files: Sequence[StagedFile]) -> dict[str, int]:
     """Counts of what takes the customers to tell, by code."""
     if not table.customer:
         return {}
-    people, known = rows_of(part.folder / PEOPLE for part in kept), f"{OWN}.known"
+    people, known = rows_of(part.folder / PEOPLE for part in files), f"{OWN}.known"
     (orphans,) = staging.row(
         f"SELECT coalesce(sum(rows), 0)::BIGINT FROM {people} WHERE key NOT IN (SELECT key FROM {known})"
     )
@@ -239,7 +245,7 @@ def _across(staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -
         f"SELECT DISTINCT filename FROM {people} people JOIN {known} known USING (key) WHERE first_us < created_us"
     )
     of, before = (
-        [part.folder / week for part in kept for week in part.weeks if (str(part.folder / PEOPLE),) in early],
+        [part.folder / week for part in files for week in part.weeks if (str(part.folder / PEOPLE),) in early],
         0,
     )
     if of:
@@ -250,10 +256,10 @@ def _across(staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -
     return {"orphans": orphans, "before_created_at": before}
 
 
-def _join_quarantine(staging: StagingContext, name: str, kept: Sequence[StagedFile]) -> None:
+def _join_quarantine(staging: StagingContext, name: str, files: Sequence[StagedFile]) -> None:
     """Write the quarantine of all parts as one, rows numbered as if the parts were one file."""
     selects, start = [], 0
-    for part in kept:
+    for part in files:
         if (part.folder / BROKEN).exists():
             rows = f"read_parquet({place(part.folder / BROKEN)}, hive_partitioning = false)"
             selects.append(f"SELECT * REPLACE (row + {start} AS row) FROM {rows}")
@@ -269,8 +275,8 @@ class _Versions:
     What a staged folder before held of the same parts stands: only keys of new parts are looked up in it.
     """
 
-    def __init__(self, staging: StagingContext, table: Table, kept: Sequence[StagedFile]) -> None:
-        self.staging, self.table, self.kept = staging, table, kept
+    def __init__(self, staging: StagingContext, table: Table, files: Sequence[StagedFile]) -> None:
+        self.staging, self.table, self.kept = staging, table, files
         self.out = staging.folder / f"{table.name}.parquet"
         self.content = [*staged_columns(table), *ADDED]
         self.derived = ["day"]
@@ -309,12 +315,12 @@ class _Versions:
         touched = self._ordered() if self.table.key else set()
         files = {}
         for name, number, week, _ in self._files():
-            there, digest = sources[name]
+            source, digest = sources[name]
             if name in touched:
-                self._rewrite(name, there)
+                self._rewrite(name, source)
                 digest = file_digest(self.out / name)
             else:
-                _link(there, self.out / name)
+                _link(source, self.out / name)
             from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
             until_us = self.kept[number].facts["weeks"][week]
             files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
@@ -326,13 +332,13 @@ class _Versions:
         self._compare(read, wanted)
         if self.before is None or number >= self.held:
             return read, wanted
-        there, wanted = self.before / self.out.name / name, self.told[f"{self.out.name}/{name}"]["digest"]
-        self._compare(there, wanted)
-        return there, wanted
+        source, wanted = self.before / self.out.name / name, self.told[f"{self.out.name}/{name}"]["digest"]
+        self._compare(source, wanted)
+        return source, wanted
 
     def _compare(self, path: Path, wanted: str) -> None:
-        found = path.stat()
-        identity = (found.st_dev, found.st_ino)
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
         if identity not in self.seen:
             self.seen[identity] = file_digest(path)
         if self.seen[identity] != wanted:
@@ -366,11 +372,11 @@ class _Versions:
         content, key = ", ".join(map(quoted, self.content)), quoted(self.table.key or "")
         paths = ", ".join(map(literal, among)) or "NULL"
         rows = f"SELECT DISTINCT {content} FROM {OWN}.candidates WHERE filename IN ({paths})"
-        (found,) = self.staging.row(
+        (ties,) = self.staging.row(
             "SELECT coalesce(sum(n - 1), 0)::BIGINT "
             f"FROM (SELECT count(*) AS n FROM ({rows}) GROUP BY {key}, ingested_us)"
         )
-        return int(found)
+        return int(ties)
 
     def _rewrite(self, name: str, before: Path) -> None:
         """Write a file anew: what other keys held before, and the versions that belong here."""
@@ -382,8 +388,8 @@ class _Versions:
         _copy(self.staging, rows, self.out / name)
 
 
-def _link(there: Path, here: Path) -> None:
+def _link(source: Path, here: Path) -> None:
     try:
-        os.link(there, here)
+        os.link(source, here)
     except OSError:  # not every file system can
-        shutil.copyfile(there, here)
+        shutil.copyfile(source, here)

@@ -113,12 +113,12 @@ def remembered(table: str) -> tuple[str, str]:
     return f"{OWN}.lots", lots
 
 
-def references(table: Table, columns: Container[str], there: Container[str]) -> dict[str, str]:
+def references(table: Table, columns: Container[str], present: Container[str]) -> dict[str, str]:
     """For each reference that was handed over, and whose target is there, the relation that it must point into."""
     return {
         column: remembered(target)[0]
         for column, (target, _) in table.references.items()
-        if column in columns and target in there
+        if column in columns and target in present
     }
 
 
@@ -148,16 +148,15 @@ def contract_form(
         f"CASE WHEN {quoted(column)} IN (SELECT key FROM {target}) THEN {quoted(column)} END AS {quoted(column)}"
         for column, target in targets.items()
     )
-    kept = f"content.*{f' REPLACE ({nulled})' if nulled else ''}, own_us // {DAY_US} AS day"
+    fields = f"content.*{f' REPLACE ({nulled})' if nulled else ''}, own_us // {DAY_US} AS day"
     if not has_polarity:
-        return f"SELECT {kept} FROM ({plain}) content"
+        return f"SELECT {fields} FROM ({plain}) content"
     text = f"LEFT JOIN {OWN}.texts texts ON texts.key = content.{quoted(TEXTS[table.name])}"
     if table.name != "feedback":
-        return f"SELECT {kept}, texts.polarity FROM ({plain}) content {text}"
+        return f"SELECT {fields}, texts.polarity FROM ({plain}) content {text}"
     rating = f"LEFT JOIN {OWN}.ratings ratings USING (rating, rating_max)"
-    return (
-        f"SELECT {kept}, coalesce(ratings.polarity, texts.polarity) AS polarity FROM ({plain}) content {text} {rating}"
-    )
+    polarity = "coalesce(ratings.polarity, texts.polarity) AS polarity"
+    return f"SELECT {fields}, {polarity} FROM ({plain}) content {text} {rating}"
 
 
 def tie_order(table: Table) -> str:
@@ -177,12 +176,12 @@ def remember(staging: StagingContext, name: str) -> None:
     staging.rows(f"CREATE TABLE {relation} AS {sql}")
 
 
-def finish(staging: StagingContext, plan: TablePlan, there: Container[str]) -> Outcome:
+def finish(staging: StagingContext, plan: TablePlan, present: Container[str]) -> Outcome:
     """Write one parsed table and its quarantine, and count what happened to its rows."""
     table, name = plan.table, plan.table.name
     empty = _columns_of_wrong_type(staging, plan)
     repeated = _repeated(staging, table)
-    targets = references(table, plan.columns, there)
+    targets = references(table, plan.columns, present)
     if name in TEXTS:
         judge_texts(staging.connection, table, f"(SELECT * FROM {accepted(name)})")
     query = contract_form(
@@ -199,19 +198,19 @@ def finish(staging: StagingContext, plan: TablePlan, there: Container[str]) -> O
     rows = f"read_parquet({place(staging.folder / f'{name}.parquet')}, hive_partitioning = false)"
     refused = f"({refused_sql(table, parsed(name), has_polarity=name in TEXTS)})"
     join_refused(staging, table, [refused], rows, staging.folder / REFUSED / f"{name}.parquet")
-    found = figures(staging, parsed(name)) | {"written": written}
+    counted = figures(staging, parsed(name)) | {"written": written}
     tallies = row_tallies(staging, table, parsed(name))
     across = counted_across(staging, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
     named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
-    report = full_figures(staging, plan, found, tallies, across, rows, people, named)
+    report = full_figures(staging, plan, counted, tallies, across, rows, people, named)
     accepted_until_us, future_from_us = staging.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {staging.now_us}) "
         f"FROM {parsed(name)}"
     )
     columns = tuple(column for column in plan.columns if column not in empty)
-    told = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
-    return Outcome(report, accepted_until_us, future_from_us, columns, told)
+    warned = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
+    return Outcome(report, accepted_until_us, future_from_us, columns, warned)
 
 
 def row_order(table: Table, relation: str) -> str:
@@ -237,12 +236,12 @@ def _columns_of_wrong_type(staging: StagingContext, plan: TablePlan) -> list[str
 
 def broken_columns(staging: StagingContext, name: str) -> list[tuple[str, str, int]]:
     """Columns of a parsed table with values that cannot be read: the name, what the first looks like, how many."""
-    found = staging.rows(
+    broken = staging.rows(
         "SELECT problem.column, min(row), min_by(raw, row), count(*) "
         f"FROM (SELECT row, raw, unnest(problems) AS problem FROM {parsed(name)} WHERE problems IS NOT NULL) "
         f"WHERE problem.reason IN ({', '.join(map(literal, UNREADABLE))}) GROUP BY ALL ORDER BY ALL"
     )
-    return [(name, f"row {row}: {shape(json.loads(raw)[name])}", times) for name, row, raw, times in found]
+    return [(name, f"row {row}: {shape(json.loads(raw)[name])}", times) for name, row, raw, times in broken]
 
 
 def unusable_columns(table: Table, broken: Iterable[tuple[str, str, int]], readable: Mapping[str, int]) -> list[str]:

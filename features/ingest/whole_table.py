@@ -81,14 +81,14 @@ def strangers(staging: StagingContext, table: Table, rows: str, count: int, of: 
 
 def whole_counts(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> list[Count]:
     """What is counted over a whole table in contract form; `columns` were handed over, `rows` stands behind FROM."""
-    found = list(_versions(staging, table, columns, rows))
+    counts = list(_versions(staging, table, columns, rows))
     if "ingested_at" in columns:
-        found += _stamps(staging, rows)
+        counts += _stamps(staging, rows)
     if table.name == "subscriptions" and "ended_at" in columns:
-        found += [*_ends(staging, rows), *_one_end(staging, rows)]
+        counts += [*_ends(staging, rows), *_one_end(staging, rows)]
     if table.name == "surveys":
-        found += _items(staging, rows)
-    return found
+        counts += _items(staging, rows)
+    return counts
 
 
 def _versions(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> Iterator[Count]:
@@ -118,13 +118,13 @@ def _ends(staging: StagingContext, rows: str) -> Iterator[Count]:
     failed, of = staging.row(f"SELECT count(*) FILTER (ended_us = own_us), count(*) FROM ({facts})")
     if failed:
         yield Count("failed", "ended_at", failed, of, "count")
-    found = last_days(nw.from_native(staging.connection.sql(facts)))
-    if found.is_habit:
-        usual = found.step_us
+    last = last_days(nw.from_native(staging.connection.sql(facts)))
+    if last.is_habit:
+        usual = last.step_us
         step = "1 day" if usual > MINUTE_US else "1 second" if usual % SECOND_US == 0 else f"{usual} microseconds"
         query = f"select * replace (ended_at + interval {step} as ended_at) from subscriptions"
         mend = f'An end is the first instant after: [tables.subscriptions] query = "{query}"'
-        yield Count("last_days", "ended_at", found.count, found.of, "count", mend=mend)
+        yield Count("last_days", "ended_at", last.count, last.of, "count", mend=mend)
 
 
 def _one_end(staging: StagingContext, rows: str) -> Iterator[Count]:

@@ -143,22 +143,22 @@ class Metric:
             return (f"`not_applicable` (`{self.unavailable}`): always",)
         assert self.kind is not None
         assert self.items is not None
-        found = [f"`not_applicable`: without {' or '.join(need.split('|'))}" for need in self.inputs]
-        found += [*self.items.absent, *self.absent]
+        reasons = [f"`not_applicable`: without {' or '.join(need.split('|'))}" for need in self.inputs]
+        reasons += [*self.items.absent, *self.absent]
         if self.reach_days:
-            found.append(f"`insufficient_history`: the data go back less than {self.reach_days} days")
+            reasons.append(f"`insufficient_history`: the data go back less than {self.reach_days} days")
         is_total = isinstance(self.kind, Total)
         nothing = (
             "there are units, and of none is it known" if is_total else "there is nothing to count, or to divide by"
         )
-        found.append(f"`{self.when_zero}`: {nothing}")
+        reasons.append(f"`{self.when_zero}`: {nothing}")
         if not self.kind.is_amount:
-            found.append(f"`suppressed`: n is below {self.hidden_below}")
+            reasons.append(f"`suppressed`: n is below {self.hidden_below}")
         least, most = self.kind.limits
         if isinstance(self.kind, Ratio | Quotient | Figure | Custom) and math.isfinite(least):
             beyond = f"below {least:g}" + (f" or above {most:g}" if math.isfinite(most) else "")
-            found.append(f"`not_applicable`: the figure comes out {beyond}")
-        return tuple(found)
+            reasons.append(f"`not_applicable`: the figure comes out {beyond}")
+        return tuple(reasons)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -316,7 +316,7 @@ def _check_need(need: str) -> None:
 def load_metrics() -> dict[str, Metric]:
     """Import every file under `metrics/definitions` and return the register, ordered by code and place in its file."""
     package = importlib.import_module("vouch.features.metrics.definitions")
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module_info: module_info.name):
         importlib.import_module(f"vouch.features.metrics.definitions.{module.name}")
     ordered = sorted(METRICS.items(), key=lambda item: (item[1].code, item[1].chapter))
     if list(METRICS) != [metric_id for metric_id, _ in ordered]:

@@ -112,8 +112,8 @@ class MetricContext:
 
         Rows without a customer, and of customers that the company does not list, stay.
         """
-        found = counted(self.tables, table, self.as_of_us)
-        return found if days is None else found.filter(nw.col("own_us") >= self.before(days))
+        rows = counted(self.tables, table, self.as_of_us)
+        return rows if days is None else rows.filter(nw.col("own_us") >= self.before(days))
 
     def customers(self) -> Frame:
         """External customers known at the instant, one row each, with what metrics are split by."""
@@ -134,9 +134,9 @@ class MetricContext:
     def table_begins_us(self, table: str) -> int:
         """Start of the first day on which rows of a table are really there; NEVER_US where none are."""
         if table not in self._begun:
-            there = self.has(table)
-            found = beginning_us([view(self.tables, table, self.as_of_us)]) if there else None
-            self._begun[table] = NEVER_US if found is None else found
+            has_table = self.has(table)
+            begins_us = beginning_us([view(self.tables, table, self.as_of_us)]) if has_table else None
+            self._begun[table] = NEVER_US if begins_us is None else begins_us
         return self._begun[table]
 
     def unknown_until_us(self, table: str) -> int | None:

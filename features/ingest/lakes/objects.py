@@ -51,15 +51,15 @@ def copy_objects(address: str, wanted: Container[object], folder: Path) -> list[
     folder.mkdir()
     try:
         store = S3Store(parts.netloc)
-        found = [
+        objects = [
             _Object(one["path"], tuple(one["path"].removeprefix(f"{prefix}/").split("/")))
             for batch in store.list(prefix or None)
             for one in batch
         ]
-        if not found:
+        if not objects:
             raise SourceUnreadable(f"{address}: nothing is there")
-        _check(address, found)
-        read = [one for one in found if one.table in wanted]
+        _check(address, objects)
+        read = [one for one in objects if one.table in wanted]
         for one in read:
             path = folder.joinpath(*one.parts)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,17 +68,17 @@ def copy_objects(address: str, wanted: Container[object], folder: Path) -> list[
                     file.write(block)
     except BaseError as error:
         raise SourceUnreadable(f"{address}: cannot be read: {first_line(error)}") from error
-    others = sorted({one.table for one in found if one not in read and one.parts[0] != PROJECT_FILE} - {""})
+    others = sorted({one.table for one in objects if one not in read and one.parts[0] != PROJECT_FILE} - {""})
     return [f"{address}: not read, because no table is made of them: {', '.join(others)}"] if others else []
 
 
-def _check(address: str, found: list[_Object]) -> None:
+def _check(address: str, objects: list[_Object]) -> None:
     """Raise for what cannot be brought into a folder and read there."""
-    for one in found:
+    for one in objects:
         if any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in one.parts):
             raise SourceUnreadable(f"{address}: the name {one.key!r} is none of a file")
         if one.parts[1:2] == (ICEBERG_METADATA,) and one.key.endswith(".metadata.json"):
-            said = "its log names objects by their whole address. Hand it over as Parquet, or as a Delta table"
-            raise SourceUnreadable(f"{address}: {one.table} is an Iceberg table on S3, which is not read: {said}")
-    if not any(one.key.lower().endswith(FILE_ENDINGS) for one in found):
+            reason = "its log names objects by their whole address. Hand it over as Parquet, or as a Delta table"
+            raise SourceUnreadable(f"{address}: {one.table} is an Iceberg table on S3, which is not read: {reason}")
+    if not any(one.key.lower().endswith(FILE_ENDINGS) for one in objects):
         raise SourceUnreadable(f"{address}: nothing there ends with one of {', '.join(FILE_ENDINGS)}")

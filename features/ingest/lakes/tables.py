@@ -42,19 +42,19 @@ def lake_sources(
     MissingExtra where the reader is not installed, SourceUnreadable where a table cannot be read as it stands, or lies
     there twice.
     """
-    found: dict[str, FileSource] = {}
+    sources: dict[str, FileSource] = {}
     unread = []
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and is_lake_table(path)):
         name = table_name(path)
         if name not in wanted:
             unread.append(not_wanted(path, name))
             continue
-        check_twin({**beside, **found}, name, path)
+        check_twin({**beside, **sources}, name, path)
         copies.mkdir(exist_ok=True)
         target = copies / f"{name}.parquet"
         (_copy_iceberg if is_iceberg(path) else _copy_delta)(path, target)
-        found[name] = FileSource(name, path, (target,), is_csv=False)
-    return found, unread
+        sources[name] = FileSource(name, path, (target,), is_csv=False)
+    return sources, unread
 
 
 def _copy_delta(path: Path, target: Path) -> None:
@@ -93,14 +93,14 @@ def _newest_metadata(path: Path) -> Path:
     if (folder / _HINT).is_file():
         hint = (folder / _HINT).read_text(encoding="utf-8").strip()
         named = [folder / f"v{hint}.metadata.json", folder / f"{hint}.metadata.json", folder / hint]
-        if there := [one for one in named if one.is_file()]:
-            return there[0]
+        if files := [one for one in named if one.is_file()]:
+            return files[0]
     return max(folder.glob("*.metadata.json"), key=lambda one: (_number(one.name), one.name))
 
 
 def _number(name: str) -> int:
-    found = _NUMBER.match(name)
-    return int(found[1]) if found else -1
+    match = _NUMBER.match(name)
+    return int(match[1]) if match else -1
 
 
 def _write(target: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:

@@ -56,7 +56,7 @@ class OwnColumn:
 def why_left_out(
     table: str,
     column: str,
-    found: Held,
+    held: Held,
     settings: FeatureSettings,
     *,
     is_dated: bool,
@@ -74,9 +74,9 @@ def why_left_out(
         return "left out in vouch.toml"
     if place in settings.take:
         return None
-    if not found.filled:
+    if not held.filled:
         return "it is empty"
-    column, is_current = found.name.rpartition(".")[2], is_of_parent or not is_dated
+    column, is_current = held.name.rpartition(".")[2], is_of_parent or not is_dated
     if is_current and (leak := reason_said(column, "leak")):
         return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
     if outcome:
@@ -85,24 +85,24 @@ def why_left_out(
         return f"sensitive, by its name ({sensitive}); it may be taken in by name"
     if personal := _personal(column):
         return f"personal, by its name ({personal})"
-    if found.kind == "text" and found.at > MOSTLY:
+    if held.kind == "text" and held.at > MOSTLY:
         return "personal: its values are e-mail addresses"
     if is_current and (today := reason_said(column, "today")):
         return f"a leak: by its name ({today}) it says how things stand today, and no time says since when"
-    if not is_dated and found.kind == "time":
+    if not is_dated and held.kind == "time":
         return "a date that may have been written over: it would tell earlier instants what came later"
-    if found.distinct == 1 and found.filled == found.rows:
+    if held.distinct == 1 and held.filled == held.rows:
         return "it has one value throughout"
-    if found.kind == "text" and found.names_row:
+    if held.kind == "text" and held.names_row:
         return "another value in each row: it names the row"
-    if found.kind == "text" and found.length > LONG_TEXT:
+    if held.kind == "text" and held.length > LONG_TEXT:
         return "a text that is written for people"
     return None
 
 
 def _personal(column: str) -> str | None:
-    said = reason_said(column, "personal")
+    reason = reason_said(column, "personal")
     words = tokens(column)
-    if said == "name" and len(words) > 1 and not _OWNERS & set(words):
+    if reason == "name" and len(words) > 1 and not _OWNERS & set(words):
         return None  # the name of a thing
-    return said
+    return reason

@@ -76,15 +76,15 @@ def held_columns(connection: Connection, relation: Relation, names: Mapping[str,
     if not asked:
         return {}
     counted = connection.execute(f"SELECT count(*), {', '.join(asked)} FROM {relation.sql}").fetchall()[0]
-    rows, found = counted[0], {}
+    rows, held = counted[0], {}
     for at, (name, cell) in enumerate(cells.items()):
         filled, distinct, length, with_at = counted[1 + 4 * at : 5 + 4 * at]
         kind = _kind(connection, relation, name, cell, names[name], filled)
         names_row = filled > FEW and distinct >= NEARLY * filled
         is_unique = names_row and distinct == filled
         texts = (float(length), float(with_at))
-        found[name] = Held(name, kind, rows, filled, min(distinct, 3), is_unique, names_row, *texts)
-    return found
+        held[name] = Held(name, kind, rows, filled, min(distinct, 3), is_unique, names_row, *texts)
+    return held
 
 
 def _kind(connection: Connection, relation: Relation, name: str, cell: str, epoch: str | None, filled: int) -> Kind:

@@ -39,7 +39,7 @@ def later_dates(
     if not dates:
         return {}
     moments = {name: moment_of(given, name) for name, given in dates.items()}
-    asked = [f"count({moment}), count(*) FILTER ({moment} > {clock})" for moment in moments.values()]
+    asked = [f"count({instant}), count(*) FILTER ({instant} > {clock})" for instant in moments.values()]
     counted = connection.execute(f"SELECT {', '.join(asked)} FROM {relation.sql}").fetchall()[0]
     filled = {name: counted[2 * at] for at, name in enumerate(dates) if counted[2 * at + 1]}
     pairs = [(name, column) for name in filled for column in columns if column != name]

@@ -48,18 +48,18 @@ def told_by_dates(
     `dates` gives SQL by name. Versions of one `key` are judged by whether any has the date: a state that they have one
     after the other was known, one that stands in the first already was written over.
     """
-    told: dict[str, str] = {}
+    revealing: dict[str, str] = {}
     waiting: set[str] = set()
-    for date, moment in dates.items():
+    for date, instant in dates.items():
         cells = {name: cell_of(given, name) for name, given in columns.items() if name != date}
-        found = _telling(connection, relation.sql, cells, f"{moment} IS NOT NULL")
-        waiting |= {name for name, of in found.items() if of.is_never_without}
+        judged = _telling(connection, relation.sql, cells, f"{instant} IS NOT NULL")
+        waiting |= {name for name, of in judged.items() if of.is_never_without}
         if key is not None:
-            ever = f"bool_or({moment} IS NOT NULL) OVER (PARTITION BY {cell_of(key, 'key')}) AS {_IS_GONE}"
-            found = _telling(connection, f"(SELECT *, {ever} FROM {relation.sql})", cells, _IS_GONE)
+            ever = f"bool_or({instant} IS NOT NULL) OVER (PARTITION BY {cell_of(key, 'key')}) AS {_IS_GONE}"
+            judged = _telling(connection, f"(SELECT *, {ever} FROM {relation.sql})", cells, _IS_GONE)
         how = f"its values say whether {date} is there"
-        told |= {name: how for name, of in found.items() if of.is_parting}
-    return {name: how for name, how in told.items() if name not in waiting}, frozenset(waiting)
+        revealing |= {name: how for name, of in judged.items() if of.is_parting}
+    return {name: how for name, how in revealing.items() if name not in waiting}, frozenset(waiting)
 
 
 class Leavers:
@@ -79,15 +79,15 @@ class Leavers:
         In rows with a time, what is filled in only for leavers, though not in all of their rows, may have been known.
         """
         cells = {name: cell_of(given, name) for name, given in columns.items()}
-        found = _telling(self.connection, self._rows(relation, customer), cells, _IS_GONE)
-        told = {
+        judged = _telling(self.connection, self._rows(relation, customer), cells, _IS_GONE)
+        revealing = {
             name: "its values part those who left from those who stay"
             if of.is_parting
             else "it is filled in only for those who left"
-            for name, of in found.items()
+            for name, of in judged.items()
             if of.is_parting or (of.is_alone and not is_dated)
         }
-        return told, [name for name, of in found.items() if of.is_alone and name not in told]
+        return revealing, [name for name, of in judged.items() if of.is_alone and name not in revealing]
 
     def _rows(self, relation: Relation, customer: Input) -> str:
         return (
@@ -114,7 +114,7 @@ def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: 
         return {}
     read = ", ".join(f"{cell} AS cell_{at}" for at, cell in enumerate(cells.values()))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {_JUDGED} AS SELECT {read}, {came} AS came FROM {rows}")
-    told = {}
+    judged = {}
     for at, name in enumerate(cells):
         counted = connection.execute(
             "SELECT count(cell), sum(n), sum(came), sum(least(came, n - came)), sum(n) FILTER (cell IS NOT NULL), "
@@ -128,9 +128,9 @@ def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: 
         apart = filled - filled_out + out - filled_out
         is_parting = min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= (1 - NEARLY) * rarer
         is_alone = filled >= FEWEST and filled_out >= NEARLY * filled and out < MOSTLY * whole
-        told[name] = _Told(is_parting, is_alone, filled == filled_out)
+        judged[name] = _Told(is_parting, is_alone, filled == filled_out)
     connection.execute(f"DROP TABLE {_JUDGED}")
-    return told
+    return judged
 
 
 def _id(given: Input, name: str) -> str:

@@ -56,8 +56,8 @@ class Proposer:
         parents = dict(self._parents(name))
         reached = [target.rpartition(".")[0] for target in parents.values()]
         steps = [("", name), *((f"{parent}.", parent) for parent in reached)]
-        whose = next((prefix + found for prefix, of in steps if (found := self._customer(of))), None)
-        when = next((prefix + found for prefix, of in steps if (found := self._time(of))), None)
+        whose = next((prefix + own for prefix, of in steps if (own := self._customer(of))), None)
+        when = next((prefix + own for prefix, of in steps if (own := self._time(of))), None)
         if whose is None or when is None:
             return None
         columns = {"customer_id": whose, "occurred_at": when}
@@ -68,8 +68,8 @@ class Proposer:
         if "ingested_at" in columns or self.relations[name].find("ingested_at"):
             named = [column for column, of in self._columns(name).items() if of.names_row and is_key_name(column)]
             key = next((column for column in named if self._columns(name)[column].filled == self._rows(name)), None)
-        kept = {at: to for at, to in parents.items() if at != whose}
-        return TableMapping(source=name, columns=columns, parents=kept, key=key)
+        others = {at: to for at, to in parents.items() if at != whose}
+        return TableMapping(source=name, columns=columns, parents=others, key=key)
 
     def _rows(self, name: str) -> int:
         return next((of.rows for of in self._columns(name).values()), 0)
@@ -87,12 +87,14 @@ class Proposer:
         for column, held in self._columns(name).items():
             if held.kind not in {"text", "integer"} or not held.filled:
                 continue
-            said = 2.0 * (tokens(column) == tokens(self.called)) + said_by(column, (*known["surest"], *known["likely"]))
-            if self.are_digits and said < IN_CONTEXT:
+            score = 2.0 * (tokens(column) == tokens(self.called)) + said_by(
+                column, (*known["surest"], *known["likely"])
+            )
+            if self.are_digits and score < IN_CONTEXT:
                 continue
             shared = self._shared(name, column, f"SELECT key FROM {_IDS}")
             if shared >= LEAST_SHARED:
-                scored.append((-said, -shared, column))
+                scored.append((-score, -shared, column))
         return min(scored)[2] if scored else None
 
     def _time(self, name: str) -> str | None:

@@ -137,19 +137,19 @@ def own_tables(
     for name, mapping in project.tables.items():
         if name not in TABLES:
             plans[name] = made.further(name, mapping, relations, ask)
-    found = made.proposed(free, relations, planned["customers"]) if free and project.features.own else {}
-    for name, mapping in found.items():
+    proposed = made.proposed(free, relations, planned["customers"]) if free and project.features.own else {}
+    for name, mapping in proposed.items():
         plans[name] = made.further(name, mapping, relations, ask)
     lines = (*made.lines, *project.features.lines)
     own_features(lines, made.tables)  # refuses what cannot be meant before a row is read
     counted = [_counted(verdict, [line for line in lines if _is_of(line, verdict)]) for verdict in made.verdicts]
     _check_named(project, made.verdicts, plans)
-    return plans, OwnTables(made.tables, lines, tuple(counted), made.places, _sources(found))
+    return plans, OwnTables(made.tables, lines, tuple(counted), made.places, _sources(proposed))
 
 
-def _sources(found: Mapping[str, TableMapping]) -> tuple[str, ...]:
+def _sources(mappings: Mapping[str, TableMapping]) -> tuple[str, ...]:
     """The sources of some tables, those of their parents among them."""
-    named = [of for m in found.values() for of in (m.source, *(to.rpartition(".")[0] for to in m.parents.values()))]
+    named = [of for m in mappings.values() for of in (m.source, *(to.rpartition(".")[0] for to in m.parents.values()))]
     return tuple(sorted({of for of in named if of}))
 
 
@@ -185,13 +185,13 @@ class _Made:
     ) -> dict[str, TableMapping]:
         """The further tables that nobody declared, by name; those that leave no way to a customer are told."""
         proposer = Proposer(self.connection, relations, customers)
-        found: dict[str, TableMapping] = {}
+        proposed: dict[str, TableMapping] = {}
         for source in sorted(free):
-            name = name_of(source, TABLES.keys() | self.tables.keys() | found.keys())
+            name = name_of(source, TABLES.keys() | self.tables.keys() | proposed.keys())
             mapping = None if name in self.project.features.leave_out else proposer.proposed(source)
             if mapping is not None:
-                found[name] = mapping
-        return found
+                proposed[name] = mapping
+        return proposed
 
     def extended(self, plan: TablePlan) -> TablePlan:
         """The plan of a table of the contract with its further columns, where any is taken."""
@@ -202,33 +202,33 @@ class _Made:
             return replace(plan, warnings=(*plan.warnings, _not_read(table.name, plan.further)))
         mapping = self.project.tables.get(table.name) or TableMapping()
         is_dated = table.name not in {"customers", "loyalty_members"}
-        found = held_columns(self.connection, relation, dict.fromkeys(plan.further))
+        held = held_columns(self.connection, relation, dict.fromkeys(plan.further))
         dates = {date: moment_of(plan.inputs[date], date) for date in table.later if date in plan.inputs}
         customer, key = (plan.inputs.get(name or "") for name in (table.customer, table.key))
-        outcomes, odd = self._outcomes(relation, customer, found, dates, key, is_dated=is_dated)
+        outcomes, odd = self._outcomes(relation, customer, held, dates, key, is_dated=is_dated)
         others = {*table.columns}
-        taken = self._taken(table.name, found, mapping, is_dated=is_dated, others=others, outcomes=outcomes)
-        told = [*plan.warnings]
+        taken = self._taken(table.name, held, mapping, is_dated=is_dated, others=others, outcomes=outcomes)
+        warnings = [*plan.warnings]
         if left := [name for name in plan.further if name not in taken.values()]:
-            told.append(_not_read(table.name, left))
+            warnings.append(_not_read(table.name, left))
         if not taken:
-            return replace(plan, warnings=tuple(told))
-        columns = {name: Column(name, found[of].kind, False) for name, of in taken.items()}
+            return replace(plan, warnings=tuple(warnings))
+        columns = {name: Column(name, held[of].kind, False) for name, of in taken.items()}
         free = tuple(name for name, column in columns.items() if column.kind == "time")
         whole = replace(table, columns={**table.columns, **columns}, free=free)
         inputs = {name: input_of(whole, name, _naming(mapping, taken), relation) for name in taken}
         whole = replace(whole, later=self._later(plan, whole, inputs))
         words = {name: mapping.words[of] for name, of in taken.items() if of in mapping.words}
         for column in columns.values():
-            said = words.get(column.name)
-            self.lines += (lines_of_column if is_dated else lines_of_customers)(table.name, column, said)
+            word = words.get(column.name)
+            self.lines += (lines_of_column if is_dated else lines_of_customers)(table.name, column, word)
             if "ingested_at" not in plan.inputs and not is_dated:
-                told.append(
+                warnings.append(
                     f"{table.name}: without ingested_at {column.name} is today's value, at earlier instants too"
                 )
-        told += for_leavers(whole, odd, taken)
+        warnings += for_leavers(whole, odd, taken)
         self.tables[table.name] = whole
-        return replace(plan, table=whole, inputs={**plan.inputs, **inputs}, warnings=tuple(told))
+        return replace(plan, table=whole, inputs={**plan.inputs, **inputs}, warnings=tuple(warnings))
 
     @cached_property
     def _leavers(self) -> Leavers:
@@ -238,7 +238,7 @@ class _Made:
         self,
         relation: Relation,
         customer: Input | None,
-        found: Mapping[str, Held],
+        held: Mapping[str, Held],
         dates: Mapping[str, str],
         key: Input | None,
         *,
@@ -250,15 +250,15 @@ class _Made:
         """
         given = {
             name: Input(quoted(name), relation.columns[name], is_csv=relation.is_csv)
-            for name, of in found.items()
+            for name, of in held.items()
             if of.filled and not (of.kind == "text" and of.names_row)
         }
-        told, waiting = told_by_dates(self.connection, relation, dates, given, key)
+        revealing, waiting = told_by_dates(self.connection, relation, dates, given, key)
         if customer is None:
-            return told, []
+            return revealing, []
         given = {name: of for name, of in given.items() if name not in waiting}
         of_leavers, odd = self._leavers.told(relation, customer, given, is_dated=is_dated)
-        return of_leavers | told, odd
+        return of_leavers | revealing, odd
 
     def _later(self, plan: TablePlan, whole: Table, inputs: Mapping[str, Input]) -> dict[str, tuple[str, ...]]:
         """The later dates of a table with what comes with them: what the contract says, and what the rows say."""
@@ -267,9 +267,9 @@ class _Made:
         clock = next((moment_of(plan.inputs[name], name) for name in whole.clock if name in plan.inputs), None)
         if clock is None:
             return dict(whole.later)
-        found = later_dates(self.connection, plan.relation, clock, {**known, **own}, inputs)
+        later = later_dates(self.connection, plan.relation, clock, {**known, **own}, inputs)
         staged = {name: whole.columns[name].staged for name in inputs}
-        coming = {date: tuple(staged[name] for name in of if name in staged) for date, of in found.items()}
+        coming = {date: tuple(staged[name] for name in of if name in staged) for date, of in later.items()}
         return {date: (*whole.later.get(date, ()), *coming.get(date, ())) for date in {**whole.later, **coming}}
 
     def further(
@@ -284,28 +284,28 @@ class _Made:
             roles[key] = Column(key, "text", True)
             named = replace(mapping, columns={**mapping.columns, key: mapping.key})
         table = Table(name, key, ("occurred_at",), roles)
-        there = [column for column in roles if column in NEEDED or column in named.columns or relation.find(column)]
-        inputs = {column: input_of(table, column, named, relation) for column in there}
-        roled = {relation.find(named.columns.get(column, column)) for column in there} - {None}
+        present = [column for column in roles if column in NEEDED or column in named.columns or relation.find(column)]
+        inputs = {column: input_of(table, column, named, relation) for column in present}
+        roled = {relation.find(named.columns.get(column, column)) for column in present} - {None}
         rest = [column for column in relation.columns if column not in roled]
-        found = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
-        found = {of: replace(one, kind="text") if of in keys else one for of, one in found.items()}
+        held = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
+        held = {of: replace(one, kind="text") if of in keys else one for of, one in held.items()}
         clock = moment_of(inputs["occurred_at"], "occurred_at")
         dates = {
             name: Input(quoted(name), relation.columns[name], mapping.epoch.get(name), is_csv=relation.is_csv)
-            for name, of in found.items()
+            for name, of in held.items()
             if of.kind == "time"
         }
         moments = {
             name: moment_of(dates[name], name) for name in later_dates(self.connection, relation, clock, dates, {})
         }
         outcomes, odd = self._outcomes(
-            relation, inputs["customer_id"], found, moments, inputs.get(key or ""), is_dated=True
+            relation, inputs["customer_id"], held, moments, inputs.get(key or ""), is_dated=True
         )
         parents = frozenset(target.rpartition(".")[0] for target in mapping.parents.values())
         known: dict[str, Any] = {"keys": keys, "parents": parents, "outcomes": outcomes}
-        taken = self._taken(name, found, mapping, is_dated=True, others=set(table.columns), **known)
-        columns = {own: Column(own, found[of].kind, False) for own, of in taken.items()}
+        taken = self._taken(name, held, mapping, is_dated=True, others=set(table.columns), **known)
+        columns = {own: Column(own, held[of].kind, False) for own, of in taken.items()}
         table = replace(table, columns={**table.columns, **columns})
         own_inputs = {own: input_of(table, own, _naming(mapping, taken), relation) for own in taken}
         dates = {own: given for own, given in own_inputs.items() if columns[own].kind == "time"}
@@ -340,7 +340,7 @@ class _Made:
     def _taken(
         self,
         table: str,
-        found: Mapping[str, Held],
+        held: Mapping[str, Held],
         mapping: TableMapping,
         *,
         is_dated: bool,
@@ -351,7 +351,7 @@ class _Made:
     ) -> dict[str, str]:
         """The columns that are taken, as they are called in contract form; what becomes of each is kept."""
         taken: dict[str, str] = {}
-        for column, of in found.items():
+        for column, of in held.items():
             own = name_of(column, _TAKEN | others | taken.keys())
             why = why_left_out(
                 table,
@@ -369,8 +369,8 @@ class _Made:
                 why = f"the table has more than {MOST_COLUMNS} columns, of which the first feed"
             if why is None:
                 taken[own] = column
-            said = f"{of.kind}, from {column!r}" if own != column else of.kind
-            self.verdicts.append(OwnColumn(table, own, why is None, why or said))
+            kind = f"{of.kind}, from {column!r}" if own != column else of.kind
+            self.verdicts.append(OwnColumn(table, own, why is None, why or kind))
         return taken
 
     def _lines(self, name: str, columns: Mapping[str, Column], words: Mapping[str, str]) -> None:

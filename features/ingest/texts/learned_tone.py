@@ -131,11 +131,11 @@ def judge_staged(staging: StagingContext, names: Iterable[str], folder: Path) ->
     `folder` holds the models. Returns an entry for each fit: `from_us`, `name`, `digest` (None
     where nothing came of it), and how it did (`figures`).
     """
-    there = [name for name in names if name in TEXTS]
-    rated = _rated(staging, there)
+    present = [name for name in names if name in TEXTS]
+    rated = _rated(staging, present)
     entries = [_fitted(rated, from_us, folder) for from_us in _moments(rated["known_us"].to_list())]
     learned = _read(folder, entries)
-    for name in there:
+    for name in present:
         if learned is not None:
             _judge(staging, name, learned, _judged_before(staging, name, entries))
     return entries
@@ -143,38 +143,38 @@ def judge_staged(staging: StagingContext, names: Iterable[str], folder: Path) ->
 
 def _moments(known_us: Sequence[int]) -> list[int]:
     """Mondays at which a model is fitted, by when rated texts became known, in order: hangs on none after it."""
-    found: list[int] = []
+    instants: list[int] = []
     wanted, last = LEAST_TEXTS, 0
     for number, instant in enumerate(known_us, start=1):
-        is_old = bool(found) and instant >= last + REFIT_DAYS * DAY_US
+        is_old = bool(instants) and instant >= last + REFIT_DAYS * DAY_US
         if number >= wanted or is_old:
             monday = instant + WEEK_US - (instant - FIRST_MONDAY_US) % WEEK_US
             if monday == last:
                 continue
-            found.append(monday)
+            instants.append(monday)
             last, wanted = monday, max(2 * number, wanted)
-    return found
+    return instants
 
 
-def _rated(staging: StagingContext, there: Sequence[str]) -> pl.DataFrame:
+def _rated(staging: StagingContext, present: Sequence[str]) -> pl.DataFrame:
     """Texts with the polarity that their rating says, by when both were known: `text`, `rated`, `known_us`, `until_us`.
 
     A product's rating goes from 1 to its largest; of surveys, satisfaction counts on its scale, and willingness to
     recommend by its classes.
     """
     parts = [pl.DataFrame(schema={"text": pl.String, "rated": pl.Int64, "known_us": pl.Int64, "until_us": pl.Int64})]
-    if "feedback" in there:
-        found = _versions(staging, "feedback", "rating, rating_max", "rating IS NOT NULL AND rating_max > 1")
-        rated = polarity_from_rating(found["rating"], found["rating_max"]).cast(pl.Int64)
-        parts.append(found.select("text", rated.alias("rated"), "known_us", "until_us"))
-    if "surveys" in there:
+    if "feedback" in present:
+        by_stars = _versions(staging, "feedback", "rating, rating_max", "rating IS NOT NULL AND rating_max > 1")
+        rated = polarity_from_rating(by_stars["rating"], by_stars["rating_max"]).cast(pl.Int64)
+        parts.append(by_stars.select("text", rated.alias("rated"), "known_us", "until_us"))
+    if "surveys" in present:
         is_rated = "score IS NOT NULL AND scale_max > scale_min AND instrument IN ('nps', 'csat')"
-        found = _versions(staging, "surveys", "score, scale_min, scale_max, instrument", is_rated)
+        by_stars = _versions(staging, "surveys", "score, scale_min, scale_max, instrument", is_rated)
         score, low, high = (pl.col(name).cast(pl.Float64) for name in ("score", "scale_min", "scale_max"))
         is_class = pl.when(score >= PROMOTER).then(100).when(score >= PASSIVE).then(0).otherwise(-100)
         linear = (200 * (score - low) / (high - low) - 100).round(0, "half_away_from_zero")
         either = pl.when(pl.col("instrument") == "nps").then(is_class).otherwise(linear).cast(pl.Int64)
-        parts.append(found.select("text", either.alias("rated"), "known_us", "until_us"))
+        parts.append(by_stars.select("text", either.alias("rated"), "known_us", "until_us"))
     return pl.concat(parts).sort("known_us", "text", "rated", "until_us")
 
 
@@ -196,8 +196,8 @@ def _fitted(rated: pl.DataFrame, from_us: int, folder: Path) -> dict[str, Any]:
     """The entry of the model learned of what was known before an instant, fitted where that was not done before."""
     is_current = pl.col("until_us").is_null() | (pl.col("until_us") >= from_us)
     known = rated.filter(pl.col("known_us") < from_us, is_current).select("text", "rated")
-    told = json.dumps([FORM, RECIPE_VERSION, LEXICON_VERSION, known["text"].to_list(), known["rated"].to_list()])
-    name = hashlib.sha256(told.encode()).hexdigest()
+    content = json.dumps([FORM, RECIPE_VERSION, LEXICON_VERSION, known["text"].to_list(), known["rated"].to_list()])
+    name = hashlib.sha256(content.encode()).hexdigest()
     path, facts_path = folder / f"{name}.npz", folder / f"{name}.json"
     facts = as_written(facts_path, FORM)
     if facts is None or not are_there(folder, [_entry(name, from_us, facts)]):
@@ -220,13 +220,13 @@ def _judged_before(staging: StagingContext, name: str, entries: Sequence[Mapping
 
     A history that grows by a week costs a week: what was said before is not judged again.
     """
-    found = []
+    judged = []
     for path in staging.published.glob("[!.]*/manifest.json"):
         manifest, table = as_written(path, STAGED_FORM), path.with_name(f"{name}.parquet")
         if manifest is not None and table.is_file() and table.name in manifest["files"]:
             until_us = _alike_until(entries, manifest["sentiment"])
-            found.append((until_us, table.stat().st_size, table, manifest["files"][table.name]["digest"]))
-    for until_us, _, table, digest in sorted(found, reverse=True):
+            judged.append((until_us, table.stat().st_size, table, manifest["files"][table.name]["digest"]))
+    for until_us, _, table, digest in sorted(judged, reverse=True):
         if file_digest(table) == digest:
             return f"read_parquet({place(table)}, hive_partitioning = false)", until_us
     return None
@@ -245,18 +245,21 @@ def _judge(staging: StagingContext, name: str, learned: Learned, before: tuple[s
     unrated = f"{text} IS NOT NULL AND {known} >= {first}"
     if name == "feedback":
         unrated += " AND (rating IS NULL OR rating_max IS NULL OR rating_max <= 1)"
-    told, until_us = before or (_file(staging, name), first)
+    prior, until_us = before or (_file(staging, name), first)
     staging.rows(
         f"CREATE OR REPLACE TABLE {OWN}.tones AS SELECT {text} AS said, {known} AS at_us, "
-        f"CAST(any_value(polarity) AS BIGINT) AS tone FROM {told} WHERE {unrated} AND {known} < {until_us} GROUP BY ALL"
+        f"CAST(any_value(polarity) AS BIGINT) AS tone FROM {prior} "
+        f"WHERE {unrated} AND {known} < {until_us} GROUP BY ALL"
     )
-    found = pl.DataFrame(
+    judged_texts = pl.DataFrame(
         staging.connection.sql(
             f"SELECT DISTINCT {text} AS said, {known} AS at_us FROM {_file(staging, name)} WHERE {unrated} "
             f"AND NOT EXISTS (FROM {OWN}.tones WHERE said = {text} AND at_us = {known})"
         ).to_arrow_table()
     )
-    judged = found.with_columns(learned.polarity(found["said"], found["at_us"]).cast(pl.Int64).alias("tone"))
+    judged = judged_texts.with_columns(
+        learned.polarity(judged_texts["said"], judged_texts["at_us"]).cast(pl.Int64).alias("tone")
+    )
     staging.connection.register("judged", judged.to_arrow())
     staging.rows(f"INSERT INTO {OWN}.tones FROM judged")
     staging.connection.unregister("judged")

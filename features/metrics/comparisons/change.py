@@ -105,12 +105,12 @@ def metric_changes(
     metrics = chosen_metrics(ids)
     moments = [MetricContext(tables, at, of, settings) for at, of in zip((before_us, as_of_us), scores, strict=True)]
     periods = [_Period(context, metrics, by) for context in moments]
-    found: list[Change] = []
+    changes: list[Change] = []
     for metric in metrics:
         rows = _compared(metric, *periods)
         has_any = any(row.value is not None or row.value_before is not None for row in rows)
-        found += rows if has_any or ids is not None else []
-    return _with_verdicts(found)
+        changes += rows if has_any or ids is not None else []
+    return _with_verdicts(changes)
 
 
 class _Period:
@@ -145,8 +145,8 @@ class _Side:
         """The linear form, and the customer (else the unit) of each unit."""
         if self.counted is None or self.segment is None or metric.kind is None:
             return None
-        found = linear(metric.kind, self.counted.of(metric, self.segment))
-        return None if found is None else (found, self.counted.clusters(self.segment))
+        linearised = linear(metric.kind, self.counted.of(metric, self.segment))
+        return None if linearised is None else (linearised, self.counted.clusters(self.segment))
 
 
 def _compared(metric: Metric, before: _Period, now: _Period) -> list[Change]:
@@ -164,15 +164,15 @@ def _row(metric: Metric, segment: str | None, pair: tuple[_Side | None, ...], be
     values = [None if envelope is None else envelope.value for envelope in (first, second)]
     worst = next((e for e in (second, first) if e is not None and e.status not in {"ok", "low_n"}), None)
     low_n = next((e for e in (second, first) if e is not None and e.status == "low_n"), None)
-    told = worst or low_n or second or first
-    assert told is not None
+    flag = worst or low_n or second or first
+    assert flag is not None
     row = Change(
         metric_id=metric.id, code=metric.code, by=now.by, segment=segment, unit=metric.unit,
         as_of_before=instant_text(before.context.as_of_us), as_of=instant_text(now.context.as_of_us),
         value_before=values[0], value=values[1], difference=None, ci_low=None, ci_high=None, test=None, p=None, q=None,
         n_before=0 if first is None else first.n, n=0 if second is None else second.n, n_in_both=None,
         contribution=None, contribution_own=None, contribution_mix=None,
-        higher_is_better=metric.higher_is_better, verdict=None, status=told.status, reason=told.reason,
+        higher_is_better=metric.higher_is_better, verdict=None, status=flag.status, reason=flag.reason,
     )  # fmt: skip
     if values[0] is None or values[1] is None:
         return row
@@ -209,8 +209,8 @@ def standard_error(first: tuple[Linear, pa.ChunkedArray], second: tuple[Linear, 
     size = int(codes.max(initial=-1)) + 1
     parts = codes[: len(first[1])], codes[len(first[1]) :]
     sums = [np.bincount(code, form.influence, size) for code, (form, _) in zip(parts, (first, second), strict=True)]
-    there = [np.bincount(code, minlength=size) > 0 for code in parts]
-    return float(np.sqrt(((sums[1] - sums[0]) ** 2).sum())), int(np.count_nonzero(there[0] & there[1]))
+    present = [np.bincount(code, minlength=size) > 0 for code in parts]
+    return float(np.sqrt(((sums[1] - sums[0]) ** 2).sum())), int(np.count_nonzero(present[0] & present[1]))
 
 
 def _by_intervals(first: Envelope, second: Envelope) -> dict[str, Any]:
@@ -258,21 +258,21 @@ Sums = dict[str, tuple[float, float]]
 
 def _weights(metric: Metric, side: dict[str | None, _Side]) -> Sums | None:
     """Top and bottom of each segment, both times the scale over the company's bottom; None where nothing adds up."""
-    found: Sums = {}
+    weights: Sums = {}
     for name, of_segment in side.items():
         form = of_segment.linear(metric)
         if form is None:
-            found[name or ""] = (0.0, 0.0)
+            weights[name or ""] = (0.0, 0.0)
         elif form[0].top is None:
             return None
         else:
             below = form[0].bottom
             top = form[0].scale * float(form[0].top.sum())
-            found[name or ""] = (top, float("nan") if below is None else float(below.sum()))
-    whole = sum(bottom for _, bottom in found.values())
+            weights[name or ""] = (top, float("nan") if below is None else float(below.sum()))
+    whole = sum(bottom for _, bottom in weights.values())
     if np.isnan(whole):
-        return {name: (top, float("nan")) for name, (top, _) in found.items()}
-    return {name: (top / whole, bottom / whole) for name, (top, bottom) in found.items()} if whole else None
+        return {name: (top, float("nan")) for name, (top, _) in weights.items()}
+    return {name: (top / whole, bottom / whole) for name, (top, bottom) in weights.items()} if whole else None
 
 
 def segment_contributions(before: Sums, now: Sums) -> dict[str, tuple[float, float]]:
@@ -289,21 +289,21 @@ def segment_contributions(before: Sums, now: Sums) -> dict[str, tuple[float, flo
     """
     wholes = [sum(part for part, _ in side.values()) for side in (before, now)]
     centre = sum(wholes) / 2
-    found = {}
+    contributions = {}
     for name in dict.fromkeys([*before, *now]):
         (part1, weight1), (part2, weight2) = before.get(name, (0.0, 0.0)), now.get(name, (0.0, 0.0))
         if np.isnan(weight1) or np.isnan(weight2):
-            found[name] = (part2 - part1, 0.0)
+            contributions[name] = (part2 - part1, 0.0)
             continue
         value1, value2 = (part / weight if weight else None for part, weight in ((part1, weight1), (part2, weight2)))
         known1 = value1 if value1 is not None else value2
         known2 = value2 if value2 is not None else value1
         if known1 is None or known2 is None:
-            found[name] = (0.0, 0.0)
+            contributions[name] = (0.0, 0.0)
             continue
         own = (known2 - known1) * (weight1 + weight2) / 2
-        found[name] = (own, (weight2 - weight1) * ((known1 + known2) / 2 - centre))
-    return found
+        contributions[name] = (own, (weight2 - weight1) * ((known1 + known2) / 2 - centre))
+    return contributions
 
 
 def _with_verdicts(rows: Sequence[Change]) -> list[Change]:

@@ -82,15 +82,15 @@ def series(
     if by is not None:
         check_split(tables, by)
     metrics = chosen_metrics(ids)
-    kept = tables if len(instants) < 2 else held(tables)
-    begins = _Beginnings(kept)
-    found = []
+    source = tables if len(instants) < 2 else held(tables)
+    begins = _Beginnings(source)
+    points = []
     for instant in instants:
-        context = MetricContext(kept, instant, None, settings)
+        context = MetricContext(source, instant, None, settings)
         envelopes = envelopes_of(context, metrics, [by], everything=ids is None, bootstraps=bootstraps)
         meant = {metric.id: metric for metric in metrics}
-        found += [begins.flagged(meant[envelope.metric_id], envelope, context) for envelope in envelopes]
-    return found
+        points += [begins.flagged(meant[envelope.metric_id], envelope, context) for envelope in envelopes]
+    return points
 
 
 def history(
@@ -128,7 +128,7 @@ class _Beginnings:
                 rows = self.tables.frames[name].filter(~nw.col("is_deleted"))
                 earliest = collected(rows.select(nw.col("own_us").min()))["own_us"][0]
                 self._found[name] = earliest.as_py()
-        known = [found for name in names if (found := self._found[name]) is not None]
+        known = [begins for name in names if (begins := self._found[name]) is not None]
         return min(known) if known else None
 
     def flagged(self, metric: Metric, envelope: Envelope, context: MetricContext) -> Envelope:

@@ -54,10 +54,10 @@ def linear(kind: Kind, parts: Parts) -> Linear | None:
         return Linear(float(amount.sum()), amount, amount)
     if isinstance(kind, Figure):
         return _of_means(kind, parts)
-    found = _quotient(kind, parts)
-    if found is None:
+    quotient = _quotient(kind, parts)
+    if quotient is None:
         return None
-    top, bottom, scale = found
+    top, bottom, scale = quotient
     below = float(bottom.sum())
     if below == 0:
         return None

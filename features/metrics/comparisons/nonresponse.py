@@ -107,7 +107,7 @@ def _tenths(context: MetricContext) -> list[str]:
 def _merged(names: Sequence[tuple[str, ...]], score: Floats) -> list[Stratum]:
     """Strata of enough answers each: what is too small at one depth is put together at the one before."""
     left = np.arange(len(names))
-    found: list[Stratum] = []
+    merged: list[Stratum] = []
     for depth in range(len(names[0]) if names else 0, -1, -1):
         groups: dict[tuple[str, ...], list[int]] = {}
         for row in left.tolist():
@@ -120,6 +120,6 @@ def _merged(names: Sequence[tuple[str, ...]], score: Floats) -> list[Stratum]:
                 rest += rows
                 continue
             up, down = int((answered >= PROMOTER).sum()), int((answered <= DETRACTOR).sum())
-            found.append(Stratum(len(rows), up, down, len(answered)))
+            merged.append(Stratum(len(rows), up, down, len(answered)))
         left = np.array(rest, dtype=np.int64)
-    return found
+    return merged

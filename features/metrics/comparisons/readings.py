@@ -103,8 +103,8 @@ def sensitivity(
     """Both readings of everything that the sources disagree about, at an instant."""
     ids = [metric_id for _, members in TOPICS.values() for metric_id in members]
     context = MetricContext(tables, as_of_us, scores, settings)
-    found = envelopes_of(context, chosen_metrics(ids), [None], everything=False, bootstraps=bootstraps)
-    envelopes = {envelope.metric_id: envelope for envelope in found}
+    computed = envelopes_of(context, chosen_metrics(ids), [None], everything=False, bootstraps=bootstraps)
+    envelopes = {envelope.metric_id: envelope for envelope in computed}
     readings = []
     for topic, (question, members) in TOPICS.items():
         rows = [_of_envelope(topic, question, envelopes[metric_id], metric_id == members[0]) for metric_id in members]
@@ -155,7 +155,7 @@ def _other_promoters(context: MetricContext, question: str) -> list[Reading]:
     else:
         absent = Estimate(None, 0, status="not_applicable", reason="no_table: surveys")
         made = [(STRICT, absent, None), (WEIGHTED, absent, None)]
-    return [_made("detractors", question, name, "points", found, ends) for name, found, ends in made]
+    return [_made("detractors", question, name, "points", estimate, ends) for name, estimate, ends in made]
 
 
 def _made(
@@ -186,17 +186,17 @@ def _coherence(context: MetricContext) -> Iterator[Reading]:
         given = [parts[name] for name in ("trust", "csat", "nps") if not np.isnan(parts[name]).all()]
         values = np.column_stack(given) if given else np.empty((0, 0))
         n = int(np.count_nonzero(~np.isnan(values).any(axis=1)))
-        found = Estimate(cronbach_alpha(values), n)
-        yield _made(HANGS_TOGETHER, question, "Cronbach's alpha of the customer advocacy index", "ratio", found, None)
+        alpha = Estimate(cronbach_alpha(values), n)
+        yield _made(HANGS_TOGETHER, question, "Cronbach's alpha of the customer advocacy index", "ratio", alpha, None)
     if context.has("surveys", "item") and context.has("surveys", "touchpoint"):
         felt = _by_customer(context, emotional_facets, 180, "index")
         content = _by_customer(context, contact_csat, 365, "score")
         yield _together(question, "correlation of emotional loyalty with satisfaction", felt, content)
     if context.has("surveys", "touchpoint") and context.has("tickets"):
-        said = _by_customer(context, contact_csat, 90, "score")
-        told, eased = _by_customer(context, effort, 90, "score"), _mean_ease(context)
-        yield _together(question, "correlation of effort as said with effort as recorded", told, eased)
-        yield _together(question, "correlation of effort as said with satisfaction after a contact", told, said)
+        satisfied = _by_customer(context, contact_csat, 90, "score")
+        claimed, eased = _by_customer(context, effort, 90, "score"), _mean_ease(context)
+        yield _together(question, "correlation of effort as said with effort as recorded", claimed, eased)
+        yield _together(question, "correlation of effort as said with satisfaction after a contact", claimed, satisfied)
 
 
 Columns = dict[str, Any]

@@ -69,14 +69,14 @@ def scan(
     metrics = chosen_metrics(ids)
     context = MetricContext(tables, as_of_us, scores, settings)
     counted = all_counted(context, metrics)
-    found: list[SegmentFinding] = []
+    findings: list[SegmentFinding] = []
     for by in bys:
         if can_split(tables, by):
             measurer = Measurer(context, by, bootstraps=False)
             for metric in metrics:
-                found += _against_the_rest(measurer, metric, counted[metric.id])
-    q = adjusted([finding.p for finding in found])
-    rated = [replace(one, q=float(rate), stands_out=bool(rate <= LEVEL)) for one, rate in zip(found, q, strict=True)]
+                findings += _against_the_rest(measurer, metric, counted[metric.id])
+    q = adjusted([finding.p for finding in findings])
+    rated = [replace(one, q=float(rate), stands_out=bool(rate <= LEVEL)) for one, rate in zip(findings, q, strict=True)]
     return sorted(rated, key=lambda one: (one.q, one.p, one.metric_id, one.by, one.segment))
 
 
@@ -90,7 +90,7 @@ def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Abs
     ):
         return []
     envelopes = {envelope.segment: envelope for envelope in measurer.envelopes(metric, counted)}
-    found = []
+    findings = []
     for segment in measurer.splitter.segments(counted):
         envelope = envelopes[segment.name]
         if envelope.status != "ok" or segment.rows is None:
@@ -103,8 +103,8 @@ def _against_the_rest(measurer: Measurer, metric: Metric, counted: Counted | Abs
         if error > 0:
             difference = pair[1].value - pair[0].value
             p = float(2 * ndtr(-abs(difference / error)))
-            found.append(_finding(metric, measurer.by or "", envelope, pair[0].value, difference, p))
-    return found
+            findings.append(_finding(metric, measurer.by or "", envelope, pair[0].value, difference, p))
+    return findings
 
 
 def _finding(
