@@ -54,7 +54,7 @@ class Part:
 
     def share(self, key: str, otherwise: float) -> float:
         """A number from 0 to 1."""
-        found = float(self.raw.get(key, otherwise))
-        if not 0 <= found <= 1:
+        value = float(self.raw.get(key, otherwise))
+        if not 0 <= value <= 1:
             raise ConfigurationError(f"{self.where}: {key!r} must lie between 0 and 1")
-        return found
+        return value

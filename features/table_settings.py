@@ -69,12 +69,12 @@ def parse_table(path: Path, table: str, raw: Any) -> TableMapping:
     if ("from" in part.raw) == ("query" in part.raw):
         raise ConfigurationError(f"{path}: {where} needs `from` or `query`, and not both")
     columns, constants, epoch = (Part(path, f"{where} {key}", part.raw.get(key, {})) for key in _PARTS)
-    there = TABLES[table].columns
+    known = TABLES[table].columns
     for named in (columns, constants, epoch):
         for column in named.raw:
-            if column not in there:
-                raise ConfigurationError(f"{named.where}: the contract has no {column!r}{did_you_mean(column, there)}")
-    if any(there[column].kind != "time" for column in epoch.raw):
+            if column not in known:
+                raise ConfigurationError(f"{named.where}: the contract has no {column!r}{did_you_mean(column, known)}")
+    if any(known[column].kind != "time" for column in epoch.raw):
         raise ConfigurationError(f"{epoch.where}: {_EPOCH}")
     return _mapping(where, part, columns, constants, epoch, parse_values(path, table, part.raw.get("values", {})))
 

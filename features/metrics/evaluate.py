@@ -149,13 +149,13 @@ def envelopes_of(
     if len(bys) > 1:
         runs = [run for run in runs if run.splitter.count <= MOST_SEGMENTS]
         bys = [run.by for run in runs]
-    found: dict[tuple[str | None, str], list[Envelope]] = {}
+    made: dict[tuple[str | None, str], list[Envelope]] = {}
     for members, counted in counted_together(context, metrics):
         for run in runs:
-            found |= {(run.by, metric.id): run.envelopes(metric, counted) for metric in members}
+            made |= {(run.by, metric.id): run.envelopes(metric, counted) for metric in members}
             run.splitter.forget()
         del counted  # units of one pass at a time: a large company has millions
-    ordered = ((by, found[by, metric.id]) for by in bys for metric in metrics)
+    ordered = ((by, made[by, metric.id]) for by in bys for metric in metrics)
     return [
         envelope
         for by, envelopes in ordered
@@ -187,11 +187,11 @@ class Measurer:
             company = Estimate(None, 0, status="not_applicable", reason=f"company_level: cannot be split {what}")
             return [self._enveloped(metric, None, company)]
         lost = self._lost(metric, counted)
-        found = [
+        measured = [
             self.measured(metric, segment, counted, lost.get(segment.name, 0))
             for segment in self.splitter.segments(counted)
         ]
-        return [envelope for envelope, _ in found] if self.by is None else _with_shrunk(found)
+        return [envelope for envelope, _ in measured] if self.by is None else _with_shrunk(measured)
 
     def _lost(self, metric: Metric, counted: Counted) -> dict[str | None, int]:
         """By segment, how many units rows would have fed that were refused for a value."""
@@ -203,18 +203,18 @@ class Measurer:
         """The envelope of one segment, and the estimate behind it; `lost` units could not be measured, besides."""
         assert metric.kind is not None
         chosen = counted.of(metric, segment)
-        found = metric.kind.estimate(chosen) if counted.size(segment) else metric.kind.of_nothing
-        if COVERAGE in chosen and found.value is not None:
-            found = replace(found, coverage=float(np.nanmax(chosen[COVERAGE])))
+        figure = metric.kind.estimate(chosen) if counted.size(segment) else metric.kind.of_nothing
+        if COVERAGE in chosen and figure.value is not None:
+            figure = replace(figure, coverage=float(np.nanmax(chosen[COVERAGE])))
         if ITEMS in chosen:
-            found = replace(found, n_items=round(float(np.nansum(chosen[ITEMS]))))
+            figure = replace(figure, n_items=round(float(np.nansum(chosen[ITEMS]))))
         if (listed := counted.listed(segment)) is not None and not listed.all():
             of_listed = {name: values[listed] for name, values in chosen.items()}
-            found = replace(found, n=metric.kind.estimate(of_listed).n if listed.any() else 0)
-        found = _short_of(found, lost)
-        if found.bounds is None and found.n_missing and found.value is not None:
-            found = replace(found, bounds=metric.kind.bounds(chosen, found.n_missing))
-        estimate = self._with_status(metric, found)
+            figure = replace(figure, n=metric.kind.estimate(of_listed).n if listed.any() else 0)
+        figure = _short_of(figure, lost)
+        if figure.bounds is None and figure.n_missing and figure.value is not None:
+            figure = replace(figure, bounds=metric.kind.bounds(chosen, figure.n_missing))
+        estimate = self._with_status(metric, figure)
         if self._names_people(metric, segment, estimate):
             reason = "a cell of few people in a sensitive split"
             estimate = replace(estimate, value=None, status="suppressed", reason=reason)
@@ -344,17 +344,17 @@ def least_shown(metric: Metric, settings: Settings) -> int:
     return settings.hidden_below
 
 
-def _with_shrunk(found: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
+def _with_shrunk(measured: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope]:
     """Add the shrunk values of a split; a suppressed segment helps to find the centre, and stays suppressed."""
-    estimates = [estimate for _, estimate in found]
+    estimates = [estimate for _, estimate in measured]
     if all(estimate.variance is None for estimate in estimates):
-        return [envelope for envelope, _ in found]
+        return [envelope for envelope, _ in measured]
     values = [math.nan if e.value is None or e.variance is None else e.value for e in estimates]
     variances = [math.nan if e.variance is None else e.variance for e in estimates]
     results = shrunk(values, [e.n for e in estimates], variances)
     return [
         envelope if envelope.value is None else replace(envelope, value_shrunk=finite(float(result)))
-        for (envelope, _), result in zip(found, results, strict=True)
+        for (envelope, _), result in zip(measured, results, strict=True)
     ]
 
 

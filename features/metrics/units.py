@@ -68,12 +68,12 @@ class Counted:
         """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed."""
         assert self.with_refused is not None
         at = pa.compute.index_in(self.with_refused.units, value_set=self.units)
-        there = np.asarray(at.fill_null(-1).to_numpy(), np.int64)
-        is_other = there < 0
+        rows = np.asarray(at.fill_null(-1).to_numpy(), np.int64)
+        is_other = rows < 0
         for name in metric.parts:
             ours, theirs = (of.parts[_column(metric, name)] for of in (self, self.with_refused))
             if len(ours):
-                is_other |= ~((ours[there] == theirs) | (np.isnan(ours[there]) & np.isnan(theirs)))
+                is_other |= ~((ours[rows] == theirs) | (np.isnan(ours[rows]) & np.isnan(theirs)))
         chosen = is_other if segment.rows is None else is_other[segment.rows]
         return min(int(np.count_nonzero(chosen)), self.refused)
 
@@ -81,8 +81,8 @@ class Counted:
     def places(self) -> NDArray[np.int64]:
         """The place of each unit's customer among the people of the context; one after the last for unknown ones."""
         people = self.context.people["customer_id"]
-        found = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
-        return np.asarray(found.to_numpy(), np.int64)
+        places = pa.compute.index_in(self.customers, value_set=people).fill_null(len(people))
+        return np.asarray(places.to_numpy(), np.int64)
 
     def size(self, segment: Segment) -> int:
         """How many units a segment has."""
@@ -102,8 +102,8 @@ class Counted:
     def clusters(self, segment: Segment) -> pa.ChunkedArray:
         """What was drawn independently: the customer of each unit of a segment, else the unit itself."""
         alone = pa.compute.binary_join_element_wise("unit", self.units.cast(pa.string()), "\n")
-        found = alone if self.customers is None else pa.compute.coalesce(self.customers.cast(pa.string()), alone)
-        return found if segment.rows is None else found.take(pa.array(segment.rows))
+        keys = alone if self.customers is None else pa.compute.coalesce(self.customers.cast(pa.string()), alone)
+        return keys if segment.rows is None else keys.take(pa.array(segment.rows))
 
 
 def _column(metric: Metric, part: str) -> str:
@@ -167,21 +167,21 @@ def _with_refused(
     context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]
 ) -> Counted | Absent:
     """The units, and where rows were refused that would have fed them, the units with these as well."""
-    found = _counted(context, items, days, metrics)
+    units = _counted(context, items, days, metrics)
     tables = dict.fromkeys(way.partition(".")[0] for need in items.needs for way in need.split("|"))
     refused = sum(context.refused(table, days) for table in tables)
-    if isinstance(found, Absent) or not refused:
-        return found
+    if isinstance(units, Absent) or not refused:
+        return units
     other = _counted(context.with_refused, items, days, metrics)
-    return found if isinstance(other, Absent) else replace(found, refused=refused, with_refused=other)
+    return units if isinstance(other, Absent) else replace(units, refused=refused, with_refused=other)
 
 
 def _counted(context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:
     frame = items.prepare(context, days)
     if isinstance(frame, Absent):
         return frame
-    there = frame.collect_schema().names()
-    keys = ["unit", *(name for name in ("customer_id", TOUCHPOINT) if name in there)]
+    columns = frame.collect_schema().names()
+    keys = ["unit", *(name for name in ("customer_id", TOUCHPOINT) if name in columns)]
     parts = {_column(metric, name): part for metric in metrics for name, part in metric.parts.items()}
     table = collected(frame.select(*keys, **{name: part.cast(nw.Float64) for name, part in parts.items()}))
     table = table.sort_by("unit")
@@ -233,9 +233,9 @@ class Splitter:
     def _positions(self, counted: Counted) -> Iterator[Segment]:
         if self.by == TOUCHPOINT:
             assert counted.touchpoints is not None, "what cannot be split so is left out before"
-            told = [name or RELATIONAL for name in counted.touchpoints.to_pylist()]
-            told = pooled(told, named=(RELATIONAL,)) if self.is_published else told
-            marks = np.array(told, dtype=object).astype(str)
+            named = [name or RELATIONAL for name in counted.touchpoints.to_pylist()]
+            named = pooled(named, named=(RELATIONAL,)) if self.is_published else named
+            marks = np.array(named, dtype=object).astype(str)
             yield from (Segment(str(name), np.flatnonzero(marks == name)) for name in np.unique(marks))
             return
         names, codes, has_unknown = self._coded

@@ -103,10 +103,10 @@ class TextModel:
         """Read what `to_bytes` wrote; raises ValueError where it is something else."""
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-                found: dict[str, Any] = {name: stored[name] for name in _names()}
+                arrays: dict[str, Any] = {name: stored[name] for name in _names()}
         except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError("these are no weights of a model of texts") from error
-        values: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in found.items()}
+        values: dict[str, Any] = {name: of if name in ARRAYS else float(of) for name, of in arrays.items()}
         return cls(**{**values, "texts": int(values["texts"])})
 
 
@@ -214,12 +214,12 @@ def signs_of(hundredths: NDArray[Any]) -> Signs:
     return np.asarray(is_good.astype(np.int64) - is_bad)
 
 
-def macro_f1(truth: Signs, found: Signs) -> float:
+def macro_f1(truth: Signs, predicted: Signs) -> float:
     """Mean F1 of the classes that occur in the truth."""
     scores = []
     for sign in np.unique(truth):
-        both = ((truth == sign) & (found == sign)).sum()
-        scores.append(2 * both / ((truth == sign).sum() + (found == sign).sum()))
+        both = ((truth == sign) & (predicted == sign)).sum()
+        scores.append(2 * both / ((truth == sign).sum() + (predicted == sign).sum()))
     return float(np.mean(scores))
 
 
@@ -228,10 +228,10 @@ def macro_f1(truth: Signs, found: Signs) -> float:
 
 def _inputs(texts: pl.Series) -> sparse.csr_matrix:
     """The n-grams of words (1 to 2) and of letters within words (1 to 4) of texts, and the lexicon's judgement."""
-    said = texts.to_list()
+    listed = texts.to_list()
     by_words = polarity(texts).fill_null(0).to_numpy() / 100
     judged = np.column_stack([np.maximum(by_words, 0), np.maximum(-by_words, 0), by_words != 0])
-    parts = [hashed.transform(said) for hashed in _hashing()]
+    parts = [hashed.transform(listed) for hashed in _hashing()]
     return sparse.csr_matrix(sparse.hstack([*parts, sparse.csr_matrix(judged.astype(np.float32))]))
 
 

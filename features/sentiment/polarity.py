@@ -82,12 +82,12 @@ def polarity_from_rating(rating: pl.Series, rating_max: pl.Series) -> pl.Series:
 
 def by_parts(texts: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """Apply a function to the distinct texts, in parts so that memory stays bounded; null where nothing is said."""
-    said = pl.DataFrame({"text": texts.cast(pl.String)})
-    said = said.select(pl.when(pl.col("text").str.contains(r"\S")).then("text"))
-    distinct = said["text"].drop_nulls().unique()
+    written = pl.DataFrame({"text": texts.cast(pl.String)})
+    written = written.select(pl.when(pl.col("text").str.contains(r"\S")).then("text"))
+    distinct = written["text"].drop_nulls().unique()
     parts = [function(distinct.slice(at, TEXTS_AT_ONCE)) for at in range(0, max(len(distinct), 1), TEXTS_AT_ONCE)]
     results = pl.DataFrame({"text": distinct, "result": pl.concat(parts)})
-    return said.join(results, on="text", how="left", maintain_order="left")["result"].rename(texts.name)
+    return written.join(results, on="text", how="left", maintain_order="left")["result"].rename(texts.name)
 
 
 # --- what each word does ---------------------------------------------------------------------------------------------
@@ -248,11 +248,11 @@ def _language(texts: pl.Series) -> pl.Series:
 def _polarity(texts: pl.Series) -> pl.Series:
     tokens = _tokens(texts)
     chosen, _, _ = _languages(tokens)
-    said = _said(tokens, chosen)
-    value = said.weight * _strength(said) * _turn(said) * _stress(said)
+    spoken = _said(tokens, chosen)
+    value = spoken.weight * _strength(spoken) * _turn(spoken) * _stress(spoken)
     total, words = np.zeros(tokens.texts, dtype=np.int64), np.zeros(tokens.texts, dtype=np.int64)
-    np.add.at(total, said.text, value)
-    np.add.at(words, said.text, said.weight != 0)
+    np.add.at(total, spoken.text, value)
+    np.add.at(words, spoken.text, spoken.weight != 0)
     return pl.Series(_squashed(total, words), dtype=pl.Int16)
 
 
@@ -298,32 +298,32 @@ def _shifted(values: NDArray[Any], start: int) -> NDArray[Any]:
     return np.concatenate([np.array([start], dtype=values.dtype), values])[:-1]
 
 
-def _next_to(said: Said) -> Flags:
+def _next_to(words: Said) -> Flags:
     """Mark the words that come right after another one that matters, in the same clause."""
-    return np.asarray((np.diff(said.place, prepend=-2) == 1) & (np.diff(said.clause, prepend=-1) == 0))
+    return np.asarray((np.diff(words.place, prepend=-2) == 1) & (np.diff(words.clause, prepend=-1) == 0))
 
 
-def _strength(said: Said) -> Ints:
+def _strength(words: Said) -> Ints:
     """Return tenths: more after "very", less after "slightly"."""
-    before = _shifted(said.factor, 0).astype(np.int64)
-    return np.where(_next_to(said) & (before > 0), before, PLAIN)
+    before = _shifted(words.factor, 0).astype(np.int64)
+    return np.where(_next_to(words) & (before > 0), before, PLAIN)
 
 
-def _turn(said: Said) -> Ints:
+def _turn(words: Said) -> Ints:
     """Return hundredths: turned round and weakened where denied, by a word before it, or in Korean by the next."""
-    last = _shifted(np.maximum.accumulate(np.where(said.denies > 0, np.arange(len(said.place)), -1)), -1)
-    near = (said.clause[last] == said.clause) & (said.place - said.place[last] <= said.denies[last])
+    last = _shifted(np.maximum.accumulate(np.where(words.denies > 0, np.arange(len(words.place)), -1)), -1)
+    near = (words.clause[last] == words.clause) & (words.place - words.place[last] <= words.denies[last])
     denied = (last >= 0) & near
-    denied_after = _shifted((said.denies_before & _next_to(said))[::-1], False)[::-1]
-    return np.where(denied ^ denied_after, np.where(said.weight > 0, DENIED_GOOD, DENIED_BAD), UPRIGHT)
+    denied_after = _shifted((words.denies_before & _next_to(words))[::-1], False)[::-1]
+    return np.where(denied ^ denied_after, np.where(words.weight > 0, DENIED_GOOD, DENIED_BAD), UPRIGHT)
 
 
-def _stress(said: Said) -> Ints:
+def _stress(words: Said) -> Ints:
     """Return hundredths: what comes after the last "but" of a sentence counts three times what comes before."""
-    passed = _shifted(np.cumsum(said.contrast), 0)
-    start, end = (np.searchsorted(said.sentence, said.sentence, side=side) for side in ("left", "right"))
+    passed = _shifted(np.cumsum(words.contrast), 0)
+    start, end = (np.searchsorted(words.sentence, words.sentence, side=side) for side in ("left", "right"))
     after = passed > passed[start]
-    before = passed < passed[end - 1] + said.contrast[end - 1]
+    before = passed < passed[end - 1] + words.contrast[end - 1]
     return np.where(before, BEFORE_BUT, np.where(after, AFTER_BUT, WITHOUT_BUT))
 
 

@@ -75,13 +75,13 @@ class Book:
         """Rows as they stand at the end; an announced end is a second version, known before it comes."""
         here = slice(0, self.rows)
         is_announced = self.known[here] != NEVER
-        is_told = ~is_announced | (self.known[here] < end_us)
-        renewal, goes_on = self._renewal(end_us), ~is_told | (self.ended[here] == NEVER)
+        is_known = ~is_announced | (self.known[here] < end_us)
+        renewal, goes_on = self._renewal(end_us), ~is_known | (self.ended[here] == NEVER)
         frame: Frame = {
             "subscription_id": Key("S", recorder.numbers("subscriptions", self.rows)),
             "customer_id": customer(self.customer[here]),
             "started_at": self.started[here],
-            "ended_at": np.where(is_told, self.ended[here], NEVER),
+            "ended_at": np.where(is_known, self.ended[here], NEVER),
             "mrr": self.mrr[here],
             "plan": Text(self.plan[here], (*PLANS, "add_on")),
             "billing_period": Text(self.is_annual[here].astype(np.int8), ("month", "year")),
@@ -94,7 +94,7 @@ class Book:
         before = {**frame, "ended_at": np.full(self.rows, NEVER), "renewal_at": renewal}
         before["cancel_reason"] = Text(np.full(self.rows, -1, dtype=np.int8), REASONS)
         before["is_voluntary"] = np.full(self.rows, -1, dtype=np.int8)
-        announced = is_announced & is_told
+        announced = is_announced & is_known
         after = {**frame, "ingested_at": self.known[here]}
         mended = (random.random(self.rows) < 0.002) & ~announced & (self.ended[here] == NEVER)
         mended &= self.started[here] + 20 * DAY_US < end_us

@@ -73,18 +73,18 @@ def _ask_effects(company: Company) -> None:
 def _offers(company: Company, seed: int) -> None:
     """Of each running customer: churn within 28 days with an offer and without, on the same forward paths."""
     people, state = company.people, company.people.state
-    found = []
+    offers = []
     for lift in (OFFER_LIFT, 0.0):
         people.state = replace(state, satisfaction=state.satisfaction + lift)
         random = np.random.default_rng([seed, people.size])
-        found.append(truth(people, company.weeks, company.end_us, company.law, company.calendar, random).churn)
+        offers.append(truth(people, company.weeks, company.end_us, company.law, company.calendar, random).churn)
     people.state = state
-    who = np.flatnonzero(~np.isnan(found[1]))
+    who = np.flatnonzero(~np.isnan(offers[1]))
     company.truths.add("offers", {
         "customer_id": customer(who),
         "as_of_us": np.full(len(who), company.end_us),
-        "churn_if_offered": found[0][who],
-        "churn_if_not_offered": found[1][who],
+        "churn_if_offered": offers[0][who],
+        "churn_if_not_offered": offers[1][who],
     })  # fmt: skip
 
 

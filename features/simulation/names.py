@@ -52,12 +52,12 @@ def account_names(number: int) -> tuple[str, ...]:
 
 def personal_columns(people: Population, account: Numbers, random: np.random.Generator) -> Frame:
     """Return name, account name, owner, the owner's address and the link of each; `account` is -1 for a consumer."""
-    spoken = [
+    languages = [
         [f"{family}{given}" if language == 1 else f"{given} {family}" for given, family in product(givens, families)]
         for language, (givens, families) in enumerate(zip(GIVEN, FAMILY, strict=True))
     ]
-    firsts = np.cumsum([0, *map(len, spoken)])
-    drawn = random.random(people.size) * np.asarray([len(names) for names in spoken])[people.language]
+    firsts = np.cumsum([0, *map(len, languages)])
+    drawn = random.random(people.size) * np.asarray([len(names) for names in languages])[people.language]
     accounts = int(account.max(initial=-1)) + 1
     named = random.permutation(accounts) if accounts else np.zeros(0, dtype=np.int64)
     held = random.integers(0, len(OWNERS), max(accounts, 1))
@@ -65,7 +65,7 @@ def personal_columns(people: Population, account: Numbers, random: np.random.Gen
     owner = np.where(is_business, held[account], -1)
     return {
         "name": Text(
-            firsts[people.language] + drawn.astype(np.int64), tuple(name for names in spoken for name in names)
+            firsts[people.language] + drawn.astype(np.int64), tuple(name for names in languages for name in names)
         ),
         "account_name": Text(np.where(is_business, named[account] if accounts else -1, -1), account_names(accounts)),
         "owner": Text(owner, OWNERS),

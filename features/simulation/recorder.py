@@ -79,12 +79,12 @@ class Recorder:
         """Rows and later-dated facts of before the end; a fact that has not happened yet is null."""
         frame = take(frame, self._own(table, frame) < self.end_us)
         ingested = frame.get("ingested_at")
-        is_told = ingested != NEVER if isinstance(ingested, np.ndarray) else np.zeros(length(frame), dtype=bool)
+        is_stamped = ingested != NEVER if isinstance(ingested, np.ndarray) else np.zeros(length(frame), dtype=bool)
         for date, facts in TABLES[table].later.items():
             times = frame.get(date)
             if not isinstance(times, np.ndarray):
                 continue
-            is_open = (times >= self.end_us) & ~is_told
+            is_open = (times >= self.end_us) & ~is_stamped
             frame[date] = np.where(is_open, NEVER, times)
             for fact in facts:
                 if fact in frame:

@@ -142,8 +142,8 @@ def _counted(ahead: int, fixed: Fixed, law: Parameters) -> Numbers:
         return np.zeros_like(fixed.is_monthly)
     in_time = 1.0 if 7 * (ahead + 1) + churn.notice_days <= 7 * law.horizon_churn_weeks else 0.0
     monthly = (1 - churn.notice) * (1 - churn.pause) + churn.notice * in_time
-    told_in_time = 1.0 if ahead + churn.annual_notice_weeks < law.horizon_churn_weeks else 0.0
-    annual = np.where(fixed.must_tell, told_in_time, 1.0)
+    is_in_time = 1.0 if ahead + churn.annual_notice_weeks < law.horizon_churn_weeks else 0.0
+    annual = np.where(fixed.must_tell, is_in_time, 1.0)
     return np.where(fixed.is_monthly > 0, monthly, annual).astype(np.float32)
 
 

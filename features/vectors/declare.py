@@ -245,10 +245,10 @@ def column(table: str) -> Callable[[Callable[[Rows], nw.Expr]], Callable[[Rows],
         rows = Rows(table)
         name = function.__name__
         expression = function(rows)
-        there = COLUMNS.setdefault(table, {})
-        if name in there or name in rows._staged or name in ENGINE_COLUMNS:
+        declared = COLUMNS.setdefault(table, {})
+        if name in declared or name in rows._staged or name in ENGINE_COLUMNS:
             raise DefinitionError(f"Table {table!r} has a column {name!r} already")
-        there[name] = RowColumn(table, name, expression, frozenset(rows.needs), rows.is_ordered)
+        declared[name] = RowColumn(table, name, expression, frozenset(rows.needs), rows.is_ordered)
         return function
 
     return declare
@@ -351,7 +351,7 @@ def load_families() -> dict[str, Feature]:
     use what is not there.
     """
     package = importlib.import_module("vouch.features.families")
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module_info: module_info.name):
         importlib.import_module(f"vouch.features.families.{module.name}")
     families = [declared.family for declared in FEATURES.values()]
     if families != sorted(families):  # somebody imported a family by itself

@@ -42,8 +42,8 @@ class FeatureGroup:
     @cached_property
     def columns(self) -> list[RowColumn]:
         """Computed columns that the features use, in the order of their declaration: one may read those before it."""
-        there = COLUMNS.get(self.table, {})
-        return [there[name] for name in there if name in self._reads]
+        declared = COLUMNS.get(self.table, {})
+        return [declared[name] for name in declared if name in self._reads]
 
     @property
     def reads(self) -> list[str]:

@@ -133,20 +133,20 @@ def _feature(line: FeatureLine, table: Table, days: int | None) -> Feature:
 def _column(line: FeatureLine, table: Table) -> Column | None:
     if line.value is None:
         return None
-    found = table.columns.get(line.value)
-    if found is None or found.name == table.customer:
-        there = [name for name in table.columns if name not in {table.customer, "is_deleted"}]
+    column = table.columns.get(line.value)
+    if column is None or column.name == table.customer:
+        usable = [name for name in table.columns if name not in {table.customer, "is_deleted"}]
         raise ConfigurationError(
             f"[features.{line.name}] value = {line.value!r} is no column of {line.table!r}"
-            f"{did_you_mean(line.value, there)}. There are: {', '.join(there)}"
+            f"{did_you_mean(line.value, usable)}. There are: {', '.join(usable)}"
         )
     wanted = _KINDS.get(line.how)
-    if wanted and found.kind not in wanted and line.equals is None:
+    if wanted and column.kind not in wanted and line.equals is None:
         raise ConfigurationError(
             f'[features.{line.name}]: how = "{line.how}" goes with {" or ".join(sorted(wanted))}, and '
-            f"{line.table}.{line.value} is {found.kind}"
+            f"{line.table}.{line.value} is {column.kind}"
         )
-    return found
+    return column
 
 
 def _meets(value: nw.Expr | None, column: Column | None, line: FeatureLine) -> nw.Expr | None:
@@ -266,7 +266,7 @@ def _description(line: FeatureLine, days: int | None) -> str:
     rows, what = f"rows of {_readable(line.table)}", line.words or _readable(line.value or "")
     of = f"{what} in {_readable(line.table)}" if line.words is None else what
     those = rows if line.equals is None else f"{rows} with {what} {line.equals}"
-    told = {
+    parts = {
         "count": f"{those[0].upper()}{those[1:]}" if line.value is None or line.equals else f"Rows with {of}",
         "active_days": f"Days with {rows}",
         "sum": f"Sum of {of}",
@@ -288,4 +288,4 @@ def _description(line: FeatureLine, days: int | None) -> str:
         "" if line.how in {"last", "days_since", "days_since_first", "age", "rate"} and days is None else LIFETIME_TEXT
     )
     after = {"growth": " against the same span before them", "trend": " less that of the same span before them"}
-    return f"{told}{WINDOW_TEXT.format(days=days) if days else span}{after.get(line.how, '')}."
+    return f"{parts}{WINDOW_TEXT.format(days=days) if days else span}{after.get(line.how, '')}."

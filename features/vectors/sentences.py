@@ -37,8 +37,8 @@ MOST_TIMES, LEAST_SHARE = 10, 0.02
 def sentence_table() -> Mapping[str, Any]:
     """What `sentences.toml` says."""
     text = resources.files("vouch.features.vectors").joinpath("sentences.toml").read_text("utf-8")
-    found: Mapping[str, Any] = tomllib.loads(text)
-    return found
+    content: Mapping[str, Any] = tomllib.loads(text)
+    return content
 
 
 def is_absent(value: Value) -> bool:
@@ -55,12 +55,14 @@ def sentence(feature: str, value: Value, language: str = "en", previous: Value =
     of, language = meaning(feature), told_in(feature, language)
     if of is None:
         return f"{feature}: {'unknown' if value is None else value}"
-    said = sentence_table()["phrases"][language]
-    text = _worded(of, value, language) or _by_meaning(of, value, language, said)
+    phrases = sentence_table()["phrases"][language]
+    text = _worded(of, value, language) or _by_meaning(of, value, language, phrases)
     if previous is None or (is_absent(previous) and is_absent(value)):
         return text
-    now, before = (_shown(known, of.unit, language, said) for known in (value, previous))
-    return text if now == before or _only_aged(of, value, previous) else said["moved"].format(text=text, before=before)
+    now, before = (_shown(known, of.unit, language, phrases) for known in (value, previous))
+    return (
+        text if now == before or _only_aged(of, value, previous) else phrases["moved"].format(text=text, before=before)
+    )
 
 
 def _only_aged(of: Meaning, value: Value, previous: Value) -> bool:
@@ -89,8 +91,8 @@ def for_a_list(reasons: Iterable[Mapping[str, Any]], limit: int | None = None) -
     What has no value and no words for its absence is left out while others are left.
     """
     held = [reason for reason in reasons if reason["contribution"]]
-    told = [reason for reason in held if not is_absent(reason["value"]) or _has_absence(reason["feature"])]
-    ordered = sorted(told or held, key=lambda reason: not leads(reason))
+    worth_telling = [reason for reason in held if not is_absent(reason["value"]) or _has_absence(reason["feature"])]
+    ordered = sorted(worth_telling or held, key=lambda reason: not leads(reason))
     return ordered[:limit]
 
 
@@ -101,23 +103,23 @@ def _has_absence(feature: str) -> bool:
 
 def forms_of(key: str, language: str) -> Mapping[str, str]:
     """The sentences of a meaning in a language; none where there are none."""
-    found: Mapping[str, str] = sentence_table()["sentences"].get(key, {}).get(language, {})
-    return found
+    forms: Mapping[str, str] = sentence_table()["sentences"].get(key, {}).get(language, {})
+    return forms
 
 
 def _worded(of: Meaning, value: Value, language: str) -> str | None:
     """The sentence that was written for a value, None where there is none."""
     forms = forms_of(of.key, language)
-    said = sentence_table()["phrases"][language]
+    phrases = sentence_table()["phrases"][language]
     if is_absent(value):
         text = forms.get("absent")
-        return text and _filled(text, of, 0.0, language, said)
+        return text and _filled(text, of, 0.0, language, phrases)
     if of.unit in {"category", "flag"}:
         name = str(value) if of.unit == "category" else "yes" if float(value or 0) else "no"
         return forms.get(name)
     number = float(value or 0)
     text = forms.get(_case(number, of, forms), forms.get("n"))
-    return text and _filled(text, of, number, language, said)
+    return text and _filled(text, of, number, language, phrases)
 
 
 def _case(number: float, of: Meaning, forms: Mapping[str, str]) -> str:
@@ -132,92 +134,96 @@ def _case(number: float, of: Meaning, forms: Mapping[str, str]) -> str:
     return "long" if of.unit == "days" and whole >= LONG_DAYS and "long" in forms else "n"
 
 
-def _filled(text: str, of: Meaning, number: float, language: str, said: Mapping[str, str]) -> str:
+def _filled(text: str, of: Meaning, number: float, language: str, phrases: Mapping[str, str]) -> str:
     days = _rounded_days(number) if of.unit == "days" else 0
     return text.format(
-        n=_shown(abs(number), of.unit, language, said),
-        ago=said["today"]
+        n=_shown(abs(number), of.unit, language, phrases),
+        ago=phrases["today"]
         if days == 0
-        else said["yesterday"]
+        else phrases["yesterday"]
         if days == 1
-        else said["ago"].format(n=_days(days, language)),
+        else phrases["ago"].format(n=_days(days, language)),
         weeks=_weeks(days // 7, language),
         lasting=_lasting(days, language),
-        span=_span(of.window_days, language, said),
+        span=_span(of.window_days, language, phrases),
     )
 
 
-def _by_meaning(of: Meaning, value: Value, language: str, said: Mapping[str, str]) -> str:
+def _by_meaning(of: Meaning, value: Value, language: str, phrases: Mapping[str, str]) -> str:
     """The meaning and the value, where nobody has written a sentence."""
     label = of.key[:1].lower() + of.key[1:] if language == "en" else str(table()["meanings"][of.key][language])
     label = _SCALES.sub("", label)
-    span = _span(of.window_days, language, said)
+    span = _span(of.window_days, language, phrases)
     if language == "en":
-        return _in_english(label, span, of, value, said)
+        return _in_english(label, span, of, value, phrases)
     never = is_absent(value) and _SINCE.match(_lower(of.key)) is not None
-    shown = said["never"] if never else _shown(value, of.unit, language, said)
+    shown = phrases["never"] if never else _shown(value, of.unit, language, phrases)
     return f"{_upper(label.replace('{span}', span))}: {shown}"
 
 
-def _in_english(label: str, span: str, of: Meaning, value: Value, said: Mapping[str, str]) -> str:
-    shown = _shown(value, of.unit, "en", said)
+def _in_english(label: str, span: str, of: Meaning, value: Value, phrases: Mapping[str, str]) -> str:
+    shown = _shown(value, of.unit, "en", phrases)
     if change := _CHANGE.match(label):
         label = change[1]
     elif (since := _SINCE.match(label)) and of.unit == "days":
         days = 0 if is_absent(value) else _rounded_days(float(value or 0))
         ago = (
-            said["today"] if days == 0 else said["yesterday"] if days == 1 else said["ago"].format(n=_days(days, "en"))
+            phrases["today"]
+            if days == 0
+            else phrases["yesterday"]
+            if days == 1
+            else phrases["ago"].format(n=_days(days, "en"))
         )
-        return f"{_upper(since[1])}: {said['never'] if is_absent(value) else ago}"
+        return f"{_upper(since[1])}: {phrases['never'] if is_absent(value) else ago}"
     label = label.replace("{span}", span)
-    if of.unit == "flag" and shown == said["yes"]:
+    if of.unit == "flag" and shown == phrases["yes"]:
         return _upper(label)
     if not of.is_count or is_absent(value) or label.startswith(_UNTIL) or shown in {"0", "1"}:
         return f"{_upper(label)}: {shown}"
     return f"{shown} {label}" if of.unit != "days" else f"{_upper(label)}: {shown}"
 
 
-def _shown(value: Value, unit: str, language: str, said: Mapping[str, str]) -> str:
+def _shown(value: Value, unit: str, language: str, phrases: Mapping[str, str]) -> str:
     """A value as people say it: rounded, with its unit."""
     if is_absent(value):
-        return said["nothing"]
+        return phrases["nothing"]
     if unit == "category":
         return str(value).replace("_", " ")
     number = float(value or 0)
     if unit in {"hours", "minutes"}:
         return _duration(number / 60 if unit == "minutes" else number, language)
     if unit in _SAID:
-        return _SAID[unit](number, language, said)
+        return _SAID[unit](number, language, phrases)
     counter = table()["counters"].get(unit, "") if language == "ko" else ""
     if unit == "days":
         return _days(_rounded_days(number), language)
     return f"{number:.0f}{counter}" if unit == "year" else f"{_written(number, language)}{counter}"
 
 
-def _share(number: float, language: str, said: Mapping[str, str]) -> str:
-    return said["percent"].format(n=_written(round(100 * number), language))
+def _share(number: float, language: str, phrases: Mapping[str, str]) -> str:
+    return phrases["percent"].format(n=_written(round(100 * number), language))
 
 
-def _of_scale(number: float, language: str, said: Mapping[str, str]) -> str:
-    return said["of_100"].format(n=_written(round(100 * number), language))
+def _of_scale(number: float, language: str, phrases: Mapping[str, str]) -> str:
+    return phrases["of_100"].format(n=_written(round(100 * number), language))
 
 
-def _tone(number: float, _: str, said: Mapping[str, str]) -> str:
-    return said["bad" if number < -1 / 3 else "good" if number > 1 / 3 else "neutral"]
+def _tone(number: float, _: str, phrases: Mapping[str, str]) -> str:
+    return phrases["bad" if number < -1 / 3 else "good" if number > 1 / 3 else "neutral"]
 
 
-def _change(number: float, language: str, said: Mapping[str, str]) -> str:
+def _change(number: float, language: str, phrases: Mapping[str, str]) -> str:
     """A log ratio as a change: no more than `MOST_TIMES`, for beyond that the figure says nothing."""
     times = math.exp(min(number, 50.0))
     if times >= 2:
-        most = said["over_times"] if times > MOST_TIMES else said["times"]
+        most = phrases["over_times"] if times > MOST_TIMES else phrases["times"]
         return most.format(n=_written(min(round(times, 1 if times < 3 else 0), MOST_TIMES), language))
     share = round(100 * abs(times - 1))
     if share == 0:
-        return said["unchanged"]
+        return phrases["unchanged"]
     if times < LEAST_SHARE:
-        return said["almost_none"]
-    return said["more" if times > 1 else "fewer"].format(n=_written(share, language))
+        return phrases["almost_none"]
+    return phrases["more" if times > 1 else "fewer"].format(n=_written(share, language))
 
 
 _SAID: Mapping[str, Callable[[float, str, Mapping[str, str]], str]] = {
@@ -264,12 +270,12 @@ def _counted(number: int, language: str, unit: str) -> str:
     return f"{_written(number, language)}{'' if language == 'ko' else ' '}{one if number == 1 else several}"
 
 
-def _span(window_days: int | None, language: str, said: Mapping[str, str]) -> str:
+def _span(window_days: int | None, language: str, phrases: Mapping[str, str]) -> str:
     """A window as people say it: four weeks, three months, a year."""
     if window_days is None:
-        return said["lifetime"]
-    told: str | None = sentence_table()["spans"][language].get(str(window_days))
-    return told or phrases_of(language)["span"].format(
+        return phrases["lifetime"]
+    span: str | None = sentence_table()["spans"][language].get(str(window_days))
+    return span or phrases_of(language)["span"].format(
         days=window_days if language != "ro" else _days(window_days, "ro")
     )
 
@@ -308,8 +314,8 @@ def signed(entry: Mapping[str, Any], language: str = "en") -> str:
     'îl crește: Folosit în 3 zile în ultimele 4 săptămâni'
     """
     way = "raises" if entry["contribution"] > 0 else "lowers"
-    spoken_in = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
-    return phrases_of(spoken_in)[way].format(words=told(entry, language))
+    spoken = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
+    return phrases_of(spoken)[way].format(words=told(entry, language))
 
 
 EXAMPLES: Mapping[str, Sequence[str]] = {

@@ -35,8 +35,8 @@ def possible_advocates(context: MetricContext, days: int | None) -> Frame:
     assert days is not None
     organic = context.keep(acts).filter(nw.col("own_us") >= context.before(days), nw.col("sort") == ORGANIC)
     marked = organic.select("customer_id").unique().with_columns(has_act=nw.lit(1, nw.Int64))
-    found = context.keep(active).join(marked, on="customer_id", how="left")
-    return found.with_columns(nw.col("has_act").fill_null(0), unit=nw.col("customer_id"))
+    possible = context.keep(active).join(marked, on="customer_id", how="left")
+    return possible.with_columns(nw.col("has_act").fill_null(0), unit=nw.col("customer_id"))
 
 
 def _acts() -> dict[str, list[dict[str, object]]]:
@@ -75,9 +75,9 @@ def actors(context: MetricContext, days: int | None) -> Frame:
     rows = context.keep(acts).filter(nw.col("own_us") >= context.before(days))
     each = [(nw.col("sort") == sort).cast(nw.Int64).sum().alias(sort) for sort in SORTS]
     whole = (weight_of_kind(context.settings.act_weights) * 1e9).round().cast(nw.Int64)
-    found = rows.with_columns(whole=whole).group_by("customer_id").agg(nw.col("whole").sum(), *each)
+    people = rows.with_columns(whole=whole).group_by("customer_id").agg(nw.col("whole").sum(), *each)
     depth = nw.col("whole").cast(nw.Float64) / 1e9
-    return found.with_columns(depth=depth, unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
+    return people.with_columns(depth=depth, unit=nw.col("customer_id"), exposed=nw.lit(days, nw.Int64))
 
 
 def _frequency(sort: str, meaning: str, text: str, value: float, *needs: str) -> Callable[[Definition], Definition]:
@@ -126,8 +126,8 @@ def act_depth(customer: Row) -> Mapping[str, nw.Expr]:
 @items("advocacy_acts|referrals", counts="customers")
 def ranked_advocates(context: MetricContext, days: int | None) -> Frame:
     """External customers at the instant who have not left, by their tier as advocates."""
-    found = context.keep(tiers).join(gone(context), on="customer_id", how="anti")
-    return found.with_columns(unit=nw.col("customer_id"))
+    ranked = context.keep(tiers).join(gone(context), on="customer_id", how="anti")
+    return ranked.with_columns(unit=nw.col("customer_id"))
 
 
 def _tiered() -> dict[str, list[dict[str, object]]]:
@@ -183,13 +183,13 @@ def promises(context: MetricContext, days: int | None) -> Frame:
         nw.col("answered_us") >= since, nw.col("answered_us") < until,
     )  # fmt: skip
     newest = nw.col("answered_us") == nw.col("answered_us").max().over("customer_id")
-    said = rows.filter(newest).group_by("customer_id").agg(nw.col("score").max(), nw.col("answered_us").max())
+    promised = rows.filter(newest).group_by("customer_id").agg(nw.col("score").max(), nw.col("answered_us").max())
     did = context.keep(acts).select("customer_id", "own_us")
-    both = said.filter(nw.col("score") >= PROMOTER).join(did, on="customer_id", how="left")
+    both = promised.filter(nw.col("score") >= PROMOTER).join(did, on="customer_id", how="left")
     lag = nw.col("own_us") - nw.col("answered_us")
     in_time = ((lag >= 0) & (lag <= FOLLOW_DAYS * DAY_US)).fill_null(False).cast(nw.Int64)
-    found = both.with_columns(in_time=in_time).group_by("customer_id").agg(nw.col("in_time").max())
-    return found.with_columns(unit=nw.col("customer_id"))
+    kept_promises = both.with_columns(in_time=in_time).group_by("customer_id").agg(nw.col("in_time").max())
+    return kept_promises.with_columns(unit=nw.col("customer_id"))
 
 
 @metric(

@@ -44,8 +44,8 @@ def _means(rows: Frame, **columns: nw.Expr) -> Frame:
     """Mean of each column (0 to 1) by customer, from whole millionths: the same in any order of rows."""
     whole = {name: (column * 1e6).round().cast(nw.Int64) for name, column in columns.items()}
     made = rows.filter(~nw.col("customer_id").is_null()).with_columns(**whole)
-    found = made.group_by("customer_id").agg(whole_mean(nw.col(name), 1e6).alias(name) for name in columns)
-    return found.collect("polars").lazy()
+    means = made.group_by("customer_id").agg(whole_mean(nw.col(name), 1e6).alias(name) for name in columns)
+    return means.collect("polars").lazy()
 
 
 def _from_tickets(context: MetricContext) -> Frame:
@@ -66,8 +66,8 @@ def _from_recognitions(context: MetricContext, cared: Frame) -> Frame:
     thanked = (is_recent & nw.col("kind").is_in(THANKS)).cast(nw.Int64).max().cast(nw.Float64)
     seen = nw.col("kind").is_in(("public", "tier")).cast(nw.Int64).max().cast(nw.Float64)
     given = rows.group_by("customer_id").agg(thanked.alias("gratitude"), seen.alias("recognition"))
-    found = cared.join(given.collect("polars").lazy(), on="customer_id", how="left")
-    return found.with_columns(nw.col("gratitude", "recognition").fill_null(0.0))
+    recognised = cared.join(given.collect("polars").lazy(), on="customer_id", how="left")
+    return recognised.with_columns(nw.col("gratitude", "recognition").fill_null(0.0))
 
 
 def _known_needs(context: MetricContext, cared: Frame) -> Frame:
@@ -86,21 +86,21 @@ def _known_needs(context: MetricContext, cared: Frame) -> Frame:
         parts.append(_means(rows, presence=reacted))
     for part in parts:
         cared = cared.join(part, on="customer_id", how="left")
-    there = cared.collect_schema().names()
-    return cared.with_columns(nw.lit(None, nw.Float64).alias(name) for name in NEEDS if name not in there)
+    columns = cared.collect_schema().names()
+    return cared.with_columns(nw.lit(None, nw.Float64).alias(name) for name in NEEDS if name not in columns)
 
 
 @items("advocacy_acts|referrals", "tickets|recognitions|feedback|social_posts", counts="customers")
 def cared_for(context: MetricContext, days: int | None) -> Frame:
     """External customers with an organic act in 180 days."""
     organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= context.before(TIER_DAYS))
-    found = _known_needs(context, organic.select("customer_id").unique())
+    people = _known_needs(context, organic.select("customer_id").unique())
     given = nw.sum_horizontal(*((~nw.col(name).is_null()).cast(nw.Int64) for name in NEEDS))
     total = nw.col(NEEDS[0]).fill_null(0.0)
     for name in NEEDS[1:]:
         total = total + nw.col(name).fill_null(0.0)
-    found = found.with_columns(given=given, total=total, unit=nw.col("customer_id"))
-    return found.with_columns(
+    people = people.with_columns(given=given, total=total, unit=nw.col("customer_id"))
+    return people.with_columns(
         index=nw.when(nw.col("given") > 0).then(nw.col("total") / nw.col("given")),
         lowest=nw.col("total") / len(NEEDS),
         highest=(nw.col("total") + (len(NEEDS) - nw.col("given"))) / len(NEEDS),

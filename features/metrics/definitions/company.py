@@ -28,13 +28,13 @@ def touched(context: MetricContext, days: int | None) -> Frame:
     """External customers whom the company contacted in the window."""
     rows = context.rows("touches", days)
     known = (~nw.col("is_personalised").is_null()).cast(nw.Int64)
-    found = rows.group_by("customer_id").agg(
+    people = rows.group_by("customer_id").agg(
         known.sum().alias("known"),
         nw.col("is_personalised").fill_null(False).cast(nw.Int64).sum().alias("personal"),
         (nw.col("kind") == "service").cast(nw.Int64).sum().alias("service"),
         (nw.col("kind") == "sales").cast(nw.Int64).sum().alias("sales"),
     )
-    return found.with_columns(unit=nw.col("customer_id"))
+    return people.with_columns(unit=nw.col("customer_id"))
 
 
 _TOUCHES = {
@@ -107,11 +107,11 @@ def spoken(context: MetricContext, days: int | None) -> Frame:
     rows = context.rows("social_posts", days).filter(
         is_about_us(nw.col("is_brand_mention")), ~nw.col("customer_id").is_null(), ~nw.col("language").is_null()
     )
-    said = rows.select("customer_id", tongue=primary_language("language")).collect("polars").lazy()
+    answered = rows.select("customer_id", tongue=primary_language("language")).collect("polars").lazy()
     people = context.customers().filter(~nw.col("language").is_null())
-    both = said.join(people.select("customer_id", own=primary_language("language")), on="customer_id", how="inner")
-    found = both.with_columns(same=(nw.col("tongue") == nw.col("own")).cast(nw.Int64)).group_by("customer_id")
-    return found.agg(nw.col("same").sum(), nw.len().alias("posts")).with_columns(unit=nw.col("customer_id"))
+    both = answered.join(people.select("customer_id", own=primary_language("language")), on="customer_id", how="inner")
+    matched = both.with_columns(same=(nw.col("tongue") == nw.col("own")).cast(nw.Int64)).group_by("customer_id")
+    return matched.agg(nw.col("same").sum(), nw.len().alias("posts")).with_columns(unit=nw.col("customer_id"))
 
 
 @metric(
@@ -143,15 +143,15 @@ def cultures(context: MetricContext, days: int | None) -> Frame:
         in_own=(primary_language("language") == nw.col("own")).cast(nw.Int64),
         is_answered=(~nw.col("answered_us").is_null()).cast(nw.Int64),
     )
-    found = rows.group_by("customer_id").agg(
+    answered = rows.group_by("customer_id").agg(
         nw.col("in_own").sum(),
         nw.col("in_own").count().alias("in_known"),
         nw.col("is_answered").sum().alias("answered"),
         nw.len().alias("invited"),
     )
-    found = found.join(fits, on="customer_id", how="left").with_columns(nw.col("fit", "fit_n").fill_null(0))
+    answered = answered.join(fits, on="customer_id", how="left").with_columns(nw.col("fit", "fit_n").fill_null(0))
     overall = nw.col("answered").sum().cast(nw.Float64) / nw.col("invited").sum().cast(nw.Float64)
-    return found.with_columns(
+    return answered.with_columns(
         overall=overall, unit=nw.col("customer_id"), n=(nw.col("fit_n") > 0).cast(nw.Int64), one=nw.lit(1, nw.Int64)
     )
 
@@ -209,8 +209,8 @@ def criteria(context: MetricContext, days: int | None) -> Frame:
     rows = context.rows("maturity_answers")
     newest = nw.col("own_us") == nw.col("own_us").max().over("criterion")
     met = nw.col("is_met").cast(nw.Int64)
-    found = rows.filter(newest).group_by("criterion").agg(nw.col("level").max(), met.min().alias("is_met"))
-    return found.with_columns(unit=nw.col("criterion"))
+    levels = rows.filter(newest).group_by("criterion").agg(nw.col("level").max(), met.min().alias("is_met"))
+    return levels.with_columns(unit=nw.col("criterion"))
 
 
 def maturity(parts: Parts) -> Estimate:

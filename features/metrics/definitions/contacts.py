@@ -37,7 +37,7 @@ def contacts(context: MetricContext, days: int | None) -> Frame:
         nw.col("wait_s").cast(nw.Float64), (nw.col("first_response_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
     )
     channel = nw.col("first_channel").fill_null("").str.to_lowercase()
-    kept = (nw.col("first_channel") == nw.col("final_channel")).cast(nw.Int64)
+    same_channel = (nw.col("first_channel") == nw.col("final_channel")).cast(nw.Int64)
     is_settled = nw.col("own_us") < context.before(SETTLED_DAYS)
     solved = ~is_open(nw.col("resolved_us"), context.as_of_us) & ~nw.col("is_reopened").fill_null(False)
     rows = rows.select(
@@ -47,7 +47,7 @@ def contacts(context: MetricContext, days: int | None) -> Frame:
         channel=channel,
         at_once=channel.is_in(AT_ONCE).cast(nw.Int64),
         waited=waited,
-        kept=kept,
+        kept=same_channel,
         content=(nw.col("csat").cast(nw.Float64) - 1) / 4,
         settled=nw.when(is_settled).then(solved.cast(nw.Int64)),
     )

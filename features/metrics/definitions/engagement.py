@@ -43,11 +43,11 @@ def benchmarked(context: MetricContext, days: int | None) -> Frame:
     rows = asked(context, days, "csat").filter(nw.col("high") > nw.col("low"))
     share = (nw.col("score") - nw.col("low")) / (nw.col("high") - nw.col("low"))
     satisfied = latest_answers(rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(share)))
-    spoken = context.keep(acts).filter(nw.col("own_us") >= since).group_by("customer_id").agg(acts=nw.len())
-    found = context.keep(active).join(satisfied.select("customer_id", "score"), on="customer_id", how="left")
-    found = found.join(spoken, on="customer_id", how="left").join(_loyalty(context), on="customer_id", how="left")
-    found = found.with_columns(acts=nw.col("acts").fill_null(0), loyal=nw.col("loyal").fill_null(0))
-    ranked = found.with_columns(percentile(name).alias(f"{name}_rank") for name in ("score", "acts", "loyal"))
+    voiced = context.keep(acts).filter(nw.col("own_us") >= since).group_by("customer_id").agg(acts=nw.len())
+    people = context.keep(active).join(satisfied.select("customer_id", "score"), on="customer_id", how="left")
+    people = people.join(voiced, on="customer_id", how="left").join(_loyalty(context), on="customer_id", how="left")
+    people = people.with_columns(acts=nw.col("acts").fill_null(0), loyal=nw.col("loyal").fill_null(0))
+    ranked = people.with_columns(percentile(name).alias(f"{name}_rank") for name in ("score", "acts", "loyal"))
     known = (nw.col("acts_rank") + nw.col("loyal_rank")) / 3
     return ranked.with_columns(
         unit=nw.col("customer_id"),
@@ -121,8 +121,8 @@ def interacting(context: MetricContext, days: int | None) -> Frame:
         every = asked(context, days, *_INSTRUMENTS).filter(~nw.col("answered_us").is_null())
         parts.append(every.group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("contacts")))
     total = nw.concat(parts).group_by("customer_id").agg(nw.col("contacts").sum())
-    found = context.keep(active).join(total, on="customer_id", how="left")
-    return found.with_columns(nw.col("contacts").fill_null(0), unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
+    people = context.keep(active).join(total, on="customer_id", how="left")
+    return people.with_columns(nw.col("contacts").fill_null(0), unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
 
 
 _INSTRUMENTS = (
@@ -167,7 +167,7 @@ def visitors(context: MetricContext, days: int | None) -> Frame:
     assert days is not None
     rows = context.keep(visits).filter(nw.col("own_us") >= context.before(days))
     seconds = (nw.col("engaged_s") * 1e3).round().cast(nw.Int64)
-    found = (
+    people = (
         rows.with_columns(milliseconds=seconds)
         .group_by("visitor")
         .agg(
@@ -177,7 +177,7 @@ def visitors(context: MetricContext, days: int | None) -> Frame:
         )
     )
     known = nw.when(nw.col("sessions") > 0).then(nw.col("milliseconds").cast(nw.Float64) / 1e3)
-    return found.with_columns(unit=nw.col("visitor"), engaged_s=known)
+    return people.with_columns(unit=nw.col("visitor"), engaged_s=known)
 
 
 def _visited(*minutes: float) -> dict[str, list[dict[str, object]]]:
@@ -246,14 +246,14 @@ def engaged(context: MetricContext, days: int | None) -> Frame:
     milliseconds = (nw.col("engaged_s") * 1e3).round().cast(nw.Int64)
     depth = rows.group_by("customer_id").agg(milliseconds.sum().alias("time"), nw.len().alias("sessions"))
     depth = depth.with_columns(depth=nw.col("time").cast(nw.Float64) / nw.col("sessions").cast(nw.Float64))
-    found = context.keep(active).join(use.collect("polars").lazy(), on="customer_id", how="left")
-    found = found.join(depth.select("customer_id", "depth"), on="customer_id", how="left")
+    people = context.keep(active).join(use.collect("polars").lazy(), on="customer_id", how="left")
+    people = people.join(depth.select("customer_id", "depth"), on="customer_id", how="left")
     names = ("events", "depth", "channels")
-    found = found.with_columns(nw.col(name).cast(nw.Float64).fill_null(0.0) for name in names)
+    people = people.with_columns(nw.col(name).cast(nw.Float64).fill_null(0.0) for name in names)
     product: nw.Expr = nw.lit(1.0)
     for name in names:
         product = product * nw.when(nw.col(name) > 0).then(percentile(name) / 100.0).otherwise(0.0)
-    return found.with_columns(index=product ** (1 / 3) * 100.0, unit=nw.col("customer_id"))
+    return people.with_columns(index=product ** (1 / 3) * 100.0, unit=nw.col("customer_id"))
 
 
 @metric(
@@ -307,8 +307,8 @@ def activity_share(customer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def dau_mau(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the month's customers who are there on a day."""
-    is_there = (customer.active_days > 0).cast(nw.Int64)
-    return {"top": customer.active_days.cast(nw.Float64) / 28.0, "bottom": is_there}
+    was_active = (customer.active_days > 0).cast(nw.Int64)
+    return {"top": customer.active_days.cast(nw.Float64) / 28.0, "bottom": was_active}
 
 
 @metric(

@@ -54,8 +54,8 @@ def writers(context: MetricContext, days: int | None) -> Frame:
     age = (context.as_of_us - nw.col("own_us")).cast(nw.Float64) / DAY_US
     weight = ((age * (-float(np.log(2)) / HALF_LIFE_DAYS)).exp() * 1e6).round().cast(nw.Int64)
     rows = tones(context, days).with_columns(weight=weight)
-    found = rows.with_columns(moved=nw.col("weight") * nw.col("polarity")).group_by("customer_id")
-    sums = found.agg(nw.col("weight").sum(), nw.col("moved").sum(), nw.len().alias("texts"))
+    people = rows.with_columns(moved=nw.col("weight") * nw.col("polarity")).group_by("customer_id")
+    sums = people.agg(nw.col("weight").sum(), nw.col("moved").sum(), nw.len().alias("texts"))
     centre = nw.col("moved").sum().cast(nw.Float64) / nw.col("weight").sum().cast(nw.Float64) / 100
     weights = nw.col("weight").cast(nw.Float64) / 1e6
     summed = nw.col("moved").cast(nw.Float64) / 1e8
@@ -91,9 +91,9 @@ def topics(context: MetricContext, days: int | None) -> Frame:
     """Feedback on a known topic of the last two weeks, by external customers and by others."""
     assert days is not None
     rows = context.rows("feedback", days).filter(~nw.col("topic").is_null())
-    kept = rows.select("customer_id", "own_us", "topic", unit=nw.col("feedback_id")).collect("polars").lazy()
+    texts = rows.select("customer_id", "own_us", "topic", unit=nw.col("feedback_id")).collect("polars").lazy()
     is_new = (nw.col("own_us") >= context.before(days / 2)).cast(nw.Int64)
-    return kept.with_columns(code=nw.col("topic").rank("dense").cast(nw.Int64), is_new=is_new)
+    return texts.with_columns(code=nw.col("topic").rank("dense").cast(nw.Int64), is_new=is_new)
 
 
 def topic_changes(codes: Floats, is_new: Floats) -> tuple[Floats, Floats]:
@@ -234,8 +234,8 @@ def registered_sources(context: MetricContext, days: int | None) -> Frame | Abse
     seen = rows.select("source").unique().with_columns(arrived=nw.lit(1, nw.Int64)).collect("polars").lazy()
     made = {"source": sorted(set(registered))}
     every = nw.from_dict(made, schema={"source": nw.String()}, backend="polars").lazy()
-    found = every.join(seen, on="source", how="left").with_columns(nw.col("arrived").fill_null(0))
-    return found.with_columns(unit=nw.col("source"), one=nw.lit(1, nw.Int64))
+    sources = every.join(seen, on="source", how="left").with_columns(nw.col("arrived").fill_null(0))
+    return sources.with_columns(unit=nw.col("source"), one=nw.lit(1, nw.Int64))
 
 
 @metric(
@@ -258,8 +258,8 @@ def due_feedback(context: MetricContext, days: int | None) -> Frame:
     assert days is not None
     rows = context.rows("feedback", days + PROMISED_DAYS).filter(nw.col("own_us") < context.before(PROMISED_DAYS))
     lag = (nw.col("acted_on_us") - nw.col("own_us")).cast(nw.Float64) / DAY_US
-    found = rows.select("customer_id", unit=nw.col("feedback_id"), lag=lag)
-    return found.with_columns(in_time=(nw.col("lag") <= PROMISED_DAYS).fill_null(False).cast(nw.Int64))
+    due = rows.select("customer_id", unit=nw.col("feedback_id"), lag=lag)
+    return due.with_columns(in_time=(nw.col("lag") <= PROMISED_DAYS).fill_null(False).cast(nw.Int64))
 
 
 def _acted(*after: float | None) -> dict[str, list[dict[str, object]]]:
@@ -303,8 +303,8 @@ def reviews(context: MetricContext, days: int | None) -> Frame:
     )
     most = nw.col("rating_max").cast(nw.Float64)
     stars = 1 + (STARS - 1) * (nw.col("rating").cast(nw.Float64) - 1) / (most - 1)
-    found = rows.select("customer_id", "source", unit=nw.col("feedback_id"), stars=stars)
-    return found.collect("polars").lazy().with_columns(code=nw.col("source").rank("dense").cast(nw.Int64))
+    starred = rows.select("customer_id", "source", unit=nw.col("feedback_id"), stars=stars)
+    return starred.collect("polars").lazy().with_columns(code=nw.col("source").rank("dense").cast(nw.Int64))
 
 
 def bayesian_rating(parts: Parts) -> Estimate:

@@ -38,8 +38,8 @@ def health(context: MetricContext) -> Frame:
     rows = health_at(context.tables, context.as_of_us).collect("polars").lazy() if by_rule else None
     if context.scores is not None:
         scored = context.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
-        told = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))
-        rows = told if rows is None else told.join(rows.select("customer_id", *BOUNDS), on="customer_id", how="left")
+        shown = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))
+        rows = shown if rows is None else shown.join(rows.select("customer_id", *BOUNDS), on="customer_id", how="left")
     assert rows is not None
     chosen = rows.select("customer_id", "health_score", *BOUNDS, "health_band")
     chosen = chosen.join(context.keep(active).select("customer_id"), on="customer_id", how="semi")
@@ -58,13 +58,13 @@ def healthy(context: MetricContext, days: int | None) -> Frame:
 
 def mean_health(parts: Parts) -> Estimate:
     """The mean score of those of whom enough is known, between the means of the bounds of all."""
-    found = Mean(limits=(0, 100)).estimate({"value": parts["value"]})
-    reason = None if found.n else "too little is known: less than the least share of the rules, of every customer"
+    mean = Mean(limits=(0, 100)).estimate({"value": parts["value"]})
+    reason = None if mean.n else "too little is known: less than the least share of the rules, of every customer"
     known = ~np.isnan(parts["lowest"])
     bounds = None
     if known.any():
         bounds = float(parts["lowest"][known].mean()), float(parts["highest"][known].mean())
-    return Estimate(found.value, found.n, found.n_missing, found.variance, bounds, reason=reason)
+    return Estimate(mean.value, mean.n, mean.n_missing, mean.variance, bounds, reason=reason)
 
 
 def mean_health_ends(parts: Parts) -> Interval:
@@ -119,7 +119,7 @@ def success_rate(customer: Row) -> Mapping[str, nw.Expr]:
 def value_segments(context: MetricContext) -> Frame:
     """Recency, frequency and spend of the buyers of a year, each in thirds by percentile rank: `segment` 0 to 26."""
     rows = context.keep(orders).filter(nw.col("own_us") >= context.before(YEAR_DAYS))
-    found = (
+    segments = (
         only_listed(context, rows)
         .group_by("customer_id")
         .agg(nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend"))
@@ -127,7 +127,7 @@ def value_segments(context: MetricContext) -> Frame:
     segment: nw.Expr = nw.lit(0, nw.Int64)
     for name in ("recency", "frequency", "spend"):
         segment = segment * STEPS + (percentile(name) / (100 / STEPS)).floor().clip(0, STEPS - 1).cast(nw.Int64)
-    return found.with_columns(rfm=segment).select("customer_id", "rfm")
+    return segments.with_columns(rfm=segment).select("customer_id", "rfm")
 
 
 @items("transactions", counts="customers")
@@ -135,8 +135,8 @@ def settled(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the year before the instant and in the year before the week before."""
     earlier = MetricContext(context.tables, context.before(WEEK_DAYS))
     before = earlier.keep(value_segments).select("customer_id", rfm_before=nw.col("rfm"))
-    found = context.keep(value_segments).join(before, on="customer_id", how="inner")
-    return found.with_columns(unit=nw.col("customer_id"))
+    people = context.keep(value_segments).join(before, on="customer_id", how="inner")
+    return people.with_columns(unit=nw.col("customer_id"))
 
 
 def agreement(parts: Parts) -> Estimate:

@@ -44,12 +44,12 @@ def in_two_best(rows: Frame) -> Frame:
 def _spread(rows: Frame, names: Sequence[str], columns: Mapping[str, nw.Expr]) -> Frame:
     """One row per customer, with `NAME_COLUMN` for each item; items are told by the column `item`."""
     made = rows.with_columns(**columns)
-    found = made.group_by("customer_id").agg(
+    parts = made.group_by("customer_id").agg(
         nw.when(nw.col("item") == name).then(nw.col(column)).max().alias(f"{name}_{column}")
         for name in names
         for column in columns
     )
-    return found.with_columns(unit=nw.col("customer_id"))
+    return parts.with_columns(unit=nw.col("customer_id"))
 
 
 @items("surveys", is_sample=True)
@@ -63,13 +63,13 @@ def experience(context: MetricContext, days: int | None) -> Frame:
         item=nw.when(is_effort).then(nw.lit("ease")).otherwise(nw.col("item")),
     )
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score")))
-    found = latest_answers(rows, "item")
+    answers = latest_answers(rows, "item")
     columns = {
         "up": (nw.col("score") >= 4).cast(nw.Int64),
         "down": (nw.col("score") <= 2).cast(nw.Int64),
         "n": (~nw.col("score").is_null()).cast(nw.Int64),
     }
-    return _spread(found, list(dict.fromkeys((*FOUR, *FORRESTER))), columns)
+    return _spread(answers, list(dict.fromkeys((*FOUR, *FORRESTER))), columns)
 
 
 def _good_less_bad(count: int, missing: float | None = None) -> Statistic:
@@ -138,9 +138,9 @@ def cxi_forrester3(customer: Row) -> Mapping[str, nw.Expr]:
 
 def _of_parts(rows: Frame, names: Sequence[str]) -> Frame:
     """Add `given`, `sum` and `index` (mean of the parts that are there, if two or more) to one row per customer."""
-    there = [(~nw.col(name).is_null()).cast(nw.Int64) for name in names]
+    is_known = [(~nw.col(name).is_null()).cast(nw.Int64) for name in names]
     rows = rows.with_columns(
-        given=nw.sum_horizontal(*there), sum=nw.sum_horizontal(*(nw.col(name).fill_null(0.0) for name in names))
+        given=nw.sum_horizontal(*is_known), sum=nw.sum_horizontal(*(nw.col(name).fill_null(0.0) for name in names))
     )
     enough = nw.col("given") >= 2
     return rows.with_columns(
@@ -182,10 +182,10 @@ def advocacy_parts(context: MetricContext, days: int | None) -> Frame:
     fits = (nw.col("instrument") != "nps") | answers_nps()
     given = fits & ~nw.col("answered_us").is_null()
     share = (nw.col("score") - nw.col("low")) / (nw.col("high") - nw.col("low"))
-    found = latest_answers(rows.with_columns(score=nw.when(given).then(share)), "instrument")
+    answers = latest_answers(rows.with_columns(score=nw.when(given).then(share)), "instrument")
     parts = ("trust", "csat", "nps")
     each = [nw.when(nw.col("instrument") == name).then(nw.col("score")).max().alias(name) for name in parts]
-    return _of_parts(found.group_by("customer_id").agg(*each), parts)
+    return _of_parts(answers.group_by("customer_id").agg(*each), parts)
 
 
 def _three(**scores: Sequence[float | None]) -> dict[str, list[dict[str, object]]]:
@@ -223,11 +223,11 @@ def outspoken(context: MetricContext, days: int | None) -> Frame:
     since = context.before(days)
     organic = context.keep(acts).filter(nw.col("own_us") >= since, nw.col("sort") == ORGANIC)
     negative = context.keep(negative_voices).filter(nw.col("own_us") >= since)
-    found = context.keep(active).select("customer_id", unit=nw.col("customer_id"))
+    people = context.keep(active).select("customer_id", unit=nw.col("customer_id"))
     for name, rows in (("speaks_for", organic), ("speaks_against", negative)):
         marked = rows.select("customer_id").unique().with_columns(nw.lit(1, nw.Int64).alias(name))
-        found = found.join(marked, on="customer_id", how="left").with_columns(nw.col(name).fill_null(0))
-    return found
+        people = people.join(marked, on="customer_id", how="left").with_columns(nw.col(name).fill_null(0))
+    return people
 
 
 def _voices() -> dict[str, list[dict[str, object]]]:
@@ -287,12 +287,12 @@ def emotional_facets(context: MetricContext, days: int | None) -> Frame:
     assert days is not None
     rows = asked(context, days, "emotional_loyalty").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score") - 1))
-    found = latest_answers(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
-    found = found.with_columns(
+    answers = latest_answers(rows, "item").with_columns(score=(nw.col("score") * 1e6).round().cast(nw.Int64))
+    answers = answers.with_columns(
         nw.when(nw.col("item").str.starts_with(name)).then(nw.col("score")).alias(name) for name in FACETS
     )
     each = [whole_mean(nw.col(name), 6e6).alias(name) for name in FACETS]
-    return _of_parts(found.group_by("customer_id").agg(*each), FACETS)
+    return _of_parts(answers.group_by("customer_id").agg(*each), FACETS)
 
 
 def _felt(**scores: Sequence[float]) -> dict[str, list[dict[str, object]]]:

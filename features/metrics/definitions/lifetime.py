@@ -44,11 +44,11 @@ def newcomers(context: MetricContext, days: int | None) -> Frame:
     used = comebacks(context).filter(nw.col("own_us") >= since).select("customer_id", "day").unique()
     came = people.join(used.collect("polars").lazy(), on="customer_id", how="left")
     later = nw.col("day") - nw.col("own_us") // DAY_US
-    found = came.group_by("customer_id").agg(
+    arrivals = came.group_by("customer_id").agg(
         (later == RETURN_DAYS).fill_null(False).cast(nw.Int64).max().alias("on_day"),
         (later >= RETURN_DAYS).fill_null(False).cast(nw.Int64).max().alias("from_day"),
     )
-    return found.with_columns(unit=nw.col("customer_id"))
+    return arrivals.with_columns(unit=nw.col("customer_id"))
 
 
 def _came_back(*after: float) -> dict[str, list[dict[str, object]]]:
@@ -173,11 +173,11 @@ def first_buyers(context: MetricContext) -> Frame:
 def _matured_buyers(follow: int) -> Items:
     def prepare(context: MetricContext, days: int | None) -> Frame:
         assert days is not None
-        found = context.keep(first_buyers).filter(
+        buyers = context.keep(first_buyers).filter(
             nw.col("first_us") >= context.before(days + follow), nw.col("first_us") < context.before(follow)
         )
         is_silent = nw.col("next_us").is_null() | (nw.col("next_us") > nw.col("first_us") + follow * DAY_US)
-        return found.with_columns(is_silent=is_silent.cast(nw.Int64), unit=nw.col("customer_id"))
+        return buyers.with_columns(is_silent=is_silent.cast(nw.Int64), unit=nw.col("customer_id"))
 
     return Items(
         f"first_buyers_{follow}", prepare, ("transactions",), f"external customers with a first purchase more than "

@@ -78,14 +78,14 @@ def nps_and_rivals(context: MetricContext, days: int | None) -> Frame | Absent:
 
 
 def _relative(parts: Parts) -> Estimate:
-    found = Trinomial().estimate(parts)
-    value = None if found.value is None else found.value - float(parts["rival"][0])
-    return Estimate(value, found.n, found.n_missing, found.variance)
+    own = Trinomial().estimate(parts)
+    value = None if own.value is None else own.value - float(parts["rival"][0])
+    return Estimate(value, own.n, own.n_missing, own.variance)
 
 
 def _relative_ends(parts: Parts) -> Interval:
-    found, rival = Trinomial().interval_of(parts, None).within(-100, 100), parts["rival"][0]
-    return Interval(np.asarray(found.low - rival), np.asarray(found.high - rival), found.method)
+    own, rival = Trinomial().interval_of(parts, None).within(-100, 100), parts["rival"][0]
+    return Interval(np.asarray(own.low - rival), np.asarray(own.high - rival), own.method)
 
 
 @metric(
@@ -110,11 +110,11 @@ def expectation_pairs(context: MetricContext, days: int | None) -> Frame:
     assert days is not None
     rows = asked(context, days, "expectation", "perception").filter(nw.col("low") == 1, nw.col("high") == 7)
     rows = rows.with_columns(score=nw.when(~nw.col("answered_us").is_null()).then(nw.col("score")))
-    found = latest_answers(rows, "instrument", "item").with_columns(
+    answers = latest_answers(rows, "instrument", "item").with_columns(
         score=(nw.col("score") * 1e6).round().cast(nw.Int64)
     )
     signed = nw.when(nw.col("instrument") == "perception").then(nw.col("score")).otherwise(0 - nw.col("score"))
-    pairs = found.with_columns(signed=signed).filter(~nw.col("score").is_null())
+    pairs = answers.with_columns(signed=signed).filter(~nw.col("score").is_null())
     pairs = pairs.group_by("customer_id", "item").agg(nw.col("signed").sum().alias("gap"), nw.len().alias("sides"))
     each = pairs.filter(nw.col("sides") == 2).group_by("customer_id").agg(whole_mean(nw.col("gap"), 1e6).alias("gap"))
     return each.with_columns(unit=nw.col("customer_id"))

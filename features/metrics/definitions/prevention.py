@@ -107,8 +107,8 @@ def at_risk(context: MetricContext, days: int | None) -> Frame | Absent:
         return rows
     touched = context.rows("touches", days).filter(nw.col("kind").is_in(("service", "sales"))).select("customer_id")
     reached = touched.unique().with_columns(is_reached=nw.lit(1, nw.Int64)).collect("polars").lazy()
-    found = rows.filter(nw.col("churn_band").is_in(AT_RISK)).join(reached, on="customer_id", how="left")
-    return found.with_columns(nw.col("is_reached").fill_null(0))
+    people = rows.filter(nw.col("churn_band").is_in(AT_RISK)).join(reached, on="customer_id", how="left")
+    return people.with_columns(nw.col("is_reached").fill_null(0))
 
 
 @metric(
@@ -194,11 +194,11 @@ def saves(parts: Parts) -> Estimate:
 def saves_ends(parts: Parts) -> Interval:
     """Newcombe 1998, Statistics in Medicine 17:873-890, method 10: the difference of two Wilson intervals."""
     lost, n, lost_control, n_control = _arms(parts)
-    here, there = intervals.wilson(lost, n), intervals.wilson(lost_control, n_control)
+    here, control = intervals.wilson(lost, n), intervals.wilson(lost_control, n_control)
     share, share_control = lost / n, lost_control / n_control
     difference = share_control - share
-    low = difference - np.hypot(share_control - there.low, here.high - share)
-    high = difference + np.hypot(there.high - share_control, share - here.low)
+    low = difference - np.hypot(share_control - control.low, here.high - share)
+    high = difference + np.hypot(control.high - share_control, share - here.low)
     return Interval(np.asarray(low * n), np.asarray(high * n), "newcombe")
 
 
@@ -220,16 +220,16 @@ def price(parts: Parts) -> Estimate:
 
     The few that are not known cost what the others do on average.
     """
-    found = saves(parts)
-    if found.value is None:
-        return found
-    if found.value <= 0:
-        return Estimate(None, found.n, status="empty_denominator", reason="treatment saved nobody")
+    saved = saves(parts)
+    if saved.value is None:
+        return saved
+    if saved.value <= 0:
+        return Estimate(None, saved.n, status="empty_denominator", reason="treatment saved nobody")
     cost, coverage = _cost(parts)
     if coverage < LEAST_COVERAGE:
         reason = f"no_input: the cost is known of {coverage:.0%} of the treated"
-        return Estimate(None, found.n, status="not_applicable", reason=reason)
-    return Estimate(cost / found.value, found.n, coverage=coverage)
+        return Estimate(None, saved.n, status="not_applicable", reason=reason)
+    return Estimate(cost / saved.value, saved.n, coverage=coverage)
 
 
 def _cost(parts: Parts) -> tuple[float, float]:
@@ -241,9 +241,9 @@ def _cost(parts: Parts) -> tuple[float, float]:
 
 def price_ends(parts: Parts) -> Interval:
     """Cost over the ends of the incremental saves; no upper end where these reach 0."""
-    cost, found = _cost(parts)[0], saves_ends(parts)
-    high = cost / float(found.low) if found.low > 0 else float("nan")
-    return Interval(np.asarray(cost / float(found.high)), np.asarray(high), found.method)
+    cost, saved = _cost(parts)[0], saves_ends(parts)
+    high = cost / float(saved.low) if saved.low > 0 else float("nan")
+    return Interval(np.asarray(cost / float(saved.high)), np.asarray(high), saved.method)
 
 
 @metric(
@@ -274,11 +274,11 @@ def driven(context: MetricContext, days: int | None) -> Frame | Absent:
     rows = scored_by(context, "churn", "churn_reasons")
     if isinstance(rows, Absent):
         return rows
-    found = family_contributions(context.scores)
-    made = {name: np.zeros(len(found.customers)) for name in family_names()}
-    for place, name in enumerate(found.families):
-        made[name if name in made else OWN_FAMILY] += found.of[:, place]
-    columns = {"customer_id": found.customers, **{name: of.tolist() for name, of in made.items()}}
+    contributions = family_contributions(context.scores)
+    made = {name: np.zeros(len(contributions.customers)) for name in family_names()}
+    for place, name in enumerate(contributions.families):
+        made[name if name in made else OWN_FAMILY] += contributions.of[:, place]
+    columns = {"customer_id": contributions.customers, **{name: of.tolist() for name, of in made.items()}}
     kinds = {name: nw.String() if name == "customer_id" else nw.Float64() for name in columns}
     return nw.from_dict(columns, schema=kinds, backend="polars").lazy().with_columns(unit=nw.col("customer_id"))
 

@@ -61,17 +61,17 @@ def software(context: MetricContext, days: int | None) -> Frame:
 
 def share_of_seats(parts: Parts) -> Estimate:
     """Used over available in percent; more than all is said and stands."""
-    used, there = float(np.nansum(parts["used"])), float(np.nansum(parts["there"]))
-    if not there:
+    used, seats = float(np.nansum(parts["used"])), float(np.nansum(parts["there"]))
+    if not seats:
         return Estimate(None, 0, status="empty_denominator", reason="nothing is licensed")
-    reason = "more in use than licensed" if used > there else None
-    return Estimate(100 * used / there, round(there), reason=reason)
+    reason = "more in use than licensed" if used > seats else None
+    return Estimate(100 * used / seats, round(seats), reason=reason)
 
 
 def share_of_seats_ends(parts: Parts) -> Interval | None:
     """Wilson's interval, where not more is used than there is."""
-    used, there = float(np.nansum(parts["used"])), float(np.nansum(parts["there"]))
-    return intervals.wilson(used, there).scaled(100) if used <= there else None
+    used, seats = float(np.nansum(parts["used"])), float(np.nansum(parts["there"]))
+    return intervals.wilson(used, seats).scaled(100) if used <= seats else None
 
 
 _OF_SEATS = Custom(("used", "there"), share_of_seats, share_of_seats_ends, "wilson", limits=NOT_BELOW_0)
@@ -137,21 +137,21 @@ def lots(context: MetricContext, days: int | None) -> Frame | Absent:
         is_redeemed.cast(nw.Int64).sum().alias("redeemed"),
         (is_redeemed & ~nw.col("lot_id").is_null()).cast(nw.Int64).sum().alias("told"),
     )
-    (found,) = collected(counts).to_pylist()
-    if found["redeemed"] and not found["told"]:
+    (counted,) = collected(counts).to_pylist()
+    if counted["redeemed"] and not counted["told"]:
         return Absent("not_applicable", "no_input: no redemption in loyalty_ledger names its lot")
     rows = rows.filter(~nw.col("lot_id").is_null())
     rows = rows.select("customer_id", "lot_id", "kind", "own_us", nw.col("points").cast(nw.Float64))
-    kept = rows.filter(nw.col("own_us") >= context.before(days + LOT_DAYS)).collect("polars").lazy()
+    recent = rows.filter(nw.col("own_us") >= context.before(days + LOT_DAYS)).collect("polars").lazy()
     since, until = context.before(days + LOT_DAYS), context.before(LOT_DAYS)
-    earned = kept.filter(nw.col("kind") == "earn").group_by("customer_id", "lot_id")
+    earned = recent.filter(nw.col("kind") == "earn").group_by("customer_id", "lot_id")
     issued = earned.agg(nw.col("own_us").min().alias("issued_us"), nw.col("points").sum().alias("issued"))
     issued = issued.filter(nw.col("issued_us") >= since, nw.col("issued_us") < until)
-    spent = kept.filter(nw.col("kind") == "redeem").join(issued, on=["customer_id", "lot_id"], how="inner")
+    spent = recent.filter(nw.col("kind") == "redeem").join(issued, on=["customer_id", "lot_id"], how="inner")
     spent = spent.filter(nw.col("own_us") - nw.col("issued_us") <= LOT_DAYS * DAY_US)
     redeemed = spent.group_by("customer_id").agg(nw.col("points").sum().alias("redeemed"))
-    found = issued.group_by("customer_id").agg(nw.col("issued").sum()).join(redeemed, on="customer_id", how="left")
-    return found.with_columns(nw.col("redeemed").fill_null(0.0), unit=nw.col("customer_id"))
+    issues = issued.group_by("customer_id").agg(nw.col("issued").sum()).join(redeemed, on="customer_id", how="left")
+    return issues.with_columns(nw.col("redeemed").fill_null(0.0), unit=nw.col("customer_id"))
 
 
 def _points() -> dict[str, list[dict[str, object]]]:
@@ -221,21 +221,21 @@ def breakage(customer: Row) -> Mapping[str, nw.Expr]:
 
 def members(context: MetricContext) -> Frame:
     """Customers who are enrolled at the instant, `is_moving` where they earned or redeemed in 90 days."""
-    there = context.rows("loyalty_members").filter(is_on(nw.col("left_us"), context.as_of_us))
-    found = there.select("customer_id").unique().collect("polars").lazy()
+    enrolled = context.rows("loyalty_members").filter(is_on(nw.col("left_us"), context.as_of_us))
+    people = enrolled.select("customer_id").unique().collect("polars").lazy()
     if not context.has("loyalty_ledger"):
-        return found.with_columns(is_moving=nw.lit(None, nw.Int64))
+        return people.with_columns(is_moving=nw.lit(None, nw.Int64))
     moved = context.rows("loyalty_ledger", 90).filter(nw.col("kind").is_in(("earn", "redeem"))).select("customer_id")
     moving = moved.unique().with_columns(is_moving=nw.lit(1, nw.Int64)).collect("polars").lazy()
-    return found.join(moving, on="customer_id", how="left").with_columns(nw.col("is_moving").fill_null(0))
+    return people.join(moving, on="customer_id", how="left").with_columns(nw.col("is_moving").fill_null(0))
 
 
 @items("loyalty_members", "usage_events|transactions|subscriptions", counts="customers")
 def eligible(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant."""
     enrolled = context.keep(members).select("customer_id", is_member=nw.lit(1, nw.Int64))
-    found = context.keep(active).join(enrolled, on="customer_id", how="left")
-    return found.with_columns(nw.col("is_member").fill_null(0), unit=nw.col("customer_id"))
+    people = context.keep(active).join(enrolled, on="customer_id", how="left")
+    return people.with_columns(nw.col("is_member").fill_null(0), unit=nw.col("customer_id"))
 
 
 _MEMBERS = {
@@ -301,16 +301,16 @@ def returns(context: MetricContext, days: int | None) -> Frame | Absent:
     assert not isinstance(cost, Absent)
     rows = credited(rows, context).filter(nw.col("own_us") >= context.before(days))
     margin = nw.when(nw.col("is_credited")).then(nw.col("margin"))
-    found = rows.group_by("customer_id").agg(margin.sum(), nw.col("counterfactual_p").max().alias("p"))
-    found = found.with_columns(margin=nw.col("margin").fill_null(0).cast(nw.Float64) / 10_000)
-    found = found.collect("polars").lazy()
-    told = incremental(found, "margin", "p")
-    absent = told.absent(lambda gain: 100 * (gain - cost.amount) / cost.amount if cost.amount else math.nan)
+    people = rows.group_by("customer_id").agg(margin.sum(), nw.col("counterfactual_p").max().alias("p"))
+    people = people.with_columns(margin=nw.col("margin").fill_null(0).cast(nw.Float64) / 10_000)
+    people = people.collect("polars").lazy()
+    totals = incremental(people, "margin", "p")
+    absent = totals.absent(lambda gain: 100 * (gain - cost.amount) / cost.amount if cost.amount else math.nan)
     if absent is not None:
         return absent
     gained = nw.col("margin") * (1 - nw.col("p").fill_null(0.0))
     each = nw.lit(cost.amount) / nw.col("customer_id").count().cast(nw.Float64)
-    return found.with_columns(gained=gained, cost=each, coverage=nw.lit(cost.coverage), unit=nw.col("customer_id"))
+    return people.with_columns(gained=gained, cost=each, coverage=nw.lit(cost.coverage), unit=nw.col("customer_id"))
 
 
 def return_on_cost(means: Floats) -> Floats:

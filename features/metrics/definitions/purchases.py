@@ -36,8 +36,8 @@ def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who ordered in the window."""
     assert days is not None
     rows = context.keep(orders).filter(nw.col("own_us") >= context.before(days))
-    found = rows.group_by("customer_id").agg(nw.len().alias("orders"), nw.col("cents").sum())
-    return found.with_columns(unit=nw.col("customer_id"), spent=nw.col("cents").cast(nw.Float64) / 10_000)
+    people = rows.group_by("customer_id").agg(nw.len().alias("orders"), nw.col("cents").sum())
+    return people.with_columns(unit=nw.col("customer_id"), spent=nw.col("cents").cast(nw.Float64) / 10_000)
 
 
 def _bought(**days: tuple[float, ...]) -> dict[str, list[dict[str, object]]]:
@@ -163,17 +163,17 @@ def regulars(context: MetricContext, days: int | None) -> Frame:
     table = collected(lately.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
     late, cents = table["is_late"].to_numpy().astype(bool), table["cents"].to_numpy()
-    found: dict[str, list[object]] = {"customer_id": [], "p": []}
+    likely: dict[str, list[object]] = {"customer_id": [], "p": []}
     for customer, rows in runs_of(table["customer_id"].to_pylist()):
         first, second = (cents[rows][late[rows] == side].astype(np.float64) for side in (False, True))
         if min(len(first), len(second)) >= LEAST_ORDERS:
-            found["customer_id"].append(customer)
-            found["p"].append(p_trading_down(first, second, customer))
-    p = np.array(found["p"], dtype=np.float64)
+            likely["customer_id"].append(customer)
+            likely["p"].append(p_trading_down(first, second, customer))
+    p = np.array(likely["p"], dtype=np.float64)
     stands = np.sort(p)[: discoveries(p, LEVEL)]
     limit = float(stands[-1]) if len(stands) else -1.0
     flags = (p <= limit).astype(np.int64)
-    made = nw.from_dict({"customer_id": found["customer_id"], "flag": flags.tolist()},
+    made = nw.from_dict({"customer_id": likely["customer_id"], "flag": flags.tolist()},
                         schema={"customer_id": nw.String(), "flag": nw.Int64()}, backend="polars")  # fmt: skip
     return made.lazy().with_columns(unit=nw.col("customer_id"))
 

@@ -32,12 +32,12 @@ def referrers(context: MetricContext, days: int | None) -> Frame:
     """External customers who made a valid referral in the window; `invites` counts repeated ones too."""
     assert days is not None
     sent = context.keep(invitations).filter(nw.col("own_us") >= context.before(days))
-    found = sent.group_by("sender").agg(
+    senders = sent.group_by("sender").agg(
         nw.col("advocate_id").max().alias("customer_id"),
         (nw.col("number") == 1).cast(nw.Int64).sum().alias("referrals"),
         nw.len().alias("invites"),
     )
-    return found.with_columns(unit=nw.col("sender"))
+    return senders.with_columns(unit=nw.col("sender"))
 
 
 @items("referrals", "referrals.converted_at", counts="customers")
@@ -54,14 +54,14 @@ def matured_referrers(context: MetricContext, days: int | None) -> Frame:
     until = nw.col("invited_us") + CONVERSION_DAYS * DAY_US
     clicked = (nw.col("clicked_us") <= until).fill_null(False)
     signed = clicked & (nw.col("signed_up_us") <= until).fill_null(False)
-    found = pairs.group_by("sender").agg(
+    senders = pairs.group_by("sender").agg(
         nw.col("advocate_id").max().alias("customer_id"),
         nw.len().alias("referrals"),
         (~nw.col("converted_us").is_null()).cast(nw.Int64).sum().alias("converted"),
         clicked.cast(nw.Int64).sum().alias("clicked"),
         signed.cast(nw.Int64).sum().alias("signed_up"),
     )
-    return found.with_columns(unit=nw.col("sender"))
+    return senders.with_columns(unit=nw.col("sender"))
 
 
 def _referral(advocate: str, prospect: str, **more: float | bool) -> dict[str, object]:
@@ -130,11 +130,11 @@ def possible_referrers(context: MetricContext, days: int | None) -> Frame:
         unit=nw.col("sender"), customer_id=nw.col("advocate_id"), referrals=nw.col("referrals").cast(nw.Int64),
         is_active=nw.lit(0, nw.Int64),
     )  # fmt: skip
-    there = context.keep(active).select(
+    people = context.keep(active).select(
         unit=nw.col("customer_id"), customer_id=nw.col("customer_id"), referrals=nw.lit(0, nw.Int64),
         is_active=nw.lit(1, nw.Int64),
     )  # fmt: skip
-    both = nw.concat([sent, there]).group_by("unit", "customer_id")
+    both = nw.concat([sent, people]).group_by("unit", "customer_id")
     return both.agg(nw.col("referrals").sum(), nw.col("is_active").max())
 
 
@@ -208,15 +208,15 @@ def invites_per_advocate(advocate: Row) -> Mapping[str, nw.Expr]:
 def spreaders(context: MetricContext, days: int | None) -> Frame:
     """External customers who are active at the instant, with the outcome of valid invitations older than 30 days."""
     assert days is not None
-    found = matured_referrers.prepare(context, days)
-    assert not isinstance(found, Absent)
-    sent = found.select("unit", "customer_id", "referrals", "converted")
-    there = context.keep(active).select("customer_id", is_active=nw.lit(1, nw.Int64), unit=nw.col("customer_id"))
+    senders = matured_referrers.prepare(context, days)
+    assert not isinstance(senders, Absent)
+    sent = senders.select("unit", "customer_id", "referrals", "converted")
+    people = context.keep(active).select("customer_id", is_active=nw.lit(1, nw.Int64), unit=nw.col("customer_id"))
     zero = nw.lit(0, nw.Int64)
     both = nw.concat(
         [
             sent.with_columns(nw.col("referrals").cast(nw.Int64), is_active=zero).select(*_SPREAD),
-            there.with_columns(referrals=zero, converted=zero).select(*_SPREAD),
+            people.with_columns(referrals=zero, converted=zero).select(*_SPREAD),
         ]
     )
     return both.group_by("unit", "customer_id").agg(

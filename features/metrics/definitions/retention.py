@@ -35,15 +35,15 @@ def starters(context: MetricContext, days: int | None) -> Frame:
     start_us = context.before(days)
     if context.has("subscriptions"):
         began = _subscribed_then(context, start_us)
-        there = context.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), context.as_of_us))
-        stayed = there.select("customer_id").unique()
+        running = context.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), context.as_of_us))
+        stayed = running.select("customer_id").unique()
     else:
         used = context.keep(activity)
         began = used.filter(is_recent(nw.col("last_28_us"), start_us)).select("customer_id")
         stayed = used.filter(is_recent(nw.col("last_us"), context.as_of_us)).select("customer_id")
     stayed = stayed.with_columns(is_retained=nw.lit(1, nw.Int64))
-    found = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
-    return found.with_columns(unit=nw.col("customer_id"))
+    people = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
+    return people.with_columns(unit=nw.col("customer_id"))
 
 
 def _subscribed_then(context: MetricContext, at_us: int) -> Frame:
@@ -133,8 +133,8 @@ def revenue_starters(context: MetricContext, days: int | None) -> Frame:
     start = revenue_then(rows, start_us).rename({"mrr": "start_mrr"}).filter(nw.col("start_mrr") > 0)
     start = start.join(_subscribed_then(context, start_us), on="customer_id", how="semi")
     end = revenue(rows, context.as_of_us).rename({"mrr": "end_mrr"})
-    found = start.join(end, on="customer_id", how="left").with_columns(nw.col("end_mrr").fill_null(0.0))
-    return found.with_columns(unit=nw.col("customer_id"))
+    people = start.join(end, on="customer_id", how="left").with_columns(nw.col("end_mrr").fill_null(0.0))
+    return people.with_columns(unit=nw.col("customer_id"))
 
 
 _PRICES = {
@@ -172,8 +172,8 @@ def mrr_churn(customer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def gross_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the recurring revenue of 28 days ago that is still there, upgrades left out."""
-    kept = nw.when(customer.end_mrr < customer.start_mrr).then(customer.end_mrr).otherwise(customer.start_mrr)
-    return {"top": kept, "bottom": customer.start_mrr}
+    retained = nw.when(customer.end_mrr < customer.start_mrr).then(customer.end_mrr).otherwise(customer.start_mrr)
+    return {"top": retained, "bottom": customer.start_mrr}
 
 
 @metric(
@@ -193,8 +193,8 @@ def buyers(context: MetricContext, days: int | None) -> Frame:
     """External customers who bought in the window."""
     assert days is not None
     rows = context.keep(recent_purchases).filter(nw.col("own_us") >= context.before(days))
-    found = rows.group_by("customer_id").agg(nw.col("order").n_unique().alias("orders"))
-    return found.with_columns(unit=nw.col("customer_id"))
+    people = rows.group_by("customer_id").agg(nw.col("order").n_unique().alias("orders"))
+    return people.with_columns(unit=nw.col("customer_id"))
 
 
 def recent_purchases(context: MetricContext) -> Frame:

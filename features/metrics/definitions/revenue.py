@@ -63,12 +63,12 @@ def payers(context: MetricContext, days: int | None) -> Frame | Absent:
 )  # fmt: skip
 def incremental_payers(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a transaction, and what of it would not be there without referrals."""
-    found = payers.prepare(context, days)
-    if isinstance(found, Absent):
-        return found
-    whole = float(collected(found.select(nw.col("this_period").sum()))[0][0].as_py() or 0.0)
-    told = incremental(found, "credited_now", "p")
-    return told.absent(lambda amount: 100 * amount / whole if whole else math.nan) or found
+    paying = payers.prepare(context, days)
+    if isinstance(paying, Absent):
+        return paying
+    whole = float(collected(paying.select(nw.col("this_period").sum()))[0][0].as_py() or 0.0)
+    gained = incremental(paying, "credited_now", "p")
+    return gained.absent(lambda amount: 100 * amount / whole if whole else math.nan) or paying
 
 
 def _referred() -> dict[str, list[dict[str, object]]]:
@@ -181,8 +181,8 @@ def earners(context: MetricContext, days: int | None) -> Frame | Absent:
     """
     assert days is not None
     people = context.customers().select("customer_id", "referred_by", "acquisition_source")
-    told = people.select(nw.max_horizontal(nw.col("referred_by").count(), nw.col("acquisition_source").count()))
-    says_so = bool(collected(told)[0][0].as_py())
+    origins = people.select(nw.max_horizontal(nw.col("referred_by").count(), nw.col("acquisition_source").count()))
+    says_so = bool(collected(origins)[0][0].as_py())
     invited = None
     if context.has("referrals"):
         lost = unmatched(context)
@@ -196,18 +196,18 @@ def earners(context: MetricContext, days: int | None) -> Frame | Absent:
     return _earned(context.keep(years).join(people, on="customer_id", how="left"), invited, context.before(days))
 
 
-def _earned(found: Frame, invited: Frame | None, since_us: int) -> Frame:
+def _earned(people: Frame, invited: Frame | None, since_us: int) -> Frame:
     """Add `earned`, revenue of new customers who were earned, and `kept`, that of customers of the period before."""
     source = nw.col("acquisition_source").str.to_lowercase().is_in(EARNED_SOURCES).fill_null(False)
     if invited is None:
-        found = found.with_columns(is_invited=nw.lit(None, nw.Int64))
+        people = people.with_columns(is_invited=nw.lit(None, nw.Int64))
     else:
-        found = found.join(invited.with_columns(is_invited=nw.lit(1, nw.Int64)), on="customer_id", how="left")
+        people = people.join(invited.with_columns(is_invited=nw.lit(1, nw.Int64)), on="customer_id", how="left")
     is_earned = source | ~nw.col("referred_by").is_null() | ~nw.col("is_invited").is_null()
     is_new = nw.col("first_us") >= since_us
     earned = nw.when(is_new & is_earned).then(nw.col("this_period")).otherwise(0.0)
-    kept = nw.when(nw.col("before") != 0).then(nw.col("this_period")).otherwise(0.0)
-    return found.with_columns(earned=earned, kept=kept)
+    retained = nw.when(nw.col("before") != 0).then(nw.col("this_period")).otherwise(0.0)
+    return people.with_columns(earned=earned, kept=retained)
 
 
 def earned_growth(means: Floats) -> Floats:
@@ -227,16 +227,16 @@ class _OfGrowth(Figure):
 
     def estimate(self, parts: Parts) -> Estimate:
         """The figure of the means, or that growth is not surely there."""
-        found = super().estimate(parts)
+        growth = super().estimate(parts)
         now, base = parts["now"], parts["base"]
         sums = (now.sum(), base.sum(), (now * now).sum(), (base * base).sum(), (now * base).sum())
-        ends = intervals.ratio_of_sums(*sums, found.n)
+        ends = intervals.ratio_of_sums(*sums, growth.n)
         if not sums[1] or float(ends.low) > 1:
-            return found
+            return growth
         reason = f"growth is not surely above 0: {100 * (sums[0] / sums[1] - 1):.4g} %"
         if np.isfinite(ends.low):
             reason += f", {100 * float(ends.low) - 100:.4g} to {100 * float(ends.high) - 100:.4g}"
-        return replace(found, value=None, status="not_applicable", reason=reason)
+        return replace(growth, value=None, status="not_applicable", reason=reason)
 
 
 def _growing() -> dict[str, list[dict[str, object]]]:
@@ -312,18 +312,18 @@ def referrers_by_value(context: MetricContext, days: int | None) -> Frame | Abse
     reward = nw.col("reward_cost").fill_null(0).cast(nw.Float64)
     won = won.with_columns(net=nw.col("margin").cast(nw.Float64) / 10_000 * nw.col("share") - reward)
     made = context.keep(valid_referrals).filter(nw.col("invited_us") >= context.before(days))
-    found = made.group_by("sender").agg(nw.col("advocate_id").max().alias("customer_id"))
-    count = len(collected(found.select("sender")))
+    senders = made.group_by("sender").agg(nw.col("advocate_id").max().alias("customer_id"))
+    count = len(collected(senders.select("sender")))
     spared = float(collected(won.select(nw.col("share").sum()))[0][0].as_py() or 0.0) * saved
-    told = incremental(won, "net", "counterfactual_p").absent(lambda amount: (amount + spared) / count)
-    if told is not None:
-        return told
+    gained = incremental(won, "net", "counterfactual_p").absent(lambda amount: (amount + spared) / count)
+    if gained is not None:
+        return gained
     whole = (
         ((1 - nw.col("counterfactual_p").fill_null(0.0)) * nw.col("net") + saved * nw.col("share")) * 10_000
     ).round()
     value = won.with_columns(value=whole.cast(nw.Int64)).group_by("sender").agg(nw.col("value").sum())
-    found = found.join(value.collect("polars").lazy(), on="sender", how="left")
-    return found.with_columns(value=nw.col("value").fill_null(0).cast(nw.Float64) / 10_000, unit=nw.col("sender"))
+    senders = senders.join(value.collect("polars").lazy(), on="sender", how="left")
+    return senders.with_columns(value=nw.col("value").fill_null(0).cast(nw.Float64) / 10_000, unit=nw.col("sender"))
 
 
 def _cost_of_a_customer(context: MetricContext, days: int) -> float | Absent:
@@ -367,14 +367,14 @@ def referral_value(advocate: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def placed(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value in the published snapshot, by their quadrant."""
-    found = valued.prepare(context, None)
+    people = valued.prepare(context, None)
     sent = referrers_by_value.prepare(context, FOLLOW_DAYS)
-    for part in (found, sent):
+    for part in (people, sent):
         if isinstance(part, Absent):
             return part
-    assert not isinstance(found, Absent)
+    assert not isinstance(people, Absent)
     assert not isinstance(sent, Absent)
-    both = found.join(sent.select("customer_id", "value"), on="customer_id", how="left")
+    both = people.join(sent.select("customer_id", "value"), on="customer_id", how="left")
     table = collected(both.select("customer_id", "clv_margin", nw.col("value").fill_null(0.0))).sort_by("customer_id")
     value, brought = (table[name].to_numpy().astype(np.float64) for name in ("clv_margin", "value"))
     columns = {"customer_id": table["customer_id"].to_pylist(), "code": quadrants(value, brought).tolist()}

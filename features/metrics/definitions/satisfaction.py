@@ -60,8 +60,8 @@ def mature_invitations(context: MetricContext, days: int | None) -> Frame:
     """Survey invitations to external customers that are older than 7 days, reminders taken for part of the first."""
     assert days is not None
     since, until = context.before(days + MATURE_DAYS), context.before(MATURE_DAYS)
-    found = context.keep(survey_invitations).filter(nw.col("is_invited") == 1)
-    return found.filter(nw.col("first_us") >= since, nw.col("first_us") < until)
+    invited = context.keep(survey_invitations).filter(nw.col("is_invited") == 1)
+    return invited.filter(nw.col("first_us") >= since, nw.col("first_us") < until)
 
 
 @metric(
@@ -100,8 +100,8 @@ def dismissed_rate(invitation: Row) -> Mapping[str, nw.Expr]:
 def answered_surveys(context: MetricContext, days: int | None) -> Frame:
     """Surveys answered in full by external customers, one per customer, instrument and time."""
     assert days is not None
-    found = context.keep(survey_invitations).filter(nw.col("is_answered") == 1)
-    return found.filter(nw.col("answered_us") >= context.before(days))
+    answered = context.keep(survey_invitations).filter(nw.col("is_answered") == 1)
+    return answered.filter(nw.col("answered_us") >= context.before(days))
 
 
 @metric(
@@ -130,8 +130,8 @@ def contact_csat(context: MetricContext, days: int | None) -> Frame | Absent:
     given = rows.filter(~nw.col("answered_us").is_null()).group_by("low", "high", "top").agg(nw.len().alias("answers"))
     scales = collected(given).sort_by([("low", "ascending"), ("high", "ascending")]).to_pylist()
     if scales and all(scale["top"] is None for scale in scales):
-        told = ", ".join(f"{scale['answers']} on {scale['low']:g} to {scale['high']:g}" for scale in scales)
-        return Absent("not_applicable", f"unsupported_scale: {told}")
+        listed = ", ".join(f"{scale['answers']} on {scale['low']:g} to {scale['high']:g}" for scale in scales)
+        return Absent("not_applicable", f"unsupported_scale: {listed}")
     rows = rows.with_columns(answered_us=nw.when(~nw.col("top").is_null()).then(nw.col("answered_us")))
     return on_main_scale(rows).with_columns(unit=nw.col("response_id"))
 

@@ -100,8 +100,8 @@ def brand_authors(context: MetricContext, days: int | None) -> Frame:
     sums = [nw.col("shares").sum(), (~nw.col("shares").is_null()).cast(nw.Int64).sum().alias("posts")]
     made = rows.with_columns(reactions=reactions)
     for name in ("impressions", "reach", "followers"):
-        there = nw.when(~nw.col(name).is_null())
-        made = made.with_columns(there.then(nw.col("reactions")).alias(f"reactions_{name}"))
+        flag = nw.when(~nw.col(name).is_null())
+        made = made.with_columns(flag.then(nw.col("reactions")).alias(f"reactions_{name}"))
         count = (~nw.col(name).is_null()).cast(nw.Int64).sum().alias(f"posts_{name}")
         sums += [nw.col(f"reactions_{name}").sum(), nw.col(name).sum(), count]
     by_tone = nw.when(~nw.col("sign").is_null()).then(nw.col("reach"))
@@ -175,8 +175,8 @@ def voices(context: MetricContext, days: int | None) -> Frame:
     """Authors of posts about the brand or a competitor."""
     rows = context.keep(posts).filter((nw.col("is_brand") == 1) | (nw.col("is_rival") == 1))
     sums = [nw.col(name).sum() for name in ("is_brand", "is_rival")]
-    found = rows.group_by("author").agg(nw.col("customer_id").max(), *sums)
-    return found.with_columns(unit=nw.col("author"))
+    authors = rows.group_by("author").agg(nw.col("customer_id").max(), *sums)
+    return authors.with_columns(unit=nw.col("author"))
 
 
 @metric(

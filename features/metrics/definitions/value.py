@@ -56,10 +56,10 @@ def spenders(context: MetricContext, days: int | None) -> Frame:
     """External customers who ever bought."""
     rows = context.rows("transactions")
     bought = (nw.col("kind") != "refund").cast(nw.Int64).max()
-    found = rows.group_by("customer_id").agg(
+    people = rows.group_by("customer_id").agg(
         nw.col("amount").sum().cast(nw.Float64).alias("revenue"), bought.alias("has_bought")
     )
-    return found.filter(nw.col("has_bought") == 1).with_columns(unit=nw.col("customer_id"))
+    return people.filter(nw.col("has_bought") == 1).with_columns(unit=nw.col("customer_id"))
 
 
 @metric(
@@ -84,20 +84,20 @@ def margin_spenders(context: MetricContext, days: int | None) -> Frame | Absent:
     rows = margins(context)
     if isinstance(rows, Absent):
         return rows
-    found = rows.group_by("customer_id").agg(
+    people = rows.group_by("customer_id").agg(
         (nw.col("margin").sum().cast(nw.Float64) / 10_000).alias("margin"),
         nw.col("has_margin").sum().alias("known"),
         nw.len().alias("rows"),
         (nw.col("kind") != "refund").cast(nw.Int64).max().alias("has_bought"),
     )
-    return found.filter(nw.col("has_bought") == 1).with_columns(unit=nw.col("customer_id"))
+    return people.filter(nw.col("has_bought") == 1).with_columns(unit=nw.col("customer_id"))
 
 
 def _mean_margin(parts: Parts) -> Estimate:
-    found = Mean(limits=ANY).estimate(parts)
+    mean = Mean(limits=ANY).estimate(parts)
     rows = float(parts["rows"].sum())
     coverage = float(parts["known"].sum()) / rows if rows else None
-    return Estimate(found.value, found.n, variance=found.variance, coverage=coverage)
+    return Estimate(mean.value, mean.n, variance=mean.variance, coverage=coverage)
 
 
 def _mean_margin_ends(parts: Parts) -> Interval:
@@ -145,11 +145,11 @@ def valued_in_revenue(context: MetricContext, days: int | None) -> Frame | Absen
 def _valued(context: MetricContext, column: str) -> Frame | Absent:
     if context.scores is None or column not in context.scores.collect_schema().names():
         return _ABSENT
-    found = context.scores.select("customer_id", column).filter(~nw.col(column).is_null()).collect("polars")
-    if not len(found):
+    values = context.scores.select("customer_id", column).filter(~nw.col(column).is_null()).collect("polars")
+    if not len(values):
         return _ABSENT
     bought = context.rows("transactions").filter(nw.col("kind") != "refund").select("customer_id").unique()
-    rows = found.lazy().join(bought.collect("polars").lazy(), on="customer_id", how="semi")
+    rows = values.lazy().join(bought.collect("polars").lazy(), on="customer_id", how="semi")
     return rows.with_columns(unit=nw.col("customer_id"), one=nw.lit(1, nw.Int64))
 
 
@@ -219,14 +219,14 @@ def cac(company: Row) -> Mapping[str, nw.Expr]:
 def valued_and_won(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers who ever bought, with a lifetime value, beside what a new customer costs."""
     assert days is not None
-    found = valued.prepare(context, days)
-    if isinstance(found, Absent):
-        return found
+    people = valued.prepare(context, days)
+    if isinstance(people, Absent):
+        return people
     new = int((context.people["own_us"].to_numpy() >= context.before(days)).sum())
     spent = prorated(context, "costs", days, "sales", "marketing")
     if isinstance(spent, Absent):
         return spent
-    return found.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), new=nw.lit(float(new)))
+    return people.with_columns(spent=nw.lit(spent.amount), coverage=nw.lit(spent.coverage), new=nw.lit(float(new)))
 
 
 def value_over_cost(means: Floats) -> Floats:
@@ -259,9 +259,9 @@ def clv_to_cac(customer: Row) -> Mapping[str, nw.Expr]:
 )  # fmt: skip
 def valued_in_quarter(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers with a lifetime value who used, bought or were subscribed in the last full quarter."""
-    found = valued.prepare(context, days)
-    if isinstance(found, Absent):
-        return found
+    people = valued.prepare(context, days)
+    if isinstance(people, Absent):
+        return people
     start, end = last_quarter(context.as_of_us)
     invested = spread_over(context, "capex", start, end)
     if isinstance(invested, Absent):
@@ -273,8 +273,8 @@ def valued_in_quarter(context: MetricContext, days: int | None) -> Frame | Absen
     if context.has("subscriptions"):
         running = context.keep(subscriptions).filter(nw.col("own_us") < end, nw.col("end_us") >= start)
         parts.append(running.select("customer_id").unique())
-    there = nw.concat(parts).unique()
-    rows = found.join(there, on="customer_id", how="semi")
+    present = nw.concat(parts).unique()
+    rows = people.join(present, on="customer_id", how="semi")
     each = nw.lit(invested.amount) / nw.len().cast(nw.Float64)
     return rows.with_columns(invested=each, coverage=nw.lit(invested.coverage))
 

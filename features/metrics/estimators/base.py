@@ -108,8 +108,8 @@ class Shown:
 
     def ends(self, parts: Parts, population: int | None = None) -> Interval | None:
         """The interval, cut to what is possible."""
-        found = self.interval_of(parts, population)
-        return None if found is None else found.within(*self.limits_of(parts))
+        interval = self.interval_of(parts, population)
+        return None if interval is None else interval.within(*self.limits_of(parts))
 
     def interval_of(self, parts: Parts, population: int | None) -> Interval | None:
         """The interval by the method of the kind, wherever it ends."""
@@ -117,8 +117,8 @@ class Shown:
 
     def limits_of(self, parts: Parts) -> Limits:
         """The limits of a value over these parts."""
-        found: Limits = self.limits
-        return found
+        limits: Limits = self.limits
+        return limits
 
     def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
         """The value with so many units more, at their worst and at their best; None where it could be anything."""
@@ -149,10 +149,10 @@ def finite(value: float | np.floating | Floats) -> float | None:
 
 def known_in(parts: Parts, *names: str) -> NDArray[np.bool_]:
     """Which units have all of these parts."""
-    there = np.ones(len(parts[names[0]]), dtype=bool)
+    is_known = np.ones(len(parts[names[0]]), dtype=bool)
     for name in names:
-        there &= ~np.isnan(parts[name])
-    return there
+        is_known &= ~np.isnan(parts[name])
+    return is_known
 
 
 def counts(parts: Parts, *names: str) -> tuple[list[float], float, int]:

@@ -52,15 +52,15 @@ class Proportion(Shown):
     def interval_of(self, parts: Parts, population: int | None) -> Interval:
         """Wilson's interval."""
         (hits,), n, _ = counts(parts, "hit")
-        found = intervals.wilson(hits, n, population)
-        mapped = [np.asarray(100 * self._mapped(float(end))) for end in (found.low, found.high)]
-        return Interval(mapped[0], mapped[1], found.method)
+        interval = intervals.wilson(hits, n, population)
+        mapped = [np.asarray(100 * self._mapped(float(end))) for end in (interval.low, interval.high)]
+        return Interval(mapped[0], mapped[1], interval.method)
 
     def bounds(self, parts: Parts, missing: int) -> tuple[float, float] | None:
         """The share with so many units more, none and all of which are hits."""
         (hits,), n, _ = counts(parts, "hit")
-        found = None if "base" in parts else with_missing(hits, n, missing, (0, 1))
-        return found and (100 * self._mapped(found[0]), 100 * self._mapped(found[1]))
+        ends = None if "base" in parts else with_missing(hits, n, missing, (0, 1))
+        return ends and (100 * self._mapped(ends[0]), 100 * self._mapped(ends[1]))
 
     def _mapped(self, share: float) -> float:
         return self.through(share) if self.through else share

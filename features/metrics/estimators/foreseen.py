@@ -16,17 +16,19 @@ OUT_OF_TIME = "out_of_time_80"
 def _expected(parts: Parts, name: str, weeks: int) -> Estimate:
     """What a figure is expected to be, with how much better than persistence that is."""
     known = int(np.count_nonzero(~np.isnan(parts[name])))
-    found = forecast(parts[name][np.argsort(-parts["week"])], weeks)
-    if found is None:
+    forecasted = forecast(parts[name][np.argsort(-parts["week"])], weeks)
+    if forecasted is None:
         return Estimate(None, known, status="insufficient_history", reason="too few weeks with answers to judge it by")
-    told = f"skill {found.skill:.2f} against persistence in {found.origins} weeks"
-    return Estimate(found.value, known, reason=f"persistence; {told}" if found.is_persistence else told)
+    skill = f"skill {forecasted.skill:.2f} against persistence in {forecasted.origins} weeks"
+    return Estimate(forecasted.value, known, reason=f"persistence; {skill}" if forecasted.is_persistence else skill)
 
 
 def _ends(parts: Parts, name: str, weeks: int) -> Interval | None:
     """The interval of 80 %, from errors out of time."""
-    found = forecast(parts[name][np.argsort(-parts["week"])], weeks)
-    return None if found is None else Interval(np.asarray(found.low), np.asarray(found.high), OUT_OF_TIME)
+    forecasted = forecast(parts[name][np.argsort(-parts["week"])], weeks)
+    return (
+        None if forecasted is None else Interval(np.asarray(forecasted.low), np.asarray(forecasted.high), OUT_OF_TIME)
+    )
 
 
 def foreseen(name: str, weeks: int, limits: Limits) -> Custom:

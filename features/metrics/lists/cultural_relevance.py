@@ -61,8 +61,8 @@ def _told(parts: Parts, least: int) -> dict[str, Any]:
         of_means = relevance_parts(np.array([[parts[name].mean() for name in CULTURE]]))[0]
     ends = None if estimate.value is None else kind.ends(parts)
     low, high = (None, None) if ends is None else (finite(ends.low), finite(ends.high))
-    found = (estimate.value, low, high, *(finite(part) for part in of_means))
-    return {**answered, **dict(zip(names, found, strict=True)), "reason": estimate.reason or _missing(of_means)}
+    figures = (estimate.value, low, high, *(finite(part) for part in of_means))
+    return {**answered, **dict(zip(names, figures, strict=True)), "reason": estimate.reason or _missing(of_means)}
 
 
 def _missing(of_means: Floats) -> str | None:

@@ -53,12 +53,12 @@ def frozen(context: MetricContext, days: int = FROZEN_DAYS) -> list[dict[str, An
     ends = context.keep(stays).group_by("customer_id").agg(left_us=nw.col("end_us").max())
     gone = ends.filter(has_ended(nw.col("left_us"), context.as_of_us), nw.col("left_us") >= context.before(days))
     left = {row["customer_id"]: row["left_us"] for row in collected(gone).to_pylist()}
-    found: list[dict[str, Any]] = []
+    scored: list[dict[str, Any]] = []
     for scored_us in mondays_after(context.before(days + 8), context.as_of_us):
         until_us = scored_us + 7 * DAY_US
         names = [customer for customer, left_us in left.items() if scored_us <= left_us < until_us]
         if names:
             scores = health_at(context.tables, scored_us).select("customer_id", "health_score", "health_band")
             rows = collected(scores.filter(nw.col("customer_id").is_in(names))).to_pylist()
-            found += [{**row, "left_us": left[row["customer_id"]], "scored_us": scored_us} for row in rows]
-    return sorted(found, key=lambda row: (row["left_us"], row["customer_id"]))
+            scored += [{**row, "left_us": left[row["customer_id"]], "scored_us": scored_us} for row in rows]
+    return sorted(scored, key=lambda row: (row["left_us"], row["customer_id"]))

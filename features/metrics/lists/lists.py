@@ -91,11 +91,11 @@ def list_rows(context: MetricContext, name: str) -> Rows:
     """
     if name not in LISTS:
         raise UsageError(f"There is no list {name!r}{did_you_mean(name, LISTS)}: {', '.join(LISTS)}")
-    found = LISTS[name]
-    missing = [need for need in found.needs if not any(context.has(table) for table in need.split("|"))]
+    listed = LISTS[name]
+    missing = [need for need in listed.needs if not any(context.has(table) for table in need.split("|"))]
     if missing:
         raise UsageError(f"The list {name!r} needs {', '.join(need.replace('|', ' or ') for need in missing)}")
-    rows = found.rows(context)
+    rows = listed.rows(context)
     if isinstance(rows, Absent):
         raise UsageError(f"The list {name!r} cannot be made: {rows.reason}")
     known = {None, *context.people["customer_id"].to_pylist()} - context.objecting
@@ -121,8 +121,8 @@ def say_do_gap(context: MetricContext) -> Rows:
     """Promoters whose 90 days are over, those who have not spoken up first."""
     frame = promises.prepare(context, 90)
     assert not isinstance(frame, Absent)
-    found = frame.select("customer_id", has_acted=nw.col("in_time") == 1)
-    return _plain(found, ("has_acted", "ascending"), ("customer_id", "ascending"))
+    people = frame.select("customer_id", has_acted=nw.col("in_time") == 1)
+    return _plain(people, ("has_acted", "ascending"), ("customer_id", "ascending"))
 
 
 def hidden_advocates(context: MetricContext) -> Rows:
@@ -130,40 +130,42 @@ def hidden_advocates(context: MetricContext) -> Rows:
     since = context.before(TIER_DAYS)
     organic = context.keep(acts).filter(nw.col("sort") == ORGANIC, nw.col("own_us") >= since)
     counted = organic.group_by("customer_id").agg(nw.len().alias("acts"))
-    found = context.customers().select("customer_id").join(counted, on="customer_id", how="left")
-    found = found.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
+    people = context.customers().select("customer_id").join(counted, on="customer_id", how="left")
+    people = people.with_columns(nw.col("acts").fill_null(0), likely=nw.lit(None, nw.Float64))
     if context.scores is not None:
         scored = context.scores.select("customer_id", "advocacy_score").collect("polars").lazy()
         place = nw.col("advocacy_score").rank("average", descending=True)
         is_high = place <= nw.col("advocacy_score").count().cast(nw.Float64) / MOST_LIKELY
         scored = scored.with_columns(likely=nw.when(is_high).then(nw.col("advocacy_score")))
-        found = found.drop("likely").join(scored.select("customer_id", "likely"), on="customer_id", how="left")
-    found = found.filter((nw.col("acts") > 0) | ~nw.col("likely").is_null())
+        people = people.drop("likely").join(scored.select("customer_id", "likely"), on="customer_id", how="left")
+    people = people.filter((nw.col("acts") > 0) | ~nw.col("likely").is_null())
     for table in ("asks", "recognitions"):
         if context.has(table):
             known = context.rows(table).select("customer_id").unique().collect("polars").lazy()
-            found = found.join(known, on="customer_id", how="anti")
-    found = found.select("customer_id", organic_acts=nw.col("acts"), advocacy_score=nw.col("likely"))
-    return _plain(found, ("organic_acts", "descending"), ("advocacy_score", "descending"), ("customer_id", "ascending"))
+            people = people.join(known, on="customer_id", how="anti")
+    people = people.select("customer_id", organic_acts=nw.col("acts"), advocacy_score=nw.col("likely"))
+    return _plain(
+        people, ("organic_acts", "descending"), ("advocacy_score", "descending"), ("customer_id", "ascending")
+    )
 
 
 def advocates_at_risk(context: MetricContext) -> Rows:
     """Advocates who may leave: by the churn score of a published snapshot, without one by the health rules."""
     if context.scores is not None:
-        told = context.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
-        told = told.filter(nw.col("churn_band").is_in(DANGER))
+        endangered = context.scores.select("customer_id", "churn_band", "churn_probability").collect("polars").lazy()
+        endangered = endangered.filter(nw.col("churn_band").is_in(DANGER))
     else:
-        told = context.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
+        endangered = context.keep(health).filter(nw.col("health_band") == "at_risk").select("customer_id")
         nothing = {"churn_band": nw.lit(None, nw.String), "churn_probability": nw.lit(None, nw.Float64)}
-        told = told.with_columns(**nothing)
+        endangered = endangered.with_columns(**nothing)
     ranked = context.keep(tiers).filter(nw.col("rank") < TIERS.index("potential"))
-    found = ranked.join(told, on="customer_id", how="inner")
+    people = ranked.join(endangered, on="customer_id", how="inner")
     if context.has("subscriptions"):
-        found = found.join(revenue(context.keep(subscriptions), context.as_of_us), on="customer_id", how="left")
+        people = people.join(revenue(context.keep(subscriptions), context.as_of_us), on="customer_id", how="left")
     else:
-        found = found.with_columns(mrr=nw.lit(None, nw.Float64))
+        people = people.with_columns(mrr=nw.lit(None, nw.Float64))
     order = [("churn_probability", "descending"), ("rank", "ascending"), ("customer_id", "ascending")]
-    rows = _plain(found.select("customer_id", "rank", "churn_band", "churn_probability", "mrr"), *order)
+    rows = _plain(people.select("customer_id", "rank", "churn_band", "churn_probability", "mrr"), *order)
     return [{"customer_id": row["customer_id"], "tier": TIERS[row.pop("rank")], **row} for row in rows]
 
 
@@ -171,8 +173,8 @@ def care_needs(context: MetricContext) -> Rows:
     """What each advocate needs, 0 to 1, null where nothing is known of it, and the first need that is not met."""
     frame = cared_for.prepare(context, 90)
     assert not isinstance(frame, Absent)
-    found = frame.select("customer_id", *NEEDS, care=nw.col("index") * 100, first_unmet_need=nw.col("first_unmet"))
-    return _plain(found, ("care", "ascending"), ("customer_id", "ascending"))
+    people = frame.select("customer_id", *NEEDS, care=nw.col("index") * 100, first_unmet_need=nw.col("first_unmet"))
+    return _plain(people, ("care", "ascending"), ("customer_id", "ascending"))
 
 
 def topics_on_the_move(context: MetricContext) -> Rows:
@@ -209,11 +211,11 @@ def churn_reasons(context: MetricContext) -> Rows:
         involuntary=(~nw.col("is_voluntary").fill_null(True)).cast(nw.Int64),
     )
     order = [("customer_id", "ascending"), *((name, "descending") for name in ("is_known", "mrr", "subscription_id"))]
-    found: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, dict[str, Any]] = {}
     for row in _plain(rows.select(*(name for name, _ in order), "reason", "involuntary"), *order):
-        found.setdefault(row["customer_id"], row)  # of several subscriptions that ended together, one speaks
+        reasons.setdefault(row["customer_id"], row)  # of several subscriptions that ended together, one speaks
     counted: dict[str, dict[str, Any]] = {}
-    for row in found.values():
+    for row in reasons.values():
         of_reason = counted.setdefault(row["reason"], {"reason": row["reason"], "customers": 0, "involuntary": 0})
         of_reason["customers"] += 1
         of_reason["involuntary"] += row["involuntary"]
@@ -224,12 +226,12 @@ def orders_by_outcome(context: MetricContext) -> Rows:
     """Orders of a year by what became of them: paid, given back in part or wholly, free; and of how many customers."""
     table = collected(outcomes(context, context.before(365)))
     known = set(context.people["customer_id"].to_pylist())
-    found = []
+    counts = []
     for column, name in OUTCOMES.items():
         rows = table.filter(table[column].to_numpy() > 0) if len(table) else table
         customers = len(set(rows["customer_id"].to_pylist()) & known)
-        found.append({"outcome": name, "orders": len(rows), "customers": customers})
-    return found
+        counts.append({"outcome": name, "orders": len(rows), "customers": customers})
+    return counts
 
 
 def feedback_sources(context: MetricContext) -> Rows:
@@ -241,10 +243,10 @@ def feedback_sources(context: MetricContext) -> Rows:
         nw.col("newest_us").max(),
     )  # fmt: skip
     seen = {row["source"]: row for row in collected(counted).to_pylist()}
-    found = []
+    sources = []
     for source in sorted({*seen, *context.settings.feedback_sources}):
         row = seen.get(source)
-        found.append(
+        sources.append(
             {
                 "source": source,
                 "is_registered": source in context.settings.feedback_sources,
@@ -254,7 +256,7 @@ def feedback_sources(context: MetricContext) -> Rows:
                 "with_topic": row["topics"] / row["texts"] if row else None,
             }
         )
-    return found
+    return sources
 
 
 def loyalty_tiers(context: MetricContext) -> Rows:
@@ -281,11 +283,11 @@ def channel_shares(context: MetricContext) -> Rows:
     pairs = pairs.collect("polars").lazy()
     users = only_listed(context, pairs).group_by("channel").agg(nw.len().cast(nw.Int64).alias("customers"))
     counted = pairs.group_by("channel").agg(nw.col("events").sum()).join(users, on="channel", how="left")
-    found = _plain(
+    shares = _plain(
         counted.with_columns(nw.col("customers").fill_null(0)), ("events", "descending"), ("channel", "ascending")
     )
-    whole = sum(row["events"] for row in found)
-    return [{**row, "share": row["events"] / whole} for row in found]
+    whole = sum(row["events"] for row in shares)
+    return [{**row, "share": row["events"] / whole} for row in shares]
 
 
 def drivers_of_churn(context: MetricContext) -> Rows | Absent:
@@ -374,4 +376,4 @@ LISTS: dict[str, List] = {
 
 def list_meanings() -> Sequence[dict[str, str]]:
     """Names and meanings of all lists."""
-    return [{"list": name, "holds": found.meaning, "needs": ", ".join(found.needs)} for name, found in LISTS.items()]
+    return [{"list": name, "holds": listed.meaning, "needs": ", ".join(listed.needs)} for name, listed in LISTS.items()]

@@ -36,17 +36,17 @@ def open_feedback(context: MetricContext) -> Rows:
     known = set(context.people["customer_id"].to_pylist())
     columns = ("feedback_id", "customer_id", "source", "topic", "own_us", "polarity")
     table = collected(rows.select(*columns)).sort_by([("own_us", "ascending"), ("feedback_id", "ascending")])
-    found = []
+    listed = []
     for row in table.to_pylist():
         days = (context.as_of_us - row["own_us"]) // DAY_US
         who = row["customer_id"]
         tone = None if row["polarity"] is None else row["polarity"] / 100
-        found.append(
+        listed.append(
             {"feedback_id": row["feedback_id"], "customer_id": who if who in known else None, "source": row["source"],
              "topic": row["topic"], "said_at": instant_text(row["own_us"]), "days_open": int(days), "tone": tone,
              "is_overdue": days >= PROMISED_DAYS}
         )  # fmt: skip
-    return found
+    return listed
 
 
 def to_be_asked_why(context: MetricContext) -> Rows:
@@ -113,13 +113,13 @@ def questionnaire(context: MetricContext) -> Rows:
         rows = context.rows("maturity_answers").select("criterion", "level", "is_met", "evidence", "own_us")
         order = [(name, "ascending") for name in ("criterion", "own_us", "is_met", "evidence")]
         answers = {row["criterion"]: row for row in collected(rows).sort_by(order).to_pylist()}
-    found = []
+    listed = []
     for criterion in {**asked, **answers}:
         answer, question = answers.get(criterion, {}), asked.get(criterion, {})
-        told_us = answer.get("own_us")
-        found.append(
+        answered_us = answer.get("own_us")
+        listed.append(
             {"level": answer.get("level", question.get("level")), "criterion": criterion, "asks": question.get("asks"),
              "is_met": answer.get("is_met"), "evidence": answer.get("evidence"),
-             "answered_at": None if told_us is None else instant_text(told_us)}
+             "answered_at": None if answered_us is None else instant_text(answered_us)}
         )  # fmt: skip
-    return sorted(found, key=lambda row: (row["level"], row["criterion"]))
+    return sorted(listed, key=lambda row: (row["level"], row["criterion"]))

@@ -85,15 +85,15 @@ def _margins(context: MetricContext) -> dict[str, float] | None:
 
 def _below(advocate: str, children: Mapping[str, list[str]]) -> dict[str, int]:
     """Everybody below an advocate, and how many steps; who stands in a circle counts once, the advocate never."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     waiting = [(child, 1) for child in children.get(advocate, ())]
     while waiting:
         one, depth = waiting.pop(0)
-        if one == advocate or one in found:
+        if one == advocate or one in sizes:
             continue
-        found[one] = depth
+        sizes[one] = depth
         waiting += [(child, depth + 1) for child in children.get(one, ())]
-    return found
+    return sizes
 
 
 def _total(people: list[str], margin: Mapping[str, float] | None) -> float | None:

@@ -77,14 +77,14 @@ def retention_curve(context: MetricContext, days: Sequence[int] = DAYS) -> list[
     codes = {customer: row for row, customer in enumerate(people["customer_id"].to_pylist())}
     rows = np.array([codes[customer] for customer in came["customer_id"].to_pylist()], dtype=np.int64)
     age, start = came["age"].to_numpy(), people["day"].to_numpy()
-    found = []
+    points = []
     for day in days:
         is_over = start + day + 1 <= context.as_of_us // DAY_US
         for is_from in (False, True):
             hits = np.zeros(len(start))
             hits[rows[age >= day if is_from else age == day]] = 1.0
-            found.append(_point(day, is_from, (start // COHORT_DAYS)[is_over], hits[is_over]))
-    return found
+            points.append(_point(day, is_from, (start // COHORT_DAYS)[is_over], hits[is_over]))
+    return points
 
 
 def _point(day: int, is_from: bool, cohorts: Floats, hits: Floats) -> Point:

@@ -43,8 +43,8 @@ def words_of(text: str) -> set[str]:
     >>> sorted(words_of("Billing is slow. 정말 느려요"))
     ['billing', 'billing is', 'is', 'is slow', 'slow', 'slow 정말', '느려요', '정말', '정말 느려요']
     """
-    found = _WORD.findall(text.lower())
-    return {*found, *(f"{first} {second}" for first, second in pairwise(found))}
+    words = _WORD.findall(text.lower())
+    return {*words, *(f"{first} {second}" for first, second in pairwise(words))}
 
 
 def words_on_the_move(context: MetricContext) -> Rows:
@@ -76,7 +76,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
     codes, is_new = (np.array(column, dtype=np.float64) for column in zip(*pairs, strict=True))
     change, p = topic_changes(codes, is_new)
     q = adjusted(p)
-    found = [
+    changed = [
         {
             "word": name, "these_weeks": int(is_new[codes == place + 1].sum()),
             "weeks_before": int((1 - is_new[codes == place + 1]).sum()), "log_odds": float(change[place]),
@@ -85,7 +85,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
         }
         for place, name in enumerate(names)
     ]  # fmt: skip
-    return sorted(found, key=lambda row: (row["p"], row["word"]))[:MOST_WORDS]
+    return sorted(changed, key=lambda row: (row["p"], row["word"]))[:MOST_WORDS]
 
 
 def _told_once(users: dict[str, frozenset[tuple[bool, str]]]) -> list[str]:
@@ -117,15 +117,15 @@ def growing_complaints(context: MetricContext) -> Rows:
         of["these_weeks" if row["own_us"] >= since_us else "weeks_before"] += 1
         if of.get("example") is None:
             of["example"] = None if row["customer_id"] in context.objecting else row["feedback_id"]
-    found = sorted(counted.values(), key=lambda row: row["topic"])
-    if not found:
+    complaints = sorted(counted.values(), key=lambda row: row["topic"])
+    if not complaints:
         return []
-    new, old = (np.array([row[name] for row in found]) for name in ("these_weeks", "weeks_before"))
+    new, old = (np.array([row[name] for row in complaints]) for name in ("these_weeks", "weeks_before"))
     p = np.asarray(binom.sf(new - 1, new + old, 0.5))
     q = adjusted(p)
-    for row, of_p, of_q in zip(found, p.tolist(), q.tolist(), strict=True):
+    for row, of_p, of_q in zip(complaints, p.tolist(), q.tolist(), strict=True):
         row |= {"p": of_p, "q": of_q, "is_growing": of_q <= FALSE_SHARE}
-    return sorted(found, key=lambda row: (row["p"], row["topic"]))
+    return sorted(complaints, key=lambda row: (row["p"], row["topic"]))
 
 
 def exit_answers(context: MetricContext) -> Rows:
@@ -157,11 +157,11 @@ def _recorded_reasons(context: MetricContext, ends: dict[str, int]) -> dict[str,
     rows = context.keep(subscriptions).filter(~nw.col("cancel_reason").is_null())
     order: list[tuple[str, Any]] = [("mrr", "descending"), ("subscription_id", "ascending")]
     columns = ("customer_id", "end_us", "mrr", "subscription_id", "cancel_reason")
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for row in collected(rows.select(*columns)).sort_by(order).to_pylist():
         if ends.get(row["customer_id"]) == row["end_us"]:
-            found.setdefault(row["customer_id"], row["cancel_reason"])
-    return found
+            reasons.setdefault(row["customer_id"], row["cancel_reason"])
+    return reasons
 
 
 def _exit_surveys(context: MetricContext, ends: dict[str, int]) -> dict[str, dict[str, Any]]:
@@ -170,19 +170,19 @@ def _exit_surveys(context: MetricContext, ends: dict[str, int]) -> dict[str, dic
         return {}
     rows = context.rows("surveys", 2 * LEFT_DAYS).filter(nw.col("instrument") == "exit")
     columns = ("response_id", "customer_id", "own_us", "responded_us", "status", "item", "polarity")
-    found: dict[str, dict[str, Any]] = {}
+    surveys: dict[str, dict[str, Any]] = {}
     order: list[tuple[str, Any]] = [("own_us", "ascending"), ("response_id", "ascending")]
     for row in collected(rows.select(*columns)).sort_by(order).to_pylist():
         customer = row["customer_id"]
         if customer not in ends or row["own_us"] < ends[customer] - LEFT_DAYS * DAY_US:
             continue
         is_answered = row["status"] in {"answered", "partial"}
-        if not is_answered and found.get(customer, {}).get("answered_us") is not None:
+        if not is_answered and surveys.get(customer, {}).get("answered_us") is not None:
             continue
         answered_us = (row["responded_us"] or row["own_us"]) if is_answered else None
-        found[customer] = {
+        surveys[customer] = {
             "asked_us": row["own_us"], "answered_us": answered_us, "answer": row["item"] if is_answered else None,
             "tone": row["polarity"] / 100 if is_answered and row["polarity"] is not None else None,
             "response_id": row["response_id"],
         }  # fmt: skip
-    return found
+    return surveys

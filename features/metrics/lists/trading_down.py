@@ -81,11 +81,11 @@ def _two_windows(context: MetricContext) -> dict[str, tuple[Floats, Floats]]:
     is_late = nw.col("own_us") >= context.before(PERIOD_DAYS)
     table = collected(rows.select("customer_id", "unit", "cents", is_late=is_late))
     table = table.sort_by([("customer_id", "ascending"), ("unit", "ascending")])
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    windows: dict[str, tuple[list[float], list[float]]] = {}
     columns = (table[name].to_pylist() for name in ("customer_id", "cents", "is_late"))
     for customer, cents, late in zip(*columns, strict=True):
-        found.setdefault(customer, ([], []))[late].append(cents / 10_000)
-    return {customer: (np.array(first), np.array(second)) for customer, (first, second) in found.items()}
+        windows.setdefault(customer, ([], []))[late].append(cents / 10_000)
+    return {customer: (np.array(first), np.array(second)) for customer, (first, second) in windows.items()}
 
 
 def _row(customer: str, first: Floats, second: Floats) -> dict[str, Any] | None:
@@ -126,11 +126,11 @@ def _signs(context: MetricContext) -> dict[str, tuple[Pair, Pair]]:
     made = rows.select("customer_id", **columns)
     sums = [nw.col(name).n_unique() if name.startswith("kinds") else nw.col(name).sum() for name in columns]
     table = collected(made.group_by("customer_id").agg(*sums))
-    found = {}
+    signs = {}
     for row in table.to_pylist():
         shares = [(row[f"discount_{name}"] or 0.0) / (row[f"amount_{name}"] or 1.0) for name in ("before", "now")]
         # A null counts as one kind on both sides.
-        found[row["customer_id"]] = (
+        signs[row["customer_id"]] = (
             (float(row["kinds_before"]), float(row["kinds_now"])), (float(shares[0]), float(shares[1]))
         )  # fmt: skip
-    return found
+    return signs

@@ -61,17 +61,17 @@ def acts(context: MetricContext) -> Frame:
 
     Praise in public counts too where the company has set that.
     """
-    there = (
+    recorded = (
         listed_acts(context.rows("advocacy_acts")).collect("polars").lazy() if context.has("advocacy_acts") else None
     )
-    found = acts_of(there, context.keep(valid_referrals) if context.has("referrals") else None)
-    return nw.concat([found, *_voices_as_acts(context, found)]) if context.settings.counts_voices else found
+    organic = acts_of(recorded, context.keep(valid_referrals) if context.has("referrals") else None)
+    return nw.concat([organic, *_voices_as_acts(context, organic)]) if context.settings.counts_voices else organic
 
 
-def _voices_as_acts(context: MetricContext, there: Frame) -> list[Frame]:
+def _voices_as_acts(context: MetricContext, recorded: Frame) -> list[Frame]:
     """Positive public reviews and posts about the brand by known customers, but for acts of the same kind and day."""
     praised = (nw.col("polarity") >= POSITIVE_FROM) & ~nw.col("customer_id").is_null()
-    found = []
+    voices_as_rows = []
     for table, key, kind in (("feedback", "feedback_id", "review"), ("social_posts", "post_id", "social_share")):
         if not context.has(table):
             continue
@@ -84,8 +84,8 @@ def _voices_as_acts(context: MetricContext, there: Frame) -> list[Frame]:
             "customer_id", "own_us", "day", "reach", kind=nw.lit(kind), sort=nw.lit(ORGANIC),
             unit=nw.concat_str(nw.lit(f"{table} "), nw.col(key)),
         ).collect("polars").lazy()  # fmt: skip
-        found.append(unlisted(made.select(*COLUMNS), kind, there))
-    return found
+        voices_as_rows.append(unlisted(made.select(*COLUMNS), kind, recorded))
+    return voices_as_rows
 
 
 def negative_voices(context: MetricContext) -> Frame:

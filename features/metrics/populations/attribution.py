@@ -91,12 +91,12 @@ def _two_periods(context: MetricContext, days: int) -> Frame:
         "credited_now": now & is_credited,
         "credited_before": before & is_credited,
     }
-    found = rows.group_by("customer_id").agg(
+    people = rows.group_by("customer_id").agg(
         *(nw.when(where).then(nw.col("amount")).sum().cast(nw.Float64).alias(name) for name, where in sums.items()),
         nw.col("own_us").min().alias("first_us"),
         (nw.col("counterfactual_p").max() if context.has("referrals") else nw.col("own_us").min()).alias("p"),
     )
-    return found.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
+    return people.with_columns(nw.col(*sums).fill_null(0.0), unit=nw.col("customer_id"))
 
 
 def unmatched(context: MetricContext) -> Absent | None:
@@ -105,12 +105,14 @@ def unmatched(context: MetricContext) -> Absent | None:
     prospects = converted.select(customer_id=nw.col("prospect_id")).unique()
     known = context.customers().select("customer_id", is_known=nw.lit(1, nw.Int64))
     both = prospects.join(known, on="customer_id", how="left")
-    (found,) = collected(both.select(nw.len().alias("all"), nw.col("is_known").count().alias("known"))).to_pylist()
-    if found["known"] >= LEAST_MATCHED * found["all"]:
+    (counts,) = collected(both.select(nw.len().alias("all"), nw.col("is_known").count().alias("known"))).to_pylist()
+    if counts["known"] >= LEAST_MATCHED * counts["all"]:
         return None
-    told = f"{found['known'] or 'none'} of {found['all']} converted prospects {'is' if found['known'] < 2 else 'are'}"
+    reason = (
+        f"{counts['known'] or 'none'} of {counts['all']} converted prospects {'is' if counts['known'] < 2 else 'are'}"
+    )
     mend = "prospect_id must be the customer_id that the prospect got"
-    return Absent("not_applicable", f"unmatched: {told} among the customers: {mend}")
+    return Absent("not_applicable", f"unmatched: {reason} among the customers: {mend}")
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def incremental(rows: Frame, gain: str, p: str) -> Incremental:
         "unknown": lacks_p.cast(nw.Int64).sum(),
         "cases": is_case.cast(nw.Int64).sum(),
     }
-    (told,) = collected(rows.select(**sums)).to_pylist()
-    total = {name: value or 0 for name, value in told.items()}
+    (totals,) = collected(rows.select(**sums)).to_pylist()
+    total = {name: value or 0 for name, value in totals.items()}
     known_sum = total["known"]
     return Incremental(total["cases"], total["unknown"], known_sum + total["lost"], known_sum + total["gained"])

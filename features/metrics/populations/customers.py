@@ -65,12 +65,12 @@ def activity(context: MetricContext) -> Frame:
     lately = rows.filter(nw.col("own_us") >= context.before(28))
     days = lately.group_by("customer_id").agg(nw.col("day").n_unique().alias("active_days"))
     earlier = nw.when(nw.col("own_us") < context.before(28)).then(nw.col("own_us"))
-    found = rows.group_by("customer_id").agg(
+    people = rows.group_by("customer_id").agg(
         nw.col("own_us").min().alias("first_us"),
         nw.col("own_us").max().alias("last_us"),
         earlier.max().alias("last_28_us"),
     )
-    return found.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
+    return people.join(days, on="customer_id", how="left").with_columns(nw.col("active_days").fill_null(0))
 
 
 def active(context: MetricContext) -> Frame:
@@ -83,8 +83,8 @@ def active(context: MetricContext) -> Frame:
     if not is_used:
         return only_listed(context, everybody).with_columns(nw.lit(0, nw.Int64).alias("active_days"))
     days = context.keep(activity).select("customer_id", "active_days")
-    found = only_listed(context, everybody).join(days, on="customer_id", how="left")
-    return found.with_columns(nw.col("active_days").fill_null(0))
+    people = only_listed(context, everybody).join(days, on="customer_id", how="left")
+    return people.with_columns(nw.col("active_days").fill_null(0))
 
 
 def only_listed(context: MetricContext, people: Frame) -> Frame:
@@ -154,11 +154,11 @@ def spread_over(context: MetricContext, table: str, since_us: int, until_us: int
     rows = context.rows(table)
     if kinds:
         rows = rows.filter(nw.col("kind").is_in(kinds))
-    found = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
+    amounts = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
     what = f"{table} of {' or '.join(kinds)}" if kinds else table
-    if not len(found):
+    if not len(amounts):
         return Absent("not_applicable", f"no_input: there are no {what}")
-    columns = (found[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
+    columns = (amounts[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
     parts, covered = [], []
     for start, end, amount in zip(*columns, strict=True):
         inside = min(end, until_us) - max(start, since_us)

@@ -44,8 +44,8 @@ def purchases(context: MetricContext) -> Frame:
 
 def orders(context: MetricContext) -> Frame:
     """Orders: customer, time of the first line, amount in ten-thousandths."""
-    found = purchases(context).group_by(*KEYS).agg(nw.col("own_us").min(), nw.col("cents").sum().cast(nw.Int64))
-    return found.with_columns(unit=nw.concat_str(*KEYS, separator="\n"))
+    placed = purchases(context).group_by(*KEYS).agg(nw.col("own_us").min(), nw.col("cents").sum().cast(nw.Int64))
+    return placed.with_columns(unit=nw.concat_str(*KEYS, separator="\n"))
 
 
 def outcomes(context: MetricContext, since_us: int) -> Frame:

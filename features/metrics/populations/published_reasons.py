@@ -53,9 +53,9 @@ def family_contributions(scores: Frame | None, model: str = "churn") -> Contribu
     family = pa.compute.struct_field(parts, "family").to_numpy(zero_copy_only=False).astype(str)
     size = pa.compute.struct_field(parts, "contribution").to_numpy(zero_copy_only=False).astype(np.float64)
     names, codes = np.unique(family, return_inverse=True)
-    found = np.zeros((len(table), len(names)))
-    np.add.at(found, (rows, codes), size)
-    return Contributions(table["customer_id"].to_pylist(), tuple(names.tolist()), found)
+    sums = np.zeros((len(table), len(names)))
+    np.add.at(sums, (rows, codes), size)
+    return Contributions(table["customer_id"].to_pylist(), tuple(names.tolist()), sums)
 
 
 def order_taus(size: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
@@ -76,10 +76,10 @@ def drivers(scores: Frame | None, model: str = "churn") -> list[dict[str, Any]]:
     `size` is the mean of the absolute contribution, `push` the mean with its sign, `raised` the share of customers whom
     it pushes towards the outcome.
     """
-    found = family_contributions(scores, model)
+    contributions = family_contributions(scores, model)
     rows = []
-    for place, family in enumerate(found.families):
-        values = found.of[:, place]
+    for place, family in enumerate(contributions.families):
+        values = contributions.of[:, place]
         size = np.abs(values)
         ends = intervals.student_mean(size.sum(), (size**2).sum(), len(size))
         rows.append(

@@ -28,9 +28,9 @@ def scored_by(context: MetricContext, model: str, value: str) -> Frame | Absent:
     if context.scores is None:
         return Absent("not_applicable", f"{NO_MODEL}: no week is published as of this instant")
     rows = context.scores.collect("polars").lazy()
-    there = rows.filter(~nw.col(value).is_null())
-    if len(collected(there.select("customer_id").head(1))):
-        return there.with_columns(unit=nw.col("customer_id"))
+    scored = rows.filter(~nw.col(value).is_null())
+    if len(collected(scored.select("customer_id").head(1))):
+        return scored.with_columns(unit=nw.col("customer_id"))
     status = f"{model}_status"
     has_status = status in rows.collect_schema().names()
     if has_status and len(collected(rows.filter(nw.col(status) != NO_MODEL).select("customer_id").head(1))):

@@ -96,10 +96,10 @@ def latest_answers(rows: Frame, *alike: str) -> Frame:
     number = nw.col("given_us").cum_count(reverse=True).over(*keys, order_by=["given_us", "response_id"])
     given = given.with_columns(number=number.cast(nw.Int64))
     is_it = ~nw.col("given_us").is_null() & (nw.col("number") == 1)
-    found = given.group_by(*keys).agg(
+    answers = given.group_by(*keys).agg(
         nw.when(is_it).then(nw.col(name)).max().alias(name) for name in ("score", "low", "high")
     )
-    return found.with_columns(unit=nw.concat_str(*keys, separator="\n"))
+    return answers.with_columns(unit=nw.concat_str(*keys, separator="\n"))
 
 
 def on_main_scale(rows: Frame, *alike: str) -> Frame:

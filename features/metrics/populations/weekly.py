@@ -27,17 +27,17 @@ def tones(context: MetricContext, days: int) -> Frame:
     for table in ("surveys", "feedback", "social_posts"):
         if context.has(table):
             rows = context.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
-            said_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
-            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=said_us)
+            spoken_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
+            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=spoken_us)
             parts.append(rows.filter(nw.col("own_us") >= context.before(days)))
     return nw.concat([part.collect("polars").lazy() for part in parts])
 
 
 def _by_week(rows: Frame, days: int) -> Frame:
     """Every week of a window (0 is the newest) with the sum of `amount` of its rows, and how many there are."""
-    found = rows.group_by("week").agg(nw.col("amount").sum(), nw.len().alias("texts"))
+    weeks = rows.group_by("week").agg(nw.col("amount").sum(), nw.len().alias("texts"))
     every = nw.from_dict({"week": list(range(days // 7))}, schema={"week": nw.Int64()}, backend="polars").lazy()
-    whole = every.join(found, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
+    whole = every.join(weeks, on="week", how="left").with_columns(nw.col("texts").fill_null(0))
     return whole.with_columns(unit=nw.col("week").cast(nw.String))
 
 
