@@ -217,8 +217,8 @@ class Model:
 
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""
-        found = _CONFIGURED.match(name)
-        base, days = (found["base"], found.groups()[1:]) if found else (name, ())
+        match = _CONFIGURED.match(name)
+        base, days = (match["base"], match.groups()[1:]) if match else (name, ())
         for target in self.targets:
             if target.name == name:
                 return target
@@ -267,10 +267,10 @@ def with_bands(target: Target, starts: Mapping[str, float]) -> Target:
     """A target whose bands begin elsewhere. Raises ConfigurationError for a band that it does not have, or a fall."""
     if not starts:
         return target
-    there = [band.name for band in target.bands]
+    names = [band.name for band in target.bands]
     for name in starts:
-        if name not in there[1:]:
-            raise ConfigurationError(f"bands: {name!r} is none of {', '.join(there[1:])}{did_you_mean(name, there)}")
+        if name not in names[1:]:
+            raise ConfigurationError(f"bands: {name!r} is none of {', '.join(names[1:])}{did_you_mean(name, names)}")
     bands = tuple(Band(band.name, float(starts.get(band.name, band.at_least))) for band in target.bands)
     if [band.at_least for band in bands] != sorted({band.at_least for band in bands}):
         raise ConfigurationError(f"bands: they must rise: {', '.join(f'{of.name} {of.at_least:g}' for of in bands)}")

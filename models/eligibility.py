@@ -45,8 +45,8 @@ def is_set(vectors: Vectors, name: str) -> Flags:
 
 def is_known(vectors: Vectors, name: str) -> Flags:
     """Whether a feature is not null."""
-    found: Flags = ~np.isnan(number(vectors, name))
-    return found
+    known: Flags = ~np.isnan(number(vectors, name))
+    return known
 
 
 def is_new(vectors: Vectors) -> Flags:

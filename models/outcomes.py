@@ -46,8 +46,8 @@ def churn_events(tables: Tables, known_us: int, gap_days: int) -> pd.DataFrame:
     `is_involuntary` (whether the last subscription of the stay was ended by the company's side; false where nobody
     said).
     """
-    found = ended(stays(standing(tables, "subscriptions", known_us), gap_days))
-    chosen = found.select(
+    events = ended(stays(standing(tables, "subscriptions", known_us), gap_days))
+    chosen = events.select(
         "customer_id", "started_us", churned_us=nw.col("end_us"), is_involuntary=nw.col("is_involuntary") == 1
     )
     return _collect(chosen, "customer_id", "churned_us")
@@ -65,9 +65,9 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     Acts as `facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no second
     one.
     """
-    there = listed_acts(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
+    listed = listed_acts(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
     pairs = valid_referrals(tables, known_us) if "referrals" in tables else None
-    organic = acts(there, pairs).filter(nw.col("sort") == ORGANIC)
+    organic = acts(listed, pairs).filter(nw.col("sort") == ORGANIC)
     moments = organic.select("customer_id", occurred_us=nw.col("own_us")).unique()
     return _collect(moments, "customer_id", "occurred_us")
 
@@ -89,8 +89,8 @@ def label_churn(tables: Tables, instants: Sequence[int], known_us: int, target: 
 
 def label_advocacy(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
     """At least one organic act in the window; rows as for `label_churn`."""
-    found = organic_acts(tables, known_us)
-    return labelled(tables, instants, known_us, target, found["customer_id"], found["occurred_us"].to_numpy())
+    acts = organic_acts(tables, known_us)
+    return labelled(tables, instants, known_us, target, acts["customer_id"], acts["occurred_us"].to_numpy())
 
 
 def label_inactivity(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:

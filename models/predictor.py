@@ -74,8 +74,8 @@ def encode(frame: Any, columns: Sequence[Column]) -> Matrix:
     A category becomes its code; one that training did not name is OTHER where the rare ones were pooled, else missing.
     Raises BundleError for a missing column.
     """
-    there = frame.columns if hasattr(frame, "iloc") else frame.column_names
-    missing = [column.name for column in columns if column.name not in there]
+    present = frame.columns if hasattr(frame, "iloc") else frame.column_names
+    missing = [column.name for column in columns if column.name not in present]
     if missing:
         raise BundleError(f"The vectors lack {len(missing)} features that the model reads, for example {missing[0]!r}")
     matrix = np.empty((len(frame), len(columns)), dtype=np.float32)
@@ -265,8 +265,8 @@ def _check_golden(folder: Path, predictor: Predictor, content: bytes) -> None:
     if not golden.fits(predictor.columns):
         raise BundleError(f"The golden rows of {folder} do not fit the features that the bundle lists")
     scores = predictor.score(pd.DataFrame(golden.rows, columns=list(predictor.names)))
-    for name, found in zip(("raw", "probability"), scores, strict=True):
-        if not np.allclose(found, np.array(getattr(golden, name), float), rtol=0, atol=TOLERANCE):
+    for name, score in zip(("raw", "probability"), scores, strict=True):
+        if not np.allclose(score, np.array(getattr(golden, name), float), rtol=0, atol=TOLERANCE):
             raise BundleError(f"The model bundle {folder} does not reproduce its golden rows ({name}). Train it again.")
 
 
@@ -340,12 +340,12 @@ def load_promoted(home: Path, name: str, load: Callable[[Path], Loaded]) -> Load
         return None
     use_kept_features(home)
     target = folder.resolve()
-    found = load(target)
-    if target.parent.name == VERSIONS and target.name != found.content_hash[:SHORT]:
+    promoted = load(target)
+    if target.parent.name == VERSIONS and target.name != promoted.content_hash[:SHORT]:
         raise BundleError(f"{target} is damaged: its manifest is another one. Promote a version again.")
-    if found.name != name:
-        raise BundleError(f"{target} is a model of {found.name!r}, not of {name!r}. Promote a version again.")
-    return found
+    if promoted.name != name:
+        raise BundleError(f"{target} is a model of {promoted.name!r}, not of {name!r}. Promote a version again.")
+    return promoted
 
 
 def champion_folder(home: Path, name: str) -> Path:

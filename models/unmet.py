@@ -30,7 +30,7 @@ def unmet(histograms: Sequence[Histogram], frame: Frame) -> list[dict[str, Any]]
 
     What the newest rows of training had that the model read as missing, too, is taken off: it is used to that.
     """
-    found = []
+    missing = []
     for of in histograms:
         if of.categories is None or not of.rows:
             continue
@@ -42,8 +42,8 @@ def unmet(histograms: Sequence[Histogram], frame: Frame) -> list[dict[str, Any]]
         share = min((count + nothing) / rows - of.counts[-1] / of.rows, count / rows) if rows else 0.0
         if share > 0:
             commonest = sorted(strange, key=lambda value: (-strange[value], value))[:SHOWN_VALUES]
-            found.append({"name": of.name, "share": round(share, 6), "values": commonest})
-    return sorted(found, key=lambda one: (-one["share"], one["name"]))
+            missing.append({"name": of.name, "share": round(share, 6), "values": commonest})
+    return sorted(missing, key=lambda one: (-one["share"], one["name"]))
 
 
 def gone(histograms: Sequence[Histogram], frame: Frame) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def gone(histograms: Sequence[Histogram], frame: Frame) -> list[dict[str, Any]]:
     features = [of for of in histograms if of.name != SCORE]
     ends = [end for of in features for end in _ends(of.name)]
     (row,) = frame.select(nw.len().alias("rows"), *ends).collect("pyarrow").to_native().to_pylist()
-    now, found = counted(frame, features), []
+    now, lost = counted(frame, features), []
     for of in features:
         least, most = row[f"least {of.name}"], row[f"most {of.name}"]
         before, here = (np.array(counts, np.float64) for counts in (of.counts, now[of.name]))
@@ -59,8 +59,8 @@ def gone(histograms: Sequence[Histogram], frame: Frame) -> list[dict[str, Any]]:
             continue
         share = 1 - before[np.argmax(here)] / before.sum()
         if share > 0:
-            found.append({"name": of.name, "share": round(float(share), 6), "value": least})
-    return sorted(found, key=lambda one: (-one["share"], one["name"]))
+            lost.append({"name": of.name, "share": round(float(share), 6), "value": least})
+    return sorted(lost, key=lambda one: (-one["share"], one["name"]))
 
 
 def _ends(name: str) -> list[nw.Expr]:

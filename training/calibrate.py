@@ -64,17 +64,17 @@ def fit_none(raw: Numbers, label: Numbers) -> Calibrator | None:
 def fit_sigmoid(raw: Numbers, label: Numbers) -> Calibrator | None:
     """A line through the log-odds, drawn to what they say already; None where the rows do not give a rising one."""
     design = np.column_stack([raw, np.ones(len(raw))])
-    found = _drawn(design, label, np.array([1.0, 0.0]), np.array([PULL_SLOPE, PULL_INTERCEPT]))
-    return Calibrator("sigmoid", found[0], found[1]) if found[0] > 0 else None
+    drawn = _drawn(design, label, np.array([1.0, 0.0]), np.array([PULL_SLOPE, PULL_INTERCEPT]))
+    return Calibrator("sigmoid", drawn[0], drawn[1]) if drawn[0] > 0 else None
 
 
 def _drawn(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> list[float]:
     """Fit of log-odds to outcomes by Newton's method, each number drawn to where it starts."""
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
-        said = sigmoid(design @ fit)
-        curvature = design.T @ (design * (said * (1 - said))[:, None]) + np.diag(pull)
-        return design.T @ (label - said) - pull * (fit - start), curvature
+        predicted = sigmoid(design @ fit)
+        curvature = design.T @ (design * (predicted * (1 - predicted))[:, None]) + np.diag(pull)
+        return design.T @ (label - predicted) - pull * (fit - start), curvature
 
     return [float(f"{number:.{DIGITS}g}") for number in maximum(look, start).at]
 
@@ -228,9 +228,9 @@ def _curved(
 
     numbers = [calibrator.slope, calibrator.intercept]
     fit = np.array([calibrator.left, *numbers] if calibrator.method == "beta" else numbers)
-    rows, said = design(raw), calibrator.apply(raw)
-    curvature = rows.T @ (rows * (said * (1 - said))[:, None])
-    scores = np.column_stack([np.bincount(customer, column * (label - said)) for column in rows.T])
+    rows, calibrated = design(raw), calibrator.apply(raw)
+    curvature = rows.T @ (rows * (calibrated * (1 - calibrated))[:, None])
+    scores = np.column_stack([np.bincount(customer, column * (label - calibrated)) for column in rows.T])
     steps = (times - 1) @ scores @ np.linalg.pinv(curvature, rcond=1e-9, hermitian=True)
     moved = fit + steps
     moved[:, :-1] = np.maximum(moved[:, :-1], 0.0)

@@ -70,15 +70,15 @@ def join(
 
     `raw` holds the log-odds of each, `say` gives the probabilities of the mean of some. None where the best is alone.
     """
-    taken, said = [order[0]], None
+    taken, predicted = [order[0]], None
     least = log_loss(rows.label, say(taken))
     for name in order[1:]:
         if len(taken) == MOST_MEMBERS or any(_correlation(raw[name], raw[other]) > ALIKE for other in taken):
             continue
         tried = say([*taken, name])
         if log_loss(rows.label, tried) < least:
-            taken, said, least = [*taken, name], tried, log_loss(rows.label, tried)
-    return tuple(taken), said
+            taken, predicted, least = [*taken, name], tried, log_loss(rows.label, tried)
+    return tuple(taken), predicted
 
 
 def _correlation(a: Numbers, b: Numbers) -> float:
@@ -93,17 +93,17 @@ def simplest(names: Sequence[str]) -> str:
 def decide(
     rows: DatasetPart,
     probability: Mapping[str, Numbers],
-    found: Sequence[str],
+    finalists: Sequence[str],
     mean: tuple[tuple[str, ...], Numbers] | None,
 ) -> Choice:
     """Apply the rule to the finalists, their mean (its members and what it says), and the rules."""
-    losses = {name: log_loss(rows.label, said) for name, said in probability.items()}
+    losses = {name: log_loss(rows.label, predicted) for name, predicted in probability.items()}
     rule = min(BASELINES, key=lambda name: losses[name])
-    if not found:
+    if not finalists:
         return Choice((rule,), f"there are too few outcomes to teach more than a rule: {rule}, calibrated")
-    plain, of = simplest(found), f"{len(found)} that the evidence does not tell apart"
-    told = "alone stands out" if len(found) == 1 else f"is the simplest of {of}"
-    choice, loss = Choice((plain,), f"{plain} {told}"), losses[plain]
+    plain, of = simplest(finalists), f"{len(finalists)} that the evidence does not tell apart"
+    why = "alone stands out" if len(finalists) == 1 else f"is the simplest of {of}"
+    choice, loss = Choice((plain,), f"{plain} {why}"), losses[plain]
     if mean and log_loss(rows.label, mean[1]) < loss:
         loss = log_loss(rows.label, mean[1])
         choice = Choice(mean[0], f"the mean of {', '.join(mean[0])} says more than {plain}, the simplest of {of}")

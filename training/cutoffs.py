@@ -79,10 +79,10 @@ def make_plan(
     plan = CutoffPlan(instants[::-1])
     if instants and _origin(plan.instants, cutoffs, target, newest):
         return plan
-    there = (as_of_us - begins_us) // DAY_US
+    days = (as_of_us - begins_us) // DAY_US
     needed = cutoffs.needed_days(target)
     raise Refused(
-        f"Model {name!r}: the history is too short. {there} days of activity are there; about {needed} are needed: "
+        f"Model {name!r}: the history is too short. {days} days of activity are there; about {needed} are needed: "
         f"{cutoffs.history_days} before the first cutoff, and twice {target.matured_days} until an outcome is final "
         f"(once to fit, once to test)."
     )

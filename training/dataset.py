@@ -134,8 +134,8 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, CutoffPlan]])
     """Compute the vectors of all instants that some model needs, each once, and say who is eligible for which model."""
     panel = {}
     instants = sorted({instant for _, plan in wanted.values() for instant in plan.instants})
-    for instant, found_at in zip(instants, vectors_at(tables, instants), strict=True):
-        frame = collect(found_at)
+    for instant, at_instant in zip(instants, vectors_at(tables, instants), strict=True):
+        frame = collect(at_instant)
         status = {name: target.status(frame) for name, (target, plan) in wanted.items() if instant in plan.instants}
         keep = np.zeros(len(frame), dtype=bool)
         for statuses in status.values():

@@ -134,11 +134,11 @@ def evaluate(
     rolled = roll(data, every, seed)
     data = _with_judged(data, rolled)
     test = data.test
-    said = {name: rolled.probability([name], seed) for name in every}
-    whole = {name: np.concatenate(parts) for name, parts in said.items()}
+    predicted = {name: rolled.probability([name], seed) for name in every}
+    whole = {name: np.concatenate(parts) for name, parts in predicted.items()}
     choice, mean = _chosen(data, rolled, whole, seed)
     if mean is not None:
-        said[MEAN], whole[MEAN] = mean, np.concatenate(mean)
+        predicted[MEAN], whole[MEAN] = mean, np.concatenate(mean)
     of_members = {name: choice.members if name == MEAN else (name,) for name in whole}
     judged = {
         name: Judged(
@@ -148,7 +148,7 @@ def evaluate(
     }
     best = whole[choice.name]
     served = serve(data, rolled, choice, every, seed)
-    hazard, how_soon = _how_soon(data, rolled, said[choice.name], seed, known_us)
+    hazard, how_soon = _how_soon(data, rolled, predicted[choice.name], seed, known_us)
     return Evaluation(
         data,
         judged,
@@ -160,7 +160,7 @@ def evaluate(
         tuple(strongest_features(data, seed)),
         error_by_chance(best, seed, _together(data)),
         tuple(slice_rows(data.test_frame, test.label, best, SLICE_ROWS)),
-        tuple(_each(data, rolled, said[choice.name])),
+        tuple(_each(data, rolled, predicted[choice.name])),
         hazard,
         tuple(how_soon),
         instability(data, rolled, choice, every, seed),
@@ -197,7 +197,7 @@ def _chosen(
 ) -> tuple[Choice, list[Numbers] | None]:
     """What the rule takes, and what the mean said at each origin where that is it."""
     learned = [name for name in whole if name not in BASELINES and rolled.kinds[name] != JUDGED_ONLY]
-    found = finalists(data.test, whole, learned, seed) if learned else ()
+    best = finalists(data.test, whole, learned, seed) if learned else ()
     of_one_bundle = [name for name in learned if rolled.kinds[name] in AVERAGED_KINDS]
     order = sorted(of_one_bundle, key=lambda name: log_loss(data.test.label, whole[name]))
     raw = {name: rolled.raw([name], rolled.judged) for name in order}
@@ -205,9 +205,9 @@ def _chosen(
     def say(names: Sequence[str]) -> Numbers:
         return np.concatenate(rolled.probability(names, seed))
 
-    joint, _ = join(data.test, order, raw, say) if order and order[0] in found else ((), None)
+    joint, _ = join(data.test, order, raw, say) if order and order[0] in best else ((), None)
     mean = rolled.probability(joint, seed) if len(joint) > 1 else None
-    choice = decide(data.test, whole, found, (joint, np.concatenate(mean)) if mean is not None else None)
+    choice = decide(data.test, whole, best, (joint, np.concatenate(mean)) if mean is not None else None)
     return choice, mean if choice.name == MEAN else None
 
 
@@ -237,21 +237,21 @@ def _comparisons(
     }
 
 
-def _each(data: Dataset, rolled: Rolled, said: Sequence[Numbers]) -> list[dict[str, Any]]:
+def _each(data: Dataset, rolled: Rolled, predicted: Sequence[Numbers]) -> list[dict[str, Any]]:
     return [
         {"as_of_us": of.plan.test, "train": len(of.plan.train), **all_figures(data, of.rows.label, probability)}
-        for of, probability in reversed(list(zip(rolled.judged, said, strict=True)))
+        for of, probability in reversed(list(zip(rolled.judged, predicted, strict=True)))
     ]
 
 
 def _how_soon(
-    data: Dataset, rolled: Rolled, said: Sequence[Numbers], seed: int, known_us: int | None
+    data: Dataset, rolled: Rolled, predicted: Sequence[Numbers], seed: int, known_us: int | None
 ) -> tuple[Hazard | None, list[dict[str, Any]]]:
     """Fit the hazard on what was said out of time; nothing where the outcome is no moment."""
     weeks, rest = divmod(data.target.horizon_days, 7)
     if data.moments is None or known_us is None or rest or data.target.lead_days:
         return None, []
-    followed = follow(data, [(of.rows, by) for of, by in zip(rolled.judged, said, strict=True)], known_us)
+    followed = follow(data, [(of.rows, by) for of, by in zip(rolled.judged, predicted, strict=True)], known_us)
     return fit_hazard(followed, weeks), judge_hazard(followed, weeks, seed)
 
 

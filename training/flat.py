@@ -177,12 +177,12 @@ def _dataset(name: str, table: FlatTable, seed: int) -> Dataset:
             f"{table.positive!r}; at least {LEAST} of each kind are needed."
         )
     varies = np.array([len(np.unique(rows.matrix[:, place])) > 1 for place in range(len(columns))])
-    kept = tuple(column for column, is_kept in zip(columns, varies, strict=True) if is_kept)
+    varying = tuple(column for column, does_vary in zip(columns, varies, strict=True) if does_vary)
     rows = replace(rows, matrix=rows.matrix[:, varies])
     plan = cross_fit_plan(FOLDS, in_order=table.times is not None)
     test = rows.take(np.isin(rows.as_of_us, [of.test for of in plan.judged]))
     frame = pd.DataFrame({"customer_id": test.customers})  # a column of its own is no attribute that slices know
-    return Dataset(model, target, plan, kept, rows, test, frame)
+    return Dataset(model, target, plan, varying, rows, test, frame)
 
 
 def _no_label(*_: Any) -> pd.DataFrame:
@@ -198,11 +198,11 @@ def folds(label: Numbers, times: np.ndarray[Any, Any] | None, seed: int) -> np.n
     if times is not None:
         order = np.argsort(times, kind="stable")
         edges = np.quantile(times, np.linspace(0, 1, FOLDS + 1)[1:-1])
-        found: np.ndarray[Any, np.dtype[np.int64]] = np.searchsorted(edges, times, side="left")
-        if len(np.unique(found)) == FOLDS:
-            return found
-        found[order] = np.arange(len(order)) * FOLDS // len(order)
-        return found
+        fold: np.ndarray[Any, np.dtype[np.int64]] = np.searchsorted(edges, times, side="left")
+        if len(np.unique(fold)) == FOLDS:
+            return fold
+        fold[order] = np.arange(len(order)) * FOLDS // len(order)
+        return fold
     generator, spread = np.random.default_rng(seed), np.empty(len(label), dtype=np.int64)
     for kind in (0.0, 1.0):
         rows = generator.permutation(np.flatnonzero(label == kind))

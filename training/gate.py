@@ -145,19 +145,19 @@ def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None
         why = f"not compared: the champion cannot score these rows: {incumbent.why}"
         yield GateRule("champion", False, f"{why}. Make it the champion by hand: vouch promote")
         return
-    found = list(_against(data, evaluation, incumbent, seed))
-    if not found:
+    rules = list(_against(data, evaluation, incumbent, seed))
+    if not rules:
         why = incumbent.why or "its recipe is none of today's, and it has learned from all that came true so far"
         yield GateRule("champion", True, f"not compared: {why}")
         return
-    passed, told = (
-        not any(difference.a_is_worse for _, difference in found),
+    passed, statement = (
+        not any(difference.a_is_worse for _, difference in rules),
         "; ".join(
             f"log loss {difference.a:.5f} against {difference.b:.5f} of {whom}: {_spoken(difference)}"
-            for whom, difference in found
+            for whom, difference in rules
         ),
     )
-    yield GateRule("champion", passed, told, max(difference.difference for _, difference in found), 0.0)
+    yield GateRule("champion", passed, statement, max(difference.difference for _, difference in rules), 0.0)
 
 
 def _against(

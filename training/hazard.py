@@ -64,7 +64,9 @@ def follow(data: Dataset, parts: Sequence[tuple[DatasetPart, Numbers]], known_us
             week = int((of[later] - instant) // WEEK_US) + 1
             outcome[row] = week if week <= weeks[row] else 0
     matrix = np.concatenate([part.matrix for part in rows])
-    return Followed(np.concatenate([said for _, said in parts]), _due(data, matrix), customers, weeks, outcome)
+    return Followed(
+        np.concatenate([predicted for _, predicted in parts]), _due(data, matrix), customers, weeks, outcome
+    )
 
 
 def _grouped(moments: pd.DataFrame) -> dict[Any, Numbers]:
@@ -114,19 +116,19 @@ def judge_hazard(rows: Followed, anchor_weeks: int, seed: int) -> list[dict[str,
     """How it holds within some weeks, each half of the customers by a fit on the other; rows followed so long alone."""
     distinct, customer = np.unique(rows.customers, return_inverse=True)
     half = (np.random.default_rng(seed).permutation(len(distinct)) % 2 == 0)[customer]
-    said = np.full((len(half), WEEKS), np.nan)
+    predicted = np.full((len(half), WEEKS), np.nan)
     for part in (half, ~half):
         fitted = fit_hazard(rows.take(~part), anchor_weeks)
         if fitted is None:
             return []
         here = rows.take(part)
-        said[part] = fitted.by_week(here.probability, here.due)
+        predicted[part] = fitted.by_week(here.probability, here.due)
     horizons = []
     for weeks in JUDGED:
         seen = rows.weeks >= weeks
         if seen.any():
             true = ((rows.outcome[seen] > 0) & (rows.outcome[seen] <= weeks)).astype(np.float64)
-            of = said[seen, weeks - 1]
+            of = predicted[seen, weeks - 1]
             horizons.append(
                 {"weeks": weeks, "rows": int(seen.sum()), "came_true": round(float(true.mean()), 4),
                  "expected": round(float(of.mean()), 4), "roc_auc": round(float(roc_auc(true, of)), 4)}

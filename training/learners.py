@@ -271,8 +271,8 @@ def rounded(value: float) -> float:
 
 def fit_recency(data: Dataset, seed: int, **_: Any) -> Fitted:
     """The rule of thumb: the longer ago the last activity (or act), the colder; one feature on a logarithmic scale."""
-    there = [column.name for column in data.columns]
-    feature = next((name for name in data.model.recency if name in there), None)
+    names = [column.name for column in data.columns]
+    feature = next((name for name in data.model.recency if name in names), None)
     days = (0.0, 1.0, 3.0, 7.0, 14.0, 28.0, 56.0, 91.0, 182.0, 365.0, 730.0)
     earned = tuple(100.0 - 100.0 * float(np.log1p(day) / np.log1p(days[-1])) for day in days)
     return _fit_rule("recency", data, [PointsMeasure(feature, 1.0, days, earned)] if feature else [])

@@ -57,11 +57,11 @@ class Rolled:
 
     def probability(self, members: Sequence[str], seed: int) -> list[Numbers]:
         """Probabilities of the rows of each judged origin, as calibrated by origins that were final before it."""
-        said = []
+        predicted = []
         for of in self.judged:
             earlier = [by for by in self.origins if by.plan.test in of.plan.calibrated_by]
-            said.append(_learned(self, members, earlier, seed).calibrator.apply(self.raw(members, [of])))
-        return said
+            predicted.append(_learned(self, members, earlier, seed).calibrator.apply(self.raw(members, [of])))
+        return predicted
 
     def rounds(self, name: str) -> int | None:
         """Rounds to fit a recipe with, as all origins found them; None where it has none."""
@@ -79,8 +79,8 @@ def _found(origins: Sequence[Origin], name: str) -> list[int]:
     return [of.best_rounds[name] for of in origins if name in of.best_rounds]
 
 
-def _mean_rounds(found: Sequence[int]) -> int | None:
-    return max(1, round(float(np.mean(found)))) if found else None
+def _mean_rounds(rounds: Sequence[int]) -> int | None:
+    return max(1, round(float(np.mean(rounds)))) if rounds else None
 
 
 def roll(data: Dataset, recipes: Mapping[str, Recipe], seed: int) -> Rolled:
@@ -105,14 +105,14 @@ def roll(data: Dataset, recipes: Mapping[str, Recipe], seed: int) -> Rolled:
         raw = {name: model.scorer.raw(rows.matrix) for name, model in fitted.items()}
         best = {name: model.best_rounds for name, model in fitted.items() if model.best_rounds}
         origins.append(Origin(plan, rows, raw, best))
-    there = {of.plan.test for of in origins}
-    origins = [replace(of, plan=_known(of.plan, there)) for of in origins]
+    tested = {of.plan.test for of in origins}
+    origins = [replace(of, plan=_known(of.plan, tested)) for of in origins]
     judged = [of for of in origins if of.plan.calibrated_by] or origins
     return Rolled(tuple(origins), tuple(judged), kinds)
 
 
-def _known(plan: OriginPlan, there: set[int]) -> OriginPlan:
-    return replace(plan, calibrated_by=tuple(test for test in plan.calibrated_by if test in there))
+def _known(plan: OriginPlan, tested: set[int]) -> OriginPlan:
+    return replace(plan, calibrated_by=tuple(test for test in plan.calibrated_by if test in tested))
 
 
 def side_by_side(work: Callable[[Given], Made], given: Iterable[Given]) -> list[Made]:

@@ -60,16 +60,16 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
     kind, content = stored(estimator, len(names))
     if kind == "linear":
         content = _against_means(content, data.train.matrix)
-    told = {"estimator": type(estimator).__name__}
+    parameters = {"estimator": type(estimator).__name__}
     if kind == JUDGED_ONLY:
-        return Fitted(name, kind, "", judged, {}, told)
+        return Fitted(name, kind, "", judged, {}, parameters)
     try:
         scorer = make_scorer(kind, content, len(names))
     except BundleError:  # a form of trees that text of ours does not hold
-        return Fitted(name, JUDGED_ONLY, "", judged, {}, told)
+        return Fitted(name, JUDGED_ONLY, "", judged, {}, parameters)
     if not np.allclose(scorer.raw(data.train.matrix), judged.raw(data.train.matrix), atol=1e-6):
-        return Fitted(name, JUDGED_ONLY, "", judged, {}, told)  # its text does not say what it says
-    return Fitted(name, kind, content, scorer, {}, told)
+        return Fitted(name, JUDGED_ONLY, "", judged, {}, parameters)  # its text does not say what it says
+    return Fitted(name, kind, content, scorer, {}, parameters)
 
 
 @contextmanager
@@ -104,10 +104,10 @@ class _Judged:
     def raw(self, matrix: Matrix) -> Numbers:
         """Log-odds of each row."""
         with _whatever_the_cores():
-            said = np.asarray(self._estimator.predict_proba(_frame(matrix, self._names)), np.float64)
-        if said.shape != (len(matrix), 2) or not np.isfinite(said).all():
+            predicted = np.asarray(self._estimator.predict_proba(_frame(matrix, self._names)), np.float64)
+        if predicted.shape != (len(matrix), 2) or not np.isfinite(predicted).all():
             raise DefinitionError(f"{self._where} gives no probability of both outcomes for each row")
-        return log_odds(said[:, 1])
+        return log_odds(predicted[:, 1])
 
     def contributions(self, matrix: Matrix) -> Numbers:
         """It does not serve, and gives no reasons."""

@@ -298,14 +298,14 @@ def _origins(report: TrainingReport) -> Iterable[str]:
         yield from (*_table(report.how_soon), "")
 
 
-def _statistics(told: Mapping[str, Any]) -> Iterable[str]:
+def _statistics(statistics: Mapping[str, Any]) -> Iterable[str]:
     yield from ("## Calibration and sample, all origins together", "")
-    yield from (f"- {name}: {value:.4g}" for name, value in told["summary"].items())
+    yield from (f"- {name}: {value:.4g}" for name, value in statistics["summary"].items())
     for title, name in (
         ("Smooth calibration curve, with its 95 % band over customers", "smooth_calibration"),
         ("Decision curve: net benefit per customer where all from a threshold on are acted on", "decision_curve"),
     ):
-        rows = [{of: f"{value:.4f}" for of, value in row.items()} for row in told[name]]
+        rows = [{of: f"{value:.4f}" for of, value in row.items()} for row in statistics[name]]
         yield from ("", f"### {title}", "", *_table(rows))
     yield ""
 

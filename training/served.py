@@ -69,8 +69,8 @@ def joined(fits: Sequence[Fitted], columns: int, name: str) -> Fitted:
     if lines:
         kind, parts = "mean", {"line": lines[0], "share": len(trees) / len(fits), "trees": content}
     facts = {f"{of.name}_{fact}": value for of in fits for fact, value in of.facts.items()}
-    told = {f"{of.name}.{known}": value for of in fits for known, value in of.parameters.items()}
-    return Fitted(name, kind, parts, make_scorer(kind, parts, columns), facts, told)
+    parameters = {f"{of.name}.{known}": value for of in fits for known, value in of.parameters.items()}
+    return Fitted(name, kind, parts, make_scorer(kind, parts, columns), facts, parameters)
 
 
 def instability(
@@ -96,9 +96,9 @@ def instability(
     def changed(of: Dataset, by_seed: int) -> float:
         return float(np.mean(as_served != bands(of, by_seed)))
 
-    found = {"another_seed": changed(here, seed + 1)}
+    changes = {"another_seed": changed(here, seed + 1)}
     if len(newest.plan.train) > 1:
         less = here.at(newest.plan.train[:-1])
         if len(np.unique(less.label)) == 2:
-            found["one_cutoff_less"] = changed(replace(here, train=less), seed)
-    return found
+            changes["one_cutoff_less"] = changed(replace(here, train=less), seed)
+    return changes

@@ -85,7 +85,7 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
         n = int(of.rows.sum())
         if n < minimum or _customers(frame, of.rows) < FEWEST:
             continue
-        true, said = label[of.rows], probability[of.rows]
+        true, predicted = label[of.rows], probability[of.rows]
         interval = wilson(np.array([true.sum()]), np.array([float(n)]))
         low, high = float(interval.low[0]), float(interval.high[0])
         judged.append(
@@ -94,11 +94,11 @@ def slice_rows(frame: pd.DataFrame, label: Numbers, probability: Numbers, minimu
                 "value": of.value,
                 "n": n,
                 "came_true": _rounded(true.mean()),
-                "expected": _rounded(said.mean()),
+                "expected": _rounded(predicted.mean()),
                 "low": _rounded(low),
                 "high": _rounded(high),
-                "is_off": bool(not low <= said.mean() <= high),
-                "roc_auc": _rounded(roc_auc(true, said)),
+                "is_off": bool(not low <= predicted.mean() <= high),
+                "roc_auc": _rounded(roc_auc(true, predicted)),
                 "selected": _rounded(selected[of.rows].mean()),
                 "caught": _rounded(selected[of.rows][true == 1].mean()) if true.any() else None,
                 "is_sensitive": is_sensitive(of.by),

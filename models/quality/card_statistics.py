@@ -45,12 +45,12 @@ def smooth_calibration(y: Numbers, p: Numbers, customers: ArrayLike) -> list[dic
     pull = np.diag(np.full(len(start), RIDGE))
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
-        said = sigmoid(design @ fit)
-        curvature = design.T @ (design * (said * (1 - said))[:, None]) + pull
-        return design.T @ (y - said) - pull @ (fit - start), curvature
+        predicted = sigmoid(design @ fit)
+        curvature = design.T @ (design * (predicted * (1 - predicted))[:, None]) + pull
+        return design.T @ (y - predicted) - pull @ (fit - start), curvature
 
-    found = maximum(look, start)
-    fit, inverse = found.at, np.linalg.inv(found.curvature)
+    fitted = maximum(look, start)
+    fit, inverse = fitted.at, np.linalg.inv(fitted.curvature)
     _, group = np.unique(np.asarray(customers), return_inverse=True)
     scores = np.column_stack([np.bincount(group, column * (y - sigmoid(design @ fit))) for column in design.T])
     covariance = inverse @ (scores.T @ scores) @ inverse

@@ -77,13 +77,13 @@ def histogram_from_json(content: Mapping[str, Any]) -> Histogram:
 
 def reference(columns: Sequence[Column], matrix: Matrix, probability: Numbers) -> list[Histogram]:
     """Histograms of encoded rows and of their probabilities, bins of about equal mass."""
-    found = [
+    histograms = [
         _of_numbers(column.name, column.family, matrix[:, place])
         if column.categories is None
         else _of_codes(column, matrix[:, place])
         for place, column in enumerate(columns)
     ]
-    return [*found, _of_numbers(SCORE, SCORE, probability)]
+    return [*histograms, _of_numbers(SCORE, SCORE, probability)]
 
 
 def _of_numbers(name: str, family: str, values: Any) -> Histogram:
@@ -124,17 +124,17 @@ def counted(frame: Frame, histograms: Iterable[Histogram]) -> dict[str, tuple[in
             ]
         asked += [hit.cast(nw.Int64).sum().alias(f"{place} {bin}") for bin, hit in enumerate(below)]
     (row,) = frame.select(*asked).collect("pyarrow").to_native().to_pylist()
-    found = {name: int(value or 0) for name, value in row.items()}
-    return {of.name: _bins(of, place, found) for place, of in enumerate(wanted)}
+    counts = {name: int(value or 0) for name, value in row.items()}
+    return {of.name: _bins(of, place, counts) for place, of in enumerate(wanted)}
 
 
-def _bins(of: Histogram, place: int, found: Mapping[str, int]) -> tuple[int, ...]:
+def _bins(of: Histogram, place: int, counts: Mapping[str, int]) -> tuple[int, ...]:
     if of.categories is not None:
-        each = [found[f"{place} {bin}"] for bin in range(len(of.categories))]
-        return (*each, found["rows"] - sum(each))
-    known = found[f"{place} known"]
-    up_to = [found[f"{place} {bin}"] for bin in range(len(of.edges))]
-    return (*np.diff([0, *up_to, known]).tolist(), found["rows"] - known)
+        each = [counts[f"{place} {bin}"] for bin in range(len(of.categories))]
+        return (*each, counts["rows"] - sum(each))
+    known = counts[f"{place} known"]
+    up_to = [counts[f"{place} {bin}"] for bin in range(len(of.edges))]
+    return (*np.diff([0, *up_to, known]).tolist(), counts["rows"] - known)
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,8 @@ class Shift:
 
 def shifts(histograms: Sequence[Histogram], now: Mapping[str, Sequence[int]]) -> list[Shift]:
     """Compare histograms with the counts of now, the largest shift first; nothing where one side has no rows."""
-    found = [_shift(of, np.array(now[of.name], np.float64), len(histograms)) for of in histograms]
-    return sorted((shift for shift in found if shift), key=lambda shift: (-shift.index, shift.name))
+    shifted = [_shift(of, np.array(now[of.name], np.float64), len(histograms)) for of in histograms]
+    return sorted((shift for shift in shifted if shift), key=lambda shift: (-shift.index, shift.name))
 
 
 def _shift(of: Histogram, now: Numbers, together: int) -> Shift | None:
@@ -186,9 +186,9 @@ def drift(histograms: Sequence[Histogram], frame: Frame) -> dict[str, Any]:
     `frame` holds the rows that were scored: the features as models read them, and `probability`.
     """
     now = counted(frame, histograms)
-    found = shifts(histograms, now)
-    of_score = next((shift for shift in found if shift.name == SCORE), None)
-    of_features = [shift for shift in found if shift.name != SCORE]
+    shifted = shifts(histograms, now)
+    of_score = next((shift for shift in shifted if shift.name == SCORE), None)
+    of_features = [shift for shift in shifted if shift.name != SCORE]
     return {
         "rows": sum(now[histograms[0].name]) if histograms else 0,
         "reference_rows": histograms[0].rows if histograms else 0,

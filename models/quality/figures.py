@@ -132,8 +132,8 @@ def calibration_slope_intercept(y: ArrayLike, p: ArrayLike) -> tuple[float, floa
     A slope below 1 says that the probabilities are too extreme. NaN where no finite fit exists.
     Source: Cox 1958, Biometrika 45:562-565; fitted by Newton's method.
     """
-    found = calibration_fit(y, p)
-    return found.slope, found.intercept
+    line = calibration_fit(y, p)
+    return line.slope, line.intercept
 
 
 def calibration_fit(y: ArrayLike, p: ArrayLike, customers: ArrayLike | None = None) -> CalibrationFit:
@@ -152,11 +152,11 @@ def calibration_fit(y: ArrayLike, p: ArrayLike, customers: ArrayLike | None = No
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None])
         return None if np.linalg.cond(curvature) > 1 / NEAR else (design.T @ (y - fitted), curvature)
 
-    found = maximum(look, np.array([1.0, 0.0]), farthest=5.0, near=NEAR)
-    if not found.is_found:
+    optimum = maximum(look, np.array([1.0, 0.0]), farthest=5.0, near=NEAR)
+    if not optimum.is_found:
         return nothing
-    slope, intercept = (float(number) for number in found.at)
-    half = Z * _error_of_slope(design, y - sigmoid(design @ found.at), found.curvature, customers)
+    slope, intercept = (float(number) for number in optimum.at)
+    half = Z * _error_of_slope(design, y - sigmoid(design @ optimum.at), optimum.curvature, customers)
     return CalibrationFit(slope, intercept, slope - half, slope + half)
 
 
@@ -207,8 +207,8 @@ def calibration_table(y: ArrayLike, p: ArrayLike, bins: int = BINS) -> Calibrati
     """Mean probability and share of positives per bin, the latter with its Wilson interval (see calibration_error)."""
     y, p = _checked(y, p)
     n, positives, total = binned(ranked(p), y, p, np.ones(len(y)), bins)
-    found = wilson(positives, n)
-    return CalibrationTable(n, total / n, positives / n, found.low, found.high)
+    interval = wilson(positives, n)
+    return CalibrationTable(n, total / n, positives / n, interval.low, interval.high)
 
 
 @dataclass(frozen=True)
@@ -239,11 +239,11 @@ def figures(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
     if ((p < 0) | (p > 1)).any():
         raise DefinitionError("Probabilities lie from 0 to 1: calibrate raw scores before judging them.")
     ones = np.ones(len(y))
-    found = {"n": float(len(y)), "positives": float(y.sum()), "base_rate": divided(float(y.sum()), float(len(y)))}
-    found |= {name: prepare(y, p)(ones) for name, prepare in FIGURES.items()}
+    values = {"n": float(len(y)), "positives": float(y.sum()), "base_rate": divided(float(y.sum()), float(len(y)))}
+    values |= {name: prepare(y, p)(ones) for name, prepare in FIGURES.items()}
     parts, (slope, intercept) = brier_parts(y, p), calibration_slope_intercept(y, p)
-    found |= {f"brier_{name}": value for name, value in vars(parts).items()}
-    return found | {"calibration_slope": slope, "calibration_intercept": intercept}
+    values |= {f"brier_{name}": value for name, value in vars(parts).items()}
+    return values | {"calibration_slope": slope, "calibration_intercept": intercept}
 
 
 @dataclass(frozen=True)

@@ -91,13 +91,13 @@ def audit(tables: Tables, known_us: int, using: HealthRules | None = None) -> li
     points = np.column_stack([frame[f"points {measure.feature}"] for measure in chosen.measures])
     low, middle, high = suggested(points, left, customers)
     whole = sum(measure.weight for measure in chosen.measures)
-    found = [_judged(SCORE, None, frame[SCORE].to_numpy(np.float64), left, customers, _bands(frame, chosen))]
+    audits = [_judged(SCORE, None, frame[SCORE].to_numpy(np.float64), left, customers, _bands(frame, chosen))]
     for place, measure in enumerate(chosen.measures):
         one = _judged(measure.feature, measure.group, points[:, place], left, customers, points[:, place])
         weights = {"weight": measure.weight / whole, "suggested_weight": finite(middle[place])}
         ends = {"suggested_low": finite(low[place]), "suggested_high": finite(high[place])}
-        found.append(Audit(**{**vars(one), **weights, **ends}))
-    return found
+        audits.append(Audit(**{**vars(one), **weights, **ends}))
+    return audits
 
 
 def _panel(tables: Tables, known_us: int, chosen: HealthRules) -> pd.DataFrame:
@@ -141,12 +141,12 @@ def _judged(name: str, group: str | None, points: Floats, left: Floats, customer
 
 
 def _tiers(points: Floats, left: Floats) -> tuple[Tier, ...]:
-    found = []
+    tiers = []
     for value in np.unique(points):
         of_tier = left[points == value]
         ends = intervals.wilson(of_tier.sum(), len(of_tier)).scaled(100)
-        found.append(Tier(float(value), len(of_tier), float(100 * of_tier.mean()), float(ends.low), float(ends.high)))
-    return tuple(found)
+        tiers.append(Tier(float(value), len(of_tier), float(100 * of_tier.mean()), float(ends.low), float(ends.high)))
+    return tuple(tiers)
 
 
 def is_monotone(tiers: Sequence[Tier]) -> bool:

@@ -96,8 +96,8 @@ def came_true(
     if rows.empty:
         return CameTrue(as_of_us, known_us, final_us, reason="nobody_scored")
     y, p = rows["label"].to_numpy(np.float64), rows["probability"].to_numpy(np.float64)
-    found = _compared(y, p, rows["customer_id"].to_numpy(), seed)
-    return CameTrue(as_of_us, known_us, final_us, len(rows), None, found)
+    compared = _compared(y, p, rows["customer_id"].to_numpy(), seed)
+    return CameTrue(as_of_us, known_us, final_us, len(rows), None, compared)
 
 
 def _compared(y: Any, p: Any, customers: Any, seed: int) -> dict[str, Any]:

@@ -58,12 +58,12 @@ class Readiness:
 def readiness(tables: Tables, known_us: int, settings: Mapping[str, ModelSettings] | None = None) -> list[Readiness]:
     """Say of each model that `all` trains, and of the list of candidates, whether the tables support it."""
     begins_us = beginning_us(tables.frames[name] for name in ACTIVITY_TABLES if name in tables)
-    found = []
+    judged = []
     for name in models.names():
         model = models.load(name).configured((settings or {}).get(name))
         if not model.is_optional:
-            found.append(_of_model(model, tables, known_us, begins_us))
-    return [*found, _of_asking(tables, known_us)]
+            judged.append(_of_model(model, tables, known_us, begins_us))
+    return [*judged, _of_asking(tables, known_us)]
 
 
 def _of_model(model: Model, tables: Tables, known_us: int, begins_us: int | None) -> Readiness:
@@ -90,8 +90,8 @@ def _of_outcomes(model: Model, target: Target, tables: Tables, known_us: int, da
     """Whether the newest window that is over holds outcomes of both kinds among those who were there."""
     instant = known_us - target.matured_days * DAY_US
     rows = target.label(tables, [instant], known_us, target)
-    there = _present(target, tables, rows, instant, known_us)
-    came, total = int(there["label"].sum()), len(there)
+    present = _present(target, tables, rows, instant, known_us)
+    came, total = int(present["label"].sum()), len(present)
     window = f"in the newest {target.horizon_days} days that are over it came true for {came:,} of {total:,}"
     why = f"{days} days of activity; {window}"
     figures = {"days": days, "horizon": target.horizon_days, "came": came, "total": total}

@@ -121,7 +121,9 @@ def offset(probability: Numbers, label: Numbers) -> float:
     pull = PULL * float(np.mean(probability * (1 - probability)))
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
-        said = sigmoid(odds + fit[0])
-        return np.array([np.sum(label - said) - pull * fit[0]]), np.array([[np.sum(said * (1 - said)) + pull]])
+        predicted = sigmoid(odds + fit[0])
+        return np.array([np.sum(label - predicted) - pull * fit[0]]), np.array(
+            [[np.sum(predicted * (1 - predicted)) + pull]]
+        )
 
     return round(float(np.clip(maximum(look, np.zeros(1)).at[0], -LARGEST, LARGEST)), 6)

@@ -86,8 +86,8 @@ def weighted_log_loss(y: Numbers, p: Numbers) -> Weighted:
 def row_log_loss(y: Numbers, p: Numbers) -> Numbers:
     """-log of the probability given to what happened, kept finite at 0 and 1, by row."""
     tiny = np.finfo(np.float64).eps
-    found: Numbers = -np.log(np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny))
-    return found
+    losses: Numbers = -np.log(np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny))
+    return losses
 
 
 def row_brier(y: Numbers, p: Numbers) -> Numbers:

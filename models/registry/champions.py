@@ -51,8 +51,8 @@ def history(home: Path, name: str) -> list[dict[str, Any]]:
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "gate.json"
-    found: list[dict[str, Any]] = _read(documents.Decisions, path) if path.exists() else []
-    return found
+    entries: list[dict[str, Any]] = _read(documents.Decisions, path) if path.exists() else []
+    return entries
 
 
 def _read(form: type[BaseModel], path: Path) -> Any:
@@ -76,14 +76,14 @@ def retrains_due(home: Path) -> list[str]:
 
     Nothing is loaded: what its features are today is compared with what they were.
     """
-    found = []
+    due = []
     for bundle in sorted((home / CHAMPIONS).glob("*/bundle")):
         try:
             manifest, files, _ = read_files(bundle)
             check_definitions(bundle, manifest, files)
         except BundleError as error:
-            found.append(str(error))
-    return found
+            due.append(str(error))
+    return due
 
 
 def note(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -101,12 +101,12 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
     path = folder / UNFINISHED
     if not path.exists():
         return None
-    found = _read(documents.Begun, path)
-    entry: dict[str, Any] = found["entry"]
+    begun = _read(documents.Begun, path)
+    entry: dict[str, Any] = begun["entry"]
     if _hash_there(folder / "bundle") != entry["content_hash"]:  # nothing had been done yet
         path.unlink()
         return None
-    write_whole(folder / "card.md", found["card"].encode())
+    write_whole(folder / "card.md", begun["card"].encode())
     return entry
 
 
@@ -150,9 +150,9 @@ def _stands(target: Path, content_hash: str) -> bool:
 
 def _copied(bundle: Path, target: Path, content_hash: str) -> Path:
     """A copy of a bundle's own files beside its place, found to be sound and the one that was meant."""
-    found = read_files(bundle)[2]
-    if found != content_hash:
-        raise BundleError(f"The bundle {bundle} has the hash {found}, not {content_hash}. Train it again.")
+    actual_hash = read_files(bundle)[2]
+    if actual_hash != content_hash:
+        raise BundleError(f"The bundle {bundle} has the hash {actual_hash}, not {content_hash}. Train it again.")
     draft = target.with_name(f".{target.name}-draft")
     shutil.rmtree(draft, ignore_errors=True)
     try:

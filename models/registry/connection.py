@@ -72,9 +72,9 @@ def answering(home: Path, tracking: str | None) -> Iterator[None]:
     except (MlflowException, RequestException, SQLAlchemyError, OSError, ImportError) as error:
         place = redacted(tracking) if tracking else str(home / "mlflow")
         cause = getattr(error, "orig", None) or error
-        said = redacted(str(cause).strip().split("\n")[0])[:200]
+        message = redacted(str(cause).strip().split("\n")[0])[:200]
         raise TrackingError(
-            f"The tracking server {place} does not answer: {type(cause).__name__}: {said}. See that it is up, not "
+            f"The tracking server {place} does not answer: {type(cause).__name__}: {message}. See that it is up, not "
             "locked by another program, and has room; then run again. The champion is as it was."
         ) from error
 

@@ -58,9 +58,9 @@ def offsets(home: Path, name: str) -> tuple[Offset, ...]:
         ) from error
 
 
-def in_force(found: Sequence[Offset], content_hash: str, as_of_us: int | None = None) -> Offset | None:
+def in_force(offsets: Sequence[Offset], content_hash: str, as_of_us: int | None = None) -> Offset | None:
     """The offset of a bundle in a week, by default today's; None where there is none."""
-    for of in reversed(found):
+    for of in reversed(offsets):
         if of.content_hash == content_hash and (as_of_us is None or of.as_of_us < as_of_us):
             return of
     return None
@@ -69,8 +69,8 @@ def in_force(found: Sequence[Offset], content_hash: str, as_of_us: int | None = 
 def set_offset(home: Path, name: str, made: Offset) -> None:
     """Add an offset; one of the same week and bundle is replaced, since that week was scored again."""
     with promotion(home, name) as folder:
-        kept = [
+        others = [
             of for of in offsets(home, name) if (of.content_hash, of.as_of_us) != (made.content_hash, made.as_of_us)
         ]
-        listed = sorted([*kept, made], key=lambda of: of.as_of_us)
+        listed = sorted([*others, made], key=lambda of: of.as_of_us)
         write_whole(folder / OFFSETS, as_bytes([of.model_dump() for of in listed]))

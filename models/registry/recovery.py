@@ -31,8 +31,8 @@ def mark_interrupted(home: Path, now_us: int, older_than_us: int, tracking: str 
 
 def _marked(client: Any, now_us: int, before_ms: int) -> dict[str, int]:
     ours = [
-        found.experiment_id
-        for found in _all(
+        version.experiment_id
+        for version in _all(
             lambda token: client.search_experiments(filter_string=f"tags.`{TRAINING}` = 'true'", page_token=token)
         )
     ]
@@ -52,11 +52,11 @@ def _marked(client: Any, now_us: int, before_ms: int) -> dict[str, int]:
 
 def _all(page: Callable[[str | None], Any]) -> Iterator[Any]:
     """What a search finds, page by page."""
-    found = page(None)
-    yield from found
-    while found.token:
-        found = page(found.token)
-        yield from found
+    answer = page(None)
+    yield from answer
+    while answer.token:
+        answer = page(answer.token)
+        yield from answer
 
 
 def learned_since(home: Path, date: str | None, tracking: str | None = None) -> list[dict[str, object]]:

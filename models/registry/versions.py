@@ -160,15 +160,15 @@ def _log_input(mlflow: ModuleType, client: MlflowClient, run_id: str, run: Train
     """Say what a run learned from, where MLflow shows the data of a run; the rows themselves stay where they are."""
     if not run.learned_from:
         return
-    entities, told = mlflow.entities, json.dumps(run.learned_from, ensure_ascii=False)
-    found = entities.Dataset(
+    entities, content = mlflow.entities, json.dumps(run.learned_from, ensure_ascii=False)
+    dataset = entities.Dataset(
         name=f"{run.model} vectors",
         digest=str(run.learned_from["digest"])[:DIGEST_CHARACTERS],
         source_type="vouch",
         source=json.dumps({"fingerprint": run.learned_from["digest"]}),
-        profile=told,
+        profile=content,
     )
-    client.log_inputs(run_id, [entities.DatasetInput(found, [entities.InputTag("mlflow.data.context", "training")])])
+    client.log_inputs(run_id, [entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])])
 
 
 def _log_files(mlflow: ModuleType, files: Mapping[str, bytes]) -> None:
@@ -197,13 +197,13 @@ def _ensure_registered(mlflow: ModuleType, client: MlflowClient, name: str) -> N
 
 def _requirements() -> list[str]:
     """Stated, because MLflow would take seven seconds to guess them."""
-    found = []
+    requirements = []
     for name in REQUIREMENTS:
         try:
-            found.append(f"{name}=={importlib.metadata.version(name)}")
+            requirements.append(f"{name}=={importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
-            found.append(name)
-    return found
+            requirements.append(name)
+    return requirements
 
 
 def _signature(mlflow: ModuleType, predictor: AnyPredictor, example: pd.DataFrame) -> Any:
@@ -223,8 +223,8 @@ def _fetched(mlflow: ModuleType, client: MlflowClient, name: str, version: int) 
     try:
         known = client.get_model_version(name, str(version))
     except mlflow.exceptions.MlflowException as error:
-        there = [found["version"] for found in _versions(client, name, ())]
-        raise UsageError(f"Model {name!r} has no version {version}. Versions: {there or 'none'}") from error
+        numbers = [row["version"] for row in _versions(client, name, ())]
+        raise UsageError(f"Model {name!r} has no version {version}. Versions: {numbers or 'none'}") from error
     with tempfile.TemporaryDirectory() as folder:
         local = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=folder))
         bundle = next((path.parent for path in sorted(local.rglob("manifest.json"))), None)
@@ -254,11 +254,11 @@ def promote_version(
         with promotion(home, name) as folder:
             _finish(client, name, folder)
             before = champion_version(home, name)
-            told = {**entry, "version": version, "content_hash": content_hash, "from_version": before}
-            begin(folder, told, card)
+            record = {**entry, "version": version, "content_hash": content_hash, "from_version": before}
+            begin(folder, record, card)
             with installed(folder, bundle, card, content_hash):
-                _announce(client, name, told)
-            finish(folder, told)
+                _announce(client, name, record)
+            finish(folder, record)
 
 
 def _content_hash(known: Any) -> str:
@@ -364,20 +364,20 @@ def list_models(home: Path, tracking: str | None = None) -> list[dict[str, Any]]
         return [row for name in names for row in _versions(client, name, offsets(home, name))]
 
 
-def _offset_of(found: Sequence[Offset], content_hash: str | None) -> float | None:
+def _offset_of(offsets: Sequence[Offset], content_hash: str | None) -> float | None:
     """The shift of the log-odds that a version is served with; None without one."""
-    known = in_force(found, content_hash) if content_hash else None
+    known = in_force(offsets, content_hash) if content_hash else None
     return known.offset if known else None
 
 
 def _versions(client: MlflowClient, name: str, shifts: Sequence[Offset]) -> list[dict[str, Any]]:
     aliases = {
-        int(version): alias for found in client.search_registered_models(f"name = '{name}'")
-        for alias, version in found.aliases.items()
+        int(version): alias for model in client.search_registered_models(f"name = '{name}'")
+        for alias, version in model.aliases.items()
     }  # fmt: skip
     versions = client.search_model_versions(f"name = '{name}'")
     rows = []
-    for known in sorted(versions, key=lambda found: -int(found.version)):
+    for known in sorted(versions, key=lambda model: -int(model.version)):
         figures = object_in(known.tags.get("figures", "{}"))
         rows.append(
             {

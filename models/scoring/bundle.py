@@ -89,15 +89,15 @@ def check_definitions(folder: Path, manifest: Mapping[str, Any], files: Mapping[
     if TABLE in manifest or manifest["kind"] == VALUE_KIND:
         return
     mend = f"Train {manifest.get('model')!r} again: vouch train {manifest.get('model')}"
-    kept = _kept_fingerprints(manifest, json.loads(files["features.json"])["features"])
-    if kept is None:
+    fingerprints_then = _kept_fingerprints(manifest, json.loads(files["features.json"])["features"])
+    if fingerprints_then is None:
         raise BundleError(
             f"The model bundle {folder} is of a time when bundles kept no fingerprints of their features, and was "
             f"written under other definitions than the last of that time. {mend}"
         )
     today = feature_fingerprints()
-    gone = [name for name in kept if name not in today]
-    changed = [name for name, fingerprint in kept.items() if name in today and fingerprint != today[name]]
+    gone = [name for name in fingerprints_then if name not in today]
+    changed = [name for name, fingerprint in fingerprints_then.items() if name in today and fingerprint != today[name]]
     if gone or changed:
         parts = [_listed(changed, "defined otherwise today"), _listed(gone, "gone")]
         raise BundleError(f"The model bundle {folder} reads features that are {'; '.join(filter(None, parts))}. {mend}")

@@ -41,18 +41,18 @@ class Split:
         values = columns[self.feature]
         if self.members is not None:
             return _in_set(self.members, values)
-        found: Flags = ~(values > self.threshold) if self.is_missing_left else values <= self.threshold
+        is_left: Flags = ~(values > self.threshold) if self.is_missing_left else values <= self.threshold
         if self.is_zero_missing:
-            found = np.where(np.abs(values) <= NEARLY_ZERO, self.is_missing_left, found)
-        return found
+            is_left = np.where(np.abs(values) <= NEARLY_ZERO, self.is_missing_left, is_left)
+        return is_left
 
 
 def _in_set(members: Flags, values: Columns) -> Flags:
     """Whether a category is a member; what is missing, or beyond, is in no set."""
     whole = np.trunc(values)
     is_known = (whole >= 0) & (whole < len(members))
-    found: Flags = is_known & members[np.where(is_known, whole, 0).astype(np.intp)]
-    return found
+    is_member: Flags = is_known & members[np.where(is_known, whole, 0).astype(np.intp)]
+    return is_member
 
 
 def decisions(tree: Mapping[str, Sequence[Any]]) -> list[Split]:

@@ -273,10 +273,10 @@ def checked_digest(text: Any) -> str:
 def object_in(text: str) -> dict[str, Any]:
     """Return the object in a tag of the registry, an empty one where somebody else has written it."""
     try:
-        found = from_json(text)
+        parsed = from_json(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def read_bundle_document(form: type[Form], name: str, content: bytes) -> tuple[Form, Any]:

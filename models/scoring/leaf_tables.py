@@ -170,17 +170,17 @@ def _groups(tree: Tree) -> Iterable[list[Path]]:
 
 def _bits(group: Sequence[Path]) -> list[tuple[Condition, ...]]:
     """Conditions that decide all of a group: what its leaves share of a feature is one bit, each further split one."""
-    found: dict[tuple[Condition, ...], None] = {}
+    conditions: dict[tuple[Condition, ...], None] = {}
     for feature in {feature: None for path in group for feature in path.conditions}:
         ways = [path.conditions.get(feature, ()) for path in group]
         shared = 0
         while all(len(way) > shared for way in ways) and len({way[shared] for way in ways}) == 1:
             shared += 1
         if shared:
-            found[ways[0][:shared]] = None
+            conditions[ways[0][:shared]] = None
         for way in ways:
-            found |= {((node, True),): None for node, _ in way[shared:]}
-    return list(found)
+            conditions |= {((node, True),): None for node, _ in way[shared:]}
+    return list(conditions)
 
 
 def _width(group: Sequence[Path]) -> int:

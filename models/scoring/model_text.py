@@ -62,8 +62,8 @@ def read_trees(text: str, columns: int) -> list[Tree]:
 
     Raises BundleError where the text is not as LightGBM writes it, or its trees are no trees.
     """
-    told, end, _ = text.partition(f"\n{END}\n")
-    head, *blocks = told.split("\nTree=")
+    trees_text, end, _ = text.partition(f"\n{END}\n")
+    head, *blocks = trees_text.split("\nTree=")
     if not end or not blocks:
         raise _unsound("it has no trees, or no end")
     _judge_head(head, columns)
@@ -99,36 +99,36 @@ def _unsound(what: str) -> BundleError:
 
 def _lines(body: str, known: frozenset[str]) -> dict[str, str]:
     """Names and values of the lines of a section; raises BundleError for a name that is unknown, or stands twice."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in body.split("\n"):
         name, sign, value = line.partition("=")
-        if line and (not sign or name not in known or name in found):
+        if line and (not sign or name not in known or name in values):
             raise BundleError("a line is unknown, or stands twice")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _judge_head(head: str, columns: int) -> None:
     first, _, rest = head.partition("\n")
     wanted = {**_HEAD, "max_feature_idx": str(columns - 1)}
     try:
-        found = _lines(rest, _HEAD_LEFT | wanted.keys())
+        values = _lines(rest, _HEAD_LEFT | wanted.keys())
     except BundleError as error:
         raise _unsound(f"its head: {error}") from error
-    if first != "tree" or any(found.get(name) != value for name, value in wanted.items()):
+    if first != "tree" or any(values.get(name) != value for name, value in wanted.items()):
         raise _unsound(f"its head is not that of a binary model of {columns} features, as its bundle lists them")
 
 
 def _arrays(body: str) -> dict[str, list[Any]]:
     """The arrays of one tree; those that it does not have are empty."""
     lines = _lines(body, _TREE_LEFT | _FORMS.keys())
-    found = {}
+    arrays = {}
     for name, (form, kind) in _FORMS.items():
         value = lines.get(name, "")
         if value and not form.fullmatch(value):
             raise BundleError(f"{name} holds what is no number")
-        found[name] = [kind(part) for part in value.split(" ")] if value else []
-    return found
+        arrays[name] = [kind(part) for part in value.split(" ")] if value else []
+    return arrays
 
 
 def _judged(tree: dict[str, list[Any]], columns: int) -> Tree:

@@ -97,10 +97,10 @@ def grouped(columns: Sequence[Column], contributions: Numbers) -> tuple[tuple[st
     leading = np.empty(sums.shape, dtype=np.int32)
     for family in range(len(families)):
         places = np.flatnonzero(member == family)
-        told = places[says[places]]
-        for place in told:
+        of_sign = places[says[places]]
+        for place in of_sign:
             sums[family] += moves[place]
-        candidates = told if len(told) else places[:1]
+        candidates = of_sign if len(of_sign) else places[:1]
         signed = moves[candidates] * np.where(sums[family] < 0, -1.0, 1.0)
         leading[family] = candidates[np.argmax(signed, axis=0)]
     return families, sums.T, leading.T

@@ -37,7 +37,7 @@ def leaves(tree: Mapping[str, Sequence[Any]]) -> list[Leaf]:
     """All leaves of one tree with their paths."""
     if not tree["split_feature"]:
         return []
-    found: list[Leaf] = []
+    leaf_list: list[Leaf] = []
     waiting: list[tuple[int, dict[int, list[tuple[int, bool]]]]] = [(0, {})]
     while waiting:
         node, path = waiting.pop()
@@ -45,10 +45,10 @@ def leaves(tree: Mapping[str, Sequence[Any]]) -> list[Leaf]:
         for child, is_left in ((tree["left_child"][node], True), (tree["right_child"][node], False)):
             longer = {**path, feature: [*path.get(feature, []), (node, is_left)]}
             if child < 0:
-                found.append(Leaf(tree["leaf_value"][~child], longer))
+                leaf_list.append(Leaf(tree["leaf_value"][~child], longer))
             else:
                 waiting.append((child, longer))
-    return found
+    return leaf_list
 
 
 def goes_left(tree: Mapping[str, Sequence[Any]], matrix: Matrix) -> Flags:

@@ -127,7 +127,7 @@ def _money(context: MetricContext, recent_days: float) -> dict[str, tuple[float,
     cents, is_recent = ten_thousandths(nw.col("amount")), nw.col("own_us") >= context.before(recent_days)
     rows = rows.with_columns(cents=cents)
     is_paid = (nw.col("kind") != "refund") & (nw.col("cents") > 0)
-    found = rows.group_by("customer_id").agg(
+    money = rows.group_by("customer_id").agg(
         nw.col("cents").sum().alias("revenue"),
         nw.col("margin").sum().alias("margin"),
         nw.when(is_recent).then(nw.col("cents")).otherwise(0).sum().alias("recent_revenue"),
@@ -139,7 +139,7 @@ def _money(context: MetricContext, recent_days: float) -> dict[str, tuple[float,
         nw.when(is_paid).then(nw.col("own_us")).max().alias("last_us"),
     )
     table: dict[str, tuple[float, ...]] = {}
-    for row in collected(found).to_pylist():
+    for row in collected(money).to_pylist():
         if row["customer_id"] is None or row["first_us"] is None:
             continue
         known = [row[name] / 10_000 if has_margin else np.nan for name in ("margin", "recent_margin")]
@@ -160,20 +160,20 @@ def _contracts(context: MetricContext, recent_days: float) -> dict[str, Term]:
     rows = context.rows("subscriptions")
     renewal = dict(zip(*_columns(next_renewal(rows, at_us), "customer_id", "renewal_us"), strict=True))
     names = ("customer_id", "own_us", "ended_us", "mrr", "billing_period")
-    found: dict[str, Term] = {}
+    contracts: dict[str, Term] = {}
     lines = [line for line in zip(*_columns(rows, *names), strict=True) if line[0] is not None]
     for customer, start_us, ended_us, mrr, period in sorted(lines, key=lambda line: (line[0], line[1], line[3])):
         runs = ended_us is None or ended_us >= at_us
-        before = found.get(customer, (NEVER, 0.0, False, np.nan, 0.0))
+        before = contracts.get(customer, (NEVER, 0.0, False, np.nan, 0.0))
         ran_us = max(min(ended_us or at_us, at_us) - max(start_us, since_us), 0)
         lately = before[4] + float(mrr) * ran_us / (at_us - since_us)
         if before[0] == RUNNING and not runs:
-            found[customer] = (*before[:4], lately)
+            contracts[customer] = (*before[:4], lately)
             continue
         price = float(mrr) + (before[1] if runs and before[0] == RUNNING else 0.0)
         days = _renewal_days(renewal.get(customer), at_us, period == ANNUAL)
-        found[customer] = (RUNNING if runs else GONE, price, period == ANNUAL, days, lately)
-    return found
+        contracts[customer] = (RUNNING if runs else GONE, price, period == ANNUAL, days, lately)
+    return contracts
 
 
 def _renewal_days(renewal_us: int | None, at_us: int, is_annual: bool) -> float:

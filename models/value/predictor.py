@@ -97,15 +97,15 @@ class ValueDocument(Document):
         )  # fmt: skip
 
 
-def _flows(found: Sequence[_Flow] | None) -> tuple[Flow, Flow] | None:
-    if found is None:
+def _flows(flows: Sequence[_Flow] | None) -> tuple[Flow, Flow] | None:
+    if flows is None:
         return None
-    monthly, yearly = (Flow(of.share, of.beside, tuple(of.ratios)) for of in found)
+    monthly, yearly = (Flow(of.share, of.beside, tuple(of.ratios)) for of in flows)
     return monthly, yearly
 
 
-def _rows(found: list[list[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(row) for row in found)
+def _rows(table: list[list[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in table)
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ class ValuePredictor:
         """Read a bundle; its hashes, its form, and its golden customers must hold. Raises BundleError."""
         folder = Path(folder).resolve()
         manifest, files, content_hash = read_files(folder, verify)
-        found = _assembled(manifest, files, content_hash)
+        predictor = _assembled(manifest, files, content_hash)
         if verify:
-            _check_golden(folder, found, files["golden.json"])
-        return found
+            _check_golden(folder, predictor, files["golden.json"])
+        return predictor
 
     def values(
         self,
@@ -156,17 +156,17 @@ class ValuePredictor:
         discount: float = DISCOUNT,
     ) -> Values:
         """Value customers; `within` is what the churn model says of them, as `valuation.valued` reads it."""
-        found = valued(of, self.numbers, within, days, discount)
+        values = valued(of, self.numbers, within, days, discount)
         if self.boosted is None or self.boosted_days is None or self.numbers.purchases is None:
-            return found
-        rows = np.flatnonzero(found.way == "purchases")
+            return values
+        rows = np.flatnonzero(values.way == "purchases")
         orders = of.orders.take(rows)
         soon = np.maximum(self.numbers.purchases.expected(orders, self.boosted_days), 1e-9)
         longer = days / self.boosted_days
         low, high = min(1.0, longer), max(GROWTH[0], longer)
         growth = np.clip(self.numbers.purchases.expected(orders, days) / soon, low, high)
         worth = (1 + discount) ** -(days / 2 / 365)
-        return with_revenue(found, rows, spending(self.boosted, matrix(of, rows)) * growth * worth)
+        return with_revenue(values, rows, spending(self.boosted, matrix(of, rows)) * growth * worth)
 
 
 def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_hash: str) -> ValuePredictor:
@@ -186,9 +186,9 @@ def write_value_bundle(
     files = {"value.json": as_bytes(document)}
     if boosted:
         files["model.txt"] = boosted.encode()
-    found = _assembled(manifest, files, "")
-    files["golden.json"] = as_bytes(_golden(found))
-    return replace(found, content_hash=write_files(folder, manifest, files))
+    predictor = _assembled(manifest, files, "")
+    files["golden.json"] = as_bytes(_golden(predictor))
+    return replace(predictor, content_hash=write_files(folder, manifest, files))
 
 
 def made_up() -> pd.DataFrame:
@@ -225,8 +225,8 @@ def histories_of(frame: pd.DataFrame) -> CustomerHistories:
     )  # fmt: skip
 
 
-def _golden(found: ValuePredictor) -> dict[str, list[float | None]]:
-    of = found.values(histories_of(made_up()))
+def _golden(predictor: ValuePredictor) -> dict[str, list[float | None]]:
+    of = predictor.values(histories_of(made_up()))
     return {
         name: [None if np.isnan(value) else float(f"{value:.12g}") for value in getattr(of, name)]
         for name in ("revenue", "margin", "low", "high")
@@ -240,10 +240,10 @@ class _Golden(Document):
     high: list[Number | None]
 
 
-def _check_golden(folder: Path, found: ValuePredictor, content: bytes) -> None:
-    kept, _ = read_bundle_document(_Golden, f"The golden customers of {folder}", content)
-    now = _golden(found)
-    for name, values in kept.model_dump().items():
+def _check_golden(folder: Path, predictor: ValuePredictor, content: bytes) -> None:
+    golden, _ = read_bundle_document(_Golden, f"The golden customers of {folder}", content)
+    now = _golden(predictor)
+    for name, values in golden.model_dump().items():
         pair = [np.array([np.nan if value is None else value for value in of]) for of in (values, now[name])]
         is_as_long = len(pair[0]) == len(pair[1])
         if not is_as_long or not np.allclose(pair[0], pair[1], TOLERANCE, TOLERANCE, equal_nan=True):

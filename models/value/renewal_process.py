@@ -73,8 +73,8 @@ def paid(
     parts = []
     for first in range(0, len(terms.mrr), CHUNK):
         rows = np.arange(first, min(first + CHUNK, len(terms.mrr)))
-        said = [(week, probability[rows]) for week, probability in within]
-        parts.append(_paid(terms.take(rows), days, discount, table, said))
+        weekly = [(week, probability[rows]) for week, probability in within]
+        parts.append(_paid(terms.take(rows), days, discount, table, weekly))
     if not parts:
         return Paid(np.empty((0, DRAWS)), np.empty((0, DRAWS)))
     return Paid(*(np.concatenate(of) for of in zip(*parts, strict=True)))
@@ -136,12 +136,12 @@ def _yearly(renewal_weeks: Numbers, leaves: Numbers, horizon: float, force: floa
 def _stay(table: LifeTable, is_annual: Any, order: Any) -> Numbers:
     """Weeks of a new stay, by the life table from its first day."""
     waits = -np.log1p(-(order + 0.5) / DRAWS)
-    found = []
+    staying = []
     for rates in (np.array(table.monthly), np.array(table.annual)):
         reached = np.r_[0.0, np.cumsum(rates[:-1] * np.diff(BANDS))]
         row = np.searchsorted(reached, waits, side="right") - 1
-        found.append(np.array(BANDS)[row] + (waits - reached[row]) / rates[row])
-    return np.asarray(np.where(is_annual[:, None], found[1], found[0]))
+        staying.append(np.array(BANDS)[row] + (waits - reached[row]) / rates[row])
+    return np.asarray(np.where(is_annual[:, None], staying[1], staying[0]))
 
 
 def brought(terms: Terms, years: Paid, of: tuple[Flow, Flow], ratios: Numbers) -> Numbers:

@@ -70,8 +70,8 @@ class RepeatPurchases:
         log = (self.r + x) * np.log((self.alpha + orders.age) / (self.alpha + orders.last))
         if self.is_modified:
             return np.asarray(expit(-(log + np.log(self.a / (self.b + x)))))
-        found = expit(-(log + np.log(self.a / (self.b + np.maximum(x, 1) - 1))))
-        return np.asarray(np.where(x > 0, found, 1.0))
+        probability = expit(-(log + np.log(self.a / (self.b + np.maximum(x, 1) - 1))))
+        return np.asarray(np.where(x > 0, probability, 1.0))
 
     def expected(self, orders: Orders, time: float) -> Numbers:
         """Purchases expected within a time from now."""
@@ -96,9 +96,9 @@ class RepeatPurchases:
         drop = np.maximum(random.beta(self.a, self.b + x + self.is_modified, size), 1e-9)
         gone_at = random.exponential(1.0, size) / np.maximum(rate * drop, 1e-12)
         is_alive = random.random(size) < self.alive(orders)[:, None]
-        there = np.where(is_alive, np.minimum(gone_at, time), 0.0)
-        bought = random.poisson(rate * (1 - drop) * there) + (is_alive & (gone_at < time))
-        return bought.astype(np.float64), there
+        stay_days = np.where(is_alive, np.minimum(gone_at, time), 0.0)
+        bought = random.poisson(rate * (1 - drop) * stay_days) + (is_alive & (gone_at < time))
+        return bought.astype(np.float64), stay_days
 
     def varied(self, random: np.random.Generator) -> RepeatPurchases:
         """Other numbers that the data allow as well: one draw from how far they are known."""
@@ -126,9 +126,9 @@ def fit_repeat_purchases(orders: Orders, is_modified: bool = True) -> RepeatPurc
         model = RepeatPurchases(r, alpha, a, b, is_modified)
         return float(-(count @ model.log_likelihood(of)) + PULL * ((logs - start) ** 2).sum())
 
-    found = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-5})
-    r, alpha, a, b = (float(f"{value:.12g}") for value in np.exp(found.x))
-    return RepeatPurchases(r, alpha, a, b, is_modified, covariance_of(loss, found.x))
+    optimum = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-5})
+    r, alpha, a, b = (float(f"{value:.12g}") for value in np.exp(optimum.x))
+    return RepeatPurchases(r, alpha, a, b, is_modified, covariance_of(loss, optimum.x))
 
 
 def covariance_of(loss: Any, logs: Numbers) -> tuple[tuple[float, ...], ...]:
@@ -141,8 +141,8 @@ def covariance_of(loss: Any, logs: Numbers) -> tuple[tuple[float, ...], ...]:
             corners = [loss(logs + s * steps[i] + t * steps[j]) * s * t for s in (1, -1) for t in (1, -1)]
             second[i, j] = second[j, i] = sum(corners) / (4 * step**2)
     try:
-        found = np.linalg.inv(second)
-        np.linalg.cholesky(found)
+        covariance = np.linalg.inv(second)
+        np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
         return ()
-    return tuple(tuple(float(f"{value:.12g}") for value in row) for row in found)
+    return tuple(tuple(float(f"{value:.12g}") for value in row) for row in covariance)

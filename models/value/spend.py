@@ -68,6 +68,6 @@ def fit_spend(orders: Numbers, mean: Numbers) -> Spend | None:
         each += p * x * np.log(x) - (p * x + q) * np.log(gamma + x * z)
         return float(-each.sum() + PULL * ((logs - start) ** 2).sum())
 
-    found = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-5})
-    p, q, gamma = (float(f"{value:.12g}") for value in np.exp(found.x))
-    return Spend(p, q, gamma, covariance_of(loss, found.x))
+    optimum = minimize(loss, start, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-5})
+    p, q, gamma = (float(f"{value:.12g}") for value in np.exp(optimum.x))
+    return Spend(p, q, gamma, covariance_of(loss, optimum.x))

@@ -118,46 +118,46 @@ def valued(
     """
     size = len(of.customers)
     nothing = np.full(size, np.nan)
-    found = Values(
+    values = Values(
         of.customers, nothing, nothing.copy(), nothing.copy(), nothing.copy(), np.full(size, None, dtype=object),
         np.zeros(size, dtype=bool),
     )  # fmt: skip
     if numbers.table is not None:
-        _by_contract(found, of, numbers, within, days, discount)
+        _by_contract(values, of, numbers, within, days, discount)
     rows = _buyers(of, numbers)
     if len(rows) and numbers.purchases and numbers.spend:
-        _by_purchases(found, of, numbers, rows, days, discount)
-    return found
+        _by_purchases(values, of, numbers, rows, days, discount)
+    return values
 
 
 def _by_contract(
-    found: Values, of: CustomerHistories, numbers: ValueNumbers, within: Sequence[tuple[int, Numbers]], days: float,
+    values: Values, of: CustomerHistories, numbers: ValueNumbers, within: Sequence[tuple[int, Numbers]], days: float,
     discount: float,
 ) -> None:  # fmt: skip
     assert numbers.table is not None
     rows = np.flatnonzero(of.state != NEVER)
     terms = terms_of(of, rows)
-    years = paid(terms, days, discount, numbers.table, [(week, said[rows]) for week, said in within])
-    found.way[rows] = CONTRACT
+    years = paid(terms, days, discount, numbers.table, [(week, probability[rows]) for week, probability in within])
+    values.way[rows] = CONTRACT
     draws = None
     for name, part in (("revenue", numbers.flows_revenue), ("margin", numbers.flows_margin)):
         if part is not None:
             draws = brought(terms, years, part, ranks())
-            getattr(found, name)[rows] = draws.mean(axis=1)
+            getattr(values, name)[rows] = draws.mean(axis=1)
     assert draws is not None, "revenue is always told"
-    found.low[rows], found.high[rows] = np.quantile(draws, _ends(), axis=1)
+    values.low[rows], values.high[rows] = np.quantile(draws, _ends(), axis=1)
 
 
-def with_revenue(found: Values, rows: NDArray[np.int64], revenue: Numbers) -> Values:
+def with_revenue(values: Values, rows: NDArray[np.int64], revenue: Numbers) -> Values:
     """The same where other revenue is expected of some customers: margin and interval go with it."""
-    factor = np.ones(len(found.customers))
-    factor[rows] = revenue / np.maximum(found.revenue[rows], 1e-9)
+    factor = np.ones(len(values.customers))
+    factor[rows] = revenue / np.maximum(values.revenue[rows], 1e-9)
     return replace(
-        found,
-        revenue=found.revenue * factor,
-        margin=found.margin * factor,
-        low=found.low * factor,
-        high=found.high * factor,
+        values,
+        revenue=values.revenue * factor,
+        margin=values.margin * factor,
+        low=values.low * factor,
+        high=values.high * factor,
     )
 
 
@@ -166,7 +166,7 @@ def _ends() -> tuple[float, float]:
 
 
 def _by_purchases(
-    found: Values, of: CustomerHistories, numbers: ValueNumbers, rows: NDArray[np.int64], days: float, discount: float
+    values: Values, of: CustomerHistories, numbers: ValueNumbers, rows: NDArray[np.int64], days: float, discount: float
 ) -> None:
     assert numbers.purchases is not None
     assert numbers.spend is not None
@@ -176,20 +176,20 @@ def _by_purchases(
         until = numbers.purchases.expected(orders, days * step / STEPS)
         bought += (until - before) * (1 + discount) ** -(days * (step - 0.5) / STEPS / YEAR_DAYS)
         before = until
-    found.revenue[rows] = bought * numbers.spend.expected(payments, mean) * numbers.net
+    values.revenue[rows] = bought * numbers.spend.expected(payments, mean) * numbers.net
     share = numbers.margin if numbers.margin is not None else 1.0
     if numbers.margin is not None:
-        found.margin[rows] = found.revenue[rows] * share
+        values.margin[rows] = values.revenue[rows] * share
     random, draws = np.random.default_rng(len(rows)), []
     for _ in range(VARIED):
         model, spend = numbers.purchases.varied(random), numbers.spend.varied(random)
-        count, there = model.drawn(orders, days, random, DRAWN)
-        draws.append(spend.drawn(count, payments, mean, random) * _worth(there, discount) * numbers.net * share)
-    found.low[rows], found.high[rows] = np.quantile(np.concatenate(draws, axis=1), _ends(), axis=1)
-    found.way[rows], found.is_cold[rows] = PURCHASES, payments <= 1
+        count, stay_days = model.drawn(orders, days, random, DRAWN)
+        draws.append(spend.drawn(count, payments, mean, random) * _worth(stay_days, discount) * numbers.net * share)
+    values.low[rows], values.high[rows] = np.quantile(np.concatenate(draws, axis=1), _ends(), axis=1)
+    values.way[rows], values.is_cold[rows] = PURCHASES, payments <= 1
 
 
-def _worth(there_days: Numbers, discount: float) -> Numbers:
+def _worth(stay_days: Numbers, discount: float) -> Numbers:
     """Mean discount factor of what comes evenly in the days that a customer is there for."""
-    force = np.log1p(discount) / YEAR_DAYS * np.maximum(there_days, 1e-9)
-    return np.asarray(-np.expm1(-force) / force) if discount > 0 else np.ones_like(there_days)
+    force = np.log1p(discount) / YEAR_DAYS * np.maximum(stay_days, 1e-9)
+    return np.asarray(-np.expm1(-force) / force) if discount > 0 else np.ones_like(stay_days)

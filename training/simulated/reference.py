@@ -113,11 +113,11 @@ def main() -> None:
     given = parser.parse_args()
     law = PARAMETERS if given.world is None else world(given.world)
     document = measure(given.work, given.customers, given.judged_on, given.weeks, given.memory, law)
-    kept = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+    written = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
     if given.world is not None:
-        document = {**kept, "worlds": {**kept.get("worlds", {}), str(given.world): document}}
-    elif "worlds" in kept:
-        document["worlds"] = kept["worlds"]
+        document = {**written, "worlds": {**written.get("worlds", {}), str(given.world): document}}
+    elif "worlds" in written:
+        document["worlds"] = written["worlds"]
     given.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

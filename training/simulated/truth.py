@@ -82,8 +82,8 @@ def true_probability(project: Project, model: str, rows: pd.DataFrame) -> Any:
 def law_of(project: Project) -> dict[str, Any]:
     """The constants that a simulated company follows, as they stand beside its truth."""
     path = Path(project.location or "") / "truth" / "parameters.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    law: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return law
 
 
 def reference_shares(law: Mapping[str, Any]) -> dict[str, float]:

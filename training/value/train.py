@@ -115,11 +115,11 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
     if len(then.customers) < LEAST_CUSTOMERS:
         raise Refused(f"Model {NAME!r}: {len(then.customers)} customers had bought {days} days before: too few")
     then_numbers, is_modified = _better(then, now, has_contracts, days)
-    said = valued(then, then_numbers, days=days, discount=0.0)
-    true = _brought_since(then, now, said)
+    then_values = valued(then, then_numbers, days=days, discount=0.0)
+    true = _brought_since(then, now, then_values)
     figures = {
-        then_numbers.way: _figures(_central(said), true, said),
-        "naive": _figures(_naive(then, said, days), true),
+        then_numbers.way: _figures(_central(then_values), true, then_values),
+        "naive": _figures(_naive(then, then_values, days), true),
     }
     boosted, chosen = None, then_numbers.way
     if then_numbers.way == PURCHASES:
@@ -127,7 +127,9 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
         text = _boosted(earlier, then, seed)
         if text is not None and then_numbers.purchases is not None:
             everybody = np.arange(len(then.customers))
-            predicted = with_revenue(said, everybody, spending(Trees(text, len(COLUMNS)), matrix(then, everybody)))
+            predicted = with_revenue(
+                then_values, everybody, spending(Trees(text, len(COLUMNS)), matrix(then, everybody))
+            )
             figures["boosted"] = _figures(_central(predicted), true, predicted)
             if figures["boosted"]["deviance"] < figures[PURCHASES]["deviance"]:
                 boosted, chosen = _boosted(then, now, seed), "boosted"
@@ -138,15 +140,15 @@ def _better(
     then: CustomerHistories, now: CustomerHistories, has_contracts: bool, days: int
 ) -> tuple[ValueNumbers, bool]:
     """The numbers as of then, by MBG/NBD or by BG/NBD, whichever said better what came; and whether it is MBG/NBD."""
-    found = fit_values(then, has_contracts)
-    if found.way != PURCHASES:
-        return found, True
+    numbers_found = fit_values(then, has_contracts)
+    if numbers_found.way != PURCHASES:
+        return numbers_found, True
     other = fit_values(then, has_contracts, is_modified=False)
     errors = []
-    for numbers in (found, other):
-        said = valued(then, numbers, days=days, discount=0.0)
-        errors.append(_figures(_central(said), _brought_since(then, now, said))["deviance"])
-    return (other, False) if errors[1] < errors[0] else (found, True)
+    for numbers in (numbers_found, other):
+        predicted = valued(then, numbers, days=days, discount=0.0)
+        errors.append(_figures(_central(predicted), _brought_since(then, now, predicted))["deviance"])
+    return (other, False) if errors[1] < errors[0] else (numbers_found, True)
 
 
 def _boosted(past: CustomerHistories, since: CustomerHistories, seed: int) -> str | None:
@@ -161,22 +163,22 @@ def _difference(past: CustomerHistories, since: CustomerHistories, name: str) ->
     return np.asarray([later.get(one, was) for one, was in zip(past.customers, before, strict=True)] - before)
 
 
-def _central(said: Values) -> Numbers:
+def _central(predicted: Values) -> Numbers:
     """Expected margin, or revenue where no margin is known."""
-    return np.nan_to_num(said.margin if np.isfinite(said.margin).any() else said.revenue)
+    return np.nan_to_num(predicted.margin if np.isfinite(predicted.margin).any() else predicted.revenue)
 
 
-def _brought_since(then: CustomerHistories, now: CustomerHistories, said: Values) -> Numbers:
-    return np.nan_to_num(_difference(then, now, "margin" if np.isfinite(said.margin).any() else "revenue"))
+def _brought_since(then: CustomerHistories, now: CustomerHistories, predicted: Values) -> Numbers:
+    return np.nan_to_num(_difference(then, now, "margin" if np.isfinite(predicted.margin).any() else "revenue"))
 
 
-def _naive(then: CustomerHistories, said: Values, days: int) -> Numbers:
+def _naive(then: CustomerHistories, predicted: Values, days: int) -> Numbers:
     """As much as in as long a time before."""
-    recent = then.recent_margin if np.isfinite(said.margin).any() else then.recent_revenue
+    recent = then.recent_margin if np.isfinite(predicted.margin).any() else then.recent_revenue
     return np.asarray(np.nan_to_num(recent) * days / then.recent_days)
 
 
-def _figures(predicted: Numbers, true: Numbers, said: Values | None = None) -> dict[str, float]:
+def _figures(predicted: Numbers, true: Numbers, predicted_values: Values | None = None) -> dict[str, float]:
     """Rank correlation, mean absolute error, total over what came, Tweedie deviance, share of intervals that hold."""
     mean = np.maximum(predicted, 1e-3 * max(float(np.abs(true).mean()), 1e-9))
     positive = np.maximum(true, 0.0)
@@ -186,18 +188,18 @@ def _figures(predicted: Numbers, true: Numbers, said: Values | None = None) -> d
         + positive ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
     )
     rank = spearmanr(predicted, true).statistic if np.ptp(predicted) > 0 and np.ptp(true) > 0 else 0.0
-    found = {
+    figures = {
         "rank_correlation": float(rank),
         "mean_absolute_error": float(np.abs(predicted - true).mean()),
         "total": float(predicted.sum() / true.sum()) if true.sum() else float("nan"),
         "deviance": float(deviance.mean()),
     }
-    if said is not None:
+    if predicted_values is not None:
         cent = 0.01
-        known = np.isfinite(said.low)
-        held = (true >= said.low - cent) & (true <= said.high + cent)
-        found["covered"] = float(held[known].mean()) if known.any() else float("nan")
-    return found
+        known = np.isfinite(predicted_values.low)
+        held = (true >= predicted_values.low - cent) & (true <= predicted_values.high + cent)
+        figures["covered"] = float(held[known].mean()) if known.any() else float("nan")
+    return figures
 
 
 def _judged(fitted: FittedValue, report: Mapping[str, Any]) -> Verdict:
@@ -229,17 +231,17 @@ def _judged(fitted: FittedValue, report: Mapping[str, Any]) -> Verdict:
 
 def _numbers_told(numbers: ValueNumbers) -> dict[str, float]:
     """The fitted numbers by name, for the registry and the card."""
-    found: dict[str, float] = {"net": numbers.net}
+    named: dict[str, float] = {"net": numbers.net}
     if numbers.margin is not None:
-        found["margin"] = numbers.margin
+        named["margin"] = numbers.margin
     if numbers.purchases is not None:
-        found |= {name: getattr(numbers.purchases, name) for name in ("r", "alpha", "a", "b")}
+        named |= {name: getattr(numbers.purchases, name) for name in ("r", "alpha", "a", "b")}
     if numbers.spend is not None:
-        found |= {f"spend_{name}": getattr(numbers.spend, name) for name in ("p", "q", "gamma")}
+        named |= {f"spend_{name}": getattr(numbers.spend, name) for name in ("p", "q", "gamma")}
     if numbers.table is not None:
-        found |= {"returns_per_week": numbers.table.returns, "ends_seen": float(numbers.table.ends)}
-        found |= {f"ends_per_week_from_{number}": rate for number, rate in enumerate(numbers.table.monthly)}
-    return found
+        named |= {"returns_per_week": numbers.table.returns, "ends_seen": float(numbers.table.ends)}
+        named |= {f"ends_per_week_from_{number}": rate for number, rate in enumerate(numbers.table.monthly)}
+    return named
 
 
 def _run(report: ValueReport, bundle: Path, facts: Mapping[str, Any]) -> versions.TrainingRun:
