@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 ORDER = (
     *("first-hour", "your-data", "training", "metrics", "every-week"),
-    *("keeping", "serving", "reach", "library", "scale", "installing", "THREATS"),
+    *("keeping", "serving", "reach", "library", "scale", "speed", "installing", "THREATS"),
 )
 """From the first look to the day when it is run: commands of later pages go on where earlier ones stopped."""
 CATALOGUE = "metric-catalogue"

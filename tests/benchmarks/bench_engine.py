@@ -21,8 +21,10 @@ from typing import NamedTuple
 import polars as pl
 from event_logs import end_us, write_logs
 from measuring import FOLDER, Row
+from needs import FEATURETOOLS
 
 IS_LONG = True
+ROWS_NEED = (FEATURETOOLS,)
 HERE = FOLDER / "engine"
 EVENTS, CUSTOMERS, WEEKS = 10_000_000, 100_000, 78
 TIMES, INSTANTS = 2, 12
@@ -114,12 +116,11 @@ def _equal(ours: pl.DataFrame, by_hand: dict[str, pl.DataFrame]) -> None:
 def _featuretools(folder: Path, one: dict[str, Took], many: Took) -> Iterator[Row]:
     """Events per second against Featuretools with the same features of fewer customers, where its environment was made.
 
-    It needs an older pandas: `python -m venv .bench/featuretools-env`, and in it `pip install featuretools "pandas<3"`
-    and pyarrow.
+    It needs an older pandas, so it has an environment of its own.
     """
-    python = FOLDER / "featuretools-env" / "bin" / "python"
-    if not python.exists():
+    if not FEATURETOOLS.is_there():
         return
+    python = FOLDER / "featuretools-env" / "bin" / "python"
     for instants, of in ((1, one), (INSTANTS, {PANEL: many})):
         command = [python, Path(__file__).with_name("peers") / "by_featuretools.py", folder, NOW_US, SAMPLE, instants]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)

@@ -15,6 +15,7 @@ import hand_scoring
 import httpx
 from loading import rate, server
 from measuring import FOLDER, ROOT, Row
+from needs import WRK
 
 from support import published_weeks as hand_company
 from vouch.models.predictor import _load_pyfunc
@@ -26,6 +27,7 @@ from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
 IS_LONG = True
+NEEDS = (WRK,)
 HERE = FOLDER / "scoring"
 PORTS = {"vouch": 3411, "plain": 3412, "mlflow": 3413}
 ROUNDS, NOW, MANY = 3, 1_800_000_000_000_000, 1_000

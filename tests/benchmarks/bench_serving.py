@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 from loading import rate, server, waits
 from measuring import FOLDER, Row
+from needs import WRK
 
 from support import published_weeks as hand_company
 from vouch.serving.commands.serve import SETTINGS
@@ -23,6 +24,7 @@ from vouch.serving.store import keys
 from vouch.serving.store.connection import Database
 
 IS_LONG = True
+NEEDS = (WRK,)
 HERE = FOLDER / "serving"
 CUSTOMERS, ROUNDS, NOW = 1_000_000, 3, 1_800_000_000_000_000
 PORTS = {"vouch": 3401, "empty": 3402, "plain": 3403}

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import public_tables
 from measuring import FOLDER, Row, measured_well
+from needs import DATASETS, TABLE_PEERS
 
 from vouch import models
 from vouch.models.definition import LEARNERS
@@ -35,6 +36,7 @@ from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
 
 IS_LONG = True
+NEEDS = (DATASETS, TABLE_PEERS)
 FOLDS = 5
 INNER, INNER_OF_FEW, FEW = 3, 8, 10_000
 """Folds of the cross-fit; more where rows are few, so that what is calibrated was fitted on nearly all of them."""

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from measuring import Row
+from needs import DATASETS
 
 from vouch.features.sentiment.learned import TextModel, fit, macro_f1, signs_of
 
 IS_LONG = True
+NEEDS = (DATASETS,)
 FOLDS, SEED = 5, 0
 KOREAN, ROMANIAN, PORTUGUESE, TWEETS = 0.847, 0.873, 0.906, 0.55
 VADER_OF_TWEETS = 0.872
