@@ -52,22 +52,22 @@ def has_openmp() -> bool:
 
 def lacking() -> list:
     """What this machine lacks, each with its mend."""
-    found = []
+    missing = []
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     minors = [int(minor) for minor in re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', text)]
     if sys.version_info[1] not in minors:
-        found.append(
+        missing.append(
             f"Python 3.{min(minors)} to 3.{max(minors)}, and {sys.executable} is {platform.python_version()}: "
             f"name another one, as in `make demo PYTHON=/usr/bin/python3.{min(minors)}`"
         )
     elif not (is_there("venv") and is_there("ensurepip")):
-        found.append(f"Python's own venv: `apt-get install python3.{sys.version_info[1]}-venv`")
+        missing.append(f"Python's own venv: `apt-get install python3.{sys.version_info[1]}-venv`")
     absent = [module for module in MODULES if not is_there(module)]
     if absent:
-        found.append(f"a whole Python, and {sys.executable} was built without {', '.join(absent)}: name another one")
+        missing.append(f"a whole Python, and {sys.executable} was built without {', '.join(absent)}: name another one")
     if sys.platform == "linux" and "ctypes" not in absent and not has_openmp():
-        found.append(f"{OPENMP}, for LightGBM: `apt-get install libgomp1`, or `dnf install libgomp`")
-    return found
+        missing.append(f"{OPENMP}, for LightGBM: `apt-get install libgomp1`, or `dnf install libgomp`")
+    return missing
 
 
 def taken_up(environment: str) -> dict:
@@ -135,7 +135,7 @@ def make(locks: list) -> None:
         with timed("compiling it"):
             compile_all(str(VENV / "lib"))
         NOTES.write_text(json.dumps({**steps, "compiled": True}), encoding="utf-8")
-    subprocess.run([*COMPILE, *(str(found.parent) for found in ROOT.glob("*/__init__.py"))])
+    subprocess.run([*COMPILE, *(str(package.parent) for package in ROOT.glob("*/__init__.py"))])
     if todo:
         print(f"  ready after {time.monotonic() - begun:.0f} s", flush=True)
 

@@ -86,8 +86,8 @@ def answered(
     tables = opened(project, staged, engine)
     as_of_us = staged.default_as_of_us(now_us) if asked.as_of_us is None else asked.as_of_us
     progress(f"{instant_text(as_of_us)}: metrics")
-    name, found = _looked(tables, project, asked, as_of_us)
-    rows = [one if isinstance(one, dict) else one.as_dict() for one in found]
+    name, metric_rows = _looked(tables, project, asked, as_of_us)
+    rows = [one if isinstance(one, dict) else one.as_dict() for one in metric_rows]
     if asked.listing is not None:  # who has come to object since the instant is in no list, either
         objecting = MetricContext(tables, now_us).objecting
         rows = [row for row in rows if row.get("customer_id") not in objecting]
@@ -161,8 +161,8 @@ def published_scores(home: Path, as_of_us: int) -> Frame | None:
     """The scores of the snapshot that is published for an instant; None where none is."""
     if as_of_us not in published(home):
         return None
-    found = read_snapshot(home, as_of_us, tables=("scores",))
-    scores: Frame = nw.from_native(found.table("scores"), eager_only=True).lazy("polars")
+    snapshot = read_snapshot(home, as_of_us, tables=("scores",))
+    scores: Frame = nw.from_native(snapshot.table("scores"), eager_only=True).lazy("polars")
     return scores
 
 

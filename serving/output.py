@@ -56,7 +56,7 @@ def show(rows: Sequence[Mapping[str, Any]], form: Format, document: Any = None, 
 def as_json(document: Any) -> str:
     """A document as JSON text, without passwords, and with what would steer a terminal as escapes."""
     text = json.dumps(redacted_document(document), indent=2, ensure_ascii=False)
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def redacted_document(document: Any) -> Any:

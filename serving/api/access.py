@@ -47,8 +47,8 @@ WRONG_KEYS = "100/minute"
 
 def caller_of(scope: Scope) -> Caller:
     """Return who sent a request that the gate let through."""
-    found: Caller = scope["state"]["caller"]
-    return found
+    caller: Caller = scope["state"]["caller"]
+    return caller
 
 
 def address_of(scope: Scope) -> str:
@@ -130,10 +130,10 @@ class AccessGate:
 
     def _left(self, key_id: str) -> list[tuple[bytes, bytes]]:
         """Headers that tell what is left of the rate of a key."""
-        found = self._counts.get_window_stats(self._rate, "key", key_id)
-        ends_s = max(0, round(found.reset_time - self._now() / 1e6))
-        told = {"limit": self._rate.amount, "remaining": max(0, found.remaining), "reset": ends_s}
-        return [(f"ratelimit-{name}".encode(), str(number).encode()) for name, number in told.items()]
+        window = self._counts.get_window_stats(self._rate, "key", key_id)
+        ends_s = max(0, round(window.reset_time - self._now() / 1e6))
+        limits = {"limit": self._rate.amount, "remaining": max(0, window.remaining), "reset": ends_s}
+        return [(f"ratelimit-{name}".encode(), str(number).encode()) for name, number in limits.items()]
 
     def _count(self, limit: RateLimitItem, *who: str) -> None:
         if self._counts.hit(limit, *who):

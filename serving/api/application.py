@@ -89,8 +89,8 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
         def work() -> tuple[Any, bytes]:
             if route.needs_week:
                 store.require_week()
-            found = route.answer(store, body, *given)
-            return found, bytes(found) if isinstance(found, bytes) else to_json(found, inf_nan_mode="null")
+            answer = route.answer(store, body, *given)
+            return answer, bytes(answer) if isinstance(answer, bytes) else to_json(answer, inf_nan_mode="null")
 
         def whole() -> tuple[Any, bytes]:
             nonlocal body
@@ -102,33 +102,33 @@ def _endpoint(store: ServingState, route: ApiRoute, heavy: HeavyWork) -> Callabl
 
         try:
             if len(content) > LONG_BODY:  # to read it alone would keep others waiting
-                found, told = await heavy.line(content).run(who, whole, request.is_disconnected)
+                answer, written = await heavy.line(content).run(who, whole, request.is_disconnected)
             else:
                 body = _asked(request, content, route, names)
                 if not _holds(route.is_heavy, store, body):
-                    found, told = work()
+                    answer, written = work()
                 elif _holds(route.computes, store, body):
-                    found, told = await heavy.line(content).run(who, work, request.is_disconnected)
+                    answer, written = await heavy.line(content).run(who, work, request.is_disconnected)
                 else:
-                    found, told = await anyio.to_thread.run_sync(work)
+                    answer, written = await anyio.to_thread.run_sync(work)
         except Problem as problem:
             if route.scope != "read" and body is not None:
                 refused(store, caller, route.path, problem, getattr(body, "customer_id", None))
             raise
         if route.action is not None:
-            _note(store, request, route, body, rows_in(found, route.gives), getattr(found, "action", route.action))
+            _note(store, request, route, body, rows_in(answer, route.gives), getattr(answer, "action", route.action))
 
         def finished() -> Response:
-            return json_answer(request, selected(told, getattr(body, "fields", ()), route.gives), route)
+            return json_answer(request, selected(written, getattr(body, "fields", ()), route.gives), route)
 
-        return await anyio.to_thread.run_sync(finished) if len(told) >= LONG_ANSWER else finished()
+        return await anyio.to_thread.run_sync(finished) if len(written) >= LONG_ANSWER else finished()
 
     return endpoint
 
 
-def _holds(said: bool | Callable[[ServingState, Any], bool], store: ServingState, body: BaseModel) -> bool:
+def _holds(condition: bool | Callable[[ServingState, Any], bool], store: ServingState, body: BaseModel) -> bool:
     """What a route says of all requests, or of each."""
-    return said(store, body) if callable(said) else said
+    return condition(store, body) if callable(condition) else condition
 
 
 def json_answer(request: Request, content: bytes, route: ApiRoute) -> Response:

@@ -44,14 +44,14 @@ def configure(*, with_requests: bool = False) -> None:
 
 
 def _formatter() -> structlog.stdlib.ProcessorFormatter:
-    told: list[Processor] = [
+    processors: list[Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(("route", "method", "status", "ms", "code", "key_id")),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=told,
+        foreign_pre_chain=processors,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             without_error_text,

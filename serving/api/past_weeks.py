@@ -74,13 +74,13 @@ class PastWeeks:
 
     def forget_where_erased(self, connection: Connection) -> None:
         """Let go of all where rows were taken out of a week of the store since the last look."""
-        found = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.version))}
+        versions = {row[0]: row[1] for row in connection.execute(select(snapshots.c.snapshot_id, snapshots.c.version))}
         is_rewritten = any(self._is_rewritten(week) for week in list(self._held.values()))
-        if is_rewritten or any(found.get(key, version) != version for key, version in self._versions.items()):
+        if is_rewritten or any(versions.get(key, version) != version for key, version in self._versions.items()):
             with self._lock:
                 self._times_let_go += 1
                 self._held.clear()
-        self._versions = found
+        self._versions = versions
 
     def _is_rewritten(self, week: ServedWeek) -> bool:
         """Whether the disk holds a week that is held here, and no longer what it held: somebody was taken out."""
@@ -88,10 +88,10 @@ class PastWeeks:
         try:
             if files.current_folder(self._home, held.as_of_us) is None:
                 return False  # there is no disk of weeks here, or this one has been cleaned away
-            found = self._on_disk(held.as_of_us, held.revision)
+            snapshot = self._on_disk(held.as_of_us, held.revision)
         except (OSError, SnapshotError):
             return True
-        return found is None or found.manifest.get("files") != held.manifest.get("files")
+        return snapshot is None or snapshot.manifest.get("files") != held.manifest.get("files")
 
     def has(self, as_of_us: int, revision: int | None) -> bool:
         """Whether a week is in memory."""
@@ -99,9 +99,9 @@ class PastWeeks:
 
     def get(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
         """Return a past week; raises the problem `week_gone` where it is no longer kept."""
-        found = self._in_memory(as_of_us, revision)
-        if found is not None:
-            return found
+        week = self._in_memory(as_of_us, revision)
+        if week is not None:
+            return week
         with self._lock:
             reading = self._reading.setdefault((as_of_us, revision), threading.Lock())
         with reading:
@@ -123,19 +123,19 @@ class PastWeeks:
         """A week from the disk or the store, kept; read again where weeks were let go of meanwhile."""
         while True:
             let_go = self._times_let_go
-            found = self._read(as_of_us, revision, now_us)
-            if found is None:
+            week = self._read(as_of_us, revision, now_us)
+            if week is None:
                 raise Problem("week_gone")
             with self._lock:
                 if let_go == self._times_let_go:
-                    self._put(found)
-                    return found
+                    self._put(week)
+                    return week
 
     def _read(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek | None:
         try:
-            found = self._on_disk(as_of_us, revision)
-            if found is not None:
-                return self._of_disk(found, now_us)
+            snapshot = self._on_disk(as_of_us, revision)
+            if snapshot is not None:
+                return self._of_disk(snapshot, now_us)
             stored = load_week(self._database, self._policy, now_us, as_of_us)
         except SnapshotError:  # damaged: it cannot be told any more
             return None
@@ -147,23 +147,23 @@ class PastWeeks:
             folder = files.revisions(files.pointer(self._home, as_of_us).parent).get(revision)
         return None if folder is None else files.open_revision(folder)
 
-    def _of_disk(self, found: Snapshot, now_us: int) -> ServedWeek:
-        rows = {name: in_memory(found.table(name)) for name in ("scores", "customers")}
+    def _of_disk(self, snapshot: Snapshot, now_us: int) -> ServedWeek:
+        rows = {name: in_memory(snapshot.table(name)) for name in ("scores", "customers")}
         more = {
-            name: in_memory(found.table(name)) for name in ("changes", "lists")
-            if f"{name}.parquet" in found.manifest["files"]
+            name: in_memory(snapshot.table(name)) for name in ("changes", "lists")
+            if f"{name}.parquet" in snapshot.manifest["files"]
         }  # fmt: skip
         with self._database.reading() as connection:
-            hand = recorded_by_hand(connection, found.as_of_us, now_us)
+            hand = recorded_by_hand(connection, snapshot.as_of_us, now_us)
         return ready_week(
-            StoredWeek(-1, found.as_of_us, found.revision, 1, found.manifest),
+            StoredWeek(-1, snapshot.as_of_us, snapshot.revision, 1, snapshot.manifest),
             rows["scores"],
             rows["customers"],
             self._policy,
             secret(self._database, "exploration"),
             now_us,
-            found.table("metrics"),
-            self._before(found.as_of_us),
+            snapshot.table("metrics"),
+            self._before(snapshot.as_of_us),
             more.get("changes"),
             hand,
             more.get("lists"),
@@ -171,9 +171,9 @@ class PastWeeks:
 
     def _before(self, as_of_us: int) -> WeekBefore | None:
         """The week before one, as the disk has it."""
-        found = week_before(self._home, as_of_us, ["scores"])
-        if found is None:
+        before = week_before(self._home, as_of_us, ["scores"])
+        if before is None:
             return None
-        scores = in_memory(found.table("scores"))
-        week = StoredWeek(-1, found.as_of_us, found.revision, 1, found.manifest)
+        scores = in_memory(before.table("scores"))
+        week = StoredWeek(-1, before.as_of_us, before.revision, 1, before.manifest)
         return WeekBefore(week, scores, Customers(scores))

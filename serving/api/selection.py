@@ -30,22 +30,22 @@ def selected(content: bytes, fields: Sequence[str], gives: type[BaseModel]) -> b
     for name in fields:
         if name not in known:
             raise Problem("invalid_value", f"There is no such field in the answer{did_you_mean(name, known)}", "fields")
-    found: dict[str, Any] = from_json(content)
+    answer: dict[str, Any] = from_json(content)
     if listed is None:
-        return to_json(_only(found, fields))
-    return to_json({**found, listed[0]: [_only(row, fields) for row in found[listed[0]]]})
+        return to_json(_only(answer, fields))
+    return to_json({**answer, listed[0]: [_only(row, fields) for row in answer[listed[0]]]})
 
 
 def _only(row: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name in fields or name in ALWAYS}
 
 
-def rows_in(found: Any, gives: type[BaseModel]) -> int:
+def rows_in(answer: Any, gives: type[BaseModel]) -> int:
     """How many rows an answer hands out: those of its list, or the one thing that it is about."""
-    if isinstance(found, bytes):
-        return int(getattr(found, "rows", 1))
+    if isinstance(answer, bytes):
+        return int(getattr(answer, "rows", 1))
     listed = _rows_of(gives)
-    return 1 if listed is None else len(found[listed[0]])
+    return 1 if listed is None else len(answer[listed[0]])
 
 
 def _rows_of(gives: type[BaseModel]) -> tuple[str, type[BaseModel]] | None:

@@ -111,12 +111,12 @@ class ServingState:
         Where somebody has written to a file of it since it was verified, the problem is `unavailable` until the file
         has been made again.
         """
-        found = self._portfolio
-        if found is None:
+        week = self._portfolio
+        if week is None:
             raise Problem("no_snapshot", "Run `vouch score` on the host of the service")
-        if not found.is_intact:
+        if not week.is_intact:
             raise Problem("unavailable", "The week is read again: its files have changed")
-        return found
+        return week
 
     def require_week(self) -> None:
         """Raise the problem that `portfolio` does where there is no week to answer from."""
@@ -128,9 +128,9 @@ class ServingState:
         as_of_us = newest.week.as_of_us if as_of is None else instant_of(as_of)
         if as_of_us == newest.week.as_of_us and revision in (None, newest.week.revision):
             return newest
-        found = self.past.get(as_of_us, revision, now_us())
-        self._follow_by_hand(found)
-        return found
+        week = self.past.get(as_of_us, revision, now_us())
+        self._follow_by_hand(week)
+        return week
 
     @property
     def trouble(self) -> str | None:
@@ -181,8 +181,8 @@ class ServingState:
         known = [week for week in weeks.stored_weeks(connection) if week.as_of_us < newest.as_of_us][-number:]
         for week in known:
             if (week.snapshot_id, week.version) not in self._metrics:
-                found = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
-                self._metrics[week.snapshot_id, week.version] = found
+                metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
+                self._metrics[week.snapshot_id, week.version] = metrics
         return [self._metrics[week.snapshot_id, week.version] for week in known]
 
     def _put_right(self, error: SnapshotError) -> None:
@@ -299,8 +299,8 @@ class ServingState:
 
     def override_of(self, customer_id: str) -> Override | None:
         """Return the health score that somebody set by hand for a customer, while it stands."""
-        found = self._overrides.get(customer_id)
-        return None if found is None or found.expires_us <= now_us() else found
+        override = self._overrides.get(customer_id)
+        return None if override is None or override.expires_us <= now_us() else override
 
     def overrides_since(self, since_us: int) -> int:
         """How many health scores that stand were set by hand since an instant."""
@@ -317,18 +317,18 @@ class ServingState:
 
     def _take_snapshot(self) -> None:
         try:
-            found = load_week(self.database, self.policy, now_us())
+            week = load_week(self.database, self.policy, now_us())
         except SnapshotError as error:
             self.refused = (*self.refused, str(error))
             self._put_right(error)
             return
-        if found is not None:
-            self._take_asks(found)
-            if (before := self._portfolio) is not None and before.week.snapshot_id != found.week.snapshot_id:
+        if week is not None:
+            self._take_asks(week)
+            if (before := self._portfolio) is not None and before.week.snapshot_id != week.week.snapshot_id:
                 self.past.keep(before)
-            self._portfolio = found
+            self._portfolio = week
             self._metrics, self.counted = {}, {}  # of weeks that may have gone, or have other rows
-            _log.info("serving %s", weeks.describe(found.week))
+            _log.info("serving %s", weeks.describe(week.week))
 
     def _look_at_champions(self) -> None:
         seen = [_mark(champion_folder(self.home, name) / of) for name in MODELS for of in ("bundle", OFFSETS)]
@@ -337,17 +337,17 @@ class ServingState:
             self._seen_champions = seen
 
     def _take_champions(self) -> None:
-        found, refused, promoted_us = dict(self.champions), [], dict(self.promoted_us)
+        champions, refused, promoted_us = dict(self.champions), [], dict(self.promoted_us)
         for name in MODELS:
             try:
-                found[name] = champion(self.home, name)
+                champions[name] = champion(self.home, name)
                 at_us = promoted_at_us(self.home, name)
                 promoted_us |= {} if at_us is None else {name: at_us}
             except Exception as error:  # one that cannot be read in any way leaves the others, and the one before
                 refused.append(name)
-                told = error if isinstance(error, VouchError) else where(error)
-                _log.warning("the champion of %s is not taken: %s", name, told)
-        self.champions, self.refused_champions, self.promoted_us = found, tuple(refused), promoted_us
+                message = error if isinstance(error, VouchError) else where(error)
+                _log.warning("the champion of %s is not taken: %s", name, message)
+        self.champions, self.refused_champions, self.promoted_us = champions, tuple(refused), promoted_us
 
     def _published(self) -> object:
         """What changes when a snapshot is published: a cheap look at the pointers."""
@@ -375,7 +375,7 @@ def _tenths(seconds: float | None) -> float | None:
 def _mark(path: Path) -> object:
     """Identity of a file or of what a link points to, which moves when it is replaced."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns

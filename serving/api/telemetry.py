@@ -175,11 +175,11 @@ def _of_processes(pids: Sequence[int]) -> Iterator[Metric]:
 
     together: dict[str, Metric] = {}
     for pid in pids:
-        for found in ProcessCollector(pid=partial(int, pid), registry=None).collect():
-            held = together.setdefault(found.name, found)
-            if held is not found:
-                (one,), (other,) = held.samples, found.samples
-                join = max if found.name.endswith("start_time_seconds") else sum
+        for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            held = together.setdefault(metric.name, metric)
+            if held is not metric:
+                (one,), (other,) = held.samples, metric.samples
+                join = max if metric.name.endswith("start_time_seconds") else sum
                 held.samples = [one._replace(value=join((one.value, other.value)))]
     yield from together.values()
     yield _gauge("vouch_workers", "Processes that answer.", len(pids))
@@ -204,16 +204,16 @@ def _of_week(store: ServingState, now_us: int) -> Iterator[Metric]:
     yield from _drift(manifest.get("drift") or {})
 
 
-def _drift(found: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+def _drift(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     """Drift of each model against the rows that it was trained on, where the week tells it."""
     from prometheus_client.core import GaugeMetricFamily
 
     moved = GaugeMetricFamily("vouch_drift_features", "Features that have drifted.", labels=["model", "level"])
-    for model, of in sorted(found.items()):
+    for model, of in sorted(answers.items()):
         for level in LEVELS:
             if of.get(level) is not None:
                 moved.add_metric([model, level], of[level])
-    scores = {model: of["score"]["index"] for model, of in found.items() if of.get("score")}
+    scores = {model: of["score"]["index"] for model, of in answers.items() if of.get("score")}
     yield _by_model("vouch_drift_score", "Population stability index of a model's scores.", scores)
     yield moved
 
@@ -226,10 +226,10 @@ def _by_population(counted: Mapping[str, int]) -> Metric:
     """Customers by the names that the page, the report and the API call them by."""
     from prometheus_client.core import GaugeMetricFamily
 
-    found = GaugeMetricFamily("vouch_population", "Customers in each named population.", labels=["population"])
+    metric = GaugeMetricFamily("vouch_population", "Customers in each named population.", labels=["population"])
     for name, number in counted.items():
-        found.add_metric([name], number)
-    return found
+        metric.add_metric([name], number)
+    return metric
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:
@@ -241,17 +241,17 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
 def _by_model(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
-    found = GaugeMetricFamily(name, meaning, labels=["model"])
+    metric = GaugeMetricFamily(name, meaning, labels=["model"])
     for model, value in sorted(values.items()):
-        found.add_metric([model], value)
-    return found
+        metric.add_metric([model], value)
+    return metric
 
 
 def _info(name: str, meaning: str, rows: Iterable[Mapping[str, str]]) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
     listed = list(rows)
-    found = GaugeMetricFamily(name, meaning, labels=list(listed[0]) if listed else [])
+    metric = GaugeMetricFamily(name, meaning, labels=list(listed[0]) if listed else [])
     for row in listed:
-        found.add_metric(list(row.values()), 1.0)
-    return found
+        metric.add_metric(list(row.values()), 1.0)
+    return metric

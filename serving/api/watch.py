@@ -64,10 +64,10 @@ class Look:
         self._next_s = time.monotonic() + wait_s
 
     def _tell(self, error: Exception) -> None:
-        told = str(error) if isinstance(error, VouchError) else where(error)
-        if told != self.trouble:
-            _log.error("cannot look at %s: %s", self.at, told)
-        self.trouble, self.is_of_store = told, isinstance(error, StoreError)
+        message = str(error) if isinstance(error, VouchError) else where(error)
+        if message != self.trouble:
+            _log.error("cannot look at %s: %s", self.at, message)
+        self.trouble, self.is_of_store = message, isinstance(error, StoreError)
 
 
 class Watch:

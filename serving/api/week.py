@@ -99,7 +99,7 @@ class ServedWeek:
         statuses = {name: pc.unique(self.scores.column(f"{name}_status")).to_pylist() for name in NAMED}
         models = self.week.manifest.get("models") or {}
         has_model = {name: models.get(name, True) is not None for name in NAMED}
-        return frozenset(name for name, found in statuses.items() if is_by_rules(found, has_model=has_model[name]))
+        return frozenset(name for name, status in statuses.items() if is_by_rules(status, has_model=has_model[name]))
 
     def ranked_by(self, model: str) -> str:
         """What the list of a model is ranked by."""
@@ -123,8 +123,8 @@ class ServedWeek:
         """Whether what moved was told against another week than the one before, which was published later."""
         if self.before is None or "changes_since" not in self.week.manifest:
             return False
-        told = self.week.manifest["changes_since"]
-        return told is None or told["as_of"] != self.before.week.manifest["as_of"]
+        since = self.week.manifest["changes_since"]
+        return since is None or since["as_of"] != self.before.week.manifest["as_of"]
 
     def due_first(self, row: int) -> str | None:
         """What is due to the customer of a row before an ask; None where nothing is, or somebody has done it."""
@@ -140,16 +140,16 @@ class ServedWeek:
     @property
     def standing(self) -> Standing:
         """Where everybody stands beside the week before, worked out when it is first asked for."""
-        found: Standing = self._derived.of("standing", self._standing)
-        return found
+        standing: Standing = self._derived.of("standing", self._standing)
+        return standing
 
     def _standing(self) -> Standing:
         before, place_of = self.before.scores if self.before else None, self.at_risk.place_of
         figures = (self.at_risk.values[place_of], self.at_risk.order[place_of])
-        found = week_standing(self.scores, self.customers, before, *figures)
+        standing = week_standing(self.scores, self.customers, before, *figures)
         hand = self.lists.by_hand
         thanked = [name for name, done in hand.care.items() if THANK in done]
-        return without(found, self._rows_of(hand.objections), self._rows_of(thanked))
+        return without(standing, self._rows_of(hand.objections), self._rows_of(thanked))
 
     def _rows_of(self, customer_ids: Iterable[str]) -> list[int]:
         return [row for name in customer_ids if (row := self.ids.row_of(name)) is not None]
@@ -158,8 +158,8 @@ class ServedWeek:
         """Those at risk in an order: by revenue at risk (`value`), or by another figure, falling."""
         if sort == "value":
             return self.at_risk
-        found: RankedList = self._derived.of(("sorted", sort), lambda: self._reordered(sort))
-        return found
+        ranked: RankedList = self._derived.of(("sorted", sort), lambda: self._reordered(sort))
+        return ranked
 
     def _reordered(self, sort: str) -> RankedList:
         standing = self.standing
@@ -188,8 +188,8 @@ class ServedWeek:
     @property
     def populations(self) -> dict[str, int]:
         """How many customers each named population has, counted when it is first asked for."""
-        found: dict[str, int] = self._derived.of("populations", self._populations)
-        return found
+        counts: dict[str, int] = self._derived.of("populations", self._populations)
+        return counts
 
     def _populations(self) -> dict[str, int]:
         return populations(self.scores.table(list(COLUMNS)), self.lists.by_hand.objections)
@@ -197,10 +197,10 @@ class ServedWeek:
     @property
     def accounts(self) -> Accounts:
         """Customers that belong together, summed up when they are first asked for."""
-        found: Accounts = self._derived.of(
+        accounts: Accounts = self._derived.of(
             "accounts", lambda: week_accounts(self.scores, self.customers, self.standing)
         )
-        return found
+        return accounts
 
     @cached_property
     def currencies(self) -> tuple[str, ...]:
@@ -277,17 +277,17 @@ def load_week(database: Database, policy: Policy | None, now_us: int, as_of_us: 
     with database.reading() as connection:
         known = weeks.stored_weeks(connection, with_customers=True)
         if as_of_us is not None:
-            known = [found for found in known if found.as_of_us <= as_of_us]
+            known = [listed for listed in known if listed.as_of_us <= as_of_us]
         if not known or as_of_us not in (None, known[-1].as_of_us):
             return None
-        week, before_us = known[-1], instant_before([found.as_of_us for found in known], known[-1].as_of_us)
-        earlier = [found for found in known if found.as_of_us == before_us]
+        week, before_us = known[-1], instant_before([listed.as_of_us for listed in known], known[-1].as_of_us)
+        earlier = [listed for listed in known if listed.as_of_us == before_us]
         wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier)]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
-        names = {key: file_name(found) for key, found in digests.items() if found}
-        kept = digests_of_files(connection)
+        names = {key: file_name(listed) for key, listed in digests.items() if listed}
+        digests_kept = digests_of_files(connection)
         files = {
-            key: mapped(database.home, name, kept.get(name), weeks.read_batches(connection, *key))
+            key: mapped(database.home, name, digests_kept.get(name), weeks.read_batches(connection, *key))
             for key, name in names.items()
         }
         metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))
@@ -328,19 +328,19 @@ def ready_week(
     named_lists: Rows | None = None,
 ) -> ServedWeek:
     """Make a week ready to be searched; `draws` is the secret that places given at random follow from."""
-    found = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
-    places, asks = found.asking.of_data
-    unasked = found.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
+    asking = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
+    places, asks = asking.asking.of_data
+    unasked = asking.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
     return ServedWeek(
         week=week,
         scores=scores,
         customers=customers,
         ids=Customers(scores),
         metrics=metrics,
-        candidates=found.candidates,
-        lists=found.lists,
+        candidates=asking.candidates,
+        lists=asking.lists,
         at_risk=RankedList(rank_at_risk(_plain(scores, customers, hand))),
-        asking=found.asking,
+        asking=asking.asking,
         before=before,
         changes=changes,
         uplift=uplift_by_kind(asks, unasked, policy, now_us),

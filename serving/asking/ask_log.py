@@ -33,7 +33,7 @@ class LoggedAsk:
 
 def ask_log(asking: Asking, now_us: int) -> dict[str, list[LoggedAsk]]:
     """Return the asks by state, the latest first; resting ones by who may be asked again first."""
-    found: dict[str, list[LoggedAsk]] = {state: [] for state in STATES}
+    by_state: dict[str, list[LoggedAsk]] = {state: [] for state in STATES}
     caps = asking.policy.caps
     for row in asking.rows_with_asks():
         customer_id, place = asking.customer_at(row), int(asking.ranked.place_of[row])
@@ -45,10 +45,10 @@ def ask_log(asking: Asking, now_us: int) -> dict[str, list[LoggedAsk]]:
         until_us = rests_until(asks, caps, now_us) if why is not None else None
         for ask in asks:
             state = "done" if ask.outcome is not None else "open" if is_open(ask, caps, now_us) else "waiting"
-            found[state].append(LoggedAsk(ask, why, until_us))
+            by_state[state].append(LoggedAsk(ask, why, until_us))
         if why is not None and asks:
-            found["resting"].append(LoggedAsk(asks[-1], why, until_us))
+            by_state["resting"].append(LoggedAsk(asks[-1], why, until_us))
     for state in STATES:
-        found[state].sort(key=lambda one: (-one.ask.asked_us, one.ask.ask_id))
-    found["resting"].sort(key=lambda one: (one.until_us or np.inf, one.ask.ask_id))
-    return found
+        by_state[state].sort(key=lambda one: (-one.ask.asked_us, one.ask.ask_id))
+    by_state["resting"].sort(key=lambda one: (one.until_us or np.inf, one.ask.ask_id))
+    return by_state

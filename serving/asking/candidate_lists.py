@@ -102,8 +102,8 @@ class CandidateLists:
     def why_not(self, row: int, kinds: Sequence[str] | None = None) -> str | None:
         """Return why whoever stands in a row of the week is not asked, whatever the asks are; None for who may be."""
         one = self.by_hand.applied(self._rows(row))
-        found = rank_candidates(one, self._policy, self._as_of_us, kinds)["exclusion"].iloc[0]
-        return found if isinstance(found, str) else None
+        exclusion = rank_candidates(one, self._policy, self._as_of_us, kinds)["exclusion"].iloc[0]
+        return exclusion if isinstance(exclusion, str) else None
 
     def take(self, hand: ByHand, ids: Customers) -> set[int]:
         """Take what was recorded by hand since; return the rows of whom it is."""

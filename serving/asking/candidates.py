@@ -51,10 +51,10 @@ def searchable_rows(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
 
     Columns of lists stay as Arrow has them; a column that a week of an earlier version lacks is left out.
     """
-    there = [name for name in OF_CUSTOMERS if name in customers.schema.names]
+    present = [name for name in OF_CUSTOMERS if name in customers.schema.names]
     frame: pd.DataFrame = scores.select(list(OF_SCORES)).to_pandas()
-    frame = frame.join(customers.select([name for name in there if name not in LISTS]).to_pandas())
-    lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in there}
+    frame = frame.join(customers.select([name for name in present if name not in LISTS]).to_pandas())
+    lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in present}
     return frame.assign(**lists, row=range(len(frame)))
 
 
@@ -110,16 +110,16 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
         with database.reading() as connection:
             hand = recorded_by_hand(connection, snapshot.as_of_us, now_us)
         draws = secret(database, "exploration")
-        found = askable(scores, customers, load_policy(home), draws, snapshot.as_of_us, now_us, hand)
+        now = askable(scores, customers, load_policy(home), draws, snapshot.as_of_us, now_us, hand)
         with database.reading() as connection:
             known = [ask.as_of(now_us) for ask in changed_since(connection, 0) if ask.asked_us <= now_us]
-        found.asking.take(known, now_us)
+        now.asking.take(known, now_us)
     finally:
         database.close()
-    return found
+    return now
 
 
 def recorded_by_hand(connection: Connection, as_of_us: int, now_us: int) -> ByHand:
     """Return what people have recorded that counts beside a week."""
-    scores = {name: found.score for name, found in standing(connection, now_us).items()}
+    scores = {name: override.score for name, override in standing(connection, now_us).items()}
     return ByHand(scores, care_since(connection, as_of_us), objectors(connection))

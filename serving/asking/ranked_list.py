@@ -190,8 +190,8 @@ class RankedList:
             state, left = resting
             places = self._now.get((filters, generation, state), lambda: left(places))
         start = 0 if after is None else int(np.searchsorted(places, self._place_after(after)))
-        found = places[start : start + limit]
-        return FoundPlaces(found, start + 1, len(places), start + len(found) >= len(places))
+        shown = places[start : start + limit]
+        return FoundPlaces(shown, start + 1, len(places), start + len(shown) >= len(places))
 
     def _matching(self, filters: Filters) -> Places:
         keep = ~self._is_any("exclusion", {OPTED_OUT})  # whatever is asked for
@@ -205,8 +205,8 @@ class RankedList:
             if wanted := getattr(filters, name):
                 keep &= self._is_any(column, set(wanted))
         if filters.languages:
-            spoken = self.categories["language"]
-            keep &= self._is_any("language", {tag for tag in spoken if is_variant(tag, filters.languages)})
+            languages = self.categories["language"]
+            keep &= self._is_any("language", {tag for tag in languages if is_variant(tag, filters.languages)})
         return np.flatnonzero(keep).astype(np.int32)
 
     def _is_any(self, column: str, wanted: Collection[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -214,8 +214,8 @@ class RankedList:
             return np.zeros(len(self), dtype=bool)
         known = [value in wanted for value in self.categories[column]]
         table = np.asarray([*known, False], dtype=bool)  # the last one is for none, whose code is -1
-        found: np.ndarray[Any, np.dtype[np.bool_]] = table[self._codes[column]]
-        return found
+        is_any: np.ndarray[Any, np.dtype[np.bool_]] = table[self._codes[column]]
+        return is_any
 
     def _place_after(self, after: Place) -> int:
         """The first place behind one that was told, whether that customer still stands there or not."""
@@ -258,13 +258,13 @@ class RowCache:
     def of(self, name: str, place: int, make: Callable[[int], Mapping[str, Any]]) -> bytes:
         """Return the row at a place of a list."""
         key, held = (name, place), self._held
-        found = held.get(key)
-        if found is None:
-            found = to_json(make(place), inf_nan_mode="null")[1:]
+        content = held.get(key)
+        if content is None:
+            content = to_json(make(place), inf_nan_mode="null")[1:]
             if len(held) >= ROWS_KEPT:
                 held.clear()
-            held[key] = found
-        return found
+            held[key] = content
+        return content
 
     def clear(self) -> None:
         """Let go of all rows: what they are made of has moved."""

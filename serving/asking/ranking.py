@@ -144,9 +144,9 @@ def _is_given(consent: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def _holds_any(customers: pd.DataFrame, name: str, wanted: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether a column of lists holds one of the values."""
     rows, values = flattened(optional(customers, name))
-    found = np.zeros(len(customers), dtype=bool)
-    found[rows[np.isin(np.asarray(values.to_pylist(), dtype=object), list(wanted))]] = True
-    return found
+    holds = np.zeros(len(customers), dtype=bool)
+    holds[rows[np.isin(np.asarray(values.to_pylist(), dtype=object), list(wanted))]] = True
+    return holds
 
 
 def rank_candidates(

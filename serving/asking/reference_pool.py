@@ -91,7 +91,9 @@ def ask_history(asking: Asking) -> AskHistory:
     here = {who: row for who in list(asking.recorded) if (row := asking.ids.row_of(who)) is not None}
     of_data = ~np.isin(rows, list(here.values()))
     held = [(row, ask.asked_us, ask.outcome) for who, row in here.items() for ask in asking.of(who, row)]
-    outcome = np.concatenate([asks["outcome"].to_numpy(dtype=object)[of_data], [told for _, _, told in held]])
+    outcome = np.concatenate(
+        [asks["outcome"].to_numpy(dtype=object)[of_data], [outcome_of for _, _, outcome_of in held]]
+    )
     return AskHistory(
         np.concatenate([rows[of_data], np.asarray([row for row, _, _ in held], dtype=np.int64)]),
         np.concatenate(

@@ -31,8 +31,8 @@ def customers_between_terms(tables: Tables, as_of_us: int) -> frozenset[str]:
 
 
 def _running(rows: Frame, as_of_us: int) -> frozenset[str]:
-    found = running(rows, as_of_us).select("customer_id").unique().collect("pyarrow")
-    return frozenset(found["customer_id"].to_list())
+    customers = running(rows, as_of_us).select("customer_id").unique().collect("pyarrow")
+    return frozenset(customers["customer_id"].to_list())
 
 
 def with_terms(scored: Mapping[str, Scored], customers: pa.ChunkedArray, between: Collection[str]) -> dict[str, Scored]:
@@ -40,7 +40,7 @@ def with_terms(scored: Mapping[str, Scored], customers: pa.ChunkedArray, between
     if not between:
         return dict(scored)
     is_between = pa.compute.is_in(customers, value_set=pa.array(sorted(between), pa.string())).combine_chunks()
-    return {name: replace(found, status=_status(found.status, is_between)) for name, found in scored.items()}
+    return {name: replace(scores, status=_status(scores.status, is_between)) for name, scores in scored.items()}
 
 
 def _status(status: pa.Array, is_between: pa.Array) -> pa.Array:

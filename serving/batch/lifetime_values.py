@@ -64,18 +64,18 @@ class LifetimeValues:
     ) -> None:
         assert self.predictor is not None
         of = self._histories.take(np.array([self._places[listed[row]] for row in rows]))
-        found = self.predictor.values(of, _within(churn, rows), discount=self.settings.discount)
-        columns["clv_revenue"][rows] = of.revenue + found.revenue
+        values = self.predictor.values(of, _within(churn, rows), discount=self.settings.discount)
+        columns["clv_revenue"][rows] = of.revenue + values.revenue
         columns["clv_margin_so_far"][rows] = of.margin
         for name, part in (
-            ("clv_margin", found.margin),
-            ("clv_margin_low", found.low),
-            ("clv_margin_high", found.high),
+            ("clv_margin", values.margin),
+            ("clv_margin_low", values.low),
+            ("clv_margin_high", values.high),
         ):
-            columns[name][rows] = np.where(np.isfinite(found.margin), np.nan_to_num(of.margin) + part, np.nan)
-        is_told = np.isfinite(found.revenue)
-        status[rows] = np.where(is_told, np.where(found.is_cold, "cold_start", "ok"), "not_eligible")
-        way[rows] = found.way
+            columns[name][rows] = np.where(np.isfinite(values.margin), np.nan_to_num(of.margin) + part, np.nan)
+        is_known = np.isfinite(values.revenue)
+        status[rows] = np.where(is_known, np.where(values.is_cold, "cold_start", "ok"), "not_eligible")
+        way[rows] = values.way
 
 
 def nothing_valued(rows: int) -> dict[str, pa.Array]:
@@ -91,6 +91,6 @@ def _within(churn: Scored, rows: Any) -> list[tuple[int, Numbers]]:
     if not known.any():
         return []
     flat = parts.drop_null().flatten().field("probability").to_numpy().reshape(-1, len(WITHIN_WEEKS))
-    said = np.full((len(rows), len(WITHIN_WEEKS)), np.nan)
-    said[known] = flat
-    return [(week, said[:, place]) for place, week in enumerate(WITHIN_WEEKS)]
+    weekly = np.full((len(rows), len(WITHIN_WEEKS)), np.nan)
+    weekly[known] = flat
+    return [(week, weekly[:, place]) for place, week in enumerate(WITHIN_WEEKS)]

@@ -34,11 +34,11 @@ def list_table(context: MetricContext) -> pa.Table:
     sizes: dict[str, dict[str, Any]] = {}
     for name in (name for name, held in LISTS.items() if held.is_published):
         try:
-            found = list_rows(context, name)
+            content = list_rows(context, name)
         except UsageError as error:
             sizes[name] = {"total": 0, "reason": str(error)}
             continue
-        listed = _without_few(context, name, found)
+        listed = _without_few(context, name, content)
         sizes[name] = {"total": len(listed), "reason": None}
         for rank, row in enumerate(listed[:MOST_ROWS], 1):
             text = json.dumps({key: value for key, value in row.items() if key not in OF_OTHERS}, ensure_ascii=False)

@@ -30,9 +30,9 @@ def objectors_at(tables: Tables, as_of_us: int) -> frozenset[str]:
     return frozenset(collected(rows)["customer_id"].to_pylist())
 
 
-def with_objectors(vectors: Frame, tables: Tables, as_of_us: int, are_there: bool) -> Frame:
+def with_objectors(vectors: Frame, tables: Tables, as_of_us: int, has_objectors: bool) -> Frame:
     """Return vectors with an empty row for each who objects, so that all tables of a week have the same customers."""
-    if not are_there:
+    if not has_objectors:
         return vectors
     people = external_customers(tables, as_of_us).select(*KEYS)
     known = people if people.implementation.is_polars() else people.collect("polars").lazy()  # as vectors are

@@ -184,11 +184,11 @@ class Batch:
 
     def _model_facts(self) -> dict[str, Any]:
         """What is told of each champion; that of value stands there once there is one."""
-        found = {
+        of_model = {
             name: facts and {**facts, "offset": self.champions[name].offset}
             for name, facts in ((name, _facts_of(of.predictor)) for name, of in self.champions.items())
         }
-        return found | ({} if self.value is None else {self.value.name: _facts_of(self.value)})
+        return of_model | ({} if self.value is None else {self.value.name: _facts_of(self.value)})
 
     def _facts(self) -> dict[str, Any]:
         """What goes into every week of this run."""

@@ -87,8 +87,8 @@ def check(
         step("looking at what the tables support")
         proposed = proposed_settings(staged, where.models.get("churn")).told
         ready = readiness_rows(where, staged, run.now_us(now))
-    told = [*staged.report["warnings"], *retrains_due(where.home), *proposed]
-    report = {**staged.report, "warnings": told, "readiness": ready}
+    warnings = [*staged.report["warnings"], *retrains_due(where.home), *proposed]
+    report = {**staged.report, "warnings": warnings, "readiness": ready}
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
         tell_check(report, where.home)
@@ -104,8 +104,8 @@ def readiness_rows(where: Project, staged: Staged, now_us: int) -> list[dict[str
 
     if staged.data_through_us is None:
         return []
-    found = readiness(opened(where, staged, "polars"), staged.default_as_of_us(now_us), where.models)
-    return [one.as_dict() for one in found]
+    judged = readiness(opened(where, staged, "polars"), staged.default_as_of_us(now_us), where.models)
+    return [one.as_dict() for one in judged]
 
 
 def checked_rows(report: dict[str, Any], form: Format) -> list[dict[str, Any]]:

@@ -91,11 +91,11 @@ def _asked(question: Question) -> str:
 
 
 def _unanswered(questions: tuple[Question, ...]) -> str:
-    told = [
+    lines = [
         f"  {question.asked} --answer '{question.name}={question.proposed}' (or: {', '.join(question.others)})"
         for question in questions
     ]
-    return "\n".join(["Some things only you know. Answer them, or take what is proposed with --yes:", *told])
+    return "\n".join(["Some things only you know. Answer them, or take what is proposed with --yes:", *lines])
 
 
 def _staged(out: Path, now_us: int) -> tuple[Staged | None, str]:
@@ -115,9 +115,9 @@ def _add_settings(out: Path, staged: Staged) -> None:
     """Write what the figures propose for the question of churn, each line with its evidence."""
     from vouch.features.ingest.proposed_settings import proposed_settings
 
-    found = proposed_settings(staged).lines
-    if found:
-        lines = [f"# {why}\n{key} = {value}" for key, value, why in found]
+    proposed = proposed_settings(staged).lines
+    if proposed:
+        lines = [f"# {why}\n{key} = {value}" for key, value, why in proposed]
         text = "\n".join(["", "# What counts as leaving, proposed from the company's own figures.", "[churn]", *lines])
         write_where_asked(out, f"{out.read_text(encoding='utf-8')}{text}\n")
 
@@ -135,11 +135,11 @@ def _when(proposal: Proposal, staged: Staged) -> str:
 
 def _rows(proposal: Proposal) -> list[dict[str, Any]]:
     """One row per file: how it is read, and which tables of the contract come of it."""
-    found = []
+    rows = []
     for source in proposal.sources.values():
         tables = [f"{table.table} ({table.confidence:.0%})" for table in proposal.tables if table.source == source.name]
         fates = [verdict.fate for verdict in proposal.verdicts if verdict.source == source.name]
-        found.append(
+        rows.append(
             {
                 "file": source.path.name,
                 "rows": source.rows,
@@ -151,7 +151,7 @@ def _rows(proposal: Proposal) -> list[dict[str, Any]]:
                 "read as": list(source.told),
             }
         )
-    return found
+    return rows
 
 
 def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> dict[str, Any]:
@@ -189,8 +189,8 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us
     for line in proposal.unread:
         say(f"warning: {line}")
     fates = [verdict.fate for verdict in proposal.verdicts]
-    told = ", ".join(f"{fates.count(fate)} {fate}" for fate in ("mapped", "used", "left out"))
-    say(f"{len(fates)} columns: {told}, each with its reason in {out}\n")
+    counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in ("mapped", "used", "left out"))
+    say(f"{len(fates)} columns: {counts}, each with its reason in {out}\n")
     if staged is None:
         warn(f"vouch check would say: {why}")
         return

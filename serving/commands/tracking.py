@@ -42,9 +42,9 @@ def mlflow_page(
     listening(LOOPBACK, port).close()
     with answering(home(), None):
         _, client = connect(home())
-        found = client.get_experiment_by_name(EXPERIMENT)
-    assert found is not None, "it was made when the client connected"
-    say(f"http://{LOOPBACK}:{port}/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning")
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None, "it was made when the client connected"
+    say(f"http://{LOOPBACK}:{port}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning")
     arguments = ["server", "--backend-store-uri", database_url(home()), "--host", str(LOOPBACK), "--port", str(port)]
     command = [sys.executable, "-m", "mlflow", *arguments, "--workers", "1"]
     sys.stdout.flush()

@@ -169,13 +169,13 @@ def _train_table(
     with recording(where.home, "train", run.now_us(now)) as record:
         with progress() as step, lock(where.home, "train"):
             step(f"reading {asked.table}")
-            found = read_flat(
+            flat = read_flat(
                 where, asked.table, label=asked.label, key=asked.key, time=asked.time, taken=asked.take,
                 left_out=asked.leave_out,
             )  # fmt: skip
             step(f"training {model}")
             settings = {"label": asked.label, "id": asked.key, "time": asked.time}
-            report = train_flat(where, model, found, asked.table, run.now_us(now), settings, asked.seed, labels())
+            report = train_flat(where, model, flat, asked.table, run.now_us(now), settings, asked.seed, labels())
         record.figures = {"models": [{"model": report.model, "is_refused": report.is_refused}]}
         tell_reports(where.home, [report], form)
 
@@ -189,8 +189,8 @@ def tell_reports(home: Path, reports: Sequence[Any], form: Format) -> None:
         names = dict.fromkeys(name for row in rows for name in row)
         rows = [{name: row.get(name) for name in names} for row in rows]
         show(rows, form, document={"models": [report.as_json() for report in reports]})
-    if told := refusal(home, reports):
-        raise Refused(told)
+    if message := refusal(home, reports):
+        raise Refused(message)
 
 
 def refusal(home: Path, reports: Sequence[Any]) -> str:
@@ -206,5 +206,5 @@ def refusal(home: Path, reports: Sequence[Any]) -> str:
         "There is no champion yet: {}.": [name for name in refused if name not in stays],
         "Promoted: {}.": [report.model for report in reports if report.is_promoted],
     }
-    told = [text.format(", ".join(names)) for text, names in parts.items() if names]
-    return " ".join([f"Not promoted: {', '.join(refused)}; see why above.", *told])
+    reasons = [text.format(", ".join(names)) for text, names in parts.items() if names]
+    return " ".join([f"Not promoted: {', '.join(refused)}; see why above.", *reasons])

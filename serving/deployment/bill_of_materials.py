@@ -53,32 +53,32 @@ class Package:
 
 def packages(lock: str) -> list[Package]:
     """Return the packages of a lock that are installed here, by name."""
-    found = []
+    listed = []
     for line in lock.replace("\\\n", " ").splitlines():
         pin = _PIN.match(line)
         if pin is None:
             continue
         try:
-            there = importlib.metadata.distribution(pin[1])
+            distribution = importlib.metadata.distribution(pin[1])
         except importlib.metadata.PackageNotFoundError:
             continue
-        if there.version != pin[2]:  # that of another Python
+        if distribution.version != pin[2]:  # that of another Python
             continue
-        licence, is_expression = licence_of(there)
-        needs = tuple(sorted(_needs(there)))
-        found.append(Package(pin[1], there.version, licence, is_expression, needs, tuple(_HASH.findall(line))))
-    return sorted(found, key=lambda package: package.name)
+        licence, is_expression = licence_of(distribution)
+        needs = tuple(sorted(_needs(distribution)))
+        listed.append(Package(pin[1], distribution.version, licence, is_expression, needs, tuple(_HASH.findall(line))))
+    return sorted(listed, key=lambda package: package.name)
 
 
 def licence_of(package: importlib.metadata.Distribution) -> tuple[str | None, bool]:
     """Return the licence of a package, and whether it is an SPDX expression; None where it tells none."""
-    told = package.metadata
-    if expressions := told.get_all("License-Expression"):
+    metadata = package.metadata
+    if expressions := metadata.get_all("License-Expression"):
         return str(expressions[0]), True
-    named = [_CLASSIFIER.fullmatch(text) for text in told.get_all("Classifier") or []]
+    named = [_CLASSIFIER.fullmatch(text) for text in metadata.get_all("Classifier") or []]
     if names := sorted(match["name"] for match in named if match):
         return " and ".join(names), False
-    first = str((told.get_all("License") or [""])[0]).strip().split("\n")[0]
+    first = str((metadata.get_all("License") or [""])[0]).strip().split("\n")[0]
     if first and len(first) < _SHORT and not first.startswith("Copyright"):
         return first, False
     files = [path for path in package.files or [] if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING"))]
@@ -96,11 +96,11 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def bill(found: list[Package]) -> dict[str, Any]:
+def bill(listed: list[Package]) -> dict[str, Any]:
     """Return the bill of materials of some packages, as CycloneDX has it."""
     own = importlib.metadata.distribution("vouch")
     root = f"pkg:pypi/vouch@{own.version}"
-    known = {package.name: package.purl for package in found}
+    known = {package.name: package.purl for package in listed}
     content: dict[str, Any] = {
         "bomFormat": "CycloneDX",
         "specVersion": FORM,
@@ -109,12 +109,12 @@ def bill(found: list[Package]) -> dict[str, Any]:
             "component": {"type": "application", "bom-ref": root, "name": "vouch", "version": own.version, "purl": root}
             | {"licenses": [{"expression": "Apache-2.0"}]},
         },
-        "components": [_component(package) for package in found],
+        "components": [_component(package) for package in listed],
         "dependencies": [
             {"ref": root, "dependsOn": sorted(known[name] for name in _needs(own) if name in known)},
             *(
                 {"ref": package.purl, "dependsOn": sorted(known[name] for name in package.needs if name in known)}
-                for package in found
+                for package in listed
             ),
         ],
     }
@@ -135,20 +135,20 @@ def _component(package: Package) -> dict[str, Any]:
     }
 
 
-def licence_list(found: list[Package]) -> str:
+def licence_list(listed: list[Package]) -> str:
     """Return the licences as a page: each with the packages that are under it."""
-    lines = [f"- {package.name} {package.version}: {package.licence or 'tells none'}" for package in found]
+    lines = [f"- {package.name} {package.version}: {package.licence or 'tells none'}" for package in listed]
     return "\n".join(["# Licences of what vouch runs on", "", *lines, ""])
 
 
 def main() -> None:
     """Write both into a folder."""
     lock, folder = map(Path, sys.argv[1:])
-    found = packages(lock.read_text(encoding="utf-8"))
+    listed = packages(lock.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BILL).write_text(json.dumps(bill(found), indent=1) + "\n", encoding="utf-8")
-    (folder / LICENCES).write_text(licence_list(found), encoding="utf-8")
-    print(f"{len(found)} packages: {folder / BILL}, {folder / LICENCES}")
+    (folder / BILL).write_text(json.dumps(bill(listed), indent=1) + "\n", encoding="utf-8")
+    (folder / LICENCES).write_text(licence_list(listed), encoding="utf-8")
+    print(f"{len(listed)} packages: {folder / BILL}, {folder / LICENCES}")
 
 
 if __name__ == "__main__":

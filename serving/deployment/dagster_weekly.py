@@ -45,18 +45,18 @@ def snapshot(context: dagster.AssetExecutionContext, company: Company) -> dagste
     except Locked as error:
         raise dagster.RetryRequested(max_retries=BUSY_TRIES, seconds_to_wait=BUSY_SECONDS) from error
     (week,) = done.weeks
-    told: dict[str, Any] = week.as_dict()
+    facts: dict[str, Any] = week.as_dict()
     for warning in done.warnings:
         context.log.warning(warning)
     if week.outcome == "refused":
         raise dagster.Failure(
             "Guards refused to publish; the week before stays",
-            metadata={"findings": dagster.MetadataValue.json(told["guards"])},
+            metadata={"findings": dagster.MetadataValue.json(facts["guards"])},
             allow_retries=False,
         )
     shown = ("outcome", "revision", "customers", "folder")
     return dagster.MaterializeResult(
-        metadata={**{name: told[name] for name in shown}, "summary": dagster.MetadataValue.json(told)}
+        metadata={**{name: facts[name] for name in shown}, "summary": dagster.MetadataValue.json(facts)}
     )
 
 

@@ -171,7 +171,7 @@ def _cell_fault(field: Field, value: str, rules: TargetRules) -> str | None:
 
 def _is_instant(text: str) -> bool:
     try:
-        moment = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         return False
-    return len(text) == len("2026-11-23") or (moment.tzinfo is not None and text.endswith("Z"))
+    return len(text) == len("2026-11-23") or (instant.tzinfo is not None and text.endswith("Z"))

@@ -48,17 +48,17 @@ def decisions(home: Path, store: str | None, snapshot: Snapshot, now_us: int) ->
     return decided(askable_now(home, store, snapshot, now_us))
 
 
-def decided(found: Askable) -> dict[str, CustomerDecision]:
+def decided(asking: Askable) -> dict[str, CustomerDecision]:
     """The decision on each customer, in the order of the list."""
-    told, rank = {}, 0
-    for place in range(len(found.ranked)):
-        why = found.ranked.category("exclusion", place) or found.asking.why(place)
+    decisions, rank = {}, 0
+    for place in range(len(asking.ranked)):
+        why = asking.ranked.category("exclusion", place) or asking.asking.why(place)
         rank += why is None
-        until_us = None if why is None else found.asking.until_us(place)
-        customer_id = found.ranked.customer_id(place)
-        last_us, value = found.asking.last_us(place), float(found.ranked.values[place])
-        told[customer_id] = CustomerDecision(
-            ask_for=found.ranked.category("ask_for", place) if why is None else None,
+        until_us = None if why is None else asking.asking.until_us(place)
+        customer_id = asking.ranked.customer_id(place)
+        last_us, value = asking.asking.last_us(place), float(asking.ranked.values[place])
+        decisions[customer_id] = CustomerDecision(
+            ask_for=asking.ranked.category("ask_for", place) if why is None else None,
             can_be_asked=why is None,
             not_asked_because=None if why is None else EXCLUSIONS[why],
             not_asked_until=None if until_us is None else as_datetime(until_us),
@@ -66,7 +66,7 @@ def decided(found: Askable) -> dict[str, CustomerDecision]:
             ask_value=None if why is not None or np.isnan(value) else value,
             last_asked_at=None if last_us is None else as_datetime(last_us),
         )
-    return told
+    return decisions
 
 
 def probabilities(snapshot: Snapshot | None) -> dict[str, float | None]:

@@ -164,15 +164,15 @@ class _Weeks:
                 model: pa.compute.list_slice(scored[f"{model}_reasons"], 0, LOOKED_AT) for model in columns.MODELS
             }
             first = {f"{model}_reason": of.to_pylist() for model, of in leading.items()}
-            told = profiles.select([*CONSENTS, "mrr"]).to_pylist()
+            consents = profiles.select([*CONSENTS, "mrr"]).to_pylist()
             for place, row in enumerate(scored.select(_OF_SCORES).to_pylist()):
                 who, probability = row["customer_id"], row["churn_probability"]
                 yield {
                     **row,
-                    **{name: bool(told[place][name]) for name in CONSENTS},
+                    **{name: bool(consents[place][name]) for name in CONSENTS},
                     **{name: _leading(of[place]) for name, of in first.items()},
                     **vars(decided.get(who, UNDECIDED)),
-                    "revenue_at_risk": at_risk(probability, told[place]["mrr"]),
+                    "revenue_at_risk": at_risk(probability, consents[place]["mrr"]),
                     "churn_change": change_of(probability, earlier.get(who)),
                 }
 

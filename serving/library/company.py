@@ -148,10 +148,10 @@ class CompanyTables:
         That of `value` says what customers bring, and gives no probability. Raises UsageError where none has passed
         the gate yet.
         """
-        found = load_any_champion(self.project.home, model)
-        if found is None:
+        champion = load_any_champion(self.project.home, model)
+        if champion is None:
             raise UsageError(f"No champion of {model!r} has passed the gate: run `vouch train {model}`")
-        return self._with_offset(found) if isinstance(found, Predictor) else found
+        return self._with_offset(champion) if isinstance(champion, Predictor) else champion
 
     def _with_offset(self, predictor: Predictor, as_of_us: int | None = None) -> Predictor:
         """A champion with the offset that holds in a week, by default today's."""
@@ -188,10 +188,10 @@ class CompanyTables:
         import pandas
 
         predictor, frame, _ = self._eligible(model, as_of)
-        told = predictor.reasons(frame).as_arrow(frame).to_pylist()
+        explained = predictor.reasons(frame).as_arrow(frame).to_pylist()
         rows = [
             {"customer_id": who, **reason}
-            for who, reasons in zip(frame["customer_id"], told, strict=True)
+            for who, reasons in zip(frame["customer_id"], explained, strict=True)
             for reason in reasons
         ]
         return self._made(pandas.DataFrame(rows))
@@ -215,18 +215,18 @@ class CompanyTables:
     def _instants(self, target: Target, known_us: int) -> list[int]:
         begins_us = beginning_us(self._tables.frames[name] for name in ACTIVITY_TABLES if name in self._tables)
         newest = known_us - target.matured_days * DAY_US
-        found = [newest - step * SPACING_DAYS * DAY_US for step in range(MOST)]
+        instants = [newest - step * SPACING_DAYS * DAY_US for step in range(MOST)]
         if begins_us is None or newest <= begins_us:
             raise Refused(
                 f"The history is too short: no instant has an outcome that is final after {target.matured_days} days"
             )
-        return sorted(instant for instant in found if instant > begins_us)
+        return sorted(instant for instant in instants if instant > begins_us)
 
     def _eligible(self, model: str, as_of: str | None) -> tuple[Predictor, pd.DataFrame, np.ndarray[Any, Any]]:
-        found, instant = self.champion(model), self._instant(as_of)
-        if not isinstance(found, Predictor):
+        champion, instant = self.champion(model), self._instant(as_of)
+        if not isinstance(champion, Predictor):
             raise UsageError(f"The model {model!r} gives no probability: champion({model!r}) says what customers bring")
-        predictor = self._with_offset(found, instant)
+        predictor = self._with_offset(champion, instant)
         target = models.load(model).target_of(predictor.manifest)
         frame = collect(next(vectors_at(self._tables, [instant])))
         status = target.status(frame)

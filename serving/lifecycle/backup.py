@@ -86,8 +86,8 @@ def back_up(
             (place / "tar").replace(out)
             flush_file(out.parent)
     except (OSError, sqlite3.Error, tarfile.TarError) as error:
-        said = f"{getattr(error, 'filename', None) or out}: {getattr(error, 'strerror', None) or error}"
-        raise BackupError(f"Nothing was backed up ({said}). See that there is room, and run it again.") from error
+        message = f"{getattr(error, 'filename', None) or out}: {getattr(error, 'strerror', None) or error}"
+        raise BackupError(f"Nothing was backed up ({message}). See that there is room, and run it again.") from error
     return done
 
 

@@ -157,5 +157,5 @@ HOLDINGS = (
 def unlisted(subject: Subject) -> list[str]:
     """What lies under the home and is no part of vouch: nobody knows whether it holds customers."""
     known = {holding.name for holding in HOLDINGS}
-    there = subject.home.iterdir() if subject.home.is_dir() else ()
-    return sorted(path.name for path in there if path.name not in known)
+    present = subject.home.iterdir() if subject.home.is_dir() else ()
+    return sorted(path.name for path in present if path.name not in known)

@@ -133,9 +133,9 @@ def _checked(source: Path, place: Path, digests: dict[str, tuple[str, int]]) -> 
         )
     (place / MANIFEST).unlink()
     listed = {name: (file.sha256, file.bytes) for name, file in manifest.files.items()}
-    there = {name: of for name, of in digests.items() if name != MANIFEST}
+    files = {name: of for name, of in digests.items() if name != MANIFEST}
     known = {holding.name for holding in HOLDINGS if holding.is_backed_up}
-    if listed != there or {name.split("/")[0] for name in listed} - known:
+    if listed != files or {name.split("/")[0] for name in listed} - known:
         raise BackupError(f"{source} does not hold what it says. Nothing was restored.")
     if any(not _LINK.fullmatch(name) or not _TARGET.fullmatch(target) for name, target in manifest.links.items()):
         raise BackupError(f"{source} holds what no back-up does. Nothing was restored.")

@@ -48,9 +48,9 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
         return {"reason": "no_reference"}
     column = f"{champion.name}_probability"
     published = nw.scan_parquet(str(scores), backend="polars", glob=False)
-    said = published.select("customer_id", _as_tested(column, champion.offset).alias("probability"))
+    tested = published.select("customer_id", _as_tested(column, champion.offset).alias("probability"))
     rows = nw.scan_parquet(str(vectors), backend="polars", glob=False).drop("probability", strict=False)
-    scored = rows.join(said.filter(~nw.col("probability").is_null()), on="customer_id", how="inner")
+    scored = rows.join(tested.filter(~nw.col("probability").is_null()), on="customer_id", how="inner")
     reference = champion.predictor.reference
     strange = {"unmet": unmet(reference, scored), "gone": gone(reference, scored), "alike": alike(scored)}
     return {"reason": None, **drift(reference, scored), **strange}
@@ -58,8 +58,8 @@ def _drift(vectors: Path, scores: Path, champion: Champion) -> dict[str, Any]:
 
 def _as_tested(column: str, offset: float) -> nw.Expr:
     """A published probability as the model said it when it was tested: an offset that answers a shift is no drift."""
-    said = nw.col(column)
-    return said if offset == 0 else said / (said + (1 - said) * exp(offset))
+    score = nw.col(column)
+    return score if offset == 0 else score / (score + (1 - score) * exp(offset))
 
 
 def came_true_by_week(home: Path, tables: Tables, known_us: int) -> dict[str, list[dict[str, Any]]]:

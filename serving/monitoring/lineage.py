@@ -131,10 +131,10 @@ def _output(week: WeekOutcome) -> dict[str, Any]:
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a week; empty where it cannot be read, which the run has told of itself."""
     try:
-        found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return manifest
 
 
 def _told(message: str) -> dict[str, Any]:

@@ -54,18 +54,18 @@ def _of_model(home: Path, tables: Tables, champion: Champion, known_us: int) -> 
         if alarm_us is not None and instant > alarm_us:
             starts_us, alarm_us, batches = alarm_us, None, []
         batches.append(batch_of(instant, rows[0], rows[1], rows[3]))
-    found = evidence(batches)
-    alarm_us = known_us if alarm_us is None and found.is_alarm else alarm_us
+    judged = evidence(batches)
+    alarm_us = known_us if alarm_us is None and judged.is_alarm else alarm_us
     record = {
         "weeks": len(batches), "n": sum(of.n for of in batches), "came_true": sum(of.came_true for of in batches),
-        "expected": round(sum(of.expected for of in batches), 3), "wealth": round(min(found.wealth, MOST), 6),
+        "expected": round(sum(of.expected for of in batches), 3), "wealth": round(min(judged.wealth, MOST), 6),
         "limit": LIMIT, "starts_us": starts_us, "alarm_us": alarm_us, "changed": None, "answer": None,
         "batches": [of.as_json() for of in batches],
     }  # fmt: skip
-    if alarm_us is None or found.changed_us is None:
+    if alarm_us is None or judged.changed_us is None:
         return record
-    answer = _answer(home, tables, champion, [of for of in batches if of.as_of_us >= found.changed_us], known_us)
-    return {**record, "changed": instant_text(found.changed_us), "answer": answer}
+    answer = _answer(home, tables, champion, [of for of in batches if of.as_of_us >= judged.changed_us], known_us)
+    return {**record, "changed": instant_text(judged.changed_us), "answer": answer}
 
 
 def _before(home: Path, earlier: list[int], name: str) -> Mapping[str, Any]:
@@ -100,10 +100,10 @@ def _rows(
     except SnapshotError:
         return None
     column = f"{name}_probability"
-    said = snapshot.table("scores", ["customer_id", column]).to_pandas().dropna(subset=column)
-    said = said.loc[in_turn(said["customer_id"].tolist(), as_of_us, target.horizon_days)]
+    scores = snapshot.table("scores", ["customer_id", column]).to_pandas().dropna(subset=column)
+    scores = scores.loc[in_turn(scores["customer_id"].tolist(), as_of_us, target.horizon_days)]
     labels = target.label(tables, [as_of_us], known_us, target)
-    rows = said.merge(labels, on="customer_id", how="inner", validate="one_to_one").dropna(subset="label")
+    rows = scores.merge(labels, on="customer_id", how="inner", validate="one_to_one").dropna(subset="label")
     if rows.empty:
         return None
     probability = rows[column].to_numpy(np.float64)
@@ -137,12 +137,12 @@ def watch_warnings(watched: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
     for name, record in watched.items():
         if record["alarm_us"] is None:
             continue
-        found = record["answer"]
-        if found is None:
+        answer = record["answer"]
+        if answer is None:
             done = "Its model was trained anew since: nothing is shifted."
         else:
             done = (
-                f"{found['came_true']} of {found['n']} came true since where {found['expected']:.1f} were expected: "
-                f"from the next week on its log-odds are shifted by {found['offset']:+.3f}, until it is trained again."
+                f"{answer['came_true']} of {answer['n']} came true since where {answer['expected']:.1f} were expected: "
+                f"from the next week on its log-odds are shifted by {answer['offset']:+.3f}, until it is trained again."
             )
         yield f"The probabilities of {name} do not hold since the week of {record['changed']}. {done}"

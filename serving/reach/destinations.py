@@ -93,15 +93,15 @@ def checked_address(url: str, allow: tuple[str, ...]) -> tuple[str, int, str]:
     if parts.scheme == "http" and not is_allowed:
         raise ConfigurationError(f"{FILE}: {host} is called by https alone, unless `allow` names it")
     try:
-        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        addresses = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, ValueError) as error:  # a label that no name may have is a ValueError
         raise Unreachable(host) from error
-    for address in found:
+    for address in addresses:
         if not is_allowed and not is_public(address):
             raise ConfigurationError(
                 f"{FILE}: {host} lies in a private network or on this machine: `allow` names it not"
             )
-    return host, port, found[0]
+    return host, port, addresses[0]
 
 
 def is_public(address: str) -> bool:
@@ -112,14 +112,14 @@ def is_public(address: str) -> bool:
     >>> [is_public(one) for one in ("2606:4700::1", "64:ff9b::5db8:d822", "64:ff9b::a00:1", "::a00:1", "fec0::1")]
     [True, True, False, False, False]
     """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if found in TRANSLATED:
-            return is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
-        if found.ipv4_mapped is not None:
-            return is_public(str(found.ipv4_mapped))
-        return found in UNICAST and found.sixtofour is None and found.is_global
-    return found.is_global and not found.is_multicast
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed in TRANSLATED:
+            return is_public(str(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)))
+        if parsed.ipv4_mapped is not None:
+            return is_public(str(parsed.ipv4_mapped))
+        return parsed in UNICAST and parsed.sixtofour is None and parsed.is_global
+    return parsed.is_global and not parsed.is_multicast
 
 
 def secret_of(variable: str) -> str:

@@ -64,12 +64,12 @@ class ServerAnswer:
     def document(self) -> dict[str, Any]:
         """Return the JSON object that it is; raises OutboundError where it is none."""
         try:
-            found = json.loads(self.content)
+            document = json.loads(self.content)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            document = None
+        if not isinstance(document, dict):
             raise OutboundError("The server answered with something else than a JSON object", self.status)
-        return found
+        return document
 
 
 class Outbound:

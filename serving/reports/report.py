@@ -256,8 +256,8 @@ def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> l
         states, before = _here(states), None if before is None else _here(before)
     counts = states[column].fillna(NOT_SCORED).value_counts()
     earlier = None if before is None else before[column].fillna(NOT_SCORED).value_counts()
-    there = {*counts.index, *(() if earlier is None else earlier.index)}
-    known = [value for value in SCALES[column][1] if value in there]
+    names = {*counts.index, *(() if earlier is None else earlier.index)}
+    known = [value for value in SCALES[column][1] if value in names]
     return [
         Group(
             value=str(value),
@@ -266,7 +266,7 @@ def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> l
             before=None if earlier is None else int(earlier.get(value, 0)),
             words="unhealthy" if (column, value) == ("health_band", "at_risk") else str(value),
         )
-        for value in (*known, *sorted(there.difference(known)))
+        for value in (*known, *sorted(names.difference(known)))
     ]
 
 
@@ -314,8 +314,8 @@ def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPl
 def _by_rules(row: Mapping[str, Any]) -> list[str]:
     """What the rules go by, of one customer."""
     answer, health = row.get("nps_last"), row["health_score"]
-    told = [] if answer is None else [f"latest answer to how likely they are to recommend: {answer:g}"]
-    return told if health is None else [*told, f"health {health:.0f}"]
+    reasons = [] if answer is None else [f"latest answer to how likely they are to recommend: {answer:g}"]
+    return reasons if health is None else [*reasons, f"health {health:.0f}"]
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def reprinted(home: Path, store: str | None, output: Output, now_us: int) -> Non
     try:
         snapshot = read_snapshot(home, as_of_us)
         people = askable_now(home, store, snapshot, now_us)
-        found = figures(snapshot, people, week_before(home, as_of_us))
+        printed = figures(snapshot, people, week_before(home, as_of_us))
     except SnapshotError:
         path.unlink()
         return
-    write_where_asked(path, as_page(found) if output.kind == "page" else as_text(found))
+    write_where_asked(path, as_page(printed) if output.kind == "page" else as_text(printed))

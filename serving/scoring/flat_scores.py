@@ -24,9 +24,9 @@ def flat_champion(home: Path, name: str) -> Predictor:
     """The champion of a flat table; raises UsageError where there is none, BundleError for a damaged one."""
     predictor = load_champion(home, name)
     if predictor is None or TABLE not in predictor.manifest:
-        there = sorted(path.name for path in (home / CHAMPIONS).glob("*") if (path / "bundle").exists())
+        present = sorted(path.name for path in (home / CHAMPIONS).glob("*") if (path / "bundle").exists())
         raise UsageError(
-            f"There is no champion of a table called {name!r}{did_you_mean(name, there)}. "
+            f"There is no champion of a table called {name!r}{did_you_mean(name, present)}. "
             f"Make one: vouch train {name} --table FILE --label COLUMN"
         )
     return predictor

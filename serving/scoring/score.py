@@ -51,8 +51,8 @@ class Champion:
         """The same with the offset that holds in a week, by default today's."""
         if self.predictor is None:
             return self
-        found = in_force(self.offsets, self.predictor.content_hash, as_of_us)
-        return replace(self, predictor=self.predictor.shifted(found.offset if found else 0.0))
+        offset = in_force(self.offsets, self.predictor.content_hash, as_of_us)
+        return replace(self, predictor=self.predictor.shifted(offset.offset if offset else 0.0))
 
     @property
     def content_hash(self) -> str | None:

@@ -81,8 +81,8 @@ def rows_before(snapshot: Snapshot, first: str, last: str) -> Before | None:
     if "vectors.parquet" not in snapshot.manifest["files"]:
         return None
     within = [("customer_id", ">=", first), ("customer_id", "<=", last)]
-    there = pq.read_schema(snapshot.path("scores")).names
-    parts = [(name, f"{name}_raw", f"{name}_model") for name in columns.MODELS if f"{name}_raw" in there]
+    names = pq.read_schema(snapshot.path("scores")).names
+    parts = [(name, f"{name}_raw", f"{name}_model") for name in columns.MODELS if f"{name}_raw" in names]
     listed = [column for _, raw, model in parts for column in (raw, model)]
     vectors = _read(snapshot, "vectors", None, within)
     scores = _read(snapshot, "scores", ["customer_id", *listed], within)
@@ -167,10 +167,10 @@ def _as_read_now(predictor: Predictor, before: pa.Table) -> tuple[pa.Table, np.n
     """The vectors of then with a column for all that the model reads, and which of them have another definition."""
     fingerprints, redefined = feature_fingerprints(), []
     for column in predictor.columns:
-        there = column.name in before.column_names
-        mark = (before.schema.field(column.name).metadata or {}).get(MARK, b"") if there else b""
+        is_present = column.name in before.column_names
+        mark = (before.schema.field(column.name).metadata or {}).get(MARK, b"") if is_present else b""
         redefined.append(mark.decode() != fingerprints.get(column.name))
-        if not there:
+        if not is_present:
             empty = pa.nulls(len(before), pa.float32() if column.categories is None else pa.string())
             before = before.append_column(column.name, empty)
     return before, np.array(redefined, dtype=bool)
@@ -218,10 +218,10 @@ def _of_model_version(predictor: Predictor, part: Numbers, model_before: list[st
 
 def _listed(groups: list[_Group], rows: int) -> pa.Array:
     """Entries of all groups as one list per row, those that are there, the largest in size first."""
-    is_there = np.stack([group.is_there for group in groups], axis=1)
+    is_present = np.stack([group.is_there for group in groups], axis=1)
     parts = np.stack([group.part for group in groups], axis=1)
-    order = np.argsort(np.where(is_there, -np.abs(parts), np.inf), axis=1, kind="stable")
-    row, rank = np.nonzero(np.take_along_axis(is_there, order, axis=1))
+    order = np.argsort(np.where(is_present, -np.abs(parts), np.inf), axis=1, kind="stable")
+    row, rank = np.nonzero(np.take_along_axis(is_present, order, axis=1))
     place = (row, order[row, rank])
 
     def chosen(texts: list[Any]) -> pa.Array:
@@ -238,5 +238,5 @@ def _listed(groups: list[_Group], rows: int) -> pa.Array:
         ],
         fields=list(columns.CHANGES.value_type),
     )
-    ends = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))]).astype(np.int32)
+    ends = np.concatenate([[0], np.cumsum(is_present.sum(axis=1))]).astype(np.int32)
     return pa.ListArray.from_arrays(ends, entries)

@@ -77,10 +77,10 @@ def _score(home: str, targets: Targets, batches: Iterator[pa.RecordBatch]) -> It
 @cache
 def _champions(home: str, targets: Targets) -> dict[str, Champion]:
     """The champions, verified as they are loaded: once in a worker's life."""
-    found = {}
+    champions = {}
     for name, target, offset in targets:
         model, predictor = models.load(name), load_champion(Path(home), name)
         predictor = predictor.shifted(offset) if predictor else None
         named = model.target_named(target) if target else None
-        found[name] = Champion(name, model.target_of(predictor.manifest) if predictor else named, predictor)
-    return found
+        champions[name] = Champion(name, model.target_of(predictor.manifest) if predictor else named, predictor)
+    return champions

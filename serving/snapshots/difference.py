@@ -53,11 +53,11 @@ def is_stale(standing: Snapshot, before: Snapshot) -> bool:
     """
     if "changes_since" not in standing.manifest:  # by a release that did not tell
         return False
-    told = standing.manifest["changes_since"]
-    if told is None:
+    since = standing.manifest["changes_since"]
+    if since is None:
         return True
-    then, now = told["as_of"], before.name["as_of"]
-    return parse_instant(now) > parse_instant(then) or (now == then and told["revision"] != before.revision)
+    then, now = since["as_of"], before.name["as_of"]
+    return parse_instant(now) > parse_instant(then) or (now == then and since["revision"] != before.revision)
 
 
 def difference(before: Snapshot, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

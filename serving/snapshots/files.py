@@ -150,8 +150,8 @@ def lock(home: Path, name: str, wait_s: float = 0) -> Iterator[None]:
             f"Another `vouch {name}` is at work in {home}.{waited} Wait for it to end, then run again."
         ) from error
     except OSError as error:
-        said = f"{error.filename or path}: {error.strerror}"
-        raise SnapshotError(f"{said}. Free disk space, or mind the rights of {home}; then run again.") from error
+        message = f"{error.filename or path}: {error.strerror}"
+        raise SnapshotError(f"{message}. Free disk space, or mind the rights of {home}; then run again.") from error
     try:
         yield
     finally:
@@ -285,11 +285,11 @@ def _remove(path: Path) -> None:
 
 def _read_table(path: Path, columns: list[str] | None) -> pa.Table:
     try:
-        there = pq.read_schema(path).names
-        wanted = None if columns is None else [name for name in columns if name in there]
+        present = pq.read_schema(path).names
+        wanted = None if columns is None else [name for name in columns if name in present]
         table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
         for name in columns or ():
-            if name not in there:
+            if name not in present:
                 table = table.append_column(name, nothing(name, len(table)))
         return table if columns is None else table.select(columns)
     except (OSError, KeyError, pa.ArrowException) as error:

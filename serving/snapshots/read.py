@@ -31,7 +31,7 @@ def record_of(home: Path, as_of_us: int) -> Record | None:
     """Return which weeks were published before an instant, and since when there are runs; None before the first."""
     weeks = [instant for instant in published(home) if instant < as_of_us]
     runs = [from_file_stamp(path.stem.removeprefix("score-")) for path in (home / RUNS).glob("score-*.json")]
-    begins = [*weeks[:1], *(moment_us for moment_us in runs if moment_us is not None and moment_us < as_of_us)]
+    begins = [*weeks[:1], *(instant_us for instant_us in runs if instant_us is not None and instant_us < as_of_us)]
     return Record(min(begins), frozenset(weeks)) if begins else None
 
 
@@ -50,11 +50,11 @@ def batches(snapshot: Snapshot, table: str, columns: Sequence[str], size: int = 
     path = snapshot.path(table)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            there = [name for name in columns if name in file.schema_arrow.names]
-            schema = pa.schema([file.schema_arrow.field(name) for name in there])
-            parts = (batch.select(there) for batch in file.iter_batches(size, columns=there))
+            present = [name for name in columns if name in file.schema_arrow.names]
+            schema = pa.schema([file.schema_arrow.field(name) for name in present])
+            parts = (batch.select(present) for batch in file.iter_batches(size, columns=present))
             for part in rebatched(parts, schema, size):
-                yield pa.table({name: part[name] if name in there else nothing(name, len(part)) for name in columns})
+                yield pa.table({name: part[name] if name in present else nothing(name, len(part)) for name in columns})
     except (OSError, KeyError, pa.ArrowException) as error:
         raise SnapshotError(f"{path} cannot be read. Score the week again with --revision.") from error
 

@@ -112,8 +112,8 @@ def set_objection(database: Database, customer_id: str, objects: bool, caller: C
     """Record that a customer objects to being profiled, or objects no longer; return whether that is new."""
     with database.writing("asks") as connection:
         stands = (objections.c.customer_id == customer_id, objections.c.withdrawn_us.is_(None))
-        is_there = connection.execute(select(objections.c.objection_id).where(*stands)).first() is not None
-        if is_there == objects:
+        is_standing = connection.execute(select(objections.c.objection_id).where(*stands)).first() is not None
+        if is_standing == objects:
             return False
         if objects:
             who = {"recorded_by": caller.name, "key_id": caller.key_id, "recorded_us": now_us}

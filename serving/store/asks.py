@@ -228,12 +228,12 @@ def _keep_version(
     connection: Connection, ask: Ask, action: str, caller: Caller, now_us: int, reason: str | None = None
 ) -> None:
     """Keep how an ask stands from now on, and tell the audit log."""
-    said = {name: getattr(ask, name) for name in _OF_A_VERSION}
+    fields = {name: getattr(ask, name) for name in _OF_A_VERSION}
     chance = connection.execute(
         select(asks.c.propensity, asks.c.is_randomised).where(asks.c.ask_id == ask.ask_id)
     ).one()
     who = {"at_us": now_us, "key_id": caller.key_id, "actor": caller.name, "action": action, "reason": reason}
-    connection.execute(insert(ask_versions).values(**said, **chance._mapping, **who))
+    connection.execute(insert(ask_versions).values(**fields, **chance._mapping, **who))
     _note(connection, caller, _AUDITED[action], ask.customer_id, now_us)
 
 
@@ -271,14 +271,14 @@ def _by_id(connection: Connection, ask_id: str) -> Ask | None:
 
 def asks_by_id(connection: Connection, ask_ids: Sequence[str]) -> dict[str, Ask]:
     """Return asks by their ids, whoever knows of them, those that were withdrawn among them."""
-    found: dict[str, Ask] = {}
+    by_id: dict[str, Ask] = {}
     for start in range(0, len(ask_ids), IDS_AT_ONCE):
         ids = ask_ids[start : start + IDS_AT_ONCE]
         of_week = and_(known_asks.c.snapshot_id == _served(), known_asks.c.ask_id.in_(ids))
         here = select(*_columns(asks)).where(asks.c.ask_id.in_(ids))
         known = select(*_columns(known_asks)).where(of_week)
-        found |= united(_asks(connection, known), _asks(connection, here))
-    return found
+        by_id |= united(_asks(connection, known), _asks(connection, here))
+    return by_id
 
 
 def of_customer(connection: Connection, customer_id: str) -> list[Ask]:

@@ -179,8 +179,8 @@ class Database:
                         f"The store {self.shown} was made by a newer vouch. Install that one, or name another store "
                         "with VOUCH_STORE_URL."
                     ) from error
-                there = set(connection.execute(select(marks.c.name)).scalars())
-                for name in sorted(set(MARKS) - there):
+                marked = set(connection.execute(select(marks.c.name)).scalars())
+                for name in sorted(set(MARKS) - marked):
                     connection.execute(insert(marks).values(name=name, version=0))
 
     def _broken(self, error: Exception) -> StoreError:

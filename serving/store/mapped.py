@@ -68,9 +68,9 @@ class Rows:
 
     def only(self, names: Sequence[str]) -> Rows:
         """The same rows with some of the columns, as far as they are there."""
-        there = [name for name in names if name in self.schema.names]
-        batches = [batch.select(there) for batch in self.batches]
-        return Rows(pa.schema([self.schema.field(name) for name in there]), batches, self.starts, self.file)
+        present = [name for name in names if name in self.schema.names]
+        batches = [batch.select(present) for batch in self.batches]
+        return Rows(pa.schema([self.schema.field(name) for name in present]), batches, self.starts, self.file)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column as a whole."""
@@ -97,8 +97,8 @@ class Customers:
             return None
         column = self._columns[place]
         at = bisect.bisect_left(_Texts(column), customer_id)
-        is_there = at < len(column) and column[at].as_py() == customer_id
-        return int(self._starts[place]) + at if is_there else None
+        is_customer = at < len(column) and column[at].as_py() == customer_id
+        return int(self._starts[place]) + at if is_customer else None
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,10 @@ class Message:
     @property
     def message_id(self) -> str:
         """What it tells and to whom, as one id; the same whenever it is made."""
-        said = [self.destination, self.kind, self.as_of_us, self.revision, self.owner]
+        content = [self.destination, self.kind, self.as_of_us, self.revision, self.owner]
         if self.revision is None:  # nothing was published: what was refused tells runs apart
-            said.append(self.figures.get("run"))
-        return f"msg_{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:40]}"
+            content.append(self.figures.get("run"))
+        return f"msg_{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:40]}"
 
 
 def announce(database: Database, messages: Sequence[Message], now_us: int) -> int:
@@ -155,8 +155,8 @@ def set_paused(database: Database, destination: str, paused: bool, caller: Calle
     """Let a destination rest, or send to it again, and tell the audit log; return whether that is new."""
     with database.writing() as connection:
         at = paused_destinations.c.destination == destination
-        is_there = connection.execute(select(paused_destinations.c.destination).where(at)).first() is not None
-        if is_there == paused:
+        is_paused = connection.execute(select(paused_destinations.c.destination).where(at)).first() is not None
+        if is_paused == paused:
             return False
         if paused:
             row = {"destination": destination, "paused_us": now_us, "paused_by": caller.name}

@@ -47,8 +47,8 @@ class Override:
 
     def says_the_same(self, other: Override) -> bool:
         """Whether two say the same of the same customer, whoever set them and when."""
-        said = ("given_id", "customer_id", "score", "reason", "days")
-        return all(getattr(self, name) == getattr(other, name) for name in said)
+        fields = ("given_id", "customer_id", "score", "reason", "days")
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
 
 
 def store_override(database: Database, wanted: Override, caller: Caller) -> tuple[Override | None, bool]:
@@ -99,5 +99,5 @@ def standing(connection: Connection, now_us: int, customer_id: str | None = None
 
 
 def _read(row: Row[Any]) -> Override:
-    said = {name: getattr(row, name) for name in (*_SAID, "set_us", "key_id", "withdrawn_us", "withdrawn_by")}
-    return Override(days=(row.expires_us - row.set_us) // DAY_US, **said)
+    fields = {name: getattr(row, name) for name in (*_SAID, "set_us", "key_id", "withdrawn_us", "withdrawn_by")}
+    return Override(days=(row.expires_us - row.set_us) // DAY_US, **fields)

@@ -72,13 +72,13 @@ SCHEMAS = {
 def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Return what was recorded, by table of the contract."""
     versions = connection.execute(select(ask_versions).order_by(ask_versions.c.version_id))
-    said = connection.execute(select(overrides).order_by(overrides.c.override_id))
+    standing = connection.execute(select(overrides).order_by(overrides.c.override_id))
     is_thanks = (actions.c.kind == THANKED, actions.c.withdrawn_us.is_(None))
     thanks = connection.execute(select(actions).where(*is_thanks).order_by(actions.c.action_id))
     against = connection.execute(select(objections).order_by(objections.c.objection_id))
     return {
         "asks": [*(_ask(row) for row in versions), *_without_versions(connection)],
-        "health_overrides": [_override(row) for row in said],
+        "health_overrides": [_override(row) for row in standing],
         "recognitions": [_thanks(row) for row in thanks],
         "customers": [change for row in against for change in _objection(row)],
     }
@@ -104,23 +104,23 @@ def _without_versions(connection: Connection) -> Iterator[dict[str, Any]]:
     rows = select(asks).where(asks.c.ask_id.not_in(select(ask_versions.c.ask_id))).order_by(asks.c.ask_id)
     for row in connection.execute(rows):
         known_us = row.recorded_us if row.outcome_recorded_us is None else row.outcome_recorded_us
-        said = {name: getattr(row, name) for name in ("ask_id", "customer_id", "kind", "outcome")}
+        fields = {name: getattr(row, name) for name in ("ask_id", "customer_id", "kind", "outcome")}
         times = {"asked_at": row.asked_us, "outcome_at": row.outcome_us, "ingested_at": known_us}
         chance = {"propensity": row.propensity, "is_randomised": row.is_randomised}
-        yield {**said, **times, **chance, "is_deleted": row.withdrawn_us is not None}
+        yield {**fields, **times, **chance, "is_deleted": row.withdrawn_us is not None}
 
 
 def _thanks(row: Any) -> dict[str, Any]:
-    said = {"customer_id": row.customer_id, "occurred_at": row.done_us, "kind": "thanks"}
-    return {**said, "ingested_at": row.recorded_us}
+    fields = {"customer_id": row.customer_id, "occurred_at": row.done_us, "kind": "thanks"}
+    return {**fields, "ingested_at": row.recorded_us}
 
 
 def _objection(row: Any) -> Iterator[dict[str, Any]]:
     """Each change of mind; only these columns count, the others are the company's to say."""
     for at_us, objects in ((row.objected_us, True), (row.withdrawn_us, False)):
         if at_us is not None:
-            said = {"customer_id": row.customer_id, "created_at": at_us, "is_opted_out": objects}
-            yield {**said, "ingested_at": at_us}
+            fields = {"customer_id": row.customer_id, "created_at": at_us, "is_opted_out": objects}
+            yield {**fields, "ingested_at": at_us}
 
 
 def _override(row: Any) -> dict[str, Any]:

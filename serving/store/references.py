@@ -185,8 +185,8 @@ def set_deal(database: Database, request_id: str, outcome: str, caller: Caller, 
 
 def request_of(connection: Connection, request_id: str) -> ReferenceRequest | None:
     """Return one request, None where there is none of the id."""
-    found = _requests(connection, reference_requests.c.request_id == request_id)
-    return found[0] if found else None
+    requests = _requests(connection, reference_requests.c.request_id == request_id)
+    return requests[0] if requests else None
 
 
 def all_requests(connection: Connection) -> list[ReferenceRequest]:

@@ -72,10 +72,10 @@ def bring(database: Database, home: Path, now_us: int) -> list[str]:
     refused = []
     with database.alone("weeks"):
         for as_of_us in _missing(database, home, instants):
-            is_recent, is_told = as_of_us in instants[-KEPT_WEEKS:], as_of_us in instants[-TOLD_WEEKS:]
-            read = None if is_recent else [METRICS, "scores"] if is_told else [METRICS]
+            is_recent, is_shown = as_of_us in instants[-KEPT_WEEKS:], as_of_us in instants[-TOLD_WEEKS:]
+            read = None if is_recent else [METRICS, "scores"] if is_shown else [METRICS]
             try:
-                _load(database, disk.read_snapshot(home, as_of_us, read), is_recent, is_told, now_us)
+                _load(database, disk.read_snapshot(home, as_of_us, read), is_recent, is_shown, now_us)
             except SnapshotError as error:
                 refused.append(str(error))
         _prune(database)
@@ -115,11 +115,11 @@ def _load(database: Database, snapshot: Snapshot, with_customers: bool, with_sta
     with database.writing() as connection:
         connection.execute(delete(snapshots).where(~snapshots.c.is_whole))  # of loads that were killed
         snapshot_id = connection.execute(insert(snapshots).values(row).returning(snapshots.c.snapshot_id)).scalar_one()
-    there = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in snapshot.manifest["files"]]
-    parts = [(name, name, columns_of(snapshot, name)) for name in [*(there if with_customers else []), METRICS]]
+    tables = [name for name in BATCHES_WITH_CUSTOMERS if f"{name}.parquet" in snapshot.manifest["files"]]
+    parts = [(name, name, columns_of(snapshot, name)) for name in [*(tables if with_customers else []), METRICS]]
     if with_customers and f"{LISTS}.parquet" in snapshot.manifest["files"]:
         parts.append((LISTS, LISTS, columns_of(snapshot, LISTS)))
-    if with_states and "scores" in there:
+    if with_states and "scores" in tables:
         parts.append((STATES, "scores", list(STATE_COLUMNS)))
     for name, source, columns in parts:
         for place, table in enumerate(_checked(snapshot, source, columns)):

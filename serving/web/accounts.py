@@ -37,7 +37,7 @@ def account_listing(store: ServingState, query: QueryParams, owner: str) -> Acco
     text = query.get("text", "").strip()
     asked = {"owner": [owner] if owner else [], "text": text or None, "limit": ROWS, "cursor": query.get("cursor")}
     answer = search_accounts(store, checked(AccountsSearch, asked))
-    kept = {name: value for name, value in (("owner", owner), ("text", text)) if value}
+    filters = {name: value for name, value in (("owner", owner), ("text", text)) if value}
     end = answer["next_cursor"]
     return AccountListing(
         answer=answer,
@@ -45,6 +45,6 @@ def account_listing(store: ServingState, query: QueryParams, owner: str) -> Acco
         owner=owner,
         text=text,
         is_first="cursor" not in query,
-        next_query=urlencode({**kept, "cursor": end}) if end else None,
-        first_query=urlencode(kept),
+        next_query=urlencode({**filters, "cursor": end}) if end else None,
+        first_query=urlencode(filters),
     )

@@ -77,8 +77,8 @@ def candidate_listing(store: ServingState, query: QueryParams, owner: str = "", 
     if minimum:
         asked["minimum_score"] = _number(minimum)
     request = checked(AdvocatesSearch, {**asked, "include_ineligible": excluded, **_place(query, place)})
-    kept = {"minimum_score": minimum, "include_ineligible": "1" if excluded else "", "as_of": query.get("as_of", "")}
-    return replace(_listing(read.search_advocates(store, request), choices, kept, query), kind=kind)
+    filters = {"minimum_score": minimum, "include_ineligible": "1" if excluded else "", "as_of": query.get("as_of", "")}
+    return replace(_listing(read.search_advocates(store, request), choices, filters, query), kind=kind)
 
 
 def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **given: Any) -> Listing:
@@ -99,27 +99,27 @@ def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **
     place = _place(query, given)
     place |= {"limit": most} if top else {}
     request = checked(AtRiskSearch, {**asked, **place})
-    found = _listing(
+    listing = _listing(
         read.search_at_risk(store, request),
         choices,
         {"minimum_mrr": minimum, "top": top, "as_of": query.get("as_of", "")},
         query,
     )
-    return replace(found, next_query=None if top else found.next_query, top=top)
+    return replace(listing, next_query=None if top else listing.next_query, top=top)
 
 
 def _listing(
-    answer: Mapping[str, Any], choices: Sequence[Choice], kept: Mapping[str, str], query: QueryParams
+    answer: Mapping[str, Any], choices: Sequence[Choice], filtered: Mapping[str, str], query: QueryParams
 ) -> Listing:
-    held = {**{choice.name: choice.chosen for choice in choices}, **kept}
+    held = {**{choice.name: choice.chosen for choice in choices}, **filtered}
     filters = {name: value for name, value in held.items() if value}
     end = answer["next_cursor"]
     return Listing(
         answer=answer,
         choices=choices,
-        minimum_score=kept.get("minimum_score", ""),
-        minimum_mrr=kept.get("minimum_mrr", ""),
-        include_ineligible=bool(kept.get("include_ineligible")),
+        minimum_score=filtered.get("minimum_score", ""),
+        minimum_mrr=filtered.get("minimum_mrr", ""),
+        include_ineligible=bool(filtered.get("include_ineligible")),
         is_filtered=bool(filters.keys() - {"as_of"}),
         is_first="cursor" not in query,
         next_query=urlencode({**filters, "cursor": end}) if end else None,

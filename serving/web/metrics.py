@@ -66,16 +66,16 @@ def catalogue_by_id() -> Mapping[str, Mapping[str, Any]]:
     return {entry["metric_id"]: entry for entry in catalogue()}
 
 
-def chapters(store: ServingState, found_by: Callable[[str], bool], favourites: Collection[str]) -> list[Chapter]:
+def chapters(store: ServingState, is_wanted: Callable[[str], bool], favourites: Collection[str]) -> list[Chapter]:
     """Return the metrics of the snapshot that are found, those without a value last in each chapter.
 
     Favourites stand in a chapter of their own before all others, and in theirs.
     """
-    found = {name: of for name, of in series_of(store, list(catalogue_by_id())).items() if found_by(name)}
+    by_name = {name: of for name, of in series_of(store, list(catalogue_by_id())).items() if is_wanted(name)}
     named: dict[str, list[Series]] = {}
-    if marked := [found[name] for name in favourites if name in found]:
+    if marked := [by_name[name] for name in favourites if name in by_name]:
         named[FAVOURITES] = marked
-    for metric_id, series in found.items():
+    for metric_id, series in by_name.items():
         named.setdefault(catalogue_by_id()[metric_id]["chapter"], []).append(series)
     return [Chapter(name, sorted(of, key=lambda series: not series.is_shown)) for name, of in named.items()]
 
@@ -102,15 +102,15 @@ def toggled(favourites: Sequence[str], metric_id: str) -> list[str]:
     >>> toggled(["nps"], "csat"), toggled(["nps", "csat"], "nps"), toggled([], "none such")
     (['nps', 'csat'], ['csat'], [])
     """
-    kept = [name for name in favourites if name in catalogue_by_id() and name != metric_id]
+    others = [name for name in favourites if name in catalogue_by_id() and name != metric_id]
     is_new = metric_id in catalogue_by_id() and metric_id not in favourites
-    return [*kept, metric_id] if is_new else kept
+    return [*others, metric_id] if is_new else others
 
 
 def measured(store: ServingState, metric_id: str, by: str) -> Measured:
     """Return one metric; raises the problem `unknown_route` where there is none of that name."""
-    found = series_of(store, [metric_id]) if metric_id in catalogue_by_id() else {}
-    if metric_id not in found:
+    by_name = series_of(store, [metric_id]) if metric_id in catalogue_by_id() else {}
+    if metric_id not in by_name:
         raise Problem("unknown_route")
     splits = splits_of(store.portfolio.metrics, metric_id)
     split = by if by in splits else next(iter(splits), None)
@@ -118,8 +118,8 @@ def measured(store: ServingState, metric_id: str, by: str) -> Measured:
     rows = [] if split is None else read.query_metrics(store, asked)["metrics"]
     return Measured(
         entry=catalogue_by_id()[metric_id],
-        series=found[metric_id],
-        trend=svg.trend(found[metric_id].points),
+        series=by_name[metric_id],
+        trend=svg.trend(by_name[metric_id].points),
         by=split,
         splits=splits,
         parts=_parts(rows),
@@ -128,8 +128,8 @@ def measured(store: ServingState, metric_id: str, by: str) -> Measured:
 
 def splits_of(metrics: pa.Table, metric_id: str) -> list[str]:
     """What a metric is split by in a week, in the order of the definitions."""
-    there = metrics.filter(pc.equal(metrics["metric_id"], metric_id))["by"].drop_null().unique().to_pylist()
-    return [by for by in SEGMENTS if by in there]
+    splits = metrics.filter(pc.equal(metrics["metric_id"], metric_id))["by"].drop_null().unique().to_pylist()
+    return [by for by in SEGMENTS if by in splits]
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> list[SegmentRow]:

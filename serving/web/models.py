@@ -114,17 +114,17 @@ def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
 
 
 def _watch(store: ServingState, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = {}
+    answer: Mapping[str, Any] = {}
     if store.is_ready:
-        found = (store.portfolio.week.manifest.get("watch") or {}).get(name) or {}
-    return found if found.get("weeks") else {}
+        answer = (store.portfolio.week.manifest.get("watch") or {}).get(name) or {}
+    return answer if answer.get("weeks") else {}
 
 
 def _drift(store: ServingState, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = {}
+    answer: Mapping[str, Any] = {}
     if store.is_ready:
-        found = (store.portfolio.week.manifest.get("drift") or {}).get(name) or {}
-    return found if found.get("score") else {}
+        answer = (store.portfolio.week.manifest.get("drift") or {}).get(name) or {}
+    return answer if answer.get("score") else {}
 
 
 def _decision(entry: Mapping[str, Any]) -> Decision:

@@ -39,8 +39,8 @@ class NamedList:
 
 def every_list(store: ServingState) -> Sequence[Mapping[str, Any]]:
     """Return all lists with how many rows they have, those that have some first."""
-    found: list[dict[str, Any]] = lists_catalogue(store, ListsCatalogue())["lists"]
-    return sorted(found, key=lambda row: row["total"] == 0)
+    listed: list[dict[str, Any]] = lists_catalogue(store, ListsCatalogue())["lists"]
+    return sorted(listed, key=lambda row: row["total"] == 0)
 
 
 def named_list(store: ServingState, name: str, after: str) -> NamedList:

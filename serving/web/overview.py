@@ -104,16 +104,16 @@ def _half(point: Point) -> float | None:
 def overview(store: ServingState) -> Overview:
     """Return the portfolio of the snapshot that is served; raises the problem `no_snapshot` where there is none."""
     portfolio = store.portfolio
-    found = week_counts(store)
+    weeks = week_counts(store)
     known = series_of(store, [*HEADLINES, *FRIENDS])
     counts = binned(portfolio.candidates["churn_probability"].to_numpy())
     return Overview(
-        weeks=found,
+        weeks=weeks,
         headlines=[known[name] for name in HEADLINES if name in known],
         friends=[known[name] for name in FRIENDS if name in known],
         risk=svg.histogram_bars(counts),
         risk_counts=counts,
-        stacks={name: svg.stacks([week.of(name) for week in found]) for name in ("health_band", "churn_band")},
+        stacks={name: svg.stacks([week.of(name) for week in weeks]) for name in ("health_band", "churn_band")},
     )
 
 
@@ -125,8 +125,8 @@ def binned(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
 
 def series_of(store: ServingState, wanted: Sequence[str]) -> dict[str, Series]:
     """Return metrics by id, those that the snapshot has; the whole company, week by week."""
-    there = store.portfolio.metric_ids
-    ids = [name for name in dict.fromkeys(wanted) if name in there]
+    known = store.portfolio.metric_ids
+    ids = [name for name in dict.fromkeys(wanted) if name in known]
     if not ids:
         return {}
     answer = read.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN))

@@ -39,10 +39,10 @@ def references_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     """Return the requests of one state, and the words that a new one may name."""
     state: Any = query.get("state") if query.get("state") in STATES else REQUESTED
     after = whole_number(query.get("after")) or 0
-    found = references.search_references(store, ReferencesSearch(state=[state], limit=ROWS, after=after))
+    answer = references.search_references(store, ReferencesSearch(state=[state], limit=ROWS, after=after))
     words = store.portfolio.references.pool.words
     choices = {name: sorted(words[name]) for name in CHOSEN if words[name]}
-    return {"found": found, "state": state, "states": STATES, "choices": choices, "is_first": after == 0}
+    return {"found": answer, "state": state, "states": STATES, "choices": choices, "is_first": after == 0}
 
 
 def reference_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def reference_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     Raises the problem `unknown_reference` where there is none.
     """
     wanted = {"request_id": query.get("id", ""), "limit": ADVOCATES}
-    found = references.match_reference(store, checked(ReferenceMatch, wanted))
-    return {**found, "asked": with_names(store, found["reference"]["asked"])}
+    answer = references.match_reference(store, checked(ReferenceMatch, wanted))
+    return {**answer, "asked": with_names(store, answer["reference"]["asked"])}
 
 
 def reference_url(request_id: str) -> str:
@@ -68,8 +68,8 @@ def request_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -
         given["company_size"] = whole_number(sent["company_size"])
     if sent.get("needed_by"):
         given["needed_by"] = _end_of(sent["needed_by"])
-    found = references.record_reference(store, checked(ReferenceRecord, given), caller)
-    return back_to({"back": reference_url(found["reference"]["request_id"])}, "requested")
+    answer = references.record_reference(store, checked(ReferenceRecord, given), caller)
+    return back_to({"back": reference_url(answer["reference"]["request_id"])}, "requested")
 
 
 def _end_of(day: str) -> datetime:

@@ -195,9 +195,9 @@ class Pages:
     def record_asks(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Record an ask for each who was chosen in a list; how many were, and how many must not be, is told there."""
         with self._writing(request) as caller:
-            found = record_asks(self._store, sent, request.state.chosen, caller)
-        told = f"{found['recorded']}-{found['refused']}"
-        return RedirectResponse(with_query(target(sent.get("back")), chosen=told), 303)
+            answer = record_asks(self._store, sent, request.state.chosen, caller)
+        counts = f"{answer['recorded']}-{answer['refused']}"
+        return RedirectResponse(with_query(target(sent.get("back")), chosen=counts), 303)
 
     def work(self, form: Work, request: Request, sent: Mapping[str, str]) -> Response:
         """Do what a form of the work on customers asks for, and go back; who must not be asked is told there."""
@@ -235,13 +235,13 @@ class Pages:
 
     def _page(self, request: Request, template: str, **values: Any) -> Response:
         state = {name: request.query_params.get(name) for name in ("done", "refused")}
-        told: dict[str, Any] = {"done": state["done"] if state["done"] in DONE else None}
-        told["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
-        told["told_of"] = unquote(request.cookies.get(TOLD_COOKIE, "")) if told["done"] else None
+        notice: dict[str, Any] = {"done": state["done"] if state["done"] in DONE else None}
+        notice["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
+        notice["told_of"] = unquote(request.cookies.get(TOLD_COOKIE, "")) if notice["done"] else None
         of_chosen = re.fullmatch(r"(\d{1,3})-(\d{1,3})", request.query_params.get("chosen", ""))
-        told["chosen"] = None if of_chosen is None else [int(number) for number in of_chosen.groups()]
+        notice["chosen"] = None if of_chosen is None else [int(number) for number in of_chosen.groups()]
         here = SECTION.get(template, template)
-        return render_page(request, template, {**told, **values}, store=self._store, here=here)
+        return render_page(request, template, {**notice, **values}, store=self._store, here=here)
 
     def _note(self, request: Request, action: str, **other: Any) -> None:
         """Tell the audit log who has seen whom."""
@@ -253,9 +253,9 @@ class Pages:
 
     def week(self, request: Request) -> Response:
         """Whom to call, thank and wait for this week."""
-        found = week_page(self._store, self._owner(request))
-        self._note(request, "listed", rows=found.rows)
-        return self._page(request, "week", found=found)
+        answer = week_page(self._store, self._owner(request))
+        self._note(request, "listed", rows=answer.rows)
+        return self._page(request, "week", found=answer)
 
     def _owner(self, request: Request) -> str:
         """Whose customers to show; what a cookie kept of an owner who is none any more does not count."""
@@ -273,16 +273,16 @@ class Pages:
 
     def accounts(self, request: Request) -> Response:
         """Accounts by revenue at risk."""
-        found = account_listing(self._store, request.query_params, self._owner(request))
-        self._note(request, "listed", rows=len(found.answer["accounts"]))
-        return self._page(request, "accounts", found=found)
+        answer = account_listing(self._store, request.query_params, self._owner(request))
+        self._note(request, "listed", rows=len(answer.answer["accounts"]))
+        return self._page(request, "accounts", found=answer)
 
     def account(self, request: Request) -> Response:
         """One account with its people."""
         asked = {"account_id": as_staged(request.query_params.get("id", ""))}
-        found = get_account(self._store, checked(AccountGet, asked))
-        self._note(request, "listed", rows=len(found["people"]))
-        return self._page(request, "account", found=found)
+        answer = get_account(self._store, checked(AccountGet, asked))
+        self._note(request, "listed", rows=len(answer["people"]))
+        return self._page(request, "account", found=answer)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
@@ -290,15 +290,15 @@ class Pages:
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
-        found = candidate_listing(self._store, request.query_params, self._owner(request))
-        self._note(request, DREW if found.answer["draw"] else "listed", rows=len(found.answer["candidates"]))
-        return self._page(request, "candidates", found=found)
+        answer = candidate_listing(self._store, request.query_params, self._owner(request))
+        self._note(request, DREW if answer.answer["draw"] else "listed", rows=len(answer.answer["candidates"]))
+        return self._page(request, "candidates", found=answer)
 
     def asks(self, request: Request) -> Response:
         """Asks as a team works them."""
-        found = asks_page(self._store, request.query_params)
-        self._note(request, "listed", rows=len(found["found"]["asks"]))
-        return self._page(request, "asks_work", **found)
+        answer = asks_page(self._store, request.query_params)
+        self._note(request, "listed", rows=len(answer["found"]["asks"]))
+        return self._page(request, "asks_work", **answer)
 
     def references(self, request: Request) -> Response:
         """Requests for references, by where they stand."""
@@ -306,9 +306,9 @@ class Pages:
 
     def reference(self, request: Request) -> Response:
         """One request with the advocates who fit it."""
-        found = reference_page(self._store, request.query_params)
-        self._note(request, "listed", rows=len(found["advocates"]))
-        return self._page(request, "reference", found=found)
+        answer = reference_page(self._store, request.query_params)
+        self._note(request, "listed", rows=len(answer["advocates"]))
+        return self._page(request, "reference", found=answer)
 
     def export(self, name: str, request: Request) -> Response:
         """A list as it is seen, as a file."""
@@ -321,18 +321,18 @@ class Pages:
 
     def at_risk(self, request: Request) -> Response:
         """Customers at risk."""
-        found = at_risk_listing(self._store, request.query_params, self._owner(request))
-        self._note(request, "listed", rows=len(found.answer["customers"]))
-        return self._page(request, "at_risk", found=found)
+        answer = at_risk_listing(self._store, request.query_params, self._owner(request))
+        self._note(request, "listed", rows=len(answer.answer["customers"]))
+        return self._page(request, "at_risk", found=answer)
 
     def customer(self, request: Request) -> Response:
         """One customer."""
         customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        found = profile(self._store, customer_id, request.query_params.get("as_of") or None)
+        answer = profile(self._store, customer_id, request.query_params.get("as_of") or None)
         self._note(request, "looked", customer_id=customer_id, rows=1)
-        return self._page(request, "customer", found=found)
+        return self._page(request, "customer", found=answer)
 
     def metrics(self, request: Request) -> Response:
         """All metrics by chapter."""
@@ -341,20 +341,22 @@ class Pages:
             favourites_of(request),
             speech(language_of(request)),
         )
-        found = chapters(self._store, lambda name: is_found(text, metric_name(t, name), name), marked)
-        return self._page(request, "metrics", chapters=found, text=text, favourites=marked)
+        answer = chapters(self._store, lambda name: is_found(text, metric_name(t, name), name), marked)
+        return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
 
     def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Mark a metric as a favourite of this browser, or no longer."""
         answer = RedirectResponse(target(sent.get("back")), 303)
-        kept = ".".join(toggled(favourites_of(request), sent.get("metric_id", "")))
-        answer.set_cookie(FAVOURITES_COOKIE, kept, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True)
+        marked = ".".join(toggled(favourites_of(request), sent.get("metric_id", "")))
+        answer.set_cookie(
+            FAVOURITES_COOKIE, marked, max_age=YEAR_SECONDS, path="/app", samesite="strict", httponly=True
+        )
         return answer
 
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""
-        found = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
-        return self._page(request, "metric", found=found)
+        answer = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
+        return self._page(request, "metric", found=answer)
 
     def lists(self, request: Request) -> Response:
         """All lists behind the figures."""
@@ -362,9 +364,9 @@ class Pages:
 
     def named_list(self, request: Request) -> Response:
         """One of them."""
-        found = named_list(self._store, request.path_params["name"], request.query_params.get("after", ""))
-        self._note(request, "listed", rows=len(found.answer["rows"]))
-        return self._page(request, "list", found=found)
+        answer = named_list(self._store, request.path_params["name"], request.query_params.get("after", ""))
+        self._note(request, "listed", rows=len(answer.answer["rows"]))
+        return self._page(request, "list", found=answer)
 
     def models(self, request: Request) -> Response:
         """The models, their figures and the gate's history."""
@@ -394,5 +396,5 @@ async def static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in ASSETS:
         raise Problem("unknown_route")
-    kept = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
-    return Response(asset_content(name), headers=kept, media_type=ASSETS[name])
+    headers = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
+    return Response(asset_content(name), headers=headers, media_type=ASSETS[name])

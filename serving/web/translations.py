@@ -76,14 +76,14 @@ class Speech(Numerals):
         """Return an ISO date or instant as people write it, instants with their time in UTC."""
         if not text:
             return NOTHING
-        moment = datetime.fromisoformat(text)
-        day = self("date.form", day=moment.day, month=self(f"date.month_{moment.month}"), year=moment.year)
-        return f"{day}, {moment:%H:%M} UTC" if "T" in text else day
+        instant = datetime.fromisoformat(text)
+        day = self("date.form", day=instant.day, month=self(f"date.month_{instant.month}"), year=instant.year)
+        return f"{day}, {instant:%H:%M} UTC" if "T" in text else day
 
     def day(self, text: str) -> str:
         """Return the day and month of an ISO date, for an axis."""
-        moment = datetime.fromisoformat(text)
-        return self("date.short", day=moment.day, month=self(f"date.month_{moment.month}"))
+        instant = datetime.fromisoformat(text)
+        return self("date.short", day=instant.day, month=self(f"date.month_{instant.month}"))
 
 
 @cache

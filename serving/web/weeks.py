@@ -50,7 +50,7 @@ def week_counts(store: ServingState, limit: int = SHOWN) -> list[WeekCounts]:
     """Return the weeks up to the one that is served, the newest last, as far as the store tells of them."""
     try:
         with store.database.reading() as connection:
-            return [found for week in _told(store, connection, limit) if (found := _counted(store, connection, week))]
+            return [counts for week in _told(store, connection, limit) if (counts := _counted(store, connection, week))]
     except (StoreError, SnapshotError) as error:
         _log.warning("there are no trends: %s", type(error).__name__)
         return []
@@ -83,18 +83,18 @@ def _counted(store: ServingState, connection: Connection, week: of_store.StoredW
         store.counted[key] = (
             None if states is None else _count(instant_text(week.as_of_us), without_scores(states, objecting))
         )
-    found: WeekCounts | None = store.counted[key]
-    return found
+    counts: WeekCounts | None = store.counted[key]
+    return counts
 
 
 def _count(as_of: str, states: pa.Table) -> WeekCounts:
     has_left = pa.compute.equal(states["churn_status"], "churned")
-    there = states.filter(pa.compute.invert(has_left))
-    counts = {name: _values(there[name]) for name in COUNTED}
-    return WeekCounts(as_of, len(there), len(states) - len(there), counts)
+    present = states.filter(pa.compute.invert(has_left))
+    counts = {name: _values(present[name]) for name in COUNTED}
+    return WeekCounts(as_of, len(present), len(states) - len(present), counts)
 
 
 def _values(column: pa.ChunkedArray) -> dict[str, int]:
     """How often each value stands in a column; null reads as not scored."""
-    found = pa.compute.value_counts(column).to_pylist()
-    return {row["values"] or NOT_SCORED: row["counts"] for row in found}
+    counts = pa.compute.value_counts(column).to_pylist()
+    return {row["values"] or NOT_SCORED: row["counts"] for row in counts}

@@ -61,11 +61,11 @@ def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     """The asks of one state, and the health scores set by hand that stand."""
     state = _state(query)
     after = whole_number(query.get("after")) or 0
-    found = asks.search_asks(store, AsksSearch(state=state, limit=ROWS, after=after))
+    answer = asks.search_asks(store, AsksSearch(state=state, limit=ROWS, after=after))
     by_hand = overrides.search_overrides(store, OverridesSearch(limit=ROWS))
-    found = {**found, "asks": with_names(store, found["asks"])}
+    answer = {**answer, "asks": with_names(store, answer["asks"])}
     by_hand = {**by_hand, "overrides": with_names(store, by_hand["overrides"])}
-    return {"found": found, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
+    return {"found": answer, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
 
 
 def with_names(store: ServingState, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -157,8 +157,8 @@ def action_form(store: ServingState, sent: Mapping[str, str], caller: Caller) ->
     """Record a call, thanks, or something put right."""
     given: dict[str, Any] = {name: sent.get(name, "") for name in ("action_id", "customer_id", "kind")}
     given |= {name: sent[name] for name in ("note", "done_by") if sent.get(name)}
-    moment = moment_of(sent.get("day", ""), now_us(), "done_at")
-    actions.record_action(store, checked(ActionRecord, {**given, "done_at": moment}), caller)
+    instant = moment_of(sent.get("day", ""), now_us(), "done_at")
+    actions.record_action(store, checked(ActionRecord, {**given, "done_at": instant}), caller)
     return back_to(sent, given["kind"], given["customer_id"])
 
 
@@ -220,9 +220,9 @@ def exported(
     reasons = () if name == "asks" else ("reason_1", "reason_2", "reason_3")
     lines = [csv_line([*columns, *further, *reasons])]
     for row in rows:
-        told = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
+        reasons_told = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
         do = [(row[part] or {}).get(key) for part, key in (("ask_for", "kind"), ("first", "what"))] if further else []
-        cells = [*(row[column] for column in columns), *do, *told, *[None] * (len(reasons) - len(told))]
+        cells = [*(row[column] for column in columns), *do, *reasons_told, *[None] * (len(reasons) - len(reasons_told))]
         lines.append(csv_line(_cell(value) for value in cells))
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}
     return Response("".join(lines), headers=headers, media_type="text/csv; charset=utf-8"), len(rows)
@@ -231,22 +231,22 @@ def exported(
 def _rows(store: ServingState, name: str, query: QueryParams, owner: str) -> list[Mapping[str, Any]]:
     """All rows of a list, page after page."""
     if name == "asks":
-        told: list[Mapping[str, Any]] = []
+        gathered: list[Mapping[str, Any]] = []
         after: int | None = 0
         while after is not None:
             page = asks.search_asks(store, AsksSearch(state=_state(query), limit=200, after=after))
-            told, after = [*told, *page["asks"]], page["next_after"]
-            _check_size(told)
-        return told
+            gathered, after = [*gathered, *page["asks"]], page["next_after"]
+            _check_size(gathered)
+        return gathered
     listing = candidate_listing if name == "candidates" else at_risk_listing
     rows: list[Mapping[str, Any]] = []
     cursor: str | None = None
     while True:
-        found = listing(store, query, owner, limit=200, cursor=cursor)
-        rows += found.answer[name]
+        page_of = listing(store, query, owner, limit=200, cursor=cursor)
+        rows += page_of.answer[name]
         _check_size(rows)
-        cursor = found.answer["next_cursor"]
-        if cursor is None or found.top:
+        cursor = page_of.answer["next_cursor"]
+        if cursor is None or page_of.top:
             return rows
 
 

@@ -104,14 +104,14 @@ def part_of(header: str, size: int) -> tuple[int, int] | None:
     >>> part_of("bytes=0-3", 10), part_of("bytes=4-", 10), part_of("bytes=-3", 10), part_of("bytes=0-1,4-5", 10)
     ((0, 4), (4, 10), (7, 10), None)
     """
-    found = _RANGE.fullmatch(header.replace(" ", ""))
-    if found is None or found[1] == found[2] == "":
+    match = _RANGE.fullmatch(header.replace(" ", ""))
+    if match is None or match[1] == match[2] == "":
         return None
-    if found[1] == "":
-        start, end = max(size - int(found[2]), 0), size
+    if match[1] == "":
+        start, end = max(size - int(match[2]), 0), size
     else:
-        start, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
-        if found[2] and int(found[2]) < start:
+        start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
             return None
     if start >= end:
         problem = Problem("range_not_satisfiable")

@@ -110,22 +110,22 @@ class BulkFiles:
         earlier = None if request.changed_since is None else _earlier(store, week, request.changed_since)
         with store.database.reading() as connection:
             out = objectors(connection)
-        said = hashlib.sha256("\0".join(sorted(out)).encode()).hexdigest()
-        key = (week.as_of_us, week.mark, None if earlier is None else (earlier.as_of_us, earlier.mark), said)
+        who = hashlib.sha256("\0".join(sorted(out)).encode()).hexdigest()
+        key = (week.as_of_us, week.mark, None if earlier is None else (earlier.as_of_us, earlier.mark), who)
         with self._lock:
-            for other in [other for other in self._held if other[3] != said]:  # somebody objects who stands there
+            for other in [other for other in self._held if other[3] != who]:  # somebody objects who stands there
                 del self._held[other]
-            found = self._held.get((*key, request.format))
-            if found is None:
+            file = self._held.get((*key, request.format))
+            if file is None:
                 try:
-                    found = _made(store.home, week, earlier, out, request.format)
+                    file = _made(store.home, week, earlier, out, request.format)
                 except SnapshotError as error:
                     raise Problem("week_gone", "Its files are damaged: score the week again") from error
-            self._held[*key, request.format] = found
+            self._held[*key, request.format] = file
             self._held.move_to_end((*key, request.format))
             while len(self._held) > KEPT_FILES:  # who still reads one keeps it until the end
                 self._held.popitem(last=False)
-            return found
+            return file
 
 
 def _week(store: ServingState, as_of_us: int) -> _Week:

@@ -262,11 +262,11 @@ def description_of(name: str) -> str | None:
 
 def with_facts(schemas: Mapping[str, Any]) -> dict[str, Any]:
     """Return schemas whose properties say what they are, what values they take, and whether they are instants."""
-    found = {}
+    described = {}
     for title, schema in schemas.items():
         properties = {name: _told(title, name, of) for name, of in schema.get("properties", {}).items()}
-        found[title] = {**schema, **({"properties": properties} if properties else {})}
-    return found
+        described[title] = {**schema, **({"properties": properties} if properties else {})}
+    return described
 
 
 def _told(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,8 +278,8 @@ def _told(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     values = OUTCOMES if name == "outcome" and title in OF_OUTCOMES else values
     if values is not None:
         more["enum"] = list(values)
-    said = description_of(name)
-    described = {"description": said} if said and "description" not in schema else {}
+    description = description_of(name)
+    described = {"description": description} if description and "description" not in schema else {}
     return {**_narrowed(schema, more), **described}
 
 

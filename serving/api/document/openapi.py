@@ -124,8 +124,8 @@ def _problems(codes: Sequence[str]) -> dict[str, Any]:
 def _any_of(codes: Sequence[str]) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(model=ProblemDocument.__name__)}
     examples = {code: {"summary": KINDS[code].title, "value": Problem(code).document()} for code in codes}
-    told = "; ".join(f"`{code}`: {KINDS[code].title}" for code in codes)
-    return {"description": told, "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}}}
+    listed = "; ".join(f"`{code}`: {KINDS[code].title}" for code in codes)
+    return {"description": listed, "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}}}
 
 
 def _plain(summary: str, media_type: str, *codes: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _bulk() -> dict[str, Any]:
     }
     whole = {
         "description": "The whole file",
-        "headers": {name: {"description": told, "schema": {"type": "string"}} for name, told in headers.items()},
+        "headers": {name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()},
         "content": {kind: {} for kind in MEDIA_TYPES.values()},
     }
     problems = ("invalid_value", "range_not_satisfiable", "week_gone", "no_snapshot", *GUARDED)

@@ -29,14 +29,14 @@ def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, A
     text = folded(pa.array([request.text or ""]))[0].as_py()
     seal = seal_of(text, sorted(request.owner))
     week, after = opened_week(store, seal, request.as_of, request.cursor)
-    found = week.accounts.matching(text, tuple(request.owner))
+    matching = week.accounts.matching(text, tuple(request.owner))
     start = 0 if after is None else max(0, int(after.value or 0))
     end = start + request.limit
-    rows = found.iloc[start:end].to_dict("records")
+    rows = matching.iloc[start:end].to_dict("records")
     return {
         **week.freshness(now_us()),
-        "total": len(found),
-        "next_cursor": cursor_of(seal, float(end), "", *named_week(week)) if end < len(found) else None,
+        "total": len(matching),
+        "next_cursor": cursor_of(seal, float(end), "", *named_week(week)) if end < len(matching) else None,
         "accounts": [_account(week, row) for row in rows],
     }
 

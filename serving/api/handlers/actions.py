@@ -62,20 +62,20 @@ def record_action(store: ServingState, request: ActionRecord, caller: Caller) ->
         request.note,
         request.done_by or caller.name,
     )
-    found, is_new = store_action(store.database, wanted, caller, now)
-    if found is None:
+    action, is_new = store_action(store.database, wanted, caller, now)
+    if action is None:
         raise Problem("conflict", "The id stands already for another action, or one that was withdrawn", "action_id")
     store.recorded()
-    return {"action": told_action(found), "is_new": is_new}
+    return {"action": told_action(action), "is_new": is_new}
 
 
 def withdraw_recorded(store: ServingState, request: ActionWithdraw, caller: Caller) -> dict[str, Any]:
     """Take back an action."""
-    found, is_new = withdraw_action(store.database, request.action_id, caller, now_us())
-    if found is None:
+    action, is_new = withdraw_action(store.database, request.action_id, caller, now_us())
+    if action is None:
         raise Problem("unknown_action", "No such action was recorded here", "action_id")
     store.recorded()
-    return {"action": told_action(found), "is_new": is_new}
+    return {"action": told_action(action), "is_new": is_new}
 
 
 def record_objection(store: ServingState, request: Objection, caller: Caller) -> dict[str, Any]:

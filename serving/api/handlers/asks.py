@@ -43,8 +43,8 @@ def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[
     """Record an ask; raises the problem `not_to_be_asked` where the policy forbids it."""
     now = now_us()
     wanted = wanted_ask(store, request, caller, now)
-    found = store_ask(store.database, wanted, store.policy, store.portfolio.asking.sizes, caller, now)
-    return ask_answer(store, found, "ask_id")
+    stored = store_ask(store.database, wanted, store.policy, store.portfolio.asking.sizes, caller, now)
+    return ask_answer(store, stored, "ask_id")
 
 
 def wanted_ask(store: ServingState, request: AskRecord, caller: Caller, now: int) -> Wanted:
@@ -70,14 +70,14 @@ def wanted_ask(store: ServingState, request: AskRecord, caller: Caller, now: int
     )
 
 
-def past_us(moment: datetime | None, now: int, field: str) -> int | None:
+def past_us(instant: datetime | None, now: int, field: str) -> int | None:
     """An instant of a request in microseconds; raises the problem `invalid_value` for one that cannot be."""
-    if moment is None:
+    if instant is None:
         return None
-    found = microseconds(moment)
-    if not now - ASK_DAYS * DAY_US < found <= now:
+    at_us = microseconds(instant)
+    if not now - ASK_DAYS * DAY_US < at_us <= now:
         raise Problem("invalid_value", f"Give an instant of the last {ASK_DAYS} days, and none in the future", field)
-    return found
+    return at_us
 
 
 def record_outcome(store: ServingState, request: AskOutcome, caller: Caller) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def correct(store: ServingState, request: AskCorrect, caller: Caller) -> dict[st
     changes = {name: getattr(request, name) for name in given}
     if request.asked_at is not None:
         changes["asked_us"] = past_us(request.asked_at, now, "asked_at")
-    found = correct_ask(store.database, request.ask_id, changes, store.policy, caller, now, request.reason)
-    return ask_answer(store, found, "outcome")
+    corrected = correct_ask(store.database, request.ask_id, changes, store.policy, caller, now, request.reason)
+    return ask_answer(store, corrected, "outcome")
 
 
 def take_back(store: ServingState, request: AskWithdraw, caller: Caller) -> dict[str, Any]:
@@ -104,18 +104,18 @@ def take_back(store: ServingState, request: AskWithdraw, caller: Caller) -> dict
 def ask_versions(store: ServingState, request: AskGet) -> dict[str, Any]:
     """Every version of an ask that was recorded here."""
     with store.database.reading() as connection:
-        found = versions_of(connection, request.ask_id)
-    if not found:
+        versions = versions_of(connection, request.ask_id)
+    if not versions:
         raise Problem("unknown_ask", "The service has recorded nothing of such an ask", "ask_id")
-    return {"versions": [_version(row) for row in found]}
+    return {"versions": [_version(row) for row in versions]}
 
 
 def _version(row: Mapping[str, Any]) -> dict[str, Any]:
     times = {f"{name}_at": iso_instant(row[f"{name}_us"]) for name in ("asked", "outcome")}
-    said = {
+    fields = {
         name: row[name] for name in ("ask_id", "kind", "outcome", "channel", "asked_by", "note", "action", "reason")
     }
-    return {**said, **times, "at": iso_instant(row["at_us"]), "by": row["actor"]}
+    return {**fields, **times, "at": iso_instant(row["at_us"]), "by": row["actor"]}
 
 
 def search_asks(store: ServingState, request: AsksSearch) -> dict[str, Any]:
@@ -123,14 +123,14 @@ def search_asks(store: ServingState, request: AsksSearch) -> dict[str, Any]:
     portfolio = store.portfolio
     by_state = ask_log(portfolio.asking, now_us())
     kinds = set(request.kind)
-    found = [one for one in by_state[request.state] if not kinds or one.ask.kind in kinds]
+    matching = [one for one in by_state[request.state] if not kinds or one.ask.kind in kinds]
     end = request.after + request.limit
     return {
         **portfolio.freshness(now_us()),
-        "total": len(found),
+        "total": len(matching),
         "counts": {state: len(of) for state, of in by_state.items()},
-        "asks": [_listed(one, request.state) for one in found[request.after : end]],
-        "next_after": end if end < len(found) else None,
+        "asks": [_listed(one, request.state) for one in matching[request.after : end]],
+        "next_after": end if end < len(matching) else None,
     }
 
 
@@ -139,13 +139,13 @@ def _listed(one: LoggedAsk, state: str) -> dict[str, Any]:
     return {**told_ask(one.ask), "customer_id": one.ask.customer_id, "state": state, **rests}
 
 
-def ask_answer(store: ServingState, found: Told, field: str) -> dict[str, Any]:
+def ask_answer(store: ServingState, stored: Told, field: str) -> dict[str, Any]:
     """An ask as it stands now; raises the problem of one that does not, which is about a field."""
-    if found.ask is None:
-        raise _problem(found.why, field)
-    if found.is_new:
+    if stored.ask is None:
+        raise _problem(stored.why, field)
+    if stored.is_new:
         store.recorded()
-    return {"ask": told_ask(found.ask), "is_new": found.is_new}
+    return {"ask": told_ask(stored.ask), "is_new": stored.is_new}
 
 
 def _problem(why: str | None, field: str) -> Problem:

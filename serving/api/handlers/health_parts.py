@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> dict[str, Any]:
     """Return the parts of the score of a vector, its bounds, and why the band is not that of the score."""
     chosen = rules or health_rules()
-    points, found = points_and_health(values, chosen)
+    points, health = points_and_health(values, chosen)
     parts: list[dict[str, Any]] = [
         {
             "feature": measure.feature,
@@ -39,23 +39,23 @@ def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> di
     ]
     summary = {
         "parts": parts,
-        "coverage": found["health_coverage"],
-        "lowest": found["health_low"],
-        "highest": found["health_high"],
+        "coverage": health["health_coverage"],
+        "lowest": health["health_low"],
+        "highest": health["health_high"],
     }
-    return {**summary, "explanation": _why(found, chosen)}
+    return {**summary, "explanation": _why(health, chosen)}
 
 
-def _why(found: Mapping[str, Any], rules: HealthRules) -> str | None:
+def _why(parts: Mapping[str, Any], rules: HealthRules) -> str | None:
     """Why the band is another one than the score alone would give; None where it is the same."""
-    score, band = found["health_score"], found["health_band"]
+    score, band = parts["health_score"], parts["health_band"]
     if band == UNKNOWN:
-        floor, coverage = f"{rules.coverage_floor:.0%}", f"{found['health_coverage']:.0%}"
+        floor, coverage = f"{rules.coverage_floor:.0%}", f"{parts['health_coverage']:.0%}"
         return f"The band is {UNKNOWN}: only {coverage} of the weight is known, and {floor} is needed."
     if band == (by_score := band_of(score, rules)):
         return None
     return (
-        f"The band is {band} and not {by_score}: it follows the lower bound, {found['health_low']:.0f} of 100, which "
+        f"The band is {band} and not {by_score}: it follows the lower bound, {parts['health_low']:.0f} of 100, which "
         "counts what is missing as 0."
     )
 
@@ -70,8 +70,8 @@ def told_health(home: Path, week: ServedWeek, customer_id: str, status: str | No
         stat = path.stat()
         if not _is_as_published(path, week.week.manifest["files"][path.name], stat.st_mtime_ns, stat.st_ctime_ns):
             return None
-        there = set(pq.read_schema(path).names)
-        wanted = [measure.feature for measure in health_rules().measures if measure.feature in there]
+        columns = set(pq.read_schema(path).names)
+        wanted = [measure.feature for measure in health_rules().measures if measure.feature in columns]
         rows = pq.read_table(path, columns=wanted, filters=[("customer_id", "==", customer_id)]).to_pylist()
     except (KeyError, OSError, pa.ArrowException):  # it changes under our hands
         return None

@@ -71,18 +71,18 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
     held = portfolio.lists.of(filters.kinds) if filters.kinds else None
     ranked = portfolio.ranked if held is None else held.ranked
     left = asking.left if held is None else lambda places: asking.left(places, ranked)
-    found = ranked.page(filters, request.limit, after, (asking.state, left))
+    page = ranked.page(filters, request.limit, after, (asking.state, left))
     name = "candidate " + " ".join(filters.kinds)
     rows = [
         moving(portfolio, ranked, int(place), rank)
         + portfolio.rows.of(name, int(place), lambda place: candidate(portfolio, ranked, place))
-        for rank, place in enumerate(found.places, found.first_rank)
+        for rank, place in enumerate(page.places, page.first_rank)
     ]
     draw = draw_of(portfolio, filters, held)
     return _page(
         portfolio,
         ranked,
-        found,
+        page,
         seal,
         b"candidates",
         rows,
@@ -156,14 +156,14 @@ def at_risk_page(store: ServingState, request: AtRiskSearch) -> bytes:
     portfolio, after = opened_week(store, seal, request.as_of, request.cursor)
     filters = replace(filters, bands=_bands(portfolio, request))
     ranked = portfolio.at_risk_by(request.sort)
-    found = ranked.page(filters, request.limit, after)
+    places = ranked.page(filters, request.limit, after)
     rows = [
         b'{"rank":%d,' % rank + portfolio.rows.of("at_risk", int(row), lambda row: endangered(portfolio, row))
-        for rank, row in enumerate(ranked.rows[found.places], found.first_rank)
+        for rank, row in enumerate(ranked.rows[places.places], places.first_rank)
     ]
     ahead = horizon_days(portfolio, "churn")
     more = {"ranked_by": portfolio.ranked_by("churn"), "sort": request.sort, "horizon_days": ahead}
-    return _page(portfolio, ranked, found, seal, b"customers", rows, more)
+    return _page(portfolio, ranked, places, seal, b"customers", rows, more)
 
 
 def _bands(portfolio: ServedWeek, request: AtRiskSearch) -> tuple[str, ...]:
@@ -188,14 +188,14 @@ def horizon_days(week: ServedWeek, model: str) -> int | None:
 
 def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:
     """A page of ranked candidates."""
-    found: dict[str, Any] = from_json(candidates_page(store, request))
-    return found
+    page: dict[str, Any] = from_json(candidates_page(store, request))
+    return page
 
 
 def search_at_risk(store: ServingState, request: AtRiskSearch) -> dict[str, Any]:
     """A page of those at risk."""
-    found: dict[str, Any] = from_json(at_risk_page(store, request))
-    return found
+    page: dict[str, Any] = from_json(at_risk_page(store, request))
+    return page
 
 
 class Page(bytes):
@@ -209,18 +209,18 @@ class Page(bytes):
 def _page(
     portfolio: ServedWeek,
     ranked: RankedList,
-    found: FoundPlaces,
+    places: FoundPlaces,
     seal: str,
     name: bytes,
     rows: list[bytes],
     more: Mapping[str, Any],
 ) -> Page:
     end = None
-    if not found.is_last:
-        last = int(found.places[-1])
+    if not places.is_last:
+        last = int(places.places[-1])
         order = float(ranked.order[last])
         end = cursor_of(seal, None if order != order else order, ranked.customer_id(last), *named_week(portfolio))
-    rest = to_json({**portfolio.freshness(now_us()), "total": found.total, "next_cursor": end, **more})
+    rest = to_json({**portfolio.freshness(now_us()), "total": places.total, "next_cursor": end, **more})
     page = Page(rest[:-1] + b',"' + name + b'":[' + b",".join(rows) + b"]}")
     page.rows = len(rows)
     page.action = DREW if more.get("draw") else "listed"
@@ -239,8 +239,14 @@ def moving(portfolio: ServedWeek, ranked: RankedList, place: int, rank: int) -> 
             b'"resting_until":null,' % rank
         )
     until = iso_instant(portfolio.asking.until_us(standing)) if code in CODES else None
-    told = {"rank": rank, **excluded(code), "last_asked_at": iso_instant(last_us), "first": due, "resting_until": until}
-    return to_json(told)[:-1] + b","
+    columns = {
+        "rank": rank,
+        **excluded(code),
+        "last_asked_at": iso_instant(last_us),
+        "first": due,
+        "resting_until": until,
+    }
+    return to_json(columns)[:-1] + b","
 
 
 def first(portfolio: ServedWeek, row: int) -> dict[str, Any] | None:
@@ -286,21 +292,21 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
 
 def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
     """What the week says of a customer at risk, by the row of the week."""
-    told_row = {**portfolio.scores_at(row), **portfolio.customers.at(row)}
+    row_values = {**portfolio.scores_at(row), **portfolio.customers.at(row)}
     before, value = (
         float(portfolio.standing.before[row]),
         float(portfolio.at_risk.values[portfolio.at_risk.place_of[row]]),
     )
-    is_moved = before == before and told_row["churn_probability"] is not None
+    is_moved = before == before and row_values["churn_probability"] is not None
     return {
-        **called(told_row["customer_id"], told_row),
-        **{name: told_row[name] for name in AT_RISK},
+        **called(row_values["customer_id"], row_values),
+        **{name: row_values[name] for name in AT_RISK},
         "before": None if before != before else before,
-        "change": told_row["churn_probability"] - before if is_moved else None,
-        "renewal_at": iso_instant(told_row.get("renewal_at")),
+        "change": row_values["churn_probability"] - before if is_moved else None,
+        "renewal_at": iso_instant(row_values.get("renewal_at")),
         "value": None if value != value else value,
-        "value_reason": no_value(told_row) if value != value else None,
-        "reasons": told(told_row["churn_reasons"], TOP_REASONS) or [],
+        "value_reason": no_value(row_values) if value != value else None,
+        "reasons": told(row_values["churn_reasons"], TOP_REASONS) or [],
     }
 
 

@@ -60,37 +60,37 @@ class ListsAnswer(Fresh):
 def get_list(store: ServingState, request: ListGet) -> dict[str, Any]:
     """A page of one list."""
     portfolio = store.portfolio
-    told = _told(portfolio.week.manifest, request.list)
+    facts = _told(portfolio.week.manifest, request.list)
     rows, last = [], 0
     if portfolio.named_lists is not None:
-        found = portfolio.named_lists.table()
-        found = found.filter(pc.equal(found["list"], request.list))
+        table = portfolio.named_lists.table()
+        table = table.filter(pc.equal(table["list"], request.list))
         if objecting := portfolio.lists.by_hand.objections:  # recorded since: they are in no list
-            found = found.filter(pc.invert(pc.is_in(found["customer_id"], pa.array(sorted(objecting), pa.string()))))
-        last = pc.max(found["rank"]).as_py() or 0
-        page = found.filter(pc.greater(found["rank"], request.after)).sort_by("rank").slice(0, request.limit)
+            table = table.filter(pc.invert(pc.is_in(table["customer_id"], pa.array(sorted(objecting), pa.string()))))
+        last = pc.max(table["rank"]).as_py() or 0
+        page = table.filter(pc.greater(table["rank"], request.after)).sort_by("rank").slice(0, request.limit)
         rows = [{"rank": row["rank"], **json.loads(row["row"])} for row in page.to_pylist()]
     end = rows[-1]["rank"] if rows and rows[-1]["rank"] < last else None
-    return {**portfolio.freshness(now_us()), "list": request.list, **told, "rows": rows, "next_after": end}
+    return {**portfolio.freshness(now_us()), "list": request.list, **facts, "rows": rows, "next_after": end}
 
 
 def list_page(store: ServingState, request: ListGet) -> Page:
     """A page of one list as JSON, which knows how many rows it has."""
-    found = get_list(store, request)
-    page = Page(json.dumps(found).encode())
-    page.rows = len(found["rows"])
+    answer = get_list(store, request)
+    page = Page(json.dumps(answer).encode())
+    page.rows = len(answer["rows"])
     return page
 
 
 def lists_catalogue(store: ServingState, request: ListsCatalogue) -> dict[str, Any]:
     """Every list, with how many rows it has this week, or why it has none."""
     portfolio = store.portfolio
-    found = [{"list": name, **_told(portfolio.week.manifest, name)} for name in PUBLISHED]
-    return {**portfolio.freshness(now_us()), "lists": found}
+    listed = [{"list": name, **_told(portfolio.week.manifest, name)} for name in PUBLISHED]
+    return {**portfolio.freshness(now_us()), "lists": listed}
 
 
 def _told(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a list holds, and how many rows, or why there is none."""
-    told = manifest["lists"].get(name) if "lists" in manifest else {"reason": "the week was published without lists"}
-    told = told or {"reason": "the week was published by a version that did not know it"}
-    return {"holds": LISTS[name].meaning, "total": told.get("total", 0), "reason": told.get("reason")}
+    facts = manifest["lists"].get(name) if "lists" in manifest else {"reason": "the week was published without lists"}
+    facts = facts or {"reason": "the week was published by a version that did not know it"}
+    return {"holds": LISTS[name].meaning, "total": facts.get("total", 0), "reason": facts.get("reason")}

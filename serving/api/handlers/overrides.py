@@ -67,13 +67,13 @@ def search_overrides(store: ServingState, request: OverridesSearch) -> dict[str,
     portfolio = store.portfolio
     known = [one for one in store.overrides if portfolio.ids.row_of(one.customer_id) is not None]
     held = [one for one in known if one.customer_id not in portfolio.lists.by_hand.objections]
-    found = sorted(held, key=lambda one: (one.expires_us, one.customer_id))
+    ordered = sorted(held, key=lambda one: (one.expires_us, one.customer_id))
     end = request.after + request.limit
     return {
         **portfolio.freshness(now_us()),
-        "total": len(found),
-        "overrides": [told_override(one) for one in found[request.after : end]],
-        "next_after": end if end < len(found) else None,
+        "total": len(ordered),
+        "overrides": [told_override(one) for one in ordered[request.after : end]],
+        "next_after": end if end < len(ordered) else None,
     }
 
 
@@ -84,24 +84,24 @@ def record_override(store: ServingState, request: OverrideRecord, caller: Caller
     wanted = Override(
         request.override_id, request.customer_id, request.score, request.reason, request.days, caller.name, now_us()
     )
-    found, is_new = store_override(store.database, wanted, caller)
-    if found is None:
+    override, is_new = store_override(store.database, wanted, caller)
+    if override is None:
         raise Problem("conflict", "The id stands already for another override", "override_id")
     store.recorded()
-    return {"override": told_override(found), "is_new": is_new}
+    return {"override": told_override(override), "is_new": is_new}
 
 
 def withdraw_override(store: ServingState, request: OverrideWithdraw, caller: Caller) -> dict[str, Any]:
     """End an override now; the score of the rules counts again."""
-    found, outcome = withdraw(store.database, request.override_id, caller, now_us())
-    if found is None:
+    override, outcome = withdraw(store.database, request.override_id, caller, now_us())
+    if override is None:
         raise (
             Problem("forbidden", "Another key recorded it: that takes the scope admin", "override_id")
             if outcome == FOREIGN
             else Problem("unknown_override", "No such override was recorded here", "override_id")
         )
     store.recorded()
-    return {"override": told_override(found), "is_new": bool(outcome)}
+    return {"override": told_override(override), "is_new": bool(outcome)}
 
 
 def told_override(override: Override) -> dict[str, Any]:

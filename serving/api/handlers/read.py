@@ -103,11 +103,11 @@ def query_metrics(store: ServingState, request: MetricsQuery) -> dict[str, Any]:
     portfolio = store.portfolio
     _refuse_unknown(request.metric_ids, portfolio.metric_ids)
     weeks = store.metrics_of_weeks(request.weeks)
-    found = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
-    for row in found:
+    rows = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
+    for row in rows:
         row["as_of"] = iso_instant(row["as_of"])
         row.setdefault("n_items", None)  # weeks of older versions do not say it
-    return {**portfolio.freshness(now_us()), "metrics": found}
+    return {**portfolio.freshness(now_us()), "metrics": rows}
 
 
 def _narrowed(week: pa.Table, request: MetricsQuery) -> pa.Table:

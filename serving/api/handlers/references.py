@@ -63,7 +63,7 @@ def match_reference(store: ServingState, request: ReferenceMatch) -> dict[str, A
     if wanted is None:
         raise _unknown()
     asked = [portfolio.ids.row_of(match.customer_id) for match in wanted.matches]
-    found = portfolio.references.matches(
+    matches = portfolio.references.matches(
         wanted.prospect,
         portfolio.lists.of((wanted.kind,)).ranked,
         now,
@@ -74,20 +74,20 @@ def match_reference(store: ServingState, request: ReferenceMatch) -> dict[str, A
     return {
         **portfolio.freshness(now),
         "reference": told_reference(store, wanted),
-        "total": found.eligible,
-        "unused": list(found.unused),
-        "advocates": [_advocate(store, found, place) for place in range(len(found.rows))],
+        "total": matches.eligible,
+        "unused": list(matches.unused),
+        "advocates": [_advocate(store, matches, place) for place in range(len(matches.rows))],
     }
 
 
-def _advocate(store: ServingState, found: Matches, place: int) -> dict[str, Any]:
+def _advocate(store: ServingState, matches: Matches, place: int) -> dict[str, Any]:
     portfolio = store.portfolio
-    row = int(found.rows[place])
+    row = int(matches.rows[place])
     customer_id, profile = portfolio.asking.customer_at(row), portfolio.customers.at(row)
     return {
         **called(customer_id, profile),
         "rank": place + 1,
-        **{name: float(getattr(found, name)[place]) for name in ("value", "fit", "acceptance", "rest")},
+        **{name: float(getattr(matches, name)[place]) for name in ("value", "fit", "acceptance", "rest")},
         "last_asked_at": iso_instant(portfolio.asking.last_us(int(portfolio.ranked.place_of[row]))),
         **{name: profile.get(name) for name in PROSPECT},
     }
@@ -124,17 +124,17 @@ def search_references(store: ServingState, request: ReferencesSearch) -> dict[st
     with store.database.reading() as connection:
         known = all_requests(connection)
     wanted = set(request.state)
-    found = [one for one in known if not wanted or one.state in wanted]
+    matching = [one for one in known if not wanted or one.state in wanted]
     end = request.after + request.limit
     done = [one for one in known if one.state == DONE]
     return {
         **store.portfolio.freshness(now_us()),
-        "total": len(found),
+        "total": len(matching),
         "counts": {state: sum(one.state == state for one in known) for state in STATES},
         "with_reference": win_rate(done),
         "without_reference": win_rate([one for one in known if not one.has_agreed]),
-        "references": [told_reference(store, one) for one in found[request.after : end]],
-        "next_after": end if end < len(found) else None,
+        "references": [told_reference(store, one) for one in matching[request.after : end]],
+        "next_after": end if end < len(matching) else None,
     }
 
 
@@ -153,10 +153,10 @@ def told_reference(store: ServingState, request: ReferenceRequest) -> dict[str, 
     """One request as all answers tell it; who objects to being profiled is not named in it."""
     objects = store.portfolio.lists.by_hand.objections
     asked = [match for match in request.matches if match.ask is not None and match.customer_id not in objects]
-    said = ("request_id", "deal", "kind", "state", *PROSPECT, "requested_by", "deal_outcome")
+    fields = ("request_id", "deal", "kind", "state", *PROSPECT, "requested_by", "deal_outcome")
     times = ("requested", "done", "withdrawn", "deal")
     return {
-        **{name: getattr(request, name) for name in said},
+        **{name: getattr(request, name) for name in fields},
         **{f"{name}_at": iso_instant(getattr(request, f"{name}_us")) for name in times},
         "needed_by": iso_instant(request.needed_by_us),
         "asked": [{**told_ask(match.ask), "customer_id": match.customer_id} for match in asked if match.ask],

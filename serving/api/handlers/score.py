@@ -76,7 +76,7 @@ def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
 def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
     """The columns of one model as they stand in an answer."""
     probability = scored.probability.to_pylist()
-    found = {
+    columns = {
         f"{name}_status": scored.status.to_pylist(),
         f"{name}_probability": probability,
         f"{name}_low": scored.low.to_pylist(),
@@ -88,10 +88,10 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
         f"{name}_model": scored.model.to_pylist(),
     }
     if name == "advocacy":
-        found["advocacy_score"] = [None if value is None else 100.0 * value for value in probability]
+        columns["advocacy_score"] = [None if value is None else 100.0 * value for value in probability]
     else:
-        found[f"{name}_band"] = scored.band.to_pylist()
-    return found
+        columns[f"{name}_band"] = scored.band.to_pylist()
+    return columns
 
 
 def _told(reasons: pa.Array) -> list[Any]:

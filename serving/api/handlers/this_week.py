@@ -38,28 +38,28 @@ OUTCOMES = ("accepted", "declined", "ignored")
 def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
     """Whom to call this week and why."""
     week, now = store.portfolio, now_us()
-    found, most = week.standing, request.limit
+    standing, most = week.standing, request.limit
     mine = of_owners(week, request.owner)
-    renewing = found.by_probability(found.renewing(week.week.as_of_us) & mine)
+    renewing = standing.by_probability(standing.renewing(week.week.as_of_us) & mine)
     waiting = [ask for ask in open_asks(week.asking, now) if _is_mine(week, ask, mine)]
-    in_danger = found.is_high[renewing] | found.is_watch[renewing]
+    in_danger = standing.is_high[renewing] | standing.is_watch[renewing]
     return {
         **week.freshness(now),
         "previous_as_of": week.before.week.manifest["as_of"] if week.before else None,
         "horizon_days": horizon_days(week, "churn"),
         "currency": week.currency,
         "populations": week.populations,
-        "call_first": _calls(week, found, mine, most),
+        "call_first": _calls(week, standing, mine, most),
         "renewals": {
             "days": RENEWAL_DAYS,
             "total": len(renewing),
             "in_danger": int(in_danger.sum()),
             "customers": [_renewal(week, row) for row in _first(renewing, most)],
         },
-        "new_advocates": _advocates(week, found.by_money(found.became_advocate & mine), most),
-        "to_thank": _advocates(week, found.by_money(found.is_owed_thanks & mine), most),
+        "new_advocates": _advocates(week, standing.by_money(standing.became_advocate & mine), most),
+        "to_thank": _advocates(week, standing.by_money(standing.is_owed_thanks & mine), most),
         "asks_waiting": {"total": len(waiting), "asks": [_waiting(week, ask) for ask in waiting[:most]]},
-        "last_week": _last_week(store, week, found, now),
+        "last_week": _last_week(store, week, standing, now),
         "run": last_run(store.home),
         "messages_given_up": messages_given_up(store.home),
     }
@@ -76,10 +76,8 @@ def of_owners(week: ServedWeek, owners: Sequence[str]) -> Mask:
         return np.ones(len(ranked), dtype=bool)
     known = ranked.categories.get("owner", [])
     wanted = [place for place, name in enumerate(known) if name in set(owners)]
-    found: Mask = (
-        np.isin(ranked.codes("owner")[ranked.place_of], wanted) if known else np.zeros(len(ranked), dtype=bool)
-    )
-    return found
+    mine: Mask = np.isin(ranked.codes("owner")[ranked.place_of], wanted) if known else np.zeros(len(ranked), dtype=bool)
+    return mine
 
 
 def _is_mine(week: ServedWeek, ask: Ask, mine: Mask) -> bool:
@@ -87,36 +85,36 @@ def _is_mine(week: ServedWeek, ask: Ask, mine: Mask) -> bool:
     return bool(mine.all()) if row is None else bool(mine[row])
 
 
-def _calls(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str, Any]:
+def _calls(week: ServedWeek, standing: Standing, mine: Mask, most: int) -> dict[str, Any]:
     if week.ranked_by("churn") == RULES:
-        return _calls_by_rules(week, found, mine, most)
-    rows = found.by_money(found.to_call & mine)
-    counted = (found.is_high if found.fate is None else found.newly_high) & mine
-    money = found.mrr[counted]
+        return _calls_by_rules(week, standing, mine, most)
+    rows = standing.by_money(standing.to_call & mine)
+    counted = (standing.is_high if standing.fate is None else standing.newly_high) & mine
+    money = standing.mrr[counted]
     return {
         "ranked_by": MODEL,
         "total": len(rows),
-        "newly_high": int((found.newly_high & mine).sum()),
-        "rose": int((found.rose & mine).sum()),
-        "high": int((found.is_high & mine).sum()),
-        "no_longer_high": int((found.no_longer_high & mine).sum()),
+        "newly_high": int((standing.newly_high & mine).sum()),
+        "rose": int((standing.rose & mine).sum()),
+        "high": int((standing.is_high & mine).sum()),
+        "no_longer_high": int((standing.no_longer_high & mine).sum()),
         "mrr": week.total(money),
-        "customers": [_to_call(week, found, row) for row in _first(rows, most)],
+        "customers": [_to_call(week, standing, row) for row in _first(rows, most)],
     }
 
 
-def _calls_by_rules(week: ServedWeek, found: Standing, mine: Mask, most: int) -> dict[str, Any]:
+def _calls_by_rules(week: ServedWeek, standing: Standing, mine: Mask, most: int) -> dict[str, Any]:
     """Who is unhealthy, as the list of those at risk has them where there is no champion."""
     listed, band = week.at_risk.listed_rows(), week.scores.column("health_band")
     rows = [row for row in listed.tolist() if mine[row] and band[row].as_py() == UNHEALTHY[-1]]
-    money = found.mrr[rows]
+    money = standing.mrr[rows]
     return {
         "ranked_by": RULES,
         "total": len(rows),
         **dict.fromkeys(("newly_high", "rose", "no_longer_high"), 0),
         "high": len(rows),
         "mrr": week.total(money),
-        "customers": [{**_to_call(week, found, row), "why": "unhealthy"} for row in rows[:most]],
+        "customers": [{**_to_call(week, standing, row), "why": "unhealthy"} for row in rows[:most]],
     }
 
 
@@ -129,17 +127,17 @@ def _person(week: ServedWeek, row: int, profile: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _to_call(week: ServedWeek, found: Standing, row: int) -> dict[str, Any]:
+def _to_call(week: ServedWeek, standing: Standing, row: int) -> dict[str, Any]:
     scores, profile = week.scores_at(row), week.customers.at(row)
     changes = week.changes.at(row).get("churn_changes") if week.changes else None
-    moved = _raising(changes or ()) if found.fate is not None else []
+    moved = _raising(changes or ()) if standing.fate is not None else []
     levels = [{**reason, "cause": "feature", "before": None} for reason in scores["churn_reasons"] or ()]
-    before = float(found.before[row])
+    before = float(standing.before[row])
     return {
         **_person(week, row, profile),
-        "why": "newly_high" if found.newly_high[row] else "rose" if found.rose[row] else "high",
-        "value": None if np.isnan(found.at_risk[row]) else float(found.at_risk[row]),
-        "value_reason": no_value(scores) if np.isnan(found.at_risk[row]) else None,
+        "why": "newly_high" if standing.newly_high[row] else "rose" if standing.rose[row] else "high",
+        "value": None if np.isnan(standing.at_risk[row]) else float(standing.at_risk[row]),
+        "value_reason": no_value(scores) if np.isnan(standing.at_risk[row]) else None,
         **{name: scores[name] for name in FIGURES},
         "before": None if before != before else before,
         "renewal_at": iso_instant(profile.get("renewal_at")),
@@ -191,7 +189,7 @@ def _waiting(week: ServedWeek, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _last_week(store: ServingState, week: ServedWeek, found: Standing, now: int) -> dict[str, Any]:
+def _last_week(store: ServingState, week: ServedWeek, standing: Standing, now: int) -> dict[str, Any]:
     since_us = week.week.as_of_us - WEEK_US
     made, answered = asks_between(week.asking, since_us, now)
     came = Counter(ask.outcome for ask in answered)
@@ -200,7 +198,7 @@ def _last_week(store: ServingState, week: ServedWeek, found: Standing, now: int)
         "asks": len(made),
         **{outcome: came[outcome] for outcome in OUTCOMES},
         "overrides": store.overrides_since(since_us),
-        "became": None if found.fate is None else vars(found.fate),
+        "became": None if standing.fate is None else vars(standing.fate),
         "judged": _judged(week.week.manifest.get("flagged") or ()),
     }
 

@@ -127,8 +127,8 @@ class ConnectionRoom:
         self._ended[why] += 1
         now_s = time.monotonic()
         if now_s - self._told_s >= TOLD_SECONDS:
-            told = ", ".join(f"{number} ({reason})" for reason, number in sorted(self._ended.items()))
-            _log.warning("connections were ended since it was told last: %s", told)
+            counts = ", ".join(f"{number} ({reason})" for reason, number in sorted(self._ended.items()))
+            _log.warning("connections were ended since it was told last: %s", counts)
             self._told_s = now_s
             self._ended.clear()
 

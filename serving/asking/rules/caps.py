@@ -34,9 +34,9 @@ class Ask:
     withdrawn_us: int | None = None
     """Set where it was never made."""
 
-    def as_of(self, moment_us: int) -> Ask:
+    def as_of(self, instant_us: int) -> Ask:
         """The ask as it stood at a moment after it was made: an answer that came later is none yet."""
-        is_later = self.outcome_us is not None and self.outcome_us > moment_us
+        is_later = self.outcome_us is not None and self.outcome_us > instant_us
         return replace(self, outcome=None, outcome_us=None) if is_later else self
 
 
@@ -70,12 +70,12 @@ def rests_until(asks: Iterable[Ask], caps: Caps, now_us: int) -> int | None:
 def broken(asks: Iterable[Ask], caps: Caps) -> dict[str, str]:
     """Return the asks that those before them left no room for, as they stood then, each with one of CODES."""
     order = sorted(asks, key=lambda ask: (ask.asked_us, ask.ask_id))
-    found = {}
+    refused = {}
     for place, ask in enumerate(order):
         why = resting((other.as_of(ask.asked_us) for other in order[:place]), caps, ask.asked_us)
         if why is not None:
-            found[ask.ask_id] = why
-    return found
+            refused[ask.ask_id] = why
+    return refused
 
 
 def newly_broken(before: Iterable[Ask], after: Iterable[Ask], caps: Caps) -> str | None:
@@ -89,13 +89,13 @@ def united(*sources: Iterable[Ask]) -> dict[str, Ask]:
 
     An outcome is taken from whichever source has one, unless the last was put right by hand.
     """
-    found: dict[str, Ask] = {}
+    by_id: dict[str, Ask] = {}
     for source in sources:
         for ask in source:
-            before = found.get(ask.ask_id)
+            before = by_id.get(ask.ask_id)
             is_open_here = before is not None and before.outcome and not ask.outcome and ask.corrected_us is None
-            found[ask.ask_id] = before if before is not None and is_open_here else ask
-    return found
+            by_id[ask.ask_id] = before if before is not None and is_open_here else ask
+    return by_id
 
 
 def standing_asks(asks: Iterable[Ask]) -> list[Ask]:

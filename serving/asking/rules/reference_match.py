@@ -172,8 +172,8 @@ def fit_of(pool: Pool, prospect: Prospect, rows: Places) -> tuple[Numbers, tuple
 def _same(pool: Pool, name: str, wanted: str, rows: Places) -> Flags:
     """Whether each has the value that is wanted, in whatever case it is written; an unknown one is none."""
     table = np.asarray([*(word.casefold() == wanted.casefold() for word in pool.words[name]), False])
-    found: Flags = table[pool.codes[name][rows]]  # the last one is for unknown, whose code is -1
-    return found
+    is_same: Flags = table[pool.codes[name][rows]]  # the last one is for unknown, whose code is -1
+    return is_same
 
 
 def _near(pool: Pool, wanted: int, rows: Places) -> Numbers:
@@ -187,8 +187,8 @@ def _speaks(pool: Pool, wanted: str, rows: Places) -> Flags:
     """Whether each speaks a language, in whatever variant; an unknown language is none."""
     primary = wanted.split("-")[0].casefold()
     table = np.asarray([*(word.split("-")[0].casefold() == primary for word in pool.words["language"]), False])
-    found: Flags = table[pool.codes["language"][rows]]
-    return found
+    speaks: Flags = table[pool.codes["language"][rows]]
+    return speaks
 
 
 def match(pool: Pool, prospect: Prospect, rows: Places, load: Load, seed: str, limit: int) -> Matches:
@@ -232,8 +232,8 @@ def _in_turn(value: Numbers, who: Places, load: Load, seed: str, limit: int) -> 
         sure.append(ties[of_ties < last])
         wanted -= len(sure[-1])
         ties = ties[of_ties == last]
-    found = np.concatenate([*sure, ties])
-    return found[np.lexsort([key(found) for key in reversed(keys)])[:limit]]
+    ordered = np.concatenate([*sure, ties])
+    return ordered[np.lexsort([key(ordered) for key in reversed(keys)])[:limit]]
 
 
 def _drawn(rows: Places, seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:

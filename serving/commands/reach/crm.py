@@ -47,7 +47,7 @@ def push(
     from vouch.serving.store.connection import Database
 
     run: CommandRun = ctx.obj
-    with recording(home(), "push", run.clock_us) as told, progress() as step, lock(home(), "push", wait):
+    with recording(home(), "push", run.clock_us) as run_record, progress() as step, lock(home(), "push", wait):
         settings = load_destinations(home())
         step("reading the snapshot")
         snapshot = read_snapshot(home(), typed_instant(as_of), ["scores", "customers"])
@@ -68,12 +68,12 @@ def push(
             leaving=partial(audited, run, f"vouch push {to.value}", "exported"),
         )
         figures = {"as_of": record.as_of, "revision": record.revision, "to": to.value, "rows": record.rows}
-        told.figures = {**figures, "failed": record.failed, "reasons": record.reasons, "is_new": is_new}
+        run_record.figures = {**figures, "failed": record.failed, "reasons": record.reasons, "is_new": is_new}
     if form is Format.TABLE:
         sent = "sent" if is_new else "was sent before; nothing is sent twice"
         say(f"{record.rows - record.failed:,} of {record.rows:,} customers as of {record.as_of} for {to.value}: {sent}")
     else:
-        show([figures], form, document=told.figures)
+        show([figures], form, document=run_record.figures)
     if record.failed:
         why = ", ".join(f"{name} {number:,}" for name, number in sorted(record.reasons.items()))
         warn(f"warning: {record.failed:,} of {record.rows:,} rows were not taken ({why}): see pushed/ in the home")
@@ -100,7 +100,7 @@ def pull(
     from vouch.serving.store.connection import Database
 
     run: CommandRun = ctx.obj
-    with recording(home(), "pull", run.clock_us) as told, progress() as step, lock(home(), "pull", wait):
+    with recording(home(), "pull", run.clock_us) as run_record, progress() as step, lock(home(), "pull", wait):
         settings = load_destinations(home())
         step(f"reading {of.value}")
         database = Database(home(), store_url())
@@ -108,11 +108,11 @@ def pull(
             done = take(home(), Target(of.value), database, settings, time.sleep, run.clock_us)
         finally:
             database.close()
-        told.figures = {"of": of.value, **done.as_dict()}
+        run_record.figures = {"of": of.value, **done.as_dict()}
     if form is Format.TABLE:
         say(f"{done.records:,} records of {of.value}: {done.outcomes:,} outcomes, {done.objections:,} objections")
     else:
-        show([told.figures], form, document=told.figures)
+        show([run_record.figures], form, document=run_record.figures)
     if done.conflicts or done.odd or done.unknown_asks:
         warn(
             f"warning: left as they are: {done.conflicts:,} outcomes that stand otherwise here, {done.unknown_asks:,} "

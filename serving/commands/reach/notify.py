@@ -38,14 +38,14 @@ def notify(
     from vouch.serving.store.outbox import revive, set_paused, standing_of_destinations
 
     run: CommandRun = ctx.obj
-    with recording(home(), "notify", run.clock_us) as told, progress() as step, lock(home(), "notify", wait):
+    with recording(home(), "notify", run.clock_us) as run_record, progress() as step, lock(home(), "notify", wait):
         settings = load_destinations(home())
         database = Database(home(), store_url())
         try:
             for name, rests in ((pause, True), (resume, False)):
                 if name is not None:
-                    if name not in (there := channels_of(settings)):
-                        raise UsageError(f"No receiver is called {name!r}{did_you_mean(name, there)}")
+                    if name not in (channels := channels_of(settings)):
+                        raise UsageError(f"No receiver is called {name!r}{did_you_mean(name, channels)}")
                     set_paused(database, name, rests, Caller(None, COMMAND_LINE, "admin"), run.clock_us)
             if retry_dead:
                 revive(database, run.clock_us)
@@ -55,8 +55,8 @@ def notify(
                 rows = standing_of_destinations(connection)
         finally:
             database.close()
-        told.figures = {**vars(done), "destinations": rows}
-    show(rows, form, document=told.figures)
+        run_record.figures = {**vars(done), "destinations": rows}
+    show(rows, form, document=run_record.figures)
     if form is Format.TABLE and not rows:
         say("nobody is told of anything: receivers are named in destinations.toml of the home")
     if done.failed > done.dead:

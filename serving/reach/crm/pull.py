@@ -125,8 +125,8 @@ def _stands_from(database: Database, customer_id: str, caller: Caller) -> bool:
     """Whether an objection stands that came from the same CRM."""
     stands = (objections.c.customer_id == customer_id, objections.c.withdrawn_us.is_(None))
     with database.reading() as connection:
-        found = connection.execute(select(objections.c.recorded_by).where(*stands)).scalars().all()
-    return bool(found) and all(name == caller.name for name in found)
+        recorded = connection.execute(select(objections.c.recorded_by).where(*stands)).scalars().all()
+    return bool(recorded) and all(name == caller.name for name in recorded)
 
 
 def _flag(value: object) -> bool | None:

@@ -94,12 +94,12 @@ class PushFolder:
     def read(self) -> PushRecord | None:
         """Return the record; None where nothing was begun, or what was to be sent is no longer as it was."""
         try:
-            found = unsealed(self.path / RECORD)
+            content = unsealed(self.path / RECORD)
         except (Damaged, FileNotFoundError):
             return None
-        if found.pop("form", None) != _FORM:
+        if content.pop("form", None) != _FORM:
             return None
-        record = PushRecord(**{**found, "files": [SentFile(**file) for file in found["files"]]})
+        record = PushRecord(**{**content, "files": [SentFile(**file) for file in content["files"]]})
         whole = all(file.is_done or self._is_as_it_was(file) for file in record.files)
         return record if whole else None
 
@@ -159,5 +159,5 @@ def code_of(message: object) -> str:
     >>> code_of("REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"), code_of("of c1"), code_of(None)
     ('REQUIRED_FIELD_MISSING', 'OTHER', 'OTHER')
     """
-    found = _CODE.match(message) if isinstance(message, str) else None
-    return found[0] if found else OTHER
+    match = _CODE.match(message) if isinstance(message, str) else None
+    return match[0] if match else OTHER

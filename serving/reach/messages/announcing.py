@@ -40,18 +40,18 @@ Happened = tuple[str, int, int | None, str | None, dict[str, Any]]
 
 def messages(home: Path, database: Database, channels: Mapping[str, Channel]) -> list[Message]:
     """Return all that the newest week and the last run have to tell, whether it was told or not."""
-    found: list[Happened] = [*_of_runs(home)]
+    happened: list[Happened] = [*_of_runs(home)]
     instants = published(home)
     if instants:
         week = read_snapshot(home, instants[-1], [])
-        found.append((PUBLISHED, week.as_of_us, week.revision, None, _figures(week)))
+        happened.append((PUBLISHED, week.as_of_us, week.revision, None, _figures(week)))
         for owner, moved in changes_by_owner(home, database, week.as_of_us).items():
             counts = {name: len(rows) for name, rows in moved.items()}
-            found.append((DIGEST, week.as_of_us, week.revision, owner, counts))
+            happened.append((DIGEST, week.as_of_us, week.revision, owner, counts))
     return [
         Message(name, kind, as_of_us, revision, owner, figures)
         for name, channel in channels.items()
-        for kind, as_of_us, revision, owner, figures in found
+        for kind, as_of_us, revision, owner, figures in happened
         if channel.wants(kind, owner)
     ]
 
@@ -102,13 +102,13 @@ def _movers(home: Path, as_of_us: int, *_: object) -> list[tuple[str, str, dict[
     people = week.table("customers", ["customer_id", "owner", *PERSON])
     people = people.filter(pc.is_in(people["customer_id"], movers["customer_id"].combine_chunks()))
     named = {row["customer_id"]: row for row in people.to_pylist()}
-    found = []
+    moved = []
     for row in movers.to_pylist():
         person = named.get(row["customer_id"])
         if person is not None and person["owner"]:
             profile = {"customer_id": row["customer_id"], **{name: person[name] for name in PERSON}}
-            found.append((person["owner"], LISTED[row["list"]], {**profile, **{name: row[name] for name in MOVED}}))
-    return found
+            moved.append((person["owner"], LISTED[row["list"]], {**profile, **{name: row[name] for name in MOVED}}))
+    return moved
 
 
 def what_it_says(home: Path, database: Database, message: Message) -> dict[str, Any] | None:

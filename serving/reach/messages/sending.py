@@ -98,12 +98,12 @@ def notify_once(home: Path, database: Database, settings: Destinations, now_us: 
 def channels_of(settings: Destinations) -> dict[str, Channel]:
     """Return all receivers by name; raises ConfigurationError where two have one name."""
     mail = [settings.email] if settings.email.host else []
-    found: dict[str, Channel] = {}
+    channels: dict[str, Channel] = {}
     for channel in (*settings.webhooks, *settings.chats, *mail):
-        if channel.name in found:
+        if channel.name in channels:
             raise ConfigurationError(f"destinations.toml: two receivers are called {channel.name}")
-        found[channel.name] = channel
-    return found
+        channels[channel.name] = channel
+    return channels
 
 
 def _send(channel: Channel, settings: Destinations, message: Message, content: Mapping[str, Any], now_us: int) -> None:

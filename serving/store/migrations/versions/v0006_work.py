@@ -67,9 +67,9 @@ def _of_before() -> None:
     versions = sa.table("ask_versions", *map(sa.column, (*_OF_AN_ASK, "at_us", "key_id", "action")))
     connection = op.get_bind()
     for row in connection.execute(sa.select(asks).order_by(asks.c.recorded_us, asks.c.ask_id)).mappings().all():
-        said = {name: row[name] for name in (*_OF_AN_ASK, "key_id")}
-        made = {**said, "outcome": None, "outcome_us": None, "at_us": row["recorded_us"], "action": "asked"}
+        fields = {name: row[name] for name in (*_OF_AN_ASK, "key_id")}
+        made = {**fields, "outcome": None, "outcome_us": None, "at_us": row["recorded_us"], "action": "asked"}
         connection.execute(sa.insert(versions).values(made))
         if row["outcome_recorded_us"] is not None:
-            came = {**said, "at_us": row["outcome_recorded_us"], "action": "answered"}
+            came = {**fields, "at_us": row["outcome_recorded_us"], "action": "answered"}
             connection.execute(sa.insert(versions).values(came))
