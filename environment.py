@@ -32,7 +32,7 @@ MODULES = ("bz2", "ctypes", "lzma", "sqlite3", "ssl", "zlib")
 OPENMP = "libgomp.so.1"
 
 
-def is_there(module: str) -> bool:
+def has_module(module: str) -> bool:
     """Whether this Python has a module of the standard library."""
     try:
         importlib.import_module(module)
@@ -60,9 +60,9 @@ def lacking() -> list:
             f"Python 3.{min(minors)} to 3.{max(minors)}, and {sys.executable} is {platform.python_version()}: "
             f"name another one, as in `make demo PYTHON=/usr/bin/python3.{min(minors)}`"
         )
-    elif not (is_there("venv") and is_there("ensurepip")):
+    elif not (has_module("venv") and has_module("ensurepip")):
         missing.append(f"Python's own venv: `apt-get install python3.{sys.version_info[1]}-venv`")
-    absent = [module for module in MODULES if not is_there(module)]
+    absent = [module for module in MODULES if not has_module(module)]
     if absent:
         missing.append(f"a whole Python, and {sys.executable} was built without {', '.join(absent)}: name another one")
     if sys.platform == "linux" and "ctypes" not in absent and not has_openmp():

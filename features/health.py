@@ -113,7 +113,7 @@ def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
     chosen = using or health_rules()
     whole = sum(measure.weight for measure in chosen.measures)
     earned = _sum([measure.points().fill_null(0.0) * measure.weight for measure in chosen.measures])
-    known_weight = _sum([_is_there(measure) * measure.weight for measure in chosen.measures])
+    known_weight = _sum([_is_known(measure) * measure.weight for measure in chosen.measures])
     frame = vectors.with_columns(earned.alias("health_earned"), known_weight.alias("health_there"))
     frame = frame.with_columns(
         nw.when(nw.col("health_there") > 0).then(nw.col("health_earned") / nw.col("health_there")).alias(COLUMNS[0]),
@@ -131,7 +131,7 @@ def health_at(tables: Tables, as_of_us: int, using: HealthRules | None = None) -
     return with_health(narrow_vectors(tables, as_of_us, names), chosen).select("customer_id", *names, *COLUMNS)
 
 
-def _is_there(measure: Measure) -> nw.Expr:
+def _is_known(measure: Measure) -> nw.Expr:
     return (~nw.col(measure.feature).is_null()).cast(nw.Int64).cast(nw.Float64)
 
 

@@ -50,10 +50,10 @@ def sells(tables: Tables) -> bool:
     held = {name: tables.frames[name] for name in ("subscriptions", "transactions") if name in tables}
     if "transactions" in held:
         held["transactions"] = held["transactions"].filter(is_of_order(nw.col("kind")))
-    return any(_is_there(rows) for rows in held.values())
+    return any(_has_rows(rows) for rows in held.values())
 
 
-def _is_there(rows: Frame) -> bool:
+def _has_rows(rows: Frame) -> bool:
     return bool(len(rows.head(1).select("ingested_us").collect("pyarrow")))
 
 

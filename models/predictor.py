@@ -19,7 +19,7 @@ import numpy as np
 
 from vouch.features.documents import NAME, Document
 from vouch.features.errors import BundleError, UsageError
-from vouch.features.ingest.own.kept import use_kept_features
+from vouch.features.ingest.own.own_features import register_own_features
 from vouch.features.statistics.few import OTHER
 from vouch.features.vectors.fingerprints import feature_fingerprints
 from vouch.models.quality.drift import Histogram, histogram_from_json
@@ -338,7 +338,7 @@ def load_promoted(home: Path, name: str, load: Callable[[Path], Loaded]) -> Load
     folder = champion_folder(home, name) / "bundle"
     if not folder.exists():
         return None
-    use_kept_features(home)
+    register_own_features(home)
     target = folder.resolve()
     promoted = load(target)
     if target.parent.name == VERSIONS and target.name != promoted.content_hash[:SHORT]:

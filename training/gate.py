@@ -115,7 +115,7 @@ def _baseline(evaluation: Evaluation) -> GateRule:
     difference = evaluation.comparisons[other.name]["log_loss"]
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {other.name}, the best baseline: "
-        f"{_spoken(difference)} (surely worse where all of it is above 0)"
+        f"{_as_text(difference)} (surely worse where all of it is above 0)"
     )
     return GateRule("baseline", not difference.a_is_worse, why, difference.difference, 0.0)
 
@@ -153,7 +153,7 @@ def _champion(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None
     passed, statement = (
         not any(difference.a_is_worse for _, difference in rules),
         "; ".join(
-            f"log loss {difference.a:.5f} against {difference.b:.5f} of {whom}: {_spoken(difference)}"
+            f"log loss {difference.a:.5f} against {difference.b:.5f} of {whom}: {_as_text(difference)}"
             for whom, difference in rules
         ),
     )
@@ -205,10 +205,10 @@ def _slices(data: Dataset, evaluation: Evaluation, incumbent: Incumbent | None, 
     excess, of, difference = worst
     why = (
         f"log loss {difference.a:.5f} against {difference.b:.5f} of {name} where {of.by} is {of.value}: "
-        f"{_spoken(difference)}, {excess:.1%} worse (limit {gate.slice_margin:.0%})"
+        f"{_as_text(difference)}, {excess:.1%} worse (limit {gate.slice_margin:.0%})"
     )
     return GateRule("slices", excess <= gate.slice_margin, why, excess, gate.slice_margin)
 
 
-def _spoken(difference: Difference) -> str:
+def _as_text(difference: Difference) -> str:
     return f"{difference.difference:+.5f}, 95 % interval {difference.low:+.5f} to {difference.high:+.5f}"

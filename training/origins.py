@@ -65,7 +65,7 @@ class Rolled:
 
     def rounds(self, name: str) -> int | None:
         """Rounds to fit a recipe with, as all origins found them; None where it has none."""
-        return _mean_rounds(_found(self.origins, name))
+        return _mean_rounds(_best_rounds(self.origins, name))
 
 
 def _learned(rolled: Rolled, members: Sequence[str], origins: Sequence[Origin], seed: int) -> Chosen:
@@ -75,7 +75,7 @@ def _learned(rolled: Rolled, members: Sequence[str], origins: Sequence[Origin], 
     return choose(rolled.raw(members, origins), label, customers, seed)
 
 
-def _found(origins: Sequence[Origin], name: str) -> list[int]:
+def _best_rounds(origins: Sequence[Origin], name: str) -> list[int]:
     return [of.best_rounds[name] for of in origins if name in of.best_rounds]
 
 

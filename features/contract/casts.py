@@ -193,7 +193,7 @@ def _text(name: str, family: Family) -> str:
 
 
 def _time(name: str, family: Family, epoch: str | None) -> str:
-    instant = _moment(name, family, epoch)
+    instant = _instant(name, family, epoch)
     return f"CASE WHEN {instant} BETWEEN {YEAR_1_US} AND {YEAR_10000_US} - 1 THEN {instant} END"
 
 
@@ -204,9 +204,9 @@ def labelled(name: str) -> str:
     return f"CASE WHEN {is_one} THEN replace(coalesce({first}, {last}), ',', '.') END"
 
 
-def _moment(name: str, family: Family, epoch: str | None) -> str:
+def _instant(name: str, family: Family, epoch: str | None) -> str:
     if epoch and family in _NUMERIC:
-        return _epoch_moment(name, family, epoch)
+        return _epoch_instant(name, family, epoch)
     if family == "text":
         has_zone = (
             f"NOT regexp_matches({name}, {literal(_WITHOUT_LETTERS)}) OR regexp_matches({name}, {literal(_ZONE)})"
@@ -227,7 +227,7 @@ def endless(name: str, family: Family) -> str | None:
     return f"(isinf({name}) AND {name} > TIMESTAMP '2000-01-01')" if family in {"date", "timestamp", "zoned"} else None
 
 
-def _epoch_moment(name: str, family: Family, epoch: str) -> str:
+def _epoch_instant(name: str, family: Family, epoch: str) -> str:
     """A number in the unit that it is given in, but where only another unit makes it a year from 1973 to 2286."""
     number = f"TRY_CAST({_decimal_text(name, family)} AS DECIMAL(26,6))"
     cases = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import quoted
-from vouch.features.discovery.words import said_by
+from vouch.features.discovery.words import name_likeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class TableProposal:
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     joins: tuple[Join, ...] = ()
     where: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     confidence: float = 0.0
     query: str | None = None
     reads: tuple[tuple[str, str], ...] = ()
@@ -65,6 +65,6 @@ def best_column(
     """The column whose name says one of some phrases most surely, and how surely."""
     phrases, used = tuple(phrases), set(used)
     free = [column for column in source.holding(*holds) if column.name not in used]
-    scored = [(said_by(column.name, phrases, source.context), column) for column in free]
+    scored = [(name_likeness(column.name, phrases, source.context), column) for column in free]
     sure, column = max(scored, key=lambda pair: (pair[0], pair[1].filled), default=(0.0, None))
     return (column, sure) if sure else (None, 0.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, family_of, literal, quoted, raw
 from vouch.features.discovery.files import is_date
-from vouch.features.discovery.words import said_by, tokens
+from vouch.features.discovery.words import name_likeness, tokens
 from vouch.features.ingest.files import inspected, moment, named_sources, numeral
 from vouch.features.ingest.inputs import file_relation
 from vouch.features.ingest.rewritten import rewritten
@@ -87,7 +87,7 @@ class Source:
     sql: str
     rows: int
     columns: Mapping[str, ColumnProfile]
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     is_csv: bool = False
     context: tuple[str, ...] = field(default=())
 
@@ -113,7 +113,7 @@ def profiled(connection: Connection, file: FoundFile, folder: Path) -> Source:
         relation = file_relation(connection, source)
     view = quoted(file.name)
     connection.execute(f'CREATE OR REPLACE TEMP VIEW {view} AS SELECT * EXCLUDE ("vouch row") FROM {relation.sql}')
-    notes = [*file.told, *(f"{name}: dates as {' or '.join(forms)}" for name, forms in reader.dates.items())]
+    notes = [*file.notes, *(f"{name}: dates as {' or '.join(forms)}" for name, forms in reader.dates.items())]
     notes += [f"decimal sign {reader.decimal} in {', '.join(reader.numbers)}"] if reader.numbers else []
     rows = next(iter(columns.values())).rows if columns else 0
     return Source(
@@ -134,11 +134,11 @@ def _profiles(
         if filled and (distinct > 0.9 * filled or distinct <= 2 * MOST_VALUES):
             (distinct,) = connection.execute(f"SELECT count(DISTINCT {cells[name]}) FROM {sql}").fetchall()[0]
         plain = ColumnProfile(name, physical, rows, filled, distinct, "nothing")
-        profiles[name] = _told(connection, plain, cells[name], sql, sample) if filled else plain
+        profiles[name] = _with_values(connection, plain, cells[name], sql, sample) if filled else plain
     return profiles
 
 
-def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sample: str) -> ColumnProfile:
+def _with_values(connection: Connection, column: ColumnProfile, cell: str, sql: str, sample: str) -> ColumnProfile:
     """A profile with what the values say."""
     family = family_of(column.physical)
     listed: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ def _told(connection: Connection, column: ColumnProfile, cell: str, sql: str, sa
         f"SELECT said FROM (SELECT DISTINCT CAST({cell} AS VARCHAR) AS said FROM {sample}) WHERE said IS NOT NULL "
         f"ORDER BY hash(said) LIMIT {DISTINCT}"
     ).fetchall()
-    number = _text_told(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
+    number = _of_texts(connection, replace(column, values=listed), [text for (text,) in distinct], cell, sql)
     return _number_as_time(number)
 
 
@@ -179,7 +179,7 @@ def _is_whole(connection: Connection, cell: str, sample: str) -> bool:
 
 def _number_as_time(column: ColumnProfile) -> ColumnProfile:
     """A number that its name calls a time, and its range a date or an epoch."""
-    if column.holds != "integer" or not said_by(column.name, TIME_WORDS) or not isinstance(column.low, float):
+    if column.holds != "integer" or not name_likeness(column.name, TIME_WORDS) or not isinstance(column.low, float):
         return column
     low, high = column.low, column.high if isinstance(column.high, float) else column.low
     if low >= 19000101 and high <= 21001231 and is_date(str(int(low)), "%Y%m%d") and is_date(str(int(high)), "%Y%m%d"):
@@ -190,7 +190,7 @@ def _number_as_time(column: ColumnProfile) -> ColumnProfile:
     return column
 
 
-def _text_told(
+def _of_texts(
     connection: Connection, column: ColumnProfile, texts: Sequence[str], cell: str, sql: str
 ) -> ColumnProfile:
     length = sum(map(len, texts)) / max(len(texts), 1)

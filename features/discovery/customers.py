@@ -10,15 +10,15 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column
 from vouch.features.discovery.links import key_value, shared_values
 from vouch.features.discovery.queries import needed, select
-from vouch.features.discovery.times import moments
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, said_by, table_said, tokens, vocabulary
+from vouch.features.discovery.times import file_times
+from vouch.features.discovery.words import IN_CONTEXT, column_phrases, name_likeness, table_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.discovery.columns import Source
     from vouch.features.discovery.links import Customer, Link
-    from vouch.features.discovery.times import Moment
+    from vouch.features.discovery.times import FileTime
     from vouch.features.engines import Connection
 
 COVERED = 0.98
@@ -43,17 +43,20 @@ def home_of(customer: Customer, sources: Mapping[str, Source]) -> Source | None:
 def _says(source: Source) -> float:
     """How much a file says of customers: their begin, or what `customers` knows; figures alone say nothing."""
     known = [name for name in ABOUT if best_column(source, column_phrases(name), ("text",))[1] >= SURE]
-    return len(known) + 2 * (_begin(source) is not None) + table_said(source.name, "customers")
+    return len(known) + 2 * (_begin(source) is not None) + table_likeness(source.name, "customers")
 
 
-def _begin(source: Source) -> tuple[Moment, float] | None:
+def _begin(source: Source) -> tuple[FileTime, float] | None:
     """When a customer of a file of customers began."""
     scored = [
         (
-            max(said_by(start.name, column_phrases(name), source.context) for name in ("created_at", "enrolled_at")),
+            max(
+                name_likeness(start.name, column_phrases(name), source.context)
+                for name in ("created_at", "enrolled_at")
+            ),
             start,
         )
-        for start in moments(source)
+        for start in file_times(source)
         if start.filled >= 0.99 * source.rows
     ]
     sure, start = max(scored, key=lambda pair: pair[0], default=(0.0, None))
@@ -84,7 +87,7 @@ def _covered(connection: Connection, customer: Customer, home: Source, at: Sourc
     return shared_values(connection, at, link.column, home, customer.columns[home.name])
 
 
-def _of_file(home: Source, customer: Customer, begin: tuple[Moment, float], covered: float) -> TableProposal:
+def _of_file(home: Source, customer: Customer, begin: tuple[FileTime, float], covered: float) -> TableProposal:
     start, sure = begin
     key = customer.columns[home.name]
     cells = {
@@ -98,7 +101,7 @@ def _of_file(home: Source, customer: Customer, begin: tuple[Moment, float], cove
     }
     cells |= _about(home, {cell.plain for cell in cells.values()})
     evidence = (f"one row per {key}", f"{covered:.1%} of the customers of other files stand here")
-    return TableProposal("customers", home.name, cells, told=evidence, confidence=0.6 + 0.39 * min(covered, sure))
+    return TableProposal("customers", home.name, cells, evidence=evidence, confidence=0.6 + 0.39 * min(covered, sure))
 
 
 def _key_cell(home: Source, key: str) -> Cell:
@@ -166,7 +169,7 @@ def _of_facts(
     chosen = f"select {listed}\nfrom seen{joined}\nwhere seen.customer_id is not null\ngroup by 1"
     query = f"with seen as (\n{inner}\n)\n{chosen}"
     source = home.name if home is not None else facts[0][0].source
-    return TableProposal("customers", source, cells, told=tuple(evidence), confidence=0.8, query=query)
+    return TableProposal("customers", source, cells, evidence=tuple(evidence), confidence=0.8, query=query)
 
 
 def _constant_columns(
@@ -201,14 +204,17 @@ def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableP
     begin = _begin(home) if home is not None else None
     if home is None or begin is None:
         return []
-    ends = [(said_by(end_time.name, column_phrases("ended_at"), home.context), end_time) for end_time in moments(home)]
+    ends = [
+        (name_likeness(end_time.name, column_phrases("ended_at"), home.context), end_time)
+        for end_time in file_times(home)
+    ]
     sure, end = max(ends, key=lambda pair: pair[0], default=(0.0, None))
     if end is None or sure < SURE or end.filled == home.rows:
         return []
     key, at = customer.columns[home.name], quoted(home.name)
     who = _key_cell(home, key)
 
-    def time(end_time: Moment, *, at_end: bool) -> Cell:
+    def time(end_time: FileTime, *, at_end: bool) -> Cell:
         reads = tuple((home.name, part) for part in end_time.columns)
         return Cell(
             end_time.sql(home, at, at_end=at_end), reads, sure, end_time.columns[0] if end_time.is_plain else None
@@ -219,7 +225,7 @@ def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableP
     proposals = [
         TableProposal(
             "subscriptions", home.name, {"subscription_id": who, "customer_id": who, **dates}, {"mrr": 0},
-            told=(*evidence, "no file names a price: mrr is 0"), confidence=0.75,
+            evidence=(*evidence, "no file names a price: mrr is 0"), confidence=0.75,
         )
     ]  # fmt: skip
     words = {*home.context, *tokens(key)}
@@ -228,7 +234,7 @@ def membership(customer: Customer, sources: Mapping[str, Source]) -> list[TableP
         cells = {"customer_id": who, "enrolled_at": dates["started_at"], "left_at": dates["ended_at"]}
         if tier is not None and tier.values:
             cells["tier"] = Cell(f"{at}.{quoted(tier.name)}", ((home.name, tier.name),), 0.8, tier.name)
-        proposals.append(TableProposal("loyalty_members", home.name, cells, told=evidence, confidence=0.8))
+        proposals.append(TableProposal("loyalty_members", home.name, cells, evidence=evidence, confidence=0.8))
     return proposals
 
 
@@ -270,6 +276,6 @@ def points(proposal: TableProposal, sources: Mapping[str, Source]) -> TablePropo
         "points": Cell("", tuple(reads[-2:]), 0.9),
     }
     return TableProposal(
-        "loyalty_ledger", source.name, cells_of, told=("points earned and redeemed stand in two columns",),
+        "loyalty_ledger", source.name, cells_of, evidence=("points earned and redeemed stand in two columns",),
         confidence=0.8, query="\nunion all\n".join(parts), reads=tuple(reads),
     )  # fmt: skip

@@ -44,7 +44,7 @@ class FoundFile:
     name: str
     path: Path
     reader: Reader = PLAIN
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_files(places: Iterable[Path]) -> tuple[list[FoundFile], list[str]]:

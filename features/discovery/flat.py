@@ -19,7 +19,7 @@ import numpy as np
 from vouch.features.contract.casts import family_of, quoted, raw
 from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.files import find_files
-from vouch.features.discovery.words import reason_said, said_by, tokens
+from vouch.features.discovery.words import name_likeness, phrase_of_reason, tokens
 from vouch.features.durable import file_digest
 from vouch.features.engines import FAILURES, connect, first_line
 from vouch.features.errors import DataError, UsageError, did_you_mean
@@ -100,7 +100,7 @@ def read_flat(
     """
     with _opened(project, path) as (connection, source):
         for name in (label, key, time, *taken, *left_out):
-            _check_there(source, name)
+            _check_named(source, name)
         if time is not None and source.columns[time].holds != "time":
             raise DataError(f"The time {time!r} must be a date or an instant in every row")
         frame = _frame(connection, source)
@@ -124,7 +124,7 @@ def read_flat_rows(
     """Read a table to score: the columns that a model knows. Raises UsageError where one is missing."""
     with _opened(project, path) as (connection, source):
         for name in (key, time, *(column.column for column in columns)):
-            _check_there(source, name)
+            _check_named(source, name)
         frame = _frame(connection, source)
     times = None if time is None else _times(frame[time], time)
     return FlatTable(tuple(columns), _encoded(frame, columns, times), _ids(frame, key), np.zeros(len(frame)), times)
@@ -145,7 +145,7 @@ def _opened(project: Project, path: Path) -> Iterator[tuple[Connection, Source]]
             raise DataError(f"{path}: cannot be read: {first_line(error)}") from error
 
 
-def _check_there(source: Source, name: str | None) -> None:
+def _check_named(source: Source, name: str | None) -> None:
     if name is not None and name not in source.columns:
         listed = ", ".join(source.columns)
         raise UsageError(
@@ -190,7 +190,7 @@ def _label(values: pd.Series[Any], name: str) -> tuple[np.ndarray[Any, np.dtype[
     if len(counts) != 2:
         shown = ", ".join(sorted(counts)[:5])
         raise DataError(f"The label {name!r} must have two values, and has {len(counts)} ({shown}...)")
-    truthy = [value for value in counts if value.strip().lower() in _TRUE or said_by(value, _TRUE) >= 0.9]
+    truthy = [value for value in counts if value.strip().lower() in _TRUE or name_likeness(value, _TRUE) >= 0.9]
     positive = truthy[0] if len(truthy) == 1 else min(counts, key=lambda value: (counts[value], value))
     return (texts == positive).to_numpy(np.float64), positive
 
@@ -248,7 +248,7 @@ def _why_not(
     """Why a column is not learned from; empty where it is."""
     if not values.notna().any():
         return "it is empty"
-    if leak := reason_said(profile.name, "leak"):
+    if leak := phrase_of_reason(profile.name, "leak"):
         return f"a leak: by its name ({leak}) it says what became of the customer"
     if why := leak_by_figures(values, label):
         return why
@@ -306,7 +306,7 @@ def power(values: pd.Series[Any], label: np.ndarray[Any, np.dtype[np.float64]]) 
 
 def _column(profile: ColumnProfile, values: pd.Series[Any], used: set[str]) -> FlatColumn:
     name = _feature_name(profile.name, used)
-    is_sensitive = reason_said(profile.name, "sensitive") is not None
+    is_sensitive = phrase_of_reason(profile.name, "sensitive") is not None
     if profile.holds in {"number", "integer"}:
         return FlatColumn(name, profile.name, NUMBER, None, is_sensitive)
     if profile.holds == "time":

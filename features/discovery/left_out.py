@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vouch.features.contract.casts import quoted
 from vouch.features.discovery.links import normal
-from vouch.features.discovery.words import reason_said
+from vouch.features.discovery.words import phrase_of_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ class Verdict:
     source: str
     column: str
     fate: Literal["mapped", "used", "left out"]
-    told: str
+    reason: str
 
     @property
     def is_settled(self) -> bool:
         """Whether there is more to say than that nobody knows what to do with it."""
-        return self.told != FURTHER
+        return self.reason != FURTHER
 
 
 def copies(connection: Connection, sources: Mapping[str, Source], customer: Customer) -> dict[str, str]:
@@ -99,15 +99,15 @@ def _why(
     """Why a column is left out, the gravest reason first."""
     if not column.filled:
         return "it is empty"
-    if not is_read and (leak := reason_said(source.name, "leak")):
+    if not is_read and (leak := phrase_of_reason(source.name, "leak")):
         return f"a leak: by its name ({leak}) the file is about those who left"
-    if (leak := reason_said(column.name, "leak")) and (
+    if (leak := phrase_of_reason(column.name, "leak")) and (
         is_home or not source.holding("time") or column.holds == "boolean"
     ):
         return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
-    if (sensitive := reason_said(column.name, "sensitive")) and is_home:
+    if (sensitive := phrase_of_reason(column.name, "sensitive")) and is_home:
         return f"sensitive, by its name ({sensitive}); it may be taken in by name"
-    if (personal := reason_said(column.name, "personal")) and (is_home or source.name in customer.columns):
+    if (personal := phrase_of_reason(column.name, "personal")) and (is_home or source.name in customer.columns):
         return f"personal, by its name ({personal})"
     if column.distinct == 1:
         return "it has one value throughout"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import family_of, quoted
-from vouch.features.discovery.words import said_by, tokens, vocabulary
+from vouch.features.discovery.words import name_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ class Join:
     shared: float
 
     @property
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The evidence, for people."""
         return f"{self.shared:.1%} of {self.source}.{self.column} stand in {self.target}.{self.key}"
 
@@ -57,7 +57,7 @@ class Customer:
     key: str
     columns: Mapping[str, str]
     alternatives: tuple[str, ...]
-    told: str
+    evidence: str
     confidence: float
 
 
@@ -105,7 +105,7 @@ def find_customer(sources: Mapping[str, Source], wanted: str | None = None) -> C
 
 def _key_score(name: str, columns: Mapping[str, str], sources: Mapping[str, Source]) -> float:
     known = vocabulary()["customer"]
-    score = max(3 * said_by(name, known["surest"]), 2 * said_by(name, known["likely"]))
+    score = max(3 * name_likeness(name, known["surest"]), 2 * name_likeness(name, known["likely"]))
     if score < 1.5:
         return 0.0
     distinct = max(sources[at].columns[column].distinct for at, column in columns.items())
@@ -121,7 +121,7 @@ def _person(sources: Mapping[str, Source], columns: Mapping[str, str]) -> tuple[
         if not source.columns[key].is_unique:
             continue
         for column in source.columns.values():
-            is_named = said_by(column.name, vocabulary()["customer"]["person"]) and said_by(
+            is_named = name_likeness(column.name, vocabulary()["customer"]["person"]) and name_likeness(
                 column.name, ["customer", "client", "user", "id"]
             )
             if column.name != key and is_named and 0.3 * source.rows < column.distinct < source.rows == column.filled:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vouch.features.contract.casts import literal, quoted
 from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, best_column, cell
-from vouch.features.discovery.times import moments
+from vouch.features.discovery.times import file_times
 from vouch.features.discovery.words import IN_CONTEXT, column_phrases, is_cancelled, tokens, vocabulary
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def filters(
     if name == "surveys" and source.columns[taken["score"].plain or ""].filled < source.rows:
         where.append(f"{taken['score'].sql} is not null")
         evidence.append("rows without a score are left out")
-    if name == "usage_events" and any(instant.is_month for instant in moments(source)) and "value" in taken:
+    if name == "usage_events" and any(instant.is_month for instant in file_times(source)) and "value" in taken:
         where.append(f"try_cast({taken['value'].sql} as double) > 0")
         evidence.append(f"months in which {taken['value'].plain} is 0 are no use and left out")
     return tuple(where), tuple(evidence), tuple(reads)

@@ -14,14 +14,14 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, cell
 from vouch.features.discovery.links import Join, key_value
 from vouch.features.discovery.made import amount, filters, is_outside, scale
-from vouch.features.discovery.times import known_since, moments
+from vouch.features.discovery.times import file_times, known_since
 from vouch.features.discovery.words import (
     EXACT,
     IN_CONTEXT,
     column_phrases,
-    reason_said,
-    said_by,
-    table_said,
+    name_likeness,
+    phrase_of_reason,
+    table_likeness,
     tokens,
     value_meant,
     vocabulary,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vouch.features.contract.tables import Column, Table
     from vouch.features.discovery.columns import Holds, Source
     from vouch.features.discovery.links import Link
-    from vouch.features.discovery.times import Moment
+    from vouch.features.discovery.times import FileTime
 
 _HOLDS: Mapping[str, tuple[Holds, ...]] = {
     "text": ("text", "integer", "boolean", "number"),
@@ -67,12 +67,12 @@ class Matcher:
     def __init__(self, sources: Mapping[str, Source], source: Source, link: Link | None, joins: Sequence[Join]) -> None:
         self.sources, self.source, self.link = sources, source, link
         self.joins = [join for join in joins if join.source == source.name]
-        self.moments = moments(source)
+        self.file_times = file_times(source)
 
     def match(self, name: str, *, is_chosen: bool = False) -> TableProposal | None:
         """The file as a table of the contract, None where it is none; `is_chosen` asks its name no more."""
-        table, likeness = TABLES[name], table_said(self.source.name, name)
-        if reason_said(self.source.name, "leak") and name != "subscriptions" and not is_chosen:
+        table, likeness = TABLES[name], table_likeness(self.source.name, name)
+        if phrase_of_reason(self.source.name, "leak") and name != "subscriptions" and not is_chosen:
             return None
         if (name in NAMED_ONLY and likeness < 0.3 and not is_chosen) or (table.customer and self.link is None):
             return None
@@ -89,7 +89,7 @@ class Matcher:
         for column in table.columns.values():
             if column.name not in taken and column.name not in {table.key, "ingested_at", "is_deleted"}:
                 self._column(table, column, taken, constants)
-        taken |= known_since(self.source, self.moments)
+        taken |= known_since(self.source, self.file_times)
         missing = [
             c.name for c in table.required() if c.name not in taken and c.name not in constants and c.name != table.key
         ]
@@ -116,19 +116,19 @@ class Matcher:
         """The own time: by its name, else the only one, else that of a row that the file leads to."""
         cells: dict[str, Cell] = {}
         for name in table.clock:
-            instant, sure = self._moment(self.source, self.moments, name)
+            instant, sure = self._time_called(self.source, self.file_times, name)
             if instant is not None and sure < SURE and self._begin_of(table, joins)[1] > sure:
                 continue
             if instant is not None and instant.name not in {cell.plain for cell in cells.values()}:
                 cells[name] = self._time(self.source, instant, name, sure)
         if cells:
             return cells
-        if len(self.moments) == 1 and not _is_planned(self.moments[0].name):
-            return {table.clock[-1]: self._time(self.source, self.moments[0], table.clock[-1], 0.5)}
+        if len(self.file_times) == 1 and not _is_planned(self.file_times[0].name):
+            return {table.clock[-1]: self._time(self.source, self.file_times[0], table.clock[-1], 0.5)}
         for join in [*joins, *self.joins]:
             target = self.sources[join.target]
-            instant, sure = self._moment(target, moments(target), table.clock[-1])
-            if instant is None and len(moments(target)) >= 1:
+            instant, sure = self._time_called(target, file_times(target), table.clock[-1])
+            if instant is None and len(file_times(target)) >= 1:
                 instant, sure = self._begin(target)
             if instant is not None:
                 if join not in joins:
@@ -136,28 +136,28 @@ class Matcher:
                 return {table.clock[-1]: self._time(target, instant, table.clock[-1], 0.9 * sure)}
         return None
 
-    def _begin_of(self, table: Table, joins: Sequence[Join]) -> tuple[Moment | None, float]:
+    def _begin_of(self, table: Table, joins: Sequence[Join]) -> tuple[FileTime | None, float]:
         """The surest own time of the rows that the file leads to."""
         targets = (self.sources[join.target] for join in [*joins, *self.joins])
-        starts = [self._moment(target, moments(target), table.clock[-1]) for target in targets]
+        starts = [self._time_called(target, file_times(target), table.clock[-1]) for target in targets]
         return max(starts, key=lambda pair: pair[1], default=(None, 0.0))
 
-    def _begin(self, target: Source) -> tuple[Moment | None, float]:
-        start, sure = self._moment(target, moments(target), "started_at")
-        if start is None and len(moments(target)) == 1:
-            return moments(target)[0], 0.5
+    def _begin(self, target: Source) -> tuple[FileTime | None, float]:
+        start, sure = self._time_called(target, file_times(target), "started_at")
+        if start is None and len(file_times(target)) == 1:
+            return file_times(target)[0], 0.5
         return start, sure
 
-    def _moment(self, source: Source, candidates: Sequence[Moment], name: str) -> tuple[Moment | None, float]:
+    def _time_called(self, source: Source, candidates: Sequence[FileTime], name: str) -> tuple[FileTime | None, float]:
         scored = [
-            (said_by(candidate.name, column_phrases(name), source.context), candidate)
+            (name_likeness(candidate.name, column_phrases(name), source.context), candidate)
             for candidate in candidates
             if not _is_planned(candidate.name)
         ]
         sure, best = max(scored, key=lambda pair: (pair[0], pair[1].filled), default=(0.0, None))
         return (best, sure) if sure >= 0.5 else (None, 0.0)
 
-    def _time(self, source: Source, instant: Moment, column: str, sure: float) -> Cell:
+    def _time(self, source: Source, instant: FileTime, column: str, sure: float) -> Cell:
         at_end = column not in {"created_at", "started_at", "enrolled_at"}
         reads = tuple((source.name, part) for part in instant.columns)
         is_here = source.name == self.source.name and instant.is_plain
@@ -168,8 +168,8 @@ class Matcher:
         """Take the column whose name says it best, unless it is taken by another, or it holds something else."""
         used = {cell.plain for cell in taken.values()}
         if column.kind == "time":
-            free = [instant for instant in self.moments if instant.columns[0] not in used]
-            instant, sure = self._moment(self.source, free, column.name)
+            free = [instant for instant in self.file_times if instant.columns[0] not in used]
+            instant, sure = self._time_called(self.source, free, column.name)
             if instant is not None and sure >= SURE:
                 taken[column.name] = self._time(self.source, instant, column.name, sure)
             return
@@ -213,7 +213,7 @@ class Matcher:
         if name == "feedback":
             return "text" in taken or ("rating" in taken and likeness > 0)
         if name == "surveys":
-            return "score" in taken and (likeness > 0 or table_said(self.source.name, "feedback") > 0)
+            return "score" in taken and (likeness > 0 or table_likeness(self.source.name, "feedback") > 0)
         return True
 
     def _values(self, table: Table, taken: Mapping[str, Cell]) -> dict[str, dict[str, str]]:
@@ -273,7 +273,7 @@ class Matcher:
         ]
         if names:
             best = max(
-                names, key=lambda column: (said_by(column.name, (key, "id"), self.source.context), -column.length)
+                names, key=lambda column: (name_likeness(column.name, (key, "id"), self.source.context), -column.length)
             )
             cells = {key: cell(self.source, best.name, EXACT), **proposal.cells}
             return replace(proposal, cells=cells)
@@ -291,9 +291,9 @@ class Matcher:
         reads = tuple(pair for cell in first for pair in cell.reads)
         cells = {key: Cell(f"concat_ws('-', {parts})", reads, 0.9), **proposal.cells}
         evidence = f"no column is unique: {key} is {' and '.join(column for _, column in reads)} with a number"
-        return replace(proposal, cells=cells, told=(*proposal.told, evidence))
+        return replace(proposal, cells=cells, evidence=(*proposal.evidence, evidence))
 
 
 def _is_planned(name: str) -> bool:
     """Whether a time is one that is yet to come: it says nothing of when the row became a fact."""
-    return said_by(name, vocabulary()["columns"]["planned"]) > 0
+    return name_likeness(name, vocabulary()["columns"]["planned"]) > 0

@@ -173,7 +173,7 @@ def _activity(
         match = Matcher(sources, source, way, joins).match("usage_events", is_chosen=True)
         if match is not None:
             evidence = "no file is called like activity: the longest with a customer and a time is taken for it"
-            proposals.append((source.rows, replace(match, confidence=0.4, told=(evidence, *match.told)), way))
+            proposals.append((source.rows, replace(match, confidence=0.4, evidence=(evidence, *match.evidence)), way))
     return [(proposal, way) for _, proposal, way in sorted(proposals, key=lambda one: -one[0])[:1]]
 
 
@@ -224,7 +224,7 @@ def _rank(proposal: TableProposal) -> tuple[bool, float, int]:
 def _questions(sources: Mapping[str, Source], customer: Customer, tables: Sequence[TableProposal]) -> list[Question]:
     questions = []
     if customer.confidence < 0.9:
-        asked = f"Which column is a customer? ({customer.told})"
+        asked = f"Which column is a customer? ({customer.evidence})"
         questions.append(Question("customer", asked, customer.key, customer.alternatives))
     for proposal in tables:
         if proposal.confidence < DOUBTFUL and proposal.table != "customers":

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.discovery.cells import Cell
-from vouch.features.discovery.words import EXACT, column_phrases, said_by, tokens
+from vouch.features.discovery.words import EXACT, column_phrases, name_likeness, tokens
 
 if TYPE_CHECKING:
     from vouch.features.discovery.columns import ColumnProfile, Source
 
 
 @dataclass(frozen=True)
-class Moment:
+class FileTime:
     """A time of a file: its name, the columns that it is made of, and whether it is known to the month only."""
 
     name: str
@@ -37,9 +37,9 @@ class Moment:
         return not self.is_month
 
 
-def moments(source: Source) -> list[Moment]:
+def file_times(source: Source) -> list[FileTime]:
     """All times of a file, those in one column first."""
-    times = [Moment(column.name, (column.name,), column.filled) for column in source.holding("time")]
+    times = [FileTime(column.name, (column.name,), column.filled) for column in source.holding("time")]
     years = [column for column in source.holding("integer") if _is_part(column, "year", 1900, 2100)]
     for year in years:
         rest = tuple(word for word in tokens(year.name) if word != "year")
@@ -47,14 +47,14 @@ def moments(source: Source) -> list[Moment]:
             same = tuple(word for word in tokens(month.name) if word != "month") == rest
             if same and _is_part(month, "month", 1, 12):
                 name = " ".join(rest) or "month"
-                times.append(Moment(name, (year.name, month.name), year.filled, is_month=True))
+                times.append(FileTime(name, (year.name, month.name), year.filled, is_month=True))
     return times
 
 
-def known_since(source: Source, times: list[Moment]) -> dict[str, Cell]:
+def known_since(source: Source, times: list[FileTime]) -> dict[str, Cell]:
     """When the company first knew a row, where a column says so in so many words: nothing less sure is taken for it."""
     for time in times:
-        if time.is_plain and said_by(time.name, column_phrases("ingested_at")) == EXACT:
+        if time.is_plain and name_likeness(time.name, column_phrases("ingested_at")) == EXACT:
             column = time.columns[0]
             sql = time.sql(source, quoted(source.name))
             return {"ingested_at": Cell(sql, ((source.name, column),), EXACT, column)}

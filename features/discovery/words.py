@@ -51,20 +51,20 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
-def said_by(name: str, phrases: Iterable[str], context: Sequence[str] = ()) -> float:
+def name_likeness(name: str, phrases: Iterable[str], context: Sequence[str] = ()) -> float:
     """How surely a name says one of some phrases, 0 to 1; `context` are words of the table, that may be left unsaid.
 
-    >>> said_by("order_id", ["order id"]), said_by("review_score", ["score"], ("order", "review"))
+    >>> name_likeness("order_id", ["order id"]), name_likeness("review_score", ["score"], ("order", "review"))
     (1.0, 0.95)
-    >>> 0 < said_by("net order amount", ["amount"]) < 0.75, said_by("paper", ["age"])
+    >>> 0 < name_likeness("net order amount", ["amount"]) < 0.75, name_likeness("paper", ["age"])
     (True, 0.0)
     """
     words = tokens(name)
     bare = tuple(word for word in words if word not in context) or words
-    return max((_said(words, bare, tokens(phrase)) for phrase in phrases), default=0.0)
+    return max((_phrase_likeness(words, bare, tokens(phrase)) for phrase in phrases), default=0.0)
 
 
-def _said(words: tuple[str, ...], bare: tuple[str, ...], phrase: tuple[str, ...]) -> float:
+def _phrase_likeness(words: tuple[str, ...], bare: tuple[str, ...], phrase: tuple[str, ...]) -> float:
     if words == phrase or "".join(words) == "".join(phrase):
         return EXACT
     if bare == phrase:
@@ -81,12 +81,12 @@ def column_phrases(column: str) -> tuple[str, ...]:
     return (*dict.fromkeys(own), *vocabulary()["columns"].get(column, ()))
 
 
-def table_said(name: str, table: str) -> float:
+def table_likeness(name: str, table: str) -> float:
     """How surely a file's name says that it is a table of the contract."""
-    return said_by(name, (table, *vocabulary()["tables"].get(table, ())))
+    return name_likeness(name, (table, *vocabulary()["tables"].get(table, ())))
 
 
-def reason_said(name: str, reason: str) -> str | None:
+def phrase_of_reason(name: str, reason: str) -> str | None:
     """The phrase by which a column's name gives a reason to leave it out, None where it does not."""
     words = tokens(name)
     for phrase in vocabulary()["reasons"][reason]:
@@ -104,11 +104,11 @@ def value_meant(value: str, allowed: Iterable[str]) -> str | None:
     ('month', None)
     """
     known = vocabulary()["values"]
-    scored = {meant: said_by(value, (meant, *known.get(meant, ()))) for meant in allowed}
+    scored = {meant: name_likeness(value, (meant, *known.get(meant, ()))) for meant in allowed}
     best = max(scored, key=lambda meant: scored[meant], default=None)
     return best if best is not None and scored[best] >= IN_CONTEXT else None
 
 
 def is_cancelled(value: str) -> bool:
     """Whether a value of a status says that nothing came of it."""
-    return said_by(value, vocabulary()["values"]["cancelled"]) > 0
+    return name_likeness(value, vocabulary()["values"]["cancelled"]) > 0

@@ -93,10 +93,9 @@ def _reader(source: Source, folder: Path) -> Iterator[str]:
 
 
 def _table(table: TableProposal, proposal: Proposal) -> str:
-    text = [
-        f"{table.table}, {table.confidence:.0%} sure: {'; '.join([*_evidence(table), *table.told]) or 'by its name'}"
-    ]
-    lines = [_comment([("? " if table.confidence < UNSURE else "") + text[0]]), f"[tables.{table.table}]"]
+    evidence = "; ".join([*_evidence(table), *table.evidence]) or "by its name"
+    text = f"{table.table}, {table.confidence:.0%} sure: {evidence}"
+    lines = [_comment([("? " if table.confidence < UNSURE else "") + text]), f"[tables.{table.table}]"]
     if not table.is_plain:
         unsure = [f"{name} ({cell.confidence:.0%})" for name, cell in table.cells.items() if cell.confidence < UNSURE]
         if unsure:
@@ -127,7 +126,7 @@ def _table(table: TableProposal, proposal: Proposal) -> str:
 
 def _evidence(table: TableProposal) -> Iterator[str]:
     for join in dict.fromkeys(table.joins):
-        yield join.told
+        yield join.as_text
 
 
 def _left_out(proposal: Proposal) -> Iterator[str]:
@@ -135,7 +134,7 @@ def _left_out(proposal: Proposal) -> Iterator[str]:
         reasons: dict[str, list[str]] = {}
         for verdict in proposal.verdicts:
             if verdict.source == source.name and verdict.fate == "left out":
-                reasons.setdefault(verdict.told, []).append(verdict.column)
+                reasons.setdefault(verdict.reason, []).append(verdict.column)
         if reasons:
             lines = [f"left out of {source.name} ({source.path.name}):"]
             yield _comment([*lines, *(f"  {', '.join(names)}: {why}" for why, names in reasons.items())])

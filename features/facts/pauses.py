@@ -40,7 +40,7 @@ class Pauses:
     history_days: int
 
     @property
-    def told(self) -> str:
+    def evidence(self) -> str:
         """The evidence, for people."""
         return (
             f"half of {self.count:,} pauses between two days of activity last up to {self.median:.0f} days, nine in "

@@ -110,7 +110,7 @@ _REASONS = [
            "Where it stands for no end, leave it empty", "one_end_share"),
 ]  # fmt: skip
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _REASONS}
-_SAID = {"row": "rows are refused: ", "cell": "cells are emptied: ", "repair": "rows are repaired: ", "count": ""}
+_OPENINGS = {"row": "rows are refused: ", "cell": "cells are emptied: ", "repair": "rows are repaired: ", "count": ""}
 MERGED = {_ROW: "quarantined", _CELL: "cells", _REPAIR: "repaired"}
 """Guards that judge a sum over a table, and not each of its counts; the figure that holds it."""
 
@@ -128,11 +128,11 @@ class Count:
     more: str = ""
     mend: str = ""
 
-    def told(self, table: str) -> str:
+    def in_words(self, table: str) -> str:
         """The count in words: figures, what it is, an example, the mend."""
         place = f"{table}.{self.column}" if self.column else table
         example = f", for example {_shown(self.example)}" if self.example is not None else ""
-        meaning = f"{_SAID[self.scope]}{REASONS[self.code].message}"
+        meaning = f"{_OPENINGS[self.scope]}{REASONS[self.code].message}"
         return f"{place}: {self.count:,} of {self.of:,} {meaning}{example}{self.more}. {self.mend or self.usual_mend}"
 
     @property
@@ -143,7 +143,7 @@ class Count:
     def as_dict(self, table: str) -> dict[str, Any]:
         """For the report: the figures, which guard judges them, and the words; `detail` holds no value of a row."""
         detail = f"{self.count:,} of {self.of:,}. {self.mend or self.usual_mend}"
-        return {**asdict(self), "guard": REASONS[self.code].guard, "told": self.told(table), "detail": detail}
+        return {**asdict(self), "guard": REASONS[self.code].guard, "told": self.in_words(table), "detail": detail}
 
 
 @dataclass(frozen=True)

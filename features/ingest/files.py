@@ -129,7 +129,7 @@ def _as_written(reader: Reader) -> str:
     What is not of that form stays as it is, and is judged like any other cell.
     """
     casts = {name: numeral(f"CAST({quoted(name)} AS VARCHAR)", reader.decimal) for name in reader.numbers}
-    casts |= {name: moment(f"CAST({quoted(name)} AS VARCHAR)", forms) for name, forms in reader.dates.items()}
+    casts |= {name: as_instant(f"CAST({quoted(name)} AS VARCHAR)", forms) for name, forms in reader.dates.items()}
     replaced = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in casts.items())
     return f"* REPLACE ({replaced})" if replaced else "*"
 
@@ -144,7 +144,7 @@ def numeral(text: str, decimal: str) -> str:
     return f"coalesce(CAST(TRY_CAST({bare} AS DECIMAL(38,10)) AS VARCHAR), {text})"
 
 
-def moment(text: str, forms: Iterable[str]) -> str:
+def as_instant(text: str, forms: Iterable[str]) -> str:
     """SQL for a date of one of several formats as ISO 8601; a text of none of them stays."""
     listed = ", ".join(map(literal, forms))
     return f"coalesce(CAST(try_strptime(trim({text}), [{listed}]) AS VARCHAR), {text})"

@@ -65,14 +65,14 @@ def plans(
         if relation is not None:
             planned[name] = _plan(table, mapping or TableMapping(), relation)
     if "customers" not in planned:
-        raise MissingTable(f"There is no table 'customers'{_there(relations)}. Add it, or map it in vouch.toml.")
+        raise MissingTable(f"There is no table 'customers'{_listed(relations)}. Add it, or map it in vouch.toml.")
     if not any(name in planned for name in ACTIVITY_TABLES):
         wanted = " nor ".join(map(repr, ACTIVITY_TABLES))
-        raise MissingTable(f"There is neither a table {wanted}{_there(relations)}. One of them is needed.")
+        raise MissingTable(f"There is neither a table {wanted}{_listed(relations)}. One of them is needed.")
     return planned
 
 
-def _there(relations: Mapping[str, Relation]) -> str:
+def _listed(relations: Mapping[str, Relation]) -> str:
     return f" (there are: {', '.join(sorted(relations))})" if relations else " (there is nothing that can be read)"
 
 
@@ -136,16 +136,16 @@ def _input(table: Table, column: str, mapping: TableMapping, relation: Relation,
     if column in mapping.constants:
         return Input(*_constant(mapping.constants[column]), epoch=epoch)
     wanted = mapping.columns.get(column, column)
-    column_there = relation.find(wanted)
-    if column_there is None:
+    source_column = relation.find(wanted)
+    if source_column is None:
         if column in mapping.columns:
             raise ConfigurationError(
                 f"[tables.{table.name}] columns: {relation.place} has no column {wanted!r}"
                 f"{did_you_mean(wanted, relation.columns)}; there are: {', '.join(relation.columns)}"
             )
         return None
-    used.add(column_there)
-    physical, expression = relation.columns[column_there], quoted(column_there)
+    used.add(source_column)
+    physical, expression = relation.columns[source_column], quoted(source_column)
     if words := mapping.values.get(column):
         physical, expression = "VARCHAR", _meant(expression, words)
     return Input(expression, physical, epoch=epoch, is_csv=relation.is_csv)

@@ -22,7 +22,7 @@ class ProposedSettings:
     lines: tuple[tuple[str, int, str], ...]
 
     @property
-    def told(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What is proposed, as warnings."""
         return [f"[churn] {key} = {value} would fit this company better: {why}" for key, value, why in self.lines]
 
@@ -31,15 +31,15 @@ def proposed_settings(staged: Staged, given: ModelSettings | None = None) -> Pro
     """Propose what is not set yet; nothing for a company whose contracts end, for then nobody goes by silence."""
     if "ended_at" in staged.columns.get("subscriptions", frozenset()):
         return ProposedSettings(())
-    evidence = pauses(open_tables(staged, "polars"))
-    if evidence is None:
+    known = pauses(open_tables(staged, "polars"))
+    if known is None:
         return ProposedSettings(())
     lines = []
-    if (given is None or given.inactive_days is None) and evidence.window != USUAL:
-        lines.append(("inactive_after", evidence.window, evidence.told))
-    if (given is None or given.horizon_days is None) and evidence.history_days < enough_days(USUAL):
+    if (given is None or given.inactive_days is None) and known.window != USUAL:
+        lines.append(("inactive_after", known.window, known.evidence))
+    if (given is None or given.horizon_days is None) and known.history_days < enough_days(USUAL):
         why = (
-            f"the history has {evidence.history_days} days, and a horizon of {USUAL} needs about {enough_days(USUAL)}; "
+            f"the history has {known.history_days} days, and a horizon of {USUAL} needs about {enough_days(USUAL)}; "
             f"one of {SHORTER} needs {enough_days(SHORTER)}"
         )
         lines.append(("horizon", SHORTER, why))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.texts.learned_tone import Learned
 
 ROWS_ENGINES = ("polars", "duckdb")
-_MOMENT = f"{OWN}.moment"
+_INSTANT = f"{OWN}.moment"
 _NO_ROWS = "[]"
 _FIGURES = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
 _THREAD = threading.local()
@@ -135,7 +135,7 @@ class _Statements:
         self.connection.execute("PRAGMA disable_optimizer")
         self.connection.execute("SET enable_external_access = false")
         self.connection.execute(f"CREATE SCHEMA {OWN}")
-        self.connection.execute(f"CREATE TABLE {_MOMENT} (now_us BIGINT)")
+        self.connection.execute(f"CREATE TABLE {_INSTANT} (now_us BIGINT)")
         # A change of the catalogue makes every statement that was prepared before it plan itself anew: tables first.
         for table in TABLES.values():
             self.connection.execute(f"CREATE TABLE {parsed(table.name)} ({checked_columns(table)})")
@@ -148,7 +148,7 @@ class _Statements:
             self._prepare(name)
         self.connection.execute("BEGIN")
         try:
-            self.connection.execute(f"INSERT INTO {_MOMENT} VALUES ({now_us})")
+            self.connection.execute(f"INSERT INTO {_INSTANT} VALUES ({now_us})")
             for name, text in texts.items():
                 if text != _NO_ROWS:
                     self.connection.execute(f"EXECUTE read_{name}({literal(text)})")
@@ -200,7 +200,7 @@ class _Statements:
         numbered = f"unnest(range(len(items))) AS {quoted(ROW)}"
         source = f"(SELECT {numbered}, unnest(items, recursive := true) FROM {items})"
         inputs = {column: Input(quoted(column), "VARCHAR") for column in table.columns}
-        query = check_sql(table, inputs, source, quoted(ROW), f"(SELECT now_us FROM {_MOMENT})")
+        query = check_sql(table, inputs, source, quoted(ROW), f"(SELECT now_us FROM {_INSTANT})")
         self.connection.execute(f"PREPARE read_{name} AS INSERT INTO {parsed(name)} {query}")
         key = quoted(table.key) if table.key else "NULL"
         repeats = f"count({key}) FILTER (NOT is_refused) > count(DISTINCT {key}) FILTER (NOT is_refused)"

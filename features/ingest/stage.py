@@ -31,7 +31,7 @@ from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.currencies import check_currencies
 from vouch.features.ingest.inputs import FORM, prepare_inputs, query_relation
-from vouch.features.ingest.own.kept import keep_own
+from vouch.features.ingest.own.own_features import save_own_features
 from vouch.features.ingest.own.tables import OwnTables, own_tables
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.refused import show_quarantine
@@ -39,7 +39,7 @@ from vouch.features.ingest.request_rows import tables_from_rows
 from vouch.features.ingest.stage_files import is_by_part, stage_parts
 from vouch.features.ingest.stage_table import REFERRED, finish, parse, parsed, remember
 from vouch.features.ingest.staging_context import BUILDING, StagingContext, sweep_unfinished
-from vouch.features.ingest.texts.learned_tone import SENTIMENT, are_there, judge_staged, show_models
+from vouch.features.ingest.texts.learned_tone import SENTIMENT, are_models_intact, judge_staged, show_models
 from vouch.features.instants import FIRST_MONDAY_US, WEEK_US
 from vouch.features.project import ENGINES, suggest
 from vouch.features.vectors.lines import use_lines
@@ -52,13 +52,13 @@ if TYPE_CHECKING:
     from vouch.features.ingest.stage_table import Outcome
     from vouch.features.project import Project
 
-    Found = tuple[Path, Inputs]
+    StagedInputs = tuple[Path, Inputs]
     """A staged folder, and what it was made of."""
 
 _log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
 MANIFEST, REPORT = "manifest.json", "report.json"
-SHELF, KEPT = "parts", "rollups"
+SHELF, ROLLUPS = "parts", "rollups"
 _PATTERNS = re.compile(r"[\\*?\[\]{}]")
 """Signs of a path that Spark takes for patterns."""
 
@@ -118,7 +118,7 @@ def stage(project: Project, now_us: int) -> Staged:
         raise DataError(f"The tables cannot be staged in {home}: {error.strerror}: {error.filename}. {mend}") from error
     staged = _opened(version)
     at = {name: _shown(plan.relation.place) for name, plan in inputs.planned.items()} | dict(staged.own.places)
-    keep_own(project.home, staged.own)
+    save_own_features(project.home, staged.own)
     return replace(staged, unread=inputs.not_read(staged.own.sources), places=at, again=partial(stage, project, now_us))
 
 
@@ -131,11 +131,11 @@ def _shown(place: str) -> str:
     return Path(place).name
 
 
-def _sound(project: Project, home: Path, now_us: int) -> Found:
+def _sound(project: Project, home: Path, now_us: int) -> StagedInputs:
     """The staged folder and where it came from; what was staged or kept before, and is damaged, is made again."""
     while True:
         try:
-            return _found_or_made(project, home, now_us)
+            return _staged_or_made(project, home, now_us)
         except Damaged as error:
             is_staged = error.path.is_relative_to(home)
             folder = home / error.path.relative_to(home).parts[0] if is_staged else error.path.parent
@@ -145,9 +145,9 @@ def _sound(project: Project, home: Path, now_us: int) -> Found:
             shutil.rmtree(folder)
 
 
-def _found_or_made(project: Project, home: Path, now_us: int) -> Found:
+def _staged_or_made(project: Project, home: Path, now_us: int) -> StagedInputs:
     home.mkdir(parents=True, exist_ok=True)
-    for place in (home, project.home / SHELF, project.home / KEPT):
+    for place in (home, project.home / SHELF, project.home / ROLLUPS):
         sweep_unfinished(place)
     with tempfile.TemporaryDirectory(prefix=f"{BUILDING}{os.getpid()}-", dir=home) as building:
         folder = Path(building) / "tables"
@@ -206,7 +206,7 @@ def _reusable(home: Path, base: str, now_us: int) -> Path | None:
         manifest = described(path.parent)
         if manifest is None or manifest["base"] != base:
             continue
-        if not are_there(home.parent / SENTIMENT, manifest["sentiment"]):
+        if not are_models_intact(home.parent / SENTIMENT, manifest["sentiment"]):
             continue
         until_us, future_us = manifest["accepted_until_us"], manifest["future_from_us"]
         is_past = until_us is None or until_us - DAY_US <= now_us
@@ -329,7 +329,7 @@ def open_tables(
             partitions.setdefault(facts["table"], []).append(partition)
     scan = _scanner(engine, memory_limit, threads, spark_master)
     frames = {name: scan(of) for name, of in paths.items()}
-    store = staged.folder.parent.parent / KEPT
+    store = staged.folder.parent.parent / ROLLUPS
     apart = {name: scan([path]) for name, path in refused.items()}
     facts_of = (staged.columns, staged.fingerprint, engine, partitions, scan, store, apart)
     use_lines(staged.own.lines, staged.own.tables)

@@ -87,7 +87,7 @@ def is_by_part(plan: TablePlan) -> bool:
 
 def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
     """Write one table as a folder of files by week, reading only parts that were not read before."""
-    staged = [_found(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
+    staged = [_reused(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
     table = plan.table
     versions = _Versions(staging, table, staged)
     files = versions.write()
@@ -128,7 +128,7 @@ def _name(staging: StagingContext, plan: TablePlan, part: SourceFile) -> str:
     return hashlib.sha256(json.dumps([*content, part.digest]).encode()).hexdigest()
 
 
-def _found(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile | None:
+def _reused(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedFile | None:
     """A part that was read before, from a now that saw the same rows as the future."""
     name = _name(staging, plan, part)
     for path in sorted((staging.shelf / plan.table.name).glob(f"{name}-*/{FACTS}")):
@@ -276,11 +276,11 @@ class _Versions:
     """
 
     def __init__(self, staging: StagingContext, table: Table, files: Sequence[StagedFile]) -> None:
-        self.staging, self.table, self.kept = staging, table, files
+        self.staging, self.table, self.parts = staging, table, files
         self.out = staging.folder / f"{table.name}.parquet"
         self.content = [*staged_columns(table), *ADDED]
         self.derived = ["day"]
-        self.before, self.held, self.tied, self.told = self._predecessor()
+        self.before, self.held, self.tied, self.digests_before = self._predecessor()
         self.seen: dict[tuple[int, int], str] = {}
         """Digests of files that were looked at; most stand in several folders, and are one on disk."""
 
@@ -289,7 +289,7 @@ class _Versions:
 
         Also how many, its ties, and what its manifest says of its files.
         """
-        names = [part.name for part in self.kept]
+        names = [part.name for part in self.parts]
         best: tuple[Path | None, int, int, Mapping[str, Any]] = (None, 0, 0, {})
         for path in sorted(self.staging.published.glob("[!.]*/manifest.json")):
             manifest, report = as_written(path, FORM), as_written(path.with_name("report.json"), FORM)
@@ -304,7 +304,7 @@ class _Versions:
 
     def _files(self, end: int | None = None, start: int = 0) -> Iterator[tuple[str, int, str, Path]]:
         """Name, number of the part, week, and rows as they were read, of the files of a range of parts."""
-        for number, part in list(enumerate(self.kept))[start:end]:
+        for number, part in list(enumerate(self.parts))[start:end]:
             for week in part.weeks:
                 yield f"{week.removesuffix('.parquet')}-{number:05}.parquet", number, week, part.folder / week
 
@@ -322,17 +322,17 @@ class _Versions:
             else:
                 _link(source, self.out / name)
             from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
-            until_us = self.kept[number].facts["weeks"][week]
+            until_us = self.parts[number].facts["weeks"][week]
             files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
         return files
 
     def _source(self, name: str, number: int, week: str, read: Path) -> tuple[Path, str]:
         """What a file is made from, and its digest; raises Damaged where that, or what was read, is not as it was."""
-        wanted = self.kept[number].facts["files"][week]
+        wanted = self.parts[number].facts["files"][week]
         self._compare(read, wanted)
         if self.before is None or number >= self.held:
             return read, wanted
-        source, wanted = self.before / self.out.name / name, self.told[f"{self.out.name}/{name}"]["digest"]
+        source, wanted = self.before / self.out.name / name, self.digests_before[f"{self.out.name}/{name}"]["digest"]
         self._compare(source, wanted)
         return source, wanted
 

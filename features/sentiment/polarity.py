@@ -248,16 +248,16 @@ def _language(texts: pl.Series) -> pl.Series:
 def _polarity(texts: pl.Series) -> pl.Series:
     tokens = _tokens(texts)
     chosen, _, _ = _languages(tokens)
-    spoken = _said(tokens, chosen)
-    value = spoken.weight * _strength(spoken) * _turn(spoken) * _stress(spoken)
+    matter = _sentiment_words(tokens, chosen)
+    value = matter.weight * _strength(matter) * _turn(matter) * _stress(matter)
     total, words = np.zeros(tokens.texts, dtype=np.int64), np.zeros(tokens.texts, dtype=np.int64)
-    np.add.at(total, spoken.text, value)
-    np.add.at(words, spoken.text, spoken.weight != 0)
+    np.add.at(total, matter.text, value)
+    np.add.at(words, matter.text, matter.weight != 0)
     return pl.Series(_squashed(total, words), dtype=pl.Int16)
 
 
 @dataclass(frozen=True)
-class Said:
+class SentimentWords:
     """The words that matter, in order; one array each. `place` counts all words, so that distance can be told."""
 
     place: Ints
@@ -271,7 +271,7 @@ class Said:
     denies_before: Flags
 
 
-def _said(tokens: Tokens, chosen: Ints) -> Said:
+def _sentiment_words(tokens: Tokens, chosen: Ints) -> SentimentWords:
     """Leave out the words that do nothing in the lexicon chosen for their text; count clauses and sentences."""
     roles, row = tokens.roles, chosen[tokens.text]
     matters = (roles.weight != 0) | (roles.denies != 0) | (roles.factor != 0) | roles.contrast
@@ -280,7 +280,7 @@ def _said(tokens: Tokens, chosen: Ints) -> Said:
     text, row, word = tokens.text[place], row[place], tokens.word[place]
     contrast = roles.contrast[row, word]
     first = np.diff(text, prepend=-1) != 0
-    return Said(
+    return SentimentWords(
         place=place,
         text=text,
         clause=np.cumsum(first | _shifted(contrast | roles.ends_clause[word], False)),
@@ -298,18 +298,18 @@ def _shifted(values: NDArray[Any], start: int) -> NDArray[Any]:
     return np.concatenate([np.array([start], dtype=values.dtype), values])[:-1]
 
 
-def _next_to(words: Said) -> Flags:
+def _next_to(words: SentimentWords) -> Flags:
     """Mark the words that come right after another one that matters, in the same clause."""
     return np.asarray((np.diff(words.place, prepend=-2) == 1) & (np.diff(words.clause, prepend=-1) == 0))
 
 
-def _strength(words: Said) -> Ints:
+def _strength(words: SentimentWords) -> Ints:
     """Return tenths: more after "very", less after "slightly"."""
     before = _shifted(words.factor, 0).astype(np.int64)
     return np.where(_next_to(words) & (before > 0), before, PLAIN)
 
 
-def _turn(words: Said) -> Ints:
+def _turn(words: SentimentWords) -> Ints:
     """Return hundredths: turned round and weakened where denied, by a word before it, or in Korean by the next."""
     last = _shifted(np.maximum.accumulate(np.where(words.denies > 0, np.arange(len(words.place)), -1)), -1)
     near = (words.clause[last] == words.clause) & (words.place - words.place[last] <= words.denies[last])
@@ -318,7 +318,7 @@ def _turn(words: Said) -> Ints:
     return np.where(denied ^ denied_after, np.where(words.weight > 0, DENIED_GOOD, DENIED_BAD), UPRIGHT)
 
 
-def _stress(words: Said) -> Ints:
+def _stress(words: SentimentWords) -> Ints:
     """Return hundredths: what comes after the last "but" of a sentence counts three times what comes before."""
     passed = _shifted(np.cumsum(words.contrast), 0)
     start, end = (np.searchsorted(words.sentence, words.sentence, side=side) for side in ("left", "right"))

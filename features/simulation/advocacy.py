@@ -27,7 +27,7 @@ _REACH = np.array([1.0, 200.0, 5.0, 400.0, 150.0, 300.0, 80.0, 5.0, 60.0])
 OUTCOMES = ("accepted", "declined", "ignored")
 ASK_GAP_WEEKS = 12
 ASK_SHARE = 0.008
-KEPT = 0.85
+DONE_SHARE = 0.85
 """Share of the accepted asks that become an act."""
 TOUCHES = ("service", "sales", "marketing")
 TOUCH_CHANNELS = ("email", "phone", "app", "post")
@@ -245,7 +245,7 @@ class AdvocacyWeeks:
         who = np.flatnonzero(by_chance | chosen)
         rows = len(who)
         people.asked_week[who] = week
-        accepts = self.accepts(who) / KEPT
+        accepts = self.accepts(who) / DONE_SHARE
         draw = random.random(rows)
         outcome = np.where(draw < accepts, 0, np.where(draw < accepts + 0.2, 1, 2))
         at = self._when(rows, from_us)
@@ -262,18 +262,18 @@ class AdvocacyWeeks:
             "propensity": np.where(by_chance[who], ASK_SHARE, np.nan),
             "is_randomised": by_chance[who],
         })  # fmt: skip
-        done = (outcome == 0) & (random.random(rows) < KEPT)
+        done = (outcome == 0) & (random.random(rows) < DONE_SHARE)
         later = answered[done] + self._hours(int(done.sum()), 70.0)
         paid = (random.random(int(done.sum())) < 0.25).astype(np.int64)
         self._act(who[done], later, kind[done], paid, ask=number[done])
         self.ask_truth.append({
-            "ask": number, "who": who, "if_asked": accepts * KEPT, "if_not_asked": -np.expm1(-4 * rate[who]),
+            "ask": number, "who": who, "if_asked": accepts * DONE_SHARE, "if_not_asked": -np.expm1(-4 * rate[who]),
         })  # fmt: skip
 
     def accepts(self, who: Numbers) -> Numbers:
         """Probability that an ask of any kind becomes an act, at this state."""
         state = self.people.state
-        return np.asarray(KEPT * causes.gate(-1.5 + 1.0 * state.affinity[who] + 0.7 * state.satisfaction[who]))
+        return np.asarray(DONE_SHARE * causes.gate(-1.5 + 1.0 * state.affinity[who] + 0.7 * state.satisfaction[who]))
 
     def touches(self, from_us: int) -> None:
         """Contacts from the company; the content and engaged take more offers up."""

@@ -21,7 +21,7 @@ class Maximum:
 
     at: Numbers
     curvature: Numbers
-    is_found: bool
+    has_converged: bool
 
 
 def maximum(

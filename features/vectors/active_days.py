@@ -41,7 +41,7 @@ class ActiveDays:
         return values if values.implementation.is_polars() else values.collect("polars").lazy()
 
 
-def told_by_days(member: Feature, instants: Sequence[int]) -> bool:
+def is_from_days(member: Feature, instants: Sequence[int]) -> bool:
     """Whether a feature of a table can be had from active days: at midnight, windows hold days whole or not at all."""
     parts = [] if member.aggregate is None else list(member.aggregate.primitives())
     if not any(reads_gap(part) or counts_days(part) for part in parts) or not member.reads <= {"day", "day_gap"}:

@@ -19,7 +19,7 @@ import narwhals as nw
 
 from vouch.features.asof import visible
 from vouch.features.contract.tables import DAY_US
-from vouch.features.vectors.active_days import ActiveDays, counts_days, reads_gap, told_by_days
+from vouch.features.vectors.active_days import ActiveDays, counts_days, is_from_days, reads_gap
 from vouch.features.vectors.aggregates import EVER, Primitive
 from vouch.features.vectors.customer_day_store import SEEN, StoredDays
 from vouch.features.vectors.distinct_values import (
@@ -107,7 +107,7 @@ def divided(
         if rollup is not None:
             rollups.append(rollup)
         elif rolled and _is_large(tables, group.table):
-            of_days = [member for member in rolled if told_by_days(member, ordered)]
+            of_days = [member for member in rolled if is_from_days(member, ordered)]
             rollups += [ActiveDays(days, tables) for days in _some(group, of_days)]
             left += _some(group, [member for member in rolled if member not in of_days])
         else:

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.words import Meaning, meaning, phrases_of, table, told_in
+from vouch.features.vectors.words import Meaning, meaning, phrases_of, table, wording_language
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ def sentence(feature: str, value: Value, language: str = "en", previous: Value =
     >>> sentence("days_to_annual_renewal", "unknown"), sentence("active_days_28d", "0", previous="14")
     ('Has no annual contract and can leave at any time', 'No one used it in 4 weeks (before: 14 days)')
     """
-    of, language = meaning(feature), told_in(feature, language)
+    of, language = meaning(feature), wording_language(feature, language)
     if of is None:
         return f"{feature}: {'unknown' if value is None else value}"
     phrases = sentence_table()["phrases"][language]
@@ -192,8 +192,8 @@ def _shown(value: Value, unit: str, language: str, phrases: Mapping[str, str]) -
     number = float(value or 0)
     if unit in {"hours", "minutes"}:
         return _duration(number / 60 if unit == "minutes" else number, language)
-    if unit in _SAID:
-        return _SAID[unit](number, language, phrases)
+    if unit in _BY_UNIT:
+        return _BY_UNIT[unit](number, language, phrases)
     counter = table()["counters"].get(unit, "") if language == "ko" else ""
     if unit == "days":
         return _days(_rounded_days(number), language)
@@ -226,12 +226,12 @@ def _change(number: float, language: str, phrases: Mapping[str, str]) -> str:
     return phrases["more" if times > 1 else "fewer"].format(n=_written(share, language))
 
 
-_SAID: Mapping[str, Callable[[float, str, Mapping[str, str]], str]] = {
+_BY_UNIT: Mapping[str, Callable[[float, str, Mapping[str, str]], str]] = {
     "share": _share,
     "share of scale": _of_scale,
     "polarity": _tone,
     "log ratio": _change,
-    "flag": lambda number, _, said: said["yes" if number else "no"],
+    "flag": lambda number, _, phrases: phrases["yes" if number else "no"],
 }
 
 
@@ -297,14 +297,14 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def told(entry: Mapping[str, Any], language: str = "en") -> str:
+def as_sentence(entry: Mapping[str, Any], language: str = "en") -> str:
     """Return an entry of reasons (`feature`, `value`) or of changes (with `cause` and `before`) as a sentence."""
     if entry.get("cause") == "model":
         return phrases_of(language)["model"]
     text = sentence(entry["feature"], entry["value"], language, entry.get("before"))
     if entry.get("cause") != "definition":
         return text
-    return phrases_of(told_in(entry["feature"], language))["definition"].format(words=text)
+    return phrases_of(wording_language(entry["feature"], language))["definition"].format(words=text)
 
 
 def signed(entry: Mapping[str, Any], language: str = "en") -> str:
@@ -314,8 +314,8 @@ def signed(entry: Mapping[str, Any], language: str = "en") -> str:
     'îl crește: Folosit în 3 zile în ultimele 4 săptămâni'
     """
     way = "raises" if entry["contribution"] > 0 else "lowers"
-    spoken = language if entry.get("cause") == "model" else told_in(entry["feature"], language)
-    return phrases_of(spoken)[way].format(words=told(entry, language))
+    wording = language if entry.get("cause") == "model" else wording_language(entry["feature"], language)
+    return phrases_of(wording)[way].format(words=as_sentence(entry, language))
 
 
 EXAMPLES: Mapping[str, Sequence[str]] = {

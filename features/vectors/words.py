@@ -88,7 +88,7 @@ def phrases_of(language: str) -> Mapping[str, str]:
     return phrases
 
 
-def told_in(feature: str, language: str) -> str:
+def wording_language(feature: str, language: str) -> str:
     """Return the language that a feature is told in: the one asked for, or English where it has no words for it."""
     phrases_of(language)
     of = meaning(feature)

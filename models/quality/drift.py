@@ -192,15 +192,15 @@ def drift(histograms: Sequence[Histogram], frame: Frame) -> dict[str, Any]:
     return {
         "rows": sum(now[histograms[0].name]) if histograms else 0,
         "reference_rows": histograms[0].rows if histograms else 0,
-        "score": _told(of_score) if of_score else None,
+        "score": _as_entry(of_score) if of_score else None,
         "features": len(of_features),
         "moderate": sum(shift.level == "moderate" for shift in of_features),
         "major": sum(shift.level == "major" for shift in of_features),
-        "largest": [_told(shift) for shift in of_features[:SHOWN]],
+        "largest": [_as_entry(shift) for shift in of_features[:SHOWN]],
     }
 
 
-def _told(shift: Shift) -> dict[str, Any]:
+def _as_entry(shift: Shift) -> dict[str, Any]:
     return {
         "name": shift.name,
         "family": shift.family,

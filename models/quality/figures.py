@@ -153,7 +153,7 @@ def calibration_fit(y: ArrayLike, p: ArrayLike, customers: ArrayLike | None = No
         return None if np.linalg.cond(curvature) > 1 / NEAR else (design.T @ (y - fitted), curvature)
 
     optimum = maximum(look, np.array([1.0, 0.0]), farthest=5.0, near=NEAR)
-    if not optimum.is_found:
+    if not optimum.has_converged:
         return nothing
     slope, intercept = (float(number) for number in optimum.at)
     half = Z * _error_of_slope(design, y - sigmoid(design @ optimum.at), optimum.curvature, customers)

@@ -58,7 +58,7 @@ class CameTrue:
     """When the outcome of that week is final."""
     n: int = 0
     reason: str | None = None
-    found: dict[str, Any] | None = None
+    figures: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest or a report; figures that do not exist are null."""
@@ -69,7 +69,7 @@ class CameTrue:
             "final_us": self.final_us,
             "n": self.n,
             "reason": self.reason,
-            **(self.found or empty),
+            **(self.figures or empty),
         }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = "promoting.json"
 """In a champion's folder from before anything of a promotion is done until all of it is."""
-KEPT = 5
+MOST_VERSIONS = 5
 """Versions whose bundles stay on disk."""
 
 
@@ -103,14 +103,14 @@ def unfinished(folder: Path) -> dict[str, Any] | None:
         return None
     begun = _read(documents.Begun, path)
     entry: dict[str, Any] = begun["entry"]
-    if _hash_there(folder / "bundle") != entry["content_hash"]:  # nothing had been done yet
+    if _hash_of(folder / "bundle") != entry["content_hash"]:  # nothing had been done yet
         path.unlink()
         return None
     write_whole(folder / "card.md", begun["card"].encode())
     return entry
 
 
-def _hash_there(bundle: Path) -> str | None:
+def _hash_of(bundle: Path) -> str | None:
     """The content hash of what lies there, None without a whole bundle."""
     try:
         return read_files(bundle)[2]
@@ -206,5 +206,5 @@ def _prune(folder: Path, used: set[Path]) -> None:
     """Keep the newest few bundles beside the one that is read and the one before it."""
     others = [path for path in (folder / VERSIONS).resolve().iterdir() if not path.name.startswith(".")]
     others = sorted((path for path in others if path not in used), key=lambda path: -path.stat().st_mtime_ns)
-    for path in others[KEPT - len(used) :]:
+    for path in others[MOST_VERSIONS - len(used) :]:
         shutil.rmtree(path)

@@ -89,7 +89,7 @@ def check_definitions(folder: Path, manifest: Mapping[str, Any], files: Mapping[
     if TABLE in manifest or manifest["kind"] == VALUE_KIND:
         return
     mend = f"Train {manifest.get('model')!r} again: vouch train {manifest.get('model')}"
-    fingerprints_then = _kept_fingerprints(manifest, json.loads(files["features.json"])["features"])
+    fingerprints_then = _stored_fingerprints(manifest, json.loads(files["features.json"])["features"])
     if fingerprints_then is None:
         raise BundleError(
             f"The model bundle {folder} is of a time when bundles kept no fingerprints of their features, and was "
@@ -103,7 +103,7 @@ def check_definitions(folder: Path, manifest: Mapping[str, Any], files: Mapping[
         raise BundleError(f"The model bundle {folder} reads features that are {'; '.join(filter(None, parts))}. {mend}")
 
 
-def _kept_fingerprints(manifest: Mapping[str, Any], listed: list[dict[str, Any]]) -> dict[str, str | None] | None:
+def _stored_fingerprints(manifest: Mapping[str, Any], listed: list[dict[str, Any]]) -> dict[str, str | None] | None:
     """The fingerprints of the features that a bundle reads, None where it kept none that can be told."""
     if manifest["format"] == FORMAT:
         return {entry["name"]: entry.get("fingerprint") for entry in listed}

@@ -64,7 +64,7 @@ class AgentDoor:
     async def _call(self, context: Context, asked: CallToolRequestParams) -> CallToolResult:
         route = self._routes.get(asked.name)
         if route is None:
-            return _told(f"There is no tool {asked.name!r}: {', '.join(self._routes)}", is_error=True)
+            return _tool_result(f"There is no tool {asked.name!r}: {', '.join(self._routes)}", is_error=True)
         try:
             answer = await context.lifespan_context.post(
                 route.path, json=dict(asked.arguments or {}), headers=self._headers(context)
@@ -72,8 +72,8 @@ class AgentDoor:
             document = answer.json()
         except (httpx2.TransportError, ValueError) as error:
             why = f"The service does not answer ({type(error).__name__}). Is `vouch serve` running?"
-            return _told(why, is_error=True)
-        return _told(QUOTED, document, is_error=answer.status_code != httpx2.codes.OK)
+            return _tool_result(why, is_error=True)
+        return _tool_result(QUOTED, document, is_error=answer.status_code != httpx2.codes.OK)
 
     def _headers(self, context: Context) -> dict[str, str]:
         """The key of the caller: that of its own request, or, where there is no request, the one that was given."""
@@ -93,7 +93,7 @@ class AgentDoor:
         return app
 
 
-def _told(text: str, document: Any = None, *, is_error: bool) -> CallToolResult:
+def _tool_result(text: str, document: Any = None, *, is_error: bool) -> CallToolResult:
     """An answer: a sentence on what it is, then the document as the API gave it."""
     if document is None:
         return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)

@@ -147,7 +147,7 @@ class _Answer:
             headers = dict(message["headers"])
             more = [pair for pair in HEADERS.items() if pair[0] not in headers]
             message["headers"] = [*message["headers"], *more, *self._of_request()]
-            if message["status"] >= 400 and not self._is_told(headers.get(b"content-type", b"").decode("latin-1")):
+            if message["status"] >= 400 and not self._reads_well(headers.get(b"content-type", b"").decode("latin-1")):
                 await self._replace(_of_status(message["status"], {}))
                 return
             self.status = message["status"]
@@ -158,7 +158,7 @@ class _Answer:
         left = self._scope.get("state", {}).get("rate", ())
         return [(b"x-request-id", self.request_id.encode()), *left]
 
-    def _is_told(self, content_type: str) -> bool:
+    def _reads_well(self, content_type: str) -> bool:
         """Whether an error reads as it should: a problem document, or under /app a page."""
         return content_type == MEDIA_TYPE or (_is_page(self._scope) and content_type.startswith("text/html"))
 

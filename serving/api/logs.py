@@ -91,7 +91,7 @@ def without_personal_data(_: WrappedLogger, __: str, line: EventDict) -> EventDi
     return line
 
 
-def request_told(route: str, method: str, status: int, seconds: float, code: str | None, key_id: str | None) -> None:
+def log_request(route: str, method: str, status: int, seconds: float, code: str | None, key_id: str | None) -> None:
     """Write the line of one request, where such lines are wanted or this one matters."""
     is_fault = status >= 500 and code not in {"no_snapshot", "busy"}
     level = logging.ERROR if is_fault else logging.WARNING if seconds >= SLOW_SECONDS else logging.INFO

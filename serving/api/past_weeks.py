@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vouch.serving.snapshots.files import Snapshot
     from vouch.serving.store.connection import Database
 
-KEPT = 2
+MOST_WEEKS = 2
 """Past weeks in memory; the least used go first."""
 Key = tuple[int, int]
 """An instant and a revision."""
@@ -69,7 +69,7 @@ class PastWeeks:
         key = (week.week.as_of_us, week.week.revision)
         self._held[key] = week
         self._held.move_to_end(key)
-        while len(self._held) > KEPT:
+        while len(self._held) > MOST_WEEKS:
             self._held.popitem(last=False)
 
     def forget_where_erased(self, connection: Connection) -> None:

@@ -160,7 +160,7 @@ class CustomerGet(Request):
 
 Note = Annotated[str, Field(max_length=2_000, description="For your people; never in a model, a metric or a log.")]
 Who = Annotated[Text | None, Field(description="Who did it; by default the name of the key.")]
-Moment = Annotated[
+PastInstant = Annotated[
     AwareDatetime | None, Field(strict=False, description="When it was, with its zone; not in the future.")
 ]
 Channel = Literal["email", "phone", "chat", "in_app", "in_person", "other"]
@@ -174,7 +174,7 @@ class AskRecord(Request):
     ask_id: Annotated[Text, Field(description="Yours; the same ask again, with the same id, is recorded once.")]
     customer_id: Text
     kind: Act
-    asked_at: Moment = None
+    asked_at: PastInstant = None
     channel: Channel | None = None
     asked_by: Who = None
     note: Note | None = None
@@ -192,7 +192,7 @@ class AskCorrect(Request):
 
     ask_id: Text
     outcome: Outcome | None = None
-    asked_at: Moment = None
+    asked_at: PastInstant = None
     channel: Channel | None = None
     asked_by: Text | None = None
     note: Note | None = None

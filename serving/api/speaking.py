@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from vouch.features.instants import as_datetime, iso_text
-from vouch.features.vectors.sentences import for_a_list, sentence
-from vouch.features.vectors.sentences import told as told_entry
+from vouch.features.vectors.sentences import as_sentence, for_a_list, sentence
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
@@ -25,21 +24,23 @@ FIRST: Mapping[str, str] = {
 
 NAMED = ("name", "account_id", "account_name", "owner", "currency")
 """What a CRM calls a customer by; null in weeks of an earlier version."""
-LONGEST_KEPT = 100
+LONGEST_CACHED = 100
 """Characters of a value whose words are kept: a request may send longer ones, and others each time."""
 
 
 @lru_cache(20_000)
-def _kept_words(feature: str, value: str) -> str:
+def _cached_words(feature: str, value: str) -> str:
     return sentence(feature, value)
 
 
 def _words(feature: str, value: str) -> str:
     """A reason in words; the same few values come again and again."""
-    return (_kept_words if len(value) <= LONGEST_KEPT else sentence)(feature, value)
+    return (_cached_words if len(value) <= LONGEST_CACHED else sentence)(feature, value)
 
 
-def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) -> list[dict[str, Any]] | None:
+def worded_reasons(
+    reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None
+) -> list[dict[str, Any]] | None:
     """Reasons with their words: all, the largest first; or the first of a list, what one can act on before the rest."""
     if reasons is None:
         return None
@@ -47,14 +48,14 @@ def told(reasons: Sequence[Mapping[str, Any]] | None, limit: int | None = None) 
     return [{**reason, "words": _words(reason["feature"], reason["value"])} for reason in chosen]
 
 
-def told_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
+def worded_changes(changes: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]] | None:
     """What moved a score, with its words where it is a feature."""
     if changes is None:
         return None
     return [
         {
             **change,
-            "words": told_entry(change) if change["feature"] and change["value"] else None,
+            "words": as_sentence(change) if change["feature"] and change["value"] else None,
         }
         for change in changes
     ]

@@ -20,7 +20,7 @@ import pyarrow as pa
 from sqlalchemy import func, select
 
 from vouch.features.errors import SnapshotError, StoreError, VouchError
-from vouch.features.ingest.own.kept import use_kept_features
+from vouch.features.ingest.own.own_features import register_own_features
 from vouch.features.instants import microseconds
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import promoted_at_us
@@ -66,7 +66,7 @@ class ServingState:
 
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.home = home
-        use_kept_features(home)
+        register_own_features(home)
         self.database = Database(home, url)
         self.policy = load_policy(home)
         self.journal = Journal(self.database)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from vouch.features.instants import SECOND_US, parse_instant
-from vouch.serving.api.logs import request_told
+from vouch.serving.api.logs import log_request
 from vouch.serving.api.problems import KINDS
 from vouch.serving.api.shared import SharedNumbers
 from vouch.serving.batch.run_records import last_of_each
@@ -72,7 +72,7 @@ class Telemetry:
             if code is not None:
                 self._problems[self._codes[code]] += 1
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        request_told(route, method, status, seconds, code, caller.key_id if caller else None)
+        log_request(route, method, status, seconds, code, caller.key_id if caller else None)
 
     def _first(self, route: str, status: int) -> int:
         """Where the histogram of a route and kind of status begins."""
@@ -88,7 +88,7 @@ class Telemetry:
 
         registry = CollectorRegistry(auto_describe=False)
         given = [*self._requests(), *_of_store(self._store, self._now()), *_of_processes(self._shared.pids)]
-        registry.register(_Told(lambda: given))
+        registry.register(_Collector(lambda: given))
         return generate_latest(registry)
 
     def _requests(self) -> Iterator[Metric]:
@@ -115,7 +115,7 @@ class Telemetry:
         yield problems
 
 
-class _Told:
+class _Collector:
     """A collector of what a function gives."""
 
     def __init__(self, give: Callable[[], list[Metric]]) -> None:

@@ -285,9 +285,9 @@ def load_week(database: Database, policy: Policy | None, now_us: int, as_of_us: 
         wanted = [*((week, name) for name in (*OF_WEEK, weeks.LISTS)), *((of, "scores") for of in earlier)]
         digests = {(of.snapshot_id, name): weeks.digests(connection, of.snapshot_id, name) for of, name in wanted}
         names = {key: file_name(listed) for key, listed in digests.items() if listed}
-        digests_kept = digests_of_files(connection)
+        digests_known = digests_of_files(connection)
         files = {
-            key: mapped(database.home, name, digests_kept.get(name), weeks.read_batches(connection, *key))
+            key: mapped(database.home, name, digests_known.get(name), weeks.read_batches(connection, *key))
             for key, name in names.items()
         }
         metrics = pa.Table.from_batches(weeks.read_batches(connection, week.snapshot_id, weeks.METRICS))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vouch.serving.asking.rules.policy import Policy
     from vouch.serving.store.mapped import Customers
 
-KEPT = 12
+MOST_LISTS = 12
 """Lists of chosen kinds that stay in memory; the least used go first."""
 SPAN = float(2**64)
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -85,7 +85,7 @@ class CandidateLists:
         with self._lock:
             if key not in self._held:
                 self._held[key] = self._made(key)
-                if len(self._held) > KEPT:
+                if len(self._held) > MOST_LISTS:
                     self._held.popitem(last=False)
             self._held.move_to_end(key)
             return self._held[key]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vouch.serving.asking.ranking import Filters, Place
 
 Places = np.ndarray[Any, np.dtype[np.int32]]
-ROWS_KEPT = 20_000
+CACHED_ROWS = 20_000
 ROOM_BYTES, ROOM_ENTRIES = 64 * 2**20, 2_000
 """What is kept of what filters leave: in bytes, what they are asked by among them, and in how many answers."""
 COLUMNS = {
@@ -261,7 +261,7 @@ class RowCache:
         content = held.get(key)
         if content is None:
             content = to_json(make(place), inf_nan_mode="null")[1:]
-            if len(held) >= ROWS_KEPT:
+            if len(held) >= CACHED_ROWS:
                 held.clear()
             held[key] = content
         return content

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vouch.features.metrics.context import MetricContext
 
-TOLD = "told"
+SIZES_KEY = "told"
 OF_OTHERS = frozenset({"brought_by"})
 """Columns that name a customer beside the row's own: a week holds none, for who is erased, or comes to object, is found
 by the row's own id alone."""
@@ -43,7 +43,7 @@ def list_table(context: MetricContext) -> pa.Table:
         for rank, row in enumerate(listed[:MOST_ROWS], 1):
             text = json.dumps({key: value for key, value in row.items() if key not in OF_OTHERS}, ensure_ascii=False)
             rows.append({"list": name, "rank": rank, "customer_id": row.get("customer_id"), "row": text})
-    return pa.Table.from_pylist(rows, COLUMNS.with_metadata({TOLD: json.dumps(sizes)}))
+    return pa.Table.from_pylist(rows, COLUMNS.with_metadata({SIZES_KEY: json.dumps(sizes)}))
 
 
 def _without_few(context: MetricContext, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -56,5 +56,5 @@ def _without_few(context: MetricContext, name: str, rows: list[dict[str, Any]]) 
 
 def lists_of_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """Return what the metadata of a table of lists says of each."""
-    lists: dict[str, Any] = json.loads((metadata or {}).get(TOLD.encode(), b"{}"))
+    lists: dict[str, Any] = json.loads((metadata or {}).get(SIZES_KEY.encode(), b"{}"))
     return lists

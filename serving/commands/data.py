@@ -85,7 +85,7 @@ def check(
         step("reading and checking the tables")
         staged = stage(where, run.now_us(now))
         step("looking at what the tables support")
-        proposed = proposed_settings(staged, where.models.get("churn")).told
+        proposed = proposed_settings(staged, where.models.get("churn")).warnings
         ready = readiness_rows(where, staged, run.now_us(now))
     warnings = [*staged.report["warnings"], *retrains_due(where.home), *proposed]
     report = {**staged.report, "warnings": warnings, "readiness": ready}
@@ -143,7 +143,7 @@ def tell_check(report: dict[str, Any], home: Path) -> None:
         say(f"{'ready' if row['ready'] else 'NOT READY'}: {row['output']}: {row['why']}")
     for name, feeds in report["absent"].items():
         say(f"absent: {name}, would feed {_counted(feeds)}")
-    for line in told_own(report["own"]):
+    for line in own_lines(report["own"]):
         say(line)
     for warning in report["warnings"]:
         say(f"warning: {warning}")
@@ -151,10 +151,10 @@ def tell_check(report: dict[str, Any], home: Path) -> None:
         say(f"quarantine: {home / 'quarantine'}")
 
 
-def told_own(verdicts: list[dict[str, Any]]) -> list[str]:
+def own_lines(verdicts: list[dict[str, Any]]) -> list[str]:
     """What was made of columns and tables that the contract does not know, and what was left out and why.
 
-    >>> told_own([{"table": "visits", "column": "minutes", "is_taken": True, "told": "number", "features": 13}])
+    >>> own_lines([{"table": "visits", "column": "minutes", "is_taken": True, "told": "number", "features": 13}])
     ['own: visits feeds 13 features: minutes 13']
     """
     lines = []
@@ -198,10 +198,10 @@ def features(
 
 def _dictionary(form: Format) -> list[dict[str, Any]]:
     """The dictionary of features, those of own columns at the last reading last; on a screen only what fits."""
-    from vouch.features.ingest.own.kept import use_kept_features
+    from vouch.features.ingest.own.own_features import register_own_features
     from vouch.features.project import home_place
     from vouch.features.vectors.build import describe
 
-    use_kept_features(home_place())
+    register_own_features(home_place())
     shown = ("name", "family", "unit", "table", "description")
     return [{name: row[name] for name in shown} if form is Format.TABLE else row for row in describe()]

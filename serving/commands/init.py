@@ -148,7 +148,7 @@ def _rows(proposal: Proposal) -> list[dict[str, Any]]:
                 "used": fates.count("used"),
                 "left out": fates.count("left out"),
                 "becomes": tables,
-                "read as": list(source.told),
+                "read as": list(source.notes),
             }
         )
     return rows
@@ -158,14 +158,14 @@ def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) ->
     key = proposal.customer
     return {
         "project": str(out),
-        "customer": {"key": key.key, "confidence": key.confidence, "told": key.told},
+        "customer": {"key": key.key, "confidence": key.confidence, "told": key.evidence},
         "files": _rows(proposal),
         "tables": [
             {
                 "table": table.table,
                 "from": table.source,
                 "confidence": round(table.confidence, 2),
-                "evidence": list(table.told),
+                "evidence": list(table.evidence),
                 "columns": {name: round(cell.confidence, 2) for name, cell in table.cells.items()},
             }
             for table in proposal.tables
@@ -181,9 +181,9 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us
     from vouch.features.project import home, load_project
 
     key = proposal.customer
-    say(f"\na customer is {key.key} ({key.confidence:.0%} sure: {key.told})")
+    say(f"\na customer is {key.key} ({key.confidence:.0%} sure: {key.evidence})")
     for join in dict.fromkeys(join for table in proposal.tables for join in table.joins):
-        say(f"joined: {join.told}")
+        say(f"joined: {join.as_text}")
     for question in proposal.questions:
         say(f"? {question.asked} Taken: {question.proposed}. Otherwise: --answer '{question.name}=...'")
     for line in proposal.unread:

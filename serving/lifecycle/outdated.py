@@ -59,11 +59,11 @@ class RetentionPolicy(Section):
     tracking: Hours
 
 
-def kept_weeks(instants: list[int], policy: Weeks) -> set[int]:
+def weeks_to_keep(instants: list[int], policy: Weeks) -> set[int]:
     """Return which of the published instants stay: the newest weeks, and before them the first of each month.
 
     >>> days = [day * DAY_US for day in range(0, 140, 7)]
-    >>> sorted(day // DAY_US for day in kept_weeks(days, Weeks(weeks=3, months=2)))
+    >>> sorted(day // DAY_US for day in weeks_to_keep(days, Weeks(weeks=3, months=2)))
     [63, 91, 119, 126, 133]
     """
     newest = sorted(instants)[-policy.weeks :]
@@ -106,7 +106,7 @@ Outdated = tuple[Path, str]
 def old_weeks(of: Cleaning, name: str) -> Iterator[Outdated]:
     """Weeks beyond those that stay, replaced revisions, and drafts of killed runs."""
     instants = files.published(of.home)
-    staying = kept_weeks(instants, of.policy.snapshots)
+    staying = weeks_to_keep(instants, of.policy.snapshots)
     for as_of_us in instants:
         parent = files.pointer(of.home, as_of_us).parent
         if as_of_us not in staying:

@@ -32,7 +32,7 @@ _LINK = re.compile(rf"champions/{NAME}/bundle")
 _TARGET = re.compile(r"versions/[0-9a-f]{16}")
 
 
-class Kept(Document):
+class BackedUpFile(Document):
     """One file."""
 
     sha256: Digest
@@ -47,7 +47,7 @@ class BackupManifest(Document):
     made_at: Text
     home: Text
     is_shared: bool
-    files: dict[str, Kept]
+    files: dict[str, BackedUpFile]
     links: dict[str, str]
 
 

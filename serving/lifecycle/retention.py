@@ -12,7 +12,7 @@ from typing import Any
 
 from vouch.features.company_files import read_settings
 from vouch.features.durable import unfinished_drafts
-from vouch.features.ingest.stage import KEPT, SHELF
+from vouch.features.ingest.stage import ROLLUPS, SHELF
 from vouch.features.ingest.staging_context import sweep_unfinished
 from vouch.features.private import close_all
 from vouch.serving.exports import written_files
@@ -53,7 +53,7 @@ def clean(home: Path, now_us: int, is_rehearsal: bool) -> Cleaned:
     if is_rehearsal:
         return done
     sweep(home, "score")
-    for place in ("staged", SHELF, KEPT):
+    for place in ("staged", SHELF, ROLLUPS):
         for path in sweep_unfinished(home / place):
             done.removed.append({"path": str(path.relative_to(home)), "why": "reading of an interrupted run"})
     written_files.save_outputs(

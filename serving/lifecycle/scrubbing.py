@@ -85,7 +85,7 @@ def scrub_csv(path: Path, customer_ids: Collection[str]) -> int:
             gone += customer is not None
             if customer is None:
                 out.write(csv_line(row))
-    return _kept_if(gone, beside, path)
+    return _replaced_if(gone, beside, path)
 
 
 def scrub_text(path: Path, customer_ids: Collection[str], is_json: bool = False) -> int:
@@ -99,7 +99,7 @@ def scrub_text(path: Path, customer_ids: Collection[str], is_json: bool = False)
             struck, names = spelling.struck(line, is_part)
             out.write(struck.encode("utf-8", "surrogateescape"))
             times += len(names)
-    return _kept_if(times, beside, path)
+    return _replaced_if(times, beside, path)
 
 
 def mentions(path: Path, spelling: Spelling, is_json: bool = False) -> Iterator[tuple[str, str]]:
@@ -149,7 +149,7 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _kept_if(gone: int, beside: Path, path: Path) -> int:
+def _replaced_if(gone: int, beside: Path, path: Path) -> int:
     if gone:
         _place(beside, path)
     else:

@@ -55,7 +55,7 @@ class LineageRun:
         """Tell what was read and published; a run whose every week was refused by guards has failed."""
         published = [week for week in weeks if week.folder is not None and week.outcome != _REFUSED]
         if weeks and all(week.outcome == _REFUSED for week in weeks):
-            self._send("FAIL", _told("guards refused to publish"), [], [])
+            self._send("FAIL", _error_facet("guards refused to publish"), [], [])
             return
         rows = [_manifest(week.folder).get("rows_in", {}) for week in published if week.folder is not None]
         read = {name: count for of in rows for name, count in of.items()}
@@ -63,7 +63,7 @@ class LineageRun:
 
     def fail(self, error: BaseException) -> None:
         """Tell why it ended."""
-        self._send("FAIL", _told(str(error) if isinstance(error, VouchError) else type(error).__name__), [], [])
+        self._send("FAIL", _error_facet(str(error) if isinstance(error, VouchError) else type(error).__name__), [], [])
 
     def _inputs(self, rows: Mapping[str, int]) -> list[dict[str, Any]]:
         """The tables that were read, by where they lie."""
@@ -137,7 +137,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _told(message: str) -> dict[str, Any]:
+def _error_facet(message: str) -> dict[str, Any]:
     return {"errorMessage": {**_facet("ErrorMessageRunFacet"), "message": message, "programmingLanguage": "PYTHON"}}
 
 

@@ -183,7 +183,7 @@ class _Group:
     cause: str
     family: str | None
     part: Numbers
-    is_there: np.ndarray[Any, np.dtype[np.bool_]]
+    is_present: np.ndarray[Any, np.dtype[np.bool_]]
     feature: np.ndarray[Any, np.dtype[np.object_]]
     before: np.ndarray[Any, np.dtype[np.object_]]
     value: np.ndarray[Any, np.dtype[np.object_]]
@@ -218,7 +218,7 @@ def _of_model_version(predictor: Predictor, part: Numbers, model_before: list[st
 
 def _listed(groups: list[_Group], rows: int) -> pa.Array:
     """Entries of all groups as one list per row, those that are there, the largest in size first."""
-    is_present = np.stack([group.is_there for group in groups], axis=1)
+    is_present = np.stack([group.is_present for group in groups], axis=1)
     parts = np.stack([group.part for group in groups], axis=1)
     order = np.argsort(np.where(is_present, -np.abs(parts), np.inf), axis=1, kind="stable")
     row, rank = np.nonzero(np.take_along_axis(is_present, order, axis=1))

@@ -27,7 +27,7 @@ CARES_FOR = {THANKED: THANK, PUT_RIGHT: REPAIR}
 """What is due before an ask, by the action that does it."""
 CARE_DAYS = 30
 """For so long what was ticked off is not due again, whatever a week says that does not know of it yet."""
-_SAID = ("given_id", "customer_id", "kind", "note", "done_by", "done_us")
+_GIVEN = ("given_id", "customer_id", "kind", "note", "done_by", "done_us")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def store_action(database: Database, wanted: Action, caller: Caller, now_us: int
         known = _by_id(connection, wanted.given_id)
         if known is not None:
             return (known if known.says_the_same(wanted) and known.withdrawn_us is None else None), False
-        row = {name: getattr(wanted, name) for name in _SAID}
+        row = {name: getattr(wanted, name) for name in _GIVEN}
         connection.execute(insert(actions).values(**row, recorded_us=now_us, key_id=caller.key_id))
         _note(connection, caller, wanted.kind, wanted.customer_id, now_us)
         return wanted, True
@@ -105,7 +105,7 @@ def _by_id(connection: Connection, given_id: str) -> Action | None:
 
 
 def _read(row: Any) -> Action:
-    return Action(**{name: getattr(row, name) for name in (*_SAID, "withdrawn_us", "withdrawn_by")})
+    return Action(**{name: getattr(row, name) for name in (*_GIVEN, "withdrawn_us", "withdrawn_by")})
 
 
 def set_objection(database: Database, customer_id: str, objects: bool, caller: Caller, now_us: int) -> bool:

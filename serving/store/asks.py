@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Told:
+class AskResult:
     """What became of a wish: the ask as it stands, or why there is none."""
 
     ask: Ask | None
@@ -72,7 +72,7 @@ def store_ask(
     sizes: Mapping[str, Mapping[str, int]],
     caller: Caller,
     now_us: int,
-) -> Told:
+) -> AskResult:
     """Record an ask where the policy lets it be made; the same ask again is told as it stands."""
     with database.writing("asks") as connection:
         return record_within(connection, wanted, policy, sizes, caller, now_us)
@@ -85,12 +85,12 @@ def record_within(
     sizes: Mapping[str, Mapping[str, int]],
     caller: Caller,
     now_us: int,
-) -> Told:
+) -> AskResult:
     """Record an ask as `store_ask` does, in a transaction that writes more than the ask."""
     known = _by_id(connection, wanted.ask_id)
     if known is not None:
         is_same = (known.customer_id, known.kind) == (wanted.customer_id, wanted.kind)
-        return Told(known) if is_same and known.withdrawn_us is None else Told(None, why=CONFLICT)
+        return AskResult(known) if is_same and known.withdrawn_us is None else AskResult(None, why=CONFLICT)
     by_hand = (wanted.note, wanted.channel, wanted.asked_by)
     asked_us = now_us if wanted.asked_us is None else wanted.asked_us
     made = Ask(wanted.ask_id, wanted.customer_id, wanted.kind, asked_us, None, None, *by_hand)
@@ -99,11 +99,11 @@ def record_within(
     if why is None and _is_over_quota(connection, wanted, policy, sizes, now_us):
         why = QUOTA
     if why is not None:
-        return Told(None, why=why)
+        return AskResult(None, why=why)
     chance = {"propensity": wanted.propensity, "is_randomised": wanted.is_randomised}
     _write(connection, {**_row(made), **wanted.groups, **chance, "recorded_us": now_us, "key_id": caller.key_id})
     _keep_version(connection, made, "asked", caller, now_us)
-    return Told(made, is_new=True)
+    return AskResult(made, is_new=True)
 
 
 def _breaks(held: list[Ask], made: Ask, policy: Policy, now_us: int) -> str | None:
@@ -128,7 +128,7 @@ def set_outcome(
     now_us: int,
     at_us: int | None = None,
     of: str | None = None,
-) -> Told:
+) -> AskResult:
     """Record what came of an ask; the same outcome again is told as it stands, another one is refused.
 
     `at_us` is when it came, by default now; `of` is the customer where the ask must be of that one.
@@ -136,14 +136,14 @@ def set_outcome(
     with database.writing("asks") as connection:
         known = _by_id(connection, ask_id)
         if known is None or known.withdrawn_us is not None or of not in (None, known.customer_id):
-            return Told(None, why=WITHDRAWN if known is not None and known.withdrawn_us is not None else UNKNOWN)
+            return AskResult(None, why=WITHDRAWN if known is not None and known.withdrawn_us is not None else UNKNOWN)
         if known.outcome is not None:
-            return Told(known) if known.outcome == outcome else Told(None, why=CONFLICT)
+            return AskResult(known) if known.outcome == outcome else AskResult(None, why=CONFLICT)
         came_us = now_us if at_us is None else min(max(at_us, known.asked_us), now_us)
         answered = replace(known, outcome=outcome, outcome_us=came_us)
         _change(connection, answered, caller, now_us, {"outcome_recorded_us": now_us})
         _keep_version(connection, answered, "answered", caller, now_us)
-        return Told(answered, is_new=True)
+        return AskResult(answered, is_new=True)
 
 
 def correct_ask(
@@ -154,7 +154,7 @@ def correct_ask(
     caller: Caller,
     now_us: int,
     reason: str | None = None,
-) -> Told:
+) -> AskResult:
     """Put right what was recorded of an ask (outcome, asked_us, note, channel, asked_by); every version stays.
 
     What an answer was is a fact, and always taken. A time, and an answer that was none, is refused where it would break
@@ -163,19 +163,19 @@ def correct_ask(
     with database.writing("asks") as connection:
         known = _by_id(connection, ask_id)
         if known is None or known.withdrawn_us is not None:
-            return Told(None, why=UNKNOWN if known is None else WITHDRAWN)
+            return AskResult(None, why=UNKNOWN if known is None else WITHDRAWN)
         right = _answered(replace(known, **changes), known, now_us)
         if right == known:
-            return Told(known)
+            return AskResult(known)
         right = replace(right, corrected_us=now_us)
         if right.asked_us != known.asked_us or (right.outcome is None and known.outcome is not None):
             held = of_customer(connection, known.customer_id)
             why = newly_broken(held, [right if ask.ask_id == ask_id else ask for ask in held], policy.caps)
             if why is not None:
-                return Told(None, why=why)
+                return AskResult(None, why=why)
         _change(connection, right, caller, now_us)
         _keep_version(connection, right, "corrected", caller, now_us, reason)
-        return Told(right, is_new=True)
+        return AskResult(right, is_new=True)
 
 
 def _answered(right: Ask, known: Ask, now_us: int) -> Ask:
@@ -186,7 +186,7 @@ def _answered(right: Ask, known: Ask, now_us: int) -> Ask:
     return replace(right, outcome_us=max(came_us, right.asked_us))
 
 
-def withdraw_ask(database: Database, ask_id: str, caller: Caller, now_us: int, reason: str | None = None) -> Told:
+def withdraw_ask(database: Database, ask_id: str, caller: Caller, now_us: int, reason: str | None = None) -> AskResult:
     """Take back an ask that was never made; it counts nowhere any more, and its versions stay.
 
     One that was answered was made: its answer has to be put right first, within the caps, or a refusal would be gone
@@ -195,15 +195,15 @@ def withdraw_ask(database: Database, ask_id: str, caller: Caller, now_us: int, r
     with database.writing("asks") as connection:
         known = _by_id(connection, ask_id)
         if known is None:
-            return Told(None, why=UNKNOWN)
+            return AskResult(None, why=UNKNOWN)
         if known.withdrawn_us is not None:
-            return Told(known)
+            return AskResult(known)
         if known.outcome is not None:
-            return Told(None, why=CONFLICT)
+            return AskResult(None, why=CONFLICT)
         gone = replace(known, withdrawn_us=now_us)
         _change(connection, gone, caller, now_us)
         _keep_version(connection, gone, "withdrawn", caller, now_us, reason)
-        return Told(gone, is_new=True)
+        return AskResult(gone, is_new=True)
 
 
 def _row(ask: Ask) -> dict[str, Any]:

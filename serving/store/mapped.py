@@ -161,18 +161,18 @@ def mapped(home: Path, name: str, digest: str | None, batches: Iterable[pa.Recor
     Raises SnapshotError where there is no batch at all.
     """
     path = home / FOLDER / name
-    file = _as_kept(path, digest)
+    file = _as_written(path, digest)
     if file is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / "building.lock"):
-            file = _as_kept(path, digest)  # another process may have written it meanwhile
+            file = _as_written(path, digest)  # another process may have written it meanwhile
             if file is None:
                 _write(path, batches)
                 file = MappedFile(path)
     return file
 
 
-def _as_kept(path: Path, digest: str | None) -> MappedFile | None:
+def _as_written(path: Path, digest: str | None) -> MappedFile | None:
     """The file where it has its digest."""
     if digest is None:
         return None

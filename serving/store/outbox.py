@@ -30,7 +30,7 @@ MOST_TRIES = 12
 FIRST_WAIT_US, LONGEST_WAIT_US = 30_000_000, 6 * 3_600 * 1_000_000
 """Pauses between tries double, from half a minute to six hours: about a day in all."""
 DIGEST, DIGESTS_A_WEEK = "owner.digest", 5
-KEPT_DAYS = 90
+DELIVERED_DAYS = 90
 """So long what was delivered, or is dead, stays to be looked at, and keeps the same from being announced again."""
 
 
@@ -74,7 +74,7 @@ def announce(database: Database, messages: Sequence[Message], now_us: int) -> in
         ]
         if rows:
             connection.execute(insert(outbox), rows)
-        old = outbox.c.created_us < now_us - KEPT_DAYS * DAY_US
+        old = outbox.c.created_us < now_us - DELIVERED_DAYS * DAY_US
         ended = outbox.c.delivered_us.is_not(None) | outbox.c.dead_us.is_not(None)
         connection.execute(delete(outbox).where(old, ended))
         return len(rows)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN, FOREIGN = "unknown_override", "of_another_key"
-_SAID = ("given_id", "customer_id", "score", "reason", "set_by")
+_GIVEN = ("given_id", "customer_id", "score", "reason", "set_by")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def store_override(database: Database, wanted: Override, caller: Caller) -> tupl
         known = _by_id(connection, wanted.given_id)
         if known is not None:
             return known if known.says_the_same(wanted) else None, False
-        row = {name: getattr(wanted, name) for name in _SAID}
+        row = {name: getattr(wanted, name) for name in _GIVEN}
         times = {"set_us": wanted.set_us, "expires_us": wanted.expires_us, "recorded_us": wanted.set_us}
         connection.execute(insert(overrides).values(**row, **times, key_id=caller.key_id))
         who = {"key_id": caller.key_id, "customer_id": wanted.customer_id}
@@ -99,5 +99,5 @@ def standing(connection: Connection, now_us: int, customer_id: str | None = None
 
 
 def _read(row: Row[Any]) -> Override:
-    fields = {name: getattr(row, name) for name in (*_SAID, "set_us", "key_id", "withdrawn_us", "withdrawn_by")}
+    fields = {name: getattr(row, name) for name in (*_GIVEN, "set_us", "key_id", "withdrawn_us", "withdrawn_by")}
     return Override(days=(row.expires_us - row.set_us) // DAY_US, **fields)

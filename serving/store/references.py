@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from vouch.serving.asking.rules.reference_match import Prospect
-from vouch.serving.store.asks import CONFLICT, Told, asks_by_id, record_within
+from vouch.serving.store.asks import CONFLICT, AskResult, asks_by_id, record_within
 from vouch.serving.store.audit import noted
 from vouch.serving.store.tables import reference_matches, reference_requests
 
@@ -31,8 +31,8 @@ REQUESTED, ASKED, ACCEPTED, DONE, WITHDRAWN = STATES = ("requested", "asked", "a
 WON, LOST = DEALS = ("won", "lost")
 UNKNOWN = "unknown_reference"
 PROSPECT = ("industry", "company_size", "region", "language", "use_case", "persona")
-_SAID = ("request_id", "deal", "kind", *PROSPECT, "needed_by_us", "requested_by")
-_KEPT = (*_SAID, "requested_us", "done_us", "withdrawn_us", "deal_outcome", "deal_us")
+_GIVEN = ("request_id", "deal", "kind", *PROSPECT, "needed_by_us", "requested_by")
+_STORED = (*_GIVEN, "requested_us", "done_us", "withdrawn_us", "deal_outcome", "deal_us")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ReferenceRequest:
 
     def says_the_same(self, other: ReferenceRequest) -> bool:
         """Whether two ask for the same."""
-        return all(getattr(self, name) == getattr(other, name) for name in _SAID if name != "requested_by")
+        return all(getattr(self, name) == getattr(other, name) for name in _GIVEN if name != "requested_by")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def store_request(database: Database, wanted: ReferenceRequest, caller: Caller, 
         known = request_of(connection, wanted.request_id)
         if known is not None:
             return Changed(known) if known.says_the_same(wanted) else Changed(None, why=CONFLICT)
-        row = {name: getattr(wanted, name) for name in (*_SAID, "requested_us")}
+        row = {name: getattr(wanted, name) for name in (*_GIVEN, "requested_us")}
         connection.execute(insert(reference_requests).values(**row, recorded_us=now_us, key_id=caller.key_id))
         _note(connection, caller, "requested a reference", now_us)
         return Changed(wanted, is_new=True)
@@ -132,7 +132,7 @@ def ask_for_request(
     sizes: Mapping[str, Mapping[str, int]],
     caller: Caller,
     now_us: int,
-) -> tuple[Changed, Told | None]:
+) -> tuple[Changed, AskResult | None]:
     """Ask an advocate for a request, where the policy lets the ask be made and nobody else is being asked.
 
     Returns the request as it stands and what was told of the ask; both are written or neither is.
@@ -206,7 +206,7 @@ def _requests(connection: Connection, *where: Any) -> list[ReferenceRequest]:
         by_request[match.request_id] = (*by_request.get(match.request_id, ()), made)
     return [
         ReferenceRequest(
-            **{name: getattr(row, name) for name in _KEPT}, matches=tuple(by_request.get(row.request_id, ()))
+            **{name: getattr(row, name) for name in _STORED}, matches=tuple(by_request.get(row.request_id, ()))
         )
         for row in rows
     ]

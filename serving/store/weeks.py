@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 METRICS, LISTS = "metrics", "lists"
 MEND = "The service brings it again from the snapshots on disk, and so does the next `vouch score`."
-KEPT_WEEKS = 2
+WEEKS_WITH_CUSTOMERS = 2
 """Weeks whose customers stay in the store: the one that is served, and the one that it is compared with."""
-TOLD_WEEKS = 13
+WEEKS_WITH_STATES = 13
 """Weeks of which the store says where each customer stood: a quarter."""
 STATE_COLUMNS = (
     "customer_id", "churn_status", "health_score", "health_band", "churn_band", "advocate_tier",
@@ -72,7 +72,10 @@ def bring(database: Database, home: Path, now_us: int) -> list[str]:
     refused = []
     with database.alone("weeks"):
         for as_of_us in _missing(database, home, instants):
-            is_recent, is_shown = as_of_us in instants[-KEPT_WEEKS:], as_of_us in instants[-TOLD_WEEKS:]
+            is_recent, is_shown = (
+                as_of_us in instants[-WEEKS_WITH_CUSTOMERS:],
+                as_of_us in instants[-WEEKS_WITH_STATES:],
+            )
             read = None if is_recent else [METRICS, "scores"] if is_shown else [METRICS]
             try:
                 _load(database, disk.read_snapshot(home, as_of_us, read), is_recent, is_shown, now_us)
@@ -195,14 +198,16 @@ def _prune(database: Database) -> None:
         whole = list(connection.execute(_whole().order_by(snapshots.c.as_of_us.desc(), snapshots.c.revision.desc())))
         newest = {row.as_of_us: row for row in reversed(whole)}
         replaced = [row.snapshot_id for row in whole if newest[row.as_of_us] is not row]
-        recent = sorted((row.as_of_us for row in newest.values() if row.has_customers), reverse=True)[:KEPT_WEEKS]
+        recent = sorted((row.as_of_us for row in newest.values() if row.has_customers), reverse=True)[
+            :WEEKS_WITH_CUSTOMERS
+        ]
         old = [row.snapshot_id for row in newest.values() if row.has_customers and row.as_of_us not in recent]
         connection.execute(delete(snapshots).where(snapshots.c.snapshot_id.in_(replaced)))
         connection.execute(delete(known_asks).where(known_asks.c.snapshot_id.in_(old)))
         of_customers = and_(batches.c.snapshot_id.in_(old), batches.c.name.in_((*BATCHES_WITH_CUSTOMERS, LISTS)))
         connection.execute(delete(batches).where(of_customers))
         connection.execute(update(snapshots).where(snapshots.c.snapshot_id.in_(old)).values(has_customers=False))
-        newest_ids = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-TOLD_WEEKS:]]
+        newest_ids = [newest[as_of_us].snapshot_id for as_of_us in sorted(newest)[-WEEKS_WITH_STATES:]]
         of_states = and_(batches.c.name == STATES, batches.c.snapshot_id.not_in(newest_ids))
         untold = set(connection.execute(select(batches.c.snapshot_id).where(of_states)).scalars())
         connection.execute(delete(batches).where(of_states))

@@ -80,10 +80,10 @@ def chapters(store: ServingState, is_wanted: Callable[[str], bool], favourites: 
     return [Chapter(name, sorted(of, key=lambda series: not series.is_shown)) for name, of in named.items()]
 
 
-def is_found(text: str, name: str, metric_id: str) -> bool:
+def is_match(text: str, name: str, metric_id: str) -> bool:
     """Whether each word of a text stands in the name, the id or the code of a metric, whatever its case and accents.
 
-    >>> is_found("promoter NET", "Net promoter score", "nps"), is_found("m01", "x", "nps"), is_found("zz", "x", "nps")
+    >>> is_match("promoter NET", "Net promoter score", "nps"), is_match("m01", "x", "nps"), is_match("zz", "x", "nps")
     (True, True, False)
     """
     entry = catalogue_by_id().get(metric_id, {})

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from vouch.features.contract.tables import ACT_KINDS
-from vouch.features.vectors.sentences import told
+from vouch.features.vectors.sentences import as_sentence
 from vouch.features.vectors.words import family
 from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
@@ -71,7 +71,7 @@ HEADERS = {
     "cache-control": "no-store",
     "vary": "Cookie, Accept-Language",
 }
-TOLD = {
+WORDED = {
     "week_gone",
     "unknown_customer",
     "unknown_reference",
@@ -146,7 +146,7 @@ def account_url(account_id: str) -> str:
 
 
 def _words(entry: Mapping[str, Any], t: Speech) -> str:
-    return told(entry, t.language)
+    return as_sentence(entry, t.language)
 
 
 def _plain(name: str) -> str:
@@ -307,7 +307,7 @@ def problem_page(request: Request, problem: Problem, store: ServingState) -> Res
     """Return a problem as a page."""
     request.state.problem = problem.code
     code = ALIKE.get(problem.code, problem.code)
-    code = code if code in TOLD else "invalid_value"
+    code = code if code in WORDED else "invalid_value"
     answer = render_page(
         request, "problem", {"code": code, "status": problem.status}, store=store, status=problem.status
     )

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from vouch.features.engines import as_staged
-from vouch.features.vectors.sentences import told as told_in
+from vouch.features.vectors.sentences import as_sentence
 from vouch.serving.api.access import LOGIN, NOTHING, PAGE, caller_of, refused, session_token
 from vouch.serving.api.handlers.accounts import get_account
 from vouch.serving.api.handlers.asks import record_outcome
@@ -36,7 +36,7 @@ from vouch.serving.store.audit import entry
 from vouch.serving.web.accounts import account_listing
 from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
-from vouch.serving.web.metrics import chapters, is_found, measured, toggled
+from vouch.serving.web.metrics import chapters, is_match, measured, toggled
 from vouch.serving.web.models import FIGURES, card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
@@ -58,7 +58,7 @@ from vouch.serving.web.render import (
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
 from vouch.serving.web.translations import speech
-from vouch.serving.web.work import FORMS, TOLD_COOKIE, asks_page, exported, record_asks
+from vouch.serving.web.work import DONE_COOKIE, FORMS, asks_page, exported, record_asks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -237,7 +237,7 @@ class Pages:
         state = {name: request.query_params.get(name) for name in ("done", "refused")}
         notice: dict[str, Any] = {"done": state["done"] if state["done"] in DONE else None}
         notice["refused"] = state["refused"] if state["refused"] in EXCLUSIONS else None
-        notice["told_of"] = unquote(request.cookies.get(TOLD_COOKIE, "")) if notice["done"] else None
+        notice["told_of"] = unquote(request.cookies.get(DONE_COOKIE, "")) if notice["done"] else None
         of_chosen = re.fullmatch(r"(\d{1,3})-(\d{1,3})", request.query_params.get("chosen", ""))
         notice["chosen"] = None if of_chosen is None else [int(number) for number in of_chosen.groups()]
         here = SECTION.get(template, template)
@@ -314,7 +314,7 @@ class Pages:
         """A list as it is seen, as a file."""
         language = language_of(request)
         answer, rows = exported(
-            self._store, name, request.query_params, self._owner(request), lambda reason: told_in(reason, language)
+            self._store, name, request.query_params, self._owner(request), lambda reason: as_sentence(reason, language)
         )
         self._note(request, "exported", rows=rows)
         return answer
@@ -341,7 +341,7 @@ class Pages:
             favourites_of(request),
             speech(language_of(request)),
         )
-        answer = chapters(self._store, lambda name: is_found(text, metric_name(t, name), name), marked)
+        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked)
         return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
 
     def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:

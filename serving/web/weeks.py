@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from vouch.serving.api.state import ServingState
 
-SHOWN = of_store.TOLD_WEEKS
+SHOWN = of_store.WEEKS_WITH_STATES
 """Weeks that a trend looks back: a quarter."""
 COUNTED = ("health_band", "churn_band", "advocate_tier")
 _log = logging.getLogger("vouch.pages")
@@ -50,7 +50,11 @@ def week_counts(store: ServingState, limit: int = SHOWN) -> list[WeekCounts]:
     """Return the weeks up to the one that is served, the newest last, as far as the store tells of them."""
     try:
         with store.database.reading() as connection:
-            return [counts for week in _told(store, connection, limit) if (counts := _counted(store, connection, week))]
+            return [
+                counts
+                for week in _weeks_served(store, connection, limit)
+                if (counts := _counted(store, connection, week))
+            ]
     except (StoreError, SnapshotError) as error:
         _log.warning("there are no trends: %s", type(error).__name__)
         return []
@@ -60,13 +64,13 @@ def history(store: ServingState, customer_id: str, limit: int = SHOWN) -> list[d
     """Return the scores of one customer week by week, the newest last; only weeks that know the customer."""
     try:
         with store.database.reading() as connection:
-            return of_store.states_of(connection, _told(store, connection, limit), customer_id)
+            return of_store.states_of(connection, _weeks_served(store, connection, limit), customer_id)
     except (StoreError, SnapshotError) as error:
         _log.warning("there is no history: %s", type(error).__name__)
         return []
 
 
-def _told(store: ServingState, connection: Connection, limit: int) -> list[of_store.StoredWeek]:
+def _weeks_served(store: ServingState, connection: Connection, limit: int) -> list[of_store.StoredWeek]:
     """The weeks up to the one that is served."""
     served_us = store.portfolio.week.as_of_us
     return [week for week in of_store.stored_weeks(connection) if week.as_of_us <= served_us][-limit:]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vouch.serving.store.callers import Caller
 
 ROWS = 50
-TOLD_COOKIE, TOLD_SECONDS = "vouch_told", 60
+DONE_COOKIE, DONE_SECONDS = "vouch_told", 60
 """Whom the message on the next page is about: in a cookie, so that no address tells it."""
 MOST_EXPORTED = 10_000
 EXPORTED: Mapping[str, Sequence[str]] = {
@@ -89,14 +89,14 @@ def back_to(sent: Mapping[str, str], done: str, customer_id: str | None = None) 
     answer = RedirectResponse(with_query(place, done=done), 303)
     if customer_id:
         answer.set_cookie(
-            TOLD_COOKIE, quote(customer_id), max_age=TOLD_SECONDS, path="/app", samesite="strict", httponly=True
+            DONE_COOKIE, quote(customer_id), max_age=DONE_SECONDS, path="/app", samesite="strict", httponly=True
         )
     else:  # else the customer of the step before would stand beside this one
-        answer.delete_cookie(TOLD_COOKIE, path="/app", samesite="strict", httponly=True)
+        answer.delete_cookie(DONE_COOKIE, path="/app", samesite="strict", httponly=True)
     return answer
 
 
-def moment_of(day: str, now: int, field: str) -> datetime | None:
+def day_instant(day: str, now: int, field: str) -> datetime | None:
     """The moment that a day of a form stands for; None for today, or where none was given."""
     if not day:
         return None
@@ -111,7 +111,7 @@ def ask_of(sent: Mapping[str, str]) -> AskRecord:
     """The ask that a form records."""
     given: dict[str, Any] = {name: sent.get(name, "") for name in ("ask_id", "customer_id", "kind")}
     given |= {name: sent[name] for name in ("channel", "asked_by", "note") if sent.get(name)}
-    return checked(AskRecord, {**given, "asked_at": moment_of(sent.get("day", ""), now_us(), "asked_at")})
+    return checked(AskRecord, {**given, "asked_at": day_instant(sent.get("day", ""), now_us(), "asked_at")})
 
 
 def ask_form(store: ServingState, sent: Mapping[str, str], caller: Caller) -> Response:
@@ -157,7 +157,7 @@ def action_form(store: ServingState, sent: Mapping[str, str], caller: Caller) ->
     """Record a call, thanks, or something put right."""
     given: dict[str, Any] = {name: sent.get(name, "") for name in ("action_id", "customer_id", "kind")}
     given |= {name: sent[name] for name in ("note", "done_by") if sent.get(name)}
-    instant = moment_of(sent.get("day", ""), now_us(), "done_at")
+    instant = day_instant(sent.get("day", ""), now_us(), "done_at")
     actions.record_action(store, checked(ActionRecord, {**given, "done_at": instant}), caller)
     return back_to(sent, given["kind"], given["customer_id"])
 
@@ -220,9 +220,9 @@ def exported(
     reasons = () if name == "asks" else ("reason_1", "reason_2", "reason_3")
     lines = [csv_line([*columns, *further, *reasons])]
     for row in rows:
-        reasons_told = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
+        sentences = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
         do = [(row[part] or {}).get(key) for part, key in (("ask_for", "kind"), ("first", "what"))] if further else []
-        cells = [*(row[column] for column in columns), *do, *reasons_told, *[None] * (len(reasons) - len(reasons_told))]
+        cells = [*(row[column] for column in columns), *do, *sentences, *[None] * (len(reasons) - len(sentences))]
         lines.append(csv_line(_cell(value) for value in cells))
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}
     return Response("".join(lines), headers=headers, media_type="text/csv; charset=utf-8"), len(rows)

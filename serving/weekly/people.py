@@ -51,10 +51,10 @@ class PeopleIndex:
             return np.empty(0, dtype=np.intp)
         keep = np.ones(len(self.texts), dtype=bool)
         for word in words:
-            is_there = _holds(self.texts, f" {word}")
+            has_word = _holds(self.texts, f" {word}")
             if re.fullmatch(rf"\d{{{DIGITS_FROM},}}", word):
-                is_there |= _holds(self.ids, word)
-            keep &= is_there
+                has_word |= _holds(self.ids, word)
+            keep &= has_word
         rows = np.flatnonzero(keep)
         if not len(rows):
             return rows

@@ -57,7 +57,7 @@ def test_a_machine_that_has_everything_lacks_nothing(environment):
     ],
 )
 def test_a_module_that_python_lacks_is_named_with_the_mend(environment, monkeypatch, absent, mend):
-    monkeypatch.setattr(environment, "is_there", lambda module: module != absent)
+    monkeypatch.setattr(environment, "has_module", lambda module: module != absent)
     (lack,) = environment.lacking()
     assert mend in lack
 

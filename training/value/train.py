@@ -85,7 +85,7 @@ def train_value(
         made = write_value_bundle(bundle, fitted.numbers, fitted.boosted, float(fitted.days), facts)
         report = ValueReport(
             NAME, known_us, fitted.numbers.way, fitted.chosen, fitted.days, fitted.customers, fitted.figures, verdict,
-            _numbers_told(fitted.numbers), before, made.content_hash,
+            _named_numbers(fitted.numbers), before, made.content_hash,
         )  # fmt: skip
         registered = versions.register(project.home, _run(report, bundle, facts), project.tracking, labels)
         report = report.registered(registered.version, registered.run_id)
@@ -140,15 +140,15 @@ def _better(
     then: CustomerHistories, now: CustomerHistories, has_contracts: bool, days: int
 ) -> tuple[ValueNumbers, bool]:
     """The numbers as of then, by MBG/NBD or by BG/NBD, whichever said better what came; and whether it is MBG/NBD."""
-    numbers_found = fit_values(then, has_contracts)
-    if numbers_found.way != PURCHASES:
-        return numbers_found, True
+    fitted = fit_values(then, has_contracts)
+    if fitted.way != PURCHASES:
+        return fitted, True
     other = fit_values(then, has_contracts, is_modified=False)
     errors = []
-    for numbers in (numbers_found, other):
+    for numbers in (fitted, other):
         predicted = valued(then, numbers, days=days, discount=0.0)
         errors.append(_figures(_central(predicted), _brought_since(then, now, predicted))["deviance"])
-    return (other, False) if errors[1] < errors[0] else (numbers_found, True)
+    return (other, False) if errors[1] < errors[0] else (fitted, True)
 
 
 def _boosted(past: CustomerHistories, since: CustomerHistories, seed: int) -> str | None:
@@ -229,7 +229,7 @@ def _judged(fitted: FittedValue, report: Mapping[str, Any]) -> Verdict:
     ))  # fmt: skip
 
 
-def _numbers_told(numbers: ValueNumbers) -> dict[str, float]:
+def _named_numbers(numbers: ValueNumbers) -> dict[str, float]:
     """The fitted numbers by name, for the registry and the card."""
     named: dict[str, float] = {"net": numbers.net}
     if numbers.margin is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.discovery.words import reason_said, tokens
+from vouch.features.discovery.words import phrase_of_reason, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,17 +77,17 @@ def why_left_out(
     if not held.filled:
         return "it is empty"
     column, is_current = held.name.rpartition(".")[2], is_of_parent or not is_dated
-    if is_current and (leak := reason_said(column, "leak")):
+    if is_current and (leak := phrase_of_reason(column, "leak")):
         return f"a leak: by its name ({leak}) it says what became of the customer, and no time says since when"
     if outcome:
         return f"a leak: {outcome}; it may be taken in by name"
-    if not is_key and (sensitive := reason_said(column, "sensitive")):
+    if not is_key and (sensitive := phrase_of_reason(column, "sensitive")):
         return f"sensitive, by its name ({sensitive}); it may be taken in by name"
     if personal := _personal(column):
         return f"personal, by its name ({personal})"
     if held.kind == "text" and held.at > MOSTLY:
         return "personal: its values are e-mail addresses"
-    if is_current and (today := reason_said(column, "today")):
+    if is_current and (today := phrase_of_reason(column, "today")):
         return f"a leak: by its name ({today}) it says how things stand today, and no time says since when"
     if not is_dated and held.kind == "time":
         return "a date that may have been written over: it would tell earlier instants what came later"
@@ -101,7 +101,7 @@ def why_left_out(
 
 
 def _personal(column: str) -> str | None:
-    reason = reason_said(column, "personal")
+    reason = phrase_of_reason(column, "personal")
     words = tokens(column)
     if reason == "name" and len(words) > 1 and not _OWNERS & set(words):
         return None  # the name of a thing

@@ -54,13 +54,13 @@ def _view(name: str) -> str:
 
 def _key(where: str, relation: Relation, column: str, alias: str) -> str:
     """SQL for the key of a relation as text."""
-    column_there = relation.find(column)
-    if column_there is None:
+    source_column = relation.find(column)
+    if source_column is None:
         raise ConfigurationError(
             f"{where}: {relation.place} has no column {column!r}{did_you_mean(column, relation.columns)}; there are: "
             f"{', '.join(relation.columns)}"
         )
-    return text_key(f"{alias}.{quoted(column_there)}", relation.columns[column_there])
+    return text_key(f"{alias}.{quoted(source_column)}", relation.columns[source_column])
 
 
 def text_key(expression: str, physical: str) -> str:

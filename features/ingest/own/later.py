@@ -24,7 +24,7 @@ def cell_of(given: Input, name: str) -> str:
     return raw(given.expression, given.family, is_csv=given.is_csv, name=name)
 
 
-def moment_of(given: Input, name: str) -> str:
+def instant_of(given: Input, name: str) -> str:
     """SQL for a time in microseconds."""
     return value(Column(name, "time", False), cell_of(given, name), given.family, given.epoch)
 
@@ -38,7 +38,7 @@ def later_dates(
     """
     if not dates:
         return {}
-    moments = {name: moment_of(given, name) for name, given in dates.items()}
+    moments = {name: instant_of(given, name) for name, given in dates.items()}
     asked = [f"count({instant}), count(*) FILTER ({instant} > {clock})" for instant in moments.values()]
     counted = connection.execute(f"SELECT {', '.join(asked)} FROM {relation.sql}").fetchall()[0]
     filled = {name: counted[2 * at] for at, name in enumerate(dates) if counted[2 * at + 1]}

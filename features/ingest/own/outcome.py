@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vouch.features.contract.casts import value
 from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US, Column
-from vouch.features.ingest.own.later import cell_of, moment_of
+from vouch.features.ingest.own.later import cell_of, instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -36,7 +36,7 @@ IDLE_DAYS = 90
 _GONE, _IS_GONE, _CUSTOMER, _JUDGED = '"own gone"', '"own is gone"', '"own customer"', '"own judged"'
 
 
-def told_by_dates(
+def columns_revealing_dates(
     connection: Connection,
     relation: Relation,
     dates: Mapping[str, str],
@@ -71,7 +71,7 @@ class Leavers:
         query = _ended(planned.get("subscriptions")) or _idle(active)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} AS {query}")
 
-    def told(
+    def revealing_columns(
         self, relation: Relation, customer: Input, columns: Mapping[str, Input], *, is_dated: bool
     ) -> tuple[dict[str, str], list[str]]:
         """Return the columns that tell whether the customer of a row has left, and how; and those that may.
@@ -97,7 +97,7 @@ class Leavers:
         )
 
 
-class _Told(NamedTuple):
+class _OutcomeFit(NamedTuple):
     """How one column goes with an outcome: its few values or its filling part the rows; it is filled with it alone.
 
     `is_never_without` says so of each single row.
@@ -108,7 +108,7 @@ class _Told(NamedTuple):
     is_never_without: bool
 
 
-def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: str) -> dict[str, _Told]:
+def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: str) -> dict[str, _OutcomeFit]:
     """How each column goes with an outcome (`came`, SQL over rows), where both outcomes are there often enough."""
     if not cells:
         return {}
@@ -128,7 +128,7 @@ def _telling(connection: Connection, rows: str, cells: Mapping[str, str], came: 
         apart = filled - filled_out + out - filled_out
         is_parting = min(mixed if values <= MOST_VALUES else whole, apart, whole - apart) <= (1 - NEARLY) * rarer
         is_alone = filled >= FEWEST and filled_out >= NEARLY * filled and out < MOSTLY * whole
-        judged[name] = _Told(is_parting, is_alone, filled == filled_out)
+        judged[name] = _OutcomeFit(is_parting, is_alone, filled == filled_out)
     connection.execute(f"DROP TABLE {_JUDGED}")
     return judged
 
@@ -143,7 +143,7 @@ def _ended(plan: TablePlan | None) -> str | None:
     if plan is None or "ended_at" not in plan.inputs:
         return None
     customer, key = (_id(plan.inputs[name], name) for name in ("customer_id", "subscription_id"))
-    is_over = f"{moment_of(plan.inputs['ended_at'], 'ended_at')} IS NOT NULL"
+    is_over = f"{instant_of(plan.inputs['ended_at'], 'ended_at')} IS NOT NULL"
     each = f"SELECT {customer} AS customer, {key} AS key, {is_over} AS is_over FROM {plan.relation.sql}"
     whole = f"SELECT customer, key, bool_or(is_over) AS is_over FROM ({each}) GROUP BY ALL"
     return f"SELECT customer, bool_and(is_over) AS is_gone FROM ({whole}) GROUP BY ALL"
@@ -153,7 +153,7 @@ def _idle(plans: Sequence[TablePlan]) -> str:
     """SQL for customers with activity, and whether it lies long before the newest."""
     each = " UNION ALL ".join(
         f"SELECT {_id(plan.inputs['customer_id'], 'customer_id')} AS customer, "
-        f"{moment_of(plan.inputs['occurred_at'], 'occurred_at')} AS at_us FROM {plan.relation.sql}"
+        f"{instant_of(plan.inputs['occurred_at'], 'occurred_at')} AS at_us FROM {plan.relation.sql}"
         for plan in plans
     )
     last = f"SELECT customer, max(at_us) AS last_us FROM ({each}) GROUP BY ALL"

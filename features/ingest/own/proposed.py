@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import Input
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, reason_said, said_by, tokens, vocabulary
+from vouch.features.discovery.words import (
+    IN_CONTEXT,
+    column_phrases,
+    name_likeness,
+    phrase_of_reason,
+    tokens,
+    vocabulary,
+)
 from vouch.features.ingest.own.joined import text_key
 from vouch.features.ingest.own.kinds import held_columns, is_key_name
-from vouch.features.ingest.own.later import moment_of
+from vouch.features.ingest.own.later import instant_of
 from vouch.features.table_settings import TableMapping
 
 if TYPE_CHECKING:
@@ -62,7 +69,7 @@ class Proposer:
             return None
         columns = {"customer_id": whose, "occurred_at": when}
         for column in self._columns(name):
-            if said_by(column, column_phrases("ingested_at")) >= IN_CONTEXT and column != when:
+            if name_likeness(column, column_phrases("ingested_at")) >= IN_CONTEXT and column != when:
                 columns["ingested_at"] = column
         key = None
         if "ingested_at" in columns or self.relations[name].find("ingested_at"):
@@ -87,7 +94,7 @@ class Proposer:
         for column, held in self._columns(name).items():
             if held.kind not in {"text", "integer"} or not held.filled:
                 continue
-            score = 2.0 * (tokens(column) == tokens(self.called)) + said_by(
+            score = 2.0 * (tokens(column) == tokens(self.called)) + name_likeness(
                 column, (*known["surest"], *known["likely"])
             )
             if self.are_digits and score < IN_CONTEXT:
@@ -104,13 +111,13 @@ class Proposer:
             column
             for column, held in self._columns(name).items()
             if held.kind == "time" and held.filled == held.rows > 0
-            and said_by(column, column_phrases("ingested_at")) < IN_CONTEXT
-            and not any(reason_said(column, reason) for reason in ("personal", "sensitive"))
+            and name_likeness(column, column_phrases("ingested_at")) < IN_CONTEXT
+            and not any(phrase_of_reason(column, reason) for reason in ("personal", "sensitive"))
         ]  # fmt: skip
         if not whole:
             return None
         given = {column: Input(quoted(column), relation.columns[column], is_csv=relation.is_csv) for column in whole}
-        asked = ", ".join(f"avg({moment_of(of, column)})" for column, of in given.items())
+        asked = ", ".join(f"avg({instant_of(of, column)})" for column, of in given.items())
         means = self.connection.execute(f"SELECT {asked} FROM {relation.sql}").fetchall()[0]
         return min(zip(means, range(len(whole)), whole, strict=True))[2]
 

@@ -22,8 +22,8 @@ from vouch.features.ingest.own.chosen import OwnColumn, why_left_out
 from vouch.features.ingest.own.derive import MOST_COLUMNS, lines_of_column, lines_of_customers, lines_of_rows
 from vouch.features.ingest.own.joined import joined_query
 from vouch.features.ingest.own.kinds import held_columns
-from vouch.features.ingest.own.later import later_dates, moment_of
-from vouch.features.ingest.own.outcome import Leavers, for_leavers, told_by_dates
+from vouch.features.ingest.own.later import instant_of, later_dates
+from vouch.features.ingest.own.outcome import Leavers, columns_revealing_dates, for_leavers
 from vouch.features.ingest.own.proposed import Proposer
 from vouch.features.table_settings import NEEDED, TableMapping
 from vouch.features.vectors.declare import ENGINE_COLUMNS
@@ -203,7 +203,7 @@ class _Made:
         mapping = self.project.tables.get(table.name) or TableMapping()
         is_dated = table.name not in {"customers", "loyalty_members"}
         held = held_columns(self.connection, relation, dict.fromkeys(plan.further))
-        dates = {date: moment_of(plan.inputs[date], date) for date in table.later if date in plan.inputs}
+        dates = {date: instant_of(plan.inputs[date], date) for date in table.later if date in plan.inputs}
         customer, key = (plan.inputs.get(name or "") for name in (table.customer, table.key))
         outcomes, odd = self._outcomes(relation, customer, held, dates, key, is_dated=is_dated)
         others = {*table.columns}
@@ -253,18 +253,18 @@ class _Made:
             for name, of in held.items()
             if of.filled and not (of.kind == "text" and of.names_row)
         }
-        revealing, waiting = told_by_dates(self.connection, relation, dates, given, key)
+        revealing, waiting = columns_revealing_dates(self.connection, relation, dates, given, key)
         if customer is None:
             return revealing, []
         given = {name: of for name, of in given.items() if name not in waiting}
-        of_leavers, odd = self._leavers.told(relation, customer, given, is_dated=is_dated)
+        of_leavers, odd = self._leavers.revealing_columns(relation, customer, given, is_dated=is_dated)
         return of_leavers | revealing, odd
 
     def _later(self, plan: TablePlan, whole: Table, inputs: Mapping[str, Input]) -> dict[str, tuple[str, ...]]:
         """The later dates of a table with what comes with them: what the contract says, and what the rows say."""
         own = {name: given for name, given in inputs.items() if whole.columns[name].kind == "time"}
         known = {date: plan.inputs[date] for date in whole.later if date in plan.inputs}
-        clock = next((moment_of(plan.inputs[name], name) for name in whole.clock if name in plan.inputs), None)
+        clock = next((instant_of(plan.inputs[name], name) for name in whole.clock if name in plan.inputs), None)
         if clock is None:
             return dict(whole.later)
         later = later_dates(self.connection, plan.relation, clock, {**known, **own}, inputs)
@@ -290,14 +290,14 @@ class _Made:
         rest = [column for column in relation.columns if column not in roled]
         held = held_columns(self.connection, relation, {column: mapping.epoch.get(column) for column in rest})
         held = {of: replace(one, kind="text") if of in keys else one for of, one in held.items()}
-        clock = moment_of(inputs["occurred_at"], "occurred_at")
+        clock = instant_of(inputs["occurred_at"], "occurred_at")
         dates = {
             name: Input(quoted(name), relation.columns[name], mapping.epoch.get(name), is_csv=relation.is_csv)
             for name, of in held.items()
             if of.kind == "time"
         }
         moments = {
-            name: moment_of(dates[name], name) for name in later_dates(self.connection, relation, clock, dates, {})
+            name: instant_of(dates[name], name) for name in later_dates(self.connection, relation, clock, dates, {})
         }
         outcomes, odd = self._outcomes(
             relation, inputs["customer_id"], held, moments, inputs.get(key or ""), is_dated=True

@@ -119,7 +119,7 @@ def show_models(folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
             path.unlink(missing_ok=True)
 
 
-def are_there(folder: Path, entries: Iterable[Mapping[str, Any]]) -> bool:
+def are_models_intact(folder: Path, entries: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the models that staged tables were judged by are as they were written."""
     paths = [(folder / f"{entry['name']}.npz", entry["digest"]) for entry in entries if entry["digest"]]
     return all(path.exists() and file_digest(path) == digest for path, digest in paths)
@@ -200,7 +200,7 @@ def _fitted(rated: pl.DataFrame, from_us: int, folder: Path) -> dict[str, Any]:
     name = hashlib.sha256(content.encode()).hexdigest()
     path, facts_path = folder / f"{name}.npz", folder / f"{name}.json"
     facts = as_written(facts_path, FORM)
-    if facts is None or not are_there(folder, [_entry(name, from_us, facts)]):
+    if facts is None or not are_models_intact(folder, [_entry(name, from_us, facts)]):
         model = fit(known["text"], known["rated"])
         folder.mkdir(parents=True, exist_ok=True)
         if model:

@@ -119,16 +119,16 @@ class _Beginnings:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self._found: dict[str, int | None] = {}
+        self._begins: dict[str, int | None] = {}
 
     def of(self, names: Iterable[str]) -> int | None:
         """The earliest own time in these tables, of whatever is a fact at any time; None where they hold nothing."""
         for name in names:
-            if name not in self._found:
+            if name not in self._begins:
                 rows = self.tables.frames[name].filter(~nw.col("is_deleted"))
                 earliest = collected(rows.select(nw.col("own_us").min()))["own_us"][0]
-                self._found[name] = earliest.as_py()
-        known = [begins for name in names if (begins := self._found[name]) is not None]
+                self._begins[name] = earliest.as_py()
+        known = [begins for name in names if (begins := self._begins[name]) is not None]
         return min(known) if known else None
 
     def flagged(self, metric: Metric, envelope: Envelope, context: MetricContext) -> Envelope:

@@ -207,8 +207,8 @@ def _together(question: str, reading: str, one: Columns, other: Columns) -> Read
     (first, *_), (second, *_) = ([name for name in columns if name != "customer_id"] for columns in (one, other))
     place = {customer: row for row, customer in enumerate(other["customer_id"])}
     rows = [(row, place[customer]) for row, customer in enumerate(one["customer_id"]) if customer in place]
-    here, there = [row for row, _ in rows], [row for _, row in rows]
-    r, n, ends = correlation(one[first][here], other[second][there])
+    one_rows, other_rows = [row for row, _ in rows], [row for _, row in rows]
+    r, n, ends = correlation(one[first][one_rows], other[second][other_rows])
     return _made(HANGS_TOGETHER, question, reading, "ratio", Estimate(r, n), ends)
 
 

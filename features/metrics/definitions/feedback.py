@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vouch.features.metrics.context import MetricContext
     from vouch.features.statistics.intervals import Interval
 
-    _Told = Callable[[Row], Mapping[str, nw.Expr]]
+    _Given = Callable[[Row], Mapping[str, nw.Expr]]
 
 HALF_LIFE_DAYS = 60
 PRIOR_TEXTS = 3.0
@@ -166,7 +166,7 @@ def _answers_of_weeks() -> dict[str, list[dict[str, object]]]:
     }  # fmt: skip
 
 
-def _tone(weeks: int) -> Callable[[_Told], _Told]:
+def _tone(weeks: int) -> Callable[[_Given], _Given]:
     return metric(
         "M57", "Sentiment forecast" if weeks == SOON_WEEKS else f"Sentiment forecast, {weeks} weeks",
         items=weekly_tones, days=TONE_DAYS, reaches=0, unit="polarity", better="higher",
@@ -181,7 +181,7 @@ def _tone(weeks: int) -> Callable[[_Told], _Told]:
     )  # fmt: skip
 
 
-def _nps(weeks: int) -> Callable[[_Told], _Told]:
+def _nps(weeks: int) -> Callable[[_Given], _Given]:
     return metric(
         "M57", f"NPS forecast, {weeks} weeks", items=weekly_nps, days=NPS_DAYS, reaches=0, unit="points",
         better="higher", kind=foreseen("nps", weeks, (-100, 100)), published=False,

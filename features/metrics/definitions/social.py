@@ -214,7 +214,7 @@ def remarks(context: MetricContext) -> Frame:
     )
 
 
-def _said(positive: int, neutral: int, negative: int) -> dict[str, list[dict[str, object]]]:
+def _by_tone(positive: int, neutral: int, negative: int) -> dict[str, list[dict[str, object]]]:
     tones = [100] * positive + [0] * neutral + [-100] * negative
     return {"feedback": [{"source": "own_site", "occurred_at": -9, "polarity": tone} for tone in tones]}
 
@@ -223,7 +223,7 @@ def _said(positive: int, neutral: int, negative: int) -> dict[str, list[dict[str
     "M54", "Net sentiment", items=texts, kind=Trinomial(), days=90, unit="points", better="higher",
     source="Net sentiment with the neutral in the denominator: BlackBox, Symanto, AllEars",
     formula="100 (positive - negative) / (positive + neutral + negative); positive from 0.2, negative from -0.2",
-    example=Example("80 positive, 100 neutral, 20 negative: 30", _said(80, 100, 20), 30.0),
+    example=Example("80 positive, 100 neutral, 20 negative: 30", _by_tone(80, 100, 20), 30.0),
 )  # fmt: skip
 def net_sentiment(text: Row) -> Mapping[str, nw.Expr]:
     """Share of what is said that is positive less share that is negative."""
@@ -234,7 +234,7 @@ def net_sentiment(text: Row) -> Mapping[str, nw.Expr]:
     "M54", "Net sentiment ratio", items=texts, kind=Trinomial(), days=90, unit="points", better="higher",
     source="Net sentiment without the neutral: YouScan",
     formula="100 (positive - negative) / (positive + negative)",
-    example=Example("1000 positive, 150 negative: 73.913", _said(1000, 40, 150), 73.9130),
+    example=Example("1000 positive, 150 negative: 73.913", _by_tone(1000, 40, 150), 73.9130),
 )  # fmt: skip
 def net_sentiment_ratio(text: Row) -> Mapping[str, nw.Expr]:
     """Positive less negative, over what takes a side."""

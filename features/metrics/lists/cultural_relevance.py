@@ -44,12 +44,12 @@ def by_culture(context: MetricContext) -> list[dict[str, Any]]:
     least = least_shown(metric, context.settings)
     return [
         {"region": region, "language": language, "asked": len(rows),
-         **_told({name: column[rows] for name, column in parts.items()}, least)}
+         **_shown({name: column[rows] for name, column in parts.items()}, least)}
         for (region, language), rows in places.items()
     ]  # fmt: skip
 
 
-def _told(parts: Parts, least: int) -> dict[str, Any]:
+def _shown(parts: Parts, least: int) -> dict[str, Any]:
     kind = METRICS["cultural_relevance"].kind
     assert kind is not None
     estimate = kind.estimate(parts)

@@ -71,7 +71,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
     names = sorted(word for word, by in users.items() if len({who for _, who in by}) >= FEWEST)
     if not names:
         return []
-    names = _told_once({name: frozenset(users[name]) for name in names})
+    names = _one_of_each({name: frozenset(users[name]) for name in names})
     pairs = [(code, is_new) for code, name in enumerate(names, start=1) for is_new, _ in sorted(users[name])]
     codes, is_new = (np.array(column, dtype=np.float64) for column in zip(*pairs, strict=True))
     change, p = topic_changes(codes, is_new)
@@ -88,7 +88,7 @@ def words_on_the_move(context: MetricContext) -> Rows:
     return sorted(changed, key=lambda row: (row["p"], row["word"]))[:MOST_WORDS]
 
 
-def _told_once(users: dict[str, frozenset[tuple[bool, str]]]) -> list[str]:
+def _one_of_each(users: dict[str, frozenset[tuple[bool, str]]]) -> list[str]:
     """Of words that the same customers used in the same spans, the longest."""
     longest: dict[frozenset[tuple[bool, str]], str] = {}
     for name, by in users.items():

@@ -38,7 +38,7 @@ def given_back(context: MetricContext) -> Frame:
 def purchases(context: MetricContext) -> Frame:
     """Lines of orders, with `order` and `cents`."""
     rows = _lines(context).filter(is_of_order(nw.col("kind")), nw.col("cents") > 0)
-    has_some = _is_there(context.keep(given_back))
+    has_some = _has_rows(context.keep(given_back))
     return rows.join(given_back(context), on=KEYS, how="anti") if has_some else rows
 
 
@@ -78,5 +78,5 @@ def comebacks(context: MetricContext) -> Frame:
     return nw.concat(parts)
 
 
-def _is_there(frame: Frame) -> bool:
+def _has_rows(frame: Frame) -> bool:
     return bool(len(frame.head(1).collect("pyarrow")))

@@ -27,8 +27,8 @@ def tones(context: MetricContext, days: int) -> Frame:
     for table in ("surveys", "feedback", "social_posts"):
         if context.has(table):
             rows = context.rows(table).filter(~nw.col("polarity").is_null(), ~nw.col("customer_id").is_null())
-            spoken_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
-            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=spoken_us)
+            expressed_us = nw.coalesce("responded_us", "own_us") if table == "surveys" else nw.col("own_us")
+            rows = rows.select("customer_id", nw.col("polarity").cast(nw.Int64), own_us=expressed_us)
             parts.append(rows.filter(nw.col("own_us") >= context.before(days)))
     return nw.concat([part.collect("polars").lazy() for part in parts])
 

@@ -43,7 +43,7 @@ def bulk_endpoint(store: ServingState, asked: Callable[[QueryParams], BulkGet]) 
 
     async def endpoint(request: Request) -> Response:
         caller, wanted = caller_of(request.scope), asked(request.query_params)
-        make = partial(_found, store, wanted)
+        make = partial(_ready_file, store, wanted)
         file = await turns.run(caller.key_id or caller.name, make, request.is_disconnected)
         headers = {"etag": f'"{file.tag}"', "accept-ranges": "bytes"}
         if _is_known(request.headers.get("if-none-match", ""), file.tag):
@@ -55,7 +55,7 @@ def bulk_endpoint(store: ServingState, asked: Callable[[QueryParams], BulkGet]) 
     return endpoint
 
 
-def _found(store: ServingState, wanted: BulkGet) -> BulkFile:
+def _ready_file(store: ServingState, wanted: BulkGet) -> BulkFile:
     """The file; those that are ready go with all that was made of weeks, where one was published or somebody erased."""
     try:
         ready: BulkFiles = store.counted.setdefault(BulkFiles, BulkFiles())

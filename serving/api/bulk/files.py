@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
 
 MEDIA_TYPES = {"parquet": "application/vnd.apache.parquet", "ndjson": "application/x-ndjson", "csv": "text/csv"}
-KEPT_FILES = 4
+MOST_FILES = 4
 """Files that are ready in one process; the least used go first."""
 
 
@@ -123,7 +123,7 @@ class BulkFiles:
                     raise Problem("week_gone", "Its files are damaged: score the week again") from error
             self._held[*key, request.format] = file
             self._held.move_to_end((*key, request.format))
-            while len(self._held) > KEPT_FILES:  # who still reads one keeps it until the end
+            while len(self._held) > MOST_FILES:  # who still reads one keeps it until the end
                 self._held.popitem(last=False)
             return file
 

@@ -170,7 +170,7 @@ _WEEK = {
         ],
     },
 }
-_FOUND = {**CALLED, "segment": "smb", "mrr": 120.0, **CHURN}
+_PERSON = {**CALLED, "segment": "smb", "mrr": 120.0, **CHURN}
 _ACCOUNT = {
     **{name: CALLED[name] for name in ("account_id", "account_name", "owner", "currency")},
     "customers": 2,
@@ -180,13 +180,13 @@ _ACCOUNT = {
     "at_risk": 30.0,
     "mean": 0.1875,
     "concentration": 0.75,
-    "most_endangered": _FOUND,
+    "most_endangered": _PERSON,
 }
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/week": {**FRESH, **_WEEK},
-    "/v1/customers/find": {**FRESH, "total": 1, "customers": [_FOUND]},
+    "/v1/customers/find": {**FRESH, "total": 1, "customers": [_PERSON]},
     "/v1/accounts": {**FRESH, "total": 1, "next_cursor": None, "accounts": [_ACCOUNT]},
-    "/v1/accounts/get": {**FRESH, **_ACCOUNT, "people": [{**_FOUND, "silent_days": 31.5}]},
+    "/v1/accounts/get": {**FRESH, **_ACCOUNT, "people": [{**_PERSON, "silent_days": 31.5}]},
     "/v1/advocates/search": {
         **FRESH,
         "total": 1,

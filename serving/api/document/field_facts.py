@@ -264,12 +264,12 @@ def with_facts(schemas: Mapping[str, Any]) -> dict[str, Any]:
     """Return schemas whose properties say what they are, what values they take, and whether they are instants."""
     described = {}
     for title, schema in schemas.items():
-        properties = {name: _told(title, name, of) for name, of in schema.get("properties", {}).items()}
+        properties = {name: _described(title, name, of) for name, of in schema.get("properties", {}).items()}
         described[title] = {**schema, **({"properties": properties} if properties else {})}
     return described
 
 
-def _told(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _described(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     more: dict[str, Any] = {}
     if (name.endswith("_at") or name in INSTANTS) and title not in {"AskRecord", "AskCorrect", "ActionRecord"}:
         more["format"] = "date-time"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vouch.serving.api.handlers.find import found_person
+from vouch.serving.api.handlers.find import person_row
 from vouch.serving.api.handlers.lists import cursor_of, named_week, opened_week, seal_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.state import now_us
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
 
-TOLD = ("account_id", "account_name", "owner", "currency")
+SHOWN = ("account_id", "account_name", "owner", "currency")
 COUNTS = ("customers", "silent", "high")
 FIGURES = ("mrr", "at_risk", "mean", "concentration")
 
@@ -54,17 +54,17 @@ def get_account(store: ServingState, request: AccountGet) -> dict[str, Any]:
     return {
         **week.freshness(now_us()),
         **_account(week, rows[0]),
-        "people": [{**found_person(week, row), "silent_days": days} for row, days in zip(people, silent, strict=True)],
+        "people": [{**person_row(week, row), "silent_days": days} for row, days in zip(people, silent, strict=True)],
     }
 
 
 def _account(week: ServedWeek, row: Mapping[Any, Any]) -> dict[str, Any]:
     worst = int(row["most_endangered_row"])
     return {
-        **{name: row[name] if isinstance(row[name], str) else None for name in TOLD},
+        **{name: row[name] if isinstance(row[name], str) else None for name in SHOWN},
         **{name: int(row[name]) for name in COUNTS},
         **{name: _known(row[name]) for name in FIGURES},
-        "most_endangered": found_person(week, worst) if row["most_endangered"] == row["most_endangered"] else None,
+        "most_endangered": person_row(week, worst) if row["most_endangered"] == row["most_endangered"] else None,
     }
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from vouch.features.errors import StoreError
 from vouch.serving.api.handlers.asks import past_us
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.schemas import Moment, Note, Request, Text, Who
+from vouch.serving.api.schemas import Note, PastInstant, Request, Text, Who
 from vouch.serving.api.speaking import iso_instant
 from vouch.serving.api.state import now_us
 from vouch.serving.store.actions import (
@@ -32,7 +32,7 @@ class ActionRecord(Request):
     action_id: Annotated[Text, Field(description="Yours; the same action again is recorded once.")]
     customer_id: Text
     kind: Literal["called", "thanked", "put_right"]
-    done_at: Moment = None
+    done_at: PastInstant = None
     done_by: Who = None
     note: Note | None = None
 
@@ -66,7 +66,7 @@ def record_action(store: ServingState, request: ActionRecord, caller: Caller) ->
     if action is None:
         raise Problem("conflict", "The id stands already for another action, or one that was withdrawn", "action_id")
     store.recorded()
-    return {"action": told_action(action), "is_new": is_new}
+    return {"action": action_answer(action), "is_new": is_new}
 
 
 def withdraw_recorded(store: ServingState, request: ActionWithdraw, caller: Caller) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def withdraw_recorded(store: ServingState, request: ActionWithdraw, caller: Call
     if action is None:
         raise Problem("unknown_action", "No such action was recorded here", "action_id")
     store.recorded()
-    return {"action": told_action(action), "is_new": is_new}
+    return {"action": action_answer(action), "is_new": is_new}
 
 
 def record_objection(store: ServingState, request: Objection, caller: Caller) -> dict[str, Any]:
@@ -102,16 +102,16 @@ def _known(store: ServingState, customer_id: str) -> None:
         raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
 
 
-def told_actions(store: ServingState, customer_id: str) -> list[dict[str, Any]] | None:
+def actions_answer(store: ServingState, customer_id: str) -> list[dict[str, Any]] | None:
     """What was done for a customer, the latest last; None while the store does not answer."""
     try:
         with store.database.reading() as connection:
-            return [told_action(action) for action in actions_of(connection, customer_id)]
+            return [action_answer(action) for action in actions_of(connection, customer_id)]
     except StoreError:
         return None
 
 
-def told_action(action: Action) -> dict[str, Any]:
+def action_answer(action: Action) -> dict[str, Any]:
     """One action as all answers tell it."""
     return {
         "action_id": action.given_id,

@@ -16,7 +16,7 @@ from vouch.serving.store.asks import (
     CONFLICT,
     UNKNOWN,
     WITHDRAWN,
-    Told,
+    AskResult,
     Wanted,
     correct_ask,
     set_outcome,
@@ -136,16 +136,16 @@ def search_asks(store: ServingState, request: AsksSearch) -> dict[str, Any]:
 
 def _listed(one: LoggedAsk, state: str) -> dict[str, Any]:
     rests = {"exclusion": one.why, "resting_until": iso_instant(one.until_us)}
-    return {**told_ask(one.ask), "customer_id": one.ask.customer_id, "state": state, **rests}
+    return {**ask_row(one.ask), "customer_id": one.ask.customer_id, "state": state, **rests}
 
 
-def ask_answer(store: ServingState, stored: Told, field: str) -> dict[str, Any]:
+def ask_answer(store: ServingState, stored: AskResult, field: str) -> dict[str, Any]:
     """An ask as it stands now; raises the problem of one that does not, which is about a field."""
     if stored.ask is None:
         raise _problem(stored.why, field)
     if stored.is_new:
         store.recorded()
-    return {"ask": told_ask(stored.ask), "is_new": stored.is_new}
+    return {"ask": ask_row(stored.ask), "is_new": stored.is_new}
 
 
 def _problem(why: str | None, field: str) -> Problem:
@@ -166,7 +166,7 @@ def _problem(why: str | None, field: str) -> Problem:
     return problem
 
 
-def told_ask(ask: Ask) -> dict[str, Any]:
+def ask_row(ask: Ask) -> dict[str, Any]:
     """One ask as all answers tell it."""
     return {
         "ask_id": ask.ask_id,

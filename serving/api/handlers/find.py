@@ -22,11 +22,11 @@ def find_customers(store: ServingState, request: CustomersFind) -> dict[str, Any
     return {
         **week.freshness(now_us()),
         "total": len(rows),
-        "customers": [found_person(week, int(row)) for row in rows[: request.limit]],
+        "customers": [person_row(week, int(row)) for row in rows[: request.limit]],
     }
 
 
-def found_person(week: ServedWeek, row: int) -> dict[str, Any]:
+def person_row(week: ServedWeek, row: int) -> dict[str, Any]:
     """A customer as lists of people tell one."""
     scores, profile = week.scores_at(row), week.customers.at(row)
     return {

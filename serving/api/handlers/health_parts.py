@@ -60,7 +60,7 @@ def _why(parts: Mapping[str, Any], rules: HealthRules) -> str | None:
     )
 
 
-def told_health(home: Path, week: ServedWeek, customer_id: str, status: str | None) -> dict[str, Any] | None:
+def health_answer(home: Path, week: ServedWeek, customer_id: str, status: str | None) -> dict[str, Any] | None:
     """How the health of a customer of a week comes about; None where this host has not its vectors as published."""
     folder = files.revisions(files.pointer(home, week.week.as_of_us).parent).get(week.week.revision)
     path = None if folder is None else folder / "vectors.parquet"

@@ -21,7 +21,7 @@ from vouch import models
 from vouch.features.errors import DefinitionError
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, told
+from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import RULES
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
@@ -275,7 +275,7 @@ def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str
         "nps_last": row.get("nps_last"),
         "value": None if value != value else value,
         **to_do(portfolio, ranked, place, row),
-        "reasons": told(row["advocacy_reasons"], TOP_REASONS) or [],
+        "reasons": worded_reasons(row["advocacy_reasons"], TOP_REASONS) or [],
     }
 
 
@@ -306,7 +306,7 @@ def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
         "renewal_at": iso_instant(row_values.get("renewal_at")),
         "value": None if value != value else value,
         "value_reason": no_value(row_values) if value != value else None,
-        "reasons": told(row_values["churn_reasons"], TOP_REASONS) or [],
+        "reasons": worded_reasons(row_values["churn_reasons"], TOP_REASONS) or [],
     }
 
 

@@ -60,7 +60,7 @@ class ListsAnswer(Fresh):
 def get_list(store: ServingState, request: ListGet) -> dict[str, Any]:
     """A page of one list."""
     portfolio = store.portfolio
-    facts = _told(portfolio.week.manifest, request.list)
+    facts = _list_facts(portfolio.week.manifest, request.list)
     rows, last = [], 0
     if portfolio.named_lists is not None:
         table = portfolio.named_lists.table()
@@ -85,11 +85,11 @@ def list_page(store: ServingState, request: ListGet) -> Page:
 def lists_catalogue(store: ServingState, request: ListsCatalogue) -> dict[str, Any]:
     """Every list, with how many rows it has this week, or why it has none."""
     portfolio = store.portfolio
-    listed = [{"list": name, **_told(portfolio.week.manifest, name)} for name in PUBLISHED]
+    listed = [{"list": name, **_list_facts(portfolio.week.manifest, name)} for name in PUBLISHED]
     return {**portfolio.freshness(now_us()), "lists": listed}
 
 
-def _told(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _list_facts(manifest: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What a list holds, and how many rows, or why there is none."""
     facts = manifest["lists"].get(name) if "lists" in manifest else {"reason": "the week was published without lists"}
     facts = facts or {"reason": "the week was published by a version that did not know it"}

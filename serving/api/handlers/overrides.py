@@ -72,7 +72,7 @@ def search_overrides(store: ServingState, request: OverridesSearch) -> dict[str,
     return {
         **portfolio.freshness(now_us()),
         "total": len(ordered),
-        "overrides": [told_override(one) for one in ordered[request.after : end]],
+        "overrides": [override_answer(one) for one in ordered[request.after : end]],
         "next_after": end if end < len(ordered) else None,
     }
 
@@ -88,7 +88,7 @@ def record_override(store: ServingState, request: OverrideRecord, caller: Caller
     if override is None:
         raise Problem("conflict", "The id stands already for another override", "override_id")
     store.recorded()
-    return {"override": told_override(override), "is_new": is_new}
+    return {"override": override_answer(override), "is_new": is_new}
 
 
 def withdraw_override(store: ServingState, request: OverrideWithdraw, caller: Caller) -> dict[str, Any]:
@@ -101,10 +101,10 @@ def withdraw_override(store: ServingState, request: OverrideWithdraw, caller: Ca
             else Problem("unknown_override", "No such override was recorded here", "override_id")
         )
     store.recorded()
-    return {"override": told_override(override), "is_new": bool(outcome)}
+    return {"override": override_answer(override), "is_new": bool(outcome)}
 
 
-def told_override(override: Override) -> dict[str, Any]:
+def override_answer(override: Override) -> dict[str, Any]:
     """Return an override as all answers tell it."""
     return {
         "override_id": override.given_id,

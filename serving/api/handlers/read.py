@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vouch.features.health import band_of
-from vouch.serving.api.handlers.actions import told_actions
-from vouch.serving.api.handlers.asks import told_ask
-from vouch.serving.api.handlers.health_parts import told_health
+from vouch.serving.api.handlers.actions import actions_answer
+from vouch.serving.api.handlers.asks import ask_row
+from vouch.serving.api.handlers.health_parts import health_answer
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
-from vouch.serving.api.handlers.overrides import told_override
+from vouch.serving.api.handlers.overrides import override_answer
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import called, iso_instant, told, told_changes
+from vouch.serving.api.speaking import called, iso_instant, worded_changes, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA, MODELS, VALUES
@@ -42,7 +42,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     scores, profile = portfolio.scores_at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
     is_out = portfolio.ranked.is_opted_out(place)
-    asks = [told_ask(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
+    asks = [ask_row(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]
     override = None if is_out else store.override_of(request.customer_id)
     stale = portfolio.are_changes_stale
     changes = portfolio.changes.at(row) if portfolio.changes and not (is_out or stale) else {}
@@ -51,16 +51,16 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **portfolio.freshness(now_us()),
         **called(request.customer_id, profile),
         **{f"{model}_{part}": scores.get(f"{model}_{part}") for model in MODELS for part in PARTS},
-        **{f"{model}_reasons": told(scores.get(f"{model}_reasons")) for model in MODELS},
-        **{f"{model}_changes": told_changes(changes.get(f"{model}_changes")) for model in MODELS},
+        **{f"{model}_reasons": worded_reasons(scores.get(f"{model}_reasons")) for model in MODELS},
+        **{f"{model}_changes": worded_changes(changes.get(f"{model}_changes")) for model in MODELS},
         "changes_stale": stale,
         **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band")},
         **{name: scores.get(name) for name in (*VALUES, "clv_status", "clv_way")},
-        "health_override": None if override is None else told_override(override),
+        "health_override": None if override is None else override_answer(override),
         "health_counts": counting_health(scores, override),
-        "health_parts": told_health(store.home, portfolio, request.customer_id, scores["churn_status"]),
+        "health_parts": health_answer(store.home, portfolio, request.customer_id, scores["churn_status"]),
         **excluded(exclusion(portfolio, place)),
         **(to_ask if is_out else to_do(portfolio, portfolio.ranked, place, profile)),
         "first": None if is_out else first(portfolio, row),
@@ -69,7 +69,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         "asks": asks,
         "last_ask": asks[-1] if asks else None,
         "resting_until": iso_instant(portfolio.asking.until_us(place)),
-        "actions": told_actions(store, request.customer_id),
+        "actions": actions_answer(store, request.customer_id),
         "previous": None if is_out else _previous(portfolio, request.customer_id),
     }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.instants import microseconds
 from vouch.features.statistics.intervals import wilson
-from vouch.serving.api.handlers.asks import ask_answer, told_ask, wanted_ask
+from vouch.serving.api.handlers.asks import ask_answer, ask_row, wanted_ask
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AskRecord
 from vouch.serving.api.speaking import called, iso_instant
@@ -73,7 +73,7 @@ def match_reference(store: ServingState, request: ReferenceMatch) -> dict[str, A
     )
     return {
         **portfolio.freshness(now),
-        "reference": told_reference(store, wanted),
+        "reference": reference_answer(store, wanted),
         "total": matches.eligible,
         "unused": list(matches.unused),
         "advocates": [_advocate(store, matches, place) for place in range(len(matches.rows))],
@@ -133,7 +133,7 @@ def search_references(store: ServingState, request: ReferencesSearch) -> dict[st
         "counts": {state: sum(one.state == state for one in known) for state in STATES},
         "with_reference": win_rate(done),
         "without_reference": win_rate([one for one in known if not one.has_agreed]),
-        "references": [told_reference(store, one) for one in matching[request.after : end]],
+        "references": [reference_answer(store, one) for one in matching[request.after : end]],
         "next_after": end if end < len(matching) else None,
     }
 
@@ -149,7 +149,7 @@ def win_rate(requests: Sequence[ReferenceRequest]) -> dict[str, Any]:
     return {"won": won, "n": len(decided), "value": won / len(decided), **ends}
 
 
-def told_reference(store: ServingState, request: ReferenceRequest) -> dict[str, Any]:
+def reference_answer(store: ServingState, request: ReferenceRequest) -> dict[str, Any]:
     """One request as all answers tell it; who objects to being profiled is not named in it."""
     objects = store.portfolio.lists.by_hand.objections
     asked = [match for match in request.matches if match.ask is not None and match.customer_id not in objects]
@@ -159,7 +159,7 @@ def told_reference(store: ServingState, request: ReferenceRequest) -> dict[str, 
         **{name: getattr(request, name) for name in fields},
         **{f"{name}_at": iso_instant(getattr(request, f"{name}_us")) for name in times},
         "needed_by": iso_instant(request.needed_by_us),
-        "asked": [{**told_ask(match.ask), "customer_id": match.customer_id} for match in asked if match.ask],
+        "asked": [{**ask_row(match.ask), "customer_id": match.customer_id} for match in asked if match.ask],
     }
 
 
@@ -168,7 +168,7 @@ def _answer(store: ServingState, changed: Changed, other: str) -> dict[str, Any]
         raise _unknown() if changed.why == UNKNOWN else Problem("conflict", f"It is {other}", "request_id")
     if changed.is_new:
         store.recorded()
-    return {"reference": told_reference(store, changed.request), "is_new": changed.is_new}
+    return {"reference": reference_answer(store, changed.request), "is_new": changed.is_new}
 
 
 def _unknown() -> Problem:

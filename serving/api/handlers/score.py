@@ -21,7 +21,7 @@ from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import OWN, load_families
 from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import told
+from vouch.serving.api.speaking import worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.scoring.score import score
 from vouch.serving.snapshots.schema import MODELS
@@ -84,7 +84,7 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
         f"{name}_within": scored.within.to_pylist(),
         f"{name}_base": scored.base.to_pylist(),
         f"{name}_raw": scored.raw.to_pylist(),
-        f"{name}_reasons": _told(scored.reasons),
+        f"{name}_reasons": _worded(scored.reasons),
         f"{name}_model": scored.model.to_pylist(),
     }
     if name == "advocacy":
@@ -94,10 +94,10 @@ def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
     return columns
 
 
-def _told(reasons: pa.Array) -> list[Any]:
+def _worded(reasons: pa.Array) -> list[Any]:
     if reasons.null_count == len(reasons):
         return [None] * len(reasons)
-    return [told(of_row) for of_row in reasons.to_pylist()]
+    return [worded_reasons(of_row) for of_row in reasons.to_pylist()]
 
 
 def block_of(given: Sequence[Vector]) -> FeatureMatrix:

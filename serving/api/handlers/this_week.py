@@ -9,8 +9,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import WEEK_US, instant_text
-from vouch.features.vectors.sentences import for_a_list
-from vouch.features.vectors.sentences import told as words_of
+from vouch.features.vectors.sentences import as_sentence, for_a_list
 from vouch.serving.api.handlers.lists import horizon_days, no_value
 from vouch.serving.api.speaking import called, iso_instant
 from vouch.serving.api.state import now_us
@@ -150,7 +149,7 @@ def _raising(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The first reasons that raise the score and name a feature, with their words."""
     raising = [one for one in reasons if one["feature"] and one["value"] and (one["contribution"] or 0) > 0]
     largest = sorted(raising, key=lambda one: -one["contribution"])
-    return [{**one, "words": words_of(one)} for one in for_a_list(largest, WHY)]
+    return [{**one, "words": as_sentence(one)} for one in for_a_list(largest, WHY)]
 
 
 def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:

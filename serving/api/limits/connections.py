@@ -47,7 +47,7 @@ MOST_CONNECTIONS, OTHER_FILES = 2_048, 160
 """Connections of a worker, and files that it may open beside them where the system bounds both together."""
 SHARE_OF_ONE = 0.5
 """The part of all connections that may wait for one client, unless it is a proxy that is trusted."""
-TOLD_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 _log = logging.getLogger("vouch.connections")
 _of_uvicorn = logging.getLogger("uvicorn.error.connection")
 _of_uvicorn.setLevel(logging.ERROR)  # it would write a line for everything that is no HTTP, as often as somebody likes
@@ -97,7 +97,7 @@ class ConnectionRoom:
         self._waiting = _Waiting()
         self._of: defaultdict[str, _Waiting] = defaultdict(_Waiting)
         self._ended: Counter[str] = Counter()
-        self._told_s = time.monotonic() - TOLD_SECONDS
+        self._told_s = time.monotonic() - REPORT_SECONDS
 
     def enter(self, one: BoundedProtocol) -> None:
         """Count one that waits from now on; where that is one too many of its client, the longest of them goes."""
@@ -126,7 +126,7 @@ class ConnectionRoom:
         """Count one that was ended; the log tells how many, and not of each."""
         self._ended[why] += 1
         now_s = time.monotonic()
-        if now_s - self._told_s >= TOLD_SECONDS:
+        if now_s - self._told_s >= REPORT_SECONDS:
             counts = ", ".join(f"{number} ({reason})" for reason, number in sorted(self._ended.items()))
             _log.warning("connections were ended since it was told last: %s", counts)
             self._told_s = now_s

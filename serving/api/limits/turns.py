@@ -24,7 +24,7 @@ PLACES, PLACES_FOR_ROWS = 2, 1
 were done (measured: 13 a second, not 17), and others waited for twice as long."""
 MOST_WAITING, WAITING_OF_ONE = 128, 32
 WAIT_SECONDS = 10.0
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class HeavyWork:
@@ -48,8 +48,8 @@ class Turns:
         self._threads = ThreadPoolExecutor(places, "vouch-heavy")
 
     async def run(
-        self, who: str, work: Callable[[], _Found], has_gone: Callable[[], Awaitable[bool]] | None = None
-    ) -> _Found:
+        self, who: str, work: Callable[[], _Result], has_gone: Callable[[], Awaitable[bool]] | None = None
+    ) -> _Result:
         """Return what the work gives, done on a thread once it is the caller's turn.
 
         Raises the problem `busy` where too many wait, or it takes too long, and nothing is done for who `has_gone`.

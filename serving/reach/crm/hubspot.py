@@ -30,7 +30,7 @@ SEARCHED = 10_000
 """As many records one search tells at most; a page beyond is answered by 400."""
 CHANGED_AT = {"contacts": "lastmodifieddate"}
 """The property that says when an object changed last, where it has another name than that of all others."""
-_NOT_FOUND = "OBJECT_NOT_FOUND"
+_UNKNOWN = "OBJECT_NOT_FOUND"
 
 
 class HubSpotClient:
@@ -150,5 +150,5 @@ def _failures(document: dict[str, Any], rows: list[dict[str, str]]) -> dict[str,
         why = code_of(details.get("category")) if details.get("category") else OTHER
         for who in named if isinstance(named, list) else asked:
             if who in asked:
-                failures[who] = UNKNOWN_RECORD if why == _NOT_FOUND else why
+                failures[who] = UNKNOWN_RECORD if why == _UNKNOWN else why
     return failures

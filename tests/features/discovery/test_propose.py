@@ -188,9 +188,9 @@ def test_a_column_that_tells_what_became_of_a_customer_is_left_out_and_named(tmp
     proposal, text, _ = checked(tmp_path)
     fate = {verdict.column: verdict for verdict in proposal.verdicts if verdict.source == "customers"}
     assert fate[name].fate == "left out"
-    assert fate[name].told.startswith("a leak")
+    assert fate[name].reason.startswith("a leak")
     assert fate["country"].fate == "mapped"
-    assert not fate["seats"].told.startswith("a leak")
+    assert not fate["seats"].reason.startswith("a leak")
     assert f"{name}: a leak" in text
 
 
@@ -235,7 +235,7 @@ def test_public_data_as_they_are_are_mapped_without_a_word(tmp_path, name):
     counted = staged.report["tables"]
     assert {table: counted[table]["rows"] for table in ROWS[name]} == ROWS[name]
     assert sum(table["quarantined"] for table in counted.values()) == 0
-    assert all(verdict.told for verdict in proposal.verdicts)
+    assert all(verdict.reason for verdict in proposal.verdicts)
 
 
 def test_when_a_company_knew_of_a_row_is_taken_where_it_is_said(tmp_path):

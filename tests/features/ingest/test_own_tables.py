@@ -11,7 +11,7 @@ import pytest
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
-from vouch.features.ingest.own.kept import use_kept_features
+from vouch.features.ingest.own.own_features import register_own_features
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import microseconds, parse_instant
 from vouch.features.project import load_project
@@ -296,7 +296,7 @@ def test_who_serves_knows_the_features_without_reading_tables(tmp_path, home):
     made = feature_fingerprints()
     use_lines((), {})
     assert "visits_rows" not in load_families()
-    use_kept_features(home)
+    register_own_features(home)
     assert feature_fingerprints() == made
 
 

@@ -349,14 +349,14 @@ def test_a_first_use_by_many_at_once_makes_one_database(tmp_path):
 
 
 def test_old_bundles_are_thinned(tmp_path):
-    from vouch.models.registry.champions import KEPT
+    from vouch.models.registry.champions import MOST_VERSIONS
 
-    for number in range(KEPT + 2):
+    for number in range(MOST_VERSIONS + 2):
         predictor = written(tmp_path / "b", "logistic", {**LOGISTIC, "base": float(-number)})
         with promotion(tmp_path, "churn") as folder:
             install(folder, tmp_path / "b", "card", predictor.content_hash)
     kept = list((champion_folder(tmp_path, "churn") / "versions").iterdir())
-    assert len(kept) == KEPT
+    assert len(kept) == MOST_VERSIONS
     assert load_champion(tmp_path, "churn").content_hash == predictor.content_hash
 
 

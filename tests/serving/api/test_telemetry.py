@@ -156,10 +156,10 @@ try:
     raise ValueError("planted.person@example.com")
 except ValueError:
     logging.getLogger("noisy").exception("it broke")
-logs.request_told("/app", "GET", 200, 0.01, None, "abc")
-logs.request_told("/app", "GET", 200, 1.5, None, None)
-logs.request_told("/v1/score", "POST", 500, 0.01, "internal", None)
-logs.request_told("/v1/score", "POST", 503, 0.01, "no_snapshot", None)
+logs.log_request("/app", "GET", 200, 0.01, None, "abc")
+logs.log_request("/app", "GET", 200, 1.5, None, None)
+logs.log_request("/v1/score", "POST", 500, 0.01, "internal", None)
+logs.log_request("/v1/score", "POST", 503, 0.01, "no_snapshot", None)
 """
 
 

@@ -337,7 +337,7 @@ def test_a_customer_is_written_out_of_every_batch(database, tmp_path):
 
 
 def test_a_quarter_of_states_is_kept_and_told_where_no_snapshot_is_on_disk(database, tmp_path, monkeypatch):
-    monkeypatch.setattr(weeks, "TOLD_WEEKS", 3)
+    monkeypatch.setattr(weeks, "WEEKS_WITH_STATES", 3)
     instants = [MONDAY - back * 7 * DAY_US for back in range(5, -1, -1)]
     for place, instant in enumerate(instants):
         publish(tmp_path, instant, [customer("c1", 0.1 * place), customer("c2", None if place > 4 else 0.5)])

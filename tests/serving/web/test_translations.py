@@ -19,7 +19,7 @@ from vouch.serving.numerals import MINUS
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
 from vouch.serving.web.models import FIGURES
-from vouch.serving.web.render import TEMPLATES, TOLD, VIEWS
+from vouch.serving.web.render import TEMPLATES, VIEWS, WORDED
 from vouch.serving.web.translations import LANGUAGES, speech, texts
 
 ENGLISH = speech("en").texts
@@ -72,8 +72,8 @@ def test_every_value_that_a_page_may_show_has_a_text():
     }
     missing = {f"{part}.{name}" for part, names in wanted.items() for name in names} - ENGLISH.keys()
     assert not missing
-    assert {f"problem.{code}.title" for code in {*TOLD, "invalid_value"}} <= ENGLISH.keys()
-    assert KINDS.keys() | {"unauthenticated", "forbidden"} >= TOLD
+    assert {f"problem.{code}.title" for code in {*WORDED, "invalid_value"}} <= ENGLISH.keys()
+    assert KINDS.keys() | {"unauthenticated", "forbidden"} >= WORDED
     for language in LANGUAGES:
         assert all(family(feature.family, language) for feature in load_families().values())
 

@@ -18,22 +18,22 @@ FILE = "own_features.json"
 FORM = 1
 
 
-def keep_own(home: Path, own: OwnTables) -> None:
+def save_own_features(home: Path, own: OwnTables) -> None:
     """Keep what was made of own columns, where it is other than what is kept, and let the register end with it."""
     use_lines(own.lines, own.tables)
-    if own == kept_own(home):
+    if own == load_own_features(home):
         return
     home.mkdir(parents=True, exist_ok=True)
     write_whole(home / FILE, sealed({"form": FORM, **own.as_dict()}))
 
 
-def kept_own(home: Path) -> OwnTables:
+def load_own_features(home: Path) -> OwnTables:
     """What was made of own columns at the last reading; nothing where nothing was read yet."""
     content = as_written(home / FILE, FORM)
     return OwnTables() if content is None else OwnTables.of(content)
 
 
-def use_kept_features(home: Path) -> None:
+def register_own_features(home: Path) -> None:
     """Let the register of features end with those that were made at the last reading."""
-    own = kept_own(home)
+    own = load_own_features(home)
     use_lines(own.lines, own.tables)
