@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, family_of, literal, quoted, raw
 from vouch.features.discovery.files import is_date
 from vouch.features.discovery.words import name_likeness, tokens
-from vouch.features.ingest.files import inspected, moment, named_sources, numeral
+from vouch.features.ingest.files import as_instant, inspected, named_sources, numeral
 from vouch.features.ingest.inputs import file_relation
 from vouch.features.ingest.rewritten import rewritten
 
@@ -255,7 +255,7 @@ def _dated(connection: Connection, column: ColumnProfile, forms: Sequence[str], 
         if at != best and counted[at] >= counted[best] and _differ(form, forms[best])
     ]
     doubt = f"{' and '.join([forms[best], *rivals])} both explain every value" if rivals else ""
-    held = f"TRY_CAST({moment(cell, [forms[best]])} AS TIMESTAMP)"
+    held = f"TRY_CAST({as_instant(cell, [forms[best]])} AS TIMESTAMP)"
     return replace(column, holds="time", forms=(forms[best],), doubt=doubt, **_range(connection, held, sql))
 
 
