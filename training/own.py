@@ -1,9 +1,9 @@
 """Own learners: whatever has scikit-learn's `fit` and `predict_proba`, as one more recipe beside ours.
 
 It is fitted on the same rows, judged at the same origins and stands in the same report. It can serve where it can be
-stored as text or numbers: LightGBM's classifier as its text, and a logistic regression, alone or behind an imputer and
-a scaler, as its numbers. Anything else would have to be a pickle, which runs whatever it holds: it is judged, and
-never chosen.
+stored as text or numbers: LightGBM's classifier as its text, XGBoost's and CatBoost's as trees that their JSON tells
+(`foreign_trees`), and a logistic regression, alone or behind an imputer and a scaler, as its numbers. Anything else
+would have to be a pickle, which runs whatever it holds: it is judged, and never chosen.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from vouch.features.errors import BundleError, DefinitionError
 from vouch.models.scoring.calibration import log_odds
 from vouch.models.scoring.scorers import make_scorer
+from vouch.training.foreign_trees import TRANSLATED
 from vouch.training.learners import Fitted, rounded
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ JUDGED_ONLY = "judged_only"
 """Kind of a model that cannot be stored."""
 
 
+DOUBLE, SINGLE = 1e-6, 1e-4
+"""Log-odds by which what is stored may be off what the estimator says; the second where that adds in 32 bits."""
+SINGLE_PRECISION = frozenset({"xgboost"})
+
+
 def own_recipes(learners: Mapping[str, Callable[[int], Any]]) -> dict[str, Recipe]:
     """Return a recipe for each learner of a definition: a function of a seed that gives an estimator."""
     return {name: partial(fit_own, name=name, make=make) for name, make in learners.items()}
@@ -42,7 +48,7 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
     Raises DefinitionError where it is none, or fails.
     """
     where = f"Learner {name!r} of model {data.model.name!r}"
-    estimator = make(seed)
+    estimator = _made(make, seed, where)
     missing = [method for method in ("fit", "predict_proba") if not callable(getattr(estimator, method, None))]
     if missing:
         raise DefinitionError(f"{where} has no {' and no '.join(missing)}: give an estimator as scikit-learn has them")
@@ -57,7 +63,7 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
     except Exception as error:  # whatever a learner of one's own raises
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise DefinitionError(f"{where} cannot be fitted on these rows: {why}") from error
-    kind, content = stored(estimator, len(names))
+    kind, content = stored(estimator, data.train.matrix)
     if kind == "linear":
         content = _against_means(content, data.train.matrix)
     parameters = {"estimator": type(estimator).__name__}
@@ -67,9 +73,19 @@ def fit_own(data: Dataset, seed: int, name: str, make: Callable[[int], Any], **_
         scorer = make_scorer(kind, content, len(names))
     except BundleError:  # a form of trees that text of ours does not hold
         return Fitted(name, JUDGED_ONLY, "", judged, {}, parameters)
-    if not np.allclose(scorer.raw(data.train.matrix), judged.raw(data.train.matrix), atol=1e-6):
+    tolerance = SINGLE if type(estimator).__module__.partition(".")[0] in SINGLE_PRECISION else DOUBLE
+    if not np.allclose(scorer.raw(data.train.matrix), judged.raw(data.train.matrix), atol=tolerance):
         return Fitted(name, JUDGED_ONLY, "", judged, {}, parameters)  # its text does not say what it says
     return Fitted(name, kind, content, scorer, {}, parameters)
+
+
+def _made(make: Callable[[int], Any], seed: int, where: str) -> Any:
+    """The estimator; raises DefinitionError where the library that it comes from is not installed."""
+    try:
+        return make(seed)
+    except ImportError as error:
+        library = (error.name or str(error)).partition(".")[0]
+        raise DefinitionError(f"{where} needs {library!r}, which is not installed: pip install {library}") from error
 
 
 @contextmanager
@@ -122,10 +138,17 @@ class _Judged:
         return self.contributions(now)
 
 
-def stored(estimator: Any, columns: int) -> tuple[str, Any]:
+def stored(estimator: Any, matrix: Matrix) -> tuple[str, Any]:
     """Kind and content of what can be stored as text or numbers, by exact type; `judged_only` for the rest."""
+    columns = matrix.shape[1]
     if _is(estimator, "lightgbm.sklearn", "LGBMClassifier"):
         return "lightgbm", estimator.booster_.model_to_string()
+    for (module, name), (document, text) in TRANSLATED.items():
+        if _is(estimator, module, name):
+            try:
+                return "lightgbm", text(document(estimator), matrix)
+            except BundleError:
+                return JUDGED_ONLY, ""
     steps = list(estimator.steps) if _is(estimator, "sklearn.pipeline", "Pipeline") else [("", estimator)]
     *before, (_, last) = steps
     if not _is(last, "sklearn.linear_model._logistic", "LogisticRegression"):
