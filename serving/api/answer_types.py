@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vouch.serving.api.handlers.health_types import CountingHealth, HealthTold
 
+ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
+"""What scores: gradient boosted trees, lines, the mean of both, or a calibrated rule where nothing could be learned."""
+
 
 class Fresh(BaseModel):
     """What all answers from a snapshot share."""
@@ -375,6 +378,10 @@ class ScoreAnswer(BaseModel):
         Field(description="Rows and cells of the request that break the contract, by table and reason."),
     ]
     models: dict[str, str | None]
+    kinds: Annotated[
+        dict[str, ModelKind | None],
+        Field(description="What each champion is; a small company's may be a line, or a calibrated rule."),
+    ]
     scores: list[ScoredVector]
 
 

@@ -286,11 +286,13 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "as_of": None,
         "broken": None,
         "models": {"churn": MODELS["churn_model"], "advocacy": MODELS["advocacy_model"]},
+        "kinds": {"churn": "logistic", "advocacy": "lightgbm"},
         "scores": [{"customer_id": "what-if", **SCORES}],
     },
     "/v1/tables/score": {
         "model": "leavers",
         "content_hash": MODELS["churn_model"],
+        "kind": "lightgbm",
         "positive": "Yes",
         "scores": [
             {

@@ -69,6 +69,7 @@ def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
         "as_of": None if as_of_us is None else instant_text(as_of_us),
         "broken": broken,
         "models": {name: champion.content_hash for name, champion in champions.items()},
+        "kinds": {name: of.predictor.kind if of.predictor else None for name, of in champions.items()},
         "scores": [dict(zip(names, row, strict=True)) for row in rows],
     }
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from vouch.features.discovery.flat import CATEGORY, DAYS
 from vouch.features.errors import BundleError, UsageError
+from vouch.serving.api.answer_types import ModelKind
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import Cell, Request, Text
 from vouch.serving.scoring.flat_scores import columns, flat_champion, scored_rows
@@ -64,6 +65,7 @@ class TableScores(BaseModel):
 
     model: str
     content_hash: str
+    kind: ModelKind
     positive: Annotated[str, Field(description="What stands in the label where what is predicted came true.")]
     scores: list[ScoredRow]
 
@@ -76,6 +78,7 @@ def score_table_rows(store: ServingState, request: TableScore) -> dict[str, Any]
     return {
         "model": predictor.name,
         "content_hash": predictor.content_hash,
+        "kind": predictor.kind,
         "positive": predictor.manifest["table"]["positive"],
         "scores": scored_rows(predictor, frame, ids, with_reasons=request.reasons),
     }
