@@ -30,6 +30,7 @@ from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
 from vouch.training.incumbent import Incumbent
 from vouch.training.learners import BASELINES
+from vouch.training.registration import Gated, register
 from vouch.training.run import code_fingerprint
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "l
 
 
 @dataclass(frozen=True)
-class FlatReport:
+class FlatReport(Gated):
     """One training run on a flat table: what was measured, what the gate said, what was left out."""
 
     model: str
@@ -76,16 +77,6 @@ class FlatReport:
     facts: Mapping[str, Any] = field(default_factory=dict)
     version: int | None = None
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the gate did not let the new version become the champion."""
-        return not self.verdict.passed
-
-    @property
-    def is_promoted(self) -> bool:
-        """Whether the new version is the champion."""
-        return self.verdict.passed
-
     def figure_rows(self) -> list[dict[str, Any]]:
         """One row per candidate with its key figures on rows that it was not fitted on, the chosen one first."""
         order = sorted(self.figures, key=lambda name: (name != self.chosen, self.figures[name]["log_loss"]))
@@ -97,7 +88,7 @@ class FlatReport:
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         plain = {name: value for name, value in vars(self).items() if name != "verdict"}
-        return {**plain, "passed": self.verdict.passed, "rules": [vars(rule) for rule in self.verdict.rules]}
+        return {**plain, "passed": self.verdict.passed, "rules": self.verdict.rows()}
 
     def text(self) -> str:
         """What a data scientist needs to see, as lines of text."""
@@ -117,9 +108,7 @@ class FlatReport:
             for row in self.figure_rows()
         ]
         lines += [f"  {self.chosen}, calibration {self.calibration}; 95 % intervals: {ends}", ""]
-        lines += [f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}" for rule in self.verdict.rules]
-        state = "the champion" if self.verdict.passed else "registered, not promoted"
-        return "\n".join([*lines, f"  version {self.version}: {state}"])
+        return "\n".join([*lines, *self.gate_lines(self.version)])
 
 
 def train_flat(
@@ -237,17 +226,16 @@ def _stored(
         )
         report = replace(report, facts={**report.facts, "content_hash": predictor.content_hash})
         run = _training_run(report, Path(folder) / "bundle", golden, fitted)
-        registered = versions.register(project.home, run, project.tracking, labels)
-        report = replace(report, version=registered.version)
-        entry = _entry(report, registered.run_id, now_us)
-        if report.verdict.passed:
-            text = flat_card(report)
-            versions.promote_version(
-                project.home, report.model, registered.version, run.bundle, text, entry, project.tracking
-            )
-        else:
-            versions.refuse(project.home, report.model, registered.version, entry)
-    return report
+        record = {
+            "at_us": now_us,
+            "content_hash": predictor.content_hash,
+            "chosen": report.chosen,
+            "figures": report.figure_rows(),
+        }
+        registered = register(
+            project, run, report.verdict, lambda of: flat_card(replace(report, version=of.version)), record, labels
+        )
+    return replace(report, version=registered.version)
 
 
 def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted: Fitted) -> versions.TrainingRun:
@@ -259,7 +247,7 @@ def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted
         parameters={"candidate": report.chosen, "calibration": report.calibration, **fitted.facts},
         metrics={of: value for of, value in report.figures[report.chosen].items() if np.isfinite(value)},
         tags={
-            "gate": "passed" if report.verdict.passed else "refused",
+            **report.verdict.tags,
             "figures": json.dumps({of: round(report.figures[report.chosen][of], 6) for of in versions.FIGURES}),
             **{of: str(value) for of, value in report.facts.items()},
         },
@@ -268,7 +256,7 @@ def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted
             "report.json": json.dumps(report.as_json(), default=str).encode(),
         },
         name=f"{report.model} {report.chosen}",
-        description="The gate passed." if report.verdict.passed else "The gate refused it.",
+        description=report.verdict.sentence,
         learned_from={
             "digest": report.facts["data_fingerprint"],
             "rows": report.rows,
@@ -276,20 +264,6 @@ def _training_run(report: FlatReport, bundle: Path, golden: pd.DataFrame, fitted
             "features": len(report.columns),
         },
     )
-
-
-def _entry(report: FlatReport, run_id: str, now_us: int) -> dict[str, Any]:
-    refusals = report.verdict.refusals
-    return {
-        "action": "pass" if report.verdict.passed else "refuse",
-        "reason": "the gate passed" if not refusals else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
-        "at_us": now_us,
-        "run_id": run_id,
-        "content_hash": report.facts["content_hash"],
-        "rules": [vars(rule) for rule in report.verdict.rules],
-        "chosen": report.chosen,
-        "figures": report.figure_rows(),
-    }
 
 
 def flat_card(report: FlatReport) -> str:

@@ -62,6 +62,40 @@ class Verdict:
         """The rules that did not hold."""
         return tuple(rule for rule in self.rules if not rule.passed)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rules as plain values; a figure that does not exist is null."""
+        return [{**vars(rule), "value": _plain(rule.value), "limit": _plain(rule.limit)} for rule in self.rules]
+
+    def as_entry(self) -> dict[str, Any]:
+        """What the gate's history keeps of it."""
+        why = "; ".join(f"{rule.name}: {rule.why}" for rule in self.refusals)
+        return {
+            "action": "pass" if self.passed else "refuse",
+            "reason": why or "the gate passed",
+            "rules": self.rows(),
+        }
+
+    def lines(self) -> list[str]:
+        """The rules as lines of text."""
+        return [f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}" for rule in self.rules]
+
+    @property
+    def sentence(self) -> str:
+        """Whether it passed, in words."""
+        return "The gate passed." if self.passed else "The gate refused it."
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Whether it passed, and what refused it, as tags of a run."""
+        return {
+            "gate": "passed" if self.passed else "refused",
+            "refused_by": ", ".join(rule.name for rule in self.refusals),
+        }
+
+
+def _plain(figure: float | None) -> float | None:
+    return float(figure) if figure is not None and np.isfinite(figure) else None
+
 
 def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int) -> Verdict:
     """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.report`)."""

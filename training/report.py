@@ -170,7 +170,7 @@ class TrainingReport:
                 "statistics": self.statistics,
                 "how_soon": self.how_soon,
                 "passed": self.passed,
-                "rules": [vars(rule) for rule in self.verdict.rules] if self.verdict else [],
+                "rules": self.verdict.rows() if self.verdict else [],
                 "notes": self.notes,
                 "facts": self.facts,
                 "champion_version": self.champion_version,
@@ -356,8 +356,7 @@ def _lines(report: TrainingReport) -> Iterable[str]:
         yield "  how soon, on customers that it was not fitted on:"
         yield from ("  " + line for line in aligned(report.how_soon))
         yield ""
-    for rule in _rules(report):
-        yield f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}"
+    yield from report.verdict.lines() if report.verdict else ()
     state = "champion" if report.is_promoted else "registered, not promoted"
     yield f"  version {report.version}: {state}" if report.version else "  not registered"
     if not report.is_judged:

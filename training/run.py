@@ -34,6 +34,7 @@ from vouch.training.gate import judge
 from vouch.training.incumbent import meet
 from vouch.training.learners import check_parameters, recipes
 from vouch.training.plots import pictures
+from vouch.training.registration import register
 from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tuning import NAME as TUNED
 from vouch.training.tuning import Tuning, tune
@@ -271,19 +272,14 @@ def store(
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
         run = _run(trained, report, Path(folder) / "bundle")
-        registered = versions.register(project.home, run, project.tracking, labels)
-        report = replace(report, version=registered.version, run_id=registered.run_id, is_promoted=report.passed)
-        if verdict is None:
-            return report
-        entry = _entry(trained, report, now_us)
-        if verdict.passed:
-            bundle, text = Path(folder) / "bundle", card(report)
-            versions.promote_version(
-                project.home, trained.name, registered.version, bundle, text, entry, project.tracking
-            )
-        else:
-            versions.refuse(project.home, trained.name, registered.version, entry)
-    return report
+        record = _record(trained, report, now_us) if evaluation.is_judged else {}
+        registered = register(project, run, verdict, lambda of: card(_placed(report, of)), record, labels)
+    return _placed(report, registered)
+
+
+def _placed(report: TrainingReport, registered: versions.Registered) -> TrainingReport:
+    """A report with its place in the registry."""
+    return replace(report, version=registered.version, run_id=registered.run_id, is_promoted=report.passed)
 
 
 def _definitions(predictor: Predictor) -> str:
@@ -292,19 +288,14 @@ def _definitions(predictor: Predictor) -> str:
     return combined({name: today[name] for name in predictor.names})
 
 
-def _entry(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
-    """What the gate's history keeps of a run: enough to show how good a version was when it was judged."""
-    refusals = report.verdict.refusals if report.verdict else ()
+def _record(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
+    """What the gate's history keeps beside the verdict: enough to show how good a version was when it was judged."""
     plain = report.as_json()
     table = calibration_table(trained.data.test.label, trained.evaluation.challenger.probability)
     return {
-        "action": "pass" if report.passed else "refuse",
-        "reason": "the gate passed" if report.passed else "; ".join(f"{rule.name}: {rule.why}" for rule in refusals),
         "at_us": now_us,
         "as_of": instant_text(report.as_of_us),
-        "run_id": report.run_id,
         "content_hash": report.content_hash,
-        "rules": plain["rules"],
         "chosen": report.chosen,
         "members": list(report.members),
         "why": report.why,
@@ -340,9 +331,8 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Tra
         trials=trained.trials,
         tags={
             **{name: str(value) for name, value in report.facts.items()},
-            "gate": ("passed" if report.passed else "refused") if report.is_judged else versions.NOT_JUDGED,
+            **(report.verdict.tags if report.verdict else {"gate": versions.NOT_JUDGED, "refused_by": ""}),
             "champion_then": str(report.champion_version or ""),
-            "refused_by": ", ".join(rule.name for rule in report.verdict.refusals) if report.verdict else "",
             "figures": json.dumps({name: round(figures[name], 6) for name in versions.FIGURES if figures}),
         },
         files=files,
@@ -354,10 +344,9 @@ def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.Tra
 
 def _described(report: TrainingReport) -> str:
     """What a person reads first of a run."""
-    if not report.is_judged:
+    if report.verdict is None:
         return f"{report.question}\n\nNot judged: it cannot become the champion."
-    passed = "The gate passed." if report.passed else "The gate refused it."
-    return f"{report.question}\n\n{passed} {report.why or ''}".rstrip()
+    return f"{report.question}\n\n{report.verdict.sentence} {report.why or ''}".rstrip()
 
 
 def _learned_from(trained: Trained) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.instants import instant_text
 from vouch.features.metrics.context import DISCOUNT
 from vouch.features.shown import markdown
 from vouch.models.value.valuation import CONTRACT, HORIZON_DAYS
+from vouch.training.registration import Gated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ QUESTION = "What will this customer bring within 1,095 days, beside what was bro
 
 
 @dataclass(frozen=True)
-class ValueReport:
+class ValueReport(Gated):
     """What was measured: `figures` of each candidate out of time, over `days` and so many `customers`."""
 
     model: str
@@ -41,20 +42,6 @@ class ValueReport:
     version: int | None = None
     run_id: str | None = None
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the gate did not let the new version become the champion."""
-        return not self.verdict.passed
-
-    @property
-    def is_promoted(self) -> bool:
-        """Whether the new version is the champion."""
-        return self.verdict.passed
-
-    def registered(self, version: int, run_id: str) -> ValueReport:
-        """The same with its place in the registry."""
-        return replace(self, version=version, run_id=run_id)
-
     def figure_rows(self) -> list[dict[str, Any]]:
         """One row per candidate, the chosen one first."""
         order = sorted(self.figures, key=lambda name: (name != self.chosen, name))
@@ -66,20 +53,15 @@ class ValueReport:
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         plain = {name: value for name, value in vars(self).items() if name not in {"verdict", "as_of_us"}}
-        rules = [vars(rule) for rule in self.verdict.rules]
-        return {**plain, "as_of": instant_text(self.as_of_us), "passed": self.verdict.passed, "rules": rules}
+        passed, rules = self.verdict.passed, self.verdict.rows()
+        return {**plain, "as_of": instant_text(self.as_of_us), "passed": passed, "rules": rules}
 
-    def entry(self, now_us: int) -> dict[str, Any]:
-        """What the gate's history keeps."""
-        why = "; ".join(f"{rule.name}: {rule.why}" for rule in self.verdict.refusals)
+    def record(self, now_us: int) -> dict[str, Any]:
+        """What the gate's history keeps beside the verdict."""
         return {
-            "action": "pass" if self.verdict.passed else "refuse",
-            "reason": why or "the gate passed",
             "at_us": now_us,
             "as_of": instant_text(self.as_of_us),
-            "run_id": self.run_id,
             "content_hash": self.content_hash,
-            "rules": [vars(rule) for rule in self.verdict.rules],
             "chosen": self.chosen,
             "why": WAYS[self.way],
             "figures": self.figure_rows(),
@@ -96,9 +78,7 @@ class ValueReport:
             "    " + ", ".join(f"{name} {value}" for name, value in row.items() if name != "model")
             for row in self.figure_rows()
         ]
-        lines += [f"  {'held  ' if rule.passed else 'FAILED'} {rule.name:12} {rule.why}" for rule in self.verdict.rules]
-        state = "the champion" if self.verdict.passed else "registered, not promoted"
-        return "\n".join([*lines, f"  version {self.version}: {state}"])
+        return "\n".join([*lines, *self.gate_lines(self.version)])
 
 
 def value_card(report: ValueReport) -> str:

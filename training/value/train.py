@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from vouch.models.value.histories import histories
 from vouch.models.value.predictor import NAME, made_up, write_value_bundle
 from vouch.models.value.valuation import PURCHASES, fit_values, valued, with_revenue
 from vouch.training.gate import GateRule, Verdict, contract
+from vouch.training.registration import register
 from vouch.training.run import code_fingerprint, opened_by_size
 from vouch.training.value.report import QUESTION, ValueReport, value_card
 
@@ -87,16 +88,9 @@ def train_value(
             NAME, known_us, fitted.numbers.way, fitted.chosen, fitted.days, fitted.customers, fitted.figures, verdict,
             _named_numbers(fitted.numbers), before, made.content_hash,
         )  # fmt: skip
-        registered = versions.register(project.home, _run(report, bundle, facts), project.tracking, labels)
-        report = report.registered(registered.version, registered.run_id)
-        entry = report.entry(now_us)
-        if verdict.passed:
-            versions.promote_version(
-                project.home, NAME, registered.version, bundle, value_card(report), entry, project.tracking
-            )
-        else:
-            versions.refuse(project.home, NAME, registered.version, entry)
-    return report
+        run, record = _run(report, bundle, facts), report.record(now_us)
+        registered = register(project, run, verdict, lambda _: value_card(report), record, labels)
+    return replace(report, version=registered.version, run_id=registered.run_id)
 
 
 def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedValue:
@@ -257,15 +251,14 @@ def _run(report: ValueReport, bundle: Path, facts: Mapping[str, Any]) -> version
         },
         tags={
             **{name: str(value) for name, value in facts.items()},
-            "gate": "passed" if report.verdict.passed else "refused",
+            **report.verdict.tags,
             "champion_then": str(report.champion_version or ""),
-            "refused_by": ", ".join(rule.name for rule in report.verdict.refusals),
         },
         files={
             "card.md": value_card(report).encode(),
             "report.json": json.dumps(report.as_json(), indent=1).encode(),
         },
         name=f"{NAME} {facts['as_of']} {report.chosen}",
-        description=f"{QUESTION}\n\n" + ("The gate refused it." if report.is_refused else "The gate passed."),
+        description=f"{QUESTION}\n\n{report.verdict.sentence}",
         learned_from={"digest": facts["data_fingerprint"], "customers": report.customers, "judged_days": report.days},
     )
