@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["text", "time", "money", "number", "integer", "boolean", "probability"]
 KINDS: frozenset[str] = frozenset({"text", "time", "money", "number", "integer", "boolean", "probability"})
 
-CONTRACT_VERSION = "3"
+CONTRACT_VERSION = "4"
 """Moves when a rule or column of the contract changes; staged tables of another version are not used."""
 DAY_US = 86_400_000_000
 """Microseconds in a day of 24 hours (all days are UTC)."""
@@ -135,6 +135,7 @@ _ENUMS: dict[str, tuple[str, ...]] = {
     "channel": CHANNELS,
     "instrument": (
         "nps", "csat", "ces", "ces1", "trust", "emotional_loyalty", "cxi", "expectation", "culture", "perception",
+        "exit",
     ),
     "answer": ("answered", "partial", "dismissed", "delivered"),
     "source": (

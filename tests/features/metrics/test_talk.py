@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.rows.metric_examples import INSTANT_US, company, one
+from vouch.features.contract.tables import TABLES
 from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.lists.lists import list_rows
 
@@ -75,6 +76,10 @@ def test_leavers_are_told_with_what_they_said_and_nobody_is_asked_twice():
     assert found["asked"]["asked_at"] is not None
     assert found["asked"]["answered_at"] is None
     assert [row["customer_id"] for row in rows_of("to_ask_why", LEFT)] == ["silent"]
+
+
+def test_the_exit_survey_is_one_that_a_company_may_hand_over():
+    assert "exit" in TABLES["surveys"].columns["instrument"].values
 
 
 def test_who_left_last_is_told_first():
