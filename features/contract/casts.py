@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from vouch.features.contract.tables import NA_IS_A_NAME
+from vouch.features.contract.tables import DAY_US, NA_IS_A_NAME
 
 if TYPE_CHECKING:
     from vouch.features.contract.tables import Column
@@ -35,7 +35,7 @@ _NUMBER_FIRST = r"^\s*([-+]?\d+(?:[.,]\d+)?)(?:[\s=:.,)(\]–—-]|[^\x00-\x7F])
 _NUMBER_LAST = r"[\pL\p{So}].*[\s=:(\[–—-](\d+(?:[.,]\d+)?)\s*[)\].]?\s*$"
 LABELLED = frozenset({("surveys", "score"), ("tickets", "csat"), ("feedback", "rating")})
 """Answers on a scale, whose ends survey tools export with their label: "10 - Extremely likely"."""
-YEAR_1_US, YEAR_10000_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+YEAR_1_US, YEAR_9999_US, YEAR_10000_US = -62_135_596_800_000_000, 253_370_764_800_000_000, 253_402_300_800_000_000
 """A time beyond the calendar that everybody can write is none."""
 STAGED_TYPES = {
     "text": "VARCHAR",
@@ -239,11 +239,16 @@ def _epoch_instant(name: str, family: Family, epoch: str) -> str:
 
 
 def other_unit(name: str, family: Family, epoch: str, unit: str | None = None) -> str:
-    """SQL that says whether an epoch number stands in another unit than `epoch`: in `unit`, or in any."""
+    """SQL that says whether an epoch number stands in another unit than `epoch`: in `unit`, or in any.
+
+    The year 9999 of its own unit is how the end of what never ends is written, and no other year.
+    """
     number = f"TRY_CAST({_decimal_text(name, family)} AS DOUBLE)"
     units = [unit] if unit else [other for other in EPOCH_RANGES if other != epoch]
     ranges = [f"({number} >= {low} AND {number} < {high})" for low, high in map(EPOCH_RANGES.__getitem__, units)]
-    return f"({' OR '.join(ranges)})"
+    own = f"{number} * {EPOCH_FACTORS[epoch]}"
+    is_endless = f"({own} >= {YEAR_9999_US} AND {own} < {YEAR_10000_US + DAY_US})"
+    return f"(({' OR '.join(ranges)}) AND NOT {is_endless})"
 
 
 def _number(name: str, family: Family) -> str:

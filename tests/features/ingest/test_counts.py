@@ -112,6 +112,22 @@ def test_an_epoch_number_is_the_same_instant_in_whatever_unit_it_stands(tmp_path
     assert "one unit" in said
 
 
+@pytest.mark.parametrize("declared", ["s", "ms", "us"])
+@pytest.mark.parametrize("far", ["9999-12-31", "9999-12-31T23:59:59Z", "9999-01-01", "2999-12-31", "2100-01-01"])
+def test_what_never_ends_is_no_end_as_an_epoch_number_either(tmp_path, declared, far):
+    unit = {"s": 1, "ms": 1000, "us": 1_000_000}[declared]
+    start, end = (
+        int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * unit for day in ("2025-02-01", far)
+    )
+    folder = write_csv(
+        tmp_path / "tables", company(subscriptions=[row("subscriptions", started_at=start, ended_at=end)])
+    )
+    mapped = {"subscriptions": TableMapping("subscriptions", epoch=dict.fromkeys(("started_at", "ended_at"), declared))}
+    found = stage(Project(home=tmp_path / "home", location=str(folder), tables=mapped), NOW_US)
+    assert read(found, "subscriptions")["ended_us"].to_list() == [None]
+    assert figures_of(found, "subscriptions")["reasons"] == {"no_end": 1}
+
+
 OPEN = [(table.name, column.name) for table in TABLES.values() for column in table.open_dates()]
 
 
