@@ -6,6 +6,7 @@ metric knows. Each is counted over the rows as they were staged; what would mend
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -33,6 +34,8 @@ LEAST_JOINED = 10
 """A form that joins fewer than one in so many says nothing."""
 _HIDDEN = r"[\p{Cf}\p{Cc}\p{Z}\s]+"
 _SIGNS = r"[^\pL\pN]+"
+_NARROW = string.digits + string.ascii_letters
+_WIDE = "".join(chr(ord(sign) + 0xFEE0) for sign in _NARROW)
 FORMS = (
     ("a decimal ending", r"regexp_replace(@, '[.,]0+$', '')"),
     ("the case of letters", "lower(@)"),
@@ -44,6 +47,12 @@ FORMS = (
     ("what stands before the last sign", r"regexp_extract(@, '[^:/|_#-]+$')"),
     ("case and signs", f"lower(regexp_replace(@, '{_SIGNS}', '', 'g'))"),
     ("letters before the number", r"nullif(regexp_extract(@, '^[^0-9]*([0-9]{3,})$', 1), '')"),
+    ("letters and zeros before the number", r"nullif(regexp_extract(@, '^[^0-9]*0*([1-9][0-9]{2,})$', 1), '')"),
+    ("what stands after the first sign", r"nullif(regexp_extract(@, '^[^:/|_#\x40.-]+'), '')"),
+    ("case and the last 3 of 18 characters", "CASE WHEN length(@) IN (15, 18) THEN lower(left(@, 15)) END"),
+    ("the width of signs", f"translate(@, '{_WIDE}', '{_NARROW}')"),
+    ("accents", "strip_accents(@)"),
+    ("signs written as %", "url_decode(@)"),
 )
 """What may set two forms of one id apart, and the SQL that makes them one; @ stands for the id."""
 

@@ -274,6 +274,15 @@ WAYS = {
     "what stands before the last sign": (ids(str), ids(lambda n: f"shop-eu:{n}")),
     "case and signs": (ids(lambda n: f"AB-{n}"), ids(lambda n: f"ab{n}")),
     "letters before the number": (ids(str), ids(lambda n: f"cus{n}")),
+    "letters and zeros before the number": (ids(str), ids(lambda n: f"CUS-{n:08}")),
+    "what stands after the first sign": (ids(str), ids(lambda n: f"{n}@shop.eu")),
+    "case and the last 3 of 18 characters": (ids(lambda n: f"001Ab00000X{n}AAA"), ids(lambda n: f"001AB00000X{n}")),
+    "the width of signs": (
+        ids(lambda n: f"k{n}"),
+        ids(lambda n: f"k{n}".translate({48 + d: 65296 + d for d in range(10)})),
+    ),
+    "accents": (ids(lambda n: f"José {n} Núñez"), ids(lambda n: f"Jose {n} Nunez")),
+    "signs written as %": (ids(lambda n: f"a/{n} b"), ids(lambda n: f"a%2F{n}%20b")),
 }
 
 
