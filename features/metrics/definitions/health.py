@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from vouch.features.statistics.intervals import Interval
 
 YEAR_DAYS = 365
+COMPARED_DAYS = 49
+"""The rules hold four weeks against the four before: without most of these every customer would seem to use more."""
 WEEK_DAYS = 7
 STEPS = 3
 BOUNDS = ("health_low", "health_high")
@@ -88,13 +90,13 @@ _WELL = {
 
 
 @metric(
-    "M69", "Health score", items=healthy, unit="points", better="higher", published=False,
+    "M69", "Health score", items=healthy, unit="points", better="higher", published=False, reaches=COMPARED_DAYS,
     kind=Custom(("value", "lowest", "highest"), mean_health, mean_health_ends, "student_t", limits=(0, 100)),
     source="Our rules, in health.toml: product use, feedback, support, community, commercial",
     formula="mean over active customers of sum(weight points) / sum(weight) over the measures that are there, where "
     "these weigh at least 0.6; bounds, of all customers, take a missing measure for 0 and for 100",
     absent=("`empty`: less than 0.6 of the rules is known of every customer",),
-    version="2",
+    version="3",
     example=Example("As much use as before, the best answer, a ticket resolved, the rest unknown: 100", _WELL, 100.0),
 )  # fmt: skip
 def health_score(customer: Row) -> Mapping[str, nw.Expr]:
@@ -106,7 +108,8 @@ def health_score(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M70", "Customer success rate", items=healthy, kind=Proportion(), unit="percent", better="higher",
-    when_zero="empty", published=False, source="Our definition: healthy by our rules",
+    when_zero="empty", published=False, source="Our definition: healthy by our rules", reaches=COMPARED_DAYS,
+    version="2",
     formula="100 customers in the band healthy / customers in a known band",
     example=Example("Nothing but use is known, too little for a band", _USE, None, "empty"),
 )  # fmt: skip

@@ -176,6 +176,15 @@ def test_health_is_that_of_whom_enough_is_known_and_says_how_many_these_are():
     assert (found.value, found.n, found.n_missing, found.coverage) == (pytest.approx(100), 30, 10, 0.75)
 
 
+@pytest.mark.parametrize(("days", "is_known"), [(55, True), (48, False), (10, False)])
+def test_there_is_no_health_before_two_spans_of_use_can_be_compared(days, is_known):
+    rows = used_by(PEOPLE)
+    rows["usage_events"] = [event for event in rows["usage_events"] if event["occurred_at"] >= 1 - days]
+    rows["usage_events"].append({"customer_id": "c00", "occurred_at": -days, "event": "open"})
+    for metric_id in ("health_score", "success_rate"):
+        assert (one(rows, metric_id, begun=False).status == "insufficient_history") != is_known
+
+
 def test_a_sum_of_which_nothing_is_known_is_no_0():
     posts = [{"author": c, "platform": "x", "occurred_at": -9, "is_brand_mention": True, "likes": None} for c in PEOPLE]
     assert one({"social_posts": posts}, "likes").value is None
