@@ -20,6 +20,7 @@ from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.customers import external_customers, objecting_customers
 from vouch.features.facts.rows import counted, rows_that_count
 from vouch.features.facts.spans import NEVER_US
+from vouch.features.metrics.missed import WatchedFrames, as_if_read, kinds_of, of_no_rows
 from vouch.features.metrics.splits import (
     AGE,
     COLUMNS,
@@ -98,6 +99,7 @@ class MetricContext:
         self._kept: dict[Hashable, Frame] = {}
         self._unknown: dict[str, int | None] = {}
         self._begun: dict[str, int] = {}
+        self._refused: dict[str, tuple[int, bool]] = {}
 
     def before(self, days: float) -> int:
         """The instant so many days before."""
@@ -155,17 +157,34 @@ class MetricContext:
     @cached_property
     def with_refused(self) -> MetricContext:
         """The same with the rows that were refused for a value alone, as if they could be read: only to be compared."""
-        frames = {name: nw.concat([self.tables.frames[name], rows]) for name, rows in self.tables.refused.items()}
-        tables = replace(self.tables, frames={**self.tables.frames, **frames}, refused={})
-        return MetricContext(tables, self.as_of_us, self.scores, self.settings)
+        return MetricContext(as_if_read(self.tables), self.as_of_us, self.scores, self.settings, self.record)
 
-    def refused(self, table: str, days: float | None) -> int:
-        """How many rows of a table were refused for a value alone, of those that would be facts in the window."""
-        if table not in self.tables.refused:
-            return 0
-        alone = replace(self.tables, frames={**self.tables.frames, table: self.tables.refused[table]})
-        rows = MetricContext(alone, self.as_of_us).rows(table, days)
-        return int(collected(rows.select(nw.len().alias("rows")))["rows"][0].as_py())
+    @cached_property
+    def _no_rows(self) -> Tables:
+        return of_no_rows(self.tables)
+
+    def tables_read(self, counts: Callable[[MetricContext], object]) -> frozenset[str]:
+        """The tables that a count of this context reads."""
+        watched = WatchedFrames(self._no_rows.frames)
+        tables = replace(self._no_rows, frames=watched)
+        counts(MetricContext(tables, self.as_of_us, self.scores, self.settings, self.record))
+        return frozenset(watched.read)
+
+    def refused(self, table: str) -> int:
+        """How many rows of a table were refused for a value alone, of those that would be facts at the instant."""
+        return self._refused_rows(table)[0]
+
+    def has_unread_kinds(self, table: str) -> bool:
+        """Whether of some of these rows it is not known what kind they are of."""
+        return self._refused_rows(table)[1]
+
+    def _refused_rows(self, table: str) -> tuple[int, bool]:
+        if table not in self._refused:
+            alone = replace(self.tables, frames={**self.tables.frames, table: self.tables.refused[table]})
+            rows = MetricContext(alone, self.as_of_us).rows(table)
+            kinds = collected(rows.select(*kinds_of(table), nw.col("own_us")))
+            self._refused[table] = len(kinds), any(kinds[kind].null_count for kind in kinds_of(table))
+        return self._refused[table]
 
     @cached_property
     def people(self) -> pa.Table:

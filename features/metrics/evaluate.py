@@ -20,7 +20,7 @@ from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
-from vouch.features.metrics.units import Splitter, counted_together
+from vouch.features.metrics.units import NONE_LOST, Splitter, counted_together
 from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.statistics.shrinkage import shrunk
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Record, Settings
-    from vouch.features.metrics.units import Counted, Segment
+    from vouch.features.metrics.units import Counted, Lost, Segment
 
 COVERAGE = "coverage"
 """A part of this name is the share of the inputs that is there, the same for all units."""
@@ -188,18 +188,20 @@ class Measurer:
             return [self._enveloped(metric, None, company)]
         lost = self._lost(metric, counted)
         measured = [
-            self.measured(metric, segment, counted, lost.get(segment.name, 0))
+            self.measured(metric, segment, counted, lost.get(segment.name, NONE_LOST))
             for segment in self.splitter.segments(counted)
         ]
         return [envelope for envelope, _ in measured] if self.by is None else _with_shrunk(measured)
 
-    def _lost(self, metric: Metric, counted: Counted) -> dict[str | None, int]:
-        """By segment, how many units rows would have fed that were refused for a value."""
+    def _lost(self, metric: Metric, counted: Counted) -> dict[str | None, Lost]:
+        """By segment, which units rows would have fed that were refused for a value."""
         if counted.with_refused is None:
             return {}
         return {of.name: counted.lost(metric, of) for of in self.splitter.segments(counted.with_refused)}
 
-    def measured(self, metric: Metric, segment: Segment, counted: Counted, lost: int = 0) -> tuple[Envelope, Estimate]:
+    def measured(
+        self, metric: Metric, segment: Segment, counted: Counted, lost: Lost = NONE_LOST
+    ) -> tuple[Envelope, Estimate]:
         """The envelope of one segment, and the estimate behind it; `lost` units could not be measured, besides."""
         assert metric.kind is not None
         chosen = counted.of(metric, segment)
@@ -211,9 +213,11 @@ class Measurer:
         if (listed := counted.listed(segment)) is not None and not listed.all():
             of_listed = {name: values[listed] for name, values in chosen.items()}
             figure = replace(figure, n=metric.kind.estimate(of_listed).n if listed.any() else 0)
-        figure = _short_of(figure, lost)
-        if figure.bounds is None and figure.n_missing and figure.value is not None:
-            figure = replace(figure, bounds=metric.kind.bounds(chosen, figure.n_missing))
+        missing, figure = figure.n_missing + lost.units, _short_of(figure, lost)
+        if figure.bounds is None and missing and figure.value is not None and lost.are_all:
+            is_certain = lost.spares(segment, counted.size(segment))
+            certain = {name: values[is_certain] for name, values in chosen.items()}
+            figure = replace(figure, bounds=metric.kind.bounds(certain, missing) if is_certain.any() else None)
         estimate = self._with_status(metric, figure)
         if self._names_people(metric, segment, estimate):
             reason = "a cell of few people in a sensitive split"
@@ -321,13 +325,13 @@ def _has_no_width(low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _short_of(estimate: Estimate, lost: int) -> Estimate:
-    """The estimate where so many units more are missing."""
-    if not lost:
+def _short_of(estimate: Estimate, lost: Lost) -> Estimate:
+    """The estimate where so many units more are missing; bounds that do not know of these hold no longer."""
+    if not lost.units:
         return estimate
-    share = estimate.n / (estimate.n + lost) if estimate.n else 0.0
+    share = estimate.n / (estimate.n + lost.count) if estimate.n else 0.0
     coverage = None if estimate.coverage is None else estimate.coverage * share
-    return replace(estimate, n_missing=estimate.n_missing + lost, coverage=coverage)
+    return replace(estimate, n_missing=estimate.n_missing + lost.count, coverage=coverage, bounds=None)
 
 
 def _coverage(estimate: Estimate) -> float | None:

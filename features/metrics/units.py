@@ -44,6 +44,24 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """How many units rows would have fed that were refused, of these at most one a row; and those that are here."""
+
+    count: int
+    units: int
+    here: NDArray[np.int64]
+    are_all: bool = True
+    """Whether no other unit could be another: rows whose kind nobody can read may cancel out in a customer."""
+
+    def spares(self, segment: Segment, size: int) -> NDArray[np.bool_]:
+        """Which of the units of a segment are what they are for certain."""
+        return np.isin(np.arange(size) if segment.rows is None else segment.rows, self.here, invert=True)
+
+
+NONE_LOST = Lost(0, 0, np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
 class Counted:
     """The units of some items with the parts of all their metrics, ordered by unit."""
 
@@ -57,6 +75,8 @@ class Counted:
     """How many rows were refused for a value alone that these units would have been made from, too."""
     with_refused: Counted | None = None
     """The same with such rows, as if they could be read; None where there are none."""
+    has_unread_kinds: bool = False
+    """Whether of some of these rows it is not known what kind they are of."""
     is_of_revenue: bool = False
     """Whether money counts whoever paid it."""
 
@@ -64,8 +84,11 @@ class Counted:
         """Whether the units belong to what this splits by."""
         return (self.touchpoints if by == TOUCHPOINT else self.customers) is not None
 
-    def lost(self, metric: Metric, segment: Segment) -> int:
-        """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed."""
+    def lost(self, metric: Metric, segment: Segment) -> Lost:
+        """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed.
+
+        A unit that stands there in several ways, because its kind could not be read, is one.
+        """
         assert self.with_refused is not None
         at = pa.compute.index_in(self.with_refused.units, value_set=self.units)
         rows = np.asarray(at.fill_null(-1).to_numpy(), np.int64)
@@ -74,8 +97,10 @@ class Counted:
             ours, theirs = (of.parts[_column(metric, name)] for of in (self, self.with_refused))
             if len(ours):
                 is_other |= ~((ours[rows] == theirs) | (np.isnan(ours[rows]) & np.isnan(theirs)))
-        chosen = is_other if segment.rows is None else is_other[segment.rows]
-        return min(int(np.count_nonzero(chosen)), self.refused)
+        chosen = np.flatnonzero(is_other) if segment.rows is None else segment.rows[is_other[segment.rows]]
+        units = len(pa.compute.unique(self.with_refused.units.take(pa.array(chosen))))
+        are_all = not (self.has_unread_kinds and metric.items is not None and metric.items.counts == "customers")
+        return Lost(min(units, self.refused), units, rows[chosen], are_all)
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -168,12 +193,18 @@ def _with_refused(
 ) -> Counted | Absent:
     """The units, and where rows were refused that would have fed them, the units with these as well."""
     units = _counted(context, items, days, metrics)
-    tables = dict.fromkeys(way.partition(".")[0] for need in items.needs for way in need.split("|"))
-    refused = sum(context.refused(table, days) for table in tables)
-    if isinstance(units, Absent) or not refused:
+    if isinstance(units, Absent) or not context.tables.refused:
+        return units
+    named = {way.partition(".")[0] for need in items.needs for way in need.split("|")}
+    read = context.tables_read(lambda watched: items.prepare(watched, days)) | named
+    refused = {table: context.refused(table) for table in context.tables.refused if table in read}
+    if not any(refused.values()):
         return units
     other = _counted(context.with_refused, items, days, metrics)
-    return units if isinstance(other, Absent) else replace(units, refused=refused, with_refused=other)
+    if isinstance(other, Absent):
+        return units
+    has_unread = any(context.has_unread_kinds(table) for table, count in refused.items() if count)
+    return replace(units, refused=sum(refused.values()), with_refused=other, has_unread_kinds=has_unread)
 
 
 def _counted(context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.rows.metric_examples import INSTANT_US
 from support.rows.table_files import DAY_US, NOW_US, company, row, write_csv
 from support.rows.table_files import staged as made
+from support.whole_company import whole_company
+from vouch.features.contract.tables import TABLES
 from vouch.features.ingest.stage import open_tables
-from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.catalogue import METRICS, load_metrics
 from vouch.features.metrics.evaluate import measure
 
 AS_OF_US = NOW_US
@@ -137,3 +140,59 @@ def staged_company(staged):
     from vouch.features.simulation.parameters import LAST_INSTANT_US
 
     return open_tables(staged, "polars"), LAST_INSTANT_US - 7 * DAY_US
+
+
+KINDS = sorted((table.name, column.name) for table in TABLES.values() for column in table.required() if column.values)
+READ_BY_NONE = {("asks", "kind"), ("advocacy_software", "role"), ("costs", "kind")}
+"""Kinds of tables that no example needs; of the staff; of what has no key to be told apart by."""
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [kind if kind == ("transactions", "kind") else pytest.param(*kind, marks=pytest.mark.nightly)
+     for kind in KINDS if kind not in READ_BY_NONE],
+)  # fmt: skip
+def test_whatever_a_row_of_an_unknown_kind_would_have_changed_misses_it(table, column):
+    tables = whole_company()
+    held = tables.frames[table].collect("polars").to_native()
+    is_lost = pl.int_range(pl.len()) % 2 == 0
+    lost, kept = held.filter(is_lost), held.filter(~is_lost)
+    short = replace(tables, frames={**tables.frames, table: nw.from_native(kept.lazy())})
+    nameless = lost.with_columns(pl.lit(None, held.schema[column]).alias(column))
+    told = replace(short, refused={table: nw.from_native(nameless.lazy())})
+    whole, without, found = (measure(of, INSTANT_US, bootstraps=False) for of in (tables, short, told))
+    changed = [at for at, one in enumerate(whole) if (one.value, one.n) != (without[at].value, without[at].n)]
+    assert changed
+    for at, one in enumerate(found):
+        of = METRICS[one.metric_id]
+        if of.items is not None and at in changed:
+            assert one.n_missing > without[at].n_missing, one
+            assert one.value == without[at].value
+            if one.bound_low is not None and whole[at].value is not None:
+                assert one.bound_low - 1e-9 <= whole[at].value <= one.bound_high + 1e-9, (one, whole[at])
+
+
+@pytest.mark.parametrize(("since", "days"), [("2023-01-01", 28), ("2025-12-20", 28)])
+def test_a_contract_that_cannot_be_read_is_missed_however_long_it_runs(tmp_path, since, days):
+    people = [row("customers", customer_id=f"c{number}", created_at=since) for number in range(40)]
+    terms = [row("subscriptions", subscription_id=f"s{number}", customer_id=f"c{number}", started_at=since,
+                 mrr="10" if number % 4 else "ten") for number in range(40)]  # fmt: skip
+    found = measured(tmp_path, ["retention_rate"], customers=people, subscriptions=terms)["retention_rate"]
+    assert (found.n + found.n_missing == 40) == (since < "2025-12-01")
+    assert found.window_days == days
+
+
+def test_bounds_hold_what_the_value_would_be_could_refused_rows_be_read(tmp_path):
+    people = [row("customers", customer_id=f"c{number}") for number in range(40)]
+    twice = [
+        row("transactions", transaction_id=f"t{number}-{at}", customer_id=f"c{number}", occurred_at=f"2025-{at}-01")
+        for number in range(40) for at in (11, 12)
+    ]  # fmt: skip
+    spoilt = [{**order, "amount": "ten"} if number % 4 == 0 else order for number, order in enumerate(twice)]
+    asked = (tmp_path, ["repeat_purchase_rate"])
+    rows = {"customers": people, "usage_events": [row("usage_events", occurred_at="2024-01-01")]}
+    whole = measured(*asked, "whole", transactions=twice, **rows)
+    found = measured(*asked, "short", transactions=spoilt, **rows)
+    short = found["repeat_purchase_rate"]
+    assert (short.value, short.n_missing) == (50, 20)
+    assert short.bound_low <= whole["repeat_purchase_rate"].value <= short.bound_high
