@@ -2,7 +2,7 @@
 
 From the ground up, as `tests/promises/test_layers.py` holds:
 
-- `output`: how commands show things; `html_templates`, `numerals`: how pages escape and write them; `snapshots`: the
+- `output`: how commands show things; `html_templates`: how pages escape them; `snapshots`: the
   published week as an artefact; `docs`: pages of documentation
 - `scoring`, `monitoring`, `metric_queries`, `batch`: how a week is made
 - `asking/rules`, `store`, `asking`: whom to ask, what was asked, and the store that knows

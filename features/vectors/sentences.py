@@ -1,8 +1,8 @@
 """Reasons as sentences that one can act on: a feature and its value as people say it, in three languages.
 
-`sentences.toml` holds them under the docstring of the definition, as `words.toml` does with its translations: one for
-each case (`absent`, `zero`, `one`, `long`, a category) and one for all others. A definition without any is told by its
-meaning, with its value rounded as people round. What nobody can act on, and what says only that nothing is known, comes
+`words.toml` holds them under the docstring of the definition: one for each case (`absent`, `zero`, `one`, `long`, a
+category) and one for all others. A definition without any is told by its meaning, with its value rounded as people
+round. What nobody can act on, and what says only that nothing is known, comes
 last in a list; the exact parts stay as they are.
 """
 
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.numerals import Numerals
 from vouch.features.vectors.words import Meaning, meaning, phrases_of, table, wording_language
 
 if TYPE_CHECKING:
@@ -33,14 +31,6 @@ MOST_TIMES, LEAST_SHARE = 10, 0.02
 """A change by more than this many times, or to less than this share, is told by this bound."""
 
 
-@cache
-def sentence_table() -> Mapping[str, Any]:
-    """What `sentences.toml` says."""
-    text = resources.files("vouch.features.vectors").joinpath("sentences.toml").read_text("utf-8")
-    content: Mapping[str, Any] = tomllib.loads(text)
-    return content
-
-
 def is_absent(value: Value) -> bool:
     """Whether a reason has no value."""
     return value is None or value in {"unknown", ""} or value != value
@@ -55,7 +45,7 @@ def sentence(feature: str, value: Value, language: str = "en", previous: Value =
     of, language = meaning(feature), wording_language(feature, language)
     if of is None:
         return f"{feature}: {'unknown' if value is None else value}"
-    phrases = sentence_table()["phrases"][language]
+    phrases = phrases_of(language)
     text = _worded(of, value, language) or _by_meaning(of, value, language, phrases)
     if previous is None or (is_absent(previous) and is_absent(value)):
         return text
@@ -77,7 +67,7 @@ def leads(entry: Mapping[str, Any]) -> bool:
     declared, of = load_families().get(entry["feature"]), meaning(entry["feature"])
     if declared is None or of is None:
         return False
-    fixed = sentence_table()["fixed"]
+    fixed = table()["fixed"]
     if declared.family in fixed["families"] or of.key in fixed["meanings"]:
         return False
     if is_absent(entry["value"]):
@@ -103,14 +93,14 @@ def _has_absence(feature: str) -> bool:
 
 def forms_of(key: str, language: str) -> Mapping[str, str]:
     """The sentences of a meaning in a language; none where there are none."""
-    forms: Mapping[str, str] = sentence_table()["sentences"].get(key, {}).get(language, {})
+    forms: Mapping[str, str] = table()["sentences"].get(key, {}).get(language, {})
     return forms
 
 
 def _worded(of: Meaning, value: Value, language: str) -> str | None:
     """The sentence that was written for a value, None where there is none."""
     forms = forms_of(of.key, language)
-    phrases = sentence_table()["phrases"][language]
+    phrases = phrases_of(language)
     if is_absent(value):
         text = forms.get("absent")
         return text and _filled(text, of, 0.0, language, phrases)
@@ -200,8 +190,8 @@ def _shown(value: Value, unit: str, language: str, phrases: Mapping[str, str]) -
     return f"{number:.0f}{counter}" if unit == "year" else f"{_written(number, language)}{counter}"
 
 
-def _share(number: float, language: str, phrases: Mapping[str, str]) -> str:
-    return phrases["percent"].format(n=_written(round(100 * number), language))
+def _share(number: float, language: str, _: Mapping[str, str]) -> str:
+    return Numerals(language).percent(number, 0)
 
 
 def _of_scale(number: float, language: str, phrases: Mapping[str, str]) -> str:
@@ -218,12 +208,12 @@ def _change(number: float, language: str, phrases: Mapping[str, str]) -> str:
     if times >= 2:
         most = phrases["over_times"] if times > MOST_TIMES else phrases["times"]
         return most.format(n=_written(min(round(times, 1 if times < 3 else 0), MOST_TIMES), language))
-    share = round(100 * abs(times - 1))
-    if share == 0:
+    share = abs(times - 1)
+    if round(100 * share) == 0:
         return phrases["unchanged"]
     if times < LEAST_SHARE:
         return phrases["almost_none"]
-    return phrases["more" if times > 1 else "fewer"].format(n=_written(share, language))
+    return phrases["more" if times > 1 else "fewer"].format(n=Numerals(language).percent(share, 0))
 
 
 _BY_UNIT: Mapping[str, Callable[[float, str, Mapping[str, str]], str]] = {
@@ -264,7 +254,7 @@ def _lasting(days: int, language: str) -> str:
 
 def _counted(number: int, language: str, unit: str) -> str:
     """So many days, weeks, months or years; Romanian says `de` from twenty on."""
-    one, several = sentence_table()["units"][language][unit]
+    one, several = table()["units"][language][unit]
     if language == "ro" and number != 1 and (number % 100 == 0 or number % 100 >= 20) and number:
         several = f"de {several}"
     return f"{_written(number, language)}{'' if language == 'ko' else ' '}{one if number == 1 else several}"
@@ -274,7 +264,7 @@ def _span(window_days: int | None, language: str, phrases: Mapping[str, str]) ->
     """A window as people say it: four weeks, three months, a year."""
     if window_days is None:
         return phrases["lifetime"]
-    span: str | None = sentence_table()["spans"][language].get(str(window_days))
+    span: str | None = table()["spans"][language].get(str(window_days))
     return span or phrases_of(language)["span"].format(
         days=window_days if language != "ro" else _days(window_days, "ro")
     )
@@ -283,10 +273,8 @@ def _span(window_days: int | None, language: str, phrases: Mapping[str, str]) ->
 def _written(number: float, language: str) -> str:
     """A number as people round it: whole from ten on, one decimal below."""
     parts = 1 if abs(number) >= MOST_TIMES else 10
-    rounded = math.copysign(math.floor(abs(number) * parts + 0.5) / parts, number)
-    text = f"{rounded:,.0f}" if rounded.is_integer() else f"{rounded:,.1f}"
-    text = text.replace("-", "\N{MINUS SIGN}") if rounded else "0"
-    return text.translate(str.maketrans(",.", ".,")) if language == "ro" else text
+    rounded = math.copysign(math.floor(abs(number) * parts + 0.5) / parts, number) or 0.0
+    return Numerals(language).number(rounded, 0 if rounded.is_integer() else 1)
 
 
 def _upper(text: str) -> str:

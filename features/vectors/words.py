@@ -1,8 +1,8 @@
 """Meanings of features in words, in English, Korean and Romanian: what `vouch.features.vectors.sentences` is made of.
 
-English is the docstring of the definition; the other languages stand in `words.toml` under that same docstring, so that
-a definition that is worded anew asks for its translations anew. A feature that a language has no words for is told in
-English, whole: half a sentence in each language is none. `make wordings` lists what is missing.
+English is the docstring of the definition; the other languages stand in `words.toml` under that same docstring, as the
+sentences do, so that a definition that is worded anew asks for its translations anew. A feature that a language has no
+words for is told in English, whole: half a sentence in each language is none. `make wordings` lists what is missing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def phrases_of(language: str) -> Mapping[str, str]:
         raise UsageError(
             f"There are no words in {language!r}{did_you_mean(language, LANGUAGES)}. Languages: {', '.join(LANGUAGES)}"
         )
-    phrases: Mapping[str, str] = table()["languages"][language]
+    phrases: Mapping[str, str] = table()["phrases"][language]
     return phrases
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.shown import aligned, visible_text
+from vouch.features.vectors.numerals import Numerals
 from vouch.models.quality.monitoring import LEARNED_LATER
 from vouch.serving.html_templates import html_environment
-from vouch.serving.numerals import Numerals
 from vouch.serving.reports import charts
 from vouch.serving.reports.report import SCALES
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from vouch.serving.numerals import NOTHING, Numerals
+from vouch.features.vectors.numerals import NOTHING, Numerals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -43,7 +43,7 @@ def test_a_short_history_is_met_by_a_shorter_horizon(tmp_path):
     staged = shop(tmp_path, 10, days=150)
     lines = {key: value for key, value, _ in proposed_settings(staged).lines}
     assert lines == {"inactive_after": 14, "horizon": 28}
-    assert "a horizon of 90 needs about 236" in proposed_settings(staged).told[1]
+    assert "a horizon of 90 needs about 236" in proposed_settings(staged).warnings[1]
 
 
 def test_nothing_is_proposed_where_contracts_end_or_too_little_is_known(tmp_path):

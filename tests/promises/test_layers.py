@@ -66,7 +66,7 @@ FLOORS = {
         {"registry"},
     ),
     "serving": (
-        {"html_templates", "numerals", "output"},
+        {"html_templates", "output"},
         {"docs"},
         {"snapshots"},
         {"scoring"},

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vouch.features.vectors.declare import load_families
-from vouch.features.vectors.sentences import for_a_list, forms_of, leads, sentence, sentence_table, signed, told
-from vouch.features.vectors.words import LANGUAGES, meaning
+from vouch.features.vectors.sentences import as_sentence, for_a_list, forms_of, leads, sentence, signed
+from vouch.features.vectors.words import LANGUAGES, meaning, table
 
 FILLED = {"n", "ago", "weeks", "lasting", "span"}
 NUMBERS = st.floats(-1e7, 1e7) | st.integers(-3, 3).map(float)
@@ -56,17 +56,17 @@ def test_the_same_is_said_in_each_language(language, read):
 
 def test_every_sentence_is_there_in_every_language_for_the_same_cases():
     known = {meaning(name).key for name in load_families()}
-    assert set(sentence_table()["sentences"]) <= known
-    for key in sentence_table()["sentences"]:
+    assert set(table()["sentences"]) <= known
+    for key in table()["sentences"]:
         forms = {language: forms_of(key, language) for language in LANGUAGES}
         assert len({frozenset(of) for of in forms.values()}) == 1, key
         for case in forms["en"]:
             filled = [{name for _, name, _, _ in string.Formatter().parse(of[case]) if name} for of in forms.values()]
             assert set.union(*filled) <= FILLED, key
             assert len({frozenset(names & {"span"}) for names in filled}) == 1, (key, case)
-    phrases = [set(sentence_table()["phrases"][language]) for language in LANGUAGES]
+    phrases = [set(table()["phrases"][language]) for language in LANGUAGES]
     assert phrases[0] == phrases[1] == phrases[2]
-    assert set(sentence_table()["fixed"]["meanings"]) | set(sentence_table()["fixed"]["where_absent"]) <= known
+    assert set(table()["fixed"]["meanings"]) | set(table()["fixed"]["where_absent"]) <= known
 
 
 @given(st.sampled_from(sorted(load_families())), NUMBERS, st.sampled_from(LANGUAGES), st.none() | NUMBERS)
@@ -76,7 +76,7 @@ def test_whatever_the_value_a_sentence_is_whole_and_says_no_absurd_per_cent(feat
     assert text == text.strip() != ""
     assert "unknown" not in text
     if meaning(feature).unit == "log ratio":
-        assert all(int(number) <= 100 for number in re.findall(r"(\d+) ?%", text)), text
+        assert all(int(number) <= 100 for number in re.findall(r"(\d+)\s?%", text)), text
 
 
 def test_a_list_tells_first_what_one_can_act_on_and_nothing_of_exactly_0():
@@ -107,5 +107,5 @@ def test_a_list_only_chooses_and_keeps_the_order_within_what_leads(reasons):
 
 def test_what_was_defined_anew_and_a_new_model_are_told():
     entry = {"cause": "definition", "feature": "active_days_28d", "before": "1", "value": "3", "contribution": 0.4}
-    assert told(entry) == "Used on 3 days in 4 weeks (before: 1 day) (defined anew)"
+    assert as_sentence(entry) == "Used on 3 days in 4 weeks (before: 1 day) (defined anew)"
     assert signed({"cause": "model", "contribution": -0.1}, "en") == "lowers it: a new version of the model"

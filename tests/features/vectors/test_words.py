@@ -40,7 +40,7 @@ def test_a_feature_that_a_language_has_no_words_for_is_told_in_english_whole(lan
 def test_every_unit_is_known_and_every_language_has_every_phrase():
     units = {declared.unit for declared in load_families().values()}
     assert set(table()["counters"]) <= units
-    phrases = [set(table()["languages"][language]) for language in LANGUAGES]
+    phrases = [set(table()["phrases"][language]) for language in LANGUAGES]
     assert phrases[0] == phrases[1] == phrases[2]
     assert family("usage", "ko") == "사용"
 

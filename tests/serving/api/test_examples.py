@@ -21,7 +21,7 @@ from vouch.serving.api.handlers.actions import ActionRecord
 from vouch.serving.api.handlers.reference_types import ReferenceRecord
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import AskRecord, ScoreRequest
-from vouch.serving.api.speaking import told
+from vouch.serving.api.speaking import worded_reasons
 from vouch.serving.api.state import ServingState
 from vouch.serving.metric_queries import catalogue
 from vouch.serving.snapshots.schema import EXTRA
@@ -126,7 +126,7 @@ def test_an_example_says_of_reasons_and_metrics_what_the_product_says():
     scored = ANSWERS["/v1/score"]["scores"][0]
     for model in ("churn", "advocacy"):
         reasons = scored[f"{model}_reasons"]
-        assert told([{name: row[name] for name in row if name != "words"} for row in reasons]) == reasons
+        assert worded_reasons([{name: row[name] for name in row if name != "words"} for row in reasons]) == reasons
         parts = sum(row["contribution"] for row in reasons)
         assert scored[f"{model}_base"] + parts == scored[f"{model}_raw"]
     assert ANSWERS["/v1/metrics/catalogue"]["metrics"][0] in catalogue()

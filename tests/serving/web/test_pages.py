@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
 from support.servers.answering import OURS
+from vouch.features.vectors.numerals import MINUS
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
-from vouch.serving.numerals import MINUS
 from vouch.serving.site import open_site
 from vouch.serving.web import svg
 from vouch.serving.web.overview import Series

@@ -10,12 +10,12 @@ import pytest
 from vouch.features.contract.tables import TABLES
 from vouch.features.metrics.splits import SEGMENTS
 from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.numerals import MINUS
 from vouch.features.vectors.words import family
 from vouch.models.definition import STATUSES
 from vouch.models.quality.readiness import CODES
 from vouch.serving.api.problems import KINDS
 from vouch.serving.asking.ranking import EXCLUSIONS
-from vouch.serving.numerals import MINUS
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
 from vouch.serving.web.models import FIGURES

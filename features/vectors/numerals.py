@@ -1,4 +1,4 @@
-"""Numerals: numbers as people write them, in each language of the page, and in the report."""
+"""Numerals: numbers as people write them, in each language: in sentences, on the page, and in the report."""
 
 from __future__ import annotations
 
