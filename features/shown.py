@@ -183,6 +183,19 @@ def aligned(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return rows as the lines of a table in Markdown, titles first.
+
+    >>> markdown_table([{"a": 1, "b": None}])
+    ['| a | b |', '| --- | --- |', '| 1 |  |']
+    """
+    if not rows:
+        return []
+    titles = list(rows[0])
+    body = ["| " + " | ".join(markdown(value_text(value)) for value in row.values()) + " |" for row in rows]
+    return ["| " + " | ".join(map(markdown, titles)) + " |", "|" + " --- |" * len(titles), *body]
+
+
 def is_number_column(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     """Whether a column of a table holds numbers, or nothing, in every row."""
     return all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from vouch.features.model_settings import ModelSettings
     from vouch.features.vectors.declare import Feature
     from vouch.models.eligibility import Statuses, Vectors
+    from vouch.models.outcomes import Trials
 
 Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
 """Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
 Moments = Callable[["Tables", int, "Target"], "pd.DataFrame"]
 """Tables, what is known (in microseconds), the target -> `customer_id`, `moment_us`: each time it came true."""
+TrialRows = Callable[["Tables", "Sequence[int]", int, "Target"], "Trials"]
+"""The same -> what was done to customers, and what came of it with and without: what an effect is known by."""
 Eligibility = Callable[["Vectors"], "Statuses"]
 """Vectors (whatever gives a feature by its name) -> one of `STATUSES` for each; see `vouch.models.eligibility`."""
 
@@ -79,6 +82,8 @@ class Target:
     max_calibration_error: float = 0.03
     moments: Moments | None = None
     """Where the outcome is a moment: what makes `how soon` answerable (see `vouch.models.scoring.hazard`)."""
+    trials: TrialRows | None = None
+    """Where the outcome answers something that was done: what tells its effect (see `vouch.models.scoring.effects`)."""
 
     @property
     def matured_days(self) -> int:

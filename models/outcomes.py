@@ -6,11 +6,12 @@ withdrawals included. An instant whose outcome is not final at that moment is ce
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
-from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
+from vouch.features.contract.tables import ACT_KINDS, ACTIVITY_TABLES, DAY_US
 from vouch.features.facts.acts import ORGANIC, acts, listed_acts
 from vouch.features.facts.customers import external_customers
 from vouch.features.facts.referrals import invitations, referrals
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Frame, Tables
     from vouch.models.definition import Target
+
+
+REST_DAYS = 90
+"""Who was asked within so many days is not among those who might be asked."""
 
 
 def standing(tables: Tables, name: str, known_us: int) -> Frame:
@@ -65,11 +70,14 @@ def organic_acts(tables: Tables, known_us: int) -> pd.DataFrame:
     Acts as `facts.acts` has them: a referral that is listed among the acts, with its ask or its reward, is no second
     one.
     """
+    moments = _organic(tables, known_us).select("customer_id", occurred_us=nw.col("own_us")).unique()
+    return _collect(moments, "customer_id", "occurred_us")
+
+
+def _organic(tables: Tables, known_us: int) -> Frame:
     listed = listed_acts(standing(tables, "advocacy_acts", known_us)) if "advocacy_acts" in tables else None
     pairs = valid_referrals(tables, known_us) if "referrals" in tables else None
-    organic = acts(listed, pairs).filter(nw.col("sort") == ORGANIC)
-    moments = organic.select("customer_id", occurred_us=nw.col("own_us")).unique()
-    return _collect(moments, "customer_id", "occurred_us")
+    return acts(listed, pairs).filter(nw.col("sort") == ORGANIC)
 
 
 def valid_referrals(tables: Tables, known_us: int) -> Frame:
@@ -151,4 +159,92 @@ def _customers(tables: Tables, as_of_us: int) -> pd.DataFrame:
 def _censored(rows: pd.DataFrame, as_of_us: int, known_us: int, target: Target) -> pd.DataFrame:
     if as_of_us + target.matured_days * DAY_US > known_us:
         rows["label"] = float("nan")
+    return rows
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What was done to customers and what came of it, beside customers to whom it was not done.
+
+    `treated` has a row per instant and treatment of its window: `customer_id`, `as_of_us`, `kind`, `outcome` (0 or 1,
+    NaN while it is not final), `is_random`, and `propensity`, NaN where nobody noted it. `untreated` has a row per
+    instant and customer who could have been treated and was not: `customer_id`, `as_of_us`, and for each kind whether
+    the outcome came by itself.
+    """
+
+    treated: pd.DataFrame
+    untreated: pd.DataFrame
+
+
+def label_response(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """Whether a customer who was asked in the window accepted within the gap; NaN for who was not asked.
+
+    Rows as for `label_churn`.
+    """
+    import pandas as pd
+
+    made, frames = _asks_made(tables, known_us, target), []
+    for as_of_us in instants:
+        said = _inside(made, as_of_us, target).groupby("customer_id")["outcome"].max()
+        rows = _customers(tables, as_of_us)
+        rows["label"] = rows["customer_id"].map(said).astype("float64")
+        frames.append(_censored(rows, as_of_us, known_us, target))
+    return pd.concat(frames, ignore_index=True)
+
+
+def ask_trials(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> Trials:
+    """Asks by instant, beside those who might have been asked (consent, no ask of late) and what they did unasked."""
+    import pandas as pd
+
+    made, treated, untreated = _asks_made(tables, known_us, target), [], []
+    has_acts = "advocacy_acts" in tables or "referrals" in tables
+    unasked = pd.DataFrame(columns=["customer_id", "kind", "own_us"])
+    if has_acts:
+        unasked = _collect(_organic(tables, known_us).select(*unasked.columns), "customer_id", "own_us")
+    for as_of_us in instants:
+        if as_of_us + target.matured_days * DAY_US > known_us:
+            continue
+        low, high = _window(as_of_us, target)
+        treated.append(_inside(made, as_of_us, target).assign(as_of_us=as_of_us))
+        lately = made.loc[(made["own_us"] >= low - REST_DAYS * DAY_US) & (made["own_us"] < high), "customer_id"]
+        rows = _collect(_consenting(tables, as_of_us).select("customer_id", "as_of_us"), "customer_id")
+        rows = rows.loc[~rows["customer_id"].isin(set(lately))].reset_index(drop=True)
+        inside = _inside(unasked, as_of_us, target)
+        done = {kind: set(of) for kind, of in inside.groupby("kind")["customer_id"]}
+        kinds = {kind: rows["customer_id"].isin(done.get(kind, set())).astype("float64") for kind in ACT_KINDS}
+        untreated.append(rows.assign(**kinds))
+    nothing = pd.DataFrame(columns=["customer_id", "as_of_us", *ACT_KINDS])
+    return Trials(
+        pd.concat([made.head(0).assign(as_of_us=0), *treated], ignore_index=True),
+        pd.concat(untreated or [nothing], ignore_index=True),
+    )
+
+
+def _asks_made(tables: Tables, known_us: int, target: Target) -> pd.DataFrame:
+    """Every ask: `customer_id`, `own_us`, `kind`, `outcome` (accepted in time), `is_random`, `propensity`."""
+    columns = ("customer_id", "own_us", "kind", "outcome", "outcome_us", "is_randomised", "propensity")
+    rows = _collect(standing(tables, "asks", known_us).select(*columns), "customer_id", "own_us", "kind")
+    answered_us = rows["outcome_us"].fillna(rows["own_us"])
+    in_time = answered_us < rows["own_us"] + target.gap_days * DAY_US
+    propensity = rows["propensity"].astype("float64")
+    is_chance = (propensity > 0) & (propensity < 1)
+    said = rows["is_randomised"].astype("boolean")
+    return rows.assign(
+        outcome=((rows["outcome"] == "accepted") & in_time).astype("float64"),
+        is_random=said.fillna(is_chance).astype(bool),
+        propensity=propensity.where(is_chance),
+    )[["customer_id", "own_us", "kind", "outcome", "is_random", "propensity"]]
+
+
+def _inside(made: pd.DataFrame, as_of_us: int, target: Target) -> pd.DataFrame:
+    low, high = _window(as_of_us, target)
+    return made.loc[(made["own_us"] >= low) & (made["own_us"] < high)].reset_index(drop=True)
+
+
+def _consenting(tables: Tables, as_of_us: int) -> Frame:
+    """External customers known at an instant who have given every consent that the company asks for."""
+    rows = external_customers(tables, as_of_us)
+    for consent in ("advocacy_consent", "contact_consent"):
+        if tables.has("customers", consent):
+            rows = rows.filter(nw.col(consent).fill_null(False))
     return rows

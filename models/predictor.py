@@ -26,6 +26,7 @@ from vouch.models.quality.drift import Histogram, histogram_from_json
 from vouch.models.scoring import documents
 from vouch.models.scoring.bundle import TABLE, as_bytes, check_definitions, read_files, write_files
 from vouch.models.scoring.calibration import Calibrator, calibrator_from_json
+from vouch.models.scoring.effects import Effects, effects_from_json
 from vouch.models.scoring.feature_matrix import Column, FeatureMatrix
 from vouch.models.scoring.hazard import DUE, Hazard, checked_weeks, hazard_from_json
 from vouch.models.scoring.reasons import Reasons, grouped, take
@@ -117,6 +118,8 @@ class Predictor:
     """What its newest rows looked like, for drift; empty for a bundle that was written without them."""
     hazard: Hazard | None = None
     """How soon, where the outcome is a moment."""
+    effects: Effects | None = None
+    """What a treatment adds, where the outcome answers one."""
 
     @property
     def name(self) -> str:
@@ -248,9 +251,17 @@ def _assembled(manifest: Mapping[str, Any], files: Mapping[str, bytes], content_
         counted = _plain_of(documents.Reference, "reference.json", files) if "reference.json" in files else None
         reference = tuple(histogram_from_json(of) for of in counted["histograms"]) if counted else ()
         hazard = hazard_from_json(_plain_of(documents.Soon, "hazard.json", files)) if "hazard.json" in files else None
+        effects = _effects_of(files["effects.json"], columns) if "effects.json" in files else None
     except BundleError as error:
         raise BundleError(f"The bundle of model {manifest['model']!r} is not sound: {error}") from error
-    return Predictor(manifest, content_hash, columns, scorer, calibrator, reference, hazard)
+    return Predictor(manifest, content_hash, columns, scorer, calibrator, reference, hazard, effects)
+
+
+def _effects_of(content: bytes, columns: tuple[Column, ...]) -> Effects:
+    form, plain = documents.read_bundle_document(documents.EffectNumbers, "effects.json", content)
+    if not form.fits(columns):
+        raise BundleError("effects.json does not fit the features that the bundle lists")
+    return effects_from_json(plain)
 
 
 def _plain_of(form: type[Document], name: str, files: Mapping[str, bytes]) -> Any:
@@ -283,12 +294,14 @@ def write_bundle(
     facts: Mapping[str, Any],
     reference: Sequence[Histogram] = (),
     hazard: Hazard | None = None,
+    effects: Effects | None = None,
 ) -> Predictor:
     """Write a fitted model as a bundle and return it, ready to score.
 
     `content` is LightGBM's text, the numbers of a formula, or both (`trees` beside them) for a mean; `golden` holds
     made-up rows (never a customer's) with one column per feature; `facts` are further entries of the manifest
-    (fingerprints of data, definition and code); `reference` what later weeks are compared with, `hazard` how soon.
+    (fingerprints of data, definition and code); `reference` what later weeks are compared with, `hazard` how soon,
+    `effects` what a treatment adds.
     """
     fingerprints = {} if TABLE in facts else feature_fingerprints()
     features = [
@@ -310,6 +323,8 @@ def write_bundle(
         files["reference.json"] = as_bytes({"histograms": [histogram.as_json() for histogram in reference]})
     if hazard:
         files["hazard.json"] = as_bytes(hazard.as_json())
+    if effects:
+        files["effects.json"] = as_bytes(effects.as_json())
     predictor = _assembled(manifest, files, "")
     rows = golden[list(predictor.names)]
     scores = predictor.score(rows)

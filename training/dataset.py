@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vouch.models.definition import Model, Target
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.cutoffs import CutoffPlan
+    from vouch.training.effects.rows import TrialArms
 
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = FEWEST
@@ -95,6 +96,8 @@ class Dataset:
     """Whole vectors of the test rows, for another model to score."""
     moments: pd.DataFrame | None = None
     """`customer_id`, `moment_us`: each time the outcome came true, where it is a moment."""
+    trials: TrialArms | None = None
+    """Who was treated and who was not, where the outcome answers a treatment."""
 
     def at(self, instants: Sequence[int]) -> DatasetPart:
         """Rows of some instants."""

@@ -27,16 +27,18 @@ from vouch.models.quality.figures import (
     roc_auc,
 )
 from vouch.training.choice import MEAN, Choice, decide, finalists, join
+from vouch.training.effects.fit import fit_effects
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
 from vouch.training.learners import BASELINES, LINE, recipes
 from vouch.training.origins import roll
 from vouch.training.own import JUDGED_ONLY, own_recipes
-from vouch.training.served import AVERAGED_KINDS, instability, serve
+from vouch.training.served import AVERAGED_KINDS, instability, refit, serve
 from vouch.training.slices import slice_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vouch.models.scoring.effects import Effects
     from vouch.models.scoring.hazard import Hazard
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import Dataset, DatasetPart
@@ -93,6 +95,8 @@ class Evaluation:
     """What the card tells beside the figures; see `vouch.models.quality.card_statistics`."""
     judged_only: tuple[str, ...] = ()
     """Own learners that cannot be stored, and so cannot serve."""
+    effects: Effects | None = None
+    """What a treatment adds, where the outcome answers one."""
 
     @property
     def chosen(self) -> str:
@@ -166,6 +170,7 @@ def evaluate(
         instability(data, rolled, choice, every, seed),
         card_statistics(test.label, best, test.customers, _thresholds(data), data.train.matrix, data.train.label),
         tuple(name for name, kind in rolled.kinds.items() if kind == JUDGED_ONLY),
+        fit_effects(data, rolled.origins, served.calibrated.calibrator, refit(rolled, choice, every, seed), seed),
     )
 
 

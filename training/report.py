@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.instants import instant_text
-from vouch.features.shown import aligned, markdown, value_text
+from vouch.features.shown import aligned, markdown, markdown_table
+from vouch.training.effects.text import effect_lines, effect_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.models.quality.figures import Difference
+    from vouch.models.scoring.effects import Effects
     from vouch.training.evaluate import Evaluation
     from vouch.training.gate import Verdict
     from vouch.training.incumbent import Incumbent
@@ -72,6 +74,7 @@ class TrainingReport:
     """Share of customers whose band is another by another fit; see `vouch.training.served.instability`."""
     statistics: Mapping[str, Any] = field(default_factory=dict)
     how_soon: tuple[Mapping[str, Any], ...] = ()
+    effects: Effects | None = None
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -169,6 +172,7 @@ class TrainingReport:
                 "instability": self.instability,
                 "statistics": self.statistics,
                 "how_soon": self.how_soon,
+                "effects": self.effects.summary() if self.effects else None,
                 "passed": self.passed,
                 "rules": self.verdict.rows() if self.verdict else [],
                 "notes": self.notes,
@@ -215,6 +219,7 @@ def describe(evaluation: Evaluation, incumbent: Incumbent | None) -> dict[str, A
         "instability": {**evaluation.instability, **changed},
         "statistics": evaluation.statistics,
         "how_soon": evaluation.how_soon,
+        "effects": evaluation.effects,
         "notes": (*data.plan.notes, *(f"{name} {JUDGED_BESIDE}" for name in evaluation.judged_only)),
         "test_rows": (
             data.test.take(newest).scored(evaluation.challenger.probability[newest]) if evaluation.is_judged else None
@@ -244,7 +249,7 @@ def card(report: TrainingReport) -> str:
             "**Not tested:** other populations and times, and whether acting on a score changes what comes.",
             "",
             "## Data",
-            *_table([{"part": name, **row} for name, row in _parts(report).items()]),
+            *markdown_table([{"part": name, **row} for name, row in _parts(report).items()]),
             *[f"- {markdown(note)}" for note in report.notes],
             "",
             *(_quality(report) if report.is_judged else ["## Quality", f"Unknown: {UNJUDGED}", ""]),
@@ -266,12 +271,12 @@ def _quality(report: TrainingReport) -> Iterable[str]:
     """What was measured, and what the gate made of it."""
     base_rate = report.figures[report.chosen]["base_rate"]
     ends = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in report.intervals.items())
-    yield from ("## Quality of the recipe, all origins together", *_table(report.figure_rows()), "")
+    yield from ("## Quality of the recipe, all origins together", *markdown_table(report.figure_rows()), "")
     yield from (f"Base rate {base_rate:.4f}. 95 % intervals over customers: {ends}.", "")
-    yield from (f"### {report.chosen} against the others", *_table(report.comparison_rows()), "")
+    yield from (f"### {report.chosen} against the others", *markdown_table(report.comparison_rows()), "")
     yield from _origins(report)
     yield from ("## By slice", f"Of the rows with the highest scores, a tenth is taken for selected. {_SENSITIVE}", "")
-    yield from (*_table(report.slices), "", "## Gate")
+    yield from (*markdown_table(report.slices), "", "## Gate")
     yield from (
         f"- {'held' if rule.passed else 'FAILED'} `{rule.name}`: {markdown(rule.why)}" for rule in _rules(report)
     )
@@ -288,14 +293,15 @@ _SENSITIVE = (
 
 def _origins(report: TrainingReport) -> Iterable[str]:
     yield from ("## Rolling origin", "The recipe fitted anew at earlier moments, each judged on what came after.", "")
-    yield from (*_table(report.origin_rows()), "")
+    yield from (*markdown_table(report.origin_rows()), "")
     if report.instability:
         yield from ("## Instability", "Share of the newest customers who stand in another band by another fit.", "")
-        yield from (*_table(_instability(report)), "")
+        yield from (*markdown_table(_instability(report)), "")
     yield from _statistics(report.statistics) if report.statistics else ()
     if report.how_soon:
         yield from ("## How soon", "The probability within so many weeks, on customers that it was not fitted on.", "")
-        yield from (*_table(report.how_soon), "")
+        yield from (*markdown_table(report.how_soon), "")
+    yield from effect_section(report.effects)
 
 
 def _statistics(statistics: Mapping[str, Any]) -> Iterable[str]:
@@ -306,7 +312,7 @@ def _statistics(statistics: Mapping[str, Any]) -> Iterable[str]:
         ("Decision curve: net benefit per customer where all from a threshold on are acted on", "decision_curve"),
     ):
         rows = [{of: f"{value:.4f}" for of, value in row.items()} for row in statistics[name]]
-        yield from ("", f"### {title}", "", *_table(rows))
+        yield from ("", f"### {title}", "", *markdown_table(rows))
     yield ""
 
 
@@ -356,6 +362,7 @@ def _lines(report: TrainingReport) -> Iterable[str]:
         yield "  how soon, on customers that it was not fitted on:"
         yield from ("  " + line for line in aligned(report.how_soon))
         yield ""
+    yield from effect_lines(report.effects)
     yield from report.verdict.lines() if report.verdict else ()
     state = "champion" if report.is_promoted else "registered, not promoted"
     yield f"  version {report.version}: {state}" if report.version else "  not registered"
@@ -373,15 +380,6 @@ def _key_figures(figures: Mapping[str, float]) -> dict[str, Any]:
         "came true": int(figures["positives"]),
         **{figure: _number(figures[figure], 5 if figure == "log_loss" else 4) for figure in SHOWN},
     }
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows as a Markdown table."""
-    if not rows:
-        return []
-    titles = list(rows[0])
-    body = ["| " + " | ".join(markdown(value_text(value)) for value in row.values()) + " |" for row in rows]
-    return ["| " + " | ".join(map(markdown, titles)) + " |", "|" + " --- |" * len(titles), *body]
 
 
 def _number(value: float, digits: int) -> float | None:

@@ -27,15 +27,17 @@ from vouch.models.predictor import Predictor, write_bundle
 from vouch.models.quality.drift import reference
 from vouch.models.quality.figures import calibration_table
 from vouch.models.registry import versions
+from vouch.models.registry.champions import usual_models
 from vouch.training.cutoffs import ORIGINS, make_plan
 from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, made_up_rows, make_dataset
+from vouch.training.effects.rows import followed_up
 from vouch.training.evaluate import Evaluation, evaluate, fit_only
 from vouch.training.gate import judge
 from vouch.training.incumbent import meet
 from vouch.training.learners import check_parameters, recipes
-from vouch.training.plots import pictures
 from vouch.training.registration import register
 from vouch.training.report import TrainingReport, card, describe
+from vouch.training.tracked.runs import tracked_run
 from vouch.training.tuning import NAME as TUNED
 from vouch.training.tuning import Tuning, tune
 
@@ -105,7 +107,7 @@ def train(
         check_parameters(known, models.load(known).lightgbm)
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
-    wanted = [known for known in models.names() if not models.load(known).is_optional] if name == ALL else [name]
+    wanted = usual_models(project.home) if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
     outcomes = train_on(
         opened_by_size(project, staged), wanted, known_us, seed, search, origins, is_judged, settings=project.models
@@ -175,8 +177,7 @@ def train_on(
         labels = target.label(tables, plan.instants, as_of_us, target)
         try:
             data = make_dataset(definitions[name], target, plan, panel, labels, origins)
-            if target.moments:
-                data = replace(data, moments=target.moments(tables, as_of_us, target))
+            data = followed_up(data, tables, panel, as_of_us, seed)
             outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, is_judged)
         except Refused as error:
             outcomes[name] = error
@@ -246,6 +247,7 @@ def write(trained: Trained, folder: Path) -> Predictor:
         },
         reference=reference(data.columns, data.newest.matrix, served.probability),
         hazard=trained.evaluation.hazard,
+        effects=trained.evaluation.effects,
     )
 
 
@@ -271,7 +273,7 @@ def store(
             content_hash=predictor.content_hash, champion_version=versions.champion_version(project.home, trained.name),
             drift=incumbent.drift if incumbent else None,
         )  # fmt: skip
-        run = _run(trained, report, Path(folder) / "bundle")
+        run = tracked_run(trained, report, Path(folder) / "bundle")
         record = _record(trained, report, now_us) if evaluation.is_judged else {}
         registered = register(project, run, verdict, lambda of: card(_placed(report, of)), record, labels)
     return _placed(report, registered)
@@ -310,80 +312,3 @@ def _record(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, 
             {name: float(values[place]) for name, values in vars(table).items()} for place in range(len(table.n))
         ],
     }
-
-
-def _run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.TrainingRun:
-    """What the tracking server keeps of a run."""
-    figures = report.figures.get(report.chosen, {})
-    files = {
-        "card.md": card(report).encode(),
-        "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
-        **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
-        "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
-        **(pictures(trained.evaluation) if report.is_judged else {}),
-    }
-    return versions.TrainingRun(
-        model=trained.name,
-        bundle=bundle,
-        example=trained.golden,
-        parameters=dict(_parameters(trained, report)),
-        metrics=dict(_metrics(report)),
-        trials=trained.trials,
-        tags={
-            **{name: str(value) for name, value in report.facts.items()},
-            **(report.verdict.tags if report.verdict else {"gate": versions.NOT_JUDGED, "refused_by": ""}),
-            "champion_then": str(report.champion_version or ""),
-            "figures": json.dumps({name: round(figures[name], 6) for name in versions.FIGURES if figures}),
-        },
-        files=files,
-        name=f"{trained.name} {instant_text(trained.as_of_us)} {trained.evaluation.chosen}",
-        description=_described(report),
-        learned_from=_learned_from(trained),
-    )
-
-
-def _described(report: TrainingReport) -> str:
-    """What a person reads first of a run."""
-    if report.verdict is None:
-        return f"{report.question}\n\nNot judged: it cannot become the champion."
-    return f"{report.question}\n\n{report.verdict.sentence} {report.why or ''}".rstrip()
-
-
-def _learned_from(trained: Trained) -> dict[str, Any]:
-    """The rows that a run learned from and was judged on, by their instants."""
-    data = trained.data
-    return {
-        "digest": trained.facts["data_fingerprint"],
-        "rows": len(data.train),
-        "positives": data.train.positives,
-        "instants": [instant_text(int(at)) for at in np.unique(data.train.as_of_us)],
-        "judged_at": [instant_text(int(at)) for at in np.unique(data.test.as_of_us)],
-        "features": len(data.columns),
-    }
-
-
-def _gate(report: TrainingReport) -> dict[str, Any]:
-    """The verdict, and the version that was met; the registry knows the version of the run itself."""
-    plain = report.as_json()
-    return {"passed": report.passed, "champion_version": report.champion_version, "rules": plain["rules"]}
-
-
-def _parameters(trained: Trained, report: TrainingReport) -> Iterable[tuple[str, Any]]:
-    fitted, target = trained.evaluation.served.fitted, trained.data.target
-    yield from {"candidate": report.chosen, "calibration": report.calibration[report.chosen]}.items()
-    yield from {f"{name}_days": getattr(target, f"{name}_days") for name in ("lead", "horizon", "gap")}.items()
-    yield from {"features": report.features, "seed": trained.seed, **fitted.facts}.items()
-    for part, instants in report.cutoffs.items():
-        yield f"cutoffs_{part}", " ".join(instant_text(instant) for instant in instants)
-        yield f"rows_{part}", report.rows[part][0]
-        yield f"positives_{part}", report.rows[part][1]
-    yield from ((name, value) for name, value in fitted.parameters.items() if name != "seed")
-
-
-def _metrics(report: TrainingReport) -> Iterable[tuple[str, float]]:
-    yield from report.figures.get(report.chosen, {}).items()
-    for figure, (low, high) in report.intervals.items():
-        yield from {f"{figure}_low": low, f"{figure}_high": high}.items()
-    yield from ((f"instability.{name}", value) for name, value in report.instability.items())
-    for name, figures in report.figures.items():
-        yield from ((f"{name}.{figure}", value) for figure, value in figures.items() if name != report.chosen)

@@ -19,7 +19,7 @@ from vouch.training.learners import Fitted
 from vouch.training.origins import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vouch.models.scoring.trees import Numbers
     from vouch.training.choice import Choice
@@ -56,6 +56,11 @@ def _fitted(data: Dataset, rolled: Rolled, choice: Choice, recipes: Mapping[str,
         return recipes[name](data, seed, rounds=rolled.rounds(name))
 
     return joined(side_by_side(fit, choice.members), len(data.columns), choice.name)
+
+
+def refit(rolled: Rolled, choice: Choice, recipes: Mapping[str, Recipe], seed: int) -> Callable[[Dataset], Fitted]:
+    """Return what fits the chosen recipe on the training rows of another dataset, as what serves is fitted."""
+    return lambda data: _fitted(data, rolled, choice, recipes, seed)
 
 
 def joined(fits: Sequence[Fitted], columns: int, name: str) -> Fitted:

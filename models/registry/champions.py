@@ -17,6 +17,7 @@ from vouch.features.durable import flush, write_whole
 from vouch.features.errors import BundleError
 from vouch.features.home_format import mark_home
 from vouch.features.project import version
+from vouch.models.definition import load, names
 from vouch.models.predictor import CHAMPIONS, SHORT, VERSIONS, champion_folder
 from vouch.models.registry.bundles import load_bundle
 from vouch.models.scoring import documents
@@ -42,6 +43,11 @@ def promotion(home: Path, name: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         yield folder
+
+
+def usual_models(home: Path) -> list[str]:
+    """Return the models that `all` trains: those that every company wants, and others that have a champion here."""
+    return [name for name in names() if not load(name).is_optional or (champion_folder(home, name) / "bundle").exists()]
 
 
 def history(home: Path, name: str) -> list[dict[str, Any]]:

@@ -118,6 +118,32 @@ class Soon(Document):
     observed_weeks: Count
 
 
+class OfKind(Document):
+    """What is known of one kind of treatment."""
+
+    kind: Name
+    treated: Count
+    at_random: Count
+    offset: Number
+    share: Annotated[Number, Field(ge=0, le=1)]
+    centre: Number
+    rate: Annotated[Number, Field(ge=0, le=1)]
+    untreated: Number | None
+    average: Number | None
+    low: Number | None
+    high: Number | None
+
+
+class OfQini(Document):
+    """What treating the best first adds."""
+
+    area: Number
+    low: Number
+    high: Number
+    promised: Number
+    points: list[Annotated[list[Number], Field(min_length=3, max_length=3)]]
+
+
 class Counted(Document):
     """How often each bin of one column was met."""
 
@@ -170,6 +196,19 @@ class LogisticNumbers(Document):
         """Whether there is a term per feature, of its kind, and a weight per category and one more."""
         weights = [len(term.weights) - 1 if isinstance(term, OfCategory) else None for term in self.terms]
         return weights == [None if column.categories is None else len(column.categories) for column in columns]
+
+
+class EffectNumbers(Document):
+    """`effects.json`: what a treatment adds, and the line of who had none."""
+
+    kinds: Annotated[list[OfKind], Field(min_length=1)]
+    slope: Annotated[Number, Field(ge=0)]
+    line: LogisticNumbers
+    qini: OfQini | None
+
+    def fits(self, columns: tuple[Column, ...]) -> bool:
+        """As for the line."""
+        return self.line.fits(columns)
 
 
 class OfPlainNumber(Document):

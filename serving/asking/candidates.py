@@ -13,6 +13,7 @@ import pandas as pd
 
 from vouch.serving.asking.by_hand import ByHand
 from vouch.serving.asking.candidate_lists import CandidateLists
+from vouch.serving.asking.gains import EFFECTS
 from vouch.serving.asking.ranking import LISTS, Filters
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.waiting import Asking
@@ -53,6 +54,8 @@ def searchable_rows(scores: pa.Table, customers: pa.Table) -> pd.DataFrame:
     """
     present = [name for name in OF_CUSTOMERS if name in customers.schema.names]
     frame: pd.DataFrame = scores.select(list(OF_SCORES)).to_pandas()
+    if EFFECTS in scores.schema.names:
+        frame = frame.assign(**{EFFECTS: pd.arrays.ArrowExtensionArray(scores[EFFECTS])})
     frame = frame.join(customers.select([name for name in present if name not in LISTS]).to_pandas())
     lists = {name: pd.arrays.ArrowExtensionArray(customers[name]) for name in LISTS if name in present}
     return frame.assign(**lists, row=range(len(frame)))
@@ -103,7 +106,8 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
     SnapshotError where the week is damaged.
     """
     scores, customers = (
-        in_memory(snapshot.table(name, columns)) for name, columns in (("scores", list(OF_SCORES)), ("customers", None))
+        in_memory(snapshot.table(name, columns))
+        for name, columns in (("scores", [*OF_SCORES, EFFECTS]), ("customers", None))
     )
     database = Database(home, store)
     try:

@@ -1,12 +1,13 @@
 """Eligibility and ranking of candidates: who may be asked, for what, in which order, and why.
 
-Frames in, frames out, no I/O. The order is by expected value: the probability that a customer speaks up unasked, times
-the probability of staying, times the worth of the act that is worth asking for: of those that the customer could do,
-the one whose worth times its share of the customer's acts is the greatest. That share is counted from the customer's
-own acts, and from all others' where there are few. Who searches for a kind of act gets everybody who may be asked for
-it, in the order of what that ask is worth; for a public kind everybody in an order that is drawn. Where staying is not
-known (no champion, or nobody to lose) it counts as certain: a month's churn moves the product by a few per cent at
-most, and an unknown must not push anybody out of the list.
+Frames in, frames out, no I/O. The order is by expected value: what an ask is expected to bring, times the probability
+of staying, times the worth of the act that is worth asking for, the greatest of those that the customer could do. What
+an ask brings is what it adds, where asks at random have shown that; else the probability that the customer accepts;
+where nothing is known of asking, the probability to speak up unasked times the kind's share of the customer's acts,
+counted from their own, and from all others' where there are few (see `gains`). Who searches for a kind of act gets
+everybody who may be asked for it, in the order of what that ask is worth; for a public kind everybody in an order that
+is drawn. Where staying is not known (no champion, or nobody to lose) it counts as certain: a month's churn moves the
+product by a few per cent at most, and an unknown must not push anybody out of the list.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from vouch.serving.asking.by_rules import (
     order_of_endangered,
     speaks_by_rules,
 )
+from vouch.serving.asking.gains import flattened
 from vouch.serving.asking.rules.caps import ASKED, CODES, OPEN, QUOTA, REFUSED
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.asking.what_to_ask import flattened, what_to_ask
+from vouch.serving.asking.what_to_ask import what_to_ask
 from vouch.serving.snapshots.schema import NO_MODEL, OPTED_OUT, REPAIR
 
 if TYPE_CHECKING:
@@ -59,8 +61,18 @@ EXCLUSIONS: Mapping[str, str] = {
 """Why somebody is not asked, the first that holds; and how that reads."""
 STANDING = tuple(code for code in EXCLUSIONS if code not in (*CODES, QUOTA))
 """Those that follow from the week alone; the others move with every ask."""
-CATEGORIES = ("segment", "region", "language", "owner", "advocate_tier", "churn_band", "exclusion", "ask_for")
-LISTS = ("open_tickets", "acts")
+CATEGORIES = (
+    "segment",
+    "region",
+    "language",
+    "owner",
+    "advocate_tier",
+    "churn_band",
+    "exclusion",
+    "ask_for",
+    "ranked_by",
+)
+LISTS = ("open_tickets", "acts", "response_effects")
 """Columns of lists, which are read before the order is made and not kept."""
 AT_RISK_BANDS: tuple[Literal["high", "watch"], ...] = ("high", "watch")
 """Who is at risk: the bands that a list shows where no other are asked for."""
@@ -158,9 +170,9 @@ def rank_candidates(
     """Return the customers ranked by expected value, with what to ask each for and why each is not asked.
 
     Needs `customer_id`, both statuses and probabilities, `advocate_tier`, `churn_band`, the consents and the profile
-    columns that Filters name. Adds `ask_for`, `value`, `score` (0 to 100) and `exclusion`; the columns of CATEGORIES
-    come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen from; `kinds`
-    are the acts that are wanted, by default all that are ranked.
+    columns that Filters name. Adds `ask_for`, `ranked_by`, `value`, `score` (0 to 100) and `exclusion`; the columns of
+    CATEGORIES come back as categories, which makes filters cheap. `as_of_us` is the instant that the acts are seen
+    from; `kinds` are the acts that are wanted, by default all that are ranked.
     """
     declared = policy or load_policy()
     staying = (1.0 - customers["churn_probability"]).fillna(1.0)
@@ -169,7 +181,8 @@ def rank_candidates(
         ask_for=chosen.kind,
         worth=chosen.worth,
         score=100.0 * customers["advocacy_probability"],
-        value=customers["advocacy_probability"] * staying * chosen.worth,
+        value=staying * chosen.gain,
+        ranked_by=chosen.basis,
     )
     frame = frame.assign(order=order_of_candidates(frame))
     lists = [name for name in LISTS if name in frame]

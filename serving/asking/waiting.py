@@ -16,6 +16,7 @@ import pandas as pd
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import MINUTE_US
+from vouch.serving.asking.gains import flattened
 from vouch.serving.asking.rules.caps import (
     ASKED,
     CODES,
@@ -29,7 +30,6 @@ from vouch.serving.asking.rules.caps import (
     united,
 )
 from vouch.serving.asking.rules.quotas import Groups
-from vouch.serving.asking.what_to_ask import flattened
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute
 
 from vouch.features.contract.tables import DAY_US
+from vouch.serving.asking.gains import BASES, flattened, gains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,21 +25,6 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def flattened(lists: pd.Series[Any]) -> tuple[Places, pa.Array]:
-    """Return the entries of a column of lists, and the row of each.
-
-    >>> rows, values = flattened(pd.Series([["a"], None, ["b", "c"]]))
-    >>> rows.tolist(), values.to_pylist()
-    ([0, 2, 2], ['a', 'b', 'c'])
-    """
-    is_arrow = isinstance(lists.dtype, pd.ArrowDtype)
-    held = pa.array(lists.array) if is_arrow else pa.array(lists.tolist(), from_pandas=True)
-    whole = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
-    if pa.types.is_null(whole.type):
-        return np.empty(0, dtype=np.int64), pa.array([], pa.null())
-    return pa.compute.list_parent_indices(whole).to_numpy(), pa.compute.list_flatten(whole)
-
-
 @dataclass(frozen=True)
 class Chosen:
     """What to ask each customer for, one entry per customer."""
@@ -49,6 +33,10 @@ class Chosen:
     """Null where there is none."""
     worth: Numbers
     """What the act is worth times its share of the customer's acts."""
+    gain: Numbers
+    """What asking is expected to bring: acts times what one is worth; NaN where that is not known."""
+    basis: pd.Series[Any]
+    """By what the gain is known, one of `BASES`."""
     is_unmet: Flags
     """Whether the customer meets the conditions of none of the kinds."""
     rests: Flags
@@ -63,6 +51,8 @@ def what_to_ask(
     wanted = policy.ranked_kinds if kinds is None else kinds
     counts, latest_us = _acts(customers, names)
     expected = shares(counts, policy.value.own_acts)
+    unasked = customers["advocacy_probability"].to_numpy(dtype=np.float64)
+    acts, basis = gains(customers, names, expected * unasked[:, None])
     may = np.zeros(expected.shape, dtype=bool)
     meets = np.zeros(len(customers), dtype=bool)
     for place, name in enumerate(names):
@@ -73,14 +63,26 @@ def what_to_ask(
         meets |= could
         may[:, place] = could & ~_rests(latest_us[:, place], kind, as_of_us)
         expected[:, place] *= kind.value
-    expected = np.where(may, expected, -1.0)
+        acts[:, place] *= kind.value
     if not names or not len(customers):
         nothing = pd.Series([None] * len(customers), index=customers.index, dtype=object)
-        return Chosen(nothing, np.zeros(len(customers)), ~meets, meets)
-    best = expected.argmax(axis=1)
-    worth = np.maximum(expected[np.arange(len(expected)), best], 0.0)
+        nought = np.zeros(len(customers))
+        return Chosen(nothing, nought, nought, nothing.fillna(BASES[0]), ~meets, meets)
+    best = _best(np.where(basis > 0, acts, expected), basis, may)
+    each = np.arange(len(expected))
+    worth = np.where(may.any(axis=1), expected[each, best], 0.0)
+    gain = np.where(may.any(axis=1), acts[each, best], unasked * 0.0)
+    ranked_by = pd.Series(np.asarray(BASES, dtype=object)[basis[each, best]], index=customers.index, dtype=object)
     chosen = np.where(may.any(axis=1), np.asarray(names, dtype=object)[best], None)
-    return Chosen(pd.Series(chosen, index=customers.index, dtype=object), worth, ~meets, meets & ~may.any(axis=1))
+    kind_of = pd.Series(chosen, index=customers.index, dtype=object)
+    return Chosen(kind_of, worth, gain, ranked_by, ~meets, meets & ~may.any(axis=1))
+
+
+def _best(expected: Numbers, basis: np.ndarray[Any, np.dtype[np.int8]], may: Flags) -> Places:
+    """Of the kinds that may be asked for the best of those that most is known of: gains of two bases do not compare."""
+    known = np.where(may, basis, -1)
+    is_first = may & (known == known.max(axis=1, keepdims=True))
+    return np.where(is_first, expected, -np.inf).argmax(axis=1)
 
 
 def _rests(latest_us: Numbers, kind: ActKind, as_of_us: int | None) -> Flags:

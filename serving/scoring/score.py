@@ -15,10 +15,10 @@ import pyarrow as pa
 from vouch import models
 from vouch.features.errors import MissingTable
 from vouch.models.definition import SCORED
-from vouch.models.predictor import load_champion
+from vouch.models.predictor import encode, load_champion
 from vouch.models.registry.offsets import in_force, offsets
 from vouch.models.scoring.feature_matrix import FeatureMatrix
-from vouch.serving.snapshots.schema import MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
+from vouch.serving.snapshots.schema import EFFECTS, MODELS, NO_MODEL, REASONS, WITHIN, WITHIN_WEEKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +75,8 @@ class Scored:
     reasons: pa.Array
     within: pa.Array
     """How soon: the probability of each of `WITHIN_WEEKS`; null where the model does not say."""
+    effects: pa.Array
+    """What each kind of treatment does; null where the model does not say."""
 
 
 def champions(
@@ -134,6 +136,7 @@ def score(champion: Champion, vectors: pa.Table | FeatureMatrix, with_reasons: b
         model=spread(pa.array([champion.content_hash] * len(raw), pa.string())),
         reasons=spread(reasons.as_arrow(chosen).cast(REASONS)) if reasons else pa.nulls(len(status), REASONS),
         within=spread(_within(champion.predictor, chosen, probability)),
+        effects=spread(_effects(champion.predictor, chosen, probability)),
     )
 
 
@@ -148,6 +151,19 @@ def _within(predictor: Predictor, vectors: pa.Table | FeatureMatrix, probability
     return pa.ListArray.from_arrays(pa.array(starts), parts, type=WITHIN)
 
 
+def _effects(predictor: Predictor, vectors: pa.Table | FeatureMatrix, probability: Numbers) -> pa.Array:
+    """What each kind of treatment does, as columns hold it."""
+    if predictor.effects is None:
+        return pa.nulls(len(probability), EFFECTS)
+    kinds = [of.kind for of in predictor.effects.kinds]
+    chances = predictor.effects.chances(encode(vectors, predictor.columns), probability)
+    cells = [pa.array(np.tile(np.array(kinds, dtype=object), len(probability)), pa.string())]
+    cells += [pa.array(of.reshape(-1), from_pandas=True) for of in chances]
+    parts = pa.StructArray.from_arrays(cells, fields=list(EFFECTS.value_type))
+    starts = np.arange(0, len(probability) * len(kinds) + 1, len(kinds), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(starts), parts, type=EFFECTS)
+
+
 _KINDS: Mapping[str, pa.DataType] = {
     "probability": pa.float64(),
     "low": pa.float64(),
@@ -158,6 +174,7 @@ _KINDS: Mapping[str, pa.DataType] = {
     "model": pa.string(),
     "reasons": REASONS,
     "within": WITHIN,
+    "effects": EFFECTS,
 }
 
 

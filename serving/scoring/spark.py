@@ -18,7 +18,7 @@ from vouch import models
 from vouch.models.predictor import load_champion
 from vouch.serving.scoring.score import Champion, Scored, score
 from vouch.serving.snapshots.arrow_streams import stored_batches
-from vouch.serving.snapshots.schema import REASONS, WITHIN
+from vouch.serving.snapshots.schema import EFFECTS, REASONS, WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,7 @@ PARTS = tuple(part.name for part in dataclasses.fields(Scored))
 _TYPES = {
     **{part: (pa.string(), "string") for part in ("status", "band", "model")},
     **{part: (pa.float64(), "double") for part in ("probability", "low", "high", "raw", "base")},
+    "effects": (EFFECTS, "array<struct<kind: string, treated: double, untreated: double, effect: double>>"),
     "within": (WITHIN, "array<struct<weeks: bigint, probability: double>>"),
     "reasons": (REASONS, "array<struct<family: string, feature: string, value: string, contribution: double>>"),
 }

@@ -54,6 +54,11 @@ CHANGES = pa.list_(
 WITHIN_WEEKS = (1, 2, 4, 8, 13, 26)
 """Horizons that a snapshot tells, where the model says how soon."""
 WITHIN = pa.list_(pa.struct([("weeks", pa.int64()), ("probability", pa.float64())]))
+EFFECTS = pa.list_(
+    pa.struct([("kind", pa.string()), ("treated", pa.float64()), ("untreated", pa.float64()), ("effect", pa.float64())])
+)
+"""Of each kind of treatment the probability with it and without, and what it adds; the last is null where that is not
+known from treatments at random."""
 MEANINGS = {
     "scores": "one row per external customer known at as_of: statuses, probabilities, how soon, reasons, tier, health",
     "metrics": "one row per metric and segment: value, interval and what it rests on",
@@ -99,6 +104,7 @@ def scores_schema(as_of_us: int) -> pa.Schema:
             ("clv_way", pa.string()),
             *((f"{model}_band", pa.string()) for model in EXTRA),
             *((f"{model}_within", WITHIN) for model in MODELS),
+            *((f"{model}_effects", EFFECTS) for model in EXTRA),
         ]
     )
 

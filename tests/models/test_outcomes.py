@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from support.rows.contract_rows import day, make_tables
 from vouch.models.definition import Target
-from vouch.models.outcomes import churn_events, label_advocacy, label_churn, label_inactivity, organic_acts
+from vouch.models.outcomes import (
+    ask_trials,
+    churn_events,
+    label_advocacy,
+    label_churn,
+    label_inactivity,
+    label_response,
+    organic_acts,
+)
 
 T = 100
 CHURN = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)
@@ -195,3 +203,73 @@ def test_churn_agrees_with_a_walk_through_the_days(drawn, gap):
         if not covers and not resumes and end not in expected:
             expected.append(end)
     assert churned("polars", *rows, gap=gap) == sorted(expected)
+
+
+RESPONSE = Target("accepted", label_response, lambda v: v, horizon_days=28, gap_days=28)
+
+
+def ask(name, at, outcome=None, answered=None, **more):
+    identity = f"{name}-{at}-{more.get('kind', 'review')}"
+    usual = {"ask_id": identity, "customer_id": name, "asked_at": at, "kind": "review"}
+    return {**usual, "outcome": outcome, "outcome_at": answered, **more}
+
+
+ASKS = [
+    ask("yes", T + 1, "accepted", T + 3),
+    ask("no", T + 1, "declined", T + 3),
+    ask("silent", T + 27),
+    ask("late", T + 1, "accepted", T + 30),
+    ask("before", T - 1, "accepted", T + 3),
+    ask("after", T + 28, "accepted", T + 29),
+    ask("twice", T + 1, "declined", T + 2),
+    ask("twice", T + 20, "accepted", T + 21, kind="testimonial"),
+]  # fmt: skip
+
+
+def test_a_response_is_an_ask_of_the_window_that_was_accepted_in_time(engine):
+    tables = make_tables(engine, customers=customers(*{row["customer_id"] for row in ASKS}), asks=ASKS)
+    found = labels(label_response(tables, [day(T)], LATER, RESPONSE))
+    assert {name: label for name, label in found.items() if label == label} == {
+        "yes": 1, "no": 0, "silent": 0, "late": 0, "twice": 1,
+    }  # fmt: skip
+    early = labels(label_response(tables, [day(T)], day(T + 55), RESPONSE))
+    assert all(label != label for label in early.values()), "no answer is final yet"
+
+
+def test_trials_hold_who_was_asked_and_beside_them_who_might_have_been(engine):
+    consents = {"advocacy_consent": True, "contact_consent": True}
+    people = [{**row, **consents} for row in customers("asked", "lately", "idle", "acts", "prompted")]
+    people += customers("unwilling")
+    asks = [
+        ask("asked", T + 1, "accepted", T + 2, is_randomised=True, propensity=0.1),
+        ask("lately", T - 60, "declined", T - 59),
+        ask("prompted", T + 5, "accepted", T + 6),
+    ]
+    acts = [act("acts", T + 3, kind="review"), act("idle", T + 40, kind="review")]
+    tables = make_tables(engine, customers=people, asks=asks, advocacy_acts=acts)
+    found = ask_trials(tables, [day(T), day(T + 14)], day(T + 60), RESPONSE)
+    treated = found.treated.set_index("customer_id")
+    assert set(treated.index) == {"asked", "prompted"}
+    assert set(found.treated["as_of_us"]) == {day(T)}, "the later instant is not final"
+    assert treated["is_random"].to_dict() == {"asked": True, "prompted": False}
+    assert treated.loc["asked", "propensity"] == pytest.approx(0.1)
+    assert treated.loc["prompted", "propensity"] != treated.loc["prompted", "propensity"]
+    assert dict(zip(found.untreated["customer_id"], found.untreated["review"], strict=True)) == {"idle": 0, "acts": 1}
+
+
+def test_what_became_known_later_changes_no_response_and_no_trial(engine):
+    known = day(T + 60)
+    people = [{**row, "advocacy_consent": True, "contact_consent": True} for row in customers("a", "b", "c")]
+    past = [ask("a", T + 1, "accepted", T + 2, is_randomised=True), ask("b", T + 5)]
+    later = [
+        ask("b", T + 5, "accepted", T + 61, ingested_at=T + 61), ask("c", T + 3, "accepted", T + 4, ingested_at=T + 62),
+        ask("c", T + 70, "accepted", T + 71),
+    ]  # fmt: skip
+    acts = [act("c", T + 90), act("c", T + 3, act_id="x", ingested_at=T + 61)]
+    one = make_tables(engine, customers=people, asks=past, advocacy_acts=acts[:0])
+    other = make_tables(engine, customers=people, asks=[*past, *later], advocacy_acts=acts)
+    labelled = [label_response(of, [day(T)], known, RESPONSE) for of in (one, other)]
+    assert labelled[0].equals(labelled[1])
+    trials = [ask_trials(of, [day(T)], known, RESPONSE) for of in (one, other)]
+    assert trials[0].treated.equals(trials[1].treated)
+    assert trials[0].untreated.equals(trials[1].untreated)

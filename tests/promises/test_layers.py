@@ -61,6 +61,7 @@ FLOORS = {
     "models": (
         {"definition", "eligibility", "outcomes", "scoring"},
         {"advocacy", "churn", "upgrade", "value"},
+        {"response"},
         {"quality"},
         {"predictor"},
         {"registry"},

@@ -60,7 +60,7 @@ RULES = {
 ISOTONIC = Calibrator("isotonic", raw=(-3.0, -1.0, 2.0), probability=(0.01, 0.2, 0.9))
 
 
-def written(folder, kind, content, calibrator=ISOTONIC):
+def written(folder, kind, content, calibrator=ISOTONIC, **more):
     return write_bundle(
         folder,
         model="churn",
@@ -71,4 +71,5 @@ def written(folder, kind, content, calibrator=ISOTONIC):
         calibrator=calibrator,
         golden=vectors(16, seed=9),
         facts={"data_fingerprint": "d"},
+        **more,
     )

@@ -1,0 +1,131 @@
+"""The effect of a treatment, kind by kind: what comes with it, what comes without, and what it adds.
+
+With it: the model's own probability, shifted by kind. Without it: a line fitted on who was not treated, times the
+kind's share of what comes by itself. What it adds is their difference only where treatments at random have shown it:
+the average of those trials, and around it the difference as far as the trials bear it out (Chernozhukov et al. 2018,
+best linear predictor). Where they have not, the first is told as a response, and nothing is called an effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from vouch.models.scoring.calibration import log_odds, sigmoid
+from vouch.models.scoring.formulas import Logistic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vouch.models.scoring.trees import Matrix, Numbers
+
+UPLIFT, RESPONSE = "uplift", "response"
+"""What is known of a kind: what it adds, or what comes of it alone."""
+NARROW, Z = 0.05, 1.96
+"""Half width that an interval should have, and the normal quantile of 95 %."""
+
+
+@dataclass(frozen=True)
+class KindEffect:
+    """What is known of one kind; the average and its 95 % interval are null where nothing was treated at random."""
+
+    kind: str
+    treated: int
+    """Treatments that teach it."""
+    at_random: int
+    """Those of them that were at random and are judged out of time."""
+    offset: float
+    """Shift of the log-odds of the model."""
+    share: float
+    """Of what comes by itself, how much is of this kind."""
+    centre: float
+    """Mean difference between with and without, before the trials have corrected it."""
+    rate: float
+    """Share of the treated to whom the outcome came."""
+    untreated: float | None = None
+    average: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def basis(self) -> str:
+        """`uplift` where trials have shown that it adds something, else `response`."""
+        return UPLIFT if self.low is not None and self.low > 0 else RESPONSE
+
+    @property
+    def still_needed(self) -> int:
+        """Treatments at random that are missing until the 95 % interval is about `NARROW` to each side."""
+        return max(0, int(np.ceil((Z / NARROW) ** 2 * self.rate * (1 - self.rate))) - self.at_random)
+
+
+@dataclass(frozen=True)
+class QiniCurve:
+    """What treating the best first adds over treating as many at random: areas per customer, with the 95 % interval.
+
+    `promised` is the area that the predicted effects promise, the theoretical line; `points` are shares treated, what
+    that adds, and what the predicted effects promise; at random it is the share times the last.
+    """
+
+    area: float
+    low: float
+    high: float
+    promised: float
+    points: tuple[tuple[float, float, float], ...]
+
+
+class KindChances(NamedTuple):
+    """By row and kind: probabilities with the treatment and without, and what it adds, NaN where that is not known."""
+
+    treated: Numbers
+    untreated: Numbers
+    effect: Numbers
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The fitted numbers: kinds, the share of predicted differences that trials bear out, and the line of untreated."""
+
+    kinds: tuple[KindEffect, ...]
+    slope: float
+    line: Mapping[str, Any]
+    qini: QiniCurve | None = None
+
+    def chances(self, matrix: Matrix, probability: Numbers) -> KindChances:
+        """What each kind does for encoded rows; `probability` is what the model says of them."""
+        by_itself = sigmoid(Logistic(self.line, matrix.shape[1]).raw(matrix))
+        treated = np.column_stack([shifted(probability, of.offset) for of in self.kinds])
+        untreated = np.column_stack([of.share * by_itself for of in self.kinds])
+        centre = np.array([of.centre for of in self.kinds])
+        average = np.array([np.nan if of.average is None or of.basis != UPLIFT else of.average for of in self.kinds])
+        return KindChances(treated, untreated, average + self.slope * (treated - untreated - centre))
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers that a bundle keeps."""
+        return asdict(self)
+
+    def told(self) -> dict[str, Any]:
+        """The numbers without the line, for reports."""
+        return {name: value for name, value in self.as_json().items() if name != "line"}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per kind, for people."""
+        return [
+            {"kind": of.kind, "treated": of.treated, "at random": of.at_random, "adds": of.average, "low": of.low,
+             "high": of.high, "told as": of.basis, "needed": of.still_needed}
+            for of in self.kinds
+        ]  # fmt: skip
+
+
+def shifted(probability: Numbers, offset: float) -> Numbers:
+    """Probabilities whose log-odds are moved."""
+    return np.asarray(sigmoid(log_odds(probability) + offset))
+
+
+def effects_from_json(content: Mapping[str, Any]) -> Effects:
+    """Read what `Effects.as_json` wrote, once its form was judged."""
+    curve = content["qini"]
+    points = tuple(tuple(map(float, point)) for point in curve["points"]) if curve else ()
+    qini = QiniCurve(**{**curve, "points": points}) if curve else None
+    return Effects(tuple(KindEffect(**of) for of in content["kinds"]), float(content["slope"]), content["line"], qini)

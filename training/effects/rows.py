@@ -1,0 +1,111 @@
+"""Rows of trials: encoded vectors of the treated and of the untreated, at the instants that a model learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from vouch.models.definition import SCORED
+from vouch.models.predictor import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vouch.features.asof import Tables
+    from vouch.models.outcomes import Trials
+    from vouch.models.scoring.feature_matrix import Column
+    from vouch.models.scoring.trees import Matrix, Numbers
+    from vouch.training.dataset import Dataset, InstantVectors
+
+AT_ONCE, PER_TREATED = 1_000, 4
+"""Untreated of an instant that are kept at least, and for each treated; more are drawn by the seed."""
+
+
+@dataclass(frozen=True)
+class ArmRows:
+    """Rows of one arm: encoded features, customer and instant of each, and its cells by name."""
+
+    matrix: Matrix
+    customers: np.ndarray[tuple[int], np.dtype[np.object_]]
+    as_of_us: np.ndarray[tuple[int], np.dtype[np.int64]]
+    cells: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.customers)
+
+    def at(self, instants: Sequence[int]) -> ArmRows:
+        """Rows of some instants."""
+        rows = np.isin(self.as_of_us, np.array(instants, np.int64))
+        cells = self.cells.loc[rows].reset_index(drop=True)
+        return ArmRows(self.matrix[rows], self.customers[rows], self.as_of_us[rows], cells)
+
+    def numbers(self, name: str) -> Numbers:
+        """A cell of every row as numbers."""
+        return self.cells[name].to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class TrialArms:
+    """Both arms, and the kinds of treatment."""
+
+    treated: ArmRows
+    untreated: ArmRows
+    kinds: tuple[str, ...]
+
+
+def followed_up(
+    data: Dataset, tables: Tables, panel: Mapping[int, InstantVectors], known_us: int, seed: int
+) -> Dataset:
+    """The dataset with the moments of its outcome, and with its trials at the origins, where its target has them."""
+    target, plan = data.target, data.plan
+    if target.moments:
+        data = replace(data, moments=target.moments(tables, known_us, target))
+    if target.trials:
+        instants = sorted({instant for of in plan.origins for instant in (of.test, *of.train)})
+        trials = target.trials(tables, instants, known_us, target)
+        data = replace(data, trials=trial_arms(data.model.name, trials, panel, data.columns, seed))
+    return data
+
+
+def trial_arms(
+    model: str, trials: Trials, panel: Mapping[int, InstantVectors], columns: Sequence[Column], seed: int
+) -> TrialArms:
+    """Join trials with the vectors of those who are scored: a row has no more of the time after than its outcome."""
+    random = np.random.default_rng(seed)
+    treated, untreated = [], []
+    for instant in sorted(trials.treated["as_of_us"].unique()):
+        known = panel.get(int(instant))
+        if known is None or model not in known.status:
+            continue
+        scored = known.frame.loc[np.isin(known.status[model], list(SCORED))].reset_index(drop=True)
+        places = pd.Series(np.arange(len(scored)), index=scored["customer_id"].to_numpy(dtype=object))
+        matrix = encode(scored, columns)
+        done = _of(trials.treated, instant, places)
+        without = _of(trials.untreated, instant, places)
+        most = max(AT_ONCE, PER_TREATED * len(done))
+        if len(without) > most:
+            chosen = np.sort(random.choice(len(without), most, replace=False))
+            without = without.iloc[chosen]
+        treated.append((matrix[done["place"].to_numpy()], done))
+        untreated.append((matrix[without["place"].to_numpy()], without))
+    kinds = tuple(sorted(trials.treated["kind"].dropna().unique()))
+    return TrialArms(_joined(treated, columns), _joined(untreated, columns), kinds)
+
+
+def _of(rows: pd.DataFrame, instant: int, places: pd.Series[int]) -> pd.DataFrame:
+    """Rows of an instant whose customers are scored, with the place of each."""
+    here = rows.loc[rows["as_of_us"] == instant]
+    found = here.assign(place=here["customer_id"].map(places))
+    return found.loc[found["place"].notna()].astype({"place": "int64"})
+
+
+def _joined(parts: Sequence[tuple[Matrix, pd.DataFrame]], columns: Sequence[Column]) -> ArmRows:
+    if not parts:
+        nothing = pd.DataFrame({"customer_id": [], "as_of_us": []})
+        return ArmRows(np.empty((0, len(columns)), np.float32), np.empty(0, object), np.empty(0, np.int64), nothing)
+    cells = pd.concat([of for _, of in parts], ignore_index=True)
+    matrix = np.concatenate([of for of, _ in parts])
+    return ArmRows(matrix, cells["customer_id"].to_numpy(object), cells["as_of_us"].to_numpy(np.int64), cells)

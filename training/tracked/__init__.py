@@ -1,0 +1,1 @@
+"""What the tracking server keeps of training runs."""
