@@ -57,7 +57,7 @@ class KindEffect:
     @property
     def still_needed(self) -> int:
         """Treatments at random that are missing until the 95 % interval is about `NARROW` to each side."""
-        return max(0, int(np.ceil((Z / NARROW) ** 2 * self.rate * (1 - self.rate))) - self.at_random)
+        return max(0, full_count(self.rate) - self.at_random)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,9 @@ class Effects:
         return asdict(self)
 
     def told(self) -> dict[str, Any]:
-        """The numbers without the line, for reports."""
-        return {name: value for name, value in self.as_json().items() if name != "line"}
+        """The numbers without the line, for reports and for the manifest of a week."""
+        kinds = [{**asdict(of), "basis": of.basis, "still_needed": of.still_needed} for of in self.kinds]
+        return {**{name: value for name, value in self.as_json().items() if name != "line"}, "kinds": kinds}
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per kind, for people."""
@@ -116,6 +117,11 @@ class Effects:
              "high": of.high, "told as": of.basis, "needed": of.still_needed}
             for of in self.kinds
         ]  # fmt: skip
+
+
+def full_count(rate: float = 0.25) -> int:
+    """Treatments that make a 95 % interval of about `NARROW` to each side; `rate` is how often the outcome comes."""
+    return int(np.ceil((Z / NARROW) ** 2 * rate * (1 - rate)))
 
 
 def shifted(probability: Numbers, offset: float) -> Numbers:

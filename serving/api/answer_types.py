@@ -54,6 +54,13 @@ class Uplift(BaseModel):
     unasked: float
 
 
+Basis = Annotated[
+    Literal["uplift", "response", "affinity"],
+    Field(description="`uplift`: what asking adds, known from asks at random; `response`: who accepts, known from the "
+                      "log of asks, which is no effect; `affinity`: who speaks up unasked."),
+]  # fmt: skip
+
+
 class AskFor(BaseModel):
     """The act with the highest expected value among those that a customer could do."""
 
@@ -63,6 +70,10 @@ class AskFor(BaseModel):
     own_acts: int
     words: str
     uplift: Annotated[Uplift | None, Field(description="Null without at least 30 asks made at random.")]
+    ranked_by: Basis
+    if_asked: Annotated[float | None, Field(description="Probability to accept, by the log of asks: a response.")]
+    if_not_asked: Annotated[float | None, Field(description="Probability to do it unasked in the same 28 days.")]
+    adds: Annotated[float | None, Field(description="What the ask adds; null where asks at random have not shown it.")]
 
 
 class First(BaseModel):
@@ -94,7 +105,7 @@ class Candidate(Called, Suggested):
     advocacy_score: float | None
     churn_status: str
     churn_probability: float | None
-    value: Annotated[float | None, Field(description="Advocacy times staying times worth and share of the act.")]
+    value: Annotated[float | None, Field(description="What the ask is expected to bring, times staying, times worth.")]
     advocate_tier: str
     health_score: float | None
     nps_last: Annotated[float | None, Field(description="The latest answer to how likely they are to recommend.")]
@@ -132,11 +143,26 @@ RankedBy = Annotated[
 ]
 
 
+class Exploration(BaseModel):
+    """How many asks at random are missing until what each kind adds is known to 5 points, and what would bring them."""
+
+    share: Annotated[float, Field(description="Share of places drawn at random now; 0 is off.")]
+    asks_needed: int
+    asks_a_week: float
+    proposed_share: Annotated[float | None, Field(description="Null where nothing is missing, or nobody asks.")]
+    weeks: Annotated[int | None, Field(description="Weeks that the proposed share takes.")]
+
+
 class Candidates(Fresh):
     """A page of candidates; `total` counts all that meet the filters."""
 
     total: int
-    ranked_by: RankedBy
+    ranked_by: Annotated[
+        Literal["uplift", "response", "affinity", "rules"],
+        Field(description="The most that is known of anybody in the list; `ask_for` says it of each. `rules`, where no "
+                          "model has passed the gate: tier, answer and health."),
+    ]  # fmt: skip
+    exploration: Annotated[Exploration | None, Field(description="Null for a drawn list.")]
     draw: Annotated[Draw | None, Field(description="Null for a ranked list.")]
     candidates: list[Candidate]
     next_cursor: str | None

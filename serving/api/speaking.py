@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from vouch.features.instants import as_datetime, iso_text
 from vouch.features.vectors.sentences import as_sentence, for_a_list, sentence
+from vouch.serving.asking.gains import AFFINITY
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ def reason_to_ask(portfolio: ServedWeek, kind: str, row: Mapping[str, Any], wort
         "words": f"{kind.replace('_', ' ')}: {why}, of what this customer could do",
         "uplift": portfolio.uplift.get(kind),
     }
+
+
+def what_is_known(ranked_by: str | None, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """By what an ask is ranked, with the chances of the act with the ask and without, and what the ask adds."""
+    known = next((of for of in row.get("response_effects") or () if of["kind"] == kind), None) or {}
+    chances = {"if_asked": known.get("treated"), "if_not_asked": known.get("untreated"), "adds": known.get("effect")}
+    return {"ranked_by": ranked_by or AFFINITY, **chances}
 
 
 def called(customer_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:

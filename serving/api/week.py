@@ -20,7 +20,7 @@ from vouch.serving.asking.ranked_list import DerivedCache, RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.reference_pool import reference_pool
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.asking.uplift import uplift_by_kind
+from vouch.serving.asking.uplift import exploration_plan, uplift_by_kind
 from vouch.serving.snapshots.read import instant_before
 from vouch.serving.snapshots.schema import NAMED, OPTED_OUT, THANK
 from vouch.serving.store import weeks
@@ -74,6 +74,8 @@ class ServedWeek:
     changes: Rows | None = None
     """What moved each score since the week before; None where the week was published without."""
     uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exploration: Mapping[str, Any] | None = None
+    """How many asks at random are missing, and the share of places that would bring them."""
     named_lists: Rows | None = None
     """The lists behind the figures; None where the week was published without."""
     rows: RowCache = field(default_factory=RowCache)
@@ -101,9 +103,11 @@ class ServedWeek:
         has_model = {name: models.get(name, True) is not None for name in NAMED}
         return frozenset(name for name, status in statuses.items() if is_by_rules(status, has_model=has_model[name]))
 
-    def ranked_by(self, model: str) -> str:
-        """What the list of a model is ranked by."""
-        return RULES if model in self.without_model else MODEL
+    def ranked_by(self, model: str, ranked: RankedList | None = None) -> str:
+        """What the list of a model is ranked by: one of candidates by the most that is known of what asking brings."""
+        if model in self.without_model:
+            return RULES
+        return MODEL if ranked is None else ranked.ranked_by
 
     def take_by_hand(self, hand: ByHand) -> None:
         """Take what people have recorded, so that it holds in all that is served from now on."""
@@ -329,8 +333,6 @@ def ready_week(
 ) -> ServedWeek:
     """Make a week ready to be searched; `draws` is the secret that places given at random follow from."""
     asking = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
-    places, asks = asking.asking.of_data
-    unasked = asking.candidates["advocacy_probability"].to_numpy(dtype=np.float64)[places]
     return ServedWeek(
         week=week,
         scores=scores,
@@ -343,7 +345,8 @@ def ready_week(
         asking=asking.asking,
         before=before,
         changes=changes,
-        uplift=uplift_by_kind(asks, unasked, policy, now_us),
+        uplift=uplift_by_kind(week.manifest),
+        exploration=exploration_plan(week.manifest, asking.asking.of_data[1], policy, now_us),
         named_lists=named_lists,
     )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import to_json
 
+from vouch.serving.asking.gains import AFFINITY, BASES
 from vouch.serving.asking.ranking import CATEGORIES, is_variant
 from vouch.serving.snapshots.schema import OPTED_OUT
 
@@ -142,6 +143,13 @@ class RankedList:
     def is_opted_out(self, place: int) -> bool:
         """Whether who stands at a place objects to being profiled."""
         return self.category("exclusion", place) == OPTED_OUT
+
+    @property
+    def ranked_by(self) -> str:
+        """By what the first of the list are ranked: the most that is known of anybody who may be asked."""
+        held = self.categories.get("ranked_by", [])
+        there = np.unique(self._codes["ranked_by"][self._codes["exclusion"] < 0]) if held else []
+        return max((held[code] for code in there if code >= 0), key=BASES.index, default=AFFINITY)
 
     def is_drawn(self, place: int) -> bool:
         """Whether the place was given at random."""

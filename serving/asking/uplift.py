@@ -1,52 +1,71 @@
-"""Uplift of asking, from randomised asks: accepted asks against what the same customers do unasked.
+"""Uplift of asking as the champion that scored a week has it, and the exploration that would tell it more closely.
 
-Only asks with `is_randomised` and an outcome, or time enough for one, are read: whoever was chosen because of a high
-score would have spoken up more often anyway. Unasked is the model's calibrated probability, over its own horizon.
+What asks at random have shown stands in the week's manifest. How many of them are still missing is told with it, and
+the share of places to be drawn for that (`[exploration]` of the policy), which is off until somebody switches it on.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vouch.features.contract.tables import DAY_US
-from vouch.features.metrics.estimators import FEW
-from vouch.features.statistics.intervals import wilson
+from vouch.models.scoring.effects import full_count
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from vouch.serving.asking.rules.policy import Policy
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
+MODEL = "response"
+RECENT_DAYS = 91
+WEEKS = 26
+"""Weeks in which the asks that are missing should come together."""
+MOST_SHARE = 0.5
 
 
-def uplift_by_kind(asks: pd.DataFrame, unasked: Numbers, policy: Policy, now_us: int) -> dict[str, dict[str, Any]]:
-    """Return by kind of act what a randomised ask adds, with its interval; a kind with fewer than 30 is left out.
+def uplift_by_kind(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return by kind of act what asking at random has added, with its interval, by the manifest of a week.
 
-    `asks` has one row per ask (`kind`, `asked_us`, `outcome`, `is_randomised`), `unasked` the probability of each one's
-    customer, NaN where there is none.
+    A kind that was hardly tried is not there.
     """
-    if not len(asks):
-        return {}
-    settled = asks["outcome"].notna() | (asks["asked_us"] <= now_us - policy.caps.open_days * DAY_US)
-    counts = asks["is_randomised"].eq(True).fillna(False).astype(bool) & settled & ~np.isnan(unasked)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for place in np.flatnonzero(counts.to_numpy(dtype=bool)):
-        groups[str(asks["kind"].iloc[place])].append(int(place))
-    return {kind: _uplift(asks, unasked, places) for kind, places in sorted(groups.items()) if len(places) >= FEW}
-
-
-def _uplift(asks: pd.DataFrame, unasked: Numbers, places: list[int]) -> dict[str, Any]:
-    accepted = int((asks["outcome"].iloc[places] == "accepted").sum())
-    base = float(unasked[places].mean())
-    around = wilson(accepted, len(places))
     return {
-        "value": accepted / len(places) - base,
-        "ci_low": float(around.low) - base,
-        "ci_high": float(around.high) - base,
-        "n": len(places),
-        "unasked": base,
+        of["kind"]: {
+            "value": of["average"],
+            "ci_low": of["low"],
+            "ci_high": of["high"],
+            "n": of["at_random"],
+            "unasked": of["untreated"],
+        }
+        for of in _kinds(manifest)
+        if of["average"] is not None
     }
+
+
+def exploration_plan(manifest: Mapping[str, Any], asks: pd.DataFrame, policy: Policy, now_us: int) -> dict[str, Any]:
+    """Return how many asks at random are missing until each ranked kind is known closely, and what would bring them.
+
+    `asks` are those of the week's data (`asked_us`): it is taken that as many a week go on. The share is null where
+    nobody asks, or nothing is missing.
+    """
+    known = {of["kind"]: of["still_needed"] for of in _kinds(manifest)}
+    needed = sum(known.get(kind, full_count()) for kind in policy.ranked_kinds)
+    asked_us = asks["asked_us"].to_numpy(dtype=np.int64) if len(asks) else np.empty(0, dtype=np.int64)
+    a_week = float((asked_us > now_us - RECENT_DAYS * DAY_US).sum()) * 7 / RECENT_DAYS
+    share = None if not needed or not a_week else min(MOST_SHARE, max(0.01, round(needed / (a_week * WEEKS), 2)))
+    return {
+        "share": policy.exploration.share,
+        "asks_needed": needed,
+        "asks_a_week": round(a_week, 1),
+        "proposed_share": share,
+        "weeks": None if share is None else int(np.ceil(needed / (a_week * share))),
+    }
+
+
+def _kinds(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    effects = ((manifest.get("models") or {}).get(MODEL) or {}).get("effects") or {}
+    kinds: list[Mapping[str, Any]] = effects.get("kinds", [])
+    return kinds

@@ -34,6 +34,8 @@ class CustomerDecision:
     not_asked_until: datetime | None = None
     ask_rank: int | None = None
     ask_value: float | None = None
+    ask_ranked_by: str | None = None
+    """By what the ask is worth so much: `uplift`, `response` or `affinity`."""
     last_asked_at: datetime | None = None
 
 
@@ -64,6 +66,7 @@ def decided(asking: Askable) -> dict[str, CustomerDecision]:
             not_asked_until=None if until_us is None else as_datetime(until_us),
             ask_rank=rank if why is None else None,
             ask_value=None if why is not None or np.isnan(value) else value,
+            ask_ranked_by=None if why is not None or np.isnan(value) else found.ranked.category("ranked_by", place),
             last_asked_at=None if last_us is None else as_datetime(last_us),
         )
     return decisions

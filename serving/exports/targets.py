@@ -73,6 +73,7 @@ FIELDS = (
     Field("not_asked_until", "instant", "Not asked until"),
     Field("ask_rank", "whole", "Rank among who can be asked", is_judged=False),
     Field("ask_value", "number", "Worth of asking", 2),
+    Field("ask_ranked_by", "text", "Ask ranked by", is_judged=False),
     Field("last_asked_at", "instant", "Last asked"),
     Field("revenue_at_risk", "number", "Monthly revenue at risk", 0),
     Field("churn_status", "text", "Churn status"),

@@ -148,6 +148,8 @@ class Figures:
     """Models whose lists are ranked by rules, for the week was scored without a champion."""
     candidates: Sequence[Listed]
     candidates_total: int
+    ranked_by: str
+    """By what the candidates are ranked where a model ranks them."""
     at_risk: Sequence[Listed]
     at_risk_total: int
     has_revenue: bool
@@ -217,6 +219,7 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         by_rules=by_rules,
         candidates=asked,
         candidates_total=first.total,
+        ranked_by=askable.ranked.ranked_by,
         at_risk=leaving,
         at_risk_total=highest.total,
         has_revenue=has_revenue(people),

@@ -55,6 +55,7 @@ EXPORTED: Mapping[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 """Columns of a list as a file; lists of customers end with what to ask for, what first, and three reasons."""
+_TO_DO = (("ask_for", "kind"), ("ask_for", "ranked_by"), ("first", "what"))
 
 
 def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
@@ -216,12 +217,12 @@ def exported(
     """
     rows = _rows(store, name, query, owner)
     columns = EXPORTED[name]
-    further = ("ask_for", "first") if name == "candidates" else ()
+    further = ("ask_for", "ranked_by", "first") if name == "candidates" else ()
     reasons = () if name == "asks" else ("reason_1", "reason_2", "reason_3")
     lines = [csv_line([*columns, *further, *reasons])]
     for row in rows:
         sentences = [words(reason) for reason in (row.get("reasons") or ())[:3]] if reasons else []
-        do = [(row[part] or {}).get(key) for part, key in (("ask_for", "kind"), ("first", "what"))] if further else []
+        do = [(row[part] or {}).get(key) for part, key in _TO_DO] if further else []
         cells = [*(row[column] for column in columns), *do, *sentences, *[None] * (len(reasons) - len(sentences))]
         lines.append(csv_line(_cell(value) for value in cells))
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}

@@ -190,7 +190,14 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/advocates/search": {
         **FRESH,
         "total": 1,
-        "ranked_by": "model",
+        "ranked_by": "response",
+        "exploration": {
+            "share": 0.0,
+            "asks_needed": 640,
+            "asks_a_week": 41.5,
+            "proposed_share": 0.5,
+            "weeks": 31,
+        },
         "draw": None,
         "candidates": [CANDIDATE],
         "next_cursor": None,

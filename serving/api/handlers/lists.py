@@ -21,7 +21,7 @@ from vouch import models
 from vouch.features.errors import DefinitionError
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
-from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, worded_reasons
+from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, what_is_known, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import RULES
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
@@ -86,7 +86,11 @@ def candidates_page(store: ServingState, request: AdvocatesSearch) -> bytes:
         seal,
         b"candidates",
         rows,
-        {"draw": draw, "ranked_by": portfolio.ranked_by("advocacy")},
+        {
+            "draw": draw,
+            "ranked_by": portfolio.ranked_by("advocacy", ranked),
+            "exploration": None if draw else portfolio.exploration,
+        },
     )
 
 
@@ -284,7 +288,12 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
     kind, drawn, policy = ranked.category("ask_for", place), ranked.is_drawn(place), portfolio.asking.policy
     explored = drawn and not policy.is_drawn(kind or "")
     return {
-        "ask_for": None if kind is None else reason_to_ask(portfolio, kind, row, ranked.worth[place]),
+        "ask_for": None
+        if kind is None
+        else {
+            **reason_to_ask(portfolio, kind, row, ranked.worth[place]),
+            **what_is_known(ranked.category("ranked_by", place), kind, row),
+        },
         "is_randomised": drawn,
         "propensity": policy.exploration.share if explored else None,
     }

@@ -132,7 +132,7 @@ def test_where_there_is_a_champion_no_rule_lists_anybody(tmp_path):
     publish(tmp_path)
     found = ServingState(tmp_path)
     found.refresh()
-    assert search_advocates(found, AdvocatesSearch())["ranked_by"] == "model"
+    assert search_advocates(found, AdvocatesSearch())["ranked_by"] == "affinity"
     at_risk = search_at_risk(found, AtRiskSearch())
     assert at_risk["ranked_by"] == "model"
     assert all(row["churn_probability"] is not None for row in at_risk["customers"])

@@ -14,7 +14,6 @@ from vouch.serving.asking.exploration import with_draws
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import EXCLUSIONS, STANDING, Filters, Place, rank_at_risk, rank_candidates
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.asking.uplift import uplift_by_kind
 from vouch.serving.asking.what_to_ask import shares
 
 
@@ -254,20 +253,3 @@ def test_without_exploration_nobody_is_drawn():
 def test_nobody_who_must_not_be_asked_is_drawn():
     frame = with_draws(rank_candidates(customers({}, {"advocacy_consent": False})), 1.0, "secret", MONDAY)
     assert frame.set_index("customer_id")["is_drawn"].to_dict() == {"c0": True, "c1": False}
-
-
-def test_uplift_is_what_asks_at_random_add_to_what_is_done_unasked():
-    asks = pd.DataFrame(
-        {
-            "kind": ["review"] * 80 + ["beta"] * 10,
-            "asked_us": [MONDAY - 60 * DAY_US] * 90,
-            "outcome": ["accepted", "declined", None, "ignored"] * 10 + ["accepted"] * 50,
-            "is_randomised": [True] * 40 + [False] * 40 + [True] * 10,
-        }
-    )
-    found = uplift_by_kind(asks, np.full(90, 0.1), POLICY, MONDAY)
-    assert found.keys() == {"review"}
-    assert (found["review"]["n"], found["review"]["unasked"]) == (40, pytest.approx(0.1))
-    assert found["review"]["value"] == pytest.approx(0.25 - 0.1)
-    assert found["review"]["ci_low"] < found["review"]["value"] < found["review"]["ci_high"]
-    assert uplift_by_kind(asks.iloc[:0], np.empty(0), POLICY, MONDAY) == {}
