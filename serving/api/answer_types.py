@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vouch.serving.api.handlers.ask_types import AskFor, Exploration
 from vouch.serving.api.handlers.health_types import CountingHealth, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
@@ -42,38 +43,6 @@ class Reason(BaseModel):
     value: str
     contribution: float
     words: str
-
-
-class Uplift(BaseModel):
-    """What asking at random for this kind of act has added to what the same customers do unasked."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-    n: int
-    unasked: float
-
-
-Basis = Annotated[
-    Literal["uplift", "response", "affinity"],
-    Field(description="`uplift`: what asking adds, known from asks at random; `response`: who accepts, known from the "
-                      "log of asks, which is no effect; `affinity`: who speaks up unasked."),
-]  # fmt: skip
-
-
-class AskFor(BaseModel):
-    """The act with the highest expected value among those that a customer could do."""
-
-    kind: str
-    value: Annotated[float, Field(description="What the policy says that the act is worth.")]
-    share: Annotated[float, Field(description="The kind's share of the customer's acts, shrunk to that of all.")]
-    own_acts: int
-    words: str
-    uplift: Annotated[Uplift | None, Field(description="Null without at least 30 asks made at random.")]
-    ranked_by: Basis
-    if_asked: Annotated[float | None, Field(description="Probability to accept, by the log of asks: a response.")]
-    if_not_asked: Annotated[float | None, Field(description="Probability to do it unasked in the same 28 days.")]
-    adds: Annotated[float | None, Field(description="What the ask adds; null where asks at random have not shown it.")]
 
 
 class First(BaseModel):
@@ -141,16 +110,6 @@ RankedBy = Annotated[
     Literal["model", "rules"],
     Field(description="`rules`, where no model has passed the gate: tier, answer and health, or health and revenue."),
 ]
-
-
-class Exploration(BaseModel):
-    """How many asks at random are missing until what each kind adds is known to 5 points, and what would bring them."""
-
-    share: Annotated[float, Field(description="Share of places drawn at random now; 0 is off.")]
-    asks_needed: int
-    asks_a_week: float
-    proposed_share: Annotated[float | None, Field(description="Null where nothing is missing, or nobody asks.")]
-    weeks: Annotated[int | None, Field(description="Weeks that the proposed share takes.")]
 
 
 class Candidates(Fresh):
