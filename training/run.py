@@ -7,7 +7,6 @@ figures; what is fitted but fails the gate is registered and does not become the
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from vouch import models
@@ -42,7 +40,7 @@ from vouch.training.tuning import NAME as TUNED
 from vouch.training.tuning import Tuning, tune
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 

@@ -105,7 +105,7 @@ class Effects:
         """The numbers that a bundle keeps."""
         return asdict(self)
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """The numbers without the line, for reports and for the manifest of a week."""
         kinds = [{**asdict(of), "basis": of.basis, "still_needed": of.still_needed} for of in self.kinds]
         return {**{name: value for name, value in self.as_json().items() if name != "line"}, "kinds": kinds}

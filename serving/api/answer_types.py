@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vouch.serving.api.handlers.ask_types import AskFor, Exploration
+from vouch.serving.api.handlers.ask_types import AskFor, ExplorationPlan
 from vouch.serving.api.handlers.health_types import CountingHealth, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
@@ -121,7 +121,7 @@ class Candidates(Fresh):
         Field(description="The most that is known of anybody in the list; `ask_for` says it of each. `rules`, where no "
                           "model has passed the gate: tier, answer and health."),
     ]  # fmt: skip
-    exploration: Annotated[Exploration | None, Field(description="Null for a drawn list.")]
+    exploration: Annotated[ExplorationPlan | None, Field(description="Null for a drawn list.")]
     draw: Annotated[Draw | None, Field(description="Null for a ranked list.")]
     candidates: list[Candidate]
     next_cursor: str | None

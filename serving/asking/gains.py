@@ -37,13 +37,13 @@ def gains(customers: pd.DataFrame, names: Sequence[str], by_affinity: Numbers) -
     acts, basis = by_affinity.copy(), np.zeros(by_affinity.shape, dtype=np.int8)
     if EFFECTS not in customers:
         return Gains(acts, basis)
-    rows, told = flattened(customers[EFFECTS])
+    rows, entries = flattened(customers[EFFECTS])
     if not len(rows):
         return Gains(acts, basis)
     place_of = {name: place for place, name in enumerate(names)}
-    places = np.asarray([place_of.get(kind, -1) for kind in told.field("kind").to_pylist()], dtype=np.int64)
+    places = np.asarray([place_of.get(kind, -1) for kind in entries.field("kind").to_pylist()], dtype=np.int64)
     treated, effect = (
-        told.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("treated", "effect")
+        entries.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("treated", "effect")
     )
     is_effect, known = ~np.isnan(effect), (places >= 0) & ~np.isnan(treated)
     acts[rows[known], places[known]] = np.where(is_effect, effect, treated)[known]

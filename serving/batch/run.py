@@ -334,7 +334,7 @@ def _facts_of(predictor: Predictor | ValuePredictor | None) -> dict[str, Any] | 
         "kind": predictor.kind,
         "target": predictor.target,
         "as_of": predictor.manifest.get("as_of"),
-        **({"effects": effects.told()} if (effects := getattr(predictor, "effects", None)) else {}),
+        **({"effects": effects.summary()} if (effects := getattr(predictor, "effects", None)) else {}),
     }
 
 

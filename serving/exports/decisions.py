@@ -66,7 +66,7 @@ def decided(asking: Askable) -> dict[str, CustomerDecision]:
             not_asked_until=None if until_us is None else as_datetime(until_us),
             ask_rank=rank if why is None else None,
             ask_value=None if why is not None or np.isnan(value) else value,
-            ask_ranked_by=None if why is not None or np.isnan(value) else found.ranked.category("ranked_by", place),
+            ask_ranked_by=None if why is not None or np.isnan(value) else asking.ranked.category("ranked_by", place),
             last_asked_at=None if last_us is None else as_datetime(last_us),
         )
     return decisions

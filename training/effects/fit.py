@@ -49,30 +49,30 @@ def fit_effects(
     arms = data.trials
     if arms is None or not len(arms.treated) or not len(arms.untreated):
         return None
-    said = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, seed), origins)
-    kinds = [kind for kind in arms.kinds if sum((of.treated.cells["kind"] == kind).sum() for of in said) >= FEW]
+    predictions = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, seed), origins)
+    kinds = [kind for kind in arms.kinds if sum((of.treated.cells["kind"] == kind).sum() for of in predictions) >= FEW]
     if not kinds:
         return None
     shares = _shares(arms, kinds)
-    offsets = {kind: _offset(said, kind) for kind in kinds}
-    numbered = {one: place for place, one in enumerate(sorted({c for of in said for c in of.everybody()}))}
+    offsets = {kind: _offset(predictions, kind) for kind in kinds}
+    numbered = {one: place for place, one in enumerate(sorted({c for of in predictions for c in of.everybody()}))}
     trials = {
         kind: trial
         for kind in kinds
-        if (trial := _trial(said, kind, offsets[kind], shares[kind], numbered)) is not None
+        if (trial := _trial(predictions, kind, offsets[kind], shares[kind], numbered)) is not None
     }
-    found = trial_effects(list(trials.values()), seed) if trials else None
-    effects = dict(zip(trials, found.kinds, strict=True)) if found else {}
+    estimate = trial_effects(list(trials.values()), seed) if trials else None
+    effects = dict(zip(trials, estimate.kinds, strict=True)) if estimate else {}
     made = [
         _known(arms.treated, kind, offsets[kind], shares[kind], trials.get(kind), effects.get(kind)) for kind in kinds
     ]
     newest = np.unique(arms.untreated.as_of_us)[-data.model.cutoffs.train :]
     line = _line(data, arms.untreated.at(newest.tolist()), seed)
-    return Effects(tuple(made), rounded(found.slope) if found else 1.0, line, found.qini if found else None)
+    return Effects(tuple(made), rounded(estimate.slope) if estimate else 1.0, line, estimate.qini if estimate else None)
 
 
 def _known(
-    treated: ArmRows, kind: str, offset: float, share: float, trial: Trial | None, found: TrialEffect | None
+    treated: ArmRows, kind: str, offset: float, share: float, trial: Trial | None, estimate: TrialEffect | None
 ) -> KindEffect:
     """What is known of one kind, as a bundle keeps it."""
     of_kind = treated.cells.loc[treated.cells["kind"] == kind].drop_duplicates(["customer_id", "own_us"])
@@ -80,15 +80,15 @@ def _known(
     known = KindEffect(
         kind, len(came), 0, rounded(offset), rounded(share), 0.0, rounded((came.sum() + 1) / (len(came) + 2))
     )
-    if trial is None or found is None:
+    if trial is None or estimate is None:
         return known
-    said = {name: rounded(getattr(found, name)) for name in ("centre", "untreated", "average", "low", "high")}
-    return replace(known, at_random=len(trial.treated.weight), **said)
+    numbers = {name: rounded(getattr(estimate, name)) for name in ("centre", "untreated", "average", "low", "high")}
+    return replace(known, at_random=len(trial.treated.weight), **numbers)
 
 
 @dataclass(frozen=True)
-class OriginSaid:
-    """What the fits of one origin said of the rows that came after it: of the treated, then of the untreated."""
+class OriginPredictions:
+    """What the fits of one origin say of the rows that came after it: of the treated, then of the untreated."""
 
     treated: ArmRows
     untreated: ArmRows
@@ -107,13 +107,13 @@ def predicted(
     calibrator: Calibrator,
     refit: Callable[[Dataset], Fitted],
     seed: int,
-) -> OriginSaid:
+) -> OriginPredictions:
     """What the recipe and the line say of an origin's rows, fitted on what was final before it."""
     treated, untreated = arms.treated.at([origin.plan.test]), arms.untreated.at([origin.plan.test])
     scorer = refit(replace(data, train=data.at(origin.plan.train))).scorer
     line = Logistic(_line(data, arms.untreated.at(origin.plan.train), seed), len(data.columns))
     both = (treated, untreated)
-    return OriginSaid(
+    return OriginPredictions(
         treated,
         untreated,
         [calibrator.apply(scorer.raw(of.matrix)) if len(of) else np.empty(0) for of in both],
@@ -150,11 +150,11 @@ def _shares(arms: TrialArms, kinds: Sequence[str]) -> dict[str, float]:
     return {kind: float((counts[kind] + 1.0) / total) if len(counts) > 1 else 1.0 for kind in kinds}
 
 
-def _offset(said: Sequence[OriginSaid], kind: str) -> float:
+def _offset(predictions: Sequence[OriginPredictions], kind: str) -> float:
     """Shift of the log-odds of one kind, by all treatments of it, drawn to none."""
-    chosen = [(of.treated.cells["kind"] == kind).to_numpy(bool) for of in said]
-    raw = log_odds(np.concatenate([of.probability[0][rows] for of, rows in zip(said, chosen, strict=True)]))
-    came = np.concatenate([of.treated.numbers("outcome")[rows] for of, rows in zip(said, chosen, strict=True)])
+    chosen = [(of.treated.cells["kind"] == kind).to_numpy(bool) for of in predictions]
+    raw = log_odds(np.concatenate([of.probability[0][rows] for of, rows in zip(predictions, chosen, strict=True)]))
+    came = np.concatenate([of.treated.numbers("outcome")[rows] for of, rows in zip(predictions, chosen, strict=True)])
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
         now = sigmoid(raw + fit[0])
@@ -164,12 +164,12 @@ def _offset(said: Sequence[OriginSaid], kind: str) -> float:
 
 
 def _trial(
-    said: Sequence[OriginSaid], kind: str, offset: float, share: float, numbered: Mapping[Any, int]
+    predictions: Sequence[OriginPredictions], kind: str, offset: float, share: float, numbered: Mapping[Any, int]
 ) -> Trial | None:
     """Both arms of one kind out of time; None where too few were treated at random."""
     arms = []
     for place, name in enumerate(("outcome", kind)):
-        parts = [_arm_part(of, place, name, kind, offset, share, numbered) for of in said]
+        parts = [_arm_part(of, place, name, kind, offset, share, numbered) for of in predictions]
         arms.append(tuple(np.concatenate(of) for of in zip(*parts, strict=True)))
     if min(len(of[0]) for of in arms) < FEW:
         return None
@@ -186,14 +186,20 @@ def _trial(
 
 
 def _arm_part(
-    said: OriginSaid, place: int, outcome: str, kind: str, offset: float, share: float, numbered: Mapping[Any, int]
+    predictions: OriginPredictions,
+    place: int,
+    outcome: str,
+    kind: str,
+    offset: float,
+    share: float,
+    numbered: Mapping[Any, int],
 ) -> tuple[Numbers, ...]:
     """Of one origin and arm: difference, what came beyond the prediction, customer, prediction without, propensity."""
-    arm = (said.treated, said.untreated)[place]
+    arm = (predictions.treated, predictions.untreated)[place]
     rows = np.arange(len(arm))
     if not place:
         rows = np.flatnonzero((arm.cells["kind"] == kind) & arm.cells["is_random"].astype(bool))
-    done, left = shifted(said.probability[place][rows], offset), share * said.by_itself[place][rows]
+    done, left = shifted(predictions.probability[place][rows], offset), share * predictions.by_itself[place][rows]
     came = arm.numbers(outcome)[rows]
     chance = arm.numbers("propensity")[rows] if "propensity" in arm.cells else np.full(len(rows), np.nan)
     who = np.array([numbered[one] for one in arm.customers[rows]], dtype=np.float64)

@@ -98,8 +98,8 @@ def trial_arms(
 def _of(rows: pd.DataFrame, instant: int, places: pd.Series[int]) -> pd.DataFrame:
     """Rows of an instant whose customers are scored, with the place of each."""
     here = rows.loc[rows["as_of_us"] == instant]
-    found = here.assign(place=here["customer_id"].map(places))
-    return found.loc[found["place"].notna()].astype({"place": "int64"})
+    placed = here.assign(place=here["customer_id"].map(places))
+    return placed.loc[placed["place"].notna()].astype({"place": "int64"})
 
 
 def _joined(parts: Sequence[tuple[Matrix, pd.DataFrame]], columns: Sequence[Column]) -> ArmRows:

@@ -1,4 +1,4 @@
-"""What a report tells of effects: the kinds, whether each is an effect or a response, and the Qini curve in words."""
+"""Effects in a report: the kinds, whether each is an effect or a response, and the Qini curve in words."""
 
 from __future__ import annotations
 

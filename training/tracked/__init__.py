@@ -1,1 +1,1 @@
-"""What the tracking server keeps of training runs."""
+"""Training runs as the tracking server keeps them."""

@@ -39,7 +39,7 @@ class AskFor(BaseModel):
     adds: Annotated[float | None, Field(description="What the ask adds; null where asks at random have not shown it.")]
 
 
-class Exploration(BaseModel):
+class ExplorationPlan(BaseModel):
     """How many asks at random are missing until what each kind adds is known to 5 points, and what would bring them."""
 
     share: Annotated[float, Field(description="Share of places drawn at random now; 0 is off.")]

@@ -90,7 +90,7 @@ def test_whom_an_ask_would_put_off_stands_behind_all_to_whom_it_adds():
 
 def manifest(*kinds):
     effects = Effects(kinds, 1.0, {"base": 0.0, "terms": []})
-    return {"models": {"response": {"effects": effects.told()}}}
+    return {"models": {"response": {"effects": effects.summary()}}}
 
 
 def test_the_uplift_of_a_kind_is_that_of_the_champion_that_scored_the_week():
