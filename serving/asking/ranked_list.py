@@ -147,9 +147,11 @@ class RankedList:
     @property
     def ranked_by(self) -> str:
         """By what the first of the list are ranked: the most that is known of anybody who may be asked."""
-        held = self.categories.get("ranked_by", [])
-        there = np.unique(self._codes["ranked_by"][self._codes["exclusion"] < 0]) if held else []
-        return max((held[code] for code in there if code >= 0), key=BASES.index, default=AFFINITY)
+        if "ranked_by" not in self.categories:
+            return AFFINITY
+        codes = np.unique(self._codes["ranked_by"][self._codes["exclusion"] < 0]).tolist()
+        bases = (self.categories["ranked_by"][code] for code in codes if code >= 0)
+        return max(bases, key=BASES.index, default=AFFINITY)
 
     def is_drawn(self, place: int) -> bool:
         """Whether the place was given at random."""

@@ -69,20 +69,21 @@ def what_to_ask(
         nought = np.zeros(len(customers))
         return Chosen(nothing, nought, nought, nothing.fillna(BASES[0]), ~meets, meets)
     best = _best(np.where(basis > 0, acts, expected), basis, may)
-    each = np.arange(len(expected))
-    worth = np.where(may.any(axis=1), expected[each, best], 0.0)
-    gain = np.where(may.any(axis=1), acts[each, best], unasked * 0.0)
+    each, is_any = np.arange(len(expected)), np.asarray(may.any(axis=1), dtype=bool)
+    worth = np.where(is_any, expected[each, best], 0.0)
+    gain = np.where(is_any, acts[each, best], unasked * 0.0)
     ranked_by = pd.Series(np.asarray(BASES, dtype=object)[basis[each, best]], index=customers.index, dtype=object)
-    chosen = np.where(may.any(axis=1), np.asarray(names, dtype=object)[best], None)
+    chosen = np.asarray(names, dtype=object)[best]
+    chosen[~is_any] = None
     kind_of = pd.Series(chosen, index=customers.index, dtype=object)
-    return Chosen(kind_of, worth, gain, ranked_by, ~meets, meets & ~may.any(axis=1))
+    return Chosen(kind_of, worth, gain, ranked_by, ~meets, meets & ~is_any)
 
 
 def _best(expected: Numbers, basis: np.ndarray[Any, np.dtype[np.int8]], may: Flags) -> Places:
     """Of the kinds that may be asked for the best of those that most is known of: gains of two bases do not compare."""
     known = np.where(may, basis, -1)
     is_first = may & (known == known.max(axis=1, keepdims=True))
-    return np.where(is_first, expected, -np.inf).argmax(axis=1)
+    return np.asarray(np.where(is_first, expected, -np.inf).argmax(axis=1), dtype=np.int64)
 
 
 def _rests(latest_us: Numbers, kind: ActKind, as_of_us: int | None) -> Flags:

@@ -82,8 +82,15 @@ def _known(
     )
     if trial is None or estimate is None:
         return known
-    numbers = {name: rounded(getattr(estimate, name)) for name in ("centre", "untreated", "average", "low", "high")}
-    return replace(known, at_random=len(trial.treated.weight), **numbers)
+    return replace(
+        known,
+        at_random=len(trial.treated.weight),
+        centre=rounded(estimate.centre),
+        untreated=rounded(estimate.untreated),
+        average=rounded(estimate.average),
+        low=rounded(estimate.low),
+        high=rounded(estimate.high),
+    )
 
 
 @dataclass(frozen=True)
