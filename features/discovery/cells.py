@@ -46,11 +46,15 @@ class TableProposal:
     reads: tuple[tuple[str, str], ...] = ()
     """Columns that are read beside those of the cells: to join, to filter."""
     epoch: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[str, Cell] = field(default_factory=dict)
+    """Columns that the contract does not know and the query selects."""
+    around: tuple[str, str] | None = None
+    """What stands before and after the columns, where the query is more than a file and its joins."""
 
     @property
     def is_plain(self) -> bool:
         """Whether it is renames and constants only."""
-        is_single = not self.joins and not self.where and self.query is None
+        is_single = not self.joins and not self.where and self.query is None and self.around is None
         return is_single and all(cell.plain for cell in self.cells.values())
 
 

@@ -154,22 +154,22 @@ def _of_facts(
         "customer_id": Cell("seen.customer_id", (), 1.0),
         "created_at": Cell("min(seen.at)", tuple(dict.fromkeys(reads)), 0.8),
     }
+    led: tuple[tuple[str, str], ...] = ()
     joined, evidence = "", ["no file says when a customer began: the first time in the other files stands for it"]
     if home is not None:
         about = _about(home, {customer.columns[home.name]})
         cells |= {name: replace(cell, sql=f"max({cell.sql})", plain=None) for name, cell in about.items()}
         key = key_value(home, customer.columns[home.name], quoted(home.name))
         joined = f"\nleft join {quoted(home.name)} on {key} = seen.customer_id"
+        led = ((home.name, customer.columns[home.name]),)
     else:
         evidence.append("no file has one row per customer")
         constant, joined = _constant_columns(connection, sources, facts)
         cells |= constant
     inner = "\n  union all\n".join("  " + one.replace("\n", "\n  ") for one in seen)
-    listed = ",\n       ".join(f"{cell.sql} as {name}" for name, cell in cells.items())
-    chosen = f"select {listed}\nfrom seen{joined}\nwhere seen.customer_id is not null\ngroup by 1"
-    query = f"with seen as (\n{inner}\n)\n{chosen}"
+    around = (f"with seen as (\n{inner}\n)\n", f"\nfrom seen{joined}\nwhere seen.customer_id is not null\ngroup by 1")
     source = home.name if home is not None else facts[0][0].source
-    return TableProposal("customers", source, cells, evidence=tuple(evidence), confidence=0.8, query=query)
+    return TableProposal("customers", source, cells, evidence=tuple(evidence), confidence=0.8, around=around, reads=led)
 
 
 def _constant_columns(

@@ -6,16 +6,18 @@ stands, with its alternatives, to be answered by whoever knows.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
 from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.customers import customers, home_of, membership, points
+from vouch.features.discovery.further import with_columns
 from vouch.features.discovery.left_out import Verdict, copies, verdicts
 from vouch.features.discovery.links import Customer, Join, find_customer, find_joins, link, normal
 from vouch.features.discovery.matching import TRIED, Matcher
+from vouch.features.discovery.without_history import no_history, nobody
+from vouch.features.discovery.words import phrase_of_reason
 from vouch.features.engines import FAILURES, first_line
 from vouch.features.errors import DataError, UsageError, VouchError, did_you_mean
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from vouch.features.discovery.files import FoundFile
     from vouch.features.discovery.links import Link
     from vouch.features.engines import Connection
+    from vouch.features.ingest.own.proposed import ProposedTable
 
 DOUBTFUL = 0.5
 """A table that is proposed less surely than this is asked about."""
@@ -55,6 +58,10 @@ class Proposal:
     verdicts: tuple[Verdict, ...]
     questions: tuple[Question, ...]
     unread: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """Files that no table of the contract is made of, and that may be tables of their own."""
+    own: Mapping[str, ProposedTable] | None = None
+    """Which of them are, by name; None where nobody has looked yet."""
 
     @property
     def accounted(self) -> float:
@@ -87,34 +94,27 @@ def propose(
         raise DataError("There is nothing that can be read. " + " ".join(left))
     customer = find_customer(sources, answers.get("customer"))
     if customer is None:
-        raise DataError(_nobody(sources))
+        raise DataError(nobody(sources))
     joins = find_joins(connection, sources)
     dropped = copies(connection, sources, customer)
+    copied = {*dropped}
     tables = _tables(connection, sources, customer, joins, answers, dropped)
     if not tables:
-        raise DataError(_no_history(sources, customer))
+        raise DataError(no_history(sources, customer))
     questions = [*_questions(sources, customer, tables), *_date_questions(sources)]
     _check_answers(answers, sources)
     open_questions = tuple(question for question in questions if question.name not in answers)
     settled = verdicts(sources, tables, joins, customer, home_of(customer, sources), dropped)
-    return Proposal(sources, tuple(tables), customer, tuple(joins), settled, open_questions, tuple(left))
+    beside = _beside(sources, settled, copied | {name for name in sources if answers.get(f"table.{name}") == NONE})
+    chosen = with_columns(tables, settled)
+    return Proposal(sources, chosen, customer, tuple(joins), settled, open_questions, tuple(left), beside)
 
 
-def _no_history(sources: Mapping[str, Source], customer: Customer) -> str:
-    """Why nothing can be made of files that hold customers and no times, and what can be."""
-    listed = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
-    return (
-        f"No file says when anything happened: beside {customer.key} there is no time that an event or a sale could "
-        f"have. There are: {listed}. One row per customer with a label can be trained on as it is: "
-        f"vouch train NAME --table FILE --label COLUMN --id {json.dumps(customer.key)}"
-    )
-
-
-def _nobody(sources: Mapping[str, Source]) -> str:
-    listed = "; ".join(f"{name}: {', '.join(source.columns)}" for name, source in sources.items())
-    return (
-        f"No column is called like a customer. There are: {listed}. Name it with --answer customer=COLUMN, or train on "
-        "a table of one row per customer: vouch train NAME --table FILE --label COLUMN"
+def _beside(sources: Mapping[str, Source], verdicts: Sequence[Verdict], out: Container[str]) -> tuple[str, ...]:
+    """Files that no table is made of: neither a copy, nor about those who left, nor refused."""
+    read = {verdict.source for verdict in verdicts if verdict.fate != "left out"}
+    return tuple(
+        name for name in sources if name not in read and name not in out and not phrase_of_reason(name, "leak")
     )
 
 

@@ -26,6 +26,10 @@ def query_of(proposal: TableProposal, sources: Mapping[str, Source]) -> str:
         return plainly(proposal.query)
     cells = [(cell.sql, column) for column, cell in proposal.cells.items()]
     cells += [(_constant(value), column) for column, value in proposal.constants.items()]
+    cells += [(cell.sql, column) for column, cell in proposal.further.items()]
+    if proposal.around is not None:
+        before, after = proposal.around
+        return plainly(f"{before}select {_listed(cells)}{after}")
     return plainly(select(cells, proposal.source, proposal.joins, proposal.where, sources))
 
 
@@ -43,12 +47,15 @@ def select(
     sources: Mapping[str, Source],
 ) -> str:
     """A SELECT of some expressions under names, from a file and what it leads to; of one file its name is not said."""
-    listed = ",\n       ".join(sql if sql == name else f"{sql} as {name}" for sql, name in cells)
-    text = f"select {listed}\nfrom {quoted(source)}"
+    text = f"select {_listed(cells)}\nfrom {quoted(source)}"
     for join in dict.fromkeys(joins):
         text += f"\nleft join {quoted(join.target)} on {on(join, sources)}"
     text += f"\nwhere {' and '.join(where)}" if where else ""
     return text if joins else text.replace(f"{quoted(source)}.", "")
+
+
+def _listed(cells: Iterable[tuple[str, str]]) -> str:
+    return ",\n       ".join(sql if sql == name else f"{sql} as {name}" for sql, name in cells)
 
 
 def needed(joins: Sequence[Join], texts: Iterable[str]) -> list[Join]:

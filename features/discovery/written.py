@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.discovery.queries import query_of
+from vouch.features.ingest.own.proposed import sources_of_proposed
 from vouch.features.readers import PLAIN
 from vouch.features.shown import visible_text
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from vouch.features.discovery.cells import TableProposal
     from vouch.features.discovery.columns import Source
     from vouch.features.discovery.propose import Proposal
+    from vouch.features.ingest.own.proposed import ProposedTable
 
 UNSURE = 0.75
 """A column or a table that is taken less surely than this is marked."""
@@ -32,6 +34,7 @@ def project_text(proposal: Proposal, folder: Path) -> str:
         *_questions(proposal),
         _sources(proposal, folder),
         *(_table(table, proposal) for table in proposal.tables),
+        *(_further(name, own) for name, own in (proposal.own or {}).items()),
         *_left_out(proposal),
     ]
     return "\n\n".join(parts) + "\n"
@@ -49,9 +52,9 @@ def _questions(proposal: Proposal) -> Iterator[str]:
 def _sources(proposal: Proposal, folder: Path) -> str:
     read = {table.source for table in proposal.tables}
     read |= {join.target for table in proposal.tables for join in table.joins}
-    read |= {
-        name for name in proposal.sources for table in proposal.tables if table.query and f'"{name}"' in table.query
-    }
+    queries = [f"{table.query or ''}{''.join(table.around or ())}" for table in proposal.tables]
+    read |= {name for name in proposal.sources if any(f'"{name}"' in query for query in queries)}
+    read |= {*(proposal.beside if proposal.own is None else sources_of_proposed(proposal.own))}
     plain, apart = ["[source]"], []
     for source in proposal.sources.values():
         if source.name not in read:
@@ -121,6 +124,20 @@ def _table(table: TableProposal, proposal: Proposal) -> str:
         for name, words in table.values.items():
             listed = ", ".join(f"{_key(word)} = {_text(meant)}" for word, meant in words.items())
             lines.append(f"{name} = {{ {listed} }}")
+    return "\n".join(lines)
+
+
+def _further(name: str, own: ProposedTable) -> str:
+    """A table that is none of the contract's."""
+    mark = "? " if own.confidence < UNSURE else ""
+    mapping = own.mapping
+    lines = [_comment([f"{mark}{name}, a table of its own, {own.confidence:.0%} sure: {'; '.join(own.evidence)}"])]
+    lines += [f"[tables.{_key(name)}]", f"from = {_text(mapping.source or name)}"]
+    lines += [f"key = {_text(mapping.key)}"] if mapping.key else []
+    for part, named in (("columns", mapping.columns), ("parents", mapping.parents)):
+        if named:
+            lines += ["", f"[tables.{_key(name)}.{part}]"]
+            lines += [f"{_key(at)} = {_text(to)}" for at, to in named.items()]
     return "\n".join(lines)
 
 

@@ -185,7 +185,8 @@ class _Wanted(Container[object]):
 
     def __contains__(self, relation: object) -> bool:
         name = str(relation)
-        return name.lower() in self.names or name.lower().rpartition(".")[2] in self.queries
+        last = re.escape(name.lower().rpartition(".")[2])
+        return name.lower() in self.names or bool(re.search(rf"(?<!\w){last}(?!\w)", self.queries))
 
 
 def _duckdb_tables(connection: Connection, path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +50,7 @@ def init(
     run: CommandRun = ctx.obj
     proposal = _proposal(data, _answers(answer or []), is_asking=not yes)
     write_where_asked(out, project_text(proposal, out.parent))
-    staged, why = _staged(out, run.now_us(now))
-    if staged is not None:
-        _add_settings(out, staged)
+    proposal, staged, why = _checked(proposal, out, run.now_us(now))
     show(_rows(proposal), form, document=_document(proposal, out, staged, why))
     if form is Format.TABLE:
         _tell(proposal, out, staged, why, run.now_us(now))
@@ -98,17 +97,20 @@ def _unanswered(questions: tuple[Question, ...]) -> str:
     return "\n".join(["Some things only you know. Answer them, or take what is proposed with --yes:", *lines])
 
 
-def _staged(out: Path, now_us: int) -> tuple[Staged | None, str]:
-    """The tables as the new project file has them, or why they cannot be read."""
-    from vouch.features.ingest.stage import stage
-    from vouch.features.project import load_project
+def _checked(proposal: Proposal, out: Path, now_us: int) -> tuple[Proposal, Staged | None, str]:
+    """The proposal with its further tables and what became of their columns, and the tables as they are read.
+
+    Where they cannot be read it says why.
+    """
+    from vouch.features.discovery.look import read_through
 
     try:
         with progress() as step:
-            step("reading and checking the tables")
-            return stage(load_project(str(out)), now_us), ""
+            proposal, staged = read_through(proposal, out, now_us, step)
     except VouchError as error:
-        return None, str(error)
+        return proposal, None, str(error)
+    _add_settings(out, staged)
+    return proposal, staged, ""
 
 
 def _add_settings(out: Path, staged: Staged) -> None:
@@ -138,6 +140,8 @@ def _rows(proposal: Proposal) -> list[dict[str, Any]]:
     rows = []
     for source in proposal.sources.values():
         tables = [f"{table.table} ({table.confidence:.0%})" for table in proposal.tables if table.source == source.name]
+        own = [(name, one) for name, one in (proposal.own or {}).items() if one.mapping.source == source.name]
+        tables += [f"{name}, its own ({one.confidence:.0%})" for name, one in own]
         fates = [verdict.fate for verdict in proposal.verdicts if verdict.source == source.name]
         rows.append(
             {
@@ -170,6 +174,11 @@ def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) ->
             }
             for table in proposal.tables
         ],
+        "own_tables": [
+            {"table": name, "confidence": one.confidence, "evidence": list(one.evidence), **asdict(one.mapping)}
+            for name, one in (proposal.own or {}).items()
+        ],
+        "accounted": round(proposal.accounted, 3),
         "columns": [vars(verdict) for verdict in proposal.verdicts],
         "questions": [vars(question) for question in proposal.questions],
         "unread": list(proposal.unread),
@@ -190,7 +199,7 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us
         say(f"warning: {line}")
     fates = [verdict.fate for verdict in proposal.verdicts]
     counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in ("mapped", "used", "left out"))
-    say(f"{len(fates)} columns: {counts}, each with its reason in {out}\n")
+    say(f"{len(fates)} columns: {counts}; {proposal.accounted:.0%} with the reason, which stands in {out}\n")
     if staged is None:
         warn(f"vouch check would say: {why}")
         return

@@ -42,6 +42,8 @@ class OwnColumn:
     is_taken: bool
     told: str
     features: int = 0
+    origin: str = ""
+    """The column that it is read from, as the relation calls it."""
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as JSON keeps it."""

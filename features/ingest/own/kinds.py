@@ -6,12 +6,14 @@ and nothing is drawn or estimated.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import family_of, quoted, raw, value
 from vouch.features.contract.tables import Column
 from vouch.features.discovery.words import tokens
+from vouch.features.vectors.declare import ENGINE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,12 @@ _BY_FAMILY: Mapping[Family, Kind] = {
     "integer": "integer", "decimal": "number", "float": "number", "boolean": "boolean",
     "date": "time", "timestamp": "time", "zoned": "time",
 }  # fmt: skip
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+TAKEN = ENGINE_COLUMNS | {
+    "customer_id", "occurred_at", "occurred_us", "ingested_at", "is_deleted", "is_stated", "is_repaired", "is_refused",
+    "row", "raw", "problems", "notes", "superseded_us", "seen_from", "seen_until",
+}  # fmt: skip
+"""Names of columns that mean something of their own in every table."""
 _YES_NO = ("true", "false", "t", "f", "yes", "no")
 _TRIED: tuple[Kind, ...] = ("integer", "number", "time")
 
@@ -51,6 +59,20 @@ class Held:
     """Whether nearly every row has a value of its own, but for corrections and double deliveries."""
     length: float = 0.0
     at: float = 0.0
+
+
+def name_of(column: str, taken: frozenset[str] | set[str]) -> str:
+    """The name of an own column in contract form: lower-case words, and none that is taken.
+
+    >>> name_of("races.circuitId", set()), name_of("day", TAKEN), name_of("Order TS", set())
+    ('races_circuit_id', 'day_value', 'order_ts')
+    """
+    words = re.sub(r"\W+", "_", _HUMP.sub("_", column)).strip("_").lower() or "column"
+    name = words if not words[0].isdigit() else f"n{words}"
+    name = f"{name}_value" if name in taken else name
+    while name in taken:
+        name += "_2"
+    return name
 
 
 def is_key_name(name: str) -> bool:

@@ -5,11 +5,14 @@ Ids that are digits mean a customer only where their name says so, too: numbers 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import Input
+from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.words import (
     IN_CONTEXT,
     column_phrases,
@@ -18,23 +21,61 @@ from vouch.features.discovery.words import (
     tokens,
     vocabulary,
 )
+from vouch.features.engines import connect
+from vouch.features.ingest.inputs import prepare_inputs
 from vouch.features.ingest.own.joined import text_key
-from vouch.features.ingest.own.kinds import held_columns, is_key_name
+from vouch.features.ingest.own.kinds import held_columns, is_key_name, name_of
 from vouch.features.ingest.own.later import instant_of
 from vouch.features.table_settings import TableMapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from vouch.features.engines import Connection
     from vouch.features.ingest.files import Relation
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.ingest.own.kinds import Held
+    from vouch.features.project import Project
 
 LEAST_SHARED = 0.5
 """Share of the distinct values of a column that must be keys on the other side."""
 _IDS = '"own ids"'
 _BARE = ({"id"}, {"key"}, {"no"}, {"code"})
+_ONLY_TIME = 0.8
+"""How surely the only time of a relation, or the earliest of several, is when its rows happened."""
+
+
+@dataclass(frozen=True)
+class ProposedTable:
+    """How a relation is a further table, how surely, and the evidence."""
+
+    mapping: TableMapping
+    confidence: float
+    evidence: tuple[str, ...]
+
+
+def sources_of_proposed(proposed: Mapping[str, ProposedTable]) -> list[str]:
+    """Return the sources of some further tables, those of their parents among them."""
+    mappings = [one.mapping for one in proposed.values()]
+    named = [of for m in mappings for of in (m.source, *(to.rpartition(".")[0] for to in m.parents.values()))]
+    return sorted({of for of in named if of})
+
+
+def further_tables(project: Project) -> dict[str, ProposedTable]:
+    """Return the further tables that are made of what a company hands over and nobody declared, by name.
+
+    Raises the errors of `vouch.features.errors.DataError` where the tables cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        connection = connect(project, Path(folder))
+        try:
+            inputs = prepare_inputs(connection, project, [Path(folder)])
+            if not inputs.free:
+                return {}
+            proposer = Proposer(connection, inputs.relations, inputs.planned["customers"])
+            return proposer.all(inputs.free, project.tables.keys(), project.features.leave_out)
+        finally:
+            connection.close()
 
 
 @dataclass
@@ -58,28 +99,50 @@ class Proposer:
             .fetchall()[0][0]
         )  # fmt: skip
 
-    def proposed(self, name: str) -> TableMapping | None:
+    def all(self, free: Collection[str], taken: Collection[str], left_out: Collection[str]) -> dict[str, ProposedTable]:
+        """Return what of some relations is a further table, by a name that is neither taken nor left out."""
+        proposed: dict[str, ProposedTable] = {}
+        for source in sorted(free):
+            name = name_of(source, TABLES.keys() | {*taken} | proposed.keys())
+            table = None if name in left_out else self.proposed(source)
+            if table is not None:
+                proposed[name] = table
+        return proposed
+
+    def proposed(self, name: str) -> ProposedTable | None:
         """How a relation is a further table; None where no customer, or no time, is within two steps."""
-        parents = dict(self._parents(name))
+        parents: dict[str, str] = {}
+        shares: dict[str, float] = {}
+        for column, target, shared in self._parents(name):
+            parents[column], shares[column] = target, shared
         reached = [target.rpartition(".")[0] for target in parents.values()]
         steps = [("", name), *((f"{parent}.", parent) for parent in reached)]
-        whose = next((prefix + own for prefix, of in steps if (own := self._customer(of))), None)
-        when = next((prefix + own for prefix, of in steps if (own := self._time(of))), None)
+        whose = next(((prefix + own[0], own[1]) for prefix, of in steps if (own := self._customer(of))), None)
+        when = next((prefix + clock for prefix, of in steps if (clock := self._time(of))), None)
         if whose is None or when is None:
             return None
-        columns = {"customer_id": whose, "occurred_at": when}
+        columns = {"customer_id": whose[0], "occurred_at": when}
         for column in self._columns(name):
             if name_likeness(column, column_phrases("ingested_at")) >= IN_CONTEXT and column != when:
                 columns["ingested_at"] = column
-        key = None
-        if "ingested_at" in columns or self.relations[name].find("ingested_at"):
-            named = [column for column, of in self._columns(name).items() if of.names_row and is_key_name(column)]
-            key = next((column for column in named if self._columns(name)[column].filled == self._rows(name)), None)
-        others = {at: to for at, to in parents.items() if at != whose}
-        return TableMapping(source=name, columns=columns, parents=others, key=key)
+        others = {at: to for at, to in parents.items() if at != whose[0]}
+        mapping = TableMapping(source=name, columns=columns, parents=others, key=self._key(name, columns))
+        joins = [
+            f"{shares[at]:.1%} of {at if '.' in at else f'{name}.{at}'} stand in {to}" for at, to in others.items()
+        ]
+        of_time = max(_ONLY_TIME, name_likeness(when.rpartition(".")[2], column_phrases("occurred_at")))
+        confidence = min([whose[1], of_time, *(shares[at] for at in others)])
+        evidence = (f"{whose[1]:.1%} of {whose[0]} are customers", *joins, f"its time is {when}")
+        return ProposedTable(mapping, round(confidence, 2), evidence)
 
-    def _rows(self, name: str) -> int:
-        return next((of.rows for of in self._columns(name).values()), 0)
+    def _key(self, name: str, columns: Mapping[str, str]) -> str | None:
+        """What names a row: where rows are corrected nearly, else wholly of its own in each."""
+        is_corrected = "ingested_at" in columns or self.relations[name].find("ingested_at")
+        for column, of in self._columns(name).items():
+            is_named = of.names_row if is_corrected else of.is_unique
+            if is_named and of.filled == of.rows and is_key_name(column) and column not in columns.values():
+                return column
+        return None
 
     def _columns(self, name: str) -> dict[str, Held]:
         if name not in self._held:
@@ -87,8 +150,8 @@ class Proposer:
             self._held[name] = held_columns(self.connection, relation, dict.fromkeys(relation.columns))
         return self._held[name]
 
-    def _customer(self, name: str) -> str | None:
-        """The column of a relation that holds customers, that of the surest name first."""
+    def _customer(self, name: str) -> tuple[str, float] | None:
+        """The column of a relation that holds customers, that of the surest name first; and what share of it does."""
         known = vocabulary()["customer"]
         scored = []
         for column, held in self._columns(name).items():
@@ -102,7 +165,10 @@ class Proposer:
             shared = self._shared(name, column, f"SELECT key FROM {_IDS}")
             if shared >= LEAST_SHARED:
                 scored.append((-score, -shared, column))
-        return min(scored)[2] if scored else None
+        if not scored:
+            return None
+        _, share, column = min(scored)
+        return column, -share
 
     def _time(self, name: str) -> str | None:
         """The time of a relation's rows: of those that every row has, the earliest on average."""
@@ -121,22 +187,22 @@ class Proposer:
         means = self.connection.execute(f"SELECT {asked} FROM {relation.sql}").fetchall()[0]
         return min(zip(means, range(len(whole)), whole, strict=True))[2]
 
-    def _parents(self, name: str) -> Iterator[tuple[str, str]]:
-        """By which columns rows lead to rows of other relations, a step or two away; each relation once."""
+    def _parents(self, name: str) -> Iterator[tuple[str, str, float]]:
+        """By which columns rows lead to rows of other relations, a step or two away, and how many; each once."""
         reached = {name}
         first = []
-        for column, parent, key in self._links(name):
+        for column, parent, key, shared in self._links(name):
             if parent not in reached:
                 reached.add(parent)
                 first.append(parent)
-                yield column, f"{parent}.{key}"
+                yield column, f"{parent}.{key}", shared
         for middle in first:
-            for column, parent, key in self._links(middle):
+            for column, parent, key, shared in self._links(middle):
                 if parent not in reached:
                     reached.add(parent)
-                    yield f"{middle}.{column}", f"{parent}.{key}"
+                    yield f"{middle}.{column}", f"{parent}.{key}", shared
 
-    def _links(self, name: str) -> Iterator[tuple[str, str, str]]:
+    def _links(self, name: str) -> Iterator[tuple[str, str, str, float]]:
         home = self.customers.relation.sql
         for column in self.relations[name].columns:
             if not is_key_name(column):
@@ -147,8 +213,9 @@ class Proposer:
                 for key in relation.columns:
                     if _may_lead(column, parent, key) and self._columns(parent)[key].is_unique:
                         theirs = text_key(quoted(key), relation.columns[key])
-                        if self._shared(name, column, f"SELECT {theirs} FROM {relation.sql}") >= LEAST_SHARED:
-                            yield column, parent, key
+                        shared = self._shared(name, column, f"SELECT {theirs} FROM {relation.sql}")
+                        if shared >= LEAST_SHARED:
+                            yield column, parent, key, shared
 
     def _shared(self, name: str, column: str, keys: str) -> float:
         """The share of the distinct values of a column that are among some keys."""

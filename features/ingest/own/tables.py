@@ -6,7 +6,6 @@ quarantined and staged like any other, and its features are made of lines.
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -21,12 +20,11 @@ from vouch.features.ingest.mapping import TablePlan, input_of
 from vouch.features.ingest.own.chosen import OwnColumn, why_left_out
 from vouch.features.ingest.own.derive import MOST_COLUMNS, lines_of_column, lines_of_customers, lines_of_rows
 from vouch.features.ingest.own.joined import joined_query
-from vouch.features.ingest.own.kinds import held_columns
+from vouch.features.ingest.own.kinds import TAKEN, held_columns, name_of
 from vouch.features.ingest.own.later import instant_of, later_dates
 from vouch.features.ingest.own.outcome import Leavers, columns_revealing_dates, for_leavers
-from vouch.features.ingest.own.proposed import Proposer
+from vouch.features.ingest.own.proposed import Proposer, sources_of_proposed
 from vouch.features.table_settings import NEEDED, TableMapping
-from vouch.features.vectors.declare import ENGINE_COLUMNS
 from vouch.features.vectors.lines import own_features
 
 if TYPE_CHECKING:
@@ -35,14 +33,9 @@ if TYPE_CHECKING:
     from vouch.features.engines import Connection
     from vouch.features.ingest.files import Relation
     from vouch.features.ingest.own.kinds import Held
+    from vouch.features.ingest.own.proposed import ProposedTable
     from vouch.features.project import Project
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_TAKEN = ENGINE_COLUMNS | {
-    "customer_id", "occurred_at", "occurred_us", "ingested_at", "is_deleted", "is_stated", "is_repaired", "is_refused",
-    "row", "raw", "problems", "notes", "superseded_us", "seen_from", "seen_until",
-}  # fmt: skip
-"""Names of columns that mean something of their own in every table."""
 _ROLES: Mapping[str, Column] = {
     "customer_id": Column("customer_id", "text", True),
     "occurred_at": Column("occurred_at", "time", True),
@@ -103,20 +96,6 @@ def _table_of(raw: Mapping[str, Any]) -> Table:
     )
 
 
-def name_of(column: str, taken: frozenset[str] | set[str]) -> str:
-    """The name of an own column in contract form: lower-case words, and none that is taken.
-
-    >>> name_of("races.circuitId", set()), name_of("day", _TAKEN), name_of("Order TS", set())
-    ('races_circuit_id', 'day_value', 'order_ts')
-    """
-    words = re.sub(r"\W+", "_", _HUMP.sub("_", column)).strip("_").lower() or "column"
-    name = words if not words[0].isdigit() else f"n{words}"
-    name = f"{name}_value" if name in taken else name
-    while name in taken:
-        name += "_2"
-    return name
-
-
 def own_tables(
     connection: Connection,
     project: Project,
@@ -138,19 +117,13 @@ def own_tables(
         if name not in TABLES:
             plans[name] = made.further(name, mapping, relations, ask)
     proposed = made.proposed(free, relations, planned["customers"]) if free and project.features.own else {}
-    for name, mapping in proposed.items():
-        plans[name] = made.further(name, mapping, relations, ask)
+    for name, one in proposed.items():
+        plans[name] = made.further(name, one.mapping, relations, ask)
     lines = (*made.lines, *project.features.lines)
     own_features(lines, made.tables)  # refuses what cannot be meant before a row is read
     counted = [_counted(verdict, [line for line in lines if _is_of(line, verdict)]) for verdict in made.verdicts]
     _check_named(project, made.verdicts, plans)
-    return plans, OwnTables(made.tables, lines, tuple(counted), made.places, _sources(proposed))
-
-
-def _sources(mappings: Mapping[str, TableMapping]) -> tuple[str, ...]:
-    """The sources of some tables, those of their parents among them."""
-    named = [of for m in mappings.values() for of in (m.source, *(to.rpartition(".")[0] for to in m.parents.values()))]
-    return tuple(sorted({of for of in named if of}))
+    return plans, OwnTables(made.tables, lines, tuple(counted), made.places, tuple(sources_of_proposed(proposed)))
 
 
 def _is_of(line: FeatureLine, verdict: OwnColumn) -> bool:
@@ -182,16 +155,10 @@ class _Made:
 
     def proposed(
         self, free: Collection[str], relations: Mapping[str, Relation], customers: TablePlan
-    ) -> dict[str, TableMapping]:
-        """The further tables that nobody declared, by name; those that leave no way to a customer are told."""
+    ) -> dict[str, ProposedTable]:
+        """The further tables that nobody declared, by name."""
         proposer = Proposer(self.connection, relations, customers)
-        proposed: dict[str, TableMapping] = {}
-        for source in sorted(free):
-            name = name_of(source, TABLES.keys() | self.tables.keys() | proposed.keys())
-            mapping = None if name in self.project.features.leave_out else proposer.proposed(source)
-            if mapping is not None:
-                proposed[name] = mapping
-        return proposed
+        return proposer.all(free, self.tables.keys(), self.project.features.leave_out)
 
     def extended(self, plan: TablePlan) -> TablePlan:
         """The plan of a table of the contract with its further columns, where any is taken."""
@@ -280,7 +247,7 @@ class _Made:
         self.places[name] = PurePath(relation.place).name
         key, named, roles = None, mapping, dict(_ROLES)
         if mapping.key:
-            key = name_of(mapping.key, _TAKEN)
+            key = name_of(mapping.key, TAKEN)
             roles[key] = Column(key, "text", True)
             named = replace(mapping, columns={**mapping.columns, key: mapping.key})
         table = Table(name, key, ("occurred_at",), roles)
@@ -352,7 +319,7 @@ class _Made:
         """The columns that are taken, as they are called in contract form; what becomes of each is kept."""
         taken: dict[str, str] = {}
         for column, of in held.items():
-            own = name_of(column, _TAKEN | others | taken.keys())
+            own = name_of(column, TAKEN | others | taken.keys())
             why = why_left_out(
                 table,
                 own,
@@ -370,7 +337,7 @@ class _Made:
             if why is None:
                 taken[own] = column
             kind = f"{of.kind}, from {column!r}" if own != column else of.kind
-            self.verdicts.append(OwnColumn(table, own, why is None, why or kind))
+            self.verdicts.append(OwnColumn(table, own, why is None, why or kind, origin=column))
         return taken
 
     def _lines(self, name: str, columns: Mapping[str, Column], words: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vouch.features.discovery.look import look
+from vouch.features.discovery.look import look, read_through
 from vouch.features.discovery.written import project_text
 from vouch.features.errors import DataError, UsageError
 from vouch.features.ingest.stage import stage
@@ -36,7 +36,8 @@ def checked(folder: Path, answers: dict[str, str] | None = None):
     proposal = proposed(folder, answers)
     path = folder / "vouch.toml"
     path.write_text(project_text(proposal, folder), encoding="utf-8")
-    return proposal, path.read_text(encoding="utf-8"), stage(load_project(str(path)), NOW_US)
+    proposal, staged = read_through(proposal, path, NOW_US)
+    return proposal, path.read_text(encoding="utf-8"), staged
 
 
 def write(folder: Path, name: str, rows: list[list[str]], separator: str = ",", encoding: str = "utf-8") -> None:
@@ -236,6 +237,73 @@ def test_public_data_as_they_are_are_mapped_without_a_word(tmp_path, name):
     assert {table: counted[table]["rows"] for table in ROWS[name]} == ROWS[name]
     assert sum(table["quarantined"] for table in counted.values()) == 0
     assert all(verdict.reason for verdict in proposal.verdicts)
+    assert proposal.accounted >= 0.9
+
+
+def shop(folder: Path) -> None:
+    """Sales by a number of the order, whose customer stands in another file; payments and visits beside."""
+    people = [f"K{n:03}" for n in range(50)]
+    orders = [[f"B{n}", people[n % 50], f"2024-{1 + n % 12:02}-0{1 + n % 9} 08:00:00"] for n in range(400)]
+    write(folder, "clients.csv", [["client_no", "joined", "land"], *([one, "2023-11-01", "DE"] for one in people)])
+    write(folder, "orders.csv", [["order_no", "client_no", "ordered"], *orders])
+    write(folder, "order_lines.csv", [
+        ["order_no", "article_no", "qty", "unit_price", "colour", "gift_note"],
+        *([f"B{n % 400}", f"A{n % 30}", "2", "9.50", "red" if n % 3 else "blue", ""] for n in range(700)),
+    ])  # fmt: skip
+    write(folder, "articles.csv", [["article_no", "weight"], *([f"A{n}", str(n % 7)] for n in range(30))])
+    write(folder, "payments.csv", [
+        ["payment_no", "order_no", "method", "instalments", "churned"],
+        *([f"P{n}", f"B{n}", "card" if n % 2 else "cash", str(1 + n % 4), str(n % 2)] for n in range(400)),
+    ])  # fmt: skip
+    write(folder, "weather.csv", [["station", "day", "rain"], *([f"W{n}", "2024-01-01", str(n)] for n in range(30))])
+
+
+def test_a_file_that_the_contract_has_no_place_for_is_proposed_as_a_table_of_its_own(tmp_path):
+    shop(tmp_path)
+    proposal, text, staged = checked(tmp_path)
+    payments = (proposal.own or {})["payments"]
+    assert payments.mapping.key == "payment_no"
+    assert payments.mapping.columns["customer_id"].endswith("client_no")
+    assert payments.mapping.columns["occurred_at"] == "orders.ordered"
+    assert payments.mapping.parents["order_no"] == "orders.order_no"
+    assert payments.confidence >= 0.75
+    assert any("100.0% of payments.order_no stand in orders.order_no" in line for line in payments.evidence)
+    assert "[tables.payments]" in text
+    assert "[tables.payments.parents]" in text
+    assert staged.report["tables"]["payments"]["rows"] == 400
+    assert set(proposal.own or {}) == {"payments"}
+    assert "weather" not in text.split("# left out")[0]
+
+
+def test_what_is_proposed_is_what_is_read_without_a_word(tmp_path):
+    shop(tmp_path)
+    path = tmp_path / "vouch.toml"
+    path.write_text(project_text(proposed(tmp_path), tmp_path), encoding="utf-8")  # all files, and no further table
+    free = stage(load_project(str(path)), NOW_US)
+    _, text, staged = checked(tmp_path)
+    assert "[tables.payments]" in text
+    assert (staged.own.lines, staged.own.verdicts) == (free.own.lines, free.own.verdicts)
+
+
+def test_columns_that_a_query_would_lose_are_selected_and_feed(tmp_path):
+    shop(tmp_path)
+    proposal, text, staged = checked(tmp_path)
+    fates = {(verdict.source, verdict.column): verdict for verdict in proposal.verdicts}
+    assert fates["order_lines", "colour"].reason == "features of transactions"
+    assert fates["order_lines", "gift_note"].reason == "it is empty"
+    assert fates["payments", "method"].reason == "features of payments"
+    assert fates["payments", "payment_no"].fate == "used"
+    assert {line.value for line in staged.own.lines if line.table == "transactions"} >= {"colour"}
+    assert fates["weather", "rain"].fate == "left out"
+    assert proposal.accounted == 1
+    assert "weather" in text  # with the reason
+
+
+def test_a_further_table_is_none_where_somebody_says_so(tmp_path):
+    shop(tmp_path)
+    proposal, text, _ = checked(tmp_path, {"table.payments": "none"})
+    assert proposal.own == {}
+    assert "[tables.payments]" not in text
 
 
 def test_when_a_company_knew_of_a_row_is_taken_where_it_is_said(tmp_path):
@@ -258,6 +326,18 @@ def test_where_no_file_is_called_like_activity_the_longest_is_asked_about(tmp_pa
 
 
 def test_customers_without_any_time_are_told_of_the_way_for_flat_tables(tmp_path):
-    write(tmp_path, "people.csv", [["Customer ID", "tenure", "Churn"], *([str(n), str(n % 9), "0"] for n in range(40))])
-    with pytest.raises(DataError, match="vouch train NAME --table FILE --label COLUMN"):
+    write(
+        tmp_path,
+        "people.csv",
+        [["Customer ID", "tenure", "Churn"], *([str(n), str(n % 9), "0" if n % 4 else "1"] for n in range(40))],
+    )
+    with pytest.raises(DataError, match=r"vouch train leavers --table .*people.csv --label Churn --id 'Customer ID'"):
         proposed(tmp_path)
+
+
+def test_a_figure_that_is_called_like_a_customer_is_no_id(tmp_path):
+    rows = [[str(n % 20), str(n % 9), "0" if n % 4 else "1"] for n in range(60)]
+    write(tmp_path, "people.csv", [["Customer Value", "tenure", "Churn"], *rows])
+    with pytest.raises(DataError, match="with the number of the row as the id") as raised:
+        proposed(tmp_path)
+    assert "--id" not in str(raised.value)
