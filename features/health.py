@@ -17,6 +17,7 @@ import narwhals as nw
 
 from vouch.features.errors import DefinitionError, did_you_mean
 from vouch.features.vectors.build import narrow_vectors
+from vouch.features.vectors.compared import without_early_comparisons
 from vouch.features.vectors.declare import load_families
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def health_at(tables: Tables, as_of_us: int, using: HealthRules | None = None) -
     """Health of all external customers at an instant: `customer_id`, and the columns of `with_health`."""
     chosen = using or health_rules()
     names = [measure.feature for measure in chosen.measures]
-    return with_health(narrow_vectors(tables, as_of_us, names), chosen).select("customer_id", *names, *COLUMNS)
+    vectors = without_early_comparisons(narrow_vectors(tables, as_of_us, names), tables, as_of_us)
+    return with_health(vectors, chosen).select("customer_id", *names, *COLUMNS)
 
 
 def _is_known(measure: Measure) -> nw.Expr:

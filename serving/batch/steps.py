@@ -17,6 +17,7 @@ from vouch.features.health import with_health
 from vouch.features.instants import instant_text
 from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
+from vouch.features.vectors.compared import without_early_comparisons
 from vouch.serving.batch.between_terms import customers_between_terms, with_terms
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.lifetime_values import LifetimeValues
@@ -86,7 +87,8 @@ class WeekSteps:
         return seconds, taken_up
 
     def _vectors(self) -> None:
-        made = with_objectors(vectors(self.tables, self.as_of_us), self.tables, self.as_of_us, bool(self.objectors))
+        made = without_early_comparisons(vectors(self.tables, self.as_of_us), self.tables, self.as_of_us)
+        made = with_objectors(made, self.tables, self.as_of_us, bool(self.objectors))
         sink_ordered(with_health(made), self.draft.work / "vectors.parquet")
 
     @cached_property

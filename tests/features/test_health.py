@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.rows.metric_examples import INSTANT_US, company
 from vouch.features.errors import DefinitionError
-from vouch.features.health import COLUMNS, UNKNOWN, HealthRules, Measure, health_rules, with_health
+from vouch.features.health import COLUMNS, UNKNOWN, HealthRules, Measure, health_at, health_rules, with_health
+from vouch.features.vectors.compared import compared_days
 
 ORDER = ("at_risk", "watch", "healthy")
 
@@ -95,3 +97,21 @@ def test_a_rule_for_a_feature_that_does_not_exist_is_refused_with_a_suggestion()
 def test_the_result_columns_are_the_promised_ones():
     row = scored(plain(1.0), [50])
     assert set(COLUMNS) <= set(row)
+
+
+@pytest.mark.parametrize("days", [3, 30, 48, 50, 150, 160, 400])
+def test_nobody_rises_against_a_span_that_the_data_do_not_hold(days):
+    people = [f"c{number}" for number in range(5)]
+    rows = {
+        "customers": [{"customer_id": c, "created_at": -900} for c in people],
+        "usage_events": [{"customer_id": c, "occurred_at": -day, "event": "open"} for c in people
+                         for day in range(1, days + 1)],
+        "tickets": [{"customer_id": c, "opened_at": -1} for c in people],
+        "transactions": [{"customer_id": c, "occurred_at": -2, "amount": 9, "kind": "purchase"} for c in people],
+    }  # fmt: skip
+    row = health_at(company(rows, begun=False), INSTANT_US).collect("polars").to_native().row(0, named=True)
+    compared = {measure.feature for measure in health_rules().measures} & compared_days().keys()
+    assert compared == {"usage_growth_28d", "tickets_growth_28d", "spend_growth_90d"}
+    for name in compared:
+        assert (row[name] is not None) == (days >= compared_days()[name]), name
+    assert row["health_band"] == UNKNOWN or days > 48
