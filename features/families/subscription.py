@@ -27,7 +27,7 @@ from vouch.features.vectors.declare import (
 @column("subscriptions")
 def is_running(rows: Rows) -> nw.Expr:
     """Whether the subscription has not ended before the instant."""
-    return is_on(rows.ended_us, rows.as_of_us)
+    return is_on(rows.optional("ended_us"), rows.as_of_us)
 
 
 @column("subscriptions")

@@ -6,6 +6,7 @@ import narwhals as nw
 import pandas as pd
 import pytest
 
+from support.rows import metric_examples
 from support.rows.facts_rows import (
     DAYS,
     GAP_US,
@@ -75,6 +76,15 @@ def test_a_subscription_that_ends_as_it_starts_never_ran(engine):
     assert found["subscriptions_ended"].to_dict() == {"changed": 1, "failed": 0, "gone": 1, "short": 1}
     assert found.loc["changed", ["plan_upgrades", "plan_downgrades"]].tolist() == [1, 0]
     assert subscriber_status(found).tolist() == ["ok", "not_eligible", "churned", "churned"]
+
+
+def test_who_subscribes_to_a_company_that_tells_no_ends_has_not_left():
+    tables = metric_examples.company(
+        {"subscriptions": [{"customer_id": c, "started_at": -300, "mrr": 10} for c in "ab"]}
+    )
+    assert not tables.has("subscriptions", "ended_at")
+    found = panel(tables, [metric_examples.INSTANT_US])
+    assert subscriber_status(found).tolist() == ["ok", "ok"]
 
 
 def test_which_rows_count_is_part_of_the_definition_of_a_feature(monkeypatch):
