@@ -308,16 +308,16 @@ class Measurer:
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its numbers to ten significant digits.
+    """A row with its numbers to ten significant digits; what is no finite number is none.
 
     The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
     what is published must be the same bytes for the same inputs.
     """
-    return {
-        # Added to 0, what comes out as -0 is 0.
-        name: float(f"{value:.10g}") + 0.0 if isinstance(value, float | Decimal) else value
-        for name, value in row.items()
-    }
+    return {name: _plain_number(value) if isinstance(value, float | Decimal) else value for name, value in row.items()}
+
+
+def _plain_number(value: float | Decimal) -> float | None:
+    return float(f"{value:.10g}") + 0.0 if math.isfinite(value) else None  # added to 0, what comes out as -0 is 0
 
 
 def _has_no_width(low: float | None, high: float | None) -> bool:

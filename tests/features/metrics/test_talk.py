@@ -41,6 +41,11 @@ def test_one_customer_who_repeats_a_word_makes_no_movement():
     assert not found["refund"]["has_moved"]
 
 
+def test_where_all_say_the_same_no_word_has_moved_and_no_figure_is_made_up():
+    (word,) = rows_of("words", {"feedback": [said(f"c{n:02}", 5, "great") for n in range(40)]})
+    assert (word["word"], word["log_odds"], word["has_moved"]) == ("great", None, False)
+
+
 def test_a_complaint_grows_where_more_come_than_chance_brings():
     def complain(topic, before, now, tone=-80):
         days = [40] * before + [5] * now
