@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.health import UNKNOWN
 from vouch.serving.api.handlers.this_week import this_week
 from vouch.serving.api.schemas import WeekGet
+from vouch.serving.asking.by_rules import MODEL
 from vouch.serving.web.overview import series_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class WeekPage:
     """Who looks after customers, to choose from."""
     owner: str
     """Who was chosen; empty for everybody."""
+    knows_danger: bool
+    """Whether anything is known by which somebody is in danger: a model, or of anybody a band of health."""
+    knows_renewals: bool
+    """Whether of anybody the next renewal is known: of nobody is not none."""
 
     @property
     def rows(self) -> int:
@@ -43,8 +49,16 @@ class WeekPage:
 def week_page(store: ServingState, owner: str) -> WeekPage:
     """Return the week that is served; raises the problem `no_snapshot` where there is none."""
     answer = this_week(store, WeekGet(limit=ROWS, owner=[owner] if owner else []))
-    known = series_of(store, STANDS)
-    return WeekPage(answer, [known[name] for name in STANDS if name in known], owners_of(store), owner)
+    known, week = series_of(store, STANDS), store.portfolio
+    bands = {str(band) for band in week.scores.column("health_band").unique()}
+    return WeekPage(
+        answer,
+        [known[name] for name in STANDS if name in known],
+        owners_of(store),
+        owner,
+        knows_danger=answer["call_first"]["ranked_by"] == MODEL or bool(bands - {UNKNOWN, "None"}),
+        knows_renewals=bool((week.standing.renewal_us >= 0).any()),
+    )
 
 
 def owners_of(store: ServingState) -> Sequence[str]:

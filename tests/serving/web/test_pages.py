@@ -425,6 +425,29 @@ def test_without_a_snapshot_every_view_says_so(tmp_path):
     assert client.get("/app/served").json() == {"served": None}
 
 
+UNKNOWN_OF_ALL = {"churn_status": "no_model", "health_band": "unknown", "health_score": None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_known_of_nobody_is_not_none(tmp_path, language):
+    publish(tmp_path, people=[customer(f"c{n}", None, None, **UNKNOWN_OF_ALL) for n in range(9)])
+    page = client_of(store_of(tmp_path)).get("/app", headers={"accept-language": language}).text
+    say = speech(language)
+    for key in ("week.unknown_health", "week.unknown_renewals"):
+        assert html.escape(say(key), quote=False) in page
+    for key in ("week.nobody_unhealthy", "week.no_renewals"):
+        assert say(key) not in page
+    unhealthy, renewing = re.findall(r'class="big">([^<]*)<', page)[:2]
+    assert (unhealthy, renewing) == (say.number(None), say.number(None))
+
+
+def test_a_portfolio_without_customers_says_so_in_each_part(tmp_path):
+    publish(tmp_path, people=[])
+    page = client_of(store_of(tmp_path)).get("/app/portfolio").text
+    assert page.count(speech("en")("portfolio.nobody")) == 3
+    assert "<tbody>\n</tbody>" not in page
+
+
 def test_an_error_that_nobody_foresaw_is_a_page_without_its_text(tmp_path, caplog, monkeypatch):
     store = store_of(write_home(tmp_path))
     monkeypatch.setattr("vouch.serving.web.routes.week_page", lambda *_: (_ for _ in ()).throw(KeyError(PLANTED)))
