@@ -3,12 +3,15 @@
 All that is known of a customer at an instant stands here. From the ground up; a room knows what stands above it in this
 list, and nothing below (`tests/promises/test_layers.py`):
 
-- `errors`; `contract`: what a company hands over; `statistics`: arrays in and out; `sentiment`: how a text sounds
-- `instants`, `durable`: times and files, each in one way; `company_files`: settings that a company changes
-- `asof`: what is known before an instant, the one reader of the past; `project`, `engines`;
+- `errors`, `shown`: every error, and texts that are safe to show
+- `contract`: what a company hands over; `statistics`: arrays in and out; `sentiment`: how a text sounds
+- `instants`, `durable`, `documents`, `private`: times and files, each in one way; `company_files`, `settings`: what a
+  company changes; `model_settings`, `feature_settings`, `table_settings`, `readers`: the sections of its project file
+- `asof`: what is known before an instant, the one reader of the past; `project`, `engines`, `expressions`;
   `simulation`: companies with known truth
 - `facts`: business concepts, each once
 - `vectors`: how features are declared and computed; `families`: the features; `health`: rules over a vector
 - `metrics`: rule-based metrics, with definitions, comparisons and lists
 - `feeds`: which table feeds what; `ingest`: from a company's files to tables in contract form
+- `discovery`: what files of any shape hold, and the mapping that is proposed of them
 """

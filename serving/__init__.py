@@ -2,11 +2,13 @@
 
 From the ground up, as `tests/promises/test_layers.py` holds:
 
-- `output`: how commands show things; `html_templates`: how pages escape them; `snapshots`: the
-  published week as an artefact; `docs`: pages of documentation
+- `output`: how commands show things; `html_templates`: how pages escape them; `docs`: pages of documentation;
+  `snapshots`: the published week as an artefact
 - `scoring`, `monitoring`, `metric_queries`, `batch`: how a week is made
-- `asking/rules`, `store`, `asking`: whom to ask, what was asked, and the store that knows
-- `reports`, `exports`, `lifecycle`: a week for people and other systems; how long things stay
-- `api`, `web`, `service`: what answers over HTTP; `deployment`: examples for whoever runs it
-- `commands`, `cli`: one door per command; `python`: what `import vouch` offers
+- `asking/rules`, `store`, `asking`: whom to ask, what was asked, and the store that knows; `weekly_run`: the batch with
+  what the store has recorded; `weekly`: the work of a week
+- `reports`, `exports`, `reach`, `lifecycle`: a week for people, as files and into other systems; how long things stay
+- `api`, `web`: what answers over HTTP; `site`, `service`, `bento`, `worker`: both as one application, and its
+  processes; `deployment`: examples for whoever runs it; `agent`: the routes as tools of an agent
+- `commands`, `cli`: one door per command; `library`, `python`: what `import vouch` offers
 """

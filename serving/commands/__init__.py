@@ -1,1 +1,1 @@
-"""The commands: doors that read what was typed, call the room behind, and show what it gave."""
+"""The commands: doors that read what was typed, call the room behind, and show what it gave; `reach` calls others."""

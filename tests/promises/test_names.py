@@ -31,6 +31,7 @@ PLAIN = {
     "features/metrics/definitions/company.py: spoken",
     "serving/lifecycle/receipts.py: moment",
 }
+ROOMS_BY_THEIR_PARENT = {"versions"}  # what Alembic wants beside its environment
 QUESTIONS = re.compile(r"(From|How|May|What|Where|Whether|Who|Whom|Whose|Why)\b")
 SENTENCE = re.compile(r"[.?!](\s|$)")
 
@@ -110,6 +111,18 @@ def test_a_name_says_what_it_names_and_not_that_it_was_found_or_told(folder):
         names = {path.stem, *declared_names(path.read_text(encoding="utf-8"))}
         empty |= {f"{place}: {name}" for name in names if is_empty(name)}
     assert empty - PLAIN == set(), "name what was found or is told"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_room_names_the_rooms_in_it(folder):
+    unnamed = []
+    for room in sorted((ROOT / folder).rglob("__init__.py")):
+        text = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8"))) or ""
+        inside = {path.parent.name for path in room.parent.glob("*/__init__.py")} - ROOMS_BY_THEIR_PARENT
+        unnamed += [
+            f"{room.relative_to(ROOT)}: {name}" for name in sorted(inside) if not re.search(rf"\b{name}\b", text)
+        ]
+    assert unnamed == [], "a newcomer reads the room's docstring to find his way"
 
 
 def test_each_module_opens_with_what_it_is():

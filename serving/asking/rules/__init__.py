@@ -1,1 +1,1 @@
-"""The rules of asking, as data (`policy`) and as pure functions (`caps`, `quotas`)."""
+"""The rules of asking, as data (`policy`) and as pure functions (`caps`, `quotas`, `reference_match`)."""
