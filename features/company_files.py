@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from vouch.features.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 _DEPTH = 3
@@ -49,20 +50,44 @@ def read_settings(form: type[Form], shipped: Traversable, own: Path | None) -> F
 
     `form` is a Section, or a dictionary of these by name. Raises ConfigurationError where the own file is wrong.
     """
-    base, judge = tomllib.loads(shipped.read_text(encoding="utf-8")), TypeAdapter(form)
+    text = shipped.read_text(encoding="utf-8")
     if own is None or not own.exists():
-        return judge.validate_python(base)
+        return TypeAdapter(form).validate_python(tomllib.loads(text))
+    return judged_settings(form, merged_text(text, read_own(own), f"{own}"), f"{own}")
+
+
+def read_own(own: Path) -> str:
+    """Return the text of a company's own file; raises ConfigurationError where it cannot be read."""
     try:
-        given = tomllib.loads(own.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return own.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"{own}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{own} cannot be read: {error.strerror}") from error
+
+
+def merged_text(shipped: str, own: str, where: str) -> dict[str, Any]:
+    """Return what comes with vouch, with what a company's own text sets in its place.
+
+    Raises ConfigurationError, which names `where`, for what is no TOML or has no place.
+    """
+    base = tomllib.loads(shipped)
+    try:
+        given = tomllib.loads(own)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{where}: not valid TOML: {error}") from error
     for name in given:
         if name not in base:
-            raise ConfigurationError(f"{own}: there is no [{name}]{did_you_mean(name, base)}")
+            raise ConfigurationError(f"{where}: there is no [{name}]{did_you_mean(name, base)}")
+    return _merged(base, given, _DEPTH)
+
+
+def judged_settings(form: type[Form], plain: Mapping[str, Any], where: str) -> Form:
+    """Return plain settings in their form; raises ConfigurationError with the place, in words."""
     try:
-        return judge.validate_python(_merged(base, given, _DEPTH))
+        return TypeAdapter(form).validate_python(plain)
     except ValidationError as error:
-        raise ConfigurationError(f"{own}: {_in_words(form, error.errors(include_url=False)[0])}") from error
+        raise ConfigurationError(f"{where}: {_in_words(form, error.errors(include_url=False)[0])}") from error
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -77,17 +102,39 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any], depth: int) -> dict
 
 def _in_words(form: Any, error: ErrorDetails) -> str:
     """The first thing that does not fit, with its place: `[caps]: 'asks_in_30_days' must be a whole number`."""
-    *tables, key = (str(part) for part in error["loc"] if part != "[key]")
-    place = f"[{'.'.join(tables)}]: " if tables else ""
+    said = error["msg"].removeprefix("Value error, ")
+    *tables, key = (part if isinstance(part, int) else str(part) for part in error["loc"] or [""] if part != "[key]")
+    place = f"{_place(tables)}: " if tables else ""
+    if isinstance(key, int):
+        return f"{_place([*tables, key])}: {said}"
     if error["type"] == "extra_forbidden":
         return f"{place}unknown key {key!r}{did_you_mean(key, _keys(form, tables))}"
+    if error["type"] == "missing":
+        return f"{place}{key!r} is missing"
     words = _WORDS.get(error["type"])
-    return f"{place}{key!r} {words.format(**error.get('ctx', {}))}" if words else f"{place}{key!r}: {error['msg']}"
+    if words:
+        return f"{place}{key!r} {words.format(**error.get('ctx', {}))}"
+    return f"{place}{key!r}: {said}" if key else said
 
 
-def _keys(form: Any, tables: list[str]) -> Mapping[str, object]:
-    """The keys that the table at a place may have."""
-    for name in tables:
-        form = form.model_fields[name].annotation if hasattr(form, "model_fields") else get_args(form)[-1]
-    keys: Mapping[str, object] = form.model_fields
-    return keys
+def _place(tables: Sequence[str | int]) -> str:
+    """The place of a table in words: `[caps]`, or `[measures], number 3`."""
+    place = ""
+    for part in tables:
+        if isinstance(part, int):
+            place += f", number {part + 1}"
+        else:
+            place = f"{place[:-1]}.{part}]" if place.endswith("]") else f"{place}, {part}" if place else f"[{part}]"
+    return place
+
+
+def _keys(form: Any, tables: Sequence[str | int]) -> Iterable[str]:
+    """The keys that the table at a place may have, as they are written."""
+    for part in tables:
+        form = _field(form, str(part)).annotation if hasattr(form, "model_fields") else get_args(form)[-1]
+    return [field.alias or name for name, field in form.model_fields.items()]
+
+
+def _field(form: Any, name: str) -> FieldInfo:
+    fields: Mapping[str, FieldInfo] = form.model_fields
+    return fields[name]

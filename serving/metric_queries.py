@@ -9,6 +9,8 @@ import narwhals as nw
 
 from vouch.features.errors import UsageError
 from vouch.features.facts.act_weights import act_weights
+from vouch.features.health.adopted import adopted_rules
+from vouch.features.health.rules import FILE, check_features
 from vouch.features.ingest.stage import opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import catalogue_rows
@@ -109,7 +111,7 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
         splits = SEGMENTS if by is None else (by,)
         return "findings", scan(tables, as_of_us, ids, splits, scores=scores, settings=chosen)
     if asked.audit:
-        return "audit", audit(tables, as_of_us)
+        return "audit", audit(tables, as_of_us, chosen.health)
     if asked.listing == ALERTS:
         return ALERTS, alerts(project.home, as_of_us)
     if asked.listing is not None:
@@ -122,7 +124,12 @@ def _looked(tables: Tables, project: Project, asked: Question, as_of_us: int) ->
 
 
 def settings(project: Project) -> Settings:
-    """What the project file sets for metrics."""
+    """What the project file sets for metrics, and the rules of health that hold in the home; for tables that are open.
+
+    Raises ConfigurationError where the rules of health are not sound, or not those that were adopted.
+    """
+    rules = adopted_rules(project.home)
+    check_features(rules, str(project.home / FILE))
     return Settings(
         population=project.population,
         feedback_sources=project.feedback_sources,
@@ -131,6 +138,7 @@ def settings(project: Project) -> Settings:
         counts_voices=project.counts_voices,
         act_weights=act_weights(project.act_weights),
         discount=project.discount,
+        health=rules,
     )
 
 

@@ -20,6 +20,7 @@ from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.customers import external_customers, objecting_customers
 from vouch.features.facts.rows import counted, rows_that_count
 from vouch.features.facts.spans import NEVER_US
+from vouch.features.health.rules import HealthRules, health_rules
 from vouch.features.metrics.missed import WatchedFrames, as_if_read, kinds_of, of_no_rows
 from vouch.features.metrics.splits import (
     AGE,
@@ -55,6 +56,7 @@ class Settings:
     of several advocates a customer's revenue goes to, the `first` or the `last` who invited, or all in equal shares
     (`linear`); with `counts_voices`, praise in public reviews and posts about the brand counts as an act of speaking
     up. `act_weights` holds what an act of each kind weighs. `discount` is how much less money of the next year counts.
+    `health` are the rules of the health score that hold.
     """
 
     population: int | None = None
@@ -64,6 +66,7 @@ class Settings:
     counts_voices: bool = False
     act_weights: Weights = field(default_factory=default_weights)
     discount: float = DISCOUNT
+    health: HealthRules = field(default_factory=health_rules)
 
 
 NO_SETTINGS = Settings()

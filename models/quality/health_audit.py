@@ -4,7 +4,8 @@ Of several past instants whose outcome is final, customers who could leave are s
 set against who had left by the end of the horizon. A measure that tells nothing has an AUC of 0.5; where its points are
 in the right order, the share that left falls from tier to tier. The suggested weights are those of a logistic fit that
 may only be positive, with an interval from resampled customers; they are told, never applied: changing the rules is a
-decision, and a new version of `health.toml`.
+decision, and a new version of `health.toml`. Rules that a company would take over are set against those that hold, on
+the same customers.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
+import pyarrow as pa
 from scipy.optimize import minimize
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import DataError
 from vouch.features.health import HealthRules, health_rules, with_health
+from vouch.features.health.score import by_segment
 from vouch.features.metrics.estimators import finite
 from vouch.features.statistics import intervals
 from vouch.features.vectors.build import collect, vectors_at
@@ -83,40 +87,109 @@ def audit(tables: Tables, known_us: int, using: HealthRules | None = None) -> li
     Raises MissingTable where nobody's leaving can be told, DataError where too few have left to judge by.
     """
     chosen = using or health_rules()
-    frame = _panel(tables, known_us, chosen)
-    left = frame["label"].to_numpy(np.float64)
-    if left.sum() < LEAST_LEAVERS:
-        raise DataError(f"{left.sum():.0f} customers left in the time to audit: at least {LEAST_LEAVERS} are needed")
+    return audited(panel(tables, known_us, chosen), chosen)
+
+
+def audited(rows: pd.DataFrame, chosen: HealthRules) -> list[Audit]:
+    """Audit rules by the rows of `panel`; raises DataError where too few have left to judge by."""
+    frame = _judged_rows(rows, chosen)
+    left = _leavers(frame)
     customers = frame["customer_id"].to_numpy()
     points = np.column_stack([frame[f"points {measure.feature}"] for measure in chosen.measures])
     low, middle, high = suggested(points, left, customers)
-    whole = sum(measure.weight for measure in chosen.measures)
     audits = [_judged(SCORE, None, frame[SCORE].to_numpy(np.float64), left, customers, _bands(frame, chosen))]
     for place, measure in enumerate(chosen.measures):
         one = _judged(measure.feature, measure.group, points[:, place], left, customers, points[:, place])
-        weights = {"weight": measure.weight / whole, "suggested_weight": finite(middle[place])}
+        weights = {"weight": measure.weight / chosen.whole, "suggested_weight": finite(middle[place])}
         ends = {"suggested_low": finite(low[place]), "suggested_high": finite(high[place])}
         audits.append(Audit(**{**vars(one), **weights, **ends}))
     return audits
 
 
-def _panel(tables: Tables, known_us: int, chosen: HealthRules) -> pd.DataFrame:
-    """Customers who could leave at each instant, with points, score, band, and whether they left."""
+@dataclass(frozen=True)
+class Comparison:
+    """Rules that would be taken over against those that hold: how well each tells who leaves.
+
+    `auc` and `auc_held` are those of the two scores over the customers that both score, `difference` is the first less
+    the second, with the ends of its 95 % interval from resampled customers.
+    """
+
+    n: int
+    left: int
+    auc: float
+    auc_held: float
+    difference: float
+    difference_low: float
+    difference_high: float
+
+    def objection(self) -> str | None:
+        """Why the rules should not be taken over; None where nothing speaks against them."""
+        if self.auc <= 0.5:
+            return f"their score tells who leaves no better than chance (AUC {self.auc:.3f})"
+        if self.difference_high < 0:
+            return (
+                f"their score tells who leaves less well than the rules that hold: AUC {self.auc:.3f} after "
+                f"{self.auc_held:.3f}, a difference of {self.difference:.3f} "
+                f"({self.difference_low:.3f} to {self.difference_high:.3f})"
+            )
+        return None
+
+
+def compared(rows: pd.DataFrame, own: HealthRules, held: HealthRules) -> Comparison:
+    """Set the rules of a company against those that hold, by the rows of `panel`; raises DataError where few left."""
+    scores = np.column_stack([_judged_rows(rows, rules)[SCORE].to_numpy(np.float64) for rules in (own, held)])
+    both = ~np.isnan(scores).any(axis=1)
+    left, customers = _leavers(rows.loc[both]), rows.loc[both, "customer_id"].to_numpy()
+    auc, auc_held = (roc_auc(left, -column) for column in scores[both].T)
+    distinct, code = np.unique(customers, return_inverse=True)
+    generator, drawn = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        times = np.bincount(generator.integers(0, len(distinct), len(distinct)), minlength=len(distinct))[code]
+        ours, theirs = (roc_auc(left, -column, times) for column in scores[both].T)
+        drawn.append(ours - theirs)
+    low, high = np.nanquantile(drawn, [intervals.TAIL, 1 - intervals.TAIL])
+    return Comparison(len(left), int(left.sum()), auc, auc_held, auc - auc_held, float(low), float(high))
+
+
+def _leavers(rows: pd.DataFrame) -> Floats:
+    """1 for who left; raises DataError where these are too few to judge by."""
+    left: Floats = rows["label"].to_numpy(np.float64)
+    if left.sum() < LEAST_LEAVERS:
+        raise DataError(f"{left.sum():.0f} customers left in the time to audit: at least {LEAST_LEAVERS} are needed")
+    return left
+
+
+def panel(tables: Tables, known_us: int, *using: HealthRules) -> pd.DataFrame:
+    """Customers who could leave at each instant, with what the rules read of them, and whether they left.
+
+    Raises MissingTable where nobody's leaving can be told.
+    """
     import pandas as pd
 
     target = load("churn").target(tables)
     last_us = (known_us - target.matured_days * DAY_US) // DAY_US * DAY_US
     instants = [last_us - back * SPACING_DAYS * DAY_US for back in reversed(range(INSTANTS))]
     labels = target.label(tables, instants, known_us, target)
+    read = list(dict.fromkeys([name for rules in using for name in rules.reads]))
     frames = []
     for instant, lazy in zip(instants, vectors_at(tables, instants), strict=True):
-        points = [measure.points().alias(f"points {measure.feature}") for measure in chosen.measures]
-        rows = collect(with_health(lazy, chosen).with_columns(*points))
-        rows = rows.loc[np.isin(target.status(rows), list(SCORED))]
+        rows = collect(lazy)
+        rows = rows.loc[np.isin(target.status(rows), list(SCORED)), ["customer_id", *read]]
         of_instant = labels.loc[labels["as_of_us"] == instant, ["customer_id", "label"]]
         frames.append(rows.merge(of_instant, on="customer_id", how="inner", validate="one_to_one"))
     joined = pd.concat(frames, ignore_index=True)
     return joined.loc[joined["label"].notna()].reset_index(drop=True)
+
+
+def _judged_rows(rows: pd.DataFrame, chosen: HealthRules) -> pd.DataFrame:
+    """Rows of `panel` with points, score and band, each by the rules of the customer's segment."""
+    points = [
+        by_segment(chosen, lambda rules, place=place: rules.measures[place].points()).alias(f"points {measure.feature}")
+        for place, measure in enumerate(chosen.measures)
+    ]
+    read = nw.from_native(pa.Table.from_pandas(rows[chosen.reads], preserve_index=False)).lazy("polars")
+    judged = with_health(read, chosen).with_columns(*points).collect("pandas").to_native()
+    return judged.assign(customer_id=rows["customer_id"].to_numpy(), label=rows["label"].to_numpy())
 
 
 def _bands(frame: pd.DataFrame, chosen: HealthRules) -> Floats:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vouch.serving.api.handlers.ask_types import AskFor, ExplorationPlan
-from vouch.serving.api.handlers.health_types import CountingHealth, HealthTold
+from vouch.serving.api.handlers.health_types import BandTold, CountingHealth, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
 """What scores: gradient boosted trees, lines, the mean of both, or a calibrated rule where nothing could be learned."""
@@ -329,6 +329,9 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     health_band: str
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
     health_counts: CountingHealth
+    health_band_reason: Annotated[
+        BandTold | None, Field(description="Why the band is not that of the score; null where it is.")
+    ]
     health_parts: Annotated[HealthTold | None, Field(description="Null where this host has not the week's vectors.")]
     clv_margin: float | None
     clv_margin_low: float | None

@@ -21,7 +21,7 @@ from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.reference_pool import reference_pool
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.asking.uplift import exploration_plan, uplift_by_kind
-from vouch.serving.snapshots.read import instant_before
+from vouch.serving.snapshots.read import health_rules_of, instant_before
 from vouch.serving.snapshots.schema import NAMED, OPTED_OUT, THANK
 from vouch.serving.store import weeks
 from vouch.serving.store.digests import digests_of_files, keep_digests
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from vouch.features.health import HealthRules
     from vouch.serving.asking.by_hand import ByHand
     from vouch.serving.asking.candidate_lists import CandidateLists
     from vouch.serving.asking.reference_pool import ReferencePool
@@ -94,6 +95,11 @@ class ServedWeek:
         if not self.ranked.is_opted_out(int(self.ranked.place_of[row])):
             return scores
         return {**dict.fromkeys(scores), **SCORES_OF_OBJECTORS, "customer_id": scores["customer_id"]}
+
+    @cached_property
+    def health_rules(self) -> HealthRules:
+        """The rules of health that the week was made by."""
+        return health_rules_of(self.week.manifest)
 
     @cached_property
     def without_model(self) -> frozenset[str]:

@@ -201,6 +201,11 @@ class Batch:
             "input_fingerprint": self.staged.fingerprint,
             "definition_fingerprint": combined(feature_fingerprints()),
             "metrics_fingerprint": measures_fingerprint(self.settings),
+            "health": {
+                "version": self.settings.health.version,
+                "digest": self.settings.health.digest,
+                "rules": self.settings.health.as_dict(),
+            },
             "models": self._model_facts(),
             "columns": {name: sorted(held) for name, held in sorted(self.tables.columns.items())},
             "rows_in": {name: table["rows"] for name, table in report["tables"].items()},

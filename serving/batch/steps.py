@@ -89,7 +89,7 @@ class WeekSteps:
     def _vectors(self) -> None:
         made = without_early_comparisons(vectors(self.tables, self.as_of_us), self.tables, self.as_of_us)
         made = with_objectors(made, self.tables, self.as_of_us, bool(self.objectors))
-        sink_ordered(with_health(made), self.draft.work / "vectors.parquet")
+        sink_ordered(with_health(made, self.settings.health), self.draft.work / "vectors.parquet")
 
     @cached_property
     def objectors(self) -> frozenset[str]:
@@ -164,9 +164,6 @@ class WeekSteps:
 
     def _metrics(self) -> None:
         scores = nw.scan_parquet(str(self.draft.folder / "scores.parquet"), backend="polars", glob=False)
-        vectors = nw.scan_parquet(str(self.draft.work / "vectors.parquet"), backend="polars", glob=False)
-        bounds = vectors.select("customer_id", "health_low", "health_high")
-        scores = scores.join(bounds, on="customer_id", how="left")
         record = record_of(self.home, self.as_of_us)
         context = MetricContext(self.tables, self.as_of_us, scores, self.settings, record)
         for name, made in (("metrics", envelope_table(context)), ("lists", list_table(context))):

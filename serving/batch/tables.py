@@ -31,7 +31,8 @@ def score_table(
 ) -> pa.Table:
     """Return one batch of `scores.parquet` from vectors with health, scores, tiers and lifetime values.
 
-    Who has left has no health: a score over what is left of a customer would turn green.
+    Who has left has no health: a score over what is left of a customer would turn green. Nor has who objects to being
+    profiled.
     """
     rows, customers = len(batch), batch["customer_id"]
     cells: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
@@ -42,7 +43,9 @@ def score_table(
     cells["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
     cells["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
     has_left = pa.compute.equal(scored["churn"].status, "churned")
-    cells["health_score"] = pa.compute.if_else(has_left, None, batch["health_score"])
+    is_out = pa.compute.is_in(scored["churn"].status, pa.array([columns.OPTED_OUT, "churned"]))
+    for name in ("health_score", *columns.HEALTH_BOUNDS):
+        cells[name] = pa.compute.if_else(is_out, None, batch[name])
     cells["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
     cells |= values
     return pa.table(cells).select(schema.names).cast(schema)

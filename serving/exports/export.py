@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from vouch.features.durable import file_digest, flush_file, write_whole
 from vouch.features.errors import Refused, SnapshotError, UsageError
+from vouch.features.health import band_reason
 from vouch.features.instants import folder_name, instant_text
 from vouch.features.shown import csv_line, plain_text
 from vouch.features.vectors.sentences import for_a_list
@@ -35,7 +36,7 @@ from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_faul
 from vouch.serving.exports.decisions import UNDECIDED, CustomerDecision, at_risk, change_of, probabilities
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
 from vouch.serving.snapshots import schema as columns
-from vouch.serving.snapshots.read import batches, in_words
+from vouch.serving.snapshots.read import batches, health_rules_of, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ CONSENTS = ("contact_consent", "advocacy_consent")
 _DRAFT = ".vouch-export-"
 DECIDED = tuple(item.name for item in fields(CustomerDecision))
 MONEY = ("revenue_at_risk", "churn_change")
-_ELSEWHERE = (*CONSENTS, *DECIDED, *MONEY, *(f"{model}_reason" for model in columns.MODELS))
+_ELSEWHERE = (*CONSENTS, *DECIDED, *MONEY, "health_band_reason", *(f"{model}_reason" for model in columns.MODELS))
 _OF_SCORES = [item.column for item in FIELDS if item.column not in _ELSEWHERE]
 Decide = Callable[["Snapshot"], "Mapping[str, CustomerDecision]"]
 """What gives the decision on each customer of a week, as the service would have told it then."""
@@ -154,8 +155,9 @@ class _Weeks:
         """Give one row per customer, in the order of the snapshot: a value for each column of FIELDS."""
         decided, earlier = self.decide(snapshot), probabilities(self.before(snapshot))
         objecting = {who for who, of in decided.items() if of.not_asked_because == EXCLUSIONS[columns.OPTED_OUT]}
-        of_scores = [*_OF_SCORES, *(f"{model}_reasons" for model in columns.MODELS)]
-        people = batches(snapshot, "customers", ["customer_id", *CONSENTS, "mrr"])
+        rules = health_rules_of(snapshot.manifest)
+        of_scores = [*_OF_SCORES, *columns.HEALTH_BOUNDS, *(f"{model}_reasons" for model in columns.MODELS)]
+        people = batches(snapshot, "customers", ["customer_id", *CONSENTS, "mrr", "segment"])
         for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
             if not scores["customer_id"].equals(profiles["customer_id"]):
                 raise SnapshotError(f"{snapshot.folder}: its tables hold other customers. Score the week again.")
@@ -164,15 +166,18 @@ class _Weeks:
                 model: pa.compute.list_slice(scored[f"{model}_reasons"], 0, LOOKED_AT) for model in columns.MODELS
             }
             first = {f"{model}_reason": of.to_pylist() for model, of in leading.items()}
-            consents = profiles.select([*CONSENTS, "mrr"]).to_pylist()
+            profile_rows = profiles.select([*CONSENTS, "mrr", "segment"]).to_pylist()
+            bounds = scored.select(columns.HEALTH_BOUNDS).to_pylist()
             for place, row in enumerate(scored.select(_OF_SCORES).to_pylist()):
+                why = band_reason({**row, **bounds[place]}, rules.of(profile_rows[place]["segment"]))
                 who, probability = row["customer_id"], row["churn_probability"]
                 yield {
                     **row,
-                    **{name: bool(consents[place][name]) for name in CONSENTS},
+                    **{name: bool(profile_rows[place][name]) for name in CONSENTS},
                     **{name: _leading(of[place]) for name, of in first.items()},
                     **vars(decided.get(who, UNDECIDED)),
-                    "revenue_at_risk": at_risk(probability, consents[place]["mrr"]),
+                    "health_band_reason": None if why is None else str(why),
+                    "revenue_at_risk": at_risk(probability, profile_rows[place]["mrr"]),
                     "churn_change": change_of(probability, earlier.get(who)),
                 }
 

@@ -35,6 +35,8 @@ def changed_inputs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     """Say what went into a week that differs between two manifests."""
     changed = [words for name, words in _INPUTS.items() if before.get(name) != after.get(name)]
     models = {*before.get("models", {}), *after.get("models", {})}
+    if (before.get("health") or {}).get("digest") != (after.get("health") or {}).get("digest"):
+        changed.append("the health rules")
     return changed + [
         f"the model of {name}"
         for name in sorted(models)

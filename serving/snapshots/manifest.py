@@ -85,6 +85,14 @@ class Supported(Document):
     figures: dict[Name, Count | Text] | None = None
 
 
+class RulesOfHealth(Document):
+    """The rules of health of a week; `rules` are judged where they are read."""
+
+    version: Count
+    digest: Digest
+    rules: dict[str, Any]
+
+
 class SnapshotManifest(Document):
     """What is read again of a manifest; the rest is for people."""
 
@@ -95,6 +103,7 @@ class SnapshotManifest(Document):
     data_through: Instant | None = None
     inputs: Text | None = None
     columns: dict[Name, list[Text]] | None = None
+    health: RulesOfHealth | None = None
     models: dict[Name, dict[str, Any] | None] | None = None
     rows_out: dict[Name, Count] | None = None
     statuses: dict[Name, dict[str, Count]] | None = None

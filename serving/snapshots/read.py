@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.errors import SnapshotError
+from vouch.features.health.rules import HealthRules, health_rules, rules_of
 from vouch.features.instants import WEEK_US, from_file_stamp
 from vouch.features.metrics.context import Record
 from vouch.features.shown import visible_text
@@ -33,6 +34,15 @@ def record_of(home: Path, as_of_us: int) -> Record | None:
     runs = [from_file_stamp(path.stem.removeprefix("score-")) for path in (home / RUNS).glob("score-*.json")]
     begins = [*weeks[:1], *(instant_us for instant_us in runs if instant_us is not None and instant_us < as_of_us)]
     return Record(min(begins), frozenset(weeks)) if begins else None
+
+
+def health_rules_of(manifest: Mapping[str, Any]) -> HealthRules:
+    """Return the rules of health that a week was made by: before it said so, those that come with vouch.
+
+    Raises ConfigurationError where they are not sound.
+    """
+    told = manifest.get("health")
+    return health_rules() if told is None else rules_of(told["rules"], "the health rules of the week")
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:

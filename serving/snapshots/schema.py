@@ -22,6 +22,8 @@ ENDS = ("low", "high")
 """Ends of the 95 % interval of a probability: how far its calibration is known."""
 VALUES = ("clv_margin", "clv_margin_low", "clv_margin_high", "clv_margin_so_far", "clv_revenue")
 """Lifetime values: what was brought so far and is expected, the ends of its 80 % interval, what is of the past."""
+HEALTH_BOUNDS = ("health_coverage", "health_low", "health_high")
+"""Share of the weight that is known, 0 to 1, and the score had all that is missing 0 points, or 100."""
 NO_MODEL = "no_model"
 """The status of who would be scored, had a champion passed the gate."""
 OPTED_OUT = "opted_out"
@@ -99,6 +101,7 @@ def scores_schema(as_of_us: int) -> pa.Schema:
             ("advocate_tier", pa.string()),
             ("health_score", pa.float64()),
             ("health_band", pa.string()),
+            *((name, pa.float64()) for name in HEALTH_BOUNDS),
             *((name, pa.float64()) for name in VALUES),
             ("clv_status", pa.string()),
             ("clv_way", pa.string()),
@@ -115,7 +118,7 @@ def nothing(name: str, rows: int) -> pa.Array:
     Raises KeyError for what every snapshot must have.
     """
     later = [f"{model}_{part}" for model in MODELS for part in (*ENDS, "within")]
-    later += [*VALUES[1:], "clv_status", "clv_way"]
+    later += [*VALUES[1:], "clv_status", "clv_way", *HEALTH_BOUNDS]
     if name not in later and not name.startswith(tuple(f"{model}_" for model in EXTRA)):
         raise KeyError(name)
     return pa.nulls(rows, scores_schema(0).field(name).type)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.rows.metric_examples import INSTANT_US, company
-from vouch.features.errors import DefinitionError
+from vouch.features.errors import ConfigurationError
 from vouch.features.health import COLUMNS, UNKNOWN, HealthRules, Measure, health_at, health_rules, with_health
+from vouch.features.health.rules import check_features, read_rules
 from vouch.features.vectors.compared import compared_days
 
 ORDER = ("at_risk", "watch", "healthy")
@@ -88,10 +89,9 @@ def test_a_boundary_belongs_to_the_higher_tier():
 
 
 def test_a_rule_for_a_feature_that_does_not_exist_is_refused_with_a_suggestion():
-    from vouch.features import health
-
-    with pytest.raises(DefinitionError, match="did you mean 'tickets_open'"):
-        health._measure({"feature": "ticket_open", "group": "support", "weight": 1, "tiers": [{"points": 1}]})
+    text = '[[measures]]\nfeature = "ticket_open"\ngroup = "support"\nweight = 1\ntiers = [{ points = 1 }]\n'
+    with pytest.raises(ConfigurationError, match="did you mean 'tickets_open'"):
+        check_features(read_rules(text, "health.toml"), "health.toml")
 
 
 def test_the_result_columns_are_the_promised_ones():

@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.facts.spans import has_ended
-from vouch.features.health import UNKNOWN, health_at
+from vouch.features.health import UNKNOWN, health_at, health_rules
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import MetricContext
 from vouch.features.metrics.definitions.engagement import percentile
@@ -34,10 +34,11 @@ BOUNDS = ("health_low", "health_high")
 def health(context: MetricContext) -> Frame:
     """Health of the customers who are active: from a published snapshot where there is one, else by the rules.
 
-    The bounds come from the scores where they hold them, as those of a week that is being made do.
+    A week that was published before its scores held the bounds was made by the rules that come with vouch.
     """
     by_rule = context.scores is None or BOUNDS[0] not in context.scores.collect_schema().names()
-    rows = health_at(context.tables, context.as_of_us).collect("polars").lazy() if by_rule else None
+    rules = context.settings.health if context.scores is None else health_rules()
+    rows = health_at(context.tables, context.as_of_us, rules).collect("polars").lazy() if by_rule else None
     if context.scores is not None:
         scored = context.scores.filter(~nw.col("health_band").is_null()).collect("polars").lazy()
         shown = scored.select("customer_id", "health_score", "health_band", *(() if by_rule else BOUNDS))

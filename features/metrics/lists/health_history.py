@@ -13,10 +13,12 @@ import narwhals as nw
 from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
 from vouch.features.facts.spans import has_ended
-from vouch.features.health import health_at, health_rules
+from vouch.features.health import HealthRules, health_at, health_rules
+from vouch.features.health.score import by_segment
 from vouch.features.metrics.comparisons.history import mondays_after
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.populations.customers import stays
+from vouch.features.vectors.build import narrow_vectors
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
@@ -26,10 +28,11 @@ FROZEN_DAYS = 28
 """How far back the last scores of those who left are told."""
 
 
-def overrides(tables: Tables, as_of_us: int) -> Frame:
+def overrides(tables: Tables, as_of_us: int, using: HealthRules | None = None) -> Frame:
     """Overrides that stand at an instant, the latest per customer: `score`, `band`, `reason`, `set_by`, `set_us`.
 
-    An override runs from `set_at` up to `expires_at` (`expires_us`), exclusive.
+    An override runs from `set_at` up to `expires_at` (`expires_us`), exclusive. The band is that of the rules, of the
+    customer's segment where these set it apart.
     """
     rows = view(tables, "health_overrides", as_of_us).filter(nw.col("expires_us") > as_of_us)
     rows = rows.select(
@@ -41,11 +44,19 @@ def overrides(tables: Tables, as_of_us: int) -> Frame:
     rows = rows.with_columns(number).with_columns(
         place=nw.col("one").cum_sum(reverse=True).over("customer_id", order_by=order)
     )
-    band: nw.Expr = nw.lit(health_rules().bands[0][0])
-    for name, start in health_rules().bands[1:]:
-        band = nw.when(nw.col("score") >= start).then(nw.lit(name)).otherwise(band)
-    newest = rows.filter(nw.col("place") == 1).with_columns(band=band)
+    chosen, newest = using or health_rules(), rows.filter(nw.col("place") == 1)
+    if chosen.segments:
+        of_segment = narrow_vectors(tables, as_of_us, ["segment"]).select("customer_id", "segment")
+        newest = newest.join(of_segment.collect("polars").lazy(), on="customer_id", how="left")
+    newest = newest.with_columns(band=by_segment(chosen, _band))
     return newest.select("customer_id", "score", "band", "reason", "set_by", "set_us", "expires_us")
+
+
+def _band(rules: HealthRules) -> nw.Expr:
+    band: nw.Expr = nw.lit(rules.bands[0][0])
+    for name, start in rules.bands[1:]:
+        band = nw.when(nw.col("score") >= start).then(nw.lit(name)).otherwise(band)
+    return band
 
 
 def frozen(context: MetricContext, days: int = FROZEN_DAYS) -> list[dict[str, Any]]:
@@ -58,7 +69,9 @@ def frozen(context: MetricContext, days: int = FROZEN_DAYS) -> list[dict[str, An
         until_us = scored_us + 7 * DAY_US
         names = [customer for customer, left_us in left.items() if scored_us <= left_us < until_us]
         if names:
-            scores = health_at(context.tables, scored_us).select("customer_id", "health_score", "health_band")
+            scores = health_at(context.tables, scored_us, context.settings.health).select(
+                "customer_id", "health_score", "health_band"
+            )
             rows = collected(scores.filter(nw.col("customer_id").is_in(names))).to_pylist()
             scored += [{**row, "left_us": left[row["customer_id"]], "scored_us": scored_us} for row in rows]
     return sorted(scored, key=lambda row: (row["left_us"], row["customer_id"]))

@@ -304,7 +304,7 @@ def _survival(context: MetricContext) -> Rows:
 
 
 def _overrides(context: MetricContext) -> Rows:
-    rows = _plain(overrides(context.tables, context.as_of_us), ("customer_id", "ascending"))
+    rows = _plain(overrides(context.tables, context.as_of_us, context.settings.health), ("customer_id", "ascending"))
     return [
         {"set_at": instant_text(row.pop("set_us")), "expires_at": instant_text(row.pop("expires_us")), **row}
         for row in rows

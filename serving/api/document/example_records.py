@@ -116,6 +116,7 @@ AT_RISK = {
     **CHURN,
     "health_score": 62.0,
     "health_band": "watch",
+    "health_band_reason": None,
     "churn_low": 0.11,
     "churn_high": 0.27,
     "before": 0.05,
@@ -150,6 +151,7 @@ CUSTOMER = {
     "health_score": 62.0,
     "health_band": "watch",
     "health_override": OVERRIDE,
+    "health_band_reason": None,
     "health_parts": {
         "parts": [
             {"feature": "nps_last", "group": "feedback", "value": 10.0, "points": 100.0, "weight": 0.15},

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.durable import file_digest
-from vouch.features.health import UNKNOWN, HealthRules, band_of, health_rules, points_and_health
+from vouch.features.health import HealthRules, band_reason, health_rules, points_and_health
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.schema import OPTED_OUT
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> dict[str, Any]:
     """Return the parts of the score of a vector, its bounds, and why the band is not that of the score."""
-    chosen = rules or health_rules()
+    chosen = (rules or health_rules()).of(values.get("segment"))
     points, health = points_and_health(values, chosen)
     parts: list[dict[str, Any]] = [
         {
@@ -33,7 +33,7 @@ def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> di
             "group": measure.group,
             "value": values.get(measure.feature),
             "points": reached,
-            "weight": measure.weight,
+            "weight": measure.weight / chosen.whole,
         }
         for measure, reached in zip(chosen.measures, points, strict=True)
     ]
@@ -43,21 +43,19 @@ def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> di
         "lowest": health["health_low"],
         "highest": health["health_high"],
     }
-    return {**summary, "explanation": _why(health, chosen)}
+    why = band_reason(health, chosen)
+    return {**summary, "explanation": None if why is None else str(why)}
 
 
-def _why(parts: Mapping[str, Any], rules: HealthRules) -> str | None:
-    """Why the band is another one than the score alone would give; None where it is the same."""
-    score, band = parts["health_score"], parts["health_band"]
-    if band == UNKNOWN:
-        floor, coverage = f"{rules.coverage_floor:.0%}", f"{parts['health_coverage']:.0%}"
-        return f"The band is {UNKNOWN}: only {coverage} of the weight is known, and {floor} is needed."
-    if band == (by_score := band_of(score, rules)):
+def band_reason_answer(scores: Mapping[str, Any], rules: HealthRules) -> dict[str, Any] | None:
+    """Why the band of a customer is another one than the score alone would give; None where it is not.
+
+    `rules` are those of the customer's segment.
+    """
+    why = band_reason(scores, rules)
+    if why is None:
         return None
-    return (
-        f"The band is {band} and not {by_score}: it follows the lower bound, {parts['health_low']:.0f} of 100, which "
-        "counts what is missing as 0."
-    )
+    return {**{name: value for name, value in vars(why).items() if name != "band"}, "words": str(why)}
 
 
 def health_answer(home: Path, week: ServedWeek, customer_id: str, status: str | None) -> dict[str, Any] | None:
@@ -71,11 +69,11 @@ def health_answer(home: Path, week: ServedWeek, customer_id: str, status: str | 
         if not _is_as_published(path, week.week.manifest["files"][path.name], stat.st_mtime_ns, stat.st_ctime_ns):
             return None
         columns = set(pq.read_schema(path).names)
-        wanted = [measure.feature for measure in health_rules().measures if measure.feature in columns]
+        wanted = [name for name in week.health_rules.reads if name in columns]
         rows = pq.read_table(path, columns=wanted, filters=[("customer_id", "==", customer_id)]).to_pylist()
     except (KeyError, OSError, pa.ArrowException):  # it changes under our hands
         return None
-    return health_of(rows[0]) if rows else None
+    return health_of(rows[0], week.health_rules) if rows else None
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +13,23 @@ class CountingHealth(BaseModel):
     score: Annotated[float | None, Field(description="0 to 100.")]
     band: str
     is_by_hand: bool
+
+
+class BandTold(BaseModel):
+    """Why a health band is another one than the score alone would give."""
+
+    code: Annotated[
+        Literal["lower_bound", "too_little_known"],
+        Field(
+            description="`lower_bound`: the band follows the lower bound, which counts what is missing as 0. "
+            "`too_little_known`: less of the weight is known than the rules ask for."
+        ),
+    ]
+    band_of_score: Annotated[str | None, Field(description="The band that the score alone would give.")]
+    low: Annotated[float, Field(description="The score had all that is missing 0 points, 0 to 100.")]
+    coverage: Annotated[float, Field(description="Share of the weight that is known, 0 to 1.")]
+    coverage_floor: Annotated[float, Field(description="The share that a band needs, 0 to 1.")]
+    words: str
 
 
 class HealthPart(BaseModel):

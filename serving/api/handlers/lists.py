@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 
 from vouch import models
 from vouch.features.errors import DefinitionError
+from vouch.serving.api.handlers.health_parts import band_reason_answer
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, what_is_known, worded_reasons
@@ -310,6 +311,7 @@ def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
     return {
         **called(row_values["customer_id"], row_values),
         **{name: row_values[name] for name in AT_RISK},
+        "health_band_reason": band_reason_answer(row_values, portfolio.health_rules.of(row_values["segment"])),
         "before": None if before != before else before,
         "change": row_values["churn_probability"] - before if is_moved else None,
         "renewal_at": iso_instant(row_values.get("renewal_at")),

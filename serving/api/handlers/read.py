@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from vouch.features.health import band_of
 from vouch.serving.api.handlers.actions import actions_answer
 from vouch.serving.api.handlers.asks import ask_row
-from vouch.serving.api.handlers.health_parts import health_answer
+from vouch.serving.api.handlers.health_parts import health_answer, band_reason_answer
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import override_answer
 from vouch.serving.api.problems import Problem
@@ -22,6 +22,7 @@ from vouch.serving.snapshots.schema import EXTRA, MODELS, VALUES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from vouch.features.health import HealthRules
     from vouch.serving.api.schemas import CustomerGet, MetricsCatalogue, MetricsQuery
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
@@ -46,6 +47,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     override = None if is_out else store.override_of(request.customer_id)
     stale = portfolio.are_changes_stale
     changes = portfolio.changes.at(row) if portfolio.changes and not (is_out or stale) else {}
+    rules = portfolio.health_rules.of(profile["segment"])
     to_ask = {"ask_for": None, "is_randomised": False, "propensity": None}
     return {
         **portfolio.freshness(now_us()),
@@ -59,7 +61,8 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{name: scores[name] for name in ("health_score", "health_band")},
         **{name: scores.get(name) for name in (*VALUES, "clv_status", "clv_way")},
         "health_override": None if override is None else override_answer(override),
-        "health_counts": counting_health(scores, override),
+        "health_counts": counting_health(scores, override, rules),
+        "health_band_reason": band_reason_answer(scores, rules),
         "health_parts": health_answer(store.home, portfolio, request.customer_id, scores["churn_status"]),
         **excluded(exclusion(portfolio, place)),
         **(to_ask if is_out else to_do(portfolio, portfolio.ranked, place, profile)),
@@ -74,12 +77,12 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     }
 
 
-def counting_health(scores: Mapping[str, Any], override: Override | None) -> dict[str, Any]:
+def counting_health(scores: Mapping[str, Any], override: Override | None, rules: HealthRules) -> dict[str, Any]:
     """The health that counts: the lower of what the rules say and what somebody set by hand, with its band."""
     score, band = scores["health_score"], scores["health_band"]
     if override is None or (score is not None and score <= override.score):
         return {"score": score, "band": band, "is_by_hand": False}
-    return {"score": override.score, "band": band_of(override.score), "is_by_hand": True}
+    return {"score": override.score, "band": band_of(override.score, rules), "is_by_hand": True}
 
 
 def _figure(value: Any) -> Any:

@@ -13,7 +13,9 @@ from support.champions import write_champion, write_champions
 from support.published_weeks import metrics_as_in
 from support.rows import table_files
 from vouch import models
-from vouch.features.errors import Locked, SnapshotError, UsageError
+from vouch.features.errors import ConfigurationError, Locked, SnapshotError, UsageError
+from vouch.features.health import points_and_health
+from vouch.features.health.adopted import adopt_rules
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import mondays, parse_instant
 from vouch.features.metrics.context import MetricContext
@@ -24,6 +26,7 @@ from vouch.models.quality.readiness import ASKING
 from vouch.serving.batch.run import plan_weeks, score_weeks
 from vouch.serving.batch.tables import envelope_table
 from vouch.serving.snapshots import files, schema
+from vouch.serving.snapshots.read import health_rules_of
 
 MONDAY, BEFORE, NOW = map(parse_instant, ("2026-11-16", "2026-11-09", "2026-11-16T06:00:00Z"))
 
@@ -342,6 +345,40 @@ def test_the_health_of_a_week_carries_its_bounds(published):
     rows = published.table("metrics").to_pylist()
     (found,) = (row for row in rows if row["metric_id"] == "health_score" and row["by"] is None)
     assert found["bound_low"] <= found["value"] <= found["bound_high"]
+
+
+OWN_RULES = """
+version = 2
+coverage_floor = 0.3
+[segments.enterprise]
+weights = { active_days_28d = 1, nps_last = 0 }
+bands = { watch = 90, healthy = 95 }
+"""
+
+
+def test_a_week_is_scored_by_the_rules_of_health_that_were_adopted_and_says_which(copied, quick, published):
+    (copied.home / "health.toml").write_text("coverage_floor = 3")
+    with pytest.raises(ConfigurationError, match="'coverage_floor' must be at most 1"):
+        score_weeks(copied, None, NOW, is_revision=True)
+    (copied.home / "health.toml").write_text(OWN_RULES)
+    with pytest.raises(ConfigurationError, match="nobody adopted"):
+        score_weeks(copied, None, NOW, is_revision=True)
+    rules = adopt_rules(copied.home, OWN_RULES, NOW, None, None)
+    (left,) = score_weeks(copied, None, NOW)
+    assert (left.outcome, "the health rules" in left.because) == ("inputs_changed", True)
+    (week,) = score_weeks(copied, None, NOW, is_revision=True)
+    snapshot = files.read_snapshot(copied.home)
+    assert (week.revision, snapshot.manifest["health"]["version"]) == (2, 2)
+    assert snapshot.manifest["health"]["digest"] == rules.digest != published.manifest["health"]["digest"]
+    assert health_rules_of(snapshot.manifest) == rules
+    scores, vectors_ = snapshot.table("scores").to_pylist(), snapshot.table("vectors").to_pylist()
+    scored = [(row, vector) for row, vector in zip(scores, vectors_, strict=True) if row["health_score"] is not None]
+    assert {vector["segment"] for _, vector in scored} >= {"enterprise"}
+    for row, vector in scored[:100]:
+        of_rules = points_and_health(vector, rules)[1]
+        assert {name: row[name] for name in of_rules if name in row} == pytest.approx(
+            {name: of_rules[name] for name in of_rules if name in row}
+        )
 
 
 def test_metrics_by_themselves_take_the_scores_that_are_published(project, published):

@@ -1,4 +1,4 @@
-"""The health score: rules from `health.toml` over the columns of a vector, with coverage and bounds.
+"""The health score: what rules make of the columns of a vector, with coverage and bounds.
 
 Our own definition. A measure whose feature is null is missing: the score is the mean over what is there, and the bounds
 take what is missing for 0 and for 100. The band follows the lower bound, so that a missing input can never improve it
@@ -7,21 +7,17 @@ take what is missing for 0 and for 100. The band follows the lower bound, so tha
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
 
-from vouch.features.errors import DefinitionError, did_you_mean
+from vouch.features.health.rules import HealthRules, Measure, health_rules
 from vouch.features.vectors.build import narrow_vectors
 from vouch.features.vectors.compared import without_early_comparisons
-from vouch.features.vectors.declare import load_families
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vouch.features.asof import Frame, Tables
 
@@ -32,59 +28,28 @@ COLUMNS = ("health_score", "health_coverage", "health_low", "health_high", "heal
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One input: a feature, the tiers that turn it into points, and its weight. `tiers` are (from, points), rising."""
+class BandReason:
+    """Why a band is another one than the score alone would give.
 
-    feature: str
-    group: str
-    weight: float
-    tiers: tuple[tuple[float | None, float], ...]
+    `lower_bound`: it follows the lower bound, which counts what is missing as 0. `too_little_known`: less of the weight
+    is known than the rules ask for.
+    """
 
-    def points(self) -> nw.Expr:
-        """Points of the last tier that the feature reaches; null where the feature is null."""
-        value = nw.col(self.feature)
-        points: nw.Expr = nw.when(~value.is_null()).then(nw.lit(float(self.tiers[0][1])))
-        for start, reached in self.tiers[1:]:
-            points = nw.when(value >= start).then(nw.lit(float(reached))).otherwise(points)
-        return points
-
-
-@dataclass(frozen=True)
-class HealthRules:
-    """The whole rule file: measures, bands as (name, from) rising, and the least coverage that makes a band."""
-
-    version: int
+    code: Literal["lower_bound", "too_little_known"]
+    band: str
+    band_of_score: str | None
+    low: float
+    coverage: float
     coverage_floor: float
-    bands: tuple[tuple[str, float], ...]
-    measures: tuple[Measure, ...]
 
-
-def _rising(starts: list[float | None], where: str) -> None:
-    known = [start for start in starts if start is not None]
-    if known != sorted(set(known)) or None in starts[1:]:
-        raise DefinitionError(f"health.toml: the tiers of {where} do not rise")
-
-
-def _measure(raw: Mapping[str, Any]) -> Measure:
-    name = raw["feature"]
-    known = load_families()
-    if name not in known:
-        raise DefinitionError(f"health.toml: there is no feature {name!r}{did_you_mean(name, known)}")
-    tiers = tuple((tier.get("from"), float(tier["points"])) for tier in raw["tiers"])
-    _rising([start for start, _ in tiers], name)
-    if not all(0 <= points <= 100 for _, points in tiers):
-        raise DefinitionError(f"health.toml: points of {name!r} lie between 0 and 100")
-    return Measure(name, raw["group"], float(raw["weight"]), tiers)
-
-
-@cache
-def health_rules() -> HealthRules:
-    """Read and check the rules; raises DefinitionError where a measure names no feature or its tiers do not rise."""
-    raw = tomllib.loads(resources.files("vouch.features").joinpath("health.toml").read_text(encoding="utf-8"))
-    bands = tuple((band["name"], float(band["from"])) for band in raw["bands"])
-    _rising([start for _, start in bands], "the bands")
-    measures = tuple(_measure(measure) for measure in raw["measures"])
-    return HealthRules(int(raw["version"]), float(raw["coverage_floor"]), bands, measures)
+    def __str__(self) -> str:
+        if self.code == "too_little_known":
+            floor, coverage = f"{self.coverage_floor:.0%}", f"{self.coverage:.0%}"
+            return f"The band is {self.band}: only {coverage} of the weight is known, and {floor} is needed."
+        return (
+            f"The band is {self.band} and not {self.band_of_score}: it follows the lower bound, {self.low:.0f} of "
+            "100, which counts what is missing as 0."
+        )
 
 
 def band_of(score: float, using: HealthRules | None = None) -> str:
@@ -92,11 +57,28 @@ def band_of(score: float, using: HealthRules | None = None) -> str:
     return [name for name, start in (using or health_rules()).bands if score >= start - NEAR][-1]
 
 
+def band_reason(row: Mapping[str, Any], rules: HealthRules) -> BandReason | None:
+    """Return why the band of a row with `COLUMNS` is not that of its score; None where it is, or nothing is known.
+
+    `rules` are those of the customer's segment.
+    """
+    score, _, low, _, band = (row.get(name) for name in COLUMNS)
+    coverage = row.get("health_coverage")
+    if low is None or coverage is None:
+        return None
+    of_score = None if score is None else band_of(score, rules)
+    if band == UNKNOWN:
+        return BandReason("too_little_known", UNKNOWN, of_score, low, coverage, rules.coverage_floor)
+    if band is None or band == of_score:
+        return None
+    return BandReason("lower_bound", band, of_score, low, coverage, rules.coverage_floor)
+
+
 def points_and_health(
-    values: Mapping[str, float | None], using: HealthRules | None = None
+    values: Mapping[str, Any], using: HealthRules | None = None
 ) -> tuple[list[float | None], dict[str, Any]]:
     """Return the points of each measure for the values of one vector, and the columns of `with_health`."""
-    chosen = using or health_rules()
+    chosen = (using or health_rules()).of(values.get("segment"))
     given = {measure.feature: [values.get(measure.feature)] for measure in chosen.measures}
     schema = dict.fromkeys(given, nw.Float64())
     frame = nw.from_dict(given, schema=schema, backend="polars").with_columns(
@@ -112,25 +94,40 @@ def with_health(vectors: Frame, using: HealthRules | None = None) -> Frame:
     Score and bounds run from 0 to 100; the score is null where no measure is there.
     """
     chosen = using or health_rules()
-    whole = sum(measure.weight for measure in chosen.measures)
-    earned = _sum([measure.points().fill_null(0.0) * measure.weight for measure in chosen.measures])
-    known_weight = _sum([_is_known(measure) * measure.weight for measure in chosen.measures])
-    frame = vectors.with_columns(earned.alias("health_earned"), known_weight.alias("health_there"))
+    earned, known = by_segment(chosen, _earned), by_segment(chosen, _known_weight)
+    whole = by_segment(chosen, lambda rules: nw.lit(rules.whole)) if chosen.segments else chosen.whole
+    frame = vectors.with_columns(earned.alias("health_earned"), known.alias("health_there"))
     frame = frame.with_columns(
         nw.when(nw.col("health_there") > 0).then(nw.col("health_earned") / nw.col("health_there")).alias(COLUMNS[0]),
         (nw.col("health_there") / whole).alias(COLUMNS[1]),
         (nw.col("health_earned") / whole).alias(COLUMNS[2]),
         ((nw.col("health_earned") + (whole - nw.col("health_there")) * 100.0) / whole).alias(COLUMNS[3]),
     )
-    return frame.with_columns(_band(chosen).alias(COLUMNS[4])).drop("health_earned", "health_there")
+    return frame.with_columns(by_segment(chosen, _band).alias(COLUMNS[4])).drop("health_earned", "health_there")
 
 
 def health_at(tables: Tables, as_of_us: int, using: HealthRules | None = None) -> Frame:
     """Health of all external customers at an instant: `customer_id`, and the columns of `with_health`."""
     chosen = using or health_rules()
     names = [measure.feature for measure in chosen.measures]
-    vectors = without_early_comparisons(narrow_vectors(tables, as_of_us, names), tables, as_of_us)
+    vectors = without_early_comparisons(narrow_vectors(tables, as_of_us, chosen.reads), tables, as_of_us)
     return with_health(vectors, chosen).select("customer_id", *names, *COLUMNS)
+
+
+def by_segment(rules: HealthRules, make: Callable[[HealthRules], nw.Expr]) -> nw.Expr:
+    """What is made of the rules of a row's segment; the rules of all where it has none of its own."""
+    made = make(rules)
+    for segment, own in rules.segments:
+        made = nw.when(nw.col("segment") == segment).then(make(own)).otherwise(made)
+    return made
+
+
+def _earned(rules: HealthRules) -> nw.Expr:
+    return _sum([measure.points().fill_null(0.0) * measure.weight for measure in rules.measures])
+
+
+def _known_weight(rules: HealthRules) -> nw.Expr:
+    return _sum([_is_known(measure) * measure.weight for measure in rules.measures])
 
 
 def _is_known(measure: Measure) -> nw.Expr:
