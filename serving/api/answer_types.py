@@ -327,6 +327,9 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     advocate_tier: str
     health_score: float | None
     health_band: str
+    health_coverage: Annotated[float | None, Field(description="Share of the rules' weight that is known, 0 to 1.")]
+    health_low: Annotated[float | None, Field(description="The score had all that is missing 0 points, 0 to 100.")]
+    health_high: Annotated[float | None, Field(description="The score had all that is missing 100 points, 0 to 100.")]
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
     health_counts: CountingHealth
     health_band_reason: Annotated[

@@ -88,7 +88,7 @@ FIELDS = (
     Field("advocate_tier", "text", "Advocate tier"),
     Field("health_score", "number", "Health score", 0),
     Field("health_band", "text", "Health band"),
-    Field("health_band_reason", "text", "Why the health band is not that of the score", is_judged=False),
+    Field("health_band_reason", "text", "Why the health band differs", is_judged=False),
     Field("clv_margin", "number", "Lifetime value, margin", 2),
     Field("clv_margin_low", "number", "Lifetime value, margin, at least", 2),
     Field("clv_margin_high", "number", "Lifetime value, margin, at most", 2),

@@ -150,6 +150,9 @@ CUSTOMER = {
     "advocate_tier": "active",
     "health_score": 62.0,
     "health_band": "watch",
+    "health_coverage": 0.9,
+    "health_low": 55.8,
+    "health_high": 65.8,
     "health_override": OVERRIDE,
     "health_band_reason": None,
     "health_parts": {

@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import called, iso_instant, worded_changes, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
-from vouch.serving.snapshots.schema import EXTRA, MODELS, VALUES
+from vouch.serving.snapshots.schema import EXTRA, HEALTH_BOUNDS, MODELS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -59,6 +59,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
         **{f"{model}_band": scores.get(f"{model}_band") for model in EXTRA},
         **{name: scores[name] for name in ("advocacy_score", "churn_band", "advocate_tier")},
         **{name: scores[name] for name in ("health_score", "health_band")},
+        **{name: scores.get(name) for name in HEALTH_BOUNDS},
         **{name: scores.get(name) for name in (*VALUES, "clv_status", "clv_way")},
         "health_override": None if override is None else override_answer(override),
         "health_counts": counting_health(scores, override, rules),
