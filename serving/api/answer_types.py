@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vouch.serving.api.handlers.ask_types import AskFor, ExplorationPlan
-from vouch.serving.api.handlers.health_types import BandTold, CountingHealth, HealthTold
+from vouch.serving.api.handlers.health_types import CountingHealth, HealthBounds, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
 """What scores: gradient boosted trees, lines, the mean of both, or a calibrated rule where nothing could be learned."""
@@ -312,7 +312,7 @@ class Earlier(BaseModel):
     advocacy_probability: float | None
 
 
-class CustomerAnswer(Called, Fresh, Scores, Suggested):
+class CustomerAnswer(Called, Fresh, Scores, Suggested, HealthBounds):
     """Everything on one customer."""
 
     churn_changes: list[Moved] | None
@@ -327,14 +327,8 @@ class CustomerAnswer(Called, Fresh, Scores, Suggested):
     advocate_tier: str
     health_score: float | None
     health_band: str
-    health_coverage: Annotated[float | None, Field(description="Share of the rules' weight that is known, 0 to 1.")]
-    health_low: Annotated[float | None, Field(description="The score had all that is missing 0 points, 0 to 100.")]
-    health_high: Annotated[float | None, Field(description="The score had all that is missing 100 points, 0 to 100.")]
     health_override: Annotated[OverrideTold | None, Field(description="What somebody set by hand, while it stands.")]
     health_counts: CountingHealth
-    health_band_reason: Annotated[
-        BandTold | None, Field(description="Why the band is not that of the score; null where it is.")
-    ]
     health_parts: Annotated[HealthTold | None, Field(description="Null where this host has not the week's vectors.")]
     clv_margin: float | None
     clv_margin_low: float | None

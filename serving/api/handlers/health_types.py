@@ -15,7 +15,7 @@ class CountingHealth(BaseModel):
     is_by_hand: bool
 
 
-class BandTold(BaseModel):
+class BandReasonAnswer(BaseModel):
     """Why a health band is another one than the score alone would give."""
 
     code: Annotated[
@@ -30,6 +30,17 @@ class BandTold(BaseModel):
     coverage: Annotated[float, Field(description="Share of the weight that is known, 0 to 1.")]
     coverage_floor: Annotated[float, Field(description="The share that a band needs, 0 to 1.")]
     words: str
+
+
+class HealthBounds(BaseModel):
+    """How much of the weight of the rules is known, the ends that leaves, and why the band is not that of the score."""
+
+    health_coverage: Annotated[float | None, Field(description="Share of the rules' weight that is known, 0 to 1.")]
+    health_low: Annotated[float | None, Field(description="The score had all that is missing 0 points, 0 to 100.")]
+    health_high: Annotated[float | None, Field(description="The score had all that is missing 100 points, 0 to 100.")]
+    health_band_reason: Annotated[
+        BandReasonAnswer | None, Field(description="Why the band is not that of the score; null where it is.")
+    ]
 
 
 class HealthPart(BaseModel):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from vouch.features.health import band_of
 from vouch.serving.api.handlers.actions import actions_answer
 from vouch.serving.api.handlers.asks import ask_row
-from vouch.serving.api.handlers.health_parts import health_answer, band_reason_answer
+from vouch.serving.api.handlers.health_parts import band_reason_answer, health_answer
 from vouch.serving.api.handlers.lists import excluded, exclusion, first, search_advocates, search_at_risk, to_do
 from vouch.serving.api.handlers.overrides import override_answer
 from vouch.serving.api.problems import Problem

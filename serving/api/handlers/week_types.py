@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from vouch.serving.api.answer_types import Called, Fresh, Moved, RankedBy, Reason
-from vouch.serving.api.handlers.health_types import BandTold  # noqa: TC001  # pydantic reads it
+from vouch.serving.api.handlers.health_types import BandReasonAnswer  # noqa: TC001  # pydantic reads it
 
 Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
@@ -244,7 +244,7 @@ class AtRisk(Called):
     health_score: float | None
     health_band: str | None
     health_band_reason: Annotated[
-        BandTold | None, Field(description="Why the band is not that of the score; null where it is.")
+        BandReasonAnswer | None, Field(description="Why the band is not that of the score; null where it is.")
     ]
     value: AtRiskMoney
     value_reason: NoValue
