@@ -98,7 +98,8 @@ def _check_segment(form: SegmentForm, rules: RulesForm, where: str) -> None:
         if not tiers:
             raise ValueError(f"{where}: {name!r} has no tiers")
         _check_rise([tier.start for tier in tiers], f"{where}: the tiers of {name!r}")
-    starts = {band.name: band.start for band in rules.bands} | dict(form.bands)
+    starts: dict[str, float] = {band.name: band.start for band in rules.bands}
+    starts.update((name, start) for name, start in form.bands.items())
     if not all(0 <= start <= 100 for start in starts.values()):
         raise ValueError(f"{where}: a band begins between 0 and 100")
     _check_rise([starts[name] for name in BANDS], f"{where}: the bands")
@@ -238,7 +239,7 @@ def rules_of(plain: Mapping[str, Any], where: str) -> HealthRules:
 
 
 def _of_segment(base: HealthRules, form: SegmentForm) -> HealthRules:
-    starts: Mapping[str, float] = {**form.bands}
+    starts: dict[str, float] = {name: start for name, start in form.bands.items()}  # noqa: C416  # names widen
     measures = (
         replace(
             one,

@@ -183,13 +183,15 @@ def panel(tables: Tables, known_us: int, *using: HealthRules) -> pd.DataFrame:
 
 def _judged_rows(rows: pd.DataFrame, chosen: HealthRules) -> pd.DataFrame:
     """Rows of `panel` with points, score and band, each by the rules of the customer's segment."""
-    points = [
-        by_segment(chosen, lambda rules, place=place: rules.measures[place].points()).alias(f"points {measure.feature}")
-        for place, measure in enumerate(chosen.measures)
-    ]
+    points = [_points(chosen, place).alias(f"points {one.feature}") for place, one in enumerate(chosen.measures)]
     read = nw.from_native(pa.Table.from_pandas(rows[chosen.reads], preserve_index=False)).lazy("polars")
-    judged = with_health(read, chosen).with_columns(*points).collect("pandas").to_native()
+    judged: pd.DataFrame = with_health(read, chosen).with_columns(*points).collect("pandas").to_native()
     return judged.assign(customer_id=rows["customer_id"].to_numpy(), label=rows["label"].to_numpy())
+
+
+def _points(chosen: HealthRules, place: int) -> nw.Expr:
+    """Points of one measure, by the rules of each row's segment."""
+    return by_segment(chosen, lambda rules: rules.measures[place].points())
 
 
 def _bands(frame: pd.DataFrame, chosen: HealthRules) -> Floats:
