@@ -9,7 +9,7 @@ from __future__ import annotations
 from vouch.features.facts.stays import GAP_DAYS
 from vouch.models.definition import Band, Costs, Model, Target
 from vouch.models.eligibility import InactivityStatus, subscriber_status
-from vouch.models.outcomes import churn_moments, label_churn, label_inactivity
+from vouch.models.outcomes import churn_moments, label_churn, label_inactivity, offer_trials
 
 MODEL = Model(
     name="churn",
@@ -25,6 +25,7 @@ MODEL = Model(
             bands=(Band("low", 0.0), Band("watch", 0.05), Band("high", 0.15)),
             max_calibration_error=0.02,
             moments=churn_moments,
+            trials=offer_trials,
         ),
         Target(
             name="inactivity",

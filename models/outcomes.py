@@ -174,6 +174,10 @@ class Trials:
 
     treated: pd.DataFrame
     untreated: pd.DataFrame
+    is_of_all: bool = False
+    """Whether the model is of all customers, treated or not; else it is of the treated alone."""
+    is_unwanted: bool = False
+    """Whether the outcome is what a treatment should prevent."""
 
 
 def label_response(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
@@ -248,3 +252,49 @@ def _consenting(tables: Tables, as_of_us: int) -> Frame:
         if tables.has("customers", consent):
             rows = rows.filter(nw.col(consent).fill_null(False))
     return rows
+
+
+OFFER = "offer"
+"""The one kind of a retention offer: campaigns are tried together."""
+
+
+def offer_trials(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> Trials:
+    """Retention offers by instant: who was treated, who was held out, and who of them left within the horizon after.
+
+    A campaign is a trial where it has both arms. Where nobody noted a propensity, it is the campaign's treated share.
+    """
+    import pandas as pd
+
+    made = _offers_made(tables, known_us, target) if "treatments" in tables else None
+    columns = ["customer_id", "as_of_us", "own_us", "kind", "outcome", "is_random", "propensity", "cost", "arm"]
+    parts = [pd.DataFrame(columns=columns)]
+    if made is not None and len(made):
+        parts = [_inside(made, as_of_us, target).assign(as_of_us=as_of_us) for as_of_us in instants]
+    rows = pd.concat(parts, ignore_index=True) if parts else parts[0]
+    is_treated = rows["arm"] == "treated"
+    held_out = rows.loc[~is_treated & rows["is_random"].astype(bool)]
+    return Trials(
+        rows.loc[is_treated].reset_index(drop=True),
+        held_out.assign(**{OFFER: held_out["outcome"]}).reset_index(drop=True),
+        is_of_all=True,
+        is_unwanted=True,
+    )
+
+
+def _offers_made(tables: Tables, known_us: int, target: Target) -> pd.DataFrame:
+    """Every assignment whose outcome is final, with it and with the chance to be treated."""
+    columns = ("customer_id", "own_us", "campaign", "arm", "cost", "propensity")
+    rows = _collect(standing(tables, "treatments", known_us).select(*columns), "customer_id", "own_us", "campaign")
+    rows = rows.loc[rows["own_us"] + target.matured_days * DAY_US <= known_us].reset_index(drop=True)
+    share = (rows["arm"] == "treated").astype("float64").groupby(rows["campaign"]).transform("mean")
+    propensity = rows["propensity"].astype("float64")
+    ends = churn_events(tables, known_us, target.gap_days)
+    pairs = rows.reset_index(names="row").merge(ends[["customer_id", "churned_us"]], on="customer_id")
+    until_us = pairs["own_us"] + target.horizon_days * DAY_US
+    left = set(pairs.loc[(pairs["churned_us"] >= pairs["own_us"]) & (pairs["churned_us"] < until_us), "row"])
+    return rows.assign(
+        kind=OFFER,
+        outcome=rows.index.isin(left).astype("float64"),
+        is_random=(share > 0) & (share < 1),
+        propensity=propensity.where((propensity > 0) & (propensity < 1), share),
+    )

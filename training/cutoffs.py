@@ -109,8 +109,7 @@ def lay_origins(
     `outcomes` holds the rarer outcomes at each instant: where few come true, more origins are judged.
     """
     spacing, matured = cutoffs.spacing_days * DAY_US, target.matured_days * DAY_US
-    at = thinned(plan.instants, cutoffs.spacing_days)
-    laid = [of for instant in at if (of := _origin(plan.instants, cutoffs, target, instant))]
+    laid = every_origin(plan, cutoffs, target)
     full = [of for of in laid if len(of.train) >= TRAINING_CUTOFFS]
     taken: list[OriginPlan] = []
     for room in (full, laid):
@@ -124,6 +123,12 @@ def lay_origins(
     )
     made = replace(plan, origins=origins)
     return replace(made, notes=tuple(_notes(made, cutoffs, wanted)))
+
+
+def every_origin(plan: CutoffPlan, cutoffs: Cutoffs, target: Target) -> list[OriginPlan]:
+    """All moments on the coarser grid that have something to be fitted on before them, the oldest first."""
+    at = thinned(plan.instants, cutoffs.spacing_days)
+    return [of for instant in at if (of := _origin(plan.instants, cutoffs, target, instant))]
 
 
 def _spread(room: Sequence[OriginPlan], count: int, spacing_us: int) -> list[OriginPlan]:

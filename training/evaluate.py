@@ -170,7 +170,7 @@ def evaluate(
         instability(data, rolled, choice, every, seed),
         card_statistics(test.label, best, test.customers, _thresholds(data), data.train.matrix, data.train.label),
         tuple(name for name, kind in rolled.kinds.items() if kind == JUDGED_ONLY),
-        fit_effects(data, rolled.origins, served.calibrated.calibrator, refit(rolled, choice, every, seed), seed),
+        fit_effects(data, served.calibrated.calibrator, refit(rolled, choice, every, seed), seed),
     )
 
 

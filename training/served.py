@@ -59,8 +59,9 @@ def _fitted(data: Dataset, rolled: Rolled, choice: Choice, recipes: Mapping[str,
 
 
 def refit(rolled: Rolled, choice: Choice, recipes: Mapping[str, Recipe], seed: int) -> Callable[[Dataset], Fitted]:
-    """Return what fits the chosen recipe on the training rows of another dataset, as what serves is fitted."""
-    return lambda data: _fitted(data, rolled, choice, recipes, seed)
+    """Return what fits the chosen recipe, of a mean its first member, on the training rows of another dataset."""
+    first = replace(choice, members=choice.members[:1])
+    return lambda data: _fitted(data, rolled, first, recipes, seed)
 
 
 def joined(fits: Sequence[Fitted], columns: int, name: str) -> Fitted:

@@ -126,12 +126,14 @@ class OfKind(Document):
     at_random: Count
     offset: Number
     share: Annotated[Number, Field(ge=0, le=1)]
+    base: Number
     centre: Number
     rate: Annotated[Number, Field(ge=0, le=1)]
     untreated: Number | None
     average: Number | None
     low: Number | None
     high: Number | None
+    cost: Number | None
 
 
 class OfQini(Document):
@@ -203,12 +205,13 @@ class EffectNumbers(Document):
 
     kinds: Annotated[list[OfKind], Field(min_length=1)]
     slope: Annotated[Number, Field(ge=0)]
-    line: LogisticNumbers
+    line: LogisticNumbers | None
     qini: OfQini | None
+    is_unwanted: bool
 
     def fits(self, columns: tuple[Column, ...]) -> bool:
         """As for the line."""
-        return self.line.fits(columns)
+        return self.line is None or self.line.fits(columns)
 
 
 class OfPlainNumber(Document):

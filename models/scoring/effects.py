@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UPLIFT, RESPONSE = "uplift", "response"
 """What is known of a kind: what it adds, or what comes of it alone."""
 NARROW, Z = 0.05, 1.96
-"""Half width that an interval should have, and the normal quantile of 95 %."""
+"""Half width that an interval should have (of a rare outcome half its rate), and the normal quantile of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class KindEffect:
     """Shift of the log-odds of the model."""
     share: float
     """Of what comes by itself, how much is of this kind."""
+    base: float
+    """Shift of the log-odds of what comes by itself."""
     centre: float
     """Mean difference between with and without, before the trials have corrected it."""
     rate: float
@@ -48,6 +50,8 @@ class KindEffect:
     average: float | None = None
     low: float | None = None
     high: float | None = None
+    cost: float | None = None
+    """Mean cost of a treatment, null where nobody noted it."""
 
     @property
     def basis(self) -> str:
@@ -89,17 +93,23 @@ class Effects:
 
     kinds: tuple[KindEffect, ...]
     slope: float
-    line: Mapping[str, Any]
+    line: Mapping[str, Any] | None
+    """None where the model itself is of all customers, treated or not."""
     qini: QiniCurve | None = None
+    is_unwanted: bool = False
+    """Whether the outcome is what a treatment should prevent: what it adds is then what it prevents."""
 
     def chances(self, matrix: Matrix, probability: Numbers) -> KindChances:
         """What each kind does for encoded rows; `probability` is what the model says of them."""
-        by_itself = sigmoid(Logistic(self.line, matrix.shape[1]).raw(matrix))
+        by_itself = probability
+        if self.line is not None:
+            by_itself = np.asarray(sigmoid(Logistic(self.line, matrix.shape[1]).raw(matrix)))
         treated = np.column_stack([shifted(probability, of.offset) for of in self.kinds])
-        untreated = np.column_stack([of.share * by_itself for of in self.kinds])
+        untreated = np.column_stack([of.share * shifted(by_itself, of.base) for of in self.kinds])
+        difference = (untreated - treated) if self.is_unwanted else (treated - untreated)
         centre = np.array([of.centre for of in self.kinds])
         average = np.array([np.nan if of.average is None or of.basis != UPLIFT else of.average for of in self.kinds])
-        return KindChances(treated, untreated, average + self.slope * (treated - untreated - centre))
+        return KindChances(treated, untreated, average + self.slope * (difference - centre))
 
     def as_json(self) -> dict[str, Any]:
         """The numbers that a bundle keeps."""
@@ -121,7 +131,7 @@ class Effects:
 
 def full_count(rate: float = 0.25) -> int:
     """Treatments that make a 95 % interval of about `NARROW` to each side; `rate` is how often the outcome comes."""
-    return int(np.ceil((Z / NARROW) ** 2 * rate * (1 - rate)))
+    return int(np.ceil((Z / min(NARROW, rate / 2)) ** 2 * rate * (1 - rate)))
 
 
 def shifted(probability: Numbers, offset: float) -> Numbers:
@@ -134,4 +144,10 @@ def effects_from_json(content: Mapping[str, Any]) -> Effects:
     curve = content["qini"]
     points = tuple(tuple(map(float, point)) for point in curve["points"]) if curve else ()
     qini = QiniCurve(**{**curve, "points": points}) if curve else None
-    return Effects(tuple(KindEffect(**of) for of in content["kinds"]), float(content["slope"]), content["line"], qini)
+    return Effects(
+        tuple(KindEffect(**of) for of in content["kinds"]),
+        float(content["slope"]),
+        content["line"],
+        qini,
+        bool(content["is_unwanted"]),
+    )

@@ -16,6 +16,7 @@ from vouch.models.outcomes import (
     label_churn,
     label_inactivity,
     label_response,
+    offer_trials,
     organic_acts,
 )
 
@@ -273,3 +274,37 @@ def test_what_became_known_later_changes_no_response_and_no_trial(engine):
     trials = [ask_trials(of, [day(T)], known, RESPONSE) for of in (one, other)]
     assert trials[0].treated.equals(trials[1].treated)
     assert trials[0].untreated.equals(trials[1].untreated)
+
+
+def offer(name, at, arm="treated", **more):
+    usual = {"treatment_id": f"{name}-{at}", "customer_id": name, "occurred_at": at, "campaign": "spring", "arm": arm}
+    return {**usual, **more}
+
+
+OFFERED = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14, trials=offer_trials)
+
+
+def test_offers_are_tried_against_who_was_held_out(engine):
+    names = ("kept", "left", "late", "held", "gone", "alone")
+    spans = [span(name, 10) for name in ("kept", "held", "alone")]
+    spans += [span("left", 10, T + 20), span("late", 10, T + 40), span("gone", 10, T + 5)]
+    offers = [offer(name, T + 3, cost=4) for name in ("kept", "left", "late")]
+    offers += [offer("held", T + 3, "control"), offer("gone", T + 3, "control", propensity=0.7)]
+    offers += [offer("alone", T + 3, campaign="untested")]
+    tables = make_tables(engine, customers=customers(*names), subscriptions=spans, treatments=offers)
+    found = offer_trials(tables, [day(T)], LATER, OFFERED)
+    treated = found.treated.set_index("customer_id")
+    assert treated["outcome"].to_dict() == {"kept": 0, "left": 1, "late": 0, "alone": 0}
+    assert treated["is_random"].to_dict() == {"kept": True, "left": True, "late": True, "alone": False}
+    assert treated.loc["kept", "propensity"] == pytest.approx(3 / 5)
+    held_out = found.untreated.set_index("customer_id")
+    assert held_out["offer"].to_dict() == {"held": 0, "gone": 1}
+    assert held_out.loc["gone", "propensity"] == pytest.approx(0.7)
+    assert (found.is_of_all, found.is_unwanted) == (True, True)
+    early = offer_trials(tables, [day(T)], day(T + 44), OFFERED)
+    assert len(early.treated) == len(early.untreated) == 0, "no outcome is final yet"
+
+
+def test_a_company_without_offers_has_no_trial(engine):
+    tables = make_tables(engine, customers=customers("a"), subscriptions=[span("a", 10)])
+    assert not len(offer_trials(tables, [day(T)], LATER, OFFERED).treated)

@@ -26,67 +26,68 @@ if TYPE_CHECKING:
     from vouch.models.quality.uplift import TrialEffect
     from vouch.models.scoring.calibration import Calibrator
     from vouch.models.scoring.trees import Numbers
+    from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset
     from vouch.training.effects.rows import ArmRows, TrialArms
     from vouch.training.learners import Fitted
-    from vouch.training.origins import Origin
 
 PULL = 4.0
 """Precision with which the shift of a kind is drawn to none: a standard deviation of 0.5 in log-odds."""
 
 
-def fit_effects(
-    data: Dataset,
-    origins: Sequence[Origin],
-    calibrator: Calibrator,
-    refit: Callable[[Dataset], Fitted],
-    seed: int,
-) -> Effects | None:
+def fit_effects(data: Dataset, calibrator: Calibrator, refit: Callable[[Dataset], Fitted], seed: int) -> Effects | None:
     """Fit what each kind of treatment does; None where no kind was tried often enough.
 
     `refit` fits the recipe that serves on the training rows of a dataset, `calibrator` is that of what serves.
     """
     arms = data.trials
-    if arms is None or not len(arms.treated) or not len(arms.untreated):
+    if arms is None or not arms.origins or not len(arms.untreated):
         return None
-    predictions = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, seed), origins)
+    predictions = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, seed), arms.origins)
     kinds = [kind for kind in arms.kinds if sum((of.treated.cells["kind"] == kind).sum() for of in predictions) >= FEW]
     if not kinds:
         return None
-    shares = _shares(arms, kinds)
-    offsets = {kind: _offset(predictions, kind) for kind in kinds}
+    effects = [_known(predictions, arms, kind) for kind in kinds]
     numbered = {one: place for place, one in enumerate(sorted({c for of in predictions for c in of.everybody()}))}
-    trials = {
-        kind: trial
-        for kind in kinds
-        if (trial := _trial(predictions, kind, offsets[kind], shares[kind], numbered)) is not None
-    }
+    trials = {of.kind: trial for of in effects if (trial := _trial(predictions, of, arms, numbered)) is not None}
     estimate = trial_effects(list(trials.values()), seed) if trials else None
-    effects = dict(zip(trials, estimate.kinds, strict=True)) if estimate else {}
-    made = [
-        _known(arms.treated, kind, offsets[kind], shares[kind], trials.get(kind), effects.get(kind)) for kind in kinds
-    ]
+    by_kind = dict(zip(trials, estimate.kinds, strict=True)) if estimate else {}
+    sign = -1.0 if arms.is_unwanted else 1.0
+    made = tuple(_tried(of, trials[of.kind], by_kind[of.kind], sign) if of.kind in trials else of for of in effects)
     newest = np.unique(arms.untreated.as_of_us)[-data.model.cutoffs.train :]
-    line = _line(data, arms.untreated.at(newest.tolist()), seed)
-    return Effects(tuple(made), rounded(estimate.slope) if estimate else 1.0, line, estimate.qini if estimate else None)
+    line = None if arms.is_of_all else _line(data, arms.untreated.at(newest.tolist()), seed)
+    if estimate is None:
+        return Effects(made, 1.0, line, None, arms.is_unwanted)
+    return Effects(made, rounded(estimate.slope), line, estimate.qini, arms.is_unwanted)
 
 
-def _known(
-    treated: ArmRows, kind: str, offset: float, share: float, trial: Trial | None, estimate: TrialEffect | None
-) -> KindEffect:
-    """What is known of one kind, as a bundle keeps it."""
-    of_kind = treated.cells.loc[treated.cells["kind"] == kind].drop_duplicates(["customer_id", "own_us"])
-    came = of_kind["outcome"].to_numpy(np.float64)
-    known = KindEffect(
-        kind, len(came), 0, rounded(offset), rounded(share), 0.0, rounded((came.sum() + 1) / (len(came) + 2))
+def _known(predictions: Sequence[OriginPredictions], arms: TrialArms, kind: str) -> KindEffect:
+    """What is known of one kind before any trial: how often it was done, and what came of it."""
+    counts = {name: arms.untreated.numbers(name).sum() for name in arms.kinds}
+    total = sum(counts.values()) + len(counts)
+    done = [of.treated.cells.loc[of.treated.cells["kind"] == kind] for of in predictions]
+    came = np.concatenate([cells["outcome"].to_numpy(np.float64) for cells in done])
+    costs = np.concatenate([cells["cost"].to_numpy(np.float64) for cells in done if "cost" in cells] or [np.empty(0)])
+    costs = costs[np.isfinite(costs)]
+    return KindEffect(
+        kind,
+        treated=len(came),
+        at_random=0,
+        offset=_shift(predictions, 0, "outcome", kind),
+        share=1.0 if arms.is_of_all or len(counts) == 1 else rounded((counts[kind] + 1.0) / total),
+        base=_shift(predictions, 1, kind, kind) if arms.is_of_all else 0.0,
+        centre=0.0,
+        rate=rounded((came.sum() + 1) / (len(came) + 2)),
+        cost=rounded(costs.mean()) if len(costs) else None,
     )
-    if trial is None or estimate is None:
-        return known
+
+
+def _tried(known: KindEffect, trial: Trial, estimate: TrialEffect, sign: float) -> KindEffect:
     return replace(
         known,
         at_random=len(trial.treated.weight),
         centre=rounded(estimate.centre),
-        untreated=rounded(estimate.untreated),
+        untreated=rounded(sign * estimate.untreated),
         average=rounded(estimate.average),
         low=rounded(estimate.low),
         high=rounded(estimate.high),
@@ -110,22 +111,20 @@ class OriginPredictions:
 def predicted(
     data: Dataset,
     arms: TrialArms,
-    origin: Origin,
+    origin: OriginPlan,
     calibrator: Calibrator,
     refit: Callable[[Dataset], Fitted],
     seed: int,
 ) -> OriginPredictions:
     """What the recipe and the line say of an origin's rows, fitted on what was final before it."""
-    treated, untreated = arms.treated.at([origin.plan.test]), arms.untreated.at([origin.plan.test])
-    scorer = refit(replace(data, train=data.at(origin.plan.train))).scorer
-    line = Logistic(_line(data, arms.untreated.at(origin.plan.train), seed), len(data.columns))
-    both = (treated, untreated)
-    return OriginPredictions(
-        treated,
-        untreated,
-        [calibrator.apply(scorer.raw(of.matrix)) if len(of) else np.empty(0) for of in both],
-        [sigmoid(line.raw(of.matrix)) for of in both],
-    )
+    both = (arms.treated.at([origin.test]), arms.untreated.at([origin.test]))
+    scorer = refit(replace(data, train=data.at(origin.train))).scorer
+    probability = [calibrator.apply(scorer.raw(of.matrix)) if len(of) else np.empty(0) for of in both]
+    by_itself = probability
+    if not arms.is_of_all:
+        line = Logistic(_line(data, arms.untreated.at(origin.train), seed), len(data.columns))
+        by_itself = [np.asarray(sigmoid(line.raw(of.matrix))) for of in both]
+    return OriginPredictions(*both, probability, by_itself)
 
 
 def _line(data: Dataset, untreated: ArmRows, seed: int) -> Mapping[str, Any]:
@@ -150,39 +149,34 @@ def _by_itself(data: Dataset, untreated: ArmRows) -> Numbers:
     return np.column_stack([untreated.numbers(kind) for kind in data.trials.kinds])
 
 
-def _shares(arms: TrialArms, kinds: Sequence[str]) -> dict[str, float]:
-    """How much of what comes by itself is of each kind, by Laplace's rule."""
-    counts = {kind: arms.untreated.numbers(kind).sum() for kind in arms.kinds}
-    total = sum(counts.values()) + len(counts)
-    return {kind: float((counts[kind] + 1.0) / total) if len(counts) > 1 else 1.0 for kind in kinds}
-
-
-def _offset(predictions: Sequence[OriginPredictions], kind: str) -> float:
-    """Shift of the log-odds of one kind, by all treatments of it, drawn to none."""
-    chosen = [(of.treated.cells["kind"] == kind).to_numpy(bool) for of in predictions]
-    raw = log_odds(np.concatenate([of.probability[0][rows] for of, rows in zip(predictions, chosen, strict=True)]))
-    came = np.concatenate([of.treated.numbers("outcome")[rows] for of, rows in zip(predictions, chosen, strict=True)])
+def _shift(predictions: Sequence[OriginPredictions], place: int, outcome: str, kind: str) -> float:
+    """Shift of the log-odds in one arm, by all of its rows of one kind, drawn to none."""
+    arms = [(of.treated, of.untreated)[place] for of in predictions]
+    rows = [np.flatnonzero(of.cells["kind"] == kind) if "kind" in of.cells else np.arange(len(of)) for of in arms]
+    raw = log_odds(np.concatenate([of.probability[place][at] for of, at in zip(predictions, rows, strict=True)]))
+    came = np.concatenate([of.numbers(outcome)[at] for of, at in zip(arms, rows, strict=True)])
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
         now = sigmoid(raw + fit[0])
         return np.array([(came - now).sum() - PULL * fit[0]]), np.array([[(now * (1 - now)).sum() + PULL]])
 
-    return float(maximum(look, np.zeros(1)).at[0])
+    return rounded(float(maximum(look, np.zeros(1)).at[0]))
 
 
 def _trial(
-    predictions: Sequence[OriginPredictions], kind: str, offset: float, share: float, numbered: Mapping[Any, int]
+    predictions: Sequence[OriginPredictions], known: KindEffect, of_both: TrialArms, numbered: Mapping[Any, int]
 ) -> Trial | None:
     """Both arms of one kind out of time; None where too few were treated at random."""
+    sign = -1.0 if of_both.is_unwanted else 1.0
     arms = []
-    for place, name in enumerate(("outcome", kind)):
-        parts = [_arm_part(of, place, name, kind, offset, share, numbered) for of in predictions]
+    for place in (0, 1):
+        parts = [_arm_part(of, place, known, sign, numbered) for of in predictions]
         arms.append(tuple(np.concatenate(of) for of in zip(*parts, strict=True)))
     if min(len(of[0]) for of in arms) < FEW:
         return None
     chances = [of[-1] for of in arms]
-    known = chances[0][np.isfinite(chances[0])]
-    mean = float(known.mean()) if len(known) else len(chances[0]) / sum(map(len, chances))
+    noted = chances[0][np.isfinite(chances[0])]
+    mean = float(noted.mean()) if len(noted) else len(chances[0]) / sum(map(len, chances))
     filled = [np.where(np.isnan(of), mean, of) for of in chances]
     weights = (1.0 / filled[0], 1.0 / (1.0 - filled[1]))
     treated, untreated = (
@@ -193,21 +187,19 @@ def _trial(
 
 
 def _arm_part(
-    predictions: OriginPredictions,
-    place: int,
-    outcome: str,
-    kind: str,
-    offset: float,
-    share: float,
-    numbered: Mapping[Any, int],
+    predictions: OriginPredictions, place: int, known: KindEffect, sign: float, numbered: Mapping[Any, int]
 ) -> tuple[Numbers, ...]:
-    """Of one origin and arm: difference, what came beyond the prediction, customer, prediction without, propensity."""
-    arm = (predictions.treated, predictions.untreated)[place]
+    """Of one origin and arm: difference, what came beyond the prediction, customer, prediction without, propensity.
+
+    All but the last two turned by `sign`, so that more is better.
+    """
+    arm, outcome = ((predictions.treated, "outcome"), (predictions.untreated, known.kind))[place]
     rows = np.arange(len(arm))
     if not place:
-        rows = np.flatnonzero((arm.cells["kind"] == kind) & arm.cells["is_random"].astype(bool))
-    done, left = shifted(predictions.probability[place][rows], offset), share * predictions.by_itself[place][rows]
+        rows = np.flatnonzero((arm.cells["kind"] == known.kind) & arm.cells["is_random"].astype(bool))
+    done = shifted(predictions.probability[place][rows], known.offset)
+    left = known.share * shifted(predictions.by_itself[place][rows], known.base)
     came = arm.numbers(outcome)[rows]
     chance = arm.numbers("propensity")[rows] if "propensity" in arm.cells else np.full(len(rows), np.nan)
     who = np.array([numbered[one] for one in arm.customers[rows]], dtype=np.float64)
-    return done - left, came - (left if place else done), who, left, chance
+    return sign * (done - left), sign * (came - (left if place else done)), who, sign * left, chance

@@ -10,6 +10,7 @@ import pandas as pd
 
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
+from vouch.training.cutoffs import every_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from vouch.models.outcomes import Trials
     from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.trees import Matrix, Numbers
+    from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset, InstantVectors
 
+MOST_ORIGINS = 13
+"""Moments at which an effect is judged at most: a year of them, for what an offer does changes."""
 AT_ONCE, PER_TREATED = 1_000, 4
 """Untreated of an instant that are kept at least, and for each treated; more are drawn by the seed."""
 
@@ -54,6 +58,11 @@ class TrialArms:
     treated: ArmRows
     untreated: ArmRows
     kinds: tuple[str, ...]
+    is_of_all: bool = False
+    is_unwanted: bool = False
+    """As `vouch.models.outcomes.Trials` has both."""
+    origins: tuple[OriginPlan, ...] = ()
+    """Moments at which the effect is judged, the oldest first."""
 
 
 def followed_up(
@@ -64,9 +73,12 @@ def followed_up(
     if target.moments:
         data = replace(data, moments=target.moments(tables, known_us, target))
     if target.trials:
-        instants = sorted({instant for of in plan.origins for instant in (of.test, *of.train)})
+        origins = every_origin(plan, data.model.cutoffs, target)[-MOST_ORIGINS:]
+        instants = sorted({instant for of in origins for instant in (of.test, *of.train)})
         trials = target.trials(tables, instants, known_us, target)
-        data = replace(data, trials=trial_arms(data.model.name, trials, panel, data.columns, seed))
+        arms = trial_arms(data.model.name, trials, panel, data.columns, seed)
+        tried = set(arms.treated.as_of_us.tolist())
+        data = replace(data, trials=replace(arms, origins=tuple(of for of in origins if of.test in tried)))
     return data
 
 
@@ -92,7 +104,8 @@ def trial_arms(
         treated.append((matrix[done["place"].to_numpy()], done))
         untreated.append((matrix[without["place"].to_numpy()], without))
     kinds = tuple(sorted(trials.treated["kind"].dropna().unique()))
-    return TrialArms(_joined(treated, columns), _joined(untreated, columns), kinds)
+    arms = (_joined(of, columns) for of in (treated, untreated))
+    return TrialArms(*arms, kinds, trials.is_of_all, trials.is_unwanted)
 
 
 def _of(rows: pd.DataFrame, instant: int, places: pd.Series[int]) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from vouch.models.predictor import Predictor, encode
 from vouch.models.scoring.bundle import as_bytes, read_files, write_files
 from vouch.models.scoring.effects import Effects, KindEffect, QiniCurve
 
-KNOWN = KindEffect("review", 400, 120, 0.3, 0.5, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
-UNSURE = KindEffect("beta", 90, 40, 0.0, 0.1, 0.2, 0.3, 0.02, 0.05, -0.02, 0.12)
-UNTRIED = KindEffect("referral", 60, 0, -0.2, 0.3, 0.0, 0.3)
+KNOWN = KindEffect("review", 400, 120, 0.3, 0.5, 0.0, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
+UNSURE = KindEffect("beta", 90, 40, 0.0, 0.1, 0.0, 0.2, 0.3, 0.02, 0.05, -0.02, 0.12)
+UNTRIED = KindEffect("referral", 60, 0, -0.2, 0.3, 0.0, 0.0, 0.3)
 QINI = QiniCurve(0.02, 0.01, 0.03, 0.025, ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2)))
 EFFECTS = Effects((KNOWN, UNSURE, UNTRIED), 0.5, LOGISTIC, QINI)
 

@@ -94,8 +94,8 @@ def manifest(*kinds):
 
 
 def test_the_uplift_of_a_kind_is_that_of_the_champion_that_scored_the_week():
-    tried = KindEffect("beta", 300, 90, 0.0, 0.1, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
-    untried = KindEffect("referral", 300, 0, 0.0, 0.1, 0.0, 0.3)
+    tried = KindEffect("beta", 300, 90, 0.0, 0.1, 0.0, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
+    untried = KindEffect("referral", 300, 0, 0.0, 0.1, 0.0, 0.0, 0.3)
     found = uplift_by_kind(manifest(tried, untried))
     assert found == {"beta": {"value": 0.25, "ci_low": 0.15, "ci_high": 0.35, "n": 90, "unasked": 0.02}}
     assert uplift_by_kind({}) == uplift_by_kind({"models": {"response": None}}) == {}
@@ -108,7 +108,7 @@ def test_the_share_to_explore_is_proposed_from_what_is_missing_and_never_switche
     assert found["asks_a_week"] == pytest.approx(4 * 7, abs=1)
     assert 0 < found["proposed_share"] <= 0.5
     assert found["weeks"] * found["asks_a_week"] * found["proposed_share"] >= found["asks_needed"]
-    enough = [KindEffect(kind, 900, 900, 0.0, 0.1, 0.2, 0.3, 0.02, 0.25, 0.2, 0.3) for kind in POLICY.ranked_kinds]
+    enough = [KindEffect(kind, 900, 900, 0.0, 0.1, 0.0, 0.2, 0.3, 0.02, 0.25, 0.2, 0.3) for kind in POLICY.ranked_kinds]
     done = exploration_plan(manifest(*enough), asks, POLICY, NOW_US)
     assert (done["asks_needed"], done["proposed_share"], done["weeks"]) == (0, None, None)
     nobody = exploration_plan({}, asks.head(0), POLICY, NOW_US)

@@ -18,7 +18,6 @@ from vouch.training.effects.fit import fit_effects, predicted
 from vouch.training.effects.rows import ArmRows, TrialArms
 from vouch.training.effects.text import effect_figures, effect_lines, effect_section
 from vouch.training.learners import fit_logistic
-from vouch.training.origins import roll
 
 KINDS = ("review", "testimonial")
 
@@ -48,12 +47,11 @@ def company(share=0.3, customers=900, is_random=True, adds=True, kind="review", 
     of = arms[0]
     every = DatasetPart(of.matrix, of.numbers("outcome"), of.customers, of.as_of_us)
     data = replace(dataset(10, model=models.load("response")), train=every)
-    return replace(data, trials=TrialArms(arms[0], arms[1], (kind,)))
+    return replace(data, trials=TrialArms(arms[0], arms[1], (kind,), origins=PLAN.origins))
 
 
 def fitted(data):
-    origins = roll(data, {"logistic": fit_logistic}, 0).origins
-    return fit_effects(data, origins, Calibrator(), lambda of: fit_logistic(of, 0), 0)
+    return fit_effects(data, Calibrator(), lambda of: fit_logistic(of, 0), 0)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +95,8 @@ def test_too_few_asks_teach_nothing():
 def test_what_is_said_of_a_moment_reads_nothing_that_came_after_it():
     data = company()
     assert data.trials is not None
-    origin = roll(data, {"logistic": fit_logistic}, 0).origins[0]
-    after = origin.plan.test - 1
+    origin = PLAN.origins[0]
+    after = origin.test - 1
 
     def scrambled(arm):
         names = [name for name in ("outcome", *KINDS) if name in arm.cells]
