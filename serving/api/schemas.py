@@ -49,7 +49,7 @@ Text = Annotated[
 """A text as the tables hold it, however it came: composed, decomposed or padded."""
 Choice = Annotated[list[Text], Field(max_length=50, description="Any of these; empty for all.")]
 Band = Literal["low", "watch", "high"]
-Sort = Literal["value", "probability", "change", "renewal", "mrr"]
+Sort = Literal["value", "probability", "change", "renewal", "mrr", "offer"]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rows on a page."), WHOLE]
 Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
@@ -141,9 +141,12 @@ class AtRiskSearch(Request):
         *AT_RISK_BANDS
     ]
     minimum_mrr: Annotated[FiniteFloat, Field(ge=0, description="Those who pay so much a month or more.")] = 0.0
-    sort: Annotated[Sort, Field(description="Falling; `renewal` is the soonest first. What has none comes last.")] = (
-        "value"
-    )
+    sort: Annotated[
+        Sort,
+        Field(
+            description="Falling; `renewal` the soonest first, `offer` by what one is worth. What has none comes last."
+        ),
+    ] = "value"
     as_of: AsOf = None
     fields: Fields = []
     limit: Limit = 20

@@ -37,9 +37,7 @@ def score_table(
     rows, customers = len(batch), batch["customer_id"]
     cells: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
     for name, of_model in scored.items():
-        for part in ("status", "probability", "low", "high", "band", "reasons", "base", "raw", "model", "within"):
-            cells[f"{name}_{part}"] = getattr(of_model, part)
-    cells |= {f"{name}_effects": scored[name].effects for name in columns.EXTRA if name in scored}
+        cells |= {f"{name}_{part}": column for part, column in vars(of_model).items()}
     cells["advocacy_score"] = pa.compute.multiply(scored["advocacy"].probability, 100.0)
     cells["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
     has_left = pa.compute.equal(scored["churn"].status, "churned")

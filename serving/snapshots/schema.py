@@ -107,7 +107,7 @@ def scores_schema(as_of_us: int) -> pa.Schema:
             ("clv_way", pa.string()),
             *((f"{model}_band", pa.string()) for model in EXTRA),
             *((f"{model}_within", WITHIN) for model in MODELS),
-            *((f"{model}_effects", EFFECTS) for model in EXTRA),
+            *((f"{model}_effects", EFFECTS) for model in MODELS),
         ]
     )
 
@@ -117,7 +117,7 @@ def nothing(name: str, rows: int) -> pa.Array:
 
     Raises KeyError for what every snapshot must have.
     """
-    later = [f"{model}_{part}" for model in MODELS for part in (*ENDS, "within")]
+    later = [f"{model}_{part}" for model in MODELS for part in (*ENDS, "within", "effects")]
     later += [*VALUES[1:], "clv_status", "clv_way", *HEALTH_BOUNDS]
     if name not in later and not name.startswith(tuple(f"{model}_" for model in EXTRA)):
         raise KeyError(name)

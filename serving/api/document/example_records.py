@@ -124,6 +124,7 @@ AT_RISK = {
     "renewal_at": "2026-12-01T00:00:00Z",
     "value": 21.891062856762762,
     "value_reason": None,
+    "offer": {"prevents": 0.03, "churn_if_offered": 0.15, "cost": 12.0, "worth": 31.2, "advice": "offer"},
     "mrr": 120.0,
     "reasons": [USAGE],
     **GROUPS,

@@ -25,6 +25,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import FIRST, called, iso_instant, reason_to_ask, what_is_known, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.by_rules import RULES
+from vouch.serving.asking.offers import offer_to
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
 from vouch.serving.asking.rules.caps import CODES
 
@@ -317,6 +318,7 @@ def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
         "renewal_at": iso_instant(row_values.get("renewal_at")),
         "value": None if value != value else value,
         "value_reason": no_value(row_values) if value != value else None,
+        "offer": offer_to(row_values, portfolio.offer_cost),
         "reasons": worded_reasons(row_values["churn_reasons"], TOP_REASONS) or [],
     }
 

@@ -229,6 +229,17 @@ class AccountAnswer(Account, Fresh):
     people: list[AccountPerson]
 
 
+class OfferTo(BaseModel):
+    """What a retention offer would do for one customer, as campaigns with a holdout have shown."""
+
+    prevents: Annotated[float, Field(description="Probability of leaving that the offer takes away.")]
+    churn_if_offered: float
+    cost: Annotated[float, Field(description="Mean cost of an offer so far.")]
+    worth: Annotated[float | None, Field(description="Prevented, times what is still expected of the customer, less "
+                                                     "the cost; null where no lifetime value is known.")]  # fmt: skip
+    advice: Annotated[Literal["offer", "leave_alone"], Field(description="`leave_alone`: it costs more than it keeps.")]
+
+
 class AtRisk(Called):
     """One row of those at risk, ranked by `value`, behind it by the probability; by rules where no model scores."""
 
@@ -248,6 +259,7 @@ class AtRisk(Called):
     ]
     value: AtRiskMoney
     value_reason: NoValue
+    offer: Annotated[OfferTo | None, Field(description="Null where no effect of offers has been shown.")]
     mrr: float | None
     reasons: list[Reason]
     segment: str | None

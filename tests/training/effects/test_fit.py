@@ -123,3 +123,50 @@ def test_the_more_asks_at_random_the_fewer_are_still_needed(found):
     (kind,) = found.kinds
     assert replace(kind, at_random=0).still_needed > kind.still_needed
     assert replace(kind, at_random=10_000).still_needed == 0
+
+
+def offers(keeps=0.5, customers=3000, seed=1):
+    """A dataset of everybody's leaving, and offers with a holdout: whoever has one leaves by so much less."""
+    rng, parts, treated, held_out = np.random.default_rng(seed), [], [], []
+    for instant in PLAN.instants:
+        frame, _ = rows(customers, instant, seed)
+        is_offered = rng.random(customers) < 0.5
+        risk = accepts(frame) * np.where(is_offered, 1 - keeps, 1.0)
+        came = (rng.random(customers) < risk).astype(float)
+        matrix = encode(frame, COLUMNS)
+        cells = frame.assign(
+            as_of_us=instant, own_us=instant, kind="offer", outcome=came, offer=came, is_random=True, propensity=0.5,
+            cost=np.where(is_offered, 12.0, np.nan),
+        )  # fmt: skip
+        parts.append(DatasetPart(matrix, came, frame["customer_id"].to_numpy(object), np.full(customers, instant)))
+        treated.append((matrix[is_offered], cells.loc[is_offered]))
+        held_out.append((matrix[~is_offered], cells.loc[~is_offered]))
+    arms = []
+    for of_arm in (treated, held_out):
+        cells = pd.concat([of for _, of in of_arm], ignore_index=True)
+        matrix = np.concatenate([of for of, _ in of_arm])
+        arms.append(ArmRows(matrix, cells["customer_id"].to_numpy(object), cells["as_of_us"].to_numpy(np.int64), cells))
+    names = ("matrix", "label", "customers", "as_of_us")
+    every = DatasetPart(*(np.concatenate([getattr(of, name) for of in parts]) for name in names))
+    trials = TrialArms(arms[0], arms[1], ("offer",), is_of_all=True, is_unwanted=True, origins=PLAN.origins)
+    return replace(dataset(10), train=every, trials=trials)
+
+
+def test_what_an_offer_prevents_is_found_and_is_most_for_those_most_at_risk():
+    found = fitted(offers())
+    (kind,) = found.kinds
+    frame, _ = rows(4_000, PLAN.instants[-1], 99)
+    true = 0.5 * accepts(frame)
+    assert found.line is None
+    assert kind.basis == "uplift"
+    assert kind.low < true.mean() < kind.high
+    assert kind.untreated == pytest.approx(accepts(frame).mean(), abs=0.02)
+    assert kind.cost == 12.0
+    effect = found.chances(encode(frame, COLUMNS), accepts(frame)).effect[:, 0]
+    assert spearmanr(effect, true).statistic > 0.9
+
+
+def test_offers_that_prevent_nothing_have_no_effect():
+    (kind,) = fitted(offers(keeps=0.0)).kinds
+    assert kind.low < 0 < kind.high
+    assert kind.basis == "response"

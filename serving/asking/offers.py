@@ -1,0 +1,58 @@
+"""Retention offers: whom an offer keeps, what that is worth after its cost, and whom it is better to leave alone.
+
+Known where campaigns with a holdout have shown that offers keep customers; where they have not, nothing is told. Worth
+is what the offer prevents of leaving, times what the customer is still expected to bring, less what an offer has cost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+MODEL, KIND = "churn", "offer"
+EFFECTS = f"{MODEL}_effects"
+COLUMNS = (EFFECTS, "clv_margin", "clv_margin_so_far")
+"""What of the scores of a week says it."""
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def offer_cost(manifest: Mapping[str, Any]) -> float:
+    """Mean cost of an offer, as the champion that scored a week has it; 0 where nobody noted any."""
+    kinds = (((manifest.get("models") or {}).get(MODEL) or {}).get("effects") or {}).get("kinds", [])
+    return float(next((of["cost"] for of in kinds if of["kind"] == KIND and of["cost"] is not None), 0.0))
+
+
+def offer_to(row: Mapping[str, Any], cost: float) -> dict[str, Any] | None:
+    """What an offer would do for one customer, from a row of scores; None where no effect is known."""
+    known = next((of for of in row.get(EFFECTS) or () if of["kind"] == KIND), None)
+    if known is None or known["effect"] is None:
+        return None
+    ahead = _ahead(row.get("clv_margin"), row.get("clv_margin_so_far"))
+    worth = None if ahead is None else known["effect"] * ahead - cost
+    is_worth = known["effect"] > 0 if worth is None else worth > 0
+    return {
+        "prevents": known["effect"],
+        "churn_if_offered": known["treated"],
+        "cost": cost,
+        "worth": worth,
+        "advice": "offer" if is_worth else "leave_alone",
+    }
+
+
+def offer_worths(scores: pa.Table, cost: float) -> Numbers:
+    """What an offer to each customer is worth, NaN where that is not known; rows as those of `scores`."""
+    if EFFECTS not in scores.column_names:
+        return np.full(len(scores), np.nan)
+    offers = (offer_to(row, cost) for row in scores.select([*COLUMNS]).to_pylist())
+    return np.array([np.nan if of is None or of["worth"] is None else of["worth"] for of in offers], dtype=np.float64)
+
+
+def _ahead(margin: float | None, so_far: float | None) -> float | None:
+    """What a customer is still expected to bring."""
+    return None if margin is None or margin != margin else max(0.0, margin - (so_far or 0.0))
