@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UPLIFT, RESPONSE = "uplift", "response"
 """What is known of a kind: what it adds, or what comes of it alone."""
 NARROW, Z = 0.05, 1.96
-"""Half width that an interval should have (of a rare outcome half its rate), and the normal quantile of 95 %."""
+"""Half width that an interval should have (a quarter of a rare outcome's rate), and the normal quantile of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Effects:
 
 def full_count(rate: float = 0.25) -> int:
     """Treatments that make a 95 % interval of about `NARROW` to each side; `rate` is how often the outcome comes."""
-    return int(np.ceil((Z / min(NARROW, rate / 2)) ** 2 * rate * (1 - rate)))
+    return int(np.ceil((Z / min(NARROW, rate / 4)) ** 2 * rate * (1 - rate)))
 
 
 def shifted(probability: Numbers, offset: float) -> Numbers:

@@ -104,7 +104,7 @@ def trial_arms(
         treated.append((matrix[done["place"].to_numpy()], done))
         untreated.append((matrix[without["place"].to_numpy()], without))
     kinds = tuple(sorted(trials.treated["kind"].dropna().unique()))
-    arms = (_joined(of, columns) for of in (treated, untreated))
+    arms = _joined(treated, columns), _joined(untreated, columns)
     return TrialArms(*arms, kinds, trials.is_of_all, trials.is_unwanted)
 
 
