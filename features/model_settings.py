@@ -21,6 +21,7 @@ KEYS: Mapping[str, type] = {
     "lead": int,
     "gap": int,
     "inactive_after": int,
+    "eligible": str,
     "bands": dict,
     "costs": dict,
 }
@@ -32,14 +33,15 @@ class ModelSettings:
     """What is set for one model; None is as its definition has it.
 
     `horizon_days`, `lead_days` and `gap_days` are of its targets, `inactive_days` is how long a customer without a
-    contract may be silent and still be with us, `bands` says by name where a band begins, `action` and `gain` are what
-    an action costs and wins, in the reporting currency.
+    contract may be silent and still be with us, `eligible` names whom it is asked of, `bands` says by name where a band
+    begins, `action` and `gain` are what an action costs and wins, in the reporting currency.
     """
 
     horizon_days: int | None = None
     lead_days: int | None = None
     gap_days: int | None = None
     inactive_days: int | None = None
+    eligible: str | None = None
     bands: Mapping[str, float] = field(default_factory=dict)
     action: float | None = None
     gain: float | None = None
@@ -70,6 +72,7 @@ def parse_model_settings(path: Path, name: str, raw: Any) -> ModelSettings:
         lead_days=given.get("lead"),
         gap_days=given.get("gap"),
         inactive_days=given.get("inactive_after"),
+        eligible=given.get("eligible"),
         bands={band: float(start) for band, start in bands.raw.items()},
         action=costs.get("action"),
         gain=costs.get("gain"),

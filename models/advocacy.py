@@ -6,11 +6,12 @@ campaign bought.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import narwhals as nw
 
+from vouch.features.facts.activity import ACTIVE_DAYS
 from vouch.features.facts.orders import is_of_order
 from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, is_set
@@ -39,10 +40,20 @@ def advocate_status(vectors: Vectors) -> Statuses:
     )
 
 
-def user_status(vectors: Vectors) -> Statuses:
-    """Eligible: whoever was active lately."""
-    active = is_active(vectors)
-    return first_that_holds([("cold_start", active & is_new(vectors)), ("ok", active)], "not_eligible")
+@dataclass(frozen=True)
+class UserStatus:
+    """Eligible: whoever was active in the last so many days; nobody of a company without contracts has left."""
+
+    days: int = ACTIVE_DAYS
+
+    def after(self, days: int) -> UserStatus:
+        """The same with another number of days."""
+        return UserStatus(days)
+
+    def __call__(self, vectors: Vectors) -> Statuses:
+        """One status per vector."""
+        active = is_active(vectors, self.days)
+        return first_that_holds([("cold_start", active & is_new(vectors)), ("ok", active)], "not_eligible")
 
 
 def sells(tables: Tables) -> bool:
@@ -66,10 +77,11 @@ ORGANIC = Target(
     bands=(Band("low", 0.0), Band("likely", 0.2), Band("high", 0.4)),
     max_calibration_error=0.03,
     is_for=sells,
+    is_for_chosen=True,
 )
 MODEL = Model(
     name="advocacy",
     question="Will this customer recommend us, unasked and unrewarded, within 90 days?",
-    targets=(ORGANIC, replace(ORGANIC, name="organic_of_users", status=user_status, is_for=None)),
+    targets=(ORGANIC, replace(ORGANIC, name="organic_of_users", status=UserStatus(), is_for=None)),
     recency=("days_since_act", "days_since_activity"),
 )

@@ -32,6 +32,7 @@ MODEL = Model(
             any_of=("usage_events", "transactions"),
             label=label_inactivity,
             status=InactivityStatus(),
+            is_for_chosen=True,
             horizon_days=90,
             bands=(Band("low", 0.0), Band("watch", 0.4), Band("high", 0.7)),
             max_calibration_error=0.03,

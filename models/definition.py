@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.errors import ConfigurationError, DefinitionError, MissingTable, UsageError, did_you_mean
+from vouch.models.eligibility import ELIGIBLE, ChosenStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +49,10 @@ TAKEN = ("recency", "health", "mean", "lightgbm_tuned")
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
-_CONFIGURED = re.compile(r"(?P<base>.+?)(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?$")
+_CONFIGURED = re.compile(
+    r"(?P<base>.+?)(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?"
+    rf"(?:_of_those_({'|'.join(ELIGIBLE)}))?$"
+)
 """The name of a target that a company has otherwise than its definition."""
 
 
@@ -80,6 +84,8 @@ class Target:
     """Which companies it is for, by what their tables hold; None where for all that have them."""
     bands: tuple[Band, ...] = ()
     max_calibration_error: float = 0.03
+    is_for_chosen: bool = False
+    """Whether a company may say who is eligible: where the outcome can come true for anybody."""
     moments: Moments | None = None
     """Where the outcome is a moment: what makes `how soon` answerable (see `vouch.models.scoring.hazard`)."""
     trials: TrialRows | None = None
@@ -102,11 +108,16 @@ class Target:
         horizon: int | None = None,
         gap: int | None = None,
         inactive: int | None = None,
+        eligible: str | None = None,
     ) -> Target:
         """The target as a company has it; its name says what differs, so that no other is taken for it.
 
-        A gap is for a target that has one, `inactive` days for one whose eligibility goes by them.
+        A gap is for a target that has one, `inactive` days for one whose eligibility goes by them, `eligible` for one
+        whose outcome does not say itself whom it can come true for.
         """
+        if eligible is not None and self.is_for_chosen and eligible != getattr(self.status, "who", None):
+            chosen = replace(self, status=ChosenStatus(eligible)).configured(lead, horizon, gap, inactive)
+            return replace(chosen, name=f"{chosen.name}_of_those_{eligible}")
         days, after = getattr(self.status, "days", None), getattr(self.status, "after", None)
         parts: list[str] = []
         changed: dict[str, Any] = {}
@@ -223,12 +234,12 @@ class Model:
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""
         match = _CONFIGURED.match(name)
-        base, days = (match["base"], match.groups()[1:]) if match else (name, ())
+        base, *days, eligible = match.groups() if match else (name, None)
         for target in self.targets:
             if target.name == name:
                 return target
             if target.name == base:
-                return target.configured(*(None if of is None else int(of) for of in days))
+                return target.configured(*(None if of is None else int(of) for of in days), eligible)
         raise DefinitionError(
             f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
         )
@@ -240,12 +251,15 @@ class Model:
     def configured(self, settings: ModelSettings | None) -> Model:
         """Return the model as a company has it.
 
-        Raises ConfigurationError for a band that it does not have, and for costs that say too little.
+        Raises ConfigurationError for a band that it does not have, for costs that say too little, and for somebody
+        eligible who cannot be.
         """
         if settings is None:
             return self
         days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
-        targets = tuple(with_bands(target.configured(*days), settings.bands) for target in self.targets)
+        self._check_eligible(settings.eligible)
+        configured = (target.configured(*days, settings.eligible) for target in self.targets)
+        targets = tuple(with_bands(target, settings.bands) for target in configured)
         costs = self.costs
         if settings.action is not None or settings.gain is not None:
             action = settings.action if settings.action is not None or costs is None else costs.action
@@ -256,6 +270,15 @@ class Model:
                 )
             costs = Costs(action, gain)
         return replace(self, targets=targets, costs=costs)
+
+    def _check_eligible(self, eligible: str | None) -> None:
+        if eligible is None:
+            return
+        where = f"[{self.name}] eligible = {eligible!r}"
+        if eligible not in ELIGIBLE:
+            raise ConfigurationError(f"{where}: it is one of {', '.join(ELIGIBLE)}{did_you_mean(eligible, ELIGIBLE)}")
+        if not any(target.is_for_chosen for target in self.targets):
+            raise ConfigurationError(f"{where}: the outcome of {self.name} says itself whom it can come true for")
 
     def uses(self, feature: Feature) -> bool:
         """Whether a feature is trained on."""

@@ -6,7 +6,7 @@ Vectors are whatever gives a column by its name: a frame, an Arrow table, or the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -63,6 +63,7 @@ def is_active(vectors: Vectors, days: int = ACTIVE_DAYS) -> Flags:
 class InactivityStatus:
     """Eligible: usage or a transaction in the last so many days."""
 
+    who: ClassVar[str] = "active"
     days: int = ACTIVE_DAYS
 
     def after(self, days: int) -> InactivityStatus:
@@ -80,6 +81,32 @@ class InactivityStatus:
             ],
             "not_eligible",
         )
+
+
+ELIGIBLE = ("subscribed", "bought", "active", "everybody")
+"""Whom a company may have eligible: with a running subscription, ever bought, active lately, or whoever is known."""
+
+
+@dataclass(frozen=True)
+class ChosenStatus:
+    """Eligible: those whom a company names, one of `ELIGIBLE`; `days` is what lately means."""
+
+    who: str
+    days: int = ACTIVE_DAYS
+
+    def after(self, days: int) -> ChosenStatus:
+        """The same with another number of days."""
+        return ChosenStatus(self.who, days)
+
+    def __call__(self, vectors: Vectors) -> Statuses:
+        """One status per vector."""
+        if self.who == "subscribed":
+            return subscriber_status(vectors)
+        if self.who == "active":
+            return InactivityStatus(self.days)(vectors)
+        everybody = np.ones(len(number(vectors, "tenure_days")), dtype=bool)
+        eligible = is_set(vectors, "has_ever_bought") if self.who == "bought" else everybody
+        return first_that_holds([("cold_start", eligible & is_new(vectors)), ("ok", eligible)], "not_eligible")
 
 
 def subscriber_status(vectors: Vectors) -> Statuses:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vouch.models.advocacy import ORGANIC, sells, user_status
+from vouch.models.advocacy import ORGANIC, UserStatus, sells
 from vouch.models.definition import Band, Model, Target
 from vouch.models.outcomes import ask_trials, label_response
 
@@ -27,7 +27,7 @@ ACCEPTED = Target(
 MODEL = Model(
     name="response",
     question="Will this customer accept, if asked to speak up within 28 days?",
-    targets=(ACCEPTED, replace(ACCEPTED, name="accepted_by_users", status=user_status, is_for=None)),
+    targets=(ACCEPTED, replace(ACCEPTED, name="accepted_by_users", status=UserStatus(), is_for=None)),
     recency=("days_since_act", "days_since_activity"),
     is_optional=True,
 )

@@ -103,3 +103,52 @@ def test_who_was_active_lately_may_speak_up_where_nothing_is_bought():
     assert list(status(vectors)) == ["ok", "not_eligible", "not_eligible"]
     there = {**vectors, "has_ever_bought": np.zeros(3)}
     assert list(status(there)) == ["not_eligible"] * 3
+
+
+def test_whom_a_model_is_asked_of_is_another_question_and_is_found_by_its_name():
+    model = load("advocacy").configured(ModelSettings(eligible="active", inactive_days=30))
+    target = model.targets[0]
+    assert target.name == "organic_inactive30_of_those_active"
+    assert load("advocacy").target_named(target.name) == target
+    vectors = {
+        "is_subscribed": np.array([1.0, 1.0, 0.0, np.nan]), "is_leaving": np.array([0.0, 1.0, 0.0, np.nan]),
+        "has_ever_subscribed": np.array([1.0, 1.0, 1.0, np.nan]), "has_ever_bought": np.array([0.0, 0.0, 1.0, np.nan]),
+        "days_since_activity": np.array([31.0, 3.0, 2.0, np.nan]), "tenure_days": np.array([400.0, 400.0, 9.0, 100.0]),
+    }  # fmt: skip
+    assert list(target.status(vectors)) == ["churned", "ok", "cold_start", "not_eligible"]
+    statuses = {
+        who: list(load("advocacy").configured(ModelSettings(eligible=who)).targets[0].status(vectors))
+        for who in ("subscribed", "bought", "everybody")
+    }
+    assert statuses == {
+        "subscribed": ["ok", "leaving", "churned", "not_eligible"],
+        "bought": ["not_eligible", "not_eligible", "cold_start", "not_eligible"],
+        "everybody": ["ok", "ok", "cold_start", "ok"],
+    }
+
+
+def test_how_long_a_user_of_a_company_that_sells_nothing_may_be_silent_is_a_setting():
+    target = load("advocacy").configured(ModelSettings(inactive_days=30)).targets[1]
+    assert target.name == "organic_of_users_inactive30"
+    vectors = {"days_since_activity": np.array([30.0, 31.0, np.nan]), "tenure_days": np.array([400.0, 400.0, 400.0])}
+    assert list(target.status(vectors)) == ["ok", "not_eligible", "not_eligible"]
+
+
+def test_who_is_eligible_anyhow_is_no_other_question():
+    model = load("churn")
+    contract, inactivity = model.configured(ModelSettings(eligible="active")).targets
+    assert [contract, inactivity] == list(model.targets)
+    contract, inactivity = model.configured(ModelSettings(eligible="subscribed")).targets
+    assert (contract.name, inactivity.name) == ("contract", "inactivity_of_those_subscribed")
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "message"),
+    [
+        ("advocacy", "activ", r"it is one of subscribed, bought, active, everybody \(did you mean 'active'\?\)"),
+        ("upgrade", "active", "says itself whom it can come true for"),
+    ],
+)
+def test_who_cannot_be_eligible_is_told(name, who, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load(name).configured(ModelSettings(eligible=who))
