@@ -239,7 +239,8 @@ class Model:
             if target.name == name:
                 return target
             if target.name == base:
-                return target.configured(*(None if of is None else int(of) for of in days), eligible)
+                lead, horizon, gap, inactive = (None if of is None else int(of) for of in days or [None] * 4)
+                return target.configured(lead, horizon, gap, inactive, eligible)
         raise DefinitionError(
             f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
         )

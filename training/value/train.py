@@ -69,7 +69,7 @@ def train_value(
 ) -> ValueReport:
     """Train the value model on what was known before an instant; promote it where the gate lets it.
 
-    Raises NoOutcome where the company has neither purchases nor subscriptions, Refused where too little is known.
+    Raises NoOutcome where nothing is known of what is paid, Refused where too little is known.
     """
     staged = stage(project, now_us)
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
@@ -111,6 +111,11 @@ def fit_and_judge_value(tables: Tables, known_us: int, seed: int = 0) -> FittedV
     then_numbers, is_modified = _better(then, now, has_contracts, days)
     then_values = valued(then, then_numbers, days=days, discount=0.0)
     true = _brought_since(then, now, then_values)
+    if not true.any():
+        raise NoOutcome(
+            f"Model {NAME!r}: nobody brought anything in the {days} days that would judge it. It needs what is paid: "
+            "transactions.amount, or subscriptions.mrr above 0"
+        )
     figures = {
         then_numbers.way: _figures(_central(then_values), true, then_values),
         "naive": _figures(_naive(then, then_values, days), true),

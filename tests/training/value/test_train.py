@@ -96,6 +96,22 @@ def test_data_that_break_the_contract_make_no_champion(shop, tmp_path):
     assert load_value_champion(where.home) is None
 
 
+def test_a_company_in_which_nothing_is_paid_is_told_what_is_missing(tmp_path):
+    """Contracts whose price no file names: there is nothing to value, and nothing that is no number is written down."""
+    folder = tmp_path / "club"
+    folder.mkdir()
+    start = pd.to_datetime([f"2025-{1 + n % 12:02}-01" for n in range(300)], utc=True)
+    ended = start.where(np.arange(300) % 3 > 0) + pd.Timedelta(days=200)
+    people = [f"c{n}" for n in range(300)]
+    pd.DataFrame({"subscription_id": people, "customer_id": people, "started_at": start, "ended_at": ended,
+                  "mrr": 0.0}).to_parquet(folder / "subscriptions.parquet")  # fmt: skip
+    pd.DataFrame({"customer_id": people, "created_at": start}).to_parquet(folder / "customers.parquet")
+    pd.DataFrame({"customer_id": people, "occurred_at": start + pd.Timedelta(days=300),
+                  "event": "visit"}).to_parquet(folder / "usage_events.parquet")  # fmt: skip
+    with pytest.raises(Refused, match=r"nobody brought anything .* needs what is paid: transactions.amount"):
+        train_named(project(folder, tmp_path / "home"), "value", None, NOW_US)
+
+
 def test_too_little_history_is_refused_with_what_it_takes(tmp_path):
     folder = tmp_path / "young"
     folder.mkdir()
