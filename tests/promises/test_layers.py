@@ -59,7 +59,8 @@ FLOORS = {
         {"lists"},
     ),
     "models": (
-        {"definition", "eligibility", "outcomes", "scoring"},
+        {"eligibility"},
+        {"definition", "outcomes", "scoring"},
         {"advocacy", "churn", "upgrade", "value"},
         {"response"},
         {"quality"},
