@@ -8,7 +8,7 @@ from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.engines import OWN
 from vouch.features.ingest.counts import Count, Tally, by_code, of_tallies
-from vouch.features.ingest.whole_table import strangers, whole_counts
+from vouch.features.ingest.whole_table import dangling, strangers, whole_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,26 +34,31 @@ def figures(staging: StagingContext, rows: str) -> dict[str, int]:
 
 def full_figures(
     staging: StagingContext, plan: TablePlan, figures: Mapping[str, int], tallies: Sequence[Tally],
-    across: Mapping[str, int], rows: str, people: str, named: str,
+    across: Mapping[str, int], rows: str, people: str, named: str, targets: Mapping[str, str],
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of a table: what rows tell by themselves, what others tell of them, and what the whole table tells.
 
     Args:
         staging: where the tables are worked on.
         plan: how the table was read.
-        found: figures by name, with the rows that were `written`.
+        figures: figures by name, with the rows that were `written`.
         tallies: reasons that rows tell by themselves.
         across: counts by code of what takes other rows to tell.
         rows: what stands behind FROM for the table in contract form.
         people: what stands behind FROM for its accepted rows with their customers.
         named: SQL for how many of them name a customer.
+        targets: the relation that each reference must point into.
     """
     table, accepted_rows = plan.table, figures["rows"] - figures["quarantined"]
     whole = whole_counts(staging, table, plan.columns, rows)
-    apart = {"orphans", *({"tied_versions"} if any(count.code == "superseded" for count in whole) else ())}
+    apart = {
+        "orphans",
+        "dangling_reference",
+        *({"tied_versions"} if any(count.code == "superseded" for count in whole) else ()),
+    }
     counts = of_tallies(table, tallies, figures["rows"])
     counts += [Count(code, None, n, accepted_rows, "count") for code, n in across.items() if n and code not in apart]
-    counts += whole
+    counts += [*dangling(staging, table, people, targets, accepted_rows), *whole]
     reasons = by_code(tallies) | {count.code: count.count for count in whole}
     reasons |= {code: n for code, n in across.items() if n and code != "orphans"}
     if orphans := across.get("orphans", 0):
@@ -93,12 +98,12 @@ def counted_across(
 ) -> dict[str, int]:
     """What stays and is counted, where it takes other rows to tell, by code; `rows` are accepted, up to conditions."""
     counted = {}
-    dangling = [
+    lost = [
         f"SELECT count(*) FROM {rows} AND {quoted(column)} IS NOT NULL "
         f"AND {quoted(column)} NOT IN (SELECT key FROM {target})"
         for column, target in targets.items()
     ]
-    counted["dangling_reference"] = sum(staging.row(sql)[0] for sql in dangling)
+    counted["dangling_reference"] = sum(staging.row(sql)[0] for sql in lost)
     if table.customer and table.name != "customers":
         customer = quoted(table.customer)
         (counted["orphans"],) = staging.row(

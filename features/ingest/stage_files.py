@@ -104,7 +104,7 @@ def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
     tallies = added(Tally(*one) for part in staged for one in part.facts["tallies"])
     across = _across(staging, table, staged) | {"tied_versions": versions.tied}
     named = f"SELECT sum(rows)::BIGINT FROM {rows_of(part.folder / PEOPLE for part in staged)}"
-    report = full_figures(staging, plan, figures, tallies, across, rows, rows, named)
+    report = full_figures(staging, plan, figures, tallies, across, rows, rows, named, targets={})
     columns = tuple(column for column in plan.inputs if column not in empty)
     warned = (*plan.warnings, *(left_out(table, column) for column in empty), *warnings(table, columns, report))
     ends = [part.facts["accepted_until_us"] for part in staged if part.facts["accepted_until_us"] is not None]

@@ -203,7 +203,7 @@ def finish(staging: StagingContext, plan: TablePlan, present: Container[str]) ->
     across = counted_across(staging, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
     named = f"SELECT count({quoted(table.customer)}) FROM {people}" if table.customer else ""
-    report = full_figures(staging, plan, counted, tallies, across, rows, people, named)
+    report = full_figures(staging, plan, counted, tallies, across, rows, people, named, targets)
     accepted_until_us, future_from_us = staging.row(
         f"SELECT max(own_us) FILTER (NOT is_refused), min(own_us) FILTER (own_us - {DAY_US} > {staging.now_us}) "
         f"FROM {parsed(name)}"

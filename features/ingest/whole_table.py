@@ -20,7 +20,7 @@ from vouch.features.instants import MINUTE_US, SECOND_US, instant_text
 from vouch.features.shown import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.staging_context import StagingContext
@@ -59,12 +59,32 @@ FORMS = (
 
 def strangers(staging: StagingContext, table: Table, rows: str, count: int, of: int) -> Count:
     """The count of rows whose customer is not known, with an example, and the normalisation that would join most."""
-    customer = table.customer
-    assert customer is not None
-    relation, known = f"{OWN}.strangers", f"{OWN}.known"
+    assert table.customer is not None
+    return _unmatched(staging, table, "orphans", rows, table.customer, "customers", f"{OWN}.known", count, of)
+
+
+def dangling(staging: StagingContext, table: Table, rows: str, targets: Mapping[str, str], of: int) -> Iterator[Count]:
+    """The count of references that point to nothing, by column, told as `strangers` are; by customer it is told there.
+
+    `targets` holds the relation that each column must point into.
+    """
+    for column, known in targets.items():
+        is_lost = f"{quoted(column)} IS NOT NULL AND {quoted(column)} NOT IN (SELECT key FROM {known})"
+        (count,) = staging.row(f"SELECT count(*) FROM {rows} WHERE {is_lost}")
+        if count and column != table.customer:
+            target = table.references[column][0]
+            yield _unmatched(staging, table, "dangling_reference", rows, column, target, known, count, of)
+
+
+def _unmatched(
+    staging: StagingContext, table: Table, code: str, rows: str, column: str, target: str, known: str, count: int,
+    of: int,
+) -> Count:  # fmt: skip
+    """The count of ids of a column that `known`, the keys of the target, does not hold; and what would join most."""
+    relation = f"{OWN}.strangers"
     staging.rows(
-        f"CREATE OR REPLACE TABLE {relation} AS SELECT {quoted(customer)} AS id, count(*) AS n FROM {rows} "
-        f"WHERE {quoted(customer)} IS NOT NULL AND {quoted(customer)} NOT IN (SELECT key FROM {known}) "
+        f"CREATE OR REPLACE TABLE {relation} AS SELECT {quoted(column)} AS id, count(*) AS n FROM {rows} "
+        f"WHERE {quoted(column)} IS NOT NULL AND {quoted(column)} NOT IN (SELECT key FROM {known}) "
         f"GROUP BY ALL ORDER BY n DESC, id LIMIT {STRANGERS_AT_ONCE}"
     )
     tried = []
@@ -80,12 +100,10 @@ def strangers(staging: StagingContext, table: Table, rows: str, count: int, of: 
     joined, _, what, form, example, meant, is_theirs = max(tried)
     if joined * LEAST_JOINED < staging.row(f"SELECT sum(n)::BIGINT FROM {relation}")[0]:
         (example,) = staging.row(f"SELECT min(id) FROM {relation}")
-        return Count("orphans", customer, count, of, "count", example)
-    where = table.name if is_theirs else f"{table.name} and in customers, both"
-    mend = (
-        f"They differ by {what}: {joined:,} would join by {form.replace('@', customer)}; map it by a query in {where}"
-    )
-    return Count("orphans", customer, count, of, "count", example, f" where `customers` has {shape(meant)}", mend)
+        return Count(code, column, count, of, "count", example)
+    where = table.name if is_theirs or target == table.name else f"{table.name} and in {target}, both"
+    mend = f"They differ by {what}: {joined:,} would join by {form.replace('@', column)}; map it by a query in {where}"
+    return Count(code, column, count, of, "count", example, f" where `{target}` has {shape(meant)}", mend)
 
 
 def whole_counts(staging: StagingContext, table: Table, columns: Collection[str], rows: str) -> list[Count]:

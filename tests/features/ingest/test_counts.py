@@ -303,6 +303,26 @@ def test_a_table_of_nobody_is_told_with_the_normalisation_that_would_join_it(tmp
     assert set(WAYS) == {what for what, _ in FORMS}
 
 
+REFERENCES = {
+    "referred_by": ("customers", "customers", lambda one, other: row("customers", customer_id=one, referred_by=other)),
+    "ask_id": ("advocacy_acts", "asks", lambda one, other: row("advocacy_acts", act_id=one, ask_id=other)),
+}
+
+
+@pytest.mark.parametrize("column", REFERENCES)
+def test_references_to_nothing_are_told_by_column_with_what_would_join_them(tmp_path, column):
+    table, target, make = REFERENCES[column]
+    names = [str(number) for number in range(1001, 1001 + PEOPLE)]
+    tables = company(asks=[row("asks", ask_id=name) for name in names])
+    tables[table] = [make(name, f"{name}.0") for name in names] + [row("customers")] * (table == "customers")
+    found = staged(write_csv(tmp_path / "tables", tables))
+    ((_, said, (count, _)),) = [one for one in told(found, "dangling_reference") if one[0] == table]
+    assert count == PEOPLE
+    assert said.startswith(f"{table}.{column}: ")
+    assert f"where `{target}` has" in said
+    assert f"differ by a decimal ending: {PEOPLE} would join" in said
+
+
 def test_ids_that_no_customer_has_are_in_no_count_of_customers(tmp_path):
     people = [row("customers", customer_id=str(number)) for number in range(PEOPLE)]
     events = [row("usage_events", customer_id=f"{number}{end}", occurred_at=at)
