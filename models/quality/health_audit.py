@@ -25,6 +25,7 @@ from vouch.features.health.score import by_segment
 from vouch.features.metrics.estimators import finite
 from vouch.features.statistics import intervals
 from vouch.features.vectors.build import collect, vectors_at
+from vouch.features.vectors.compared import without_early_comparisons
 from vouch.models.definition import SCORED, load
 from vouch.models.quality.figures import figure_interval, roc_auc
 
@@ -173,7 +174,7 @@ def panel(tables: Tables, known_us: int, *using: HealthRules) -> pd.DataFrame:
     read = list(dict.fromkeys([name for rules in using for name in rules.reads]))
     frames = []
     for instant, lazy in zip(instants, vectors_at(tables, instants), strict=True):
-        rows = collect(lazy)
+        rows = collect(without_early_comparisons(lazy, tables, instant))
         rows = rows.loc[np.isin(target.status(rows), list(SCORED)), ["customer_id", *read]]
         of_instant = labels.loc[labels["as_of_us"] == instant, ["customer_id", "label"]]
         frames.append(rows.merge(of_instant, on="customer_id", how="inner", validate="one_to_one"))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vouch.serving.web.svg import Trend, Whisker
 
 
+YEAR_WEEKS = 53
+"""Published weeks that segments are told over: a year."""
 FAVOURITES = "favourites"
 """The chapter of what somebody has marked."""
 
@@ -45,6 +47,8 @@ class SegmentRow:
 
     row: Mapping[str, Any]
     whisker: Whisker | None
+    spark: Trend | None
+    """The value week by week over a year."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Measured:
     splits: Sequence[str]
     """What the company can be split by, of this metric."""
     parts: Sequence[SegmentRow]
+    weeks: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]
+    """Over a year, the newest first: the week, and the row of each segment that it has."""
 
 
 @cache
@@ -114,15 +120,17 @@ def measured(store: ServingState, metric_id: str, by: str) -> Measured:
         raise Problem("unknown_route")
     splits = splits_of(store.portfolio.metrics, metric_id)
     split = by if by in splits else next(iter(splits), None)
-    asked = MetricsQuery.model_validate({"metric_ids": [metric_id], "by": split})
+    asked = MetricsQuery.model_validate({"metric_ids": [metric_id], "by": split, "weeks": YEAR_WEEKS})
     rows = [] if split is None else read.query_metrics(store, asked)["metrics"]
+    weeks = _by_week(rows)
     return Measured(
         entry=catalogue_by_id()[metric_id],
         series=by_name[metric_id],
         trend=svg.trend(by_name[metric_id].points),
         by=split,
         splits=splits,
-        parts=_parts(rows),
+        parts=_parts(weeks),
+        weeks=weeks[::-1],
     )
 
 
@@ -132,8 +140,17 @@ def splits_of(metrics: pa.Table, metric_id: str) -> list[str]:
     return [by for by in SEGMENTS if by in splits]
 
 
-def _parts(rows: Sequence[Mapping[str, Any]]) -> list[SegmentRow]:
-    """Segments on one common scale, the highest value first."""
+def _by_week(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Mapping[str, Any]]]]:
+    """The rows of each week by segment, the newest week last."""
+    weeks: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        weeks.setdefault(row["as_of"], {})[row["segment"]] = row
+    return list(weeks.items())
+
+
+def _parts(weeks: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> list[SegmentRow]:
+    """Segments of the newest week on one common scale, the highest value first."""
+    rows = list(weeks[-1][1].values()) if weeks else []
     ends = [
         end for row in rows for end in (row["ci_low"], row["value"], row["ci_high"]) if row["value"] is not None and end
     ]
@@ -143,6 +160,7 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> list[SegmentRow]:
         SegmentRow(
             row,
             None if row["value"] is None else svg.whisker(row["value"], row["ci_low"], row["ci_high"], span),
+            svg.spark([svg.Point(week, of.get(row["segment"], {}).get("value")) for week, of in weeks]),
         )
         for row in ordered
     ]
