@@ -6,7 +6,7 @@ withdrawals included. An instant whose outcome is not final at that moment is ce
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 REST_DAYS = 90
 """Who was asked within so many days is not among those who might be asked."""
+SPEAKS_UP_DAYS = 90
+"""Window in which it is looked for who speaks up unasked, beside the trials of asks."""
 
 
 def standing(tables: Tables, name: str, known_us: int) -> Frame:
@@ -174,6 +176,10 @@ class Trials:
 
     treated: pd.DataFrame
     untreated: pd.DataFrame
+    beside: pd.DataFrame | None = None
+    """`customer_id`, `as_of_us`, `label` of all: what is known in plenty and goes with both arms (who speaks up)."""
+    beside_days: int = 0
+    """Days until such a label is final."""
     is_of_all: bool = False
     """Whether the model is of all customers, treated or not; else it is of the treated alone."""
     is_unwanted: bool = False
@@ -221,7 +227,15 @@ def ask_trials(tables: Tables, instants: Sequence[int], known_us: int, target: T
     return Trials(
         pd.concat([made.head(0).assign(as_of_us=0), *treated], ignore_index=True),
         pd.concat(untreated or [nothing], ignore_index=True),
+        _who_speaks_up(tables, instants, known_us, target) if has_acts else None,
+        SPEAKS_UP_DAYS,
     )
+
+
+def _who_speaks_up(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:
+    """Who does any act unasked in a longer window than that of an ask: more is known of it."""
+    longer = replace(target, horizon_days=SPEAKS_UP_DAYS, gap_days=0)
+    return label_advocacy(tables, instants, known_us, longer).dropna(subset=["label"])
 
 
 def _asks_made(tables: Tables, known_us: int, target: Target) -> pd.DataFrame:

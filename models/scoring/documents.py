@@ -208,6 +208,8 @@ class EffectNumbers(Document):
     line: LogisticNumbers | None
     qini: OfQini | None
     is_unwanted: bool
+    weights: Annotated[list[Number], Field(min_length=2, max_length=2)]
+    line_slope: Number
 
     def fits(self, columns: tuple[Column, ...]) -> bool:
         """As for the line."""

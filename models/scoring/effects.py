@@ -1,7 +1,8 @@
 """The effect of a treatment, kind by kind: what comes with it, what comes without, and what it adds.
 
-With it: the model's own probability, shifted by kind. Without it: a line fitted on who was not treated, times the
-kind's share of what comes by itself. What it adds is their difference only where treatments at random have shown it:
+With it: the model's own log-odds and those of a line, weighed and shifted by kind. Without it: the line, times the
+kind's share of what comes by itself. The line is fitted on what is known in plenty (who speaks up unasked), for
+treatments are few. What it adds is their difference only where treatments at random have shown it:
 the average of those trials, and around it the difference as far as the trials bear it out (Chernozhukov et al. 2018,
 best linear predictor). Where they have not, the first is told as a response, and nothing is called an effect.
 """
@@ -98,14 +99,18 @@ class Effects:
     qini: QiniCurve | None = None
     is_unwanted: bool = False
     """Whether the outcome is what a treatment should prevent: what it adds is then what it prevents."""
+    weights: tuple[float, float] = (1.0, 0.0)
+    """Of the log-odds of the model and of the line, with a treatment."""
+    line_slope: float = 1.0
+    """Of the log-odds of the line, without."""
 
     def chances(self, matrix: Matrix, probability: Numbers) -> KindChances:
         """What each kind does for encoded rows; `probability` is what the model says of them."""
-        by_itself = probability
-        if self.line is not None:
-            by_itself = np.asarray(sigmoid(Logistic(self.line, matrix.shape[1]).raw(matrix)))
-        treated = np.column_stack([shifted(probability, of.offset) for of in self.kinds])
-        untreated = np.column_stack([of.share * shifted(by_itself, of.base) for of in self.kinds])
+        model = log_odds(probability)
+        line = model if self.line is None else Logistic(self.line, matrix.shape[1]).raw(matrix)
+        both = self.weights[0] * model + self.weights[1] * line
+        treated = np.column_stack([sigmoid(both + of.offset) for of in self.kinds])
+        untreated = np.column_stack([of.share * sigmoid(self.line_slope * line + of.base) for of in self.kinds])
         difference = (untreated - treated) if self.is_unwanted else (treated - untreated)
         centre = np.array([of.centre for of in self.kinds])
         average = np.array([np.nan if of.average is None or of.basis != UPLIFT else of.average for of in self.kinds])
@@ -134,20 +139,14 @@ def full_count(rate: float = 0.25) -> int:
     return int(np.ceil((Z / min(NARROW, rate / 4)) ** 2 * rate * (1 - rate)))
 
 
-def shifted(probability: Numbers, offset: float) -> Numbers:
-    """Probabilities whose log-odds are moved."""
-    return np.asarray(sigmoid(log_odds(probability) + offset))
-
-
 def effects_from_json(content: Mapping[str, Any]) -> Effects:
     """Read what `Effects.as_json` wrote, once its form was judged."""
     curve = content["qini"]
     points = tuple(tuple(map(float, point)) for point in curve["points"]) if curve else ()
     qini = QiniCurve(**{**curve, "points": points}) if curve else None
+    kinds = tuple(KindEffect(**of) for of in content["kinds"])
+    model, line = content["weights"]
     return Effects(
-        tuple(KindEffect(**of) for of in content["kinds"]),
-        float(content["slope"]),
-        content["line"],
-        qini,
-        bool(content["is_unwanted"]),
-    )
+        kinds, float(content["slope"]), content["line"], qini, bool(content["is_unwanted"]),
+        (float(model), float(line)), float(content["line_slope"]),
+    )  # fmt: skip

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.estimators import FEW
 from vouch.features.statistics.newton import maximum
 from vouch.models.quality.uplift import Arm, Trial, trial_effects
 from vouch.models.scoring.calibration import log_odds, sigmoid
-from vouch.models.scoring.effects import Effects, KindEffect, shifted
+from vouch.models.scoring.effects import Effects, KindEffect
 from vouch.models.scoring.formulas import Logistic
 from vouch.training.dataset import DatasetPart
 from vouch.training.learners import fit_logistic, rounded
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from vouch.training.learners import Fitted
 
 PULL = 4.0
-"""Precision with which the shift of a kind is drawn to none: a standard deviation of 0.5 in log-odds."""
+"""Precision with which a weight, and the shift of a kind, is drawn to where it starts: a deviation of 0.5."""
+FIXED = 1e9
+"""Precision of what does not move."""
 
 
 def fit_effects(data: Dataset, calibrator: Calibrator, refit: Callable[[Dataset], Fitted], seed: int) -> Effects | None:
@@ -43,25 +46,50 @@ def fit_effects(data: Dataset, calibrator: Calibrator, refit: Callable[[Dataset]
     arms = data.trials
     if arms is None or not arms.origins or not len(arms.untreated):
         return None
-    predictions = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, seed), arms.origins)
+    lines = [None, None] if arms.is_of_all else [_line(data, arms, at, seed) for at in (arms.origins[0].test, None)]
+    predictions = side_by_side(lambda of: predicted(data, arms, of, calibrator, refit, lines[0]), arms.origins)
     kinds = [kind for kind in arms.kinds if sum((of.treated.cells["kind"] == kind).sum() for of in predictions) >= FEW]
     if not kinds:
         return None
-    effects = [_known(predictions, arms, kind) for kind in kinds]
+    fitted = Effects((), 1.0, lines[1], None, arms.is_unwanted, *_weights(predictions, arms))
+    effects = [_known(predictions, arms, fitted, kind) for kind in kinds]
     numbered = {one: place for place, one in enumerate(sorted({c for of in predictions for c in of.everybody()}))}
-    trials = {of.kind: trial for of in effects if (trial := _trial(predictions, of, arms, numbered)) is not None}
-    estimate = trial_effects(list(trials.values()), seed) if trials else None
-    by_kind = dict(zip(trials, estimate.kinds, strict=True)) if estimate else {}
+    trials = {of.kind: trial for of in effects if (trial := _trial(predictions, fitted, of, numbered)) is not None}
+    if not trials:
+        return replace(fitted, kinds=tuple(effects))
+    estimate = trial_effects(list(trials.values()), seed)
+    by_kind = dict(zip(trials, estimate.kinds, strict=True))
     sign = -1.0 if arms.is_unwanted else 1.0
-    made = tuple(_tried(of, trials[of.kind], by_kind[of.kind], sign) if of.kind in trials else of for of in effects)
-    newest = np.unique(arms.untreated.as_of_us)[-data.model.cutoffs.train :]
-    line = None if arms.is_of_all else _line(data, arms.untreated.at(newest.tolist()), seed)
-    if estimate is None:
-        return Effects(made, 1.0, line, None, arms.is_unwanted)
-    return Effects(made, rounded(estimate.slope), line, estimate.qini, arms.is_unwanted)
+    made = [_tried(of, trials[of.kind], by_kind[of.kind], sign) if of.kind in trials else of for of in effects]
+    return replace(fitted, kinds=tuple(made), slope=rounded(estimate.slope), qini=estimate.qini)
 
 
-def _known(predictions: Sequence[OriginPredictions], arms: TrialArms, kind: str) -> KindEffect:
+def _weights(predictions: Sequence[OriginPredictions], arms: TrialArms) -> tuple[tuple[float, float], float]:
+    """How the log-odds of the model and of the line count with a treatment, and those of the line without."""
+    if arms.is_of_all:
+        return (1.0, 0.0), 1.0
+    came = np.concatenate([of.treated.numbers("outcome") for of in predictions])
+    model, line = (np.concatenate([getattr(of, name)[0] for of in predictions]) for name in ("model", "line"))
+    design = np.column_stack([model, line - line.mean(), np.ones(len(came))])
+    weighed = _fitted(design, came, np.array([1.0, 0.0, 0.0]), np.array([PULL, PULL, PULL]))
+    done = np.concatenate([np.column_stack([of.untreated.numbers(name) for name in arms.kinds]) for of in predictions])
+    design = np.column_stack([line_of := np.concatenate([of.line[1] for of in predictions]), np.ones(len(line_of))])
+    alone = _fitted(design, done.max(axis=1), np.array([1.0, 0.0]), np.array([PULL, 1e-3]))
+    return (rounded(weighed[0]), rounded(weighed[1])), rounded(alone[0])
+
+
+def _fitted(design: Numbers, came: Numbers, start: Numbers, pull: Numbers) -> list[float]:
+    """Logistic weights by Newton's method, each drawn to where it starts."""
+
+    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
+        now = sigmoid(design @ fit)
+        curvature = design.T @ (design * (now * (1 - now))[:, None]) + np.diag(pull)
+        return design.T @ (came - now) - pull * (fit - start), curvature
+
+    return [float(number) for number in maximum(look, start).at]
+
+
+def _known(predictions: Sequence[OriginPredictions], arms: TrialArms, fitted: Effects, kind: str) -> KindEffect:
     """What is known of one kind before any trial: how often it was done, and what came of it."""
     counts = {name: arms.untreated.numbers(name).sum() for name in arms.kinds}
     total = sum(counts.values()) + len(counts)
@@ -73,9 +101,9 @@ def _known(predictions: Sequence[OriginPredictions], arms: TrialArms, kind: str)
         kind,
         treated=len(came),
         at_random=0,
-        offset=_shift(predictions, 0, "outcome", kind),
+        offset=_shift(predictions, arms, fitted, 0, kind),
         share=1.0 if arms.is_of_all or len(counts) == 1 else rounded((counts[kind] + 1.0) / total),
-        base=_shift(predictions, 1, kind, kind) if arms.is_of_all else 0.0,
+        base=_shift(predictions, arms, fitted, 1, kind),
         centre=0.0,
         rate=rounded((came.sum() + 1) / (len(came) + 2)),
         cost=rounded(costs.mean()) if len(costs) else None,
@@ -96,16 +124,22 @@ def _tried(known: KindEffect, trial: Trial, estimate: TrialEffect, sign: float) 
 
 @dataclass(frozen=True)
 class OriginPredictions:
-    """What the fits of one origin say of the rows that came after it: of the treated, then of the untreated."""
+    """Log-odds that the fits of one origin give to the rows that came after it: of the treated, then of the others."""
 
     treated: ArmRows
     untreated: ArmRows
-    probability: Sequence[Numbers]
-    by_itself: Sequence[Numbers]
+    model: Sequence[Numbers]
+    line: Sequence[Numbers]
 
     def everybody(self) -> list[Any]:
         """All customers of both arms."""
         return [*self.treated.customers, *self.untreated.customers]
+
+    def raw(self, fitted: Effects, place: int, *, is_treated: bool) -> Numbers:
+        """Log-odds of one arm before the shift of a kind, with the treatment or without."""
+        if not is_treated:
+            return fitted.line_slope * self.line[place]
+        return fitted.weights[0] * self.model[place] + fitted.weights[1] * self.line[place]
 
 
 def predicted(
@@ -114,63 +148,63 @@ def predicted(
     origin: OriginPlan,
     calibrator: Calibrator,
     refit: Callable[[Dataset], Fitted],
-    seed: int,
+    line: Mapping[str, Any] | None,
 ) -> OriginPredictions:
-    """What the recipe and the line say of an origin's rows, fitted on what was final before it."""
+    """What the recipe, fitted on what was final before an origin, and a line that is older say of the origin's rows."""
     both = (arms.treated.at([origin.test]), arms.untreated.at([origin.test]))
     scorer = refit(replace(data, train=data.at(origin.train))).scorer
-    probability = [calibrator.apply(scorer.raw(of.matrix)) if len(of) else np.empty(0) for of in both]
-    by_itself = probability
-    if not arms.is_of_all:
-        line = Logistic(_line(data, arms.untreated.at(origin.train), seed), len(data.columns))
-        by_itself = [np.asarray(sigmoid(line.raw(of.matrix))) for of in both]
-    return OriginPredictions(*both, probability, by_itself)
+    model = [log_odds(calibrator.apply(scorer.raw(of.matrix))) if len(of) else np.empty(0) for of in both]
+    of_line = None if line is None else Logistic(line, len(data.columns))
+    return OriginPredictions(*both, model, model if of_line is None else [of_line.raw(of.matrix) for of in both])
 
 
-def _line(data: Dataset, untreated: ArmRows, seed: int) -> Mapping[str, Any]:
-    """A line of whether the outcome came by itself, in any kind; the mean alone where it hardly ever or always did."""
-    label = _by_itself(data, untreated).max(axis=1)
-    part = DatasetPart(untreated.matrix, label, untreated.customers, untreated.as_of_us)
-    if min(label.sum(), len(label) - label.sum()) >= FEW:
-        content = fit_logistic(replace(data, train=part), seed).content
-        assert not isinstance(content, str), "a line is numbers"
-        return content
-    rate = (label.sum() + 0.5) / (len(label) + 1.0)
+def _line(data: Dataset, arms: TrialArms, before_us: int | None, seed: int) -> Mapping[str, Any]:
+    """A line of what goes with both arms, by what was final before an instant, else by the newest; flat for want."""
+    rows = arms.beside
+    if rows is not None:
+        instants = np.unique(rows.as_of_us)
+        if before_us is not None:
+            instants = instants[instants + arms.beside_days * DAY_US <= before_us]
+        rows = rows.at(instants[-data.model.cutoffs.train :].tolist())
+        label = rows.numbers("label")
+        if min(label.sum(), len(label) - label.sum()) >= FEW:
+            part = DatasetPart(rows.matrix, label, rows.customers, rows.as_of_us)
+            content = fit_logistic(replace(data, train=part), seed).content
+            assert not isinstance(content, str), "a line is numbers"
+            return content
     flat = {"fill": 0.0, "centre": 0.0, "scale": 1.0, "weight": 0.0, "missing_weight": 0.0, "mean": 0.0}
     terms: list[dict[str, Any]] = [
         flat if column.categories is None else {"weights": [0.0] * (len(column.categories) + 1), "mean": 0.0}
         for column in data.columns
     ]
-    return {"base": rounded(float(np.log(rate / (1 - rate)))), "terms": terms}
+    return {"base": 0.0, "terms": terms}
 
 
-def _by_itself(data: Dataset, untreated: ArmRows) -> Numbers:
-    assert data.trials is not None, "the caller sees to it"
-    return np.column_stack([untreated.numbers(kind) for kind in data.trials.kinds])
-
-
-def _shift(predictions: Sequence[OriginPredictions], place: int, outcome: str, kind: str) -> float:
-    """Shift of the log-odds in one arm, by all of its rows of one kind, drawn to none."""
-    arms = [(of.treated, of.untreated)[place] for of in predictions]
-    rows = [np.flatnonzero(of.cells["kind"] == kind) if "kind" in of.cells else np.arange(len(of)) for of in arms]
-    raw = log_odds(np.concatenate([of.probability[place][at] for of, at in zip(predictions, rows, strict=True)]))
-    came = np.concatenate([of.numbers(outcome)[at] for of, at in zip(arms, rows, strict=True)])
-
-    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
-        now = sigmoid(raw + fit[0])
-        return np.array([(came - now).sum() - PULL * fit[0]]), np.array([[(now * (1 - now)).sum() + PULL]])
-
-    return rounded(float(maximum(look, np.zeros(1)).at[0]))
+def _shift(predictions: Sequence[OriginPredictions], arms: TrialArms, fitted: Effects, place: int, kind: str) -> float:
+    """Shift of the log-odds in one arm: of the treated by kind, of the others by all kinds together."""
+    raws, cames = [], []
+    for of in predictions:
+        raw, arm = of.raw(fitted, place, is_treated=not place), (of.treated, of.untreated)[place]
+        if place:
+            came = np.column_stack([arm.numbers(name) for name in arms.kinds]).max(axis=1)
+        else:
+            rows = np.flatnonzero(arm.cells["kind"] == kind)
+            raw, came = raw[rows], arm.numbers("outcome")[rows]
+        raws.append(raw)
+        cames.append(came)
+    raw, came = np.concatenate(raws), np.concatenate(cames)
+    pull = PULL if not place else 1e-3
+    design = np.column_stack([raw, np.ones(len(raw))])
+    return rounded(_fitted(design, came, np.array([1.0, 0.0]), np.array([FIXED, pull]))[1])
 
 
 def _trial(
-    predictions: Sequence[OriginPredictions], known: KindEffect, of_both: TrialArms, numbered: Mapping[Any, int]
+    predictions: Sequence[OriginPredictions], fitted: Effects, known: KindEffect, numbered: Mapping[Any, int]
 ) -> Trial | None:
     """Both arms of one kind out of time; None where too few were treated at random."""
-    sign = -1.0 if of_both.is_unwanted else 1.0
     arms = []
     for place in (0, 1):
-        parts = [_arm_part(of, place, known, sign, numbered) for of in predictions]
+        parts = [_arm_part(of, place, fitted, known, numbered) for of in predictions]
         arms.append(tuple(np.concatenate(of) for of in zip(*parts, strict=True)))
     if min(len(of[0]) for of in arms) < FEW:
         return None
@@ -187,18 +221,19 @@ def _trial(
 
 
 def _arm_part(
-    predictions: OriginPredictions, place: int, known: KindEffect, sign: float, numbered: Mapping[Any, int]
+    predictions: OriginPredictions, place: int, fitted: Effects, known: KindEffect, numbered: Mapping[Any, int]
 ) -> tuple[Numbers, ...]:
     """Of one origin and arm: difference, what came beyond the prediction, customer, prediction without, propensity.
 
-    All but the last two turned by `sign`, so that more is better.
+    Numbers of an unwanted outcome are turned, so that more is better.
     """
+    sign = -1.0 if fitted.is_unwanted else 1.0
     arm, outcome = ((predictions.treated, "outcome"), (predictions.untreated, known.kind))[place]
     rows = np.arange(len(arm))
     if not place:
         rows = np.flatnonzero((arm.cells["kind"] == known.kind) & arm.cells["is_random"].astype(bool))
-    done = shifted(predictions.probability[place][rows], known.offset)
-    left = known.share * shifted(predictions.by_itself[place][rows], known.base)
+    done = np.asarray(sigmoid(predictions.raw(fitted, place, is_treated=True)[rows] + known.offset))
+    left = known.share * np.asarray(sigmoid(predictions.raw(fitted, place, is_treated=False)[rows] + known.base))
     came = arm.numbers(outcome)[rows]
     chance = arm.numbers("propensity")[rows] if "propensity" in arm.cells else np.full(len(rows), np.nan)
     who = np.array([numbered[one] for one in arm.customers[rows]], dtype=np.float64)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_ORIGINS = 13
 """Moments at which an effect is judged at most: a year of them, for what an offer does changes."""
+BESIDE_AT_ONCE = 3_000
 AT_ONCE, PER_TREATED = 1_000, 4
 """Untreated of an instant that are kept at least, and for each treated; more are drawn by the seed."""
 
@@ -58,9 +59,11 @@ class TrialArms:
     treated: ArmRows
     untreated: ArmRows
     kinds: tuple[str, ...]
+    beside: ArmRows | None = None
+    beside_days: int = 0
     is_of_all: bool = False
     is_unwanted: bool = False
-    """As `vouch.models.outcomes.Trials` has both."""
+    """As `vouch.models.outcomes.Trials` has them."""
     origins: tuple[OriginPlan, ...] = ()
     """Moments at which the effect is judged, the oldest first."""
 
@@ -87,8 +90,9 @@ def trial_arms(
 ) -> TrialArms:
     """Join trials with the vectors of those who are scored: a row has no more of the time after than its outcome."""
     random = np.random.default_rng(seed)
-    treated, untreated = [], []
-    for instant in sorted(trials.treated["as_of_us"].unique()):
+    treated, untreated, beside = [], [], []
+    others = [] if trials.beside is None else trials.beside["as_of_us"].unique().tolist()
+    for instant in sorted({*trials.treated["as_of_us"].unique().tolist(), *others}):
         known = panel.get(int(instant))
         if known is None or model not in known.status:
             continue
@@ -96,16 +100,23 @@ def trial_arms(
         places = pd.Series(np.arange(len(scored)), index=scored["customer_id"].to_numpy(dtype=object))
         matrix = encode(scored, columns)
         done = _of(trials.treated, instant, places)
-        without = _of(trials.untreated, instant, places)
-        most = max(AT_ONCE, PER_TREATED * len(done))
-        if len(without) > most:
-            chosen = np.sort(random.choice(len(without), most, replace=False))
-            without = without.iloc[chosen]
+        without = _drawn(_of(trials.untreated, instant, places), max(AT_ONCE, PER_TREATED * len(done)), random)
         treated.append((matrix[done["place"].to_numpy()], done))
         untreated.append((matrix[without["place"].to_numpy()], without))
+        if trials.beside is not None:
+            more = _drawn(_of(trials.beside, instant, places), BESIDE_AT_ONCE, random)
+            beside.append((matrix[more["place"].to_numpy()], more))
     kinds = tuple(sorted(trials.treated["kind"].dropna().unique()))
     arms = _joined(treated, columns), _joined(untreated, columns)
-    return TrialArms(*arms, kinds, trials.is_of_all, trials.is_unwanted)
+    plenty = _joined(beside, columns) if beside else None
+    return TrialArms(*arms, kinds, plenty, trials.beside_days, trials.is_of_all, trials.is_unwanted)
+
+
+def _drawn(rows: pd.DataFrame, most: int, random: np.random.Generator) -> pd.DataFrame:
+    """As many rows as are wanted at most."""
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[np.sort(random.choice(len(rows), most, replace=False))]
 
 
 def _of(rows: pd.DataFrame, instant: int, places: pd.Series[int]) -> pd.DataFrame:

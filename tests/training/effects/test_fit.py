@@ -20,6 +20,15 @@ from vouch.training.effects.text import effect_figures, effect_lines, effect_sec
 from vouch.training.learners import fit_logistic
 
 KINDS = ("review", "testimonial")
+LINE = {
+    "base": 0.0,
+    "terms": [
+        {"fill": 0.0, "centre": 0.0, "scale": 1.0, "weight": 0.1, "missing_weight": 0.0, "mean": 0.0}
+        if column.categories is None
+        else {"weights": [0.0] * (len(column.categories) + 1), "mean": 0.0}
+        for column in COLUMNS
+    ],
+}
 
 
 def accepts(frame):
@@ -107,9 +116,9 @@ def test_what_is_said_of_a_moment_reads_nothing_that_came_after_it():
     train = replace(data.train, label=np.where(data.train.as_of_us > after, 1 - data.train.label, data.train.label))
     other = replace(data, train=train, trials=arms)
     one, two = (
-        predicted(of, of.trials, origin, Calibrator(), lambda of: fit_logistic(of, 0), 0) for of in (data, other)
+        predicted(of, of.trials, origin, Calibrator(), lambda of: fit_logistic(of, 0), LINE) for of in (data, other)
     )
-    for name in ("probability", "by_itself"):
+    for name in ("model", "line"):
         assert all(map(np.array_equal, getattr(one, name), getattr(two, name)))
 
 
@@ -170,3 +179,37 @@ def test_offers_that_prevent_nothing_have_no_effect():
     (kind,) = fitted(offers(keeps=0.0)).kinds
     assert kind.low < 0 < kind.high
     assert kind.basis == "response"
+
+
+def test_what_is_known_in_plenty_helps_where_asks_are_few():
+    few = company(share=0.1, customers=900, seed=2)
+    frame, _ = rows(20_000, PLAN.instants[0], 7)
+    many = frame.assign(
+        as_of_us=PLAN.instants[0], label=(np.random.default_rng(3).random(20_000) < accepts(frame)) * 1.0
+    )
+    beside = ArmRows(
+        encode(many, COLUMNS), many["customer_id"].to_numpy(object), many["as_of_us"].to_numpy(np.int64), many
+    )
+    with_many = fitted(replace(few, trials=replace(few.trials, beside=beside, beside_days=42)))
+    without = fitted(few)
+    judged, _ = rows(4_000, PLAN.instants[-1], 99)
+    matrix = encode(judged, COLUMNS)
+    said = fit_logistic(few, 0).scorer.raw(matrix)
+    ranks = [
+        spearmanr(of.chances(matrix, 1 / (1 + np.exp(-said))).treated[:, 0], accepts(judged)).statistic
+        for of in (with_many, without)
+    ]
+    assert with_many.weights[1] > 0.2
+    assert without.weights[1] == pytest.approx(0.0, abs=1e-6), "a flat line says nothing"
+    assert ranks[0] > ranks[1]
+
+
+def test_a_line_reads_no_label_that_was_not_final_before_the_first_judged_moment():
+    data = company()
+    frame, _ = rows(900, PLAN.origins[0].test, 0)
+    late = frame.assign(as_of_us=PLAN.origins[0].test, label=(np.arange(900) % 2) * 1.0)
+    beside = ArmRows(
+        encode(late, COLUMNS), late["customer_id"].to_numpy(object), late["as_of_us"].to_numpy(np.int64), late
+    )
+    found = fitted(replace(data, trials=replace(data.trials, beside=beside, beside_days=42)))
+    assert found.weights[1] == pytest.approx(0.0, abs=1e-6)
