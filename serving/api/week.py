@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import SnapshotError, StoreError
+from vouch.serving.api.problems import Problem
 from vouch.serving.asking.by_hand import SCORES_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
@@ -89,6 +90,13 @@ class ServedWeek:
     def ranked(self) -> RankedList:
         """The candidates for any act."""
         return self.lists.ranked
+
+    def row_of(self, customer_id: str) -> int:
+        """Row of a customer; raises Problem for one whom the week does not hold."""
+        row = self.ids.row_of(customer_id)
+        if row is None:
+            raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+        return row
 
     def scores_at(self, row: int) -> dict[str, Any]:
         """The scores in a row as anybody may be told them: of who objects to being profiled none, with the reason."""

@@ -51,7 +51,7 @@ class Objection(Request):
 
 def record_action(store: ServingState, request: ActionRecord, caller: Caller) -> dict[str, Any]:
     """Record what was done; what was due before an ask counts as done at once."""
-    _known(store, request.customer_id)
+    store.portfolio.row_of(request.customer_id)  # of a customer whom the week holds
     now = now_us()
     done_us = past_us(request.done_at, now, "done_at")
     wanted = Action(
@@ -89,17 +89,12 @@ def withdraw_objection(store: ServingState, request: Objection, caller: Caller) 
 
 
 def _set(store: ServingState, customer_id: str, objects: bool, caller: Caller) -> dict[str, Any]:
-    _known(store, customer_id)
+    store.portfolio.row_of(customer_id)  # of a customer whom the week holds
     is_new = set_objection(store.database, customer_id, objects, caller, now_us())
     store.recorded()
     with store.database.reading() as connection:
         number = count_objectors(connection)
     return {"customer_id": customer_id, "objects": objects, "is_new": is_new, "objections": number}
-
-
-def _known(store: ServingState, customer_id: str) -> None:
-    if store.portfolio.ids.row_of(customer_id) is None:
-        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
 
 
 def actions_answer(store: ServingState, customer_id: str) -> list[dict[str, Any]] | None:

@@ -50,9 +50,7 @@ def record_ask(store: ServingState, request: AskRecord, caller: Caller) -> dict[
 def wanted_ask(store: ServingState, request: AskRecord, caller: Caller, now: int) -> Wanted:
     """An ask that a request wants to make, with what the week says of the customer."""
     portfolio = store.portfolio
-    row = portfolio.ids.row_of(request.customer_id)
-    if row is None:
-        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+    row = portfolio.row_of(request.customer_id)
     place = int(portfolio.ranked.place_of[row])
     drawn = portfolio.ranked.is_drawn(place) and not store.policy.is_drawn(request.kind)
     return Wanted(

@@ -79,8 +79,7 @@ def search_overrides(store: ServingState, request: OverridesSearch) -> dict[str,
 
 def record_override(store: ServingState, request: OverrideRecord, caller: Caller) -> dict[str, Any]:
     """Record an override that stands from now on; the score of the rules stays beside it."""
-    if store.portfolio.ids.row_of(request.customer_id) is None:
-        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+    store.portfolio.row_of(request.customer_id)  # of a customer whom the week holds
     wanted = Override(
         request.override_id, request.customer_id, request.score, request.reason, request.days, caller.name, now_us()
     )

@@ -37,9 +37,7 @@ FIGURES = ("mrr", "tenure_days", "nps_last", "open_tickets", "acts")
 def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     """Everything on one customer; of one who objects to being profiled only what they told and were asked."""
     portfolio = store.week_of(request.as_of)
-    row = portfolio.ids.row_of(request.customer_id)
-    if row is None:
-        raise Problem("unknown_customer", "The snapshot holds no such customer", "customer_id")
+    row = portfolio.row_of(request.customer_id)
     scores, profile = portfolio.scores_at(row), portfolio.customers.at(row)
     place = int(portfolio.ranked.place_of[row])
     is_out = portfolio.ranked.is_opted_out(place)
