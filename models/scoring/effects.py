@@ -113,8 +113,15 @@ class Effects:
         untreated = np.column_stack([of.share * sigmoid(self.line_slope * line + of.base) for of in self.kinds])
         difference = (untreated - treated) if self.is_unwanted else (treated - untreated)
         centre = np.array([of.centre for of in self.kinds])
-        average = np.array([np.nan if of.average is None or of.basis != UPLIFT else of.average for of in self.kinds])
+        average = np.array([np.nan if (of.average is None or not self.tells(of)) else of.average for of in self.kinds])
         return KindChances(treated, untreated, average + self.slope * (difference - centre))
+
+    def tells(self, of: KindEffect) -> bool:
+        """Whether the effect of a kind is told by customer: where it was shown.
+
+        What a treatment prevents has no response to fall back on. It is told as an estimate, and that it is not shown.
+        """
+        return of.basis == UPLIFT or (self.is_unwanted and of.average is not None)
 
     def as_json(self) -> dict[str, Any]:
         """The numbers that a bundle keeps."""

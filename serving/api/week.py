@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.asking.by_hand import SCORES_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
-from vouch.serving.asking.offers import offer_cost, offer_worths
+from vouch.serving.asking.offers import OfferFacts, offer_facts, offer_worths
 from vouch.serving.asking.ranked_list import DerivedCache, RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.reference_pool import reference_pool
@@ -187,14 +187,14 @@ class ServedWeek:
             "change": standing.probability - standing.before,
             "renewal": np.where(standing.renewal_us >= 0, -standing.renewal_us.astype(np.float64), np.nan),
             "mrr": standing.mrr,
-            "offer": offer_worths(self.scores.table(), self.offer_cost) if sort == "offer" else standing.mrr,
+            "offer": offer_worths(self.scores.table(), self.offer_facts) if sort == "offer" else standing.mrr,
         }[sort]
         return self.at_risk.reordered(keys)
 
     @cached_property
-    def offer_cost(self) -> float:
-        """Mean cost of a retention offer."""
-        return offer_cost(self.week.manifest)
+    def offer_facts(self) -> OfferFacts:
+        """What is known of retention offers as such."""
+        return offer_facts(self.week.manifest)
 
     def is_sorted_by(self, sort: str) -> bool:
         """Whether those at risk stand in an order already."""

@@ -1,14 +1,17 @@
 """Retention offers: whom an offer keeps, what that is worth after its cost, and whom it is better to leave alone.
 
-Known where campaigns with a holdout have shown that offers keep customers; where they have not, nothing is told. Worth
-is what the offer prevents of leaving, times what the customer is still expected to bring, less what an offer has cost.
+Known from campaigns with a holdout; without one nothing is told. Where the interval of what they prevent does not lie
+above 0, each row says that it is not shown: what stands there is an estimate, and no advice. Worth is what the offer
+prevents of leaving, times what the customer is still expected to bring, less what an offer has cost.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from vouch.models.scoring.effects import UPLIFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,34 +25,42 @@ COLUMNS = (EFFECTS, "clv_margin", "clv_margin_so_far")
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def offer_cost(manifest: Mapping[str, Any]) -> float:
-    """Mean cost of an offer, as the champion that scored a week has it; 0 where nobody noted any."""
+class OfferFacts(NamedTuple):
+    """Mean cost of an offer, 0 where nobody noted any, and whether trials have shown that offers keep customers."""
+
+    cost: float
+    is_shown: bool
+
+
+def offer_facts(manifest: Mapping[str, Any]) -> OfferFacts:
+    """What the champion that scored a week knows of offers as such."""
     kinds = (((manifest.get("models") or {}).get(MODEL) or {}).get("effects") or {}).get("kinds", [])
-    return float(next((of["cost"] for of in kinds if of["kind"] == KIND and of["cost"] is not None), 0.0))
+    known = next((of for of in kinds if of["kind"] == KIND), None) or {}
+    return OfferFacts(float(known.get("cost") or 0.0), known.get("basis") == UPLIFT)
 
 
-def offer_to(row: Mapping[str, Any], cost: float) -> dict[str, Any] | None:
+def offer_to(row: Mapping[str, Any], facts: OfferFacts) -> dict[str, Any] | None:
     """What an offer would do for one customer, from a row of scores; None where no effect is known."""
     known = next((of for of in row.get(EFFECTS) or () if of["kind"] == KIND), None)
     if known is None or known["effect"] is None:
         return None
     ahead = _ahead(row.get("clv_margin"), row.get("clv_margin_so_far"))
-    worth = None if ahead is None else known["effect"] * ahead - cost
+    worth = None if ahead is None else known["effect"] * ahead - facts.cost
     is_worth = known["effect"] > 0 if worth is None else worth > 0
     return {
         "prevents": known["effect"],
         "churn_if_offered": known["treated"],
-        "cost": cost,
+        "cost": facts.cost,
         "worth": worth,
-        "advice": "offer" if is_worth else "leave_alone",
+        "advice": "not_shown" if not facts.is_shown else "offer" if is_worth else "leave_alone",
     }
 
 
-def offer_worths(scores: pa.Table, cost: float) -> Numbers:
+def offer_worths(scores: pa.Table, facts: OfferFacts) -> Numbers:
     """What an offer to each customer is worth, NaN where that is not known; rows as those of `scores`."""
     if EFFECTS not in scores.column_names:
         return np.full(len(scores), np.nan)
-    offers = (offer_to(row, cost) for row in scores.select([*COLUMNS]).to_pylist())
+    offers = (offer_to(row, facts) for row in scores.select([*COLUMNS]).to_pylist())
     return np.array([np.nan if of is None or of["worth"] is None else of["worth"] for of in offers], dtype=np.float64)
 
 

@@ -318,7 +318,7 @@ def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
         "renewal_at": iso_instant(row_values.get("renewal_at")),
         "value": None if value != value else value,
         "value_reason": no_value(row_values) if value != value else None,
-        "offer": offer_to(row_values, portfolio.offer_cost),
+        "offer": offer_to(row_values, portfolio.offer_facts),
         "reasons": worded_reasons(row_values["churn_reasons"], TOP_REASONS) or [],
     }
 

@@ -237,7 +237,11 @@ class OfferTo(BaseModel):
     cost: Annotated[float, Field(description="Mean cost of an offer so far.")]
     worth: Annotated[float | None, Field(description="Prevented, times what is still expected of the customer, less "
                                                      "the cost; null where no lifetime value is known.")]  # fmt: skip
-    advice: Annotated[Literal["offer", "leave_alone"], Field(description="`leave_alone`: it costs more than it keeps.")]
+    advice: Annotated[
+        Literal["offer", "leave_alone", "not_shown"],
+        Field(description="`leave_alone`: it costs more than it keeps. `not_shown`: no campaign has shown that offers "
+                          "keep anybody; the rest is an estimate."),
+    ]  # fmt: skip
 
 
 class AtRisk(Called):
@@ -259,7 +263,7 @@ class AtRisk(Called):
     ]
     value: AtRiskMoney
     value_reason: NoValue
-    offer: Annotated[OfferTo | None, Field(description="Null where no effect of offers has been shown.")]
+    offer: Annotated[OfferTo | None, Field(description="Null without a campaign that had a holdout.")]
     mrr: float | None
     reasons: list[Reason]
     segment: str | None

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 
 from vouch.models.scoring.effects import Effects, KindEffect
-from vouch.serving.asking.offers import COLUMNS, offer_cost, offer_to, offer_worths
+from vouch.serving.asking.offers import COLUMNS, OfferFacts, offer_facts, offer_to, offer_worths
 from vouch.serving.snapshots.schema import scores_schema
+
+SHOWN = OfferFacts(12.0, is_shown=True)
 
 
 def row(effect=0.04, margin=500.0, so_far=100.0):
@@ -17,37 +19,46 @@ def row(effect=0.04, margin=500.0, so_far=100.0):
 
 
 def test_an_offer_is_worth_what_it_prevents_of_what_is_still_to_come_less_its_cost():
-    found = offer_to(row(), 12.0)
+    found = offer_to(row(), SHOWN)
     assert found["worth"] == pytest.approx(0.04 * 400 - 12)
     assert (found["advice"], found["prevents"]) == ("offer", 0.04)
 
 
 @pytest.mark.parametrize("given", [row(effect=-0.01), row(effect=0.02), row(margin=100.0), row(-0.01, None, None)])
 def test_whom_an_offer_would_drive_away_or_does_not_pay_for_is_left_alone(given):
-    assert offer_to(given, 12.0)["advice"] == "leave_alone"
+    assert offer_to(given, SHOWN)["advice"] == "leave_alone"
 
 
 def test_without_a_lifetime_value_an_offer_has_no_worth_in_money():
-    found = offer_to(row(margin=None), 12.0)
+    found = offer_to(row(margin=None), SHOWN)
     assert (found["worth"], found["advice"]) == (None, "offer")
 
 
 @pytest.mark.parametrize("given", [{}, {"churn_effects": None}, row(effect=None), {"churn_effects": []}])
 def test_where_no_effect_is_shown_no_offer_is_told(given):
-    assert offer_to(given, 12.0) is None
+    assert offer_to(given, SHOWN) is None
 
 
 def test_worths_stand_row_by_row_and_are_unknown_for_weeks_of_before():
     rows = [row(), row(effect=None), row(margin=None)]
     table = pa.Table.from_pylist(rows, pa.schema([scores_schema(0).field(name) for name in COLUMNS]))
-    worths = offer_worths(table, 12.0)
+    worths = offer_worths(table, SHOWN)
     assert worths[0] == pytest.approx(4.0)
     assert np.isnan(worths[1:]).all()
-    assert np.isnan(offer_worths(table.select(["clv_margin"]), 12.0)).all()
+    assert np.isnan(offer_worths(table.select(["clv_margin"]), SHOWN)).all()
 
 
-def test_the_cost_is_that_of_the_offers_that_the_champion_learned_from():
-    kind = KindEffect("offer", 300, 300, 0.0, 1.0, 0.0, 0.0, 0.1, cost=9.5)
-    manifest = {"models": {"churn": {"effects": Effects((kind,), 1.0, None, None, is_unwanted=True).summary()}}}
-    assert offer_cost(manifest) == 9.5
-    assert offer_cost({}) == offer_cost({"models": {"churn": None}}) == 0.0
+def test_what_is_not_shown_is_an_estimate_and_no_advice():
+    found = offer_to(row(), OfferFacts(12.0, is_shown=False))
+    assert (found["advice"], found["worth"]) == ("not_shown", pytest.approx(4.0))
+
+
+def manifest(**more):
+    kind = KindEffect("offer", 300, 300, 0.0, 1.0, 0.0, 0.0, 0.1, cost=9.5, **more)
+    return {"models": {"churn": {"effects": Effects((kind,), 1.0, None, None, is_unwanted=True).summary()}}}
+
+
+def test_cost_and_proof_are_those_of_the_champion_that_scored_the_week():
+    assert offer_facts(manifest(average=0.02, low=0.01, high=0.03)) == OfferFacts(9.5, is_shown=True)
+    assert offer_facts(manifest(average=0.02, low=-0.01, high=0.05)) == OfferFacts(9.5, is_shown=False)
+    assert offer_facts({}) == offer_facts({"models": {"churn": None}}) == OfferFacts(0.0, is_shown=False)

@@ -175,10 +175,13 @@ def test_what_an_offer_prevents_is_found_and_is_most_for_those_most_at_risk():
     assert spearmanr(effect, true).statistic > 0.9
 
 
-def test_offers_that_prevent_nothing_have_no_effect():
-    (kind,) = fitted(offers(keeps=0.0)).kinds
+def test_offers_that_prevent_nothing_are_not_shown_to():
+    found = fitted(offers(keeps=0.0))
+    (kind,) = found.kinds
     assert kind.low < 0 < kind.high
     assert kind.basis == "response"
+    frame, _ = rows(500, PLAN.instants[-1], 99)
+    assert abs(found.chances(encode(frame, COLUMNS), accepts(frame)).effect).mean() < 0.03
 
 
 def test_what_is_known_in_plenty_helps_where_asks_are_few():
