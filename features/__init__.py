@@ -11,6 +11,7 @@ list, and nothing below (`tests/promises/test_layers.py`):
   `simulation`: companies with known truth
 - `facts`: business concepts, each once
 - `vectors`: how features are declared and computed; `families`: the features; `health`: rules over a vector
+- `charts`: how figures are drawn, for page, report, notebooks and tracking server
 - `metrics`: rule-based metrics, with definitions, comparisons and lists
 - `feeds`: which table feeds what; `ingest`: from a company's files to tables in contract form
 - `discovery`: what files of any shape hold, and the mapping that is proposed of them

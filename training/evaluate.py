@@ -14,6 +14,7 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
+from vouch.models.quality.card_curves import card_curves
 from vouch.models.quality.card_statistics import card_statistics
 from vouch.models.quality.figures import (
     Difference,
@@ -57,6 +58,7 @@ WITH_INTERVAL = (
 LEAK_ROWS = 20_000
 SLICE_ROWS = 50
 """Rows from which a slice is reported."""
+SHOWN_FEATURES = 10
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def evaluate(
         )
         for name, of in whole.items()
     }
-    best = whole[choice.name]
+    best, strongest = whole[choice.name], tuple(strongest_features(data, seed))
     served = serve(data, rolled, choice, every, seed)
     hazard, how_soon = _how_soon(data, rolled, predicted[choice.name], seed, known_us)
     return Evaluation(
@@ -161,14 +163,14 @@ def evaluate(
         rolled,
         _intervals(test, best, seed),
         _comparisons(test, whole, choice.name, seed),
-        tuple(strongest_features(data, seed)),
+        strongest,
         error_by_chance(best, seed, _together(data)),
         tuple(slice_rows(data.test_frame, test.label, best, SLICE_ROWS)),
         tuple(_each(data, rolled, predicted[choice.name])),
         hazard,
         tuple(how_soon),
         instability(data, rolled, choice, every, seed),
-        card_statistics(test.label, best, test.customers, _thresholds(data), data.train.matrix, data.train.label),
+        _card(data, whole, choice.name, strongest),
         tuple(name for name, kind in rolled.kinds.items() if kind == JUDGED_ONLY),
         fit_effects(data, served.calibrated.calibrator, refit(rolled, choice, every, seed), seed),
     )
@@ -216,10 +218,17 @@ def _chosen(
     return choice, mean if choice.name == MEAN else None
 
 
-def _thresholds(data: Dataset) -> list[float]:
-    """Probabilities from which somebody may act: what an action costs over what it wins, and where bands begin."""
-    costs = data.model.costs
-    return [*([costs.action / costs.gain] if costs else []), *(band.at_least for band in data.target.bands)]
+def _card(
+    data: Dataset, whole: Mapping[str, Numbers], chosen: str, strongest: Sequence[tuple[str, float]]
+) -> dict[str, Any]:
+    """What the card tells and draws; somebody may act from where an action pays, and from where bands begin."""
+    test, costs = data.test, data.model.costs
+    pays = costs.action / costs.gain if costs else None
+    thresholds = [*([] if pays is None else [pays]), *(band.at_least for band in data.target.bands)]
+    best = whole[chosen]
+    told = card_statistics(test.label, best, test.customers, thresholds, data.train.matrix, data.train.label)
+    drawn = card_curves(test.label, {chosen: best, **whole}, chosen, test.customers, pays)
+    return {**told, "drawn": {**drawn, "strongest_features": dict(strongest[:SHOWN_FEATURES])}}
 
 
 def _together(data: Dataset) -> np.ndarray[Any, Any] | None:

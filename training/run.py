@@ -23,7 +23,6 @@ from vouch.features.instants import instant_text
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.predictor import Predictor, write_bundle
 from vouch.models.quality.drift import reference
-from vouch.models.quality.figures import calibration_table
 from vouch.models.registry import versions
 from vouch.models.registry.champions import usual_models
 from vouch.training.cutoffs import ORIGINS, make_plan
@@ -291,7 +290,6 @@ def _definitions(predictor: Predictor) -> str:
 def _record(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, Any]:
     """What the gate's history keeps beside the verdict: enough to show how good a version was when it was judged."""
     plain = report.as_json()
-    table = calibration_table(trained.data.test.label, trained.evaluation.challenger.probability)
     return {
         "at_us": now_us,
         "as_of": instant_text(report.as_of_us),
@@ -306,7 +304,5 @@ def _record(trained: Trained, report: TrainingReport, now_us: int) -> dict[str, 
         "intervals": plain["intervals"],
         "origins": report.origin_rows(),
         "slices": plain["slices"],
-        "calibration": [
-            {name: float(values[place]) for name, values in vars(table).items()} for place in range(len(table.n))
-        ],
+        "drawn": plain["statistics"]["drawn"],
     }

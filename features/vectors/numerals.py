@@ -58,6 +58,14 @@ class Numerals:
         sign = "" if not any(digit in text for digit in "123456789") else "+" if value > 0 else MINUS
         return f"{sign}{text}"
 
+    def date(self, text: str | None) -> str:
+        """Return an ISO date as it is: whoever knows the names of months writes it out."""
+        return text or NOTHING
+
+    def day(self, text: str) -> str:
+        """Return the month and day of an ISO date, for an axis."""
+        return text[5:10]
+
     def _written(self, text: str) -> str:
         signed = text.replace("-", MINUS)
         return signed.translate(_EUROPEAN) if self.language == "ro" else signed

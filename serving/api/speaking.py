@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from vouch.features.instants import as_datetime, iso_text
 from vouch.features.vectors.sentences import as_sentence, for_a_list, sentence
 from vouch.serving.asking.gains import AFFINITY
+from vouch.serving.snapshots.read import crm_link
 from vouch.serving.snapshots.schema import REPAIR, THANK
 
 if TYPE_CHECKING:
@@ -88,17 +88,6 @@ def called(customer_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
     """Who a customer is, as all answers tell it: id, name, account, owner, currency, and where the CRM has them."""
     named = {name: profile.get(name) for name in NAMED}
     return {"customer_id": customer_id, **named, "crm_url": crm_link(profile.get("crm_url"), customer_id)}
-
-
-def crm_link(template: str | None, customer_id: str) -> str | None:
-    """Return the address of a customer in the CRM; None for what is no web address.
-
-    >>> crm_link("https://crm.example/c/{customer_id}", "a b"), crm_link("javascript:alert(1)", "a")
-    ('https://crm.example/c/a%20b', None)
-    """
-    if template is None or not template.startswith(("https://", "http://")):
-        return None
-    return template.replace("{customer_id}", quote(customer_id, safe=""))
 
 
 def iso_instant(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,41 +22,57 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+class Language(StrEnum):
+    """Languages of a report: those of the page."""
+
+    EN = "en"
+    KO = "ko"
+    RO = "ro"
+
+
 @app.command()
 def report(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
     as_of: AsOf = None,
     text: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The same figures for an e-mail.")] = None,
+    language: Annotated[Language, typer.Option(help="In which language.")] = Language.EN,
+    page: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the service is: names lead to the customer there, else into the CRM."),
+    ] = None,
     now: Now = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Write a published week as one self-contained page for people, beside the week before.
+    """Write a published week as one screen with an appendix, in one self-contained file, beside the week before.
 
-    Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt
+    Example: vouch report --as-of 2026-11-16 --out week.html --text week.txt --language ko
     """
     from vouch.features.durable import write_where_asked
     from vouch.features.project import home, store_url
     from vouch.serving.asking.candidates import askable_now
     from vouch.serving.exports.written_files import note
-    from vouch.serving.reports.rendering import as_page, as_text
-    from vouch.serving.reports.report import figures
+    from vouch.serving.reports.email_text import as_text
+    from vouch.serving.reports.rendering import as_page
+    from vouch.serving.reports.report import TREND_WEEKS, figures
     from vouch.serving.snapshots.files import read_snapshot
-    from vouch.serving.snapshots.read import week_before
+    from vouch.serving.snapshots.read import week_before, weeks_up_to
 
     run: CommandRun = ctx.obj
+    address = _web_address(page)
     with progress() as step:
         step("reading the snapshot")
         snapshot = read_snapshot(home(), typed_instant(as_of))
         people = askable_now(home(), store_url(), snapshot, run.now_us(now))
-        shown = figures(snapshot, people, week_before(home(), snapshot.as_of_us))
+        weeks = weeks_up_to(home(), snapshot.as_of_us, TREND_WEEKS, ["metrics"])
+        shown = figures(snapshot, people, week_before(home(), snapshot.as_of_us), weeks)
         step("drawing")
-        write_where_asked(out, as_page(shown))
+        write_where_asked(out, as_page(shown, language.value, address))
         if text is not None:
-            write_where_asked(text, as_text(shown))
+            write_where_asked(text, as_text(shown, language.value))
         for kind, path in (("page", out), ("text", text)):
             if path is not None:
-                note(home(), kind, shown.as_of, [path])
+                note(home(), kind, shown.as_of, [path], language.value, address)
         audited(run, "vouch report", "listed", len(shown.candidates) + len(shown.at_risk))
     written = {"page": str(out), "text": None if text is None else str(text)}
     if form is Format.TABLE:
@@ -133,6 +150,15 @@ def decided(run: CommandRun, newest: Snapshot, week: Snapshot) -> Mapping[str, C
 
     then_us = run.clock_us if week.as_of_us == newest.as_of_us else parse_instant(week.manifest["now"])
     return decisions(home(), store_url(), week, then_us)
+
+
+def _web_address(text: str | None) -> str | None:
+    """An address of the service as it was typed; raises UsageError for what is none."""
+    if text is not None and not text.startswith(("https://", "http://")):
+        from vouch.features.errors import UsageError
+
+        raise UsageError(f"--page {text!r} is no web address: give one like https://vouch.example")
+    return text
 
 
 def audited(run: CommandRun, route: str, action: str, rows: int) -> None:

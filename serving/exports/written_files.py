@@ -25,12 +25,14 @@ LIST = "outputs.json"
 @dataclass(frozen=True)
 class Output:
     """One file that was written: what it is (`page`, `text`, `files`, `listing`, `vectors`), where, of which week,
-    and what its bytes were."""
+    and what its bytes were; a report also in which language, and where its names lead."""
 
     kind: str
     path: str
     as_of: str
     sha256: str
+    language: str = "en"
+    page: str | None = None
 
 
 def load_outputs(home: Path) -> list[Output]:
@@ -44,9 +46,11 @@ def load_outputs(home: Path) -> list[Output]:
         raise ConfigurationError(f"{path} is damaged. Restore it from a copy, or delete it.") from error
 
 
-def note(home: Path, kind: str, as_of: str, paths: Iterable[Path]) -> None:
+def note(
+    home: Path, kind: str, as_of: str, paths: Iterable[Path], language: str = "en", page: str | None = None
+) -> None:
     """Add files to the list; one that was written before stands there once, as it is now."""
-    made = [Output(kind, str(path.resolve()), as_of, file_digest(path)) for path in paths]
+    made = [Output(kind, str(path.resolve()), as_of, file_digest(path), language, page) for path in paths]
     with _locked(home):
         replaced = {output.path for output in made}
         save_outputs(home, [*(output for output in load_outputs(home) if output.path not in replaced), *made])

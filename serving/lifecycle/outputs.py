@@ -51,7 +51,8 @@ def _held(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
 
 def _read(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
     if output.kind in ("page", "text"):
-        yield from texts.lines(subject, path, "written again from the week as it is now")
+        how = "written again from the week as it is now"
+        yield from texts.lines(subject, path, how, is_page=output.kind == "page")
     elif output.kind == ANSWER:
         if (customer := _asked(path)) in subject.customer_ids:
             yield Held(customer, str(path), {"answer": str(path)}, "deleted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vouch.serving.lifecycle.pages import page_mentions
 from vouch.serving.lifecycle.scrubbing import is_searchable, mentions, scrub_text
 from vouch.serving.lifecycle.spelling import is_number
 from vouch.serving.lifecycle.subject import Held
@@ -28,12 +29,13 @@ def read_texts(subject: Subject, name: str) -> Iterator[Held]:
         yield from lines(subject, path, HOW)
 
 
-def lines(subject: Subject, path: Path, how: str, is_json: bool = False) -> Iterator[Held]:
+def lines(subject: Subject, path: Path, how: str, is_json: bool = False, is_page: bool = False) -> Iterator[Held]:
     """Give the lines of one text that name customers."""
     if not is_searchable(path):
         subject.leave(path, "no text that can be searched")
         return
-    for customer, line in mentions(path, subject.spelling, is_json):
+    found = page_mentions(path, subject.spelling) if is_page else mentions(path, subject.spelling, is_json)
+    for customer, line in found:
         yield Held(customer, subject.place(path), line, how, is_sure=not is_number(customer))
 
 

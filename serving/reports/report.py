@@ -7,47 +7,45 @@ asked from what the service lists too (`asking.candidates`), so that they equal 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, instant_text
-from vouch.features.metrics.catalogue import catalogue_rows
-from vouch.features.shown import visible_text
-from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.asking.by_hand import without_scores
-from vouch.serving.asking.by_rules import is_by_rules
+from vouch.serving.asking.by_rules import UNHEALTHY, is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, has_revenue, rank_at_risk
-from vouch.serving.snapshots.movers import FELL, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
-from vouch.serving.snapshots.read import in_words, reasons_of
+from vouch.serving.presentation.metric_series import metric_series
+from vouch.serving.presentation.names import catalogue_by_id
+from vouch.serving.reports.listed import listed_people, moved_people
 from vouch.serving.snapshots.schema import MODELS, NAMED
+from vouch.serving.store.mapped import in_memory
 from vouch.serving.weekly.populations import populations
+from vouch.serving.weekly.standing import week_standing, without
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
-    from vouch.serving.asking.ranked_list import FoundPlaces
+    from vouch.serving.presentation.metric_series import Series
+    from vouch.serving.reports.listed import Listed, ListedMove
     from vouch.serving.snapshots.files import Snapshot
+    from vouch.serving.weekly.standing import Places, Standing
 
 TOP = 20
 """Customers in each list of the page."""
+CALLS = 5
+"""Customers to call first."""
+TREND_WEEKS = 13
+"""Weeks that a trend looks back: a quarter."""
 AT_RISK = Filters(bands=AT_RISK_BANDS)
-REASONS = 3
-TOP_MOVERS = 5
-MOVERS: Mapping[str, tuple[str, str]] = {
-    "Newly at risk of churn": ("churn", NEW_HIGH),
-    "Risk of churn rose most": ("churn", ROSE),
-    "Risk of churn fell most": ("churn", FELL),
-    "New advocates": ("advocacy", NEW_ADVOCATE),
-    "More likely to speak up": ("advocacy", ROSE),
-}
-"""Lists of movers that a report shows, by their titles."""
 BINS = 20
 SHOWN_STATUSES = ("ok", "low_n")
 NOT_SCORED = "not scored"
@@ -61,7 +59,8 @@ SCALES: Mapping[str, tuple[str, Sequence[str]]] = {
 }
 """What a portfolio is counted by, and its values in the order in which people read them."""
 _STATES = ["customer_id", *SCALES]
-_SCORES = [*_STATES, *(f"{model}_probability" for model in MODELS), "health_score"]
+_PROBABILITIES = [f"{model}_probability" for model in MODELS]
+_SCORES = [*_STATES, *_PROBABILITIES, "health_score"]
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,11 @@ class Group:
     count: int
     share: float | None
     before: int | None
-    words: str
-    """The value as people read it; a health band has names of its own, for at risk is who may leave."""
 
     @property
     def change(self) -> int | None:
         """Customers more than before."""
         return None if self.before is None else self.count - self.before
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One customer in a list."""
-
-    rank: int
-    customer_id: str
-    probability: float | None
-    score: float | None
-    value: float | None
-    """None where the list is ranked by rules."""
-    staying: float | None
-    tier: str
-    band: str | None
-    segment: str | None
-    mrr: float | None
-    may_contact: bool
-    ask_for: str | None
-    reasons: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -118,18 +95,6 @@ class Moves:
 
 
 @dataclass(frozen=True)
-class ListedMove:
-    """One customer in a list of movers: before and now, and what moved the score most."""
-
-    customer_id: str
-    before: float | None
-    after: float | None
-    state_before: str | None
-    state: str | None
-    parts: Sequence[str]
-
-
-@dataclass(frozen=True)
 class Figures:
     """All that a report tells."""
 
@@ -142,10 +107,15 @@ class Figures:
     """How many customers each named population has, as the page, the API and Prometheus tell them."""
     portfolio: Mapping[str, Sequence[Group]]
     churn_bins: Sequence[int]
+    series: Mapping[str, Series]
+    """Every metric of the company as a whole, with its weeks."""
     metrics: Sequence[Mapping[str, Any]]
     withheld: Sequence[Mapping[str, Any]]
     by_rules: Collection[str]
     """Models whose lists are ranked by rules, for the week was scored without a champion."""
+    calls: Sequence[Listed]
+    """Whom to call first, as the first screen of the page has them: who moved, the most revenue at risk first."""
+    calls_total: int
     candidates: Sequence[Listed]
     candidates_total: int
     ranked_by: str
@@ -181,10 +151,12 @@ class Figures:
         }
 
 
-def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = None) -> Figures:
+def figures(
+    snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = None, weeks: Sequence[Snapshot] = ()
+) -> Figures:
     """Return the figures of a snapshot, compared with an earlier one where there is one.
 
-    `askable` tells who of it may be asked.
+    `askable` tells who of it may be asked; `weeks` are those whose metrics make the trends, the earlier one by default.
 
     Raises UsageError where the other is not earlier, SnapshotError where a table is damaged.
     """
@@ -194,18 +166,22 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
     objecting = askable.lists.by_hand.objections
     scores, customers = without_scores(snapshot.table("scores", columns), objecting), snapshot.table("customers")
     states = scores.to_pandas()
-    before = None if earlier is None else earlier.table("scores", _STATES).to_pandas()
+    before = None if earlier is None else earlier.table("scores", [*_STATES, *_PROBABILITIES]).to_pandas()
     people = searchable_rows(scores, customers)
-    envelopes = _metrics(snapshot)
+    series = _series([*(weeks or ([] if earlier is None else [earlier])), snapshot])
+    envelopes = [{**of.newest, "name": metric_title(name)} for name, of in series.items()]
     endangered = rank_at_risk(people)
+    ranked = RankedList(endangered)
     models = snapshot.manifest.get("models") or {}
     by_rules = [
         name for name in NAMED
         if is_by_rules(set(states[f"{name}_status"]), has_model=models.get(name, True) is not None)
     ]  # fmt: skip
     at_risk = Filters() if "churn" in by_rules else AT_RISK
-    asked = _listed(snapshot, "advocacy", askable.candidates, first := askable.first(TOP))
-    leaving = _listed(snapshot, "churn", endangered, highest := RankedList(endangered).page(at_risk, TOP))
+    first, highest = askable.first(TOP), ranked.page(at_risk, TOP)
+    standing = _standing(scores, customers, earlier, ranked, objecting)
+    called = _to_call(standing, ranked, states["health_band"] if "churn" in by_rules else None)
+    listed = partial(listed_people, snapshot, earlier=before)
     return Figures(
         as_of=instant_text(snapshot.as_of_us),
         revision=snapshot.revision,
@@ -214,39 +190,21 @@ def figures(snapshot: Snapshot, askable: Askable, earlier: Snapshot | None = Non
         populations=populations(scores, objecting),
         portfolio={column: _groups(states, before, column) for column in SCALES},
         churn_bins=_bins(states["churn_probability"].dropna()),
+        series=series,
         metrics=[row for row in envelopes if row["value"] is not None and row["status"] in SHOWN_STATUSES],
         withheld=[row for row in envelopes if row["value"] is None or row["status"] not in SHOWN_STATUSES],
         by_rules=by_rules,
-        candidates=asked,
+        calls=listed("churn", endangered, ranked.place_of[called[:CALLS]]),
+        calls_total=len(called),
+        candidates=listed("advocacy", askable.candidates, first.places),
         candidates_total=first.total,
         ranked_by=askable.ranked.ranked_by,
-        at_risk=leaving,
+        at_risk=listed("churn", endangered, highest.places),
         at_risk_total=highest.total,
         has_revenue=has_revenue(people),
-        moves=None if earlier is None or before is None else _moves(states, before, snapshot, earlier),
-        movers=_movers(snapshot, objecting),
+        moves=None if earlier is None or before is None else _moves(states, before, standing, snapshot, earlier),
+        movers=moved_people(snapshot, objecting),
         flagged=snapshot.manifest.get("flagged", []),
-    )
-
-
-def _movers(snapshot: Snapshot, objecting: frozenset[str]) -> dict[str, list[ListedMove]]:
-    """The first of each list of movers that is not empty, by its title; none where the week was compared with none."""
-    if "movers.parquet" not in snapshot.manifest["files"]:
-        return {}
-    table = snapshot.table("movers")
-    table = table.filter(pc.invert(pc.is_in(table["customer_id"], pa.array(sorted(objecting), pa.string()))))
-    movers = {title: [_moved(row) for row in movers_of(table, *of, TOP_MOVERS)] for title, of in MOVERS.items()}
-    return {title: people for title, people in movers.items() if people}
-
-
-def _moved(row: Mapping[str, Any]) -> ListedMove:
-    return ListedMove(
-        customer_id=visible_text(row["customer_id"]),
-        before=row["probability_before"],
-        after=row["probability"],
-        state_before=row["state_before"],
-        state=row["state"],
-        parts=[in_words(part) for part in for_a_list(row["changes"] or (), REASONS)],
     )
 
 
@@ -267,7 +225,6 @@ def _groups(states: pd.DataFrame, before: pd.DataFrame | None, column: str) -> l
             count=int(counts.get(value, 0)),
             share=int(counts.get(value, 0)) / len(states) if len(states) else None,
             before=None if earlier is None else int(earlier.get(value, 0)),
-            words="unhealthy" if (column, value) == ("health_band", "at_risk") else str(value),
         )
         for value in (*known, *sorted(names.difference(known)))
     ]
@@ -283,57 +240,47 @@ def _bins(probabilities: pd.Series[float]) -> list[int]:
     return [int(places.get(place, 0)) for place in range(BINS)]
 
 
-def _metrics(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Envelopes of the company as a whole, each with its name."""
-    names = {row["id"]: row["name"] for row in catalogue_rows()}
-    rows: list[dict[str, Any]] = snapshot.table("metrics").to_pylist()
-    return [{**row, "name": names.get(row["metric_id"], row["metric_id"])} for row in rows if row["by"] is None]
+def _series(weeks: Sequence[Snapshot]) -> dict[str, Series]:
+    """Metrics of the company as a whole that the newest week has, week by week."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for week in {week.as_of_us: week for week in weeks}.values():
+        table = week.table("metrics")
+        for row in table.filter(pc.is_null(table["by"])).to_pylist():
+            rows.setdefault(row["metric_id"], []).append({**row, "as_of": instant_text(week.as_of_us)})
+    newest = instant_text(weeks[-1].as_of_us)
+    return {name: metric_series(name, of) for name, of in rows.items() if of[-1]["as_of"] == newest}
 
 
-def _listed(snapshot: Snapshot, model: str, ranked: pd.DataFrame, first: FoundPlaces) -> list[Listed]:
-    """The first of a ranked list with their reasons."""
-    chosen = [_plain(row) for row in ranked.iloc[first.places].to_dict("records")]
-    reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
-    return [
-        Listed(
-            rank=rank,
-            customer_id=visible_text(row["customer_id"]),
-            probability=row[f"{model}_probability"],
-            score=row["score"],
-            value=row["value"],
-            staying=None if row["churn_probability"] is None else 1.0 - row["churn_probability"],
-            tier=row["advocate_tier"],
-            band=row["churn_band"],
-            segment=None if row["segment"] is None else visible_text(row["segment"]),
-            mrr=row["mrr"],
-            may_contact=bool(row["contact_consent"]),
-            ask_for=row.get("ask_for"),
-            reasons=[in_words(reason) for reason in for_a_list(reasons[row["row"]], REASONS)] or _by_rules(row),
-        )
-        for rank, row in enumerate(chosen, 1)
-    ]
+def metric_title(metric_id: str) -> str:
+    """The name of a metric in the catalogue, or its id where the catalogue has it no more."""
+    known = catalogue_by_id().get(metric_id)
+    return metric_id if known is None else str(known["name"])
 
 
-def _by_rules(row: Mapping[str, Any]) -> list[str]:
-    """What the rules go by, of one customer."""
-    answer, health = row.get("nps_last"), row["health_score"]
-    reasons = [] if answer is None else [f"latest answer to how likely they are to recommend: {answer:g}"]
-    return reasons if health is None else [*reasons, f"health {health:.0f}"]
+def _standing(
+    scores: pa.Table, customers: pa.Table, earlier: Snapshot | None, ranked: RankedList, objecting: frozenset[str]
+) -> Standing:
+    """Where everybody stands, as the first screen of the page has it."""
+    before = None if earlier is None else in_memory(earlier.table("scores", [*_STATES, *_PROBABILITIES]))
+    figures = ranked.values[ranked.place_of], ranked.order[ranked.place_of]
+    is_out = pc.is_in(scores["customer_id"], pa.array(sorted(objecting), pa.string())).to_numpy()
+    found = week_standing(in_memory(scores), in_memory(customers), before, *figures)
+    return without(found, is_out.nonzero()[0].tolist(), [])
 
 
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): None if value is None or value != value else value for name, value in row.items()}
+def _to_call(standing: Standing, ranked: RankedList, health_band: pd.Series[str] | None) -> Places:
+    """Rows of those to call first: who moved; where rules rank, whose band of health is given, the unhealthy."""
+    if health_band is None:
+        return standing.by_money(standing.to_call)
+    return np.array([row for row in ranked.listed_rows() if health_band[row] == UNHEALTHY[-1]], np.intp)
 
 
-def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earlier: Snapshot) -> Moves:
-    """Count who crossed a line; a customer who is new counts as arrived and nowhere else."""
+def _moves(
+    states: pd.DataFrame, before: pd.DataFrame, standing: Standing, snapshot: Snapshot, earlier: Snapshot
+) -> Moves:
+    """Count who crossed a line."""
     both = states.merge(before, on="customer_id", suffixes=("", "_before"))
-
-    def crossed(column: str, values: Sequence[str]) -> tuple[int, int]:
-        now, then = both[column].isin(list(values)), both[f"{column}_before"].isin(list(values))
-        return int((now & ~then).sum()), int((then & ~now).sum())
-
-    newly_high, no_longer_high = crossed("churn_band", ["high"])
+    is_unhealthy, was_unhealthy = both["health_band"] == "at_risk", both["health_band_before"] == "at_risk"
     now, then = snapshot.manifest["models"], earlier.manifest["models"]
     pairs = {name: (facts or {}, then.get(name) or {}) for name, facts in now.items()}
     other = [name for name, (a, b) in pairs.items() if a.get("content_hash") != b.get("content_hash")]
@@ -341,10 +288,10 @@ def _moves(states: pd.DataFrame, before: pd.DataFrame, snapshot: Snapshot, earli
         as_of=instant_text(earlier.as_of_us),
         arrived=len(states) - len(both),
         gone=len(before) - len(both),
-        newly_high=newly_high,
-        no_longer_high=no_longer_high,
-        newly_unhealthy=crossed("health_band", ["at_risk"])[0],
-        new_advocates=crossed("advocate_tier", ["active", "influential"])[0],
+        newly_high=int(standing.newly_high.sum()),
+        no_longer_high=int(standing.no_longer_high.sum()),
+        newly_unhealthy=int((is_unhealthy & ~was_unhealthy).sum()),
+        new_advocates=int(standing.became_advocate.sum()),
         other_models=other,
         shifted_models=[
             name

@@ -9,10 +9,11 @@ from vouch.features.durable import write_where_asked
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import parse_instant
 from vouch.serving.asking.candidates import askable_now
-from vouch.serving.reports.rendering import as_page, as_text
-from vouch.serving.reports.report import figures
+from vouch.serving.reports.email_text import as_text
+from vouch.serving.reports.rendering import as_page
+from vouch.serving.reports.report import TREND_WEEKS, figures
 from vouch.serving.snapshots.files import read_snapshot
-from vouch.serving.snapshots.read import week_before
+from vouch.serving.snapshots.read import week_before, weeks_up_to
 
 if TYPE_CHECKING:
     from vouch.serving.exports.written_files import Output
@@ -25,8 +26,11 @@ def reprinted(home: Path, store: str | None, output: Output, now_us: int) -> Non
     try:
         snapshot = read_snapshot(home, as_of_us)
         people = askable_now(home, store, snapshot, now_us)
-        printed = figures(snapshot, people, week_before(home, as_of_us))
+        weeks = weeks_up_to(home, as_of_us, TREND_WEEKS, ["metrics"])
+        found = figures(snapshot, people, week_before(home, as_of_us), weeks)
     except SnapshotError:
         path.unlink()
         return
-    write_where_asked(path, as_page(printed) if output.kind == "page" else as_text(printed))
+    is_page = output.kind == "page"
+    text = as_page(found, output.language, output.page) if is_page else as_text(found, output.language)
+    write_where_asked(path, text)

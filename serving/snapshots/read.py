@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,6 +90,26 @@ def in_words(reason: Mapping[str, Any]) -> str:
     'raises it: Used on 3 days in 4 weeks'
     """
     return visible_text(signed(reason))
+
+
+def crm_link(template: str | None, customer_id: str) -> str | None:
+    """Return the address of a customer in the CRM; None for what is no web address.
+
+    >>> crm_link("https://crm.example/c/{customer_id}", "a b"), crm_link("javascript:alert(1)", "a")
+    ('https://crm.example/c/a%20b', None)
+    """
+    if template is None or not template.startswith(("https://", "http://")):
+        return None
+    return template.replace("{customer_id}", quote(customer_id, safe=""))
+
+
+def weeks_up_to(home: Path, as_of_us: int, limit: int, tables: Collection[str]) -> list[Snapshot]:
+    """Return the newest published snapshots up to an instant that can be read, at most `limit`, the newest last."""
+    found: list[Snapshot] = []
+    for instant in [instant for instant in published(home) if instant <= as_of_us][-limit:]:
+        with suppress(SnapshotError):  # a trend has a gap there
+            found.append(read_snapshot(home, instant, tables))
+    return found
 
 
 def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None) -> Snapshot | None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.charts.series import WeekValue, trend
 from vouch.serving.api.handlers import read
 from vouch.serving.api.schemas import CustomerGet
 from vouch.serving.snapshots.schema import EXTRA, MODELS, NO_MODEL
-from vouch.serving.web import svg
 from vouch.serving.web.weeks import history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vouch.features.charts.series import Trend
     from vouch.serving.api.state import ServingState
-    from vouch.serving.web.svg import Trend
 
 REASON_WIDTH = 180.0
 
@@ -66,10 +66,9 @@ def profile(store: ServingState, customer_id: str, as_of: str | None = None) -> 
 
 
 def _trend(weeks: Sequence[Mapping[str, Any]], column: str, times: float) -> Trend | None:
-    return svg.trend(
-        [svg.Point(week["as_of"], None if week[column] is None else times * week[column]) for week in weeks],
-        from_zero=True,
-    )
+    values = [None if week[column] is None else times * week[column] for week in weeks]
+    points = [WeekValue(week["as_of"], value) for week, value in zip(weeks, values, strict=True)]
+    return trend(points, (0.0, max((value for value in values if value is not None), default=0.0)))
 
 
 def bars(reasons: Sequence[Mapping[str, Any]]) -> list[ReasonBar]:

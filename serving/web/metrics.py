@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from vouch.features.charts.bars import whisker
+from vouch.features.charts.series import WeekValue, spark, trend
 from vouch.features.metrics.splits import SEGMENTS
 from vouch.serving.api.handlers import read
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import MetricsQuery
-from vouch.serving.metric_queries import catalogue
-from vouch.serving.web import svg
-from vouch.serving.web.overview import FULL_SCALE, series_of
+from vouch.serving.presentation.metric_series import FULL_SCALE
+from vouch.serving.presentation.names import catalogue_by_id
+from vouch.serving.web.overview import series_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pyarrow as pa
 
+    from vouch.features.charts.bars import Whisker
+    from vouch.features.charts.series import Trend
     from vouch.serving.api.state import ServingState
-    from vouch.serving.web.overview import Series
-    from vouch.serving.web.svg import Trend, Whisker
+    from vouch.serving.presentation.metric_series import Series
 
 
 YEAR_WEEKS = 53
@@ -64,12 +66,6 @@ class Measured:
     parts: Sequence[SegmentRow]
     weeks: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]
     """Over a year, the newest first: the week, and the row of each segment that it has."""
-
-
-@cache
-def catalogue_by_id() -> Mapping[str, Mapping[str, Any]]:
-    """The catalogue by id."""
-    return {entry["metric_id"]: entry for entry in catalogue()}
 
 
 def chapters(store: ServingState, is_wanted: Callable[[str], bool], favourites: Collection[str]) -> list[Chapter]:
@@ -126,7 +122,7 @@ def measured(store: ServingState, metric_id: str, by: str) -> Measured:
     return Measured(
         entry=catalogue_by_id()[metric_id],
         series=by_name[metric_id],
-        trend=svg.trend(by_name[metric_id].points),
+        trend=trend(by_name[metric_id].points),
         by=split,
         splits=splits,
         parts=_parts(weeks),
@@ -159,8 +155,8 @@ def _parts(weeks: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> list
     return [
         SegmentRow(
             row,
-            None if row["value"] is None else svg.whisker(row["value"], row["ci_low"], row["ci_high"], span),
-            svg.spark([svg.Point(week, of.get(row["segment"], {}).get("value")) for week, of in weeks]),
+            None if row["value"] is None else whisker(row["value"], row["ci_low"], row["ci_high"], span),
+            spark([WeekValue(week, of.get(row["segment"], {}).get("value")) for week, of in weeks]),
         )
         for row in ordered
     ]

@@ -13,7 +13,6 @@ from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import history
 from vouch.models.registry.offsets import in_force
 from vouch.serving.snapshots.schema import MODELS
-from vouch.serving.web import svg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from vouch.models.registry.offsets import Offset
     from vouch.serving.api.state import ServingState
-    from vouch.serving.web.svg import Square
 
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
 SHOWN = 20
@@ -52,7 +50,6 @@ class JudgedModel:
     version: int | None
     since: str | None
     entry: Mapping[str, Any]
-    plot: Square | None
     decisions: Sequence[Decision]
     has_card: bool
     drift: Mapping[str, Any]
@@ -73,9 +70,10 @@ class JudgedModel:
         return list(self.entry.get("members", ()))
 
     @property
-    def bins(self) -> Sequence[Mapping[str, Any]]:
-        """Bins of the calibration plot."""
-        return list(self.entry.get("calibration", ()))
+    def drawn(self) -> Mapping[str, Any]:
+        """What the charts of its card are drawn from; of older versions that is the calibration alone."""
+        found: Mapping[str, Any] = self.entry.get("drawn") or {"calibration": self.entry.get("calibration", ())}
+        return found
 
 
 def judged(store: ServingState, home: Path) -> list[JudgedModel]:
@@ -93,7 +91,6 @@ def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
     crowned = [entry for entry in entries if entry["action"] != "refuse" and entry.get("content_hash") == content_hash]
     trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
     known = next((entry for entry in crowned if "figures" in entry), trained)
-    bins = [(row["predicted"], row["observed"], row["low"], row["high"]) for row in known.get("calibration", ())]
     return JudgedModel(
         name=name,
         question=models.load(name).question,
@@ -104,7 +101,6 @@ def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
         version=crowned[-1].get("version") if crowned else None,
         since=instant_text(crowned[-1]["at_us"]) if crowned else None,
         entry=known,
-        plot=svg.calibration(bins),
         decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
         has_card=(champion_folder(home, name) / "card.md").exists(),
         drift=_drift(store, name),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vouch.features.charts.bars import histogram_bars, stacks
 from vouch.serving.api.handlers import read
 from vouch.serving.api.schemas import MetricsQuery
-from vouch.serving.web import svg
+from vouch.serving.presentation.metric_series import metric_series
 from vouch.serving.web.weeks import SHOWN, week_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vouch.features.charts.bars import Bars
     from vouch.serving.api.state import ServingState
-    from vouch.serving.web.svg import Bars, Point, Trend, Whisker
+    from vouch.serving.presentation.metric_series import Series
     from vouch.serving.web.weeks import WeekCounts
 
 HEADLINES = ("revenue_at_risk", "churn_rate_monthly", "nps", "health_score")
@@ -28,50 +29,7 @@ FRIENDS = (
     "referral_conversion_rate", "advocacy_revenue_share", "net_sentiment", "closed_loop_rate",
 )  # fmt: skip
 """NPS and its friends: what the portfolio lists with interval and trend. The page of metrics has all."""
-FULL_SCALE = {"percent": (0.0, 100.0), "probability": (0.0, 1.0)}
 BINS = 20
-
-
-@dataclass(frozen=True)
-class Series:
-    """One metric of the company as a whole, week by week, and how it is drawn."""
-
-    metric_id: str
-    newest: Mapping[str, Any]
-    points: tuple[Point, ...]
-    spark: Trend | None
-    whisker: Whisker | None
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether there is a value to show."""
-        return self.newest["value"] is not None
-
-    @property
-    def change(self) -> float | None:
-        """How much more than the week before."""
-        if len(self.points) < 2 or self.points[-1].value is None or self.points[-2].value is None:
-            return None
-        return self.points[-1].value - self.points[-2].value
-
-    @property
-    def is_real(self) -> bool | None:
-        """Whether the change is more than noise: outside the interval of a difference of two estimates.
-
-        Both count as independent, which they are not where windows overlap: a change is called real too seldom rather
-        than too often. None where an interval is missing.
-        """
-        if self.change is None:
-            return None
-        halves = [_half(point) for point in self.points[-2:]]
-        known = [half for half in halves if half is not None]
-        return None if len(known) < len(halves) else abs(self.change) > math.hypot(*known)
-
-    @property
-    def is_better(self) -> bool | None:
-        """Whether the change is for the better; None where the metric has no better, or nothing changed."""
-        better = self.newest.get("higher_is_better")
-        return None if better is None or not self.change else (self.change > 0) == better
 
 
 @dataclass(frozen=True)
@@ -96,11 +54,6 @@ class Overview:
         return self.weeks[-2] if len(self.weeks) > 1 else None
 
 
-def _half(point: Point) -> float | None:
-    """Half of the width of an interval."""
-    return None if point.low is None or point.high is None else (point.high - point.low) / 2
-
-
 def overview(store: ServingState) -> Overview:
     """Return the portfolio of the snapshot that is served; raises the problem `no_snapshot` where there is none."""
     portfolio = store.portfolio
@@ -111,9 +64,9 @@ def overview(store: ServingState) -> Overview:
         weeks=weeks,
         headlines=[known[name] for name in HEADLINES if name in known],
         friends=[known[name] for name in FRIENDS if name in known],
-        risk=svg.histogram_bars(counts),
+        risk=histogram_bars(counts),
         risk_counts=counts,
-        stacks={name: svg.stacks([week.of(name) for week in weeks]) for name in ("health_band", "churn_band")},
+        stacks={name: stacks([week.of(name) for week in weeks]) for name in ("health_band", "churn_band")},
     )
 
 
@@ -133,24 +86,4 @@ def series_of(store: ServingState, wanted: Sequence[str]) -> dict[str, Series]:
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in answer["metrics"]:
         rows.setdefault(row["metric_id"], []).append(row)
-    return {name: _series(name, of) for name, of in rows.items()}
-
-
-def _series(metric_id: str, rows: Sequence[Mapping[str, Any]]) -> Series:
-    points = tuple(svg.Point(row["as_of"], row["value"], row["ci_low"], row["ci_high"]) for row in rows)
-    newest = rows[-1]
-    value, span = newest["value"], FULL_SCALE.get(newest["unit"], _span(points))
-    shown = value is not None and newest["ci_low"] is not None
-    return Series(
-        metric_id,
-        newest,
-        points,
-        svg.spark(points),
-        svg.whisker(value, newest["ci_low"], newest["ci_high"], span) if shown else None,
-    )
-
-
-def _span(points: Sequence[Point]) -> tuple[float, float]:
-    """The range of a metric that has no scale of its own: from 0, or from its lowest bound, to its highest."""
-    held = [end for point in points for end in (point.low, point.value, point.high) if end is not None]
-    return min([0.0, *held]), max([0.0, *held])
+    return {name: metric_series(name, of) for name, of in rows.items()}

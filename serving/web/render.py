@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from markupsafe import Markup
 from starlette.responses import Response
 
+from vouch.features.charts.html_templates import html_environment
 from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.vectors.sentences import as_sentence
 from vouch.features.vectors.words import family
 from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.html_templates import html_environment
+from vouch.serving.presentation.names import catalogue_by_id, chapter_name, metric_lang, metric_name, model_name
+from vouch.serving.presentation.style import style_sheet
+from vouch.serving.presentation.translations import LANGUAGES, Speech, preferred, speech
 from vouch.serving.store.callers import EVERYBODY
-from vouch.serving.web.metrics import catalogue_by_id
-from vouch.serving.web.translations import LANGUAGES, Speech, preferred, speech
+from vouch.serving.web.card import charts_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,8 +101,6 @@ def templates() -> jinja2.Environment:
     """The templates of the page."""
     environment = html_environment(TEMPLATES)
     environment.filters.update(
-        place=_place,
-        slug=_slug,
         customer_url=customer_url,
         account_url=account_url,
         words=_words,
@@ -118,21 +117,13 @@ def templates() -> jinja2.Environment:
         languages=LANGUAGES,
         views=VIEWS,
         metric_name=metric_name,
-        metric_lang=_metric_lang,
-        model_name=_model_name,
-        chapter_name=_chapter_name,
+        metric_lang=metric_lang,
+        model_name=model_name,
+        chapter_name=chapter_name,
+        charts_of=charts_of,
+        table_of=table_of,
     )
     return environment
-
-
-def _place(number: float) -> str:
-    """A place in a drawing, to a tenth."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
-def _slug(name: str) -> str:
-    """A value of the interface as part of a key or a class."""
-    return name.replace(" ", "_")
 
 
 def customer_url(customer_id: str) -> str:
@@ -178,29 +169,6 @@ def _ask_id() -> str:
     return f"app-{uuid.uuid4().hex}"
 
 
-def metric_name(t: Speech, metric_id: str) -> str:
-    """Return the name of a metric in a language, or as the catalogue has it."""
-    return t.get(
-        f"metric.{metric_id}", catalogue_by_id()[metric_id]["name"] if metric_id in catalogue_by_id() else metric_id
-    )
-
-
-def _model_name(t: Speech, name: str) -> str:
-    """Return the name of a model in a language; a company's own model has none but its own."""
-    return t.get(f"models.{name}", name.replace("_", " "))
-
-
-def _chapter_name(t: Speech, name: str) -> str:
-    """Return the name of a chapter of metrics in a language, or as its file is called."""
-    return t.get(f"chapter.{name}", name.replace("_", " ").capitalize())
-
-
-def _metric_lang(t: Speech, metric_id: str) -> Markup:
-    """Mark a name that is told in English on a page of another language."""
-    is_ours = t.language == "en" or f"metric.{metric_id}" in t.texts
-    return Markup("") if is_ours else Markup(' lang="en"')
-
-
 def asset(name: str) -> str:
     """Return the address of a file of ours, which changes when the file does, so that browsers may keep it."""
     return f"/app/static/{quote(name)}?v={_version(name)}"
@@ -208,13 +176,13 @@ def asset(name: str) -> str:
 
 @cache
 def _version(name: str) -> str:
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(asset_content(name)).hexdigest()[:12]
 
 
 @cache
 def asset_content(name: str) -> bytes:
     """The content of one of ASSETS."""
-    return (STATIC / name).read_bytes()
+    return style_sheet().encode() if name == "style.css" else (STATIC / name).read_bytes()
 
 
 def _language_parameter(request: Request) -> str:

@@ -31,6 +31,8 @@ from vouch.serving.api.schemas import MAX_LIST, AccountGet, AskOutcome, Customer
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.docs.pages import as_html, documentation
+from vouch.serving.presentation.names import metric_name
+from vouch.serving.presentation.translations import speech
 from vouch.serving.store import keys
 from vouch.serving.store.audit import entry
 from vouch.serving.web.accounts import account_listing
@@ -50,14 +52,12 @@ from vouch.serving.web.render import (
     customer_url,
     favourites_of,
     language_of,
-    metric_name,
     owner_of,
     problem_page,
     render_page,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
-from vouch.serving.web.translations import speech
 from vouch.serving.web.work import DONE_COOKIE, FORMS, asks_page, exported, record_asks
 
 if TYPE_CHECKING:

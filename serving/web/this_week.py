@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.serving.api.state import ServingState
-    from vouch.serving.web.overview import Series
+    from vouch.serving.presentation.metric_series import Series
 
 ROWS = 8
 """Customers in each list of the page."""

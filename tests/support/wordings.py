@@ -12,7 +12,7 @@ from vouch.features.metrics.catalogue import load_metrics
 from vouch.features.metrics.lists.lists import LISTS
 from vouch.features.vectors import words
 from vouch.features.vectors.declare import load_families
-from vouch.serving.web import translations
+from vouch.serving.presentation import translations
 
 
 def wanted(language: str) -> set[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.features.instants import instant_text
+from vouch.models.quality.card_charts import card_pictures
 from vouch.models.registry import versions
 from vouch.training.effects.text import effect_figures
-from vouch.training.plots import pictures
 from vouch.training.report import TrainingReport, card
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def tracked_run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.TrainingRun:
     """What the tracking server keeps of a run."""
     figures = report.figures.get(report.chosen, {})
+    pictures = card_pictures(report.statistics["drawn"], report.model) if report.is_judged else {}
     files = {
         "card.md": card(report).encode(),
         "report.json": json.dumps(report.as_json(), indent=1, ensure_ascii=False).encode(),
         **({"drift.json": json.dumps(report.drift, indent=1).encode()} if report.drift else {}),
         "gate.json": json.dumps(_gate(report), indent=1, ensure_ascii=False).encode(),
-        **(pictures(trained.evaluation) if report.is_judged else {}),
+        **{f"{name}.svg": of.svg.encode() for name, of in pictures.items()},
     }
     return versions.TrainingRun(
         model=trained.name,

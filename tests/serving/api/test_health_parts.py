@@ -20,10 +20,10 @@ from vouch.serving.api.schemas import AtRiskSearch, CustomerGet
 from vouch.serving.api.state import ServingState
 from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import Target
+from vouch.serving.presentation.translations import LANGUAGES, speech
 from vouch.serving.site import open_site
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.render import customer_url
-from vouch.serving.web.translations import LANGUAGES, speech
 
 NAMES = [measure.feature for measure in health_rules().measures]
 VALUES = st.fixed_dictionaries(

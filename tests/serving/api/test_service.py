@@ -29,6 +29,7 @@ from vouch.features.instants import instant_text, parse_instant
 from vouch.features.project import Project, environment
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.sentences import as_sentence as words_of
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.handlers.score import block_of
@@ -40,7 +41,8 @@ from vouch.serving.asking.candidates import askable_now
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.batch.run import score_weeks
 from vouch.serving.commands.serve import SETTINGS
-from vouch.serving.reports.report import REASONS, SCALES, TOP, figures
+from vouch.serving.reports.listed import REASONS
+from vouch.serving.reports.report import SCALES, TOP, figures
 from vouch.serving.site import open_site
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.read import week_before
@@ -631,7 +633,7 @@ def assert_same_people(found, listed, total, rows):
         assert (person.rank, person.customer_id) == (row["rank"], row["customer_id"])
         assert (person.value, person.segment) == (row["value"], row["segment"])
         for told, reason in zip(person.reasons, row["reasons"][:REASONS], strict=True):
-            assert told == f"{'raises' if reason['contribution'] > 0 else 'lowers'} it: {reason['words']}"
+            assert (told["contribution"], words_of(told)) == (reason["contribution"], reason["words"])
 
 
 def test_candidates_of_the_report_are_those_of_the_service(project, client):

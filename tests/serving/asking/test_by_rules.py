@@ -15,11 +15,12 @@ from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch, WeekGet
 from vouch.serving.api.state import ServingState
 from vouch.serving.asking.by_hand import ByHand
 from vouch.serving.asking.candidates import askable_now
-from vouch.serving.reports.rendering import as_page, as_text
+from vouch.serving.presentation.translations import LANGUAGES, speech
+from vouch.serving.reports.email_text import as_text
+from vouch.serving.reports.rendering import as_page
 from vouch.serving.reports.report import figures
 from vouch.serving.site import open_site
 from vouch.serving.snapshots.files import read_snapshot
-from vouch.serving.web.translations import LANGUAGES, speech
 
 NOBODY = {"churn_reasons": None, "advocacy_reasons": None, "churn_model": None, "advocacy_model": None}
 
@@ -124,8 +125,11 @@ def test_the_report_lists_the_same_people_and_says_so(store):
     assert set(found.by_rules) == {"churn", "advocacy"}
     assert [row.customer_id for row in found.candidates] == ASKED
     assert [row.customer_id for row in found.at_risk] == [*CALLED, *WATCHED]
-    assert all("by rules" in form(found) for form in (as_page, as_text))
-    assert "None" not in as_text(found)
+    assert [row.customer_id for row in found.calls] == CALLED
+    for form in (as_page, as_text):
+        shown = " ".join(form(found).split())
+        assert all(speech("en")(key) in shown for key in ("at_risk.by_rules", "candidates.by_rules"))
+        assert "None" not in shown
 
 
 def test_where_there_is_a_champion_no_rule_lists_anybody(tmp_path):

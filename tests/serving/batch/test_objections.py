@@ -25,7 +25,8 @@ from vouch.serving.exports.decisions import decisions
 from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import Target
 from vouch.serving.metric_queries import Question, answered
-from vouch.serving.reports.rendering import as_page, as_text
+from vouch.serving.reports.email_text import as_text
+from vouch.serving.reports.rendering import as_page
 from vouch.serving.reports.report import figures
 from vouch.serving.snapshots import files
 from vouch.serving.store.actions import set_objection

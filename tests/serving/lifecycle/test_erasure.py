@@ -33,7 +33,9 @@ from vouch.features.project import Project
 from vouch.serving.api.state import ServingState
 from vouch.serving.lifecycle.erasure import erase
 from vouch.serving.lifecycle.inventory import HOLDINGS
+from vouch.serving.lifecycle.pages import page_mentions
 from vouch.serving.lifecycle.scrubbing import ERASED, scrub_text
+from vouch.serving.lifecycle.spelling import Spelling
 from vouch.serving.snapshots import files as snapshot
 from vouch.serving.store import audit as audit_log
 from vouch.serving.store.connection import Database
@@ -511,3 +513,12 @@ def test_erasing_waits_for_no_run_that_writes(lived_in, vouch):
         code, _, err = vouch("erase", WHO)
     assert code == 3
     assert "`vouch train`" in err
+
+
+def test_a_page_is_searched_for_what_it_says_and_not_for_how_it_is_drawn(tmp_path):
+    page = tmp_path / "week.html"
+    drawn = '<style>.x2{color:red}</style><svg><line x1="4"/><text class="n">c1</text></svg>'
+    page.write_text(f'{drawn}<a href="https://crm.example/a%20b">Anna</a> &lt;b&gt;')
+    assert {name for name, _ in page_mentions(page, Spelling(["x1", "x2", "n", "c1", "a b", "<b>", "zz"]))} == {
+        "c1", "a b", "<b>",
+    }  # fmt: skip

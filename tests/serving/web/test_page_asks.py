@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 from support.page_home import write_home
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.presentation.translations import speech
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.web.render import customer_url
-from vouch.serving.web.translations import speech
 
 OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")

@@ -13,11 +13,11 @@ from vouch.serving.api.handlers.overrides import OverrideRecord, record_override
 from vouch.serving.api.handlers.reference_types import ReferenceRecord
 from vouch.serving.api.handlers.references import record_reference
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.presentation.translations import LANGUAGES, speech
 from vouch.serving.site import open_site
 from vouch.serving.store import keys
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.render import VIEWS, customer_url
-from vouch.serving.web.translations import LANGUAGES, speech
 
 pytestmark = pytest.mark.browser
 

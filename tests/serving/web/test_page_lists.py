@@ -17,8 +17,8 @@ from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.batch.named_lists import list_table
+from vouch.serving.presentation.translations import LANGUAGES, speech, texts
 from vouch.serving.site import open_site
-from vouch.serving.web.translations import LANGUAGES, speech, texts
 
 LONG = tuple({"feedback_id": f"f{number:03}", "customer_id": None, "days_open": number} for number in range(120))
 

@@ -14,10 +14,10 @@ from support.servers.answering import OURS, Served
 from vouch.features.contract.tables import DAY_US
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
+from vouch.serving.presentation.translations import speech
 from vouch.serving.site import open_site
 from vouch.serving.store.tables import metadata
 from vouch.serving.web.routes import WORK
-from vouch.serving.web.translations import speech
 
 T = speech("en")
 FITS = {"nps_last": 10.0, "industry": "retail", "language": "en", "company_size": 200}

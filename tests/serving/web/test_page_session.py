@@ -9,10 +9,10 @@ from support.page_home import write_home
 from vouch.serving.api.access import COOKIE
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState, now_us
+from vouch.serving.presentation.translations import speech
 from vouch.serving.site import open_site
 from vouch.serving.store import audit, keys
 from vouch.serving.web.render import customer_url
-from vouch.serving.web.translations import speech
 
 OURS = {"sec-fetch-site": "same-origin"}
 

@@ -15,9 +15,9 @@ from support.page_home import write_home
 from vouch.models.value.valuation import HORIZON_DAYS
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
+from vouch.serving.presentation.translations import LANGUAGES, speech
 from vouch.serving.site import open_site
 from vouch.serving.web.render import customer_url
-from vouch.serving.web.translations import LANGUAGES, speech
 
 OURS = {"sec-fetch-site": "same-origin"}
 T = speech("en")

@@ -15,14 +15,14 @@ from starlette.testclient import TestClient
 from support.handwritten_weeks import HOSTILE, MONDAY, customer, publish
 from support.page_home import PEOPLE, write_home
 from support.servers.answering import OURS
+from vouch.features.charts.series import WeekValue
 from vouch.features.vectors.numerals import MINUS
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
+from vouch.serving.presentation.metric_series import Series
+from vouch.serving.presentation.translations import LANGUAGES, preferred, speech
 from vouch.serving.site import open_site
-from vouch.serving.web import svg
-from vouch.serving.web.overview import Series
 from vouch.serving.web.render import ASSETS, HEADERS, VIEWS, customer_url
-from vouch.serving.web.translations import LANGUAGES, preferred, speech
 
 PLANTED = "planted.person@example.com"
 
@@ -298,7 +298,7 @@ def test_a_change_says_whether_it_is_more_than_noise(client):
     ],
 )  # fmt: skip
 def test_a_change_is_real_outside_the_interval_of_a_difference(values, better, wanted):
-    points = [svg.Point(str(n), one, one and one - 5, one and one + 5) for n, one in enumerate(values)]
+    points = [WeekValue(str(n), one, one and one - 5, one and one + 5) for n, one in enumerate(values)]
     series = Series("nps", {"higher_is_better": better, "value": values[-1]}, tuple(points), None, None)
     assert (series.is_real, series.is_better) == wanted
 
@@ -472,39 +472,3 @@ def test_a_page_that_is_open_can_ask_which_week_is_served(client):
     answer = client.get("/app/served")
     assert json.loads(answer.content) == {"served": "2026-11-16/1"}
     assert 'data-served="2026-11-16/1"' in client.get("/app").text
-
-
-def test_a_trend_leaves_gaps_where_there_was_no_value():
-    points = [svg.Point(f"2026-11-0{day}", value) for day, value in enumerate([1.0, 2.0, None, 4.0, 3.0], 1)]
-    found = svg.trend(points)
-    assert found.line.count("M") == 2
-    assert len(found.marks) == 4
-    assert svg.trend([svg.Point("2026-11-01", None)]) is None
-    assert svg.spark(points[:1]) is None
-
-
-def test_a_band_is_drawn_only_where_there_is_an_interval():
-    whole = [svg.Point(f"2026-11-0{day}", 5.0, 4.0, 6.0) for day in range(1, 4)]
-    assert svg.trend(whole).band.count("Z") == 1
-    assert svg.trend([svg.Point(point.label, point.value) for point in whole]).band == ""
-
-
-def test_shares_of_a_week_fill_its_bar_and_an_empty_week_has_none():
-    found = svg.stacks([[("high", 1), ("low", 3)], [("high", 0), ("low", 0)]])
-    assert sum(bar.share for bar in found.bars) == pytest.approx(1.0)
-    assert {bar.name for bar in found.bars} == {"high", "low"}
-    assert svg.stacks([[("high", 0)]]) is None
-    assert svg.histogram_bars([0, 0]) is None
-
-
-def test_a_whisker_stays_on_its_line():
-    for value, low, high in ((0.5, 0.4, 0.6), (-3.0, -9.0, 9.0), (1.0, None, None)):
-        found = svg.whisker(value, low, high, (0.0, 1.0))
-        assert 0 <= found.low <= found.value <= found.high <= found.width
-
-
-def test_a_promise_that_is_kept_stands_on_the_diagonal_of_the_calibration_plot():
-    found = svg.calibration([(0.04, 0.04, 0.01, 0.1), (0.3, 0.3, 0.2, 0.35)])
-    for dot in found.dots:
-        assert dot.x - svg.LEFT == pytest.approx(254 - dot.y)
-    assert svg.calibration([]) is None

@@ -16,11 +16,11 @@ from vouch.models.definition import STATUSES
 from vouch.models.quality.readiness import CODES
 from vouch.serving.api.problems import KINDS
 from vouch.serving.asking.ranking import EXCLUSIONS
+from vouch.serving.presentation.translations import LANGUAGES, speech, texts
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
 from vouch.serving.web.models import FIGURES
 from vouch.serving.web.render import TEMPLATES, VIEWS, WORDED
-from vouch.serving.web.translations import LANGUAGES, speech, texts
 
 ENGLISH = speech("en").texts
 KEY = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'](?! ~)""")
@@ -35,7 +35,7 @@ def test_a_text_has_the_same_places_to_fill_in_every_language(language):
 
 def test_what_a_language_lacks_is_told_in_english_whole(monkeypatch):
     monkeypatch.setattr(
-        "vouch.serving.web.translations.texts",
+        "vouch.serving.presentation.translations.texts",
         lambda language: {"a": "first {n}", "b": "second"} if language == "en" else {"b": "zweitens"},
     )
     spoken = speech.__wrapped__("ro")

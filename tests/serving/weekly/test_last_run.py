@@ -11,7 +11,7 @@ from support.servers.answering import Served
 from vouch.features.errors import ConfigurationError
 from vouch.features.instants import parse_instant
 from vouch.serving.batch.run_records import recording
-from vouch.serving.web.translations import LANGUAGES, speech
+from vouch.serving.presentation.translations import LANGUAGES, speech
 from vouch.serving.weekly.last_run import last_run, messages_given_up
 
 FINDING = {

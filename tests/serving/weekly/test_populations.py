@@ -14,7 +14,8 @@ from vouch.features.project import Project
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.candidates import askable_now
 from vouch.serving.batch.run import score_weeks
-from vouch.serving.reports.rendering import as_page, as_text
+from vouch.serving.reports.email_text import as_text
+from vouch.serving.reports.rendering import as_page
 from vouch.serving.reports.report import figures
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.schema import TIERS
@@ -53,7 +54,7 @@ def by_report(served: Served) -> dict[str, int]:
     told, page = shown.populations, as_page(shown)
     assert shown.as_dict()["populations"] == told
     assert f"{told['customers']:,} customers" in as_text(shown).replace("\n", " ")
-    assert f'<data value="{told["customers"]}">{told["customers"]:,}</data> customers' in page
+    assert f'<data value="{told["customers"]}">{told["customers"]:,} customers</data>' in page
     groups = {name: {group.value: group.count for group in of} for name, of in shown.portfolio.items()}
     check_groups(told, groups)
     assert shown.at_risk_total == told["at_risk"]

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.vectors.numerals import NOTHING, Numerals
+from vouch.models.quality.card_charts import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,8 +96,9 @@ def speech(language: str) -> Speech:
 @cache
 def texts(language: str) -> Mapping[str, str]:
     """Return the texts that a language has of its own, by key."""
-    with (resources.files("vouch.serving.web") / "locales" / f"{language}.toml").open("rb") as file:
-        return dict(_flat(tomllib.load(file)))
+    with (resources.files("vouch.serving.presentation") / "locales" / f"{language}.toml").open("rb") as file:
+        found = dict(_flat(tomllib.load(file)))
+    return {**{f"drawn.{name}": text for name, text in WORDS.items()}, **found} if language == "en" else found
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

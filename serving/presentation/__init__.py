@@ -1,0 +1,1 @@
+"""Presentation: words and names in three languages and the style sheet, shared by page and report."""
