@@ -132,7 +132,7 @@ def whisker(value: float, low: float | None, high: float | None, span: tuple[flo
     )
 
 
-def rows(entries: Sequence[Entry], span: tuple[float, float] | None = None) -> LabelledRows | None:
+def labelled_rows(entries: Sequence[Entry], span: tuple[float, float] | None = None) -> LabelledRows | None:
     """Return things by name on one scale, in the order given; None without any.
 
     What has a start is drawn from there to its value, what has an interval as a point in it, all else as a bar from 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.charts.bars import Entry, histogram_bars, rows
+from vouch.features.charts.bars import Entry, histogram_bars, labelled_rows
 from vouch.features.charts.curves import Axis, Curve, Spot, calibration_plot, plot
 from vouch.features.charts.picture import ENGLISH, picture
 
@@ -105,7 +105,7 @@ def _gains(of: Mapping[str, Sequence[Sequence[float]]], say: Callable[[str], str
 
 
 def _strongest(of: Mapping[str, float], written: Numerals) -> LabelledRows | None:
-    return rows([Entry(name, power, written.number(power, 3)) for name, power in of.items()], (0.5, 1.0))
+    return labelled_rows([Entry(name, power, written.number(power, 3)) for name, power in of.items()], (0.5, 1.0))
 
 
 def dependence_chart(

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from vouch.features.charts.bars import Entry, histogram_bars, rows, stacks, whisker
+from vouch.features.charts.bars import Entry, histogram_bars, labelled_rows, stacks, whisker
 from vouch.features.charts.curves import Axis, Curve, Spot, calibration_plot, plot
 from vouch.features.charts.picture import ENGLISH, picture, style
 from vouch.features.charts.series import LEFT, WeekValue, spark, trend
@@ -64,13 +64,15 @@ def test_trends_that_share_a_span_put_the_same_value_at_the_same_height():
 
 
 def test_rows_stay_on_their_scale_and_bars_begin_at_nothing():
-    found = rows([Entry("gains", 3.0, "3"), Entry("loses", -1.0, "-1")])
+    found = labelled_rows([Entry("gains", 3.0, "3"), Entry("loses", -1.0, "-1")])
     assert found.is_bars
     assert {row.start for row in found.rows} == {found.zero}
-    moved = rows([Entry("moved", 0.7, "70%", start=0.2), Entry("beyond", 2.0, "2", low=-1.0, high=3.0)], (0.0, 1.0))
+    moved = labelled_rows(
+        [Entry("moved", 0.7, "70%", start=0.2), Entry("beyond", 2.0, "2", low=-1.0, high=3.0)], (0.0, 1.0)
+    )
     assert not moved.is_bars
     assert all(0 <= place <= moved.width for row in moved.rows for place in (row.start, row.value))
-    assert rows([]) is None
+    assert labelled_rows([]) is None
 
 
 def test_curves_have_a_key_and_what_is_ideal_takes_no_colour_of_its_own():
@@ -90,7 +92,7 @@ CHARTS = {
     "calibration": calibration(
         [Spot(0.1, 0.1, 0.0, 0.2)], Curve("s", [(0.1, 0.1), (0.3, 0.2)], [(0.0, 0.2), (0.1, 0.4)])
     ),
-    "rows": rows([Entry("a_very_long_name_of_a_feature_that_nobody_may_cut_off_90d", 0.4, "0.400")]),
+    "rows": labelled_rows([Entry("a_very_long_name_of_a_feature_that_nobody_may_cut_off_90d", 0.4, "0.400")]),
     "histogram": histogram_bars([3, 0, 1]),
     "trend": trend([WeekValue("2026-11-02", 1.0, 0.5, 1.5), WeekValue("2026-11-09", 2.0, 1.0, 3.0)]),
 }
