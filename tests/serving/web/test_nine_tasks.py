@@ -20,9 +20,9 @@ from vouch.features.simulation.company import simulate
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.batch.run import score_weeks
+from vouch.serving.presentation.translations import speech
 from vouch.serving.site import open_site
 from vouch.serving.snapshots.files import Snapshot, read_snapshot
-from vouch.serving.web.translations import speech
 
 pytestmark = [pytest.mark.browser, pytest.mark.nightly]
 
