@@ -29,6 +29,7 @@ from vouch.serving.reports.email_text import as_text
 from vouch.serving.reports.rendering import as_page
 from vouch.serving.reports.report import figures
 from vouch.serving.snapshots import files
+from vouch.serving.snapshots.schema import MODELS
 from vouch.serving.store.actions import set_objection
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.store.connection import Database
@@ -72,10 +73,11 @@ def test_who_objects_has_a_status_and_nothing_else(objecting):
     assert published.manifest["opted_out"] == len(known)
     for customer in known:
         row = scores[customer]
-        assert {row["churn_status"], row["advocacy_status"]} == {"opted_out"}
+        statuses = {f"{model}_status" for model in MODELS} & row.keys()
+        assert {"churn_status", "advocacy_status"} <= statuses
+        assert {row[status] for status in statuses} == {"opted_out"}
         said = {name for name, value in row.items() if value is not None}
-        assert said <= {"customer_id", "as_of", "churn_status", "advocacy_status", "upgrade_status", "clv_status",
-                        "health_band", "advocate_tier"}  # fmt: skip
+        assert said <= {"customer_id", "as_of", "clv_status", "health_band", "advocate_tier", *statuses}
         assert row["clv_status"] == "opted_out"
         assert (row["health_band"], row["advocate_tier"]) == ("unknown", "none")
     for row in published.table("vectors").to_pylist():
