@@ -26,6 +26,10 @@ LONG_DAYS = 28
 _SCALES = re.compile(r",? ?\((?:from |de la )?-?[01] ?(?:to|~|la) ?1\)|,? (?:from 0 to 1|de la 0 la 1)|\(0 ?~ ?1\)")
 _CHANGE = re.compile(r"^change of (.*?) against the same span before them$")
 _SINCE = re.compile(r"^days since (?:the )?(.*)$")
+_SINCE_IN = {"ko": re.compile(r"^(.*) 이후 경과일$"), "ro": re.compile(r"^[Zz]ile de (?:la|când) (.*)$")}
+"""The same of the other languages' labels."""
+_NOUNS = {"된": "됨", "한": "함", "받은": "받음"}
+_NO_THING = ("times", "followers")
 _UNTIL = ("days until", "days to")
 MOST_TIMES, LEAST_SHARE = 10, 0.02
 """A change by more than this many times, or to less than this share, is told by this bound."""
@@ -146,9 +150,27 @@ def _by_meaning(of: Meaning, value: Value, language: str, phrases: Mapping[str, 
     span = _span(of.window_days, language, phrases)
     if language == "en":
         return _in_english(label, span, of, value, phrases)
-    never = is_absent(value) and _SINCE.match(_lower(of.key)) is not None
-    shown = phrases["never"] if never else _shown(value, of.unit, language, phrases)
-    return f"{_upper(label.replace('{span}', span))}: {shown}"
+    label = _upper(label.replace("{span}", span))
+    if of.unit == "days" and _SINCE.match(_lower(of.key)) and (since := _SINCE_IN[language].match(label)):
+        return f"{_upper(_noun(since[1]))}: {_ago(value, language, phrases)}"
+    if of.is_count and not is_absent(value) and float(value or 0) == 0:
+        return f"{label}: {phrases['none']}"
+    return f"{label}: {_shown(value, of.unit, language, phrases)}"
+
+
+def _noun(label: str) -> str:
+    """A Korean label that ended in `이후`, ended as a noun does; one that ends in a noun as it is."""
+    return next((label.removesuffix(end) + noun for end, noun in _NOUNS.items() if label.endswith(end)), label)
+
+
+def _ago(value: Value, language: str, phrases: Mapping[str, str]) -> str:
+    """How long ago something was, or that it never was."""
+    if is_absent(value):
+        return phrases["never"]
+    days = _rounded_days(float(value or 0))
+    if days < 2:
+        return phrases["yesterday" if days == 1 else "today"]
+    return phrases["ago"].format(n=_days(days, language))
 
 
 def _in_english(label: str, span: str, of: Meaning, value: Value, phrases: Mapping[str, str]) -> str:
@@ -156,18 +178,12 @@ def _in_english(label: str, span: str, of: Meaning, value: Value, phrases: Mappi
     if change := _CHANGE.match(label):
         label = change[1]
     elif (since := _SINCE.match(label)) and of.unit == "days":
-        days = 0 if is_absent(value) else _rounded_days(float(value or 0))
-        ago = (
-            phrases["today"]
-            if days == 0
-            else phrases["yesterday"]
-            if days == 1
-            else phrases["ago"].format(n=_days(days, "en"))
-        )
-        return f"{_upper(since[1])}: {phrases['never'] if is_absent(value) else ago}"
+        return f"{_upper(since[1])}: {_ago(value, 'en', phrases)}"
     label = label.replace("{span}", span)
     if of.unit == "flag" and shown == phrases["yes"]:
         return _upper(label)
+    if of.is_count and of.unit != "days" and shown == "0" and not label.startswith(_NO_THING):
+        return f"No {label}"
     if not of.is_count or is_absent(value) or label.startswith(_UNTIL) or shown in {"0", "1"}:
         return f"{_upper(label)}: {shown}"
     return f"{shown} {label}" if of.unit != "days" else f"{_upper(label)}: {shown}"

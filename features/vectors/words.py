@@ -66,7 +66,10 @@ def _of_contract(feature: str) -> Meaning | None:
 
 @cache
 def _meaning(description: str, unit: str, window_days: int | None) -> Meaning:
-    return Meaning(_WINDOW.sub(" {span}", description.splitlines()[0].rstrip(".")), unit, window_days)
+    text = description.splitlines()[0].rstrip(".")
+    if window_days is None and (of_sources := _WINDOW.search(text)) and of_sources[1]:
+        window_days = int(of_sources[1])  # of a derived feature: that of what it is derived from
+    return Meaning(_WINDOW.sub(" {span}", text), unit, window_days)
 
 
 @cache
