@@ -125,6 +125,25 @@ def test_each_room_names_the_rooms_in_it(folder):
     assert unnamed == [], "a newcomer reads the room's docstring to find his way"
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_a_room_names_is_there(folder):
+    gone = []
+    for room in sorted((ROOT / folder).rglob("__init__.py")):
+        text = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8"))) or ""
+        places = re.findall(r"`([a-z][a-z_/]*)`", text)
+        here = [path for parent in (room.parent, ROOT) for path in (parent / place for place in places)]
+        known = {path for path in here if path.exists() or path.with_suffix(".py").exists()}
+        gone += [f"{room.relative_to(ROOT)}: {of}" for of in places if not {room.parent / of, ROOT / of} & known]
+    assert gone == []
+
+
+def test_what_the_map_for_contributors_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`([a-z]+/[\w/.]*)`", text)
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_each_module_opens_with_what_it_is():
     told = {path: opening(path.read_text(encoding="utf-8")) for path in modules(*FOLDERS, "tests/support")}
     assert {path.relative_to(ROOT).as_posix(): why for path, why in told.items() if why} == {}
