@@ -27,6 +27,7 @@ from vouch.serving.presentation.style import style_sheet
 from vouch.serving.presentation.translations import LANGUAGES, Speech, preferred, speech
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.card import charts_of, table_of
+from vouch.serving.web.list_charts import list_chart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,7 @@ def templates() -> jinja2.Environment:
         model_name=model_name,
         chapter_name=chapter_name,
         charts_of=charts_of,
+        list_chart=list_chart,
         table_of=table_of,
     )
     return environment

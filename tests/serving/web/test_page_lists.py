@@ -118,3 +118,16 @@ def test_other_languages_name_every_list_and_column_that_english_does(language):
     ours, theirs = texts("en"), texts(language)
     of_lists = [key for key in ours if key.startswith(("list_name.", "list_column.", "list_value.", "named_lists."))]
     assert not [key for key in of_lists if key not in theirs]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_retention_curve_is_drawn_above_its_figures(tmp_path, language):
+    rows = tuple({"day": day, "is_from": is_from, "n": 40, "cohorts": 2, "pooled": share, "ci_low": share - 5,
+                  "ci_high": share + 5, "mean_of_cohorts": share}
+                 for day, share in ((1, 40.0), (7, 30.0), (30, 20.0)) for is_from in (False, True))  # fmt: skip
+    app, t = client(tmp_path, lists={"retention_curve": rows}), speech(language)
+    text = app.get("/app/lists/retention_curve", headers={"accept-language": language}).text
+    assert text.count('class="band l') == 2
+    for key in ("curve_from", "curve_on", "curve_days", "curve_share"):
+        assert t(f"named_lists.{key}") in html.unescape(text)
+    assert "<figure" not in app.get("/app/lists/care_needs").text
