@@ -7,7 +7,8 @@ hold less noise than outcomes; a real one (`uboot_contributors`, in `VOUCH_DATAS
 60 days stand apart. Flat tables try rates of their categories of many values, out of fold.
 
 A kind pays, and may become a family, where the mean over all worlds is below 0 by an interval that holds for all kinds
-together (Bonferroni): one of several that are tried looks good by chance.
+together (Bonferroni; one of several that are tried looks good by chance), and gains enough to be computed for everybody
+every week.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ ROWS_NEED = (DATASETS,)
 CUSTOMERS, WORLDS = 1_500, (None, 1, 2, 3, 4)
 ORIGINS, ORIGINS_OF_FEW, SEEDS, ROUNDS, DEEP_ROUNDS = 3, 8, 3, 70, 160
 NEW_DAYS = 60
+WORTH = 0.0005
+"""Log loss that a kind must gain to be worth its computation."""
 REAL = "uboot_contributors"
 QUARTERS = Cutoffs(grid_days=91, spacing_days=91, train=20, most=24)
 FLAT, MANY_VALUED = "telco_ibm_v11", 5
@@ -108,7 +111,7 @@ def pooled(gains: Sequence[Gain]) -> Iterator[Row]:
             difference, base = (float(np.mean([getattr(gain, name) for gain in of])) for name in ("difference", "base"))
             half = width * float(np.sqrt(np.sum([gain.error**2 for gain in of]))) / len(of)
             note = f"{difference:+.5f} ± {half:.5f}, {len(of)} worlds"
-            least = (base - half) / base
+            least = (base - max(half, WORTH)) / base
             yield Row(f"all worlds, {model}: {kind}", "without it", 1 + difference / base, at_most=least, note=note)
 
 
