@@ -20,6 +20,8 @@ from vouch.training.simulated.truth import captured
 IS_LONG = True
 CUSTOMERS, WEEKS, SEED = 5_000, 78, 0
 MODELS = ("churn", "advocacy")
+LEAST_GAIN = {"churn": 0.93, "advocacy": 0.97}
+"""Share of what a company ten times as large teaches that 5,000 customers must teach."""
 
 
 def company(customers: int = CUSTOMERS, law: Parameters = PARAMETERS, seed: int = SEED) -> Project:
@@ -58,5 +60,5 @@ def known(project: Project, name: str, trained: run.Trained) -> Iterator[Row]:
     found = captured(project, name, test.take(newest).scored(said[newest]))
     note = f"ROC-AUC {found['roc_auc']:.4f}, truth {found['roc_auc_of_truth']:.4f}, {found['rows']} rows"
     share = found["share_of_reference"]
-    yield Row(f"{name}: gain of ROC-AUC over 0.5", "LightGBM on a company ten times as large", share, at_least=0.9,
-              note=note)  # fmt: skip
+    yield Row(f"{name}: gain of ROC-AUC over 0.5", "LightGBM on a company ten times as large", share,
+              at_least=LEAST_GAIN[name], note=note)  # fmt: skip

@@ -1,7 +1,8 @@
 """Small companies of other worlds: how much of what can be known is known there, and nothing where nothing is.
 
 With signal both models are served; the observable gain is the gain of ROC-AUC over 0.5 as a share of that of LightGBM
-on the same vectors of an independent company of the same world ten times as large (`reference.json`, `worlds`).
+on the same vectors of an independent company of the same world ten times as large. That stands in `reference.json` once
+`python -m vouch.training.simulated.reference --world SEED` has measured it, and is a target for companies large enough.
 Without signal each is refused, or has no skill.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from bench_models_simulated import MODELS, company
+from bench_models_simulated import CUSTOMERS as ENOUGH
+from bench_models_simulated import LEAST_GAIN, MODELS, company
 from measuring import Row
 
 from vouch.features.errors import Refused
@@ -59,7 +61,9 @@ def _with_signal(seed: int, project: Project) -> Iterator[Row]:
         note = f"ROC-AUC {of['roc_auc']:.4f}, truth {of['roc_auc_of_truth']:.4f}; {', '.join(found.choice.members)}"
         yield Row(f"world {seed}, {name}: share of the truth", "truth", of["share_of_truth"], note=note)
         if of["share_of_reference"] is not None:
-            yield Row(f"world {seed}, {name}: observable gain", "ten times as large", of["share_of_reference"])
+            least = LEAST_GAIN[name] if CUSTOMERS >= ENOUGH else None
+            gain = of["share_of_reference"]
+            yield Row(f"world {seed}, {name}: observable gain", "ten times as large", gain, at_least=least)
         error = found.challenger.figures["calibration_error"]
         yield Row(f"world {seed}, {name}: calibration error", "by chance", error / found.calibration_by_chance,
                   at_most=1.0, note=f"{error:.4f}, true probabilities {found.calibration_by_chance:.4f}")  # fmt: skip
