@@ -42,7 +42,9 @@ Eligibility = Callable[["Vectors"], "Statuses"]
 STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
 SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
-LEARNERS = ("lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_deep", "logistic")
+LEARNERS = (
+    "lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_subspace", "lightgbm_deep", "logistic",
+)  # fmt: skip
 """Candidates: trees within a family, a feature, free, free and deep (see `vouch.training.learners`), and a line."""
 TAKEN = ("recency", "health", "mean", "lightgbm_tuned")
 """Names of what is judged beside the candidates."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vouch.models.quality.figures import log_loss, paired_bootstrap
-from vouch.training.learners import BASELINES, DEEP, LINE
+from vouch.training.learners import BASELINES, DEEP, LINE, SUBSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vouch.training.dataset import DatasetPart
 
 MEAN = "mean"
-SIMPLEST = (*BASELINES, LINE, "lightgbm_feature", "lightgbm_family", "lightgbm", DEEP)
+SIMPLEST = (*BASELINES, LINE, "lightgbm_feature", "lightgbm_family", "lightgbm", SUBSPACE, DEEP)
 """From the simplest to the freest; what is not here is freer still."""
 ALIKE = 0.99
 """Correlation of log-odds from which a finalist adds nothing to a better one."""

@@ -64,6 +64,18 @@ DEEPER: Mapping[str, Any] = {
     "max_bin": 255,
 }
 """Trees for tables whose features interact and tell much: hardly held back, and the mean of several fits for that."""
+SUBSPACE = "lightgbm_subspace"
+SUBSPACES: Mapping[str, Any] = {
+    **DEEPER,
+    "learning_rate": 0.04,
+    "num_leaves": 16,
+    "feature_fraction": 0.6,
+    "cat_smooth": 10.0,
+    "cat_l2": 10.0,
+    "min_data_per_group": 50,
+}
+"""Deep trees that each see some of the columns (random subspaces, Ho 1998) and trust categories of few rows: for flat
+tables of many columns that say much the same. Where two columns tell all only together, trees that see all win."""
 COPIES, COPIES_UP_TO = 4, 10_000
 """Fits of a deep candidate that are averaged, and rows up to which they are: more rows steady a fit by themselves. Each
 draws rows and features by a seed of its own."""
@@ -315,6 +327,7 @@ BASELINES: Mapping[str, Recipe] = {"recency": fit_recency, "health": fit_health}
 CANDIDATES: Mapping[str, Recipe] = {
     **{name: partial(fit_lightgbm, name=name) for name in TREES},
     DEEP: partial(fit_lightgbm, name=DEEP, given=DEEPER, copies=COPIES),
+    SUBSPACE: partial(fit_lightgbm, name=SUBSPACE, given=SUBSPACES, copies=COPIES),
     LINE: fit_logistic,
 }
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from support.rows.datasets import COLUMNS, dataset
+from vouch.models.definition import LEARNERS
 from vouch.models.scoring.calibration import log_odds, sigmoid
-from vouch.training.choice import MEAN, decide, finalists, join
+from vouch.training.choice import MEAN, SIMPLEST, decide, finalists, join
 from vouch.training.dataset import DatasetPart
 from vouch.training.learners import CANDIDATES, LINE_FROM, TREES_FROM, recipes
 from vouch.training.served import joined
@@ -112,3 +113,8 @@ def test_the_mean_says_the_mean_of_its_members_and_its_reasons_add_up(names):
     np.testing.assert_allclose(whole.scorer.base + np.asarray(parts.sum(axis=1)).ravel(), raw, atol=1e-9)
     moved = whole.scorer.moved(matrix[:50], matrix[50:100])
     np.testing.assert_allclose(moved.sum(axis=1), raw[50:100] - raw[:50], atol=1e-9)
+
+
+def test_every_learner_that_a_definition_may_name_can_be_fitted_and_has_a_place_among_the_simplest():
+    assert set(CANDIDATES) == set(LEARNERS)
+    assert set(LEARNERS) <= set(SIMPLEST)
