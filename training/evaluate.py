@@ -227,8 +227,8 @@ def _card(
     thresholds = [*([] if pays is None else [pays]), *(band.at_least for band in data.target.bands)]
     best = whole[chosen]
     told = card_statistics(test.label, best, test.customers, thresholds, data.train.matrix, data.train.label)
-    drawn = card_curves(test.label, {chosen: best, **whole}, chosen, test.customers, pays)
-    return {**told, "drawn": {**drawn, "strongest_features": dict(strongest[:SHOWN_FEATURES])}}
+    drawn = card_curves(test.label, whole, chosen, test.customers, pays)
+    return {**told, "drawn": {**drawn, "strongest_features": list(strongest[:SHOWN_FEATURES])}}
 
 
 def _together(data: Dataset) -> np.ndarray[Any, Any] | None:

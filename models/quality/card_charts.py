@@ -49,9 +49,9 @@ def card_charts(
     made: dict[str, Chart | None] = {
         "calibration": _calibration(drawn, say, written),
         "decision_curve": _decisions(drawn, say, written),
-        "gains": _gains(drawn.get("gains") or {}, say, written),
+        "gains": _gains(drawn.get("gains") or (), say, written),
         "risks": histogram_bars(drawn.get("risks") or ()),
-        "strongest": _strongest(drawn.get("strongest_features") or {}, written),
+        "strongest": _strongest(drawn.get("strongest_features") or (), written),
     }
     return {name: chart for name, chart in made.items() if chart is not None}
 
@@ -92,11 +92,11 @@ def _decisions(drawn: Mapping[str, Any], say: Callable[[str], str], written: Num
     )
 
 
-def _gains(of: Mapping[str, Sequence[Sequence[float]]], say: Callable[[str], str], written: Numerals) -> Plot | None:
+def _gains(of: Sequence[Mapping[str, Any]], say: Callable[[str], str], written: Numerals) -> Plot | None:
     if not of:
         return None
     marks = (0.0, 0.25, 0.5, 0.75, 1.0)
-    curves = [Curve(name, [(share, captured) for share, captured in points]) for name, points in of.items()]
+    curves = [Curve(one["name"], [(share, captured) for share, captured in one["points"]]) for one in of]
     return plot(
         [*curves, Curve(say("anybody"), [(0.0, 0.0), (1.0, 1.0)], is_ideal=True)],
         Axis(say("share"), written.whole_percent, marks=marks),
@@ -104,8 +104,8 @@ def _gains(of: Mapping[str, Sequence[Sequence[float]]], say: Callable[[str], str
     )
 
 
-def _strongest(of: Mapping[str, float], written: Numerals) -> LabelledRows | None:
-    return labelled_rows([Entry(name, power, written.number(power, 3)) for name, power in of.items()], (0.5, 1.0))
+def _strongest(of: Sequence[tuple[str, float]], written: Numerals) -> LabelledRows | None:
+    return labelled_rows([Entry(name, power, written.number(power, 3)) for name, power in of], (0.5, 1.0))
 
 
 def dependence_chart(

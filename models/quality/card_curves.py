@@ -25,16 +25,16 @@ GAIN_POINTS, RISK_BINS, THRESHOLDS = 41, 20, 25
 def card_curves(
     y: Numbers, probabilities: Mapping[str, Numbers], chosen: str, customers: ArrayLike, acted_from: float | None
 ) -> dict[str, Any]:
-    """Everything that a card draws: calibration, gains, decision curve and distribution of risks.
+    """Everything that a card draws: calibration, gains (the chosen one first), decision curve, distribution of risks.
 
     `acted_from` is the probability from which an action pays, by what it costs and wins; None where nobody says.
     """
-    best = probabilities[chosen]
+    best, names = probabilities[chosen], [chosen, *(name for name in probabilities if name != chosen)]
     table = calibration_table(y, best)
     return {
         "calibration": [{name: float(of[place]) for name, of in vars(table).items()} for place in range(len(table.n))],
         "smooth_calibration": smooth_calibration(y, best, customers),
-        "gains": {name: _gains(y, probability) for name, probability in probabilities.items()},
+        "gains": [{"name": name, "points": _gains(y, probabilities[name])} for name in names],
         "decision_curve": decision_curve(y, best, _thresholds(best, acted_from)),
         "acted_from": acted_from,
         "risks": np.histogram(best, bins=RISK_BINS, range=(0.0, 1.0))[0].tolist(),

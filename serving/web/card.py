@@ -47,9 +47,9 @@ def _decisions(drawn: Mapping[str, Any], t: Speech) -> Table:
 
 
 def _gains(drawn: Mapping[str, Any], t: Speech) -> Table:
-    curves: Mapping[str, list[list[float]]] = drawn["gains"]
-    shares = [t.percent(share, 0) for share, _ in next(iter(curves.values()))[EVERY::EVERY]]
-    rows = [[name, *(t.percent(held, 0) for _, held in points[EVERY::EVERY])] for name, points in curves.items()]
+    curves: list[dict[str, Any]] = drawn["gains"]
+    shares = [t.percent(share, 0) for share, _ in curves[0]["points"][EVERY::EVERY]]
+    rows = [[one["name"], *(t.percent(held, 0) for _, held in one["points"][EVERY::EVERY])] for one in curves]
     return [t("models.candidate"), *shares], rows
 
 
@@ -61,7 +61,7 @@ def _risks(drawn: Mapping[str, Any], t: Speech) -> Table:
 
 
 def _strongest(drawn: Mapping[str, Any], t: Speech) -> Table:
-    rows = [[name, t.number(power, 3)] for name, power in drawn["strongest_features"].items()]
+    rows = [[name, t.number(power, 3)] for name, power in drawn["strongest_features"]]
     return [t("models.feature"), t("drawn.auc")], rows
 
 

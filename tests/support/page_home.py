@@ -35,6 +35,24 @@ BINS = [
     {"n": 40.0, "predicted": 0.02, "observed": 0.025, "low": 0.004, "high": 0.13},
     {"n": 40.0, "predicted": 0.3, "observed": 0.275, "low": 0.16, "high": 0.43},
 ]
+DRAWN = {
+    "calibration": BINS,
+    "smooth_calibration": [
+        {"predicted": 0.02, "observed": 0.025, "low": 0.01, "high": 0.05},
+        {"predicted": 0.3, "observed": 0.28, "low": 0.2, "high": 0.4},
+    ],
+    "gains": [
+        {"name": name, "points": [[step / 40, min(1.0, times * step / 40)] for step in range(41)]}
+        for name, times in (("logistic", 2.0), ("recency", 1.0))
+    ],
+    "decision_curve": [
+        {"threshold": 0.05, "acted_on": 0.6, "net_benefit": 0.06, "everybody": 0.05},
+        {"threshold": 0.2, "acted_on": 0.2, "net_benefit": 0.03, "everybody": -0.1},
+    ],
+    "acted_from": 0.1,
+    "risks": [60, 12, 8, *[0] * 17],
+    "strongest_features": [["tenure_days", 0.71], ["active_days_28d", 0.66]],
+}
 FIGURES = {"roc_auc": 0.84, "pr_auc": 0.2, "log_loss": 0.13, "brier_skill": 0.1, "calibration_error": 0.01}
 RULES = [
     {"name": "skill", "passed": True, "why": "better than chance", "value": 0.1, "limit": 0.0},
@@ -91,7 +109,7 @@ def write_history(home: Path, name: str, content_hash: str) -> None:
         "chosen": "logistic",
         "figures": [figures("logistic"), figures("recency")],
         "intervals": {"roc_auc": [0.8, 0.88]},
-        "calibration": BINS,
+        "drawn": DRAWN,
         "rules": RULES,
     }
     note(

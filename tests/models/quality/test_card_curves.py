@@ -18,17 +18,17 @@ GUESS = np.full(len(CUSTOMERS), float(CAME.mean()))
 
 @pytest.fixture(scope="module")
 def curves():
-    found = card_curves(CAME, {"chosen": TRUTH, "guess": GUESS}, "chosen", CUSTOMERS, 0.2)
-    return {**found, "strongest_features": {"tenure_days": 0.7}}
+    found = card_curves(CAME, {"guess": GUESS, "chosen": TRUTH}, "chosen", CUSTOMERS, 0.2)
+    return {**found, "strongest_features": [["tenure_days", 0.7]]}
 
 
 def test_every_curve_is_plain_data_of_the_rows(curves):
     assert json.loads(json.dumps(curves)) == curves
     assert sum(curves["risks"]) == sum(row["n"] for row in curves["calibration"]) == len(CUSTOMERS)
-    for points in curves["gains"].values():
-        assert (points[0], points[-1]) == ([0.0, 0.0], [1.0, 1.0])
-    above = [captured for share, captured in curves["gains"]["chosen"] if 0 < share < 1]
-    below = [captured for share, captured in curves["gains"]["guess"] if 0 < share < 1]
+    assert [one["name"] for one in curves["gains"]] == ["chosen", "guess"]
+    for one in curves["gains"]:
+        assert (one["points"][0], one["points"][-1]) == ([0.0, 0.0], [1.0, 1.0])
+    above, below = ([captured for share, captured in one["points"] if 0 < share < 1] for one in curves["gains"])
     assert all(one > other for one, other in zip(above, below, strict=True))
 
 

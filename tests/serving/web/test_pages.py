@@ -338,8 +338,11 @@ def test_the_models_show_figures_calibration_and_what_the_gate_has_decided(clien
         speech("en")("gate.pass"),
     ):
         assert shown in page
-    assert page.count('<th scope="row">logistic') == 2
+    assert page.count('<th scope="row">logistic') == 4, "among the figures and the gains, of two models"
     assert '<svg class="chart square"' in page
+    for name in ("calibration", "decision_curve", "gains", "risks", "strongest"):
+        assert speech("en")(f"drawn.{name}") in page
+    assert "pays from here: 10.0%" in page
     assert "<table>" in client.get("/app/models/churn/card").text
     for name in ("none", "..", "%2e%2e%2fcard"):
         assert client.get(f"/app/models/{name}/card").status_code == 404
