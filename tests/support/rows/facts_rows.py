@@ -60,7 +60,7 @@ def ticket(at, **more):
 def might_be_asked(**more):
     usual = {
         "advocacy_status": "ok", "churn_status": "ok", "churn_probability": 0.1, "advocacy_consent": True,
-        "ask_for": "review",
+        "ask_for": "review", "advocacy_probability": 0.2,
     }  # fmt: skip
     return pd.DataFrame({name: [value] for name, value in usual.items()} | more)
 
