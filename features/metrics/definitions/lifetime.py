@@ -17,7 +17,7 @@ from vouch.features.facts.stays import ended
 from vouch.features.metrics.catalogue import Example, Items, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Custom, Estimate, Floats, Parts, Proportion
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import activity, stays
+from vouch.features.metrics.populations.customers import activity, stays, tells_ends
 from vouch.features.metrics.populations.orders import comebacks, purchases
 from vouch.features.statistics.intervals import Interval
 
@@ -92,9 +92,10 @@ def retention_from_day_30(customer: Row) -> Mapping[str, nw.Expr]:
 def lifetimes(context: MetricContext, days: int | None) -> Frame:
     """Stays of external customers, those that run on counted as unfinished.
 
-    Without subscriptions a stay is from the first use or transaction to the last, over after 90 days without any.
+    Without subscriptions, or ends of any, a stay is from the first use or transaction to the last, over after 90 days
+    without any.
     """
-    if context.has("subscriptions"):
+    if tells_ends(context):
         spans = context.keep(stays).with_columns(unit=_stay_unit())
         is_over = has_ended(nw.col("end_us"), context.as_of_us)
         start = nw.col("started_us")

@@ -12,7 +12,7 @@ from vouch.features.facts.subscriptions import revenue, revenue_then
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Proportion, Ratio
 from vouch.features.metrics.examples import repeated
-from vouch.features.metrics.populations.customers import activity, stays, subscriptions
+from vouch.features.metrics.populations.customers import activity, stays, subscriptions, tells_ends
 from vouch.features.metrics.populations.orders import purchases
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ def starters(context: MetricContext, days: int | None) -> Frame:
     """External customers who were subscribed when the window began, or active where nobody has subscriptions.
 
     A pause of less than 14 days that a known resumption has closed counts as subscribed. Active is usage or a
-    transaction in the 90 days before.
+    transaction in the 90 days before. Where a company tells of no subscription when it ended, it is activity that
+    counts, as in the label of churn: that nobody has left would not be known.
     """
     assert days is not None
     start_us = context.before(days)
-    if context.has("subscriptions"):
+    if tells_ends(context):
         began = _subscribed_then(context, start_us)
         running = context.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), context.as_of_us))
         stayed = running.select("customer_id").unique()

@@ -92,6 +92,12 @@ def only_listed(context: MetricContext, people: Frame) -> Frame:
     return people.join(context.customers().select("customer_id"), on="customer_id", how="semi")
 
 
+def tells_ends(context: MetricContext) -> bool:
+    """Whether the ends of subscriptions say who left; where the company hands over none, activity does."""
+    is_used = any(context.has(table) for table in ACTIVITY_TABLES)
+    return context.has("subscriptions", "ended_at") or (context.has("subscriptions") and not is_used)
+
+
 def gone(context: MetricContext) -> Frame:
     """Customers of once: whose last subscription has ended, or, without ends, who have not been active in 90 days."""
     if context.has("subscriptions", "ended_at"):

@@ -252,3 +252,21 @@ def test_where_all_are_alike_no_interval_says_that_they_are_for_certain(metric_i
     found = one(rows, metric_id)
     assert found.value is not None
     assert (found.ci_low, found.ci_high, found.ci_method) == (None, None, None)
+
+
+@pytest.mark.parametrize("metric_id", ["retention_rate", "churn_rate", "median_lifetime"])
+def test_where_no_subscription_tells_its_end_activity_says_who_left(metric_id):
+    gone, here = PEOPLE[:10], PEOPLE[10:]
+    spans = [{"customer_id": c, "started_at": -300, "mrr": 10} for c in PEOPLE]
+    used = [{"customer_id": c, "occurred_at": -at, "event": "open"} for c in PEOPLE for at in (299, 110)]
+    used += [{"customer_id": c, "occurred_at": -3, "event": "open"} for c in here]
+    found = one({"subscriptions": spans, "usage_events": used}, metric_id)
+    contractual = one(
+        {"subscriptions": [{**span, "ended_at": None} for span in spans], "usage_events": used}, metric_id
+    )
+    assert (found.n, contractual.n) == (len(PEOPLE), len(PEOPLE))
+    of_activity = one({"usage_events": used}, metric_id)
+    assert (found.value, found.status) == (of_activity.value, of_activity.status)
+    if metric_id != "median_lifetime":
+        assert found.value == pytest.approx(100 * len(gone) / len(PEOPLE) if metric_id == "churn_rate" else 75)
+        assert contractual.value == (0 if metric_id == "churn_rate" else 100)

@@ -175,7 +175,7 @@ def test_whatever_a_row_of_an_unknown_kind_would_have_changed_misses_it(table, c
 @pytest.mark.parametrize(("since", "days"), [("2023-01-01", 28), ("2025-12-20", 28)])
 def test_a_contract_that_cannot_be_read_is_missed_however_long_it_runs(tmp_path, since, days):
     people = [row("customers", customer_id=f"c{number}", created_at=since) for number in range(40)]
-    terms = [row("subscriptions", subscription_id=f"s{number}", customer_id=f"c{number}", started_at=since,
+    terms = [row("subscriptions", subscription_id=f"s{number}", customer_id=f"c{number}", started_at=since, ended_at="",
                  mrr="10" if number % 4 else "ten") for number in range(40)]  # fmt: skip
     found = measured(tmp_path, ["retention_rate"], customers=people, subscriptions=terms)["retention_rate"]
     assert (found.n + found.n_missing == 40) == (since < "2025-12-01")
