@@ -102,11 +102,11 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any], depth: int) -> dict
 
 def _in_words(form: Any, error: ErrorDetails) -> str:
     """The first thing that does not fit, with its place: `[caps]: 'asks_in_30_days' must be a whole number`."""
-    said = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ")
     *tables, key = (part if isinstance(part, int) else str(part) for part in error["loc"] or [""] if part != "[key]")
     place = f"{_place(tables)}: " if tables else ""
     if isinstance(key, int):
-        return f"{_place([*tables, key])}: {said}"
+        return f"{_place([*tables, key])}: {message}"
     if error["type"] == "extra_forbidden":
         return f"{place}unknown key {key!r}{did_you_mean(key, _keys(form, tables))}"
     if error["type"] == "missing":
@@ -114,7 +114,7 @@ def _in_words(form: Any, error: ErrorDetails) -> str:
     words = _WORDS.get(error["type"])
     if words:
         return f"{place}{key!r} {words.format(**error.get('ctx', {}))}"
-    return f"{place}{key!r}: {said}" if key else said
+    return f"{place}{key!r}: {message}" if key else message
 
 
 def _place(tables: Sequence[str | int]) -> str:

@@ -195,9 +195,9 @@ def label_response(tables: Tables, instants: Sequence[int], known_us: int, targe
 
     made, frames = _asks_made(tables, known_us, target), []
     for as_of_us in instants:
-        said = _inside(made, as_of_us, target).groupby("customer_id")["outcome"].max()
+        answered = _inside(made, as_of_us, target).groupby("customer_id")["outcome"].max()
         rows = _customers(tables, as_of_us)
-        rows["label"] = rows["customer_id"].map(said).astype("float64")
+        rows["label"] = rows["customer_id"].map(answered).astype("float64")
         frames.append(_censored(rows, as_of_us, known_us, target))
     return pd.concat(frames, ignore_index=True)
 
@@ -246,10 +246,10 @@ def _asks_made(tables: Tables, known_us: int, target: Target) -> pd.DataFrame:
     in_time = answered_us < rows["own_us"] + target.gap_days * DAY_US
     propensity = rows["propensity"].astype("float64")
     is_chance = (propensity > 0) & (propensity < 1)
-    said = rows["is_randomised"].astype("boolean")
+    randomised = rows["is_randomised"].astype("boolean")
     return rows.assign(
         outcome=((rows["outcome"] == "accepted") & in_time).astype("float64"),
-        is_random=said.fillna(is_chance).astype(bool),
+        is_random=randomised.fillna(is_chance).astype(bool),
         propensity=propensity.where(is_chance),
     )[["customer_id", "own_us", "kind", "outcome", "is_random", "propensity"]]
 

@@ -34,6 +34,6 @@ def without_early_comparisons(vectors: Frame, tables: Tables, as_of_us: int) -> 
     """Vectors of an instant, null in each comparison with a span that the company's data do not hold."""
     begins_us = beginning_us(view(tables, name, as_of_us) for name in ACTIVITY_TABLES if name in tables)
     days = 0.0 if begins_us is None else (as_of_us - begins_us) / DAY_US
-    there = set(vectors.collect_schema().names())
-    early = [name for name, needed in compared_days().items() if name in there and days < needed]
+    present = set(vectors.collect_schema().names())
+    early = [name for name, needed in compared_days().items() if name in present and days < needed]
     return vectors.with_columns(nw.lit(None, nw.Float64).alias(name) for name in early) if early else vectors

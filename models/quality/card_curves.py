@@ -58,14 +58,14 @@ def dependence(values: Numbers, parts: Numbers, bins: int = 12) -> list[dict[str
 
     `values` and `parts` (n,) are the feature's values and its share of the log-odds; rows without a value are left out.
     """
-    there = np.isfinite(values)
-    values, parts = values[there], parts[there]
+    is_known = np.isfinite(values)
+    values, parts = values[is_known], parts[is_known]
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else np.array([])
-    found = []
+    points = []
     for place in np.unique(bin_of := np.searchsorted(edges, values, side="right").clip(max=max(len(edges) - 1, 0))):
         held = parts[bin_of == place]
         half = 1.96 * float(held.std(ddof=1)) / np.sqrt(len(held)) if len(held) > 1 else 0.0
         middle = float(held.mean())
         at = float(values[bin_of == place].mean())
-        found.append({"value": at, "part": middle, "low": middle - half, "high": middle + half})
-    return found
+        points.append({"value": at, "part": middle, "low": middle - half, "high": middle + half})
+    return points

@@ -34,8 +34,8 @@ def lines(subject: Subject, path: Path, how: str, is_json: bool = False, is_page
     if not is_searchable(path):
         subject.leave(path, "no text that can be searched")
         return
-    found = page_mentions(path, subject.spelling) if is_page else mentions(path, subject.spelling, is_json)
-    for customer, line in found:
+    mentioned = page_mentions(path, subject.spelling) if is_page else mentions(path, subject.spelling, is_json)
+    for customer, line in mentioned:
         yield Held(customer, subject.place(path), line, how, is_sure=not is_number(customer))
 
 

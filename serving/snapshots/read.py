@@ -43,8 +43,8 @@ def health_rules_of(manifest: Mapping[str, Any]) -> HealthRules:
 
     Raises ConfigurationError where they are not sound.
     """
-    told = manifest.get("health")
-    return health_rules() if told is None else rules_of(told["rules"], "the health rules of the week")
+    rules = manifest.get("health")
+    return health_rules() if rules is None else rules_of(rules["rules"], "the health rules of the week")
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:
@@ -105,11 +105,11 @@ def crm_link(template: str | None, customer_id: str) -> str | None:
 
 def weeks_up_to(home: Path, as_of_us: int, limit: int, tables: Collection[str]) -> list[Snapshot]:
     """Return the newest published snapshots up to an instant that can be read, at most `limit`, the newest last."""
-    found: list[Snapshot] = []
+    weeks: list[Snapshot] = []
     for instant in [instant for instant in published(home) if instant <= as_of_us][-limit:]:
         with suppress(SnapshotError):  # a trend has a gap there
-            found.append(read_snapshot(home, instant, tables))
-    return found
+            weeks.append(read_snapshot(home, instant, tables))
+    return weeks
 
 
 def week_before(home: Path, as_of_us: int, tables: Collection[str] | None = None) -> Snapshot | None:
