@@ -362,6 +362,13 @@ class ScoreAnswer(BaseModel):
         dict[str, dict[str, int]] | None,
         Field(description="Rows and cells of the request that break the contract, by table and reason."),
     ]
+    empty_own_features: Annotated[
+        dict[str, list[str]] | None,
+        Field(
+            description="By model, the features of the company's own columns that it reads and that are null here: "
+            "rows of a request are those of the contract, which hold no such column. Vectors may name them."
+        ),
+    ]
     models: dict[str, str | None]
     kinds: Annotated[
         dict[str, ModelKind | None],

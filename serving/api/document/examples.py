@@ -292,6 +292,7 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "/v1/score": {
         "as_of": None,
         "broken": None,
+        "empty_own_features": None,
         "models": {"churn": MODELS["churn_model"], "advocacy": MODELS["advocacy_model"]},
         "kinds": {"churn": "logistic", "advocacy": "lightgbm"},
         "scores": [{"customer_id": "what-if", **SCORES}],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vouch.features.vectors.declare import Feature
     from vouch.serving.api.schemas import ScoreRequest, Vector
     from vouch.serving.api.state import ServingState
-    from vouch.serving.scoring.score import Scored
+    from vouch.serving.scoring.score import Champion, Scored
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Objects = np.ndarray[Any, np.dtype[np.object_]]
@@ -68,10 +68,19 @@ def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
     return {
         "as_of": None if as_of_us is None else instant_text(as_of_us),
         "broken": broken,
+        "empty_own_features": None
+        if request.rows is None
+        else {name: own_features_of(of) for name, of in champions.items()},
         "models": {name: champion.content_hash for name, champion in champions.items()},
         "kinds": {name: of.predictor.kind if of.predictor else None for name, of in champions.items()},
         "scores": [dict(zip(names, row, strict=True)) for row in rows],
     }
+
+
+def own_features_of(champion: Champion) -> list[str]:
+    """Return the features of own columns that a champion reads: rows of the contract cannot feed them."""
+    read = champion.predictor.columns if champion.predictor else ()
+    return sorted(column.name for column in read if column.name in OWN)
 
 
 def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:

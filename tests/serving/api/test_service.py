@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import narwhals as nw
@@ -32,7 +33,7 @@ from vouch.features.vectors.declare import load_families
 from vouch.features.vectors.sentences import as_sentence as words_of
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.front import Middleware, MountedApp
-from vouch.serving.api.handlers.score import block_of
+from vouch.serving.api.handlers.score import block_of, own_features_of
 from vouch.serving.api.limits.bodies import MAX_BODY_BYTES
 from vouch.serving.api.problems import KINDS, Problem
 from vouch.serving.api.schemas import Vector
@@ -43,6 +44,7 @@ from vouch.serving.batch.run import score_weeks
 from vouch.serving.commands.serve import SETTINGS
 from vouch.serving.reports.listed import REASONS
 from vouch.serving.reports.report import SCALES, TOP, figures
+from vouch.serving.scoring.score import Champion
 from vouch.serving.site import open_site
 from vouch.serving.snapshots import files
 from vouch.serving.snapshots.read import week_before
@@ -260,6 +262,22 @@ def test_broken_rows_of_a_request_are_counted_and_left_out(client):
     assert [row["customer_id"] for row in found["scores"]] == ["a"]
     assert found["broken"] == {"customers": {"not_a_time": 1}}
     assert found["scores"][0]["churn_status"] == "not_eligible"
+
+
+def test_only_rows_leave_features_of_own_columns_without_a_value(client):
+    rows = {"customers": [{"customer_id": "a", "created_at": "2026-01-01"}]}
+    found = ask(client, "/v1/score", rows=rows, as_of="2026-11-16", models=["churn"])
+    assert found["empty_own_features"] == {"churn": []}  # this company has no columns of its own
+    vectors = [{"customer_id": "a", "features": {"tenure_days": 300.0}}]
+    assert ask(client, "/v1/score", vectors=vectors, models=["churn"])["empty_own_features"] is None
+
+
+def test_features_of_own_columns_that_a_model_reads_are_named(monkeypatch):
+    columns = [SimpleNamespace(name=name) for name in ("tenure_days", "visits_rows_28d", "customer_seats")]
+    monkeypatch.setattr("vouch.serving.api.handlers.score.OWN", dict.fromkeys(["customer_seats", "visits_rows_28d"]))
+    champion = Champion("churn", None, SimpleNamespace(columns=columns))
+    assert own_features_of(champion) == ["customer_seats", "visits_rows_28d"]
+    assert own_features_of(Champion("churn", None, None)) == []
 
 
 def test_metrics_are_those_of_the_snapshot(client, published):
