@@ -20,7 +20,7 @@ HEIGHT, ABOVE, BELOW, KEY = 230.0, 28.0, 44.0, 20.0
 SIDE = 300.0
 _TOPS = (0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 _PARTS = (0.0, 0.1, 0.25, 0.5, 1.0)
-LOOKS = 6
+LOOKS = 8
 """Lines that look each their own way; after so many they begin again."""
 
 

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from vouch.features.charts.bars import Entry, histogram_bars, labelled_rows, stacks, whisker
-from vouch.features.charts.curves import Axis, Curve, Spot, calibration_plot, plot
+from vouch.features.charts.curves import LOOKS, Axis, Curve, Spot, calibration_plot, plot
+from vouch.features.charts.html_templates import CHARTS as CHARTS_FOLDER
 from vouch.features.charts.picture import ENGLISH, picture, style
 from vouch.features.charts.series import LEFT, WeekValue, spark, trend
 from vouch.features.vectors.numerals import Numerals
@@ -117,3 +118,11 @@ def test_the_style_of_a_picture_holds_inside_it_alone():
     """A notebook shows many of them in one page that has a style of its own."""
     for rule in re.findall(r"([^{}]+)\{", re.sub(r"/\*.*?\*/|@media[^{]*\{", "", style())):
         assert all(one.strip().startswith("svg.vouch") for one in rule.split(","))
+
+
+def test_every_look_of_a_curve_is_its_own():
+    looks = dict(
+        re.findall(r"svg \.line\.(l\d) \{([^}]*)\}", (CHARTS_FOLDER / "charts.css").read_text(encoding="utf-8"))
+    )
+    assert set(looks) == {f"l{place}" for place in range(LOOKS)}
+    assert len(set(looks.values())) == LOOKS
