@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from markupsafe import escape
 
 from support.handwritten_weeks import BEFORE, EARLIER, HOSTILE, METRICS, MONDAY, REASON, WEEK, customer, metric, publish
@@ -418,6 +419,20 @@ def test_a_browser_shows_it_without_complaint(browser, page, tmp_path, width, sc
     for soft in shown.locator(".screen > .soft, .appendix p.soft").all():
         assert contrast(soft.evaluate(colours)[0], paper) > 4.5  # level AA
     shown.close()
+
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_axe_finds_nothing_and_all_that_matters_stands_on_one_screen(browser, found, tmp_path, language):
+    path = tmp_path / "week.html"
+    path.write_text(as_page(found, language), encoding="utf-8")
+    with browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True) as context:
+        shown = context.new_page()
+        shown.goto(path.as_uri())
+        assert shown.locator(".screen").evaluate("e => e.getBoundingClientRect().bottom") <= 900
+        assert [rule["id"] for rule in Axe().run(shown, options=RULES).response["violations"]] == []
 
 
 def contrast(first, second):
