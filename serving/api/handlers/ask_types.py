@@ -43,7 +43,7 @@ class ExplorationPlan(BaseModel):
     """How many asks at random are missing until what each kind adds is known to 5 points, and what would bring them."""
 
     share: Annotated[float, Field(description="Share of places drawn at random now; 0 is off.")]
-    asks_needed: int
-    asks_a_week: float
+    asks_needed: Annotated[int, Field(description="Asks at random that are missing, of all kinds together.")]
+    asks_a_week: Annotated[float, Field(description="Asks that are made in a week now.")]
     proposed_share: Annotated[float | None, Field(description="Null where nothing is missing, or nobody asks.")]
     weeks: Annotated[int | None, Field(description="Weeks that the proposed share takes.")]

@@ -233,7 +233,7 @@ class OfferTo(BaseModel):
     """What a retention offer would do for one customer, as campaigns with a holdout have shown."""
 
     prevents: Annotated[float, Field(description="Probability of leaving that the offer takes away.")]
-    churn_if_offered: float
+    churn_if_offered: Annotated[float, Field(description="Probability of leaving with the offer.")]
     cost: Annotated[float, Field(description="Mean cost of an offer so far.")]
     worth: Annotated[float | None, Field(description="Prevented, times what is still expected of the customer, less "
                                                      "the cost; null where no lifetime value is known.")]  # fmt: skip
