@@ -11,10 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.rows.metric_examples import INSTANT_US, company
 from vouch.features.errors import ConfigurationError, DataError
-from vouch.features.health import band_reason, health_rules, points_and_health, with_health
+from vouch.features.health import band_reason, health_at, health_rules, points_and_health, with_health
 from vouch.features.health.adopted import FILE, RECORD, adopt_rules, adopted_rules, adoptions, held_rules
 from vouch.features.health.rules import check_features, read_rules, rules_of
+from vouch.features.metrics.context import MetricContext, Settings
+from vouch.features.metrics.evaluate import measure
+from vouch.features.metrics.examples import answers
+from vouch.features.metrics.lists.lists import list_rows
 from vouch.serving.docs.pages import documentation
 
 NOW_US = 1_790_000_000_000_000
@@ -131,6 +136,29 @@ def test_a_segment_is_measured_by_its_own_weights_tiers_and_bands():
     assert (enterprise["health_score"], enterprise["health_band"]) == (100.0, "healthy")
     one_known = points_and_health({"nps_last": 9.0, "segment": "enterprise"}, rules)[1]
     assert one_known["health_band"] == "unknown"
+
+
+def test_metrics_and_lists_follow_the_rules_that_hold():
+    use = [{"customer_id": f"c{n}", "occurred_at": -1 - day, "event": "open"} for n in range(5) for day in range(40)]
+    by_hand = {"score": 45, "reason": "sponsor left", "set_by": "Ann", "expires_at": 20, "set_at": -1}
+    tables = company(
+        {
+            "customers": [{"customer_id": f"c{n}", "created_at": -400, "segment": "enterprise"} for n in range(5)],
+            "usage_events": use,
+            "surveys": [
+                {**row, "customer_id": f"c{n}"} for n, row in enumerate(answers("nps", [9] * 3 + [2] * 2, 0, 10))
+            ],
+            "health_overrides": [{**by_hand, "customer_id": "c0"}],
+        }
+    )
+    for rules in (read_rules(OWN, FILE), health_rules()):
+        settings = Settings(hidden_below=1, health=rules)
+        found = {one.metric_id: one for one in measure(tables, INSTANT_US, ["health_score"], settings=settings)}
+        at = health_at(tables, INSTANT_US, rules).collect("polars").to_native()
+        known = at.filter((pl.col("customer_id") != "house") & (pl.col("health_band") != "unknown"))
+        assert found["health_score"].value == (pytest.approx(known["health_score"].mean()) if len(known) else None)
+        (override,) = list_rows(MetricContext(tables, INSTANT_US, settings=settings), "health_overrides")
+        assert override["band"] == ("healthy" if rules.segments else "at_risk")
 
 
 def test_a_band_that_contradicts_its_number_says_why():

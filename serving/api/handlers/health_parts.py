@@ -36,6 +36,7 @@ def health_of(values: Mapping[str, Any], rules: HealthRules | None = None) -> di
             "weight": measure.weight / chosen.whole,
         }
         for measure, reached in zip(chosen.measures, points, strict=True)
+        if measure.weight > 0  # what the rules leave out for a segment is no part of its score
     ]
     summary = {
         "parts": parts,

@@ -50,6 +50,16 @@ def test_the_parts_add_up_to_the_score_and_its_bounds(values):
         assert f"The band is {wanted['health_band']} and not" in found["explanation"]
 
 
+def test_what_the_rules_leave_out_for_a_segment_is_no_part_and_the_weights_of_the_others_are_shares():
+    rules = read_rules("version = 2\n[segments.small]\nweights = { nps_last = 0, tickets_open = 0.6 }\n", FILE)
+    of_all, of_small = (health_of({"nps_last": 9.0, "segment": name}, rules)["parts"] for name in (None, "small"))
+    assert {part["feature"] for part in of_all} - {part["feature"] for part in of_small} == {"nps_last"}
+    for parts in (of_all, of_small):
+        assert sum(part["weight"] for part in parts) == pytest.approx(1)
+    (tickets,) = (part["weight"] for part in of_small if part["feature"] == "tickets_open")
+    assert tickets == pytest.approx(0.6 / 1.35)
+
+
 OWN = read_rules("version = 2\n[segments.enterprise]\nbands = { watch = 20, healthy = 40 }\n", FILE)
 KNOWN = {"health_score": 60.0, "health_coverage": 0.7, "health_low": 42.0, "health_high": 72.0}
 PEOPLE = [
