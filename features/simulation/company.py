@@ -95,7 +95,7 @@ class Company:
     """One run: the population, those who record it, and the weeks."""
 
     def __init__(self, files: Files, truths: Files, customers: int, weeks: int, seed: int, law: Parameters) -> None:
-        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(14)]
+        streams = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, customers, weeks]).spawn(16)]
         self.start_us, self.end_us = LAST_INSTANT_US - weeks * WEEK_US, LAST_INSTANT_US
         self.weeks, self.seed, self.law, self.truths, self.files = weeks, seed, law, truths, files
         self.people = populate(customers, weeks, self.start_us, self.law, streams[0])
@@ -104,6 +104,8 @@ class Company:
         self.voice = Voice(self.people, self.law, self.recorder, streams[3])
         apart = Recorder(files, self.law.blemishes, self.end_us, streams[10], first=500_000_001)
         self.views = Voice(self.people, self.law, apart, streams[11])
+        apart = Recorder(files, self.law.blemishes, self.end_us, streams[15], first=600_000_001)
+        self.farewell = Voice(self.people, self.law, apart, streams[14])
         self.usage = Usage(self.people, self.law.habits, self.recorder, streams[4])
         self.commerce = Commerce(self.people, self.recorder, streams[5])
         self.advocacy = AdvocacyWeeks(self.people, self.law, self.recorder, self.voice, streams[6])
@@ -153,6 +155,7 @@ class Company:
         self.commerce.adjust(at_us)
         self.voice.surveys(week, at_us)
         self.views.batteries(week, at_us)
+        self.farewell.farewells(week, at_us)
         self.voice.feedback(at_us)
         self.voice.posts(at_us)
         self.advocacy.acts(week, at_us, rate)

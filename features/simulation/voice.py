@@ -11,7 +11,7 @@ from vouch.features.instants import HOUR_US, MINUTE_US, WEEK_US
 from vouch.features.simulation import causes
 from vouch.features.simulation.frames import NEVER, Key, Numbers, Text, customer
 from vouch.features.simulation.parameters import TAGS, Parameters
-from vouch.features.simulation.population import FAR, RUNNING, SILENT, Population
+from vouch.features.simulation.population import FAR, GONE, RUNNING, SILENT, Population
 from vouch.features.simulation.texts import verbatims
 
 if TYPE_CHECKING:
@@ -135,6 +135,13 @@ class Voice:
             self._survey("perception", due, at, "relational", item)
         self._survey("culture", due, at, "relational", "fits_my_values")
 
+    def farewells(self, week: int, from_us: int) -> None:
+        """Those who left a week ago are asked why; drawn by a voice of its own, as batteries are."""
+        people = self.people
+        left = (people.status == GONE) & (people.left_week == week - 1) & people.contact_consent
+        who = np.flatnonzero(left)
+        self._survey("exit", who, self._when(len(who), from_us), "relational", shift=-0.8)
+
     def _survey(
         self,
         instrument: str,
@@ -158,7 +165,7 @@ class Voice:
         raw = middle + slope * (s + warm + shift + self._style[who] + random.normal(0, 0.5, rows))
         score = np.where(status == 0, np.clip(np.round(raw), low, high), np.nan)
         replied = np.where(status < 3, self._later(at, 14.0), NEVER)
-        text = verbatims(random, self.people.language[who], s + shift, 0.4 if instrument in {"nps", "csat"} else 0.0)
+        text = verbatims(random, self.people.language[who], s + shift, COMMENTS.get(instrument, 0.0))
         self.recorder.write("surveys", {
             "customer_id": customer(who),
             "instrument": _word(instrument, INSTRUMENTS, rows),
@@ -247,10 +254,12 @@ SCALES = {
     "nps": (0.0, 10.0, 7.2, 1.7), "csat": (1.0, 5.0, 3.6, 0.8), "ces": (1.0, 7.0, 4.7, 1.1),
     "ces1": (1.0, 5.0, 2.5, -0.7), "trust": (1.0, 5.0, 3.6, 0.7), "emotional_loyalty": (1.0, 7.0, 4.4, 1.1),
     "cxi": (1.0, 5.0, 3.5, 0.8), "expectation": (1.0, 7.0, 5.2, 0.1), "perception": (1.0, 7.0, 4.8, 1.0),
-    "culture": (1.0, 5.0, 3.5, 0.5),
+    "culture": (1.0, 5.0, 3.5, 0.5), "exit": (1.0, 5.0, 3.2, 0.7),
 }  # fmt: skip
 """Lowest and highest score, the score at satisfaction 0, and points per unit of it."""
 INSTRUMENTS = tuple(SCALES)
+COMMENTS = {"nps": 0.4, "csat": 0.4, "exit": 0.6}
+"""Share of answers with words of one's own."""
 TOUCHPOINTS = ("relational", "support", "product", "onboarding")
 ITEMS = (*CXI_ITEMS, *VIEWS, "affinity", "attachment", "trust", "best_for_customers", "service", "fits_my_values")
 
