@@ -295,7 +295,7 @@ def test_the_history_keeps_how_good_a_version_was_when_it_was_judged(trained):
     for report in reports:
         entry = history(project.home, report.model)[-1]
         assert entry["figures"][0]["candidate"] == entry["chosen"] == report.chosen
-        bins = entry["calibration"]
+        bins = entry["drawn"]["calibration"]
         rows = sum(row["n"] for row in bins)
         assert (rows, round(sum(row["n"] * row["observed"] for row in bins))) == report.rows["judged"]
         assert all(row["low"] <= row["observed"] <= row["high"] for row in bins)

@@ -33,6 +33,12 @@ def lines() -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
+def write_files(folder: Path) -> None:
+    """The files that the pages give whole: their first line names them."""
+    for name, text in re.findall(r"^```toml\n# (\S+\.toml)\n(.*?)^```$", TOLD, re.MULTILINE | re.DOTALL):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -43,6 +49,7 @@ def free_port() -> int:
 def typed(tmp_path_factory):
     """What each command printed, run one after another as the pages have them; the service runs from its line on."""
     folder = tmp_path_factory.mktemp("readme")
+    write_files(folder)
     port = str(free_port())
     settings = {**os.environ, "VOUCH_HOME": str(folder / ".vouch"), "PATH": f"{VOUCH.parent}:{os.environ['PATH']}"}
     found, service = {}, None

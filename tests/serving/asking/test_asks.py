@@ -373,7 +373,7 @@ def test_a_companys_own_policy_changes_what_it_names(tmp_path):
         ("[kinds.dance]\nvalue = 1.0", "[kinds]: 'dance': Input should be 'referral'"),
         ("[eligibility]\nmaximum_churn = 2.0", "[eligibility]: 'maximum_churn' must be at most 1"),
         ("[eligibility]\nrepair_first = 1", "[eligibility]: 'repair_first' must be true or false"),
-        ('[eligibility]\nconsents = ["none"]', "[eligibility.consents]: '0': Input should be 'advocacy_consent'"),
+        ('[eligibility]\nconsents = ["none"]', "[eligibility.consents], number 1: Input should be 'advocacy_consent'"),
         ("[caps]\nopen_days = 5000", "[caps]: 'open_days' must be at most"),
         ("[caps", "not valid TOML"),
         ("[quotas]\ntimes_its_share = nan", "[quotas]: 'times_its_share' must be a number"),

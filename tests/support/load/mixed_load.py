@@ -56,7 +56,8 @@ class Week:
         ranked = rank_candidates(frame, load_policy(), as_of_us)
         self.ranked = self._by_group(ranked)
         risk = pd.Series(self.rows["churn_probability"].to_numpy() * self.mrr, self.rows.index)
-        self.at_risk = sorted(self.rows.index, key=lambda name: (-risk[name], name))[:PAGE]
+        bands = self.rows["churn_band"].isin(["high", "watch"])
+        self.at_risk = sorted(self.rows.index[bands], key=lambda name: (-risk[name], name))[:PAGE]
         self.risk = risk
         self.metric = snapshot.table("metrics")["value"][0].as_py()
 
