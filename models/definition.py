@@ -45,7 +45,7 @@ SCORED = frozenset({"ok", "cold_start"})
 LEARNERS = (
     "lightgbm_family", "lightgbm_feature", "lightgbm", "lightgbm_subspace", "lightgbm_deep", "logistic",
 )  # fmt: skip
-"""Candidates: trees within a family, a feature, free, free and deep (see `vouch.training.learners`), and a line."""
+"""Candidates (`vouch.training.recipes.learners`): trees within a family, a feature, free, free and deep, and a line."""
 TAKEN = ("recency", "health", "mean", "lightgbm_tuned")
 """Names of what is judged beside the candidates."""
 FOLDER = Path(__file__).parent
@@ -208,10 +208,10 @@ class Model:
     estimators: Mapping[str, Callable[[int], Any]] = field(default_factory=dict)
     """Own learners by name: a function of a seed that gives an estimator with scikit-learn's `fit` and `predict_proba`.
 
-    Each is judged beside the others; one that can be stored as text or numbers may serve (see `vouch.training.own`).
+    Each is judged beside the others; one that can be stored as text or numbers may serve (`training.recipes.own`).
     """
     lightgbm: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that differ from the defaults in `vouch.training.learners`."""
+    """Parameters that differ from the defaults in `vouch.training.recipes.learners`."""
     cutoffs: Cutoffs = field(default_factory=Cutoffs)
     gate: Gate = field(default_factory=Gate)
     costs: Costs | None = None

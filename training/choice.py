@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vouch.models.quality.figures import log_loss, paired_bootstrap
-from vouch.training.learners import BASELINES, DEEP, LINE, SUBSPACE
+from vouch.training.recipes.learners import BASELINES, DEEP, LINE, SUBSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

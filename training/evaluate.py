@@ -30,9 +30,9 @@ from vouch.models.quality.figures import (
 from vouch.training.choice import MEAN, Choice, decide, finalists, join
 from vouch.training.effects.fit import fit_effects
 from vouch.training.hazard import fit_hazard, follow, judge_hazard
-from vouch.training.learners import BASELINES, LINE, recipes
 from vouch.training.origins import roll
-from vouch.training.own import JUDGED_ONLY, own_recipes
+from vouch.training.recipes.learners import BASELINES, LINE, recipes
+from vouch.training.recipes.own import JUDGED_ONLY, own_recipes
 from vouch.training.served import AVERAGED_KINDS, instability, refit, serve
 from vouch.training.slices import slice_rows
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from vouch.models.scoring.hazard import Hazard
     from vouch.models.scoring.trees import Numbers
     from vouch.training.dataset import Dataset, DatasetPart
-    from vouch.training.learners import Recipe
     from vouch.training.origins import Rolled
+    from vouch.training.recipes.learners import Recipe
     from vouch.training.served import Served
 
 RESAMPLES = 200

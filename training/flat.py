@@ -29,7 +29,7 @@ from vouch.training.dataset import Dataset, DatasetPart, made_up_rows
 from vouch.training.evaluate import evaluate
 from vouch.training.gate import judge
 from vouch.training.incumbent import Incumbent
-from vouch.training.learners import BASELINES
+from vouch.training.recipes.learners import BASELINES
 from vouch.training.registration import Gated, register
 from vouch.training.run import code_fingerprint
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vouch.features.project import Project
     from vouch.models.scoring.trees import Numbers
     from vouch.training.gate import Verdict
-    from vouch.training.learners import Fitted
+    from vouch.training.recipes.learners import Fitted
     from vouch.training.served import Served
 
 FOLDS = 5

@@ -17,9 +17,9 @@ from vouch.features.errors import BundleError
 from vouch.features.instants import parse_instant
 from vouch.models.predictor import load_champion
 from vouch.models.quality.drift import SCORE, drift
-from vouch.training.learners import BASELINES, CANDIDATES
 from vouch.training.origins import roll
-from vouch.training.own import own_recipes
+from vouch.training.recipes.learners import BASELINES, CANDIDATES
+from vouch.training.recipes.own import own_recipes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Numbers
     from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset, DatasetPart
-    from vouch.training.learners import Fitted, Recipe
+    from vouch.training.recipes.learners import Fitted, Recipe
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

@@ -31,12 +31,12 @@ from vouch.training.effects.rows import followed_up
 from vouch.training.evaluate import Evaluation, evaluate, fit_only
 from vouch.training.gate import judge
 from vouch.training.incumbent import meet
-from vouch.training.learners import check_parameters, recipes
+from vouch.training.recipes.learners import check_parameters, recipes
+from vouch.training.recipes.tuning import NAME as TUNED
+from vouch.training.recipes.tuning import Tuning, tune
 from vouch.training.registration import register
 from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tracked.runs import tracked_run
-from vouch.training.tuning import NAME as TUNED
-from vouch.training.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.stage import Staged
     from vouch.features.model_settings import ModelSettings
     from vouch.features.project import Project
-    from vouch.training.tuning import Tuned
+    from vouch.training.recipes.tuning import Tuned
 
 ALL = "all"
 UNTUNED = Tuning()

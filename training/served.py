@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vouch.models.scoring.scorers import make_scorer
-from vouch.training.averaging import averaged
 from vouch.training.calibrate import Chosen, with_band
-from vouch.training.learners import Fitted
 from vouch.training.origins import side_by_side
+from vouch.training.recipes.averaging import averaged
+from vouch.training.recipes.learners import Fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Numbers
     from vouch.training.choice import Choice
     from vouch.training.dataset import Dataset
-    from vouch.training.learners import Recipe
     from vouch.training.origins import Rolled
+    from vouch.training.recipes.learners import Recipe
 
 AVERAGED_KINDS = frozenset({"lightgbm", "logistic"})
 """Kinds of model of which a mean can be made that is still one bundle."""

@@ -96,7 +96,7 @@ def train(
         )
         return
     _refuse(flat, "is for a flat table: give --table FILE")
-    from vouch.training.tuning import Tuning
+    from vouch.training.recipes.tuning import Tuning
     from vouch.training.value.named import train_named as fit
 
     _refuse(_not_of_value(model, trials, seconds, evaluation), "is for models that give a probability")

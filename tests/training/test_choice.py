@@ -10,7 +10,7 @@ from vouch.models.definition import LEARNERS
 from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.training.choice import MEAN, SIMPLEST, decide, finalists, join
 from vouch.training.dataset import DatasetPart
-from vouch.training.learners import CANDIDATES, LINE_FROM, TREES_FROM, recipes
+from vouch.training.recipes.learners import CANDIDATES, LINE_FROM, TREES_FROM, recipes
 from vouch.training.served import joined
 
 N = 4000

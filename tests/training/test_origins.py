@@ -19,8 +19,8 @@ from vouch.models.quality.figures import figures, lift_at
 from vouch.models.scoring.calibration import sigmoid
 from vouch.training.cutoffs import MOST_ORIGINS, lay_origins, make_plan, thinned
 from vouch.training.evaluate import evaluate
-from vouch.training.learners import CANDIDATES
 from vouch.training.origins import roll
+from vouch.training.recipes.learners import CANDIDATES
 
 LONG = plan(range(100, 605, 42), (268, 394, 520, 604))
 CHURN, ADVOCACY = models.load("churn"), models.load("advocacy")

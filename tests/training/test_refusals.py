@@ -9,7 +9,7 @@ import pytest
 from vouch.features.errors import DefinitionError
 from vouch.training.gate import _champion
 from vouch.training.incumbent import Incumbent
-from vouch.training.learners import check_parameters
+from vouch.training.recipes.learners import check_parameters
 
 
 def rule(incumbent: Incumbent | None):

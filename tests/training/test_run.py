@@ -25,7 +25,7 @@ from vouch.training import run
 from vouch.training.calibrate import choose, fit_isotonic, fit_venn_abers, with_band
 from vouch.training.dataset import data_begins, made_up_rows
 from vouch.training.evaluate import evaluate
-from vouch.training.learners import fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
+from vouch.training.recipes.learners import fit_health, fit_lightgbm, fit_logistic, fit_recency, validation
 from vouch.training.report import card
 from vouch.training.simulated.truth import against_truth
 
@@ -83,7 +83,7 @@ def test_lightgbm_finds_what_no_linear_model_has_and_all_beat_the_rules(data):
 def test_the_logistic_model_is_the_one_of_scikit_learn(data):
     from sklearn.linear_model import LogisticRegression
 
-    from vouch.training.learners import PENALTY, _design
+    from vouch.training.recipes.learners import PENALTY, _design
 
     fitted = fit_logistic(data, 0)
     designs = [_design(data.train.matrix[:, place], column.categories) for place, column in enumerate(data.columns)]

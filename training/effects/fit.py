@@ -18,8 +18,8 @@ from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.models.scoring.effects import Effects, KindEffect
 from vouch.models.scoring.formulas import Logistic
 from vouch.training.dataset import DatasetPart
-from vouch.training.learners import fit_logistic, rounded
 from vouch.training.origins import side_by_side
+from vouch.training.recipes.learners import fit_logistic, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset
     from vouch.training.effects.rows import ArmRows, TrialArms
-    from vouch.training.learners import Fitted
+    from vouch.training.recipes.learners import Fitted
 
 PULL = 4.0
 """Precision with which a weight, and the shift of a kind, is drawn to where it starts: a deviation of 0.5."""

@@ -28,7 +28,7 @@ from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import sigmoid
 from vouch.training.cutoffs import make_plan
 from vouch.training.dataset import build_panel, customers_of, data_begins, make_dataset
-from vouch.training.learners import fit_lightgbm
+from vouch.training.recipes.learners import fit_lightgbm
 from vouch.training.simulated.truth import COLUMNS, captured
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from vouch.features.simulation.parameters import Parameters
     from vouch.training.dataset import Dataset
-    from vouch.training.learners import Fitted
+    from vouch.training.recipes.learners import Fitted
 
 LARGER_TREES: Mapping[str, Any] = {"num_leaves": 31, "min_data_in_leaf": 400, "num_threads": 0, "lambda_l2": 20.0}
 """What more rows allow; any number of threads, since these bytes are not kept."""

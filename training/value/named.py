@@ -15,7 +15,7 @@ from vouch.training.value.train import train_value
 if TYPE_CHECKING:
     from vouch.features.project import Project
     from vouch.models.registry.versions import RunLabels
-    from vouch.training.tuning import Tuning
+    from vouch.training.recipes.tuning import Tuning
     from vouch.training.value.report import ValueReport
 
 

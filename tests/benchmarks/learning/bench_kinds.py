@@ -43,7 +43,7 @@ from vouch.models.scoring.feature_matrix import Column
 from vouch.training import run
 from vouch.training.cutoffs import make_plan
 from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, make_dataset
-from vouch.training.learners import DEEPER, fit_lightgbm
+from vouch.training.recipes.learners import DEEPER, fit_lightgbm
 from vouch.training.simulated.truth import true_probability
 
 IS_LONG = True

@@ -17,7 +17,7 @@ from vouch.features.project import Project
 from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.training import run
 from vouch.training.dataset import Dataset
-from vouch.training.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
+from vouch.training.recipes.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
 
 IS_LONG = True
 SIZES = (5_000, 20_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vouch.models.scoring import leaf_tables
 from vouch.models.scoring.leaf_tables import shapley
 from vouch.models.scoring.trees import CHUNK, Trees
-from vouch.training.averaging import averaged
+from vouch.training.recipes.averaging import averaged
 
 COLUMNS = 10
 

@@ -17,7 +17,7 @@ from vouch.training.dataset import DatasetPart
 from vouch.training.effects.fit import fit_effects, predicted
 from vouch.training.effects.rows import ArmRows, TrialArms
 from vouch.training.effects.text import effect_figures, effect_lines, effect_section
-from vouch.training.learners import fit_logistic
+from vouch.training.recipes.learners import fit_logistic
 
 KINDS = ("review", "testimonial")
 LINE = {

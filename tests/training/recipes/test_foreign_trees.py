@@ -18,8 +18,8 @@ from vouch.features.errors import BundleError, DefinitionError
 from vouch.models.scoring.calibration import sigmoid
 from vouch.models.scoring.scorers import model_files, scorer_from_files
 from vouch.models.scoring.trees import Trees
-from vouch.training.foreign_trees import from_catboost, from_xgboost
-from vouch.training.own import JUDGED_ONLY, fit_own
+from vouch.training.recipes.foreign_trees import from_catboost, from_xgboost
+from vouch.training.recipes.own import JUDGED_ONLY, fit_own
 
 READ = {"xgboost": from_xgboost, "catboost": from_catboost, "catboost_max": from_catboost}
 KEPT = {name: json.loads((Path(__file__).parent / "foreign" / f"{name}.json").read_text("utf-8")) for name in READ}

@@ -18,15 +18,15 @@ import numpy as np
 from vouch.features.errors import BundleError, DefinitionError
 from vouch.models.scoring.calibration import log_odds
 from vouch.models.scoring.scorers import make_scorer
-from vouch.training.foreign_trees import TRANSLATED
-from vouch.training.learners import Fitted, rounded
+from vouch.training.recipes.foreign_trees import TRANSLATED
+from vouch.training.recipes.learners import Fitted, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.dataset import Dataset
-    from vouch.training.learners import Recipe
+    from vouch.training.recipes.learners import Recipe
 
 JUDGED_ONLY = "judged_only"
 """Kind of a model that cannot be stored."""

@@ -8,8 +8,8 @@ import pytest
 
 from support.rows.datasets import dataset
 from vouch.models.scoring.scorers import make_scorer
-from vouch.training.averaging import averaged
-from vouch.training.learners import CANDIDATES, COPIES, DEEP
+from vouch.training.recipes.averaging import averaged
+from vouch.training.recipes.learners import CANDIDATES, COPIES, DEEP
 
 
 @pytest.fixture(scope="module")

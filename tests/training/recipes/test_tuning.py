@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from support.rows.datasets import dataset
-from vouch.training import tuning
 from vouch.training.evaluate import evaluate
-from vouch.training.tuning import NAME, Tuning, tune
+from vouch.training.recipes import tuning
+from vouch.training.recipes.tuning import NAME, Tuning, tune
 
 FACTS = {"data_fingerprint": "d"}
 

@@ -18,7 +18,7 @@ from vouch.features.errors import DefinitionError
 from vouch.models.predictor import Predictor
 from vouch.training import run
 from vouch.training.evaluate import evaluate
-from vouch.training.own import JUDGED_ONLY, fit_own
+from vouch.training.recipes.own import JUDGED_ONLY, fit_own
 
 
 def line(seed):

@@ -19,7 +19,7 @@ from vouch.features.health import health_rules
 from vouch.models.scoring.formulas import PointsMeasure, bend, points, standardised
 from vouch.models.scoring.scorers import make_scorer
 from vouch.models.scoring.trees import load_lightgbm
-from vouch.training.averaging import averaged
+from vouch.training.recipes.averaging import averaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.project import sqlite_url
 from vouch.models.scoring.trees import load_lightgbm
-from vouch.training.learners import (
+from vouch.training.recipes.learners import (
     PATIENCE,
     ROUNDS,
     TREES,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
 
     from vouch.training.dataset import Dataset
-from vouch.training.learners import Fitted
+from vouch.training.recipes.learners import Fitted
 
 NAME = "lightgbm_tuned"
 REPORT_EVERY = 10
