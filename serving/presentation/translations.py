@@ -42,14 +42,15 @@ class Speech(Numerals):
         """Return a text where there is one."""
         return self.texts.get(key, otherwise)
 
-    def chance(self, probability: float | None) -> str:
-        """Return a probability as people say one: in whole per cent, and never as certain."""
+    def chance(self, probability: float | None, decimals: int = 0) -> str:
+        """Return a probability in per cent, as people say one, and never as certain."""
         if probability is None:
             return NOTHING
-        if probability < SURE or probability > 1 - SURE:
-            return self("number.under" if probability < SURE else "number.over", value=self.percent(
-                SURE if probability < SURE else 1 - SURE, 0))  # fmt: skip
-        return self.percent(probability, 0)
+        sure = SURE / 10**decimals
+        if probability < sure or probability > 1 - sure:
+            word, limit = ("number.under", sure) if probability < sure else ("number.over", 1 - sure)
+            return self(word, value=self.percent(limit, decimals))
+        return self.percent(probability, decimals)
 
     def money(self, value: float | None, currency: str | None = None) -> str:
         """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""

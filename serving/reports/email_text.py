@@ -134,7 +134,7 @@ def _people(t: Speech, listed: Sequence[Listed], model: str) -> list[str]:
 
 
 def _person(t: Speech, person: Listed, model: str) -> Iterator[str]:
-    value = t.number(person.score, 1) if model == "advocacy" else t.percent(person.probability)
+    value = t.number(person.score, 1) if model == "advocacy" else t.chance(person.probability, 1)
     kind = person.ask_for
     act = None if kind is None else t("report.ask_for", act=t.get(f"act.{kind}", plain(kind)))
     parts = [value, act, None if person.may_contact else t("week.no_contact")]

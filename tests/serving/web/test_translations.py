@@ -112,3 +112,21 @@ def test_a_number_has_as_many_decimals_as_its_size_deserves_and_a_change_its_sig
         "12.3%",
         "50.0%",
     )
+
+
+def test_no_chance_is_told_as_certain_with_however_many_decimals():
+    t = speech("en")
+    assert [t.chance(value) for value in (None, 0.0, 0.004, 0.5, 0.996, 1.0)] == [
+        "–",
+        "under 1%",
+        "under 1%",
+        "50%",
+        "over 99%",
+        "over 99%",
+    ]
+    assert [t.chance(value, 1) for value in (0.0, 0.0004, 0.0123, 0.9996)] == [
+        "under 0.1%",
+        "under 0.1%",
+        "1.2%",
+        "over 99.9%",
+    ]
