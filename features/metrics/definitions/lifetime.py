@@ -145,7 +145,7 @@ def median_survival_ends(parts: Parts) -> Interval:
 
 @metric(
     "M17", "Median lifetime", items=lifetimes, unit="days", better="higher",
-    version="2",
+    version="3",
     kind=Custom(("lasted", "is_over"), median_survival, median_survival_ends, "kaplan_meier_log_log",
                 limits=NOT_BELOW_0),
     source="Kaplan & Meier 1958, JASA 53:457-481; interval: Brookmeyer & Crowley 1982, Biometrics 38:29-41",

@@ -12,7 +12,7 @@ from vouch.features.facts.spans import ran
 from vouch.features.facts.subscriptions import revenue
 from vouch.features.metrics.catalogue import Absent, Each, Example, Row, items, metric
 from vouch.features.metrics.estimators import ANY, NOT_BELOW_0, Custom, Estimate, Mean, Parts, Proportion
-from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions
+from vouch.features.metrics.populations.customers import LEAST_COVERAGE, stays, subscriptions, tells_ends
 from vouch.features.metrics.populations.published_reasons import family_contributions, family_names, order_taus
 from vouch.features.metrics.populations.published_scores import scored_by
 from vouch.features.statistics import intervals
@@ -123,13 +123,18 @@ def at_risk_coverage(customer: Row) -> Mapping[str, nw.Expr]:
     return {"hit": customer.is_reached}
 
 
-@items("treatments", "subscriptions", counts="customers")
-def treated(context: MetricContext, days: int | None) -> Frame:
+@items(
+    "treatments", "subscriptions", counts="customers",
+    absent=("`not_applicable` (`no_input`): no subscription tells when it ended, and there is use",),
+)  # fmt: skip
+def treated(context: MetricContext, days: int | None) -> Frame | Absent:
     """External customers whom a campaign treated or kept as control more than 28 days ago, subscribed at that time.
 
     The first assignment in the window counts; churned is a stay that ended within 28 days of it.
     """
     assert days is not None
+    if not tells_ends(context):
+        return Absent("not_applicable", "no_input: subscriptions.ended_at, without which nobody is known to have left")
     rows = context.rows("treatments", days + FOLLOW_DAYS).filter(nw.col("own_us") < context.before(FOLLOW_DAYS))
     rows = rows.select("treatment_id", "customer_id", "own_us", "arm", nw.col("cost").cast(nw.Float64))
     rows = rows.collect("polars").lazy().with_columns(one=nw.lit(1, nw.Int64))

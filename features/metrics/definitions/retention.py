@@ -33,7 +33,11 @@ def starters(context: MetricContext, days: int | None) -> Frame:
     counts, as in the label of churn: that nobody has left would not be known.
     """
     assert days is not None
-    start_us = context.before(days)
+    return _began_and_stayed(context, context.before(days)).with_columns(unit=nw.col("customer_id"))
+
+
+def _began_and_stayed(context: MetricContext, start_us: int) -> Frame:
+    """Those who were customers at an instant that is past, and whether they are still: `is_retained`."""
     if tells_ends(context):
         began = _subscribed_then(context, start_us)
         running = context.keep(stays).filter(runs(nw.col("started_us"), nw.col("end_us"), context.as_of_us))
@@ -43,8 +47,7 @@ def starters(context: MetricContext, days: int | None) -> Frame:
         began = used.filter(is_recent(nw.col("last_28_us"), start_us)).select("customer_id")
         stayed = used.filter(is_recent(nw.col("last_us"), context.as_of_us)).select("customer_id")
     stayed = stayed.with_columns(is_retained=nw.lit(1, nw.Int64))
-    people = began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
-    return people.with_columns(unit=nw.col("customer_id"))
+    return began.join(stayed, on="customer_id", how="left").with_columns(nw.col("is_retained").fill_null(0))
 
 
 def _subscribed_then(context: MetricContext, at_us: int) -> Frame:
@@ -81,7 +84,7 @@ _LEAVERS = {
 
 @metric(
     "M13", "Customer retention rate", items=starters, kind=Proportion(), days=PERIOD_DAYS, unit="percent",
-    version="2", better="higher", when_zero="empty_denominator",
+    version="3", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.1",
     formula="100 (active at the start and at the end) / active at the start; new customers are in neither",
     example=Example("2 of 10 subscribers end and do not resume: 80", _LEAVERS, 80.0),
@@ -93,7 +96,7 @@ def retention_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate", items=starters, kind=Proportion(), days=PERIOD_DAYS, unit="percent", better="lower",
-    version="2", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.1",
+    version="3", when_zero="empty_denominator", source="Gold 2020, Fighting Churn with Data, section 2.1",
     formula="100 - retention rate",
     example=Example("2 of 10 subscribers end and do not resume: 20", _LEAVERS, 20.0),
 )  # fmt: skip
@@ -104,7 +107,7 @@ def churn_rate(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate per month", items=starters, kind=Proportion(monthly), days=PERIOD_DAYS, unit="percent",
-    version="2", better="lower", when_zero="empty_denominator",
+    version="3", better="lower", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.5",
     formula="100 (1 - (1 - churn rate)^((365/12)/28))",
     example=Example("20 % in 28 days is 21.526 % in a twelfth of 365 days", _LEAVERS, 21.5260),
@@ -116,7 +119,7 @@ def churn_rate_monthly(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Churn rate per year", items=starters, kind=Proportion(annual), days=PERIOD_DAYS, unit="percent",
-    version="2", better="lower", when_zero="empty_denominator",
+    version="3", better="lower", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.5",
     formula="100 (1 - (1 - churn rate)^(365/28))",
     example=Example("20 % in 28 days is 94.546 % in 365 days", _LEAVERS, 94.5461),
@@ -128,12 +131,18 @@ def churn_rate_annual(customer: Row) -> Mapping[str, nw.Expr]:
 
 @items("subscriptions", counts="customers")
 def revenue_starters(context: MetricContext, days: int | None) -> Frame:
-    """External customers with a running subscription when the window began."""
+    """External customers with a running subscription when the window began.
+
+    Where a company tells of no subscription when it ended, they are those who were active, and who is active no more
+    pays nothing, as in the churn rate.
+    """
     assert days is not None
     start_us, rows = context.before(days), context.keep(subscriptions)
+    people = _began_and_stayed(context, start_us)
+    retained = people.filter(nw.col("is_retained") == 1)
     start = revenue_then(rows, start_us).rename({"mrr": "start_mrr"}).filter(nw.col("start_mrr") > 0)
-    start = start.join(_subscribed_then(context, start_us), on="customer_id", how="semi")
-    end = revenue(rows, context.as_of_us).rename({"mrr": "end_mrr"})
+    start = start.join(people, on="customer_id", how="semi")
+    end = revenue(rows, context.as_of_us).rename({"mrr": "end_mrr"}).join(retained, on="customer_id", how="semi")
     people = start.join(end, on="customer_id", how="left").with_columns(nw.col("end_mrr").fill_null(0.0))
     return people.with_columns(unit=nw.col("customer_id"))
 
@@ -153,7 +162,7 @@ _PRICES = {
 
 @metric(
     "M14", "Recurring revenue churn", items=revenue_starters, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
-    unit="percent", version="2", better="lower", when_zero="empty_denominator",
+    unit="percent", version="3", better="lower", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 (recurring revenue lost by ends and downgrades) / recurring revenue at the start",
     example=Example("Of 500, 100 ends and 50 is lost by a downgrade: 30", _PRICES, 30.0),
@@ -166,7 +175,7 @@ def mrr_churn(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Gross revenue retention", items=revenue_starters, kind=Ratio(100.0, limits=(0, 100)), days=PERIOD_DAYS,
-    unit="percent", version="2", better="higher", when_zero="empty_denominator",
+    unit="percent", version="3", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.6",
     formula="100 sum(smaller of end and start) / sum(start), of customers at the start",
     example=Example("Of 500, 350 are left without the upgrade: 70", _PRICES, 70.0),
@@ -179,7 +188,7 @@ def gross_revenue_retention(customer: Row) -> Mapping[str, nw.Expr]:
 
 @metric(
     "M14", "Net revenue retention", items=revenue_starters, kind=Ratio(100.0, limits=NOT_BELOW_0), days=PERIOD_DAYS,
-    unit="percent", version="2", better="higher", when_zero="empty_denominator",
+    unit="percent", version="3", better="higher", when_zero="empty_denominator",
     source="Gold 2020, Fighting Churn with Data, section 2.3",
     formula="100 sum(end) / sum(start), of customers at the start",
     example=Example("Of 500, 380 are there with the upgrade: 76", _PRICES, 76.0),

@@ -244,7 +244,7 @@ def test_what_reads_no_use_has_its_own_beginning_where_that_is_earlier():
 def test_where_all_are_alike_no_interval_says_that_they_are_for_certain(metric_id, people):
     everybody = [f"c{number:02}" for number in range(people)]
     rows = {
-        "subscriptions": [{"customer_id": c, "started_at": -300, "mrr": 10} for c in everybody],
+        "subscriptions": [{"customer_id": c, "started_at": -300, "ended_at": None, "mrr": 10} for c in everybody],
         "advocacy_acts": [{"customer_id": c, "occurred_at": -20, "kind": "review"} for c in everybody],
         "transactions": [{"customer_id": c, "occurred_at": -9, "amount": 20, "kind": "purchase"} for c in everybody],
         "sessions": [{"customer_id": c, "started_at": -9, "ended_at": -8.99, "engaged_s": 60} for c in everybody],
@@ -270,3 +270,45 @@ def test_where_no_subscription_tells_its_end_activity_says_who_left(metric_id):
     if metric_id != "median_lifetime":
         assert found.value == pytest.approx(100 * len(gone) / len(PEOPLE) if metric_id == "churn_rate" else 75)
         assert contractual.value == (0 if metric_id == "churn_rate" else 100)
+
+
+def without(row, column):
+    return {name: value for name, value in row.items() if name != column}
+
+
+def whole_company_of_subscribers():
+    """A quarter left twenty days ago, for months unseen; half had an offer before, the other half were kept from it."""
+    gone = set(PEOPLE[::4])
+    spans = [{"customer_id": c, "started_at": -300, "mrr": 10, "ended_at": -20 if c in gone else None} for c in PEOPLE]
+    used = [{"customer_id": c, "occurred_at": -at, "event": "open"} for c in PEOPLE for at in (299, 110)]
+    used += [{"customer_id": c, "occurred_at": -3, "event": "open"} for c in PEOPLE if c not in gone]
+    offers = [
+        {"customer_id": c, "occurred_at": -40, "campaign": "save", "arm": arm, "cost": 4}
+        for c, arm in zip(PEOPLE, ["treated", "treated", "control", "control", "treated"] * 8, strict=True)
+    ]
+    return {"subscriptions": spans, "usage_events": used, "treatments": offers}
+
+
+def test_ends_that_are_not_told_make_nobody_one_who_has_surely_stayed():
+    rows = whole_company_of_subscribers()
+    silent = {**rows, "subscriptions": [without(row, "ended_at") for row in rows["subscriptions"]]}
+    judged = []
+    for name, metric in load_metrics().items():
+        if metric.unit != "percent" or not any("subscriptions" in need for need in metric.inputs):
+            continue
+        whole, silenced = one(rows, name), one(silent, name)
+        if whole.value in {None, 0, 100} or silenced.value is None:
+            continue
+        assert silenced.value not in {0, 100}, name
+        judged.append(name)
+    assert {"churn_rate", "mrr_churn", "gross_revenue_retention", "net_revenue_retention"} <= set(judged)
+
+
+@pytest.mark.parametrize("metric_id", ["save_rate", "incremental_saves", "cost_per_save"])
+def test_whom_an_offer_kept_is_not_told_where_no_end_is(metric_id):
+    rows = whole_company_of_subscribers()
+    silent = {**rows, "subscriptions": [without(row, "ended_at") for row in rows["subscriptions"]]}
+    assert one(rows, "save_rate").value == pytest.approx(75, abs=5)
+    found = one(silent, metric_id)
+    assert (found.value, found.status) == (None, "not_applicable")
+    assert "subscriptions.ended_at" in found.reason
