@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.project import Project
 
-FORM = 8
+FORM = 9
 """Moves when what is staged is laid out in another way; what stands in the old one is not used."""
 LARGE_BYTES = 64 * 2**20
 """A single file from this size on is kept by week of ingestion, like a source of several files."""

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from vouch.features.ingest.mapping import TablePlan
     from vouch.features.ingest.staging_context import StagingContext
 
-FORMAT = 3
+FORMAT = 4
 """Moves when what is kept of a part changes."""
 FACTS, PEOPLE, BROKEN = "facts.json", "people.parquet", "quarantine.parquet"
 

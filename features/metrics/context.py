@@ -158,9 +158,12 @@ class MetricContext:
         return first if first is not None and first >= self.as_of_us else None
 
     @cached_property
-    def with_refused(self) -> MetricContext:
-        """The same with the rows that were refused for a value alone, as if they could be read: only to be compared."""
-        return MetricContext(as_if_read(self.tables), self.as_of_us, self.scores, self.settings, self.record)
+    def with_refused(self) -> list[MetricContext]:
+        """The same as if all rows could be read, once for each thing that they may say: only to be compared."""
+        return [
+            MetricContext(tables, self.as_of_us, self.scores, self.settings, self.record)
+            for tables in as_if_read(self.tables, self.as_of_us)
+        ]
 
     @cached_property
     def _no_rows(self) -> Tables:

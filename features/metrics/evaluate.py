@@ -27,9 +27,12 @@ from vouch.features.statistics.shrinkage import shrunk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Record, Settings
+    from vouch.features.metrics.estimators import Parts
     from vouch.features.metrics.units import Counted, Lost, Segment
 
 COVERAGE = "coverage"
@@ -194,10 +197,14 @@ class Measurer:
         return [envelope for envelope, _ in measured] if self.by is None else _with_shrunk(measured)
 
     def _lost(self, metric: Metric, counted: Counted) -> dict[str | None, Lost]:
-        """By segment, which units rows would have fed that were refused for a value."""
-        if counted.with_refused is None:
+        """By segment, which units are not certain because of rows or cells that could not be read."""
+        if not counted.with_refused:
             return {}
-        return {of.name: counted.lost(metric, of) for of in self.splitter.segments(counted.with_refused)}
+        ours, *others = (
+            {of.name: of for of in self.splitter.segments(one)} for one in (counted, *counted.with_refused)
+        )
+        names = dict.fromkeys(name for segments in (ours, *others) for name in segments)
+        return {name: counted.lost(metric, ours.get(name), [of.get(name) for of in others]) for name in names}
 
     def measured(
         self, metric: Metric, segment: Segment, counted: Counted, lost: Lost = NONE_LOST
@@ -213,6 +220,7 @@ class Measurer:
         if (listed := counted.listed(segment)) is not None and not listed.all():
             of_listed = {name: values[listed] for name, values in chosen.items()}
             figure = replace(figure, n=metric.kind.estimate(of_listed).n if listed.any() else 0)
+        lost = lost.but_for(self._missing_of(metric, chosen, figure, lost.spares(segment, counted.size(segment))))
         missing, figure = figure.n_missing + lost.units, _short_of(figure, lost)
         if figure.bounds is None and missing and figure.value is not None and lost.are_all:
             is_certain = lost.spares(segment, counted.size(segment))
@@ -236,6 +244,15 @@ class Measurer:
             return envelope, estimate  # all were alike, which does not say that the others are
         method = None if low is None and high is None else interval.method
         return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
+
+    @staticmethod
+    def _missing_of(metric: Metric, chosen: Parts, figure: Estimate, is_certain: NDArray[np.bool_]) -> int:
+        """How many of the units that are not certain the estimate counts as missing by itself."""
+        assert metric.kind is not None
+        if not figure.n_missing or is_certain.all():
+            return 0
+        certain = {name: values[is_certain] for name, values in chosen.items()}
+        return figure.n_missing - (metric.kind.estimate(certain).n_missing if is_certain.any() else 0)
 
     def _names_people(self, metric: Metric, segment: Segment, estimate: Estimate) -> bool:
         """Whether a cell of a sensitive split is so small that even a count would tell of somebody."""

@@ -45,7 +45,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Lost:
-    """How many units rows would have fed that were refused, of these at most one a row; and those that are here."""
+    """How many units would be other than they are if every row could be read: at most one a row; and those here."""
 
     count: int
     units: int
@@ -57,8 +57,14 @@ class Lost:
         """Which of the units of a segment are what they are for certain."""
         return np.isin(np.arange(size) if segment.rows is None else segment.rows, self.here, invert=True)
 
+    def but_for(self, missing: int) -> Lost:
+        """The same without units that count as missing anyway."""
+        units = max(self.units - missing, 0)
+        return replace(self, count=min(self.count, units), units=units)
 
-NONE_LOST = Lost(0, 0, np.empty(0, np.int64))
+
+_NONE = np.empty(0, np.int64)
+NONE_LOST = Lost(0, 0, _NONE)
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ class Counted:
     """The touchpoint of each unit, where the units are surveys."""
     refused: int = 0
     """How many rows were refused for a value alone that these units would have been made from, too."""
-    with_refused: Counted | None = None
-    """The same with such rows, as if they could be read; None where there are none."""
+    with_refused: tuple[Counted, ...] = ()
+    """The same with such rows, as if they could be read, once for each thing that they may say."""
     has_unread_kinds: bool = False
     """Whether of some of these rows it is not known what kind they are of."""
     is_of_revenue: bool = False
@@ -84,23 +90,42 @@ class Counted:
         """Whether the units belong to what this splits by."""
         return (self.touchpoints if by == TOUCHPOINT else self.customers) is not None
 
-    def lost(self, metric: Metric, segment: Segment) -> Lost:
-        """Units of a segment of `with_refused` that are not here, or other than here: what refused rows would feed.
+    def lost(self, metric: Metric, segment: Segment | None, others: Sequence[Segment | None]) -> Lost:
+        """Units of a segment that would be others, would be there or would not, if every row could be read.
+
+        `others` are the same segment of each `with_refused`; None where it has no such segment.
+        """
+        units, here = [], []
+        for other, of in zip(self.with_refused, others, strict=True):
+            changed, gone = self._changed(metric, other)
+            if of is not None:
+                chosen = np.flatnonzero(changed >= -1) if of.rows is None else of.rows[changed[of.rows] >= -1]
+                units.append(other.units.take(pa.array(chosen)))
+                here.append(changed[chosen][changed[chosen] >= 0])
+            if segment is not None:
+                missing = np.flatnonzero(gone) if segment.rows is None else segment.rows[gone[segment.rows]]
+                units.append(self.units.take(pa.array(missing)))
+                here.append(missing)
+        count = len(
+            pa.compute.unique(pa.chunked_array([chunk for of in units for chunk in of.chunks], self.units.type))
+        )
+        are_all = not (self.has_unread_kinds and metric.items is not None and metric.items.counts == "customers")
+        return Lost(min(count, self.refused), count, np.unique(np.concatenate([*here, _NONE])), are_all)
+
+    def _changed(self, metric: Metric, other: Counted) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """For each unit of another count its place here, -1 without one, -2 where both are alike; which of ours lack.
 
         A unit that stands there in several ways, because its kind could not be read, is one.
         """
-        assert self.with_refused is not None
-        at = pa.compute.index_in(self.with_refused.units, value_set=self.units)
+        at = pa.compute.index_in(other.units, value_set=self.units)
         rows = np.asarray(at.fill_null(-1).to_numpy(), np.int64)
         is_other = rows < 0
         for name in metric.parts:
-            ours, theirs = (of.parts[_column(metric, name)] for of in (self, self.with_refused))
+            ours, theirs = (of.parts[_column(metric, name)] for of in (self, other))
             if len(ours):
                 is_other |= ~((ours[rows] == theirs) | (np.isnan(ours[rows]) & np.isnan(theirs)))
-        chosen = np.flatnonzero(is_other) if segment.rows is None else segment.rows[is_other[segment.rows]]
-        units = len(pa.compute.unique(self.with_refused.units.take(pa.array(chosen))))
-        are_all = not (self.has_unread_kinds and metric.items is not None and metric.items.counts == "customers")
-        return Lost(min(units, self.refused), units, rows[chosen], are_all)
+        gone = np.isin(np.arange(len(self.units)), rows, invert=True)
+        return np.where(is_other, rows, -2), gone
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
@@ -191,7 +216,7 @@ def _too_early(context: MetricContext, metric: Metric) -> Absent | None:
 def _with_refused(
     context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]
 ) -> Counted | Absent:
-    """The units, and where rows were refused that would have fed them, the units with these as well."""
+    """The units, and where rows could not be read that would have fed them, the units as if they could as well."""
     units = _counted(context, items, days, metrics)
     if isinstance(units, Absent) or not context.tables.refused:
         return units
@@ -200,11 +225,10 @@ def _with_refused(
     refused = {table: context.refused(table) for table in context.tables.refused if table in read}
     if not any(refused.values()):
         return units
-    other = _counted(context.with_refused, items, days, metrics)
-    if isinstance(other, Absent):
-        return units
+    counted = [_counted(as_if_read, items, days, metrics) for as_if_read in context.with_refused]
+    others = tuple(other for other in counted if not isinstance(other, Absent))
     has_unread = any(context.has_unread_kinds(table) for table, count in refused.items() if count)
-    return replace(units, refused=sum(refused.values()), with_refused=other, has_unread_kinds=has_unread)
+    return replace(units, refused=sum(refused.values()), with_refused=others, has_unread_kinds=has_unread)
 
 
 def _counted(context: MetricContext, items: Items, days: int | None, metrics: Sequence[Metric]) -> Counted | Absent:

@@ -14,6 +14,7 @@ from support.rows.metric_examples import INSTANT_US
 from support.rows.table_files import DAY_US, NOW_US, company, row, write_csv
 from support.rows.table_files import staged as made
 from support.whole_company import whole_company
+from vouch.features.contract.stand_ins import EMPTIED, can_stand_in
 from vouch.features.contract.tables import TABLES
 from vouch.features.ingest.stage import open_tables
 from vouch.features.metrics.catalogue import METRICS, load_metrics
@@ -166,7 +167,7 @@ def test_whatever_a_row_of_an_unknown_kind_would_have_changed_misses_it(table, c
     for at, one in enumerate(found):
         of = METRICS[one.metric_id]
         if of.items is not None and at in changed:
-            assert one.n_missing > without[at].n_missing, one
+            assert one.n_missing > without[at].n_missing or without[at].n_missing > whole[at].n_missing, one
             assert one.value == without[at].value
             if one.bound_low is not None and whole[at].value is not None:
                 assert one.bound_low - 1e-9 <= whole[at].value <= one.bound_high + 1e-9, (one, whole[at])
@@ -196,3 +197,72 @@ def test_bounds_hold_what_the_value_would_be_could_refused_rows_be_read(tmp_path
     short = found["repeat_purchase_rate"]
     assert (short.value, short.n_missing) == (50, 20)
     assert short.bound_low <= whole["repeat_purchase_rate"].value <= short.bound_high
+
+
+def terms_of(number, ended_at, **changes):
+    named = {"subscription_id": f"s{number}", "customer_id": f"c{number}", "started_at": "2024-02-01", "mrr": "10"}
+    return row("subscriptions", **{**named, "ended_at": ended_at, **changes})
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_an_end_that_cannot_be_read_is_missed_by_what_it_would_have_changed(tmp_path, engine):
+    people = [row("customers", customer_id=f"c{number}", created_at="2024-01-01") for number in range(40)]
+    ends = dict.fromkeys(range(0, 40, 10), "2025-12-20")
+    whole = [terms_of(number, ends.get(number, "")) for number in range(40)]
+    unread = [terms_of(number, ends.get(number, "gone" if number % 10 == 1 else "")) for number in range(40)]
+    asked = (tmp_path, ["retention_rate", "nps"])
+    sure = measured(*asked, "whole", customers=people, subscriptions=whole, engine=engine)["retention_rate"]
+    found = measured(*asked, "short", customers=people, subscriptions=unread, engine=engine)["retention_rate"]
+    assert (found.value, found.n, sure.n_missing) == (sure.value, sure.n, 0) == (90, 40, 0)
+    assert (found.n_missing, found.bound_low, found.bound_high) == (4, 80, 90)
+    assert found.coverage == pytest.approx(40 / 44)
+
+
+def test_an_end_that_was_mended_since_is_not_missed(tmp_path):
+    people = [row("customers", customer_id=f"c{number}", created_at="2024-01-01") for number in range(40)]
+    terms = [terms_of(number, "gone" if number < 2 else "", ingested_at="2024-02-02") for number in range(40)]
+    mended = [terms_of(0, "2025-12-20", ingested_at="2025-12-21")]
+    found = measured(tmp_path, ["retention_rate"], customers=people, subscriptions=[*terms, *mended])["retention_rate"]
+    assert (found.value, found.n, found.n_missing) == (97.5, 40, 1)
+
+
+def test_a_cell_that_is_empty_is_not_missed(tmp_path):
+    people = [row("customers", customer_id=f"c{number}", created_at="2024-01-01") for number in range(40)]
+    found = measured(tmp_path, ["retention_rate"], customers=people, subscriptions=[terms_of(n, "") for n in range(40)])
+    assert found["retention_rate"].n_missing == 0
+
+
+OPTIONAL = sorted(
+    (table.name, column.name)
+    for table in TABLES.values()
+    for column in table.columns.values()
+    if can_stand_in(column) and column.name not in {"ingested_at", "is_deleted"}
+)
+ALWAYS = {("subscriptions", "ended_at"), ("referrals", "converted_at")}
+REFUSED = {("surveys", "score")}
+"""An answer without one is refused as a row."""
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [of if of in ALWAYS else pytest.param(*of, marks=pytest.mark.nightly) for of in OPTIONAL if of not in REFUSED],
+)
+def test_whatever_a_cell_that_cannot_be_read_would_have_changed_misses_it(table, column):
+    tables = whole_company()
+    name = TABLES[table].columns[column].staged
+    held = tables.frames[table].collect("polars").to_native() if table in tables else pl.DataFrame()
+    if name not in held.columns or held[name].null_count() == len(held):
+        pytest.skip("the company has no such cell")
+    is_lost = (pl.int_range(pl.len()) % 2 == 0) & pl.col(name).is_not_null()
+    lost = held.filter(is_lost).with_columns(pl.lit(None, held.schema[name]).alias(name))
+    unread = pl.concat([held.filter(~is_lost), lost])
+    short = replace(tables, frames={**tables.frames, table: nw.from_native(unread.lazy())}, partitions={}, rollups=None)
+    apart = lost.with_columns(pl.lit(f",{column},").alias(EMPTIED))
+    told = replace(short, refused={table: nw.from_native(apart.lazy())})
+    whole, without, found = (measure(of, INSTANT_US, bootstraps=False) for of in (tables, short, told))
+    for sure, silent, one in zip(whole, without, found, strict=True):
+        assert one.value == silent.value
+        if METRICS[one.metric_id].items is not None and (sure.value, sure.n) != (silent.value, silent.n):
+            assert one.n_missing > sure.n_missing, one
+            if one.bound_low is not None and sure.value is not None:
+                assert one.bound_low - 1e-9 <= sure.value <= one.bound_high + 1e-9, (one, sure)
