@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.contract.casts import quoted
-from vouch.features.discovery.words import name_likeness
+from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, quoted
+from vouch.features.discovery.words import name_likeness, truth_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +61,18 @@ class TableProposal:
 def cell(source: Source, column: str, confidence: float) -> Cell:
     """A column of a file as it stands."""
     return Cell(f"{quoted(source.name)}.{quoted(column)}", ((source.name, column),), confidence, column)
+
+
+def words_for_booleans(source: Source, cells: Mapping[str, Cell]) -> dict[str, dict[str, str]]:
+    """By column of the contract, which words of a company mean true and false, where the contract reads others."""
+    words = {}
+    for name, fed in cells.items():
+        at, column = fed.reads[0] if fed.reads else ("", "")
+        held = source.columns[column] if at == source.name else None
+        if held is not None and held.is_text and held.holds == "boolean":
+            is_read = {value.lower() for value in held.values} <= {*TRUE_WORDS, *FALSE_WORDS}
+            words[name] = {} if is_read else truth_words(held.values)
+    return {name: of for name, of in words.items() if of}
 
 
 def best_column(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, family_of, literal, quoted, raw
 from vouch.features.discovery.files import is_date
-from vouch.features.discovery.words import name_likeness, tokens
+from vouch.features.discovery.words import name_likeness, tokens, truth_words
 from vouch.features.ingest.files import as_instant, inspected, named_sources, numeral
 from vouch.features.ingest.inputs import file_relation
 from vouch.features.ingest.rewritten import rewritten
@@ -196,8 +196,8 @@ def _of_texts(
     length = sum(map(len, texts)) / max(len(texts), 1)
     column = replace(column, length=length)
     lower = {text.lower() for text in texts}
-    words = {*TRUE_WORDS, *FALSE_WORDS, "y", "n"}
-    if lower <= words and len(lower) == 2 and lower != {"0", "1"} and lower != {"n", "f"}:
+    is_read = lower <= {*TRUE_WORDS, *FALSE_WORDS} and lower != {"0", "1"}
+    if len(lower) == 2 and (is_read or truth_words(lower)):
         return replace(column, holds="boolean")
     if forms := _date_forms(texts):
         return _dated(connection, column, forms, cell, sql)

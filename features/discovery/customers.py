@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.tables import TABLES
-from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column
+from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, words_for_booleans
 from vouch.features.discovery.links import key_value, shared_values
 from vouch.features.discovery.queries import needed, select
 from vouch.features.discovery.times import file_times
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COVERED = 0.98
 """Share of the customers of other files from which a file of customers counts as whole."""
+SURELY_AFTER = 0.98
+"""Share of what happened that lies after a time from which that counts as the customer's begin."""
 ABOUT = ("region", "country", "language", "segment", "plan", "industry", "acquisition_source")
 
 
@@ -63,6 +65,33 @@ def _begin(source: Source) -> tuple[FileTime, float] | None:
     return (start, sure) if start is not None and sure >= SURE else None
 
 
+def _begin_by_values(
+    connection: Connection,
+    home: Source,
+    customer: Customer,
+    sources: Mapping[str, Source],
+    facts: Sequence[tuple[TableProposal, Link]],
+) -> tuple[FileTime, float] | None:
+    """The only time of a file of customers, whatever it is called, where next to nothing of a customer is before it."""
+    full = [time for time in file_times(home) if time.is_plain and time.filled >= 0.99 * home.rows]
+    if len(full) != 1 or not facts:
+        return None
+    (start,), key = full, key_value(home, customer.columns[home.name], quoted(home.name))
+    for proposal, _ in facts:
+        table = TABLES[proposal.table]
+        who = proposal.cells[table.customer or ""].sql
+        clock = next(proposal.cells[name] for name in table.clock if name in proposal.cells).sql
+        seen = select([(who, "who"), (clock, "at")], proposal.source, needed(proposal.joins, [who, clock]), (), sources)
+        begun = f"date_trunc('day', CAST({start.sql(home, quoted(home.name))} AS TIMESTAMP))"
+        (share,) = connection.execute(
+            f"SELECT avg((CAST(seen.at AS TIMESTAMP) >= {begun})::INT) FROM ({seen}) seen "
+            f"JOIN {home.sql} {quoted(home.name)} ON {key} = CAST(seen.who AS VARCHAR)"
+        ).fetchall()[0]
+        if share is None or share < SURELY_AFTER:
+            return None
+    return start, SURE
+
+
 def customers(
     connection: Connection,
     customer: Customer,
@@ -71,7 +100,7 @@ def customers(
 ) -> TableProposal | None:
     """The table of customers: a file of its own where it is whole and dated, else whoever stands in the other files."""
     home = home_of(customer, sources)
-    begin = _begin(home) if home is not None else None
+    begin = None if home is None else _begin(home) or _begin_by_values(connection, home, customer, sources, facts)
     if home is not None and begin is not None and home.columns[customer.columns[home.name]].is_unique:
         covered = [
             _covered(connection, customer, home, sources[link.source], link)
@@ -101,7 +130,10 @@ def _of_file(home: Source, customer: Customer, begin: tuple[FileTime, float], co
     }
     cells |= _about(home, {cell.plain for cell in cells.values()})
     evidence = (f"one row per {key}", f"{covered:.1%} of the customers of other files stand here")
-    return TableProposal("customers", home.name, cells, evidence=evidence, confidence=0.6 + 0.39 * min(covered, sure))
+    return TableProposal(
+        "customers", home.name, cells, values=words_for_booleans(home, cells), evidence=evidence,
+        confidence=0.6 + 0.39 * min(covered, sure),
+    )  # fmt: skip
 
 
 def _key_cell(home: Source, key: str) -> Cell:
@@ -169,7 +201,10 @@ def _of_facts(
     inner = "\n  union all\n".join("  " + one.replace("\n", "\n  ") for one in seen)
     around = (f"with seen as (\n{inner}\n)\n", f"\nfrom seen{joined}\nwhere seen.customer_id is not null\ngroup by 1")
     source = home.name if home is not None else facts[0][0].source
-    return TableProposal("customers", source, cells, evidence=tuple(evidence), confidence=0.8, around=around, reads=led)
+    values = {} if home is None else words_for_booleans(home, cells)
+    return TableProposal(
+        "customers", source, cells, values=values, evidence=tuple(evidence), confidence=0.8, around=around, reads=led
+    )
 
 
 def _constant_columns(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import family_of, quoted
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 LEAST_SHARED = 0.5
 """Share of the distinct values of a column that the other side must hold to join."""
+SURELY_SHARED = 0.9
+"""The same where nothing but the values says that a column holds customers."""
+FEWEST_IDS, LARGE_ID = 20, 10_000
+"""Fewer values, or whole numbers from below this, may be the same by chance."""
 FARTHEST = 2
 """Steps over which a file may lead to a customer."""
 
@@ -128,6 +132,45 @@ def _person(sources: Mapping[str, Source], columns: Mapping[str, str]) -> tuple[
                 evidence = f"{source.rows:,} {key} are {column.distinct:,} {column.name}: one person has several"
                 return at, column.name, evidence
     return None
+
+
+def with_other_names(connection: Connection, sources: Mapping[str, Source], customer: Customer) -> Customer:
+    """The customer with the columns of other files that hold the same ids under another name, told by their values."""
+    known = max(customer.columns, key=lambda name: sources[name].columns[customer.columns[name]].distinct)
+    others = {}
+    for source in sources.values():
+        if source.name in customer.columns:
+            continue
+        scored = [
+            (_reference_score(connection, source, column, sources[known], customer.columns[known]), column.name)
+            for column in source.columns.values()
+            if column.filled and column.distinct >= FEWEST_IDS and column.holds in {"text", "integer", "number"}
+        ]
+        score, name = max(scored, default=(0.0, ""))
+        if score:
+            others[source.name] = name
+    if not others:
+        return customer
+    alike = {normal(name) for name in others.values()}
+    rivals = tuple(name for name in customer.alternatives if name not in alike)
+    values = "; ".join(f"the ids of {name}.{column} stand there, too" for name, column in others.items())
+    sure = customer.confidence if rivals else max(customer.confidence, 0.95)
+    return replace(
+        customer, columns={**customer.columns, **others}, alternatives=rivals,
+        evidence=f"{customer.evidence}; {values}", confidence=sure,
+    )  # fmt: skip
+
+
+def _reference_score(connection: Connection, source: Source, column: ColumnProfile, known: Source, key: str) -> float:
+    """How surely a column holds the customer's ids; plain numbers may be others, and need a name that says so."""
+    named = max(
+        name_likeness(column.name, vocabulary()["customer"][how], source.context) for how in ("surest", "likely")
+    )
+    is_telling = column.holds == "text" or (isinstance(column.low, float) and column.low >= LARGE_ID)
+    if named < 0.5 and not is_telling:
+        return 0.0
+    shared = shared_values(connection, source, column.name, known, key)
+    return named + shared if shared >= SURELY_SHARED else 0.0
 
 
 def find_joins(connection: Connection, sources: Mapping[str, Source]) -> list[Join]:

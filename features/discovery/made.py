@@ -8,7 +8,7 @@ from vouch.features.contract.casts import literal, quoted
 from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, best_column, cell
 from vouch.features.discovery.times import file_times
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, is_cancelled, tokens, vocabulary
+from vouch.features.discovery.words import IN_CONTEXT, column_phrases, is_cancelled, table_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,9 @@ def scale(source: Source, table: Table, taken: dict[str, Cell], constants: dict[
     """Take an answer with the scale that its values are on, and the instrument that its name tells."""
     name = "score" if table.name == "surveys" else "rating"
     column, sure = best_column(source, column_phrases(name), ("integer", "number"))
+    if (column is None or sure < SURE) and table_likeness(source.name, "surveys"):
+        answers = [one for one in source.holding("integer") if _is_answer(one)]
+        column, sure = (answers[0], SURE) if len(answers) == 1 else (None, 0.0)
     if column is None or sure < SURE or not isinstance(column.high, float) or not isinstance(column.low, float):
         return
     ends = _scale_of(column.low, column.high)
@@ -86,6 +89,14 @@ def filters(
         where.append(f"try_cast({taken['value'].sql} as double) > 0")
         evidence.append(f"months in which {taken['value'].plain} is 0 are no use and left out")
     return tuple(where), tuple(evidence), tuple(reads)
+
+
+def _is_answer(column: ColumnProfile) -> bool:
+    """Whether whole numbers are answers on a scale: nearly every step of it is there."""
+    if column.is_unique or not isinstance(column.low, float) or not isinstance(column.high, float):
+        return False
+    ends = _scale_of(column.low, column.high)
+    return ends is not None and ends[1] <= 10 and column.distinct >= ends[1] - ends[0]
 
 
 def _scale_of(low: float, high: float) -> tuple[int, int] | None:

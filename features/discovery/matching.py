@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import literal, quoted
 from vouch.features.contract.tables import TABLES
-from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, cell
+from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_column, cell, words_for_booleans
 from vouch.features.discovery.links import Join, key_value
 from vouch.features.discovery.made import amount, filters, is_outside, scale
 from vouch.features.discovery.times import file_times, known_since
@@ -218,7 +218,7 @@ class Matcher:
 
     def _values(self, table: Table, taken: Mapping[str, Cell]) -> dict[str, dict[str, str]]:
         """Words for values of the contract's lists that a company calls otherwise."""
-        translated = {}
+        translated = words_for_booleans(self.source, taken)
         for name, fed in taken.items():
             allowed = table.columns[name].values
             if allowed and fed.plain:

@@ -14,7 +14,7 @@ from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.customers import customers, home_of, membership, points
 from vouch.features.discovery.further import with_columns
 from vouch.features.discovery.left_out import Verdict, copies, verdicts
-from vouch.features.discovery.links import Customer, Join, find_customer, find_joins, link, normal
+from vouch.features.discovery.links import Customer, Join, find_customer, find_joins, link, normal, with_other_names
 from vouch.features.discovery.matching import TRIED, Matcher
 from vouch.features.discovery.without_history import no_history, nobody
 from vouch.features.discovery.words import phrase_of_reason
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 DOUBTFUL = 0.5
 """A table that is proposed less surely than this is asked about."""
 NONE = "none"
+NO_TABLE = "_file"
+"""Ends the name of a file that is called as a table of the contract and is none."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ def propose(
     """
     sources: dict[str, Source] = {}
     left = list(unread)
+    names = {file.name for file in files}
+    apart = {f"{name}{NO_TABLE}": name for name in names & {*TABLES} if f"{name}{NO_TABLE}" not in names}
+    answers = {_renamed(key, apart): said for key, said in answers.items()}
     for file in files:
         try:
             sources[file.name] = _answered_dates(connection, file, folder, answers)
@@ -95,6 +100,8 @@ def propose(
     customer = find_customer(sources, answers.get("customer"))
     if customer is None:
         raise DataError(nobody(sources))
+    if "customer" not in answers:
+        customer = with_other_names(connection, sources, customer)
     joins = find_joins(connection, sources)
     dropped = copies(connection, sources, customer)
     copied = {*dropped}
@@ -105,9 +112,21 @@ def propose(
     _check_answers(answers, sources)
     open_questions = tuple(question for question in questions if question.name not in answers)
     settled = verdicts(sources, tables, joins, customer, home_of(customer, sources), dropped)
+    clashing = {name for name in sources if name in TABLES and name not in {table.table for table in tables}}
+    if clashing:  # a file that is called as a table and is none would be read as one
+        renamed = [replace(file, name=f"{file.name}{NO_TABLE}") if file.name in clashing else file for file in files]
+        meant = {_renamed(key, {name: f"{name}{NO_TABLE}" for name in clashing}): said for key, said in answers.items()}
+        return propose(connection, renamed, folder, meant, unread)
     beside = _beside(sources, settled, copied | {name for name in sources if answers.get(f"table.{name}") == NONE})
     chosen = with_columns(tables, settled)
     return Proposal(sources, chosen, customer, tuple(joins), settled, open_questions, tuple(left), beside)
+
+
+def _renamed(answer: str, names: Mapping[str, str]) -> str:
+    """The name of an answer, where the file that it is about has another name."""
+    kind, _, of = answer.partition(".")
+    name, dot, column = of.partition(".")
+    return f"{kind}.{names[name]}{dot}{column}" if name in names else answer
 
 
 def _beside(sources: Mapping[str, Source], verdicts: Sequence[Verdict], out: Container[str]) -> tuple[str, ...]:

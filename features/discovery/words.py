@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PART = re.compile(r"[^\w]+|_+")
 EXACT, IN_CONTEXT, WITHIN = 1.0, 0.95, 0.75
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
 @cache
@@ -36,13 +37,24 @@ def vocabulary() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 def tokens(name: str) -> tuple[str, ...]:
     """The words of a name, without accents, in lower case, singular where English would add an s.
 
+    A word that is written together with the word it ends in, as German, Dutch and Korean do, is both.
+
     >>> tokens("CustomerID"), tokens("Kündigungs-Datum"), tokens("order_purchase_timestamps")
-    (('customer', 'id'), ('kundigung', 'datum'), ('order', 'purchase', 'timestamp'))
+    (('customer', 'id'), ('kuendigung', 'datum'), ('order', 'purchase', 'timestamp'))
+    >>> tokens("Belegdatum"), tokens("주문일자")
+    (('beleg', 'datum'), ('주문', '일자'))
     """
-    parted = _HUMP.sub(" ", name)
+    parted = unicodedata.normalize("NFC", _HUMP.sub(" ", name)).translate(_UMLAUTS)
     plain = unicodedata.normalize("NFKD", parted)
     plain = unicodedata.normalize("NFC", "".join(sign for sign in plain if not unicodedata.combining(sign)))
-    return tuple(_singular(part) for part in _PART.sub(" ", plain.lower()).split())
+    words = (_singular(word) for part in _PART.sub(" ", plain.casefold()).split() for word in _compound(part))
+    return tuple(words)
+
+
+def _compound(word: str) -> tuple[str, ...]:
+    """A word that ends in another, as both."""
+    head = next((end for end in vocabulary()["names"]["heads"] if word.endswith(end) and word != end), None)
+    return (word,) if head is None else (word.removesuffix(head), head)
 
 
 def _singular(word: str) -> str:
@@ -107,6 +119,16 @@ def value_meant(value: str, allowed: Iterable[str]) -> str | None:
     scored = {meant: name_likeness(value, (meant, *known.get(meant, ()))) for meant in allowed}
     best = max(scored, key=lambda meant: scored[meant], default=None)
     return best if best is not None and scored[best] >= IN_CONTEXT else None
+
+
+def truth_words(values: Iterable[str]) -> dict[str, str]:
+    """Which of two values says yes and which no, where each says one of them; else nothing.
+
+    >>> truth_words(["Ja", "Nein"]), truth_words(["a", "b"])
+    ({'Ja': 'true', 'Nein': 'false'}, {})
+    """
+    meant = {value: value_meant(value, ("true", "false")) for value in values}
+    return {value: said for value, said in meant.items() if said} if {*meant.values()} == {"true", "false"} else {}
 
 
 def is_cancelled(value: str) -> bool:

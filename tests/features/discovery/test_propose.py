@@ -341,3 +341,115 @@ def test_a_figure_that_is_called_like_a_customer_is_no_id(tmp_path):
     with pytest.raises(DataError, match="with the number of the row as the id") as raised:
         proposed(tmp_path)
     assert "--id" not in str(raised.value)
+
+
+COMPANIES = {
+    "German": (
+        {"Kunden": "Kundennummer;Kunde seit;Bundesland;Tarif;Werbung erlaubt",
+         "Verträge": "Vertrag;Kundennummer;Vertragsbeginn;Vertragsende;Monatsbetrag",
+         "Rechnungen": "Beleg;Kundennummer;Belegdatum;Rechnungsbetrag;Art",
+         "Logins": "Kundennummer;Zeitpunkt;Aktion",
+         "Anfragen": "Ticket;Kunde;Eröffnet;Gelöst;Priorität",
+         "NPS-Umfrage": "Kunde;Datum;Weiterempfehlung;Kommentar"},
+        ("ja", "nein"), ("Kauf", "Gutschrift"), "%d.%m.%Y", ",",
+    ),
+    "Romanian": (
+        {"Clienți": "Cod client;Client din;Județ;Abonament;Acord marketing",
+         "Contracte": "Contract;Cod client;Data începerii;Data încetării;Valoare lunară",
+         "Facturi": "Nr. factură;Cod client;Data facturii;Valoare totală;Tip",
+         "Autentificări": "Cod client;Moment;Eveniment",
+         "Solicitări": "Tichet;Client;Deschis la;Închis la;Prioritate",
+         "Sondaj NPS": "Client;Data;Recomandare;Comentariu"},
+        ("da", "nu"), ("Vânzare", "Rambursare"), "%d.%m.%Y", ",",
+    ),
+    "Korean": (
+        {"고객": "고객번호;가입일자;지역;요금제;마케팅 동의",
+         "계약": "계약번호;고객번호;시작일자;종료일자;월 이용료",
+         "거래": "거래번호;고객번호;거래일자;거래금액;구분",
+         "접속 로그": "고객번호;일시;이벤트",
+         "문의": "문의번호;고객;접수일시;완료일시;우선순위",
+         "NPS 설문": "고객;일자;추천 의향;의견"},
+        ("예", "아니오"), ("구매", "환불"), "%Y.%m.%d", ".",
+    ),
+}  # fmt: skip
+
+
+def a_company(folder, headers, truths, kinds, day, decimal):
+    """Six files of 60 customers; tickets and surveys call the customer by another name than the others."""
+    made = random.Random(11)
+    people = [f"K-{number:04}" for number in range(60)]
+
+    def money(value):
+        return f"{value:.2f}".replace(".", decimal)
+
+    def on(days):
+        return (START + timedelta(days=days)).strftime(day)
+
+    files = [
+        [[one, on(made.randrange(100)), "AB" if made.random() < 0.5 else "CD", made.choice(("x", "y")),
+          made.choice(truths)] for one in people],
+        [[f"V{n}", one, on(100), on(300 + n) if n % 4 == 0 else "", money(20 + n % 3)] for n, one in enumerate(people)],
+        [[f"B{n}", people[n % 60], on(110 + n), money(9 + n % 7), kinds[n % 9 == 0]] for n in range(500)],
+        [[people[n % 60], on(110 + n % 500), made.choice(("view", "save"))] for n in range(900)],
+        [[f"T{n}", people[n % 60], on(120 + n), on(121 + n), made.choice(("1", "2"))] for n in range(200)],
+        [[people[n % 60], on(130 + n), str(n % 11), "ok"] for n in range(300)],
+    ]  # fmt: skip
+    for (name, header), rows in zip(headers.items(), files, strict=True):
+        write(folder, f"{name}.csv", [header.split(";"), *rows], ";")
+
+
+@pytest.mark.parametrize("language", COMPANIES)
+def test_a_company_s_files_in_its_own_language_are_mapped_whole(tmp_path, language):
+    headers, truths, kinds, day, decimal = COMPANIES[language]
+    a_company(tmp_path, headers, truths, kinds, day, decimal)
+    proposal, text, staged = checked(tmp_path)
+    counted = staged.report["tables"]
+    assert {name: (of["rows"], of["quarantined"], of["orphans"]) for name, of in counted.items()} == {
+        "customers": (60, 0, 0), "subscriptions": (60, 0, 0), "transactions": (500, 0, 0),
+        "usage_events": (900, 0, 0), "tickets": (200, 0, 0), "surveys": (300, 0, 0), "feedback": (300, 0, 0),
+    }  # fmt: skip
+    assert not [question.name for question in proposal.questions]
+    fed = {(table.table, name) for table in proposal.tables for name in table.cells}
+    assert {
+        ("customers", "created_at"), ("customers", "contact_consent"), ("subscriptions", "ended_at"),
+        ("subscriptions", "mrr"), ("transactions", "amount"), ("transactions", "kind"), ("tickets", "resolved_at"),
+        ("surveys", "score"), ("surveys", "verbatim"),
+    } <= fed  # fmt: skip
+    assert all(table["cells"] == 0 for table in counted.values()), text
+
+
+def test_a_customer_of_another_name_is_told_by_the_ids_and_by_nothing_less(tmp_path):
+    write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
+    notes = [["who", "logged", "seats"]]
+    notes += [[f"K{n % 40:04}", f"2024-02-{1 + n % 28:02}", str(n % 30)] for n in range(300)]
+    write(tmp_path, "activity.csv", notes)
+    proposal = proposed(tmp_path)
+    assert proposal.customer.columns == {"orders": "customer_id", "activity": "who"}
+    write(tmp_path, "orders.csv", [
+        [row[0], row[1].removeprefix("K00").lstrip("0") or "0", *row[2:]]
+        for row in sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d")
+    ])  # fmt: skip
+    assert proposed(tmp_path).customer.columns == {"orders": "customer_id"}
+
+
+def test_a_file_that_is_called_as_a_table_and_is_none_is_not_read_as_one(tmp_path):
+    write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
+    write(tmp_path, "tickets.csv", [["seat", "row"], *([str(n), "a"] for n in range(30))])
+    proposal, _, staged = checked(tmp_path)
+    assert "tickets" not in staged.report["tables"]
+    assert "tickets_file" in proposal.sources
+    with pytest.raises(UsageError, match="cannot be surveys"):
+        proposed(tmp_path, {"table.tickets_file": "surveys"})
+
+
+def test_when_customers_began_is_told_by_what_they_did_since(tmp_path):
+    orders = sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d")
+    write(tmp_path, "orders.csv", orders)
+    first = {row[1]: min(other[2] for other in orders[1:] if other[1] == row[1]) for row in orders[1:]}
+    header = ["customer_id", "begehung", "land"]
+    write(tmp_path, "people.csv", [header, *([one, at, "DE"] for one, at in first.items())])
+    (table,) = [table for table in proposed(tmp_path).tables if table.table == "customers"]
+    assert table.cells["created_at"].plain == "begehung"
+    write(tmp_path, "people.csv", [header, *([one, "2025-12-01", "DE"] for one in first)])
+    (table,) = [table for table in proposed(tmp_path).tables if table.table == "customers"]
+    assert table.cells["created_at"].plain is None
