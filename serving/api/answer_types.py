@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vouch.serving.api.handlers.ask_types import AskFor, ExplorationPlan
-from vouch.serving.api.handlers.health_types import CountingHealth, HealthBounds, HealthTold
+from vouch.serving.api.handlers.health_types import BandReasonAnswer, CountingHealth, HealthBounds, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
 """What scores: gradient boosted trees, lines, the mean of both, or a calibrated rule where nothing could be learned."""
@@ -77,6 +77,10 @@ class Candidate(Called, Suggested):
     value: Annotated[float | None, Field(description="What the ask is expected to bring, times staying, times worth.")]
     advocate_tier: str
     health_score: float | None
+    health_band: str
+    health_band_reason: Annotated[
+        BandReasonAnswer | None, Field(description="Why the band is not that of the score; null where it is.")
+    ]
     nps_last: Annotated[float | None, Field(description="The latest answer to how likely they are to recommend.")]
     reasons: list[Reason]
     segment: str | None

@@ -32,7 +32,7 @@ def score_table(
     """Return one batch of `scores.parquet` from vectors with health, scores, tiers and lifetime values.
 
     Who has left has no health: a score over what is left of a customer would turn green. Nor has who objects to being
-    profiled.
+    profiled. Of whom too little is known for a band there is no score either, but its bounds.
     """
     rows, customers = len(batch), batch["customer_id"]
     cells: dict[str, Any] = {"customer_id": customers, "as_of": columns.repeated(as_of_us, rows)}
@@ -42,8 +42,10 @@ def score_table(
     cells["advocate_tier"] = pa.array([tier.get(customer, "none") for customer in customers.to_pylist()])
     has_left = pa.compute.equal(scored["churn"].status, "churned")
     is_out = pa.compute.is_in(scored["churn"].status, pa.array([columns.OPTED_OUT, "churned"]))
-    for name in ("health_score", *columns.HEALTH_BOUNDS):
+    for name in columns.HEALTH_BOUNDS:
         cells[name] = pa.compute.if_else(is_out, None, batch[name])
+    is_unknown = pa.compute.or_(is_out, pa.compute.equal(batch["health_band"], UNKNOWN))
+    cells["health_score"] = pa.compute.if_else(is_unknown, None, batch["health_score"])
     cells["health_band"] = pa.compute.if_else(has_left, UNKNOWN, batch["health_band"])
     cells |= values
     return pa.table(cells).select(schema.names).cast(schema)

@@ -52,6 +52,12 @@ class Speech(Numerals):
             return self(word, value=self.percent(limit, decimals))
         return self.percent(probability, decimals)
 
+    def band_reason(self, why: Mapping[str, Any]) -> str:
+        """Return why a band of health is another one than its score alone would give, of what `BandReason` holds."""
+        band = self(f"health_band.{why['band_of_score'] or 'unknown'}")
+        share, floor = self.percent(why["coverage"], 0), self.percent(why["coverage_floor"], 0)
+        return self(f"health.{why['code']}", lowest=self.number(why["low"], 0), band=band, coverage=share, floor=floor)
+
     def money(self, value: float | None, currency: str | None = None) -> str:
         """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""
         if value is None:

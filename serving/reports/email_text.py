@@ -140,7 +140,7 @@ def _person(t: Speech, person: Listed, model: str) -> Iterator[str]:
     parts = [value, act, None if person.may_contact else t("week.no_contact")]
     told = ", ".join(part for part in parts if part)
     yield from _paragraph(f"{person.rank}. {_named(t, person.person)}: {told}", indent="   ")
-    reasons = [visible_text(signed(reason, t.language)) for reason in person.reasons] or rule_words(t, person.rules)
+    reasons = [visible_text(signed(reason, t.language)) for reason in person.reasons] or rule_words(t, person)
     for reason in reasons:
         yield from _paragraph(f"   - {reason}", indent="     ")
 

@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 from vouch.features.shown import visible_text
 from vouch.features.vectors.sentences import for_a_list
 from vouch.serving.snapshots.movers import FELL, LONGEST, NEW_ADVOCATE, NEW_HIGH, ROSE, movers_of
-from vouch.serving.snapshots.read import crm_link, reasons_of
+from vouch.serving.snapshots.read import band_reasons_of, crm_link, reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
+    from vouch.features.health import BandReason
     from vouch.serving.asking.ranked_list import Places
     from vouch.serving.snapshots.files import Snapshot
 
@@ -68,6 +69,8 @@ class Listed:
     reasons: Sequence[Mapping[str, Any]]
     rules: Mapping[str, float]
     """What the rules go by where there are no reasons: the latest `answer`, and `health`."""
+    band_reason: BandReason | None
+    """Why the band of health is another one than the score alone would give."""
 
     @property
     def customer_id(self) -> str:
@@ -87,6 +90,7 @@ class ListedMove:
     reasons: Sequence[Mapping[str, Any]]
     """What moved it most, by which way."""
     rules: Mapping[str, float] = field(default_factory=dict)
+    band_reason: BandReason | None = None
 
     @property
     def customer_id(self) -> str:
@@ -141,7 +145,8 @@ def listed_people(
 ) -> list[Listed]:
     """The first of a ranked list with their reasons, and with their probability before."""
     chosen = [_plain(row) for row in ranked.iloc[places].to_dict("records")]
-    reasons = reasons_of(snapshot, model, [row["row"] for row in chosen])
+    rows = [row["row"] for row in chosen]
+    reasons, bands = reasons_of(snapshot, model, rows), band_reasons_of(snapshot, rows)
     who = _people(snapshot, {row["customer_id"] for row in chosen})
     known = [] if earlier is None else earlier[["customer_id", f"{model}_probability"]].to_dict("records")
     before = {row["customer_id"]: _plain(row)[f"{model}_probability"] for row in known}
@@ -162,6 +167,7 @@ def listed_people(
             ask_for=row.get("ask_for"),
             reasons=for_a_list(reasons[row["row"]], REASONS),
             rules=_by_rules(row),
+            band_reason=bands[row["row"]],
         )
         for rank, row in enumerate(chosen, 1)
     ]

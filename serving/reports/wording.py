@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from vouch.serving.presentation.translations import Speech
-    from vouch.serving.reports.listed import KnownCustomer
+    from vouch.serving.reports.listed import KnownCustomer, Listed, ListedMove
     from vouch.serving.reports.report import Moves
 
 SCALE_WORDS: Mapping[str, str] = {
@@ -82,10 +82,11 @@ def _state(t: Speech, name: str) -> str:
     return next((t.texts[key] for of in _ANY_STATE if (key := f"{of}.{name}") in t.texts), plain(name))
 
 
-def rule_words(t: Speech, rules: Mapping[str, float]) -> list[str]:
-    """Return what a list by rules goes by, of one customer."""
+def rule_words(t: Speech, of: Listed | ListedMove) -> list[str]:
+    """Return what a list by rules goes by, of one customer, and why the band of health is not that of the score."""
     decimals = {"answer": None, "health": 0}
-    return [t(f"rules.{name}", score=t.number(value, decimals[name])) for name, value in rules.items()]
+    words = [t(f"rules.{name}", score=t.number(value, decimals[name])) for name, value in of.rules.items()]
+    return words if of.band_reason is None else [*words, t.band_reason(vars(of.band_reason))]
 
 
 def noise(series: Any) -> str | None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vouch.features.errors import SnapshotError
+from vouch.features.health import band_reason
 from vouch.features.health.rules import HealthRules, health_rules, rules_of
 from vouch.features.instants import WEEK_US, from_file_stamp
 from vouch.features.metrics.context import Record
@@ -17,12 +18,13 @@ from vouch.features.shown import visible_text
 from vouch.features.vectors.sentences import signed
 from vouch.serving.snapshots.arrow_streams import BATCH_ROWS, rebatched
 from vouch.serving.snapshots.files import published, read_snapshot
-from vouch.serving.snapshots.schema import nothing
+from vouch.serving.snapshots.schema import HEALTH_BOUNDS, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vouch.features.health import BandReason
     from vouch.serving.snapshots.files import Snapshot
 
 
@@ -81,6 +83,22 @@ def reasons_of(snapshot: Snapshot, model: str, rows: Collection[int]) -> dict[in
         reasons_by_row.update((row, reasons or []) for row, reasons in zip(here, taken, strict=True))
         start += len(batch)
     return reasons_by_row
+
+
+def band_reasons_of(snapshot: Snapshot, rows: Collection[int]) -> dict[int, BandReason | None]:
+    """Return why the band of health of some rows of `scores` is not that of their score, by their places."""
+    rules, wanted, start = health_rules_of(snapshot.manifest), sorted(rows), 0
+    names = ["health_score", *HEALTH_BOUNDS, "health_band"]
+    reasons: dict[int, BandReason | None] = {}
+    both = zip(batches(snapshot, "scores", names), batches(snapshot, "customers", ["segment"]), strict=True)
+    for scores, people in both:
+        places = [row for row in wanted if start <= row < start + len(scores)]
+        taken = pa.array([row - start for row in places], pa.int64())
+        segments = people.column(0).take(taken).to_pylist()
+        for place, segment, row in zip(places, segments, scores.take(taken).to_pylist(), strict=True):
+            reasons[place] = band_reason(row, rules.of(segment))
+        start += len(scores)
+    return reasons
 
 
 def in_words(reason: Mapping[str, Any]) -> str:

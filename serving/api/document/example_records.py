@@ -101,6 +101,8 @@ CANDIDATE = {
     "value": 0.4397592834066955,
     "advocate_tier": "active",
     "health_score": 62.0,
+    "health_band": "watch",
+    "health_band_reason": None,
     "nps_last": 9.0,
     "reasons": [SURVEYS],
     **GROUPS,

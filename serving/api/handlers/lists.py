@@ -44,8 +44,8 @@ TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
 CANDIDATE = (
     "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
-    "advocate_tier", "health_score", "segment", "region", "language", "contact_consent", "advocacy_consent",
-    "advocacy_model", "churn_model",
+    "advocate_tier", "health_score", "health_band", "segment", "region", "language", "contact_consent",
+    "advocacy_consent", "advocacy_model", "churn_model",
 )  # fmt: skip
 AT_RISK = (
     "churn_status", "churn_probability", "churn_low", "churn_high", "churn_band", "health_score", "health_band", "mrr",
@@ -278,6 +278,7 @@ def candidate(portfolio: ServedWeek, ranked: RankedList, place: int) -> dict[str
     return {
         **called(row["customer_id"], row),
         **{name: row[name] for name in CANDIDATE},
+        "health_band_reason": band_reason_answer(row, portfolio.health_rules.of(row["segment"])),
         "nps_last": row.get("nps_last"),
         "value": None if value != value else value,
         **to_do(portfolio, ranked, place, row),

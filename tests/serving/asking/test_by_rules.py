@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -170,3 +172,29 @@ def test_a_week_in_which_nobody_can_be_scored_and_no_model_could_says_that_there
     store.refresh()
     assert store.portfolio.ranked_by("churn") == "rules"
     store.stop()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_band_that_is_not_that_of_its_score_says_why_wherever_it_is_listed(tmp_path, language):
+    doubtful = unscored("doubtful", "active", 9.0, 92.0, health_band="watch", health_coverage=0.7, health_low=64.0,
+                        health_high=94.0)  # fmt: skip
+    unknown = unscored("hardly known", "active", 9.0, health_score=None, health_band="unknown", health_coverage=0.3,
+                       health_low=25.0, health_high=95.0)  # fmt: skip
+    week = publish(tmp_path, MONDAY, [doubtful, unknown], **WITHOUT)
+    found = figures(week, askable_now(tmp_path, None, week, MONDAY))
+    t = speech(language)
+    said = [
+        t("health.lower_bound", lowest="64", band=t("health_band.healthy")),
+        t("health.too_little_known", coverage=t.percent(0.3, 0), floor=t.percent(0.6, 0)),
+    ]
+    store = ServingState(tmp_path)
+    store.refresh()
+    site = open_site(MountedApp(), store, is_local=True)
+    client = TestClient(Middleware(site, site), base_url="http://127.0.0.1")
+    listed = client.get("/app/candidates?include_ineligible=1", headers={"accept-language": language}).text
+    store.stop()
+    for shown in (as_page(found, language), as_text(found, language), listed):
+        words = " ".join(html.unescape(shown).split())
+        assert all(" ".join(sentence.split()) in words for sentence in said), shown
+        assert t("rules.health", score="92") in words
+        assert t("rules.health", score=t.number(None, 0)) not in words
