@@ -22,7 +22,14 @@ from vouch.features.vectors.words import family
 from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
-from vouch.serving.presentation.names import catalogue_by_id, chapter_name, metric_lang, metric_name, model_name
+from vouch.serving.presentation.names import (
+    catalogue_by_id,
+    chapter_name,
+    metric_about,
+    metric_lang,
+    metric_name,
+    model_name,
+)
 from vouch.serving.presentation.style import style_sheet
 from vouch.serving.presentation.translations import LANGUAGES, Speech, preferred, speech
 from vouch.serving.store.callers import EVERYBODY
@@ -118,6 +125,7 @@ def templates() -> jinja2.Environment:
         languages=LANGUAGES,
         views=VIEWS,
         metric_name=metric_name,
+        metric_about=metric_about,
         metric_lang=metric_lang,
         model_name=model_name,
         chapter_name=chapter_name,

@@ -18,11 +18,12 @@ from vouch.serving.presentation import translations
 def wanted(language: str) -> set[str]:
     """All that is told in a language, except where English has its words from the definition itself."""
     metrics, features = load_metrics().values(), load_families().values()
-    page = {*translations.texts("en"), *(f"chapter.{metric.chapter}" for metric in metrics)}
+    page = {*translations.texts("en"), *(f"metric_unit.{metric.unit.replace(' ', '_')}" for metric in metrics)}
+    page |= {*(f"chapter.{metric.chapter}" for metric in metrics)}
     page |= {f"models.{name}" for name in models.names()}
     found = {f"family {feature.family}" for feature in features}
     if language != "en":
-        page |= {f"metric.{metric.id}" for metric in metrics}
+        page |= {f"{part}.{metric.id}" for metric in metrics for part in ("metric", "metric_about")}
         page |= {f"question.{name}" for name in models.names()}
         page |= {
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
