@@ -13,6 +13,7 @@ from vouch.features.charts.bars import histogram_bars, whisker
 from vouch.features.charts.html_templates import html_environment
 from vouch.features.shown import visible_text
 from vouch.features.vectors.sentences import as_sentence
+from vouch.serving.presentation.meanings import meaning
 from vouch.serving.presentation.names import catalogue_by_id, chapter_name, metric_lang, metric_name
 from vouch.serving.presentation.style import style_sheet
 from vouch.serving.presentation.translations import speech
@@ -67,6 +68,7 @@ def _templates() -> jinja2.Environment:
     environment.filters.update(ident=_ident, plain=wording.plain, words=lambda entry, t: as_sentence(entry, t.language))
     environment.globals.update(
         metric_name=metric_name,
+        meaning=meaning,
         metric_lang=metric_lang,
         chapter_name=chapter_name,
         charted=CHARTED,

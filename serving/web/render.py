@@ -22,6 +22,7 @@ from vouch.features.vectors.words import family
 from vouch.models.quality.readiness import ASKING
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.presentation.meanings import meaning, null_reason
 from vouch.serving.presentation.names import (
     catalogue_by_id,
     chapter_name,
@@ -127,6 +128,8 @@ def templates() -> jinja2.Environment:
         metric_name=metric_name,
         metric_about=metric_about,
         metric_lang=metric_lang,
+        meaning=meaning,
+        null_reason=null_reason,
         model_name=model_name,
         chapter_name=chapter_name,
         charts_of=charts_of,

@@ -5,19 +5,19 @@ No test fails for it: who adds a feature need not speak Korean, and it is told i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vouch import models
-from vouch.features.metrics.catalogue import load_metrics
+from vouch.features.metrics.catalogue import Metric, load_metrics
 from vouch.features.metrics.lists.lists import LISTS
 from vouch.features.vectors import words
 from vouch.features.vectors.declare import load_families
-from vouch.serving.presentation import translations
+from vouch.serving.presentation import meanings, translations
 
 
 def wanted(language: str) -> set[str]:
     """All that is told in a language, except where English has its words from the definition itself."""
-    metrics, features = load_metrics().values(), load_families().values()
+    metrics, features = list(load_metrics().values()), load_families().values()
     page = {*translations.texts("en"), *(f"metric_unit.{metric.unit.replace(' ', '_')}" for metric in metrics)}
     page |= {*(f"chapter.{metric.chapter}" for metric in metrics)}
     page |= {f"models.{name}" for name in models.names()}
@@ -29,7 +29,15 @@ def wanted(language: str) -> set[str]:
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
         }
         found |= {f"feature {words.meaning(feature.name).key!r}" for feature in features}
+        found |= {f"meaning {key!r}" for key in meanings_of(metrics)}
     return found | {f"text {key}" for key in page}
+
+
+def meanings_of(metrics: Iterable[Metric]) -> set[str]:
+    """What is looked up of the definitions: formula, who counts, and each thing that makes a value null."""
+    texts = {text for of in metrics for text in (of.formula, of.population)}
+    made = {line.split(": ", 1)[1] for of in metrics for line in of.null_where}
+    return texts | {meanings.key_of(text) for text in made}
 
 
 def there(language: str) -> set[str]:
@@ -37,6 +45,7 @@ def there(language: str) -> set[str]:
     table = words.table()
     return {
         *(f"text {key}" for key in translations.texts(language)),
+        *(f"meaning {key!r}" for key in meanings.meanings(language)["meaning"]),
         *(f"family {name}" for name, told in table["families"].items() if language in told),
         *(f"feature {key!r}" for key, told in table["meanings"].items() if language in told),
     }
