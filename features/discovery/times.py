@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from vouch.features.discovery.columns import ColumnProfile, Source
 
 
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
 @dataclass(frozen=True)
 class FileTime:
     """A time of a file: its name, the columns that it is made of, and whether it is known to the month only."""
@@ -25,7 +28,10 @@ class FileTime:
     def sql(self, source: Source, alias: str, *, at_end: bool = False) -> str:
         """SQL for the instant; of a month its first, or with `at_end` the first of the next: by then it is known."""
         if not self.is_month:
-            name = f"{alias}.{quoted(self.columns[0])}"
+            name, held = f"{alias}.{quoted(self.columns[0])}", source.columns[self.columns[0]]
+            if held.forms and held.forms[0].startswith("epoch "):
+                factor = _MICROSECONDS[held.forms[0].removeprefix("epoch ")]
+                return f"make_timestamp(cast({name} as bigint) * {factor})"
             return f"try_cast({name} as timestamp)" if source.columns[self.columns[0]].is_text else name
         year, month = (f"try_cast({alias}.{quoted(column)} as int)" for column in self.columns)
         made = f"make_date({year}, {month}, 1)"

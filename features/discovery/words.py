@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PART = re.compile(r"[^\w]+|_+")
 EXACT, IN_CONTEXT, WITHIN = 1.0, 0.95, 0.75
+ZONES = ("utc", "gmt")
+"""Words that say how a time is written, and nothing of what it is."""
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
@@ -47,8 +49,8 @@ def tokens(name: str) -> tuple[str, ...]:
     parted = unicodedata.normalize("NFC", _HUMP.sub(" ", name)).translate(_UMLAUTS)
     plain = unicodedata.normalize("NFKD", parted)
     plain = unicodedata.normalize("NFC", "".join(sign for sign in plain if not unicodedata.combining(sign)))
-    words = (_singular(word) for part in _PART.sub(" ", plain.casefold()).split() for word in _compound(part))
-    return tuple(words)
+    words = [_singular(word) for part in _PART.sub(" ", plain.casefold()).split() for word in _compound(part)]
+    return tuple(word for word in words if word not in ZONES) or tuple(words)
 
 
 def _compound(word: str) -> tuple[str, ...]:
@@ -94,8 +96,13 @@ def column_phrases(column: str) -> tuple[str, ...]:
 
 
 def table_likeness(name: str, table: str) -> float:
-    """How surely a file's name says that it is a table of the contract."""
-    return name_likeness(name, (table, *vocabulary()["tables"].get(table, ())))
+    """How surely a file's name says that it is a table of the contract; how it was handed over says nothing of it.
+
+    >>> table_likeness("crm-export-all-tickets-2026-11-23", "tickets") > 0.9
+    True
+    """
+    said = [word for word in tokens(name) if word not in vocabulary()["names"]["handed_over"] and not word.isdigit()]
+    return name_likeness(" ".join(said) or name, (table, *vocabulary()["tables"].get(table, ())))
 
 
 def phrase_of_reason(name: str, reason: str) -> str | None:

@@ -113,7 +113,7 @@ def _table(table: TableProposal, proposal: Proposal) -> str:
         if table.constants:
             lines += ["", f"[tables.{table.table}.constants]"]
             lines += [f"{name} = {_value(value)}" for name, value in table.constants.items()]
-    if table.epoch:
+    if table.epoch and table.is_plain:  # a query has made instants of them
         lines += [
             "",
             f"[tables.{table.table}.epoch]",

@@ -9,6 +9,7 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from vouch.features.discovery.look import look, read_through
@@ -453,3 +454,61 @@ def test_when_customers_began_is_told_by_what_they_did_since(tmp_path):
     write(tmp_path, "people.csv", [header, *([one, "2025-12-01", "DE"] for one in first)])
     (table,) = [table for table in proposed(tmp_path).tables if table.table == "customers"]
     assert table.cells["created_at"].plain is None
+
+
+def test_what_the_usual_tools_export_is_mapped_as_it_comes(tmp_path):
+    people = [f"cus_{number:04}" for number in range(60)]
+    made = random.Random(5)
+
+    def at(days, form="%Y-%m-%d %H:%M"):
+        return (START + timedelta(days=days, minutes=made.randrange(1400))).strftime(form)
+
+    write(
+        tmp_path,
+        "customers.csv",
+        [
+            ["id", "Email", "Created (UTC)", "Delinquent"],
+            *([one, f"{one}@example.com", at(n), "false"] for n, one in enumerate(people)),
+        ],
+    )
+    write(tmp_path, "subscriptions.csv", [
+        ["id", "Customer ID", "Plan", "Interval", "Amount", "Status", "Start (UTC)", "Canceled At (UTC)"],
+        *([f"sub_{n}", one, "pro", "year" if n % 2 else "month", "120", "canceled" if n % 4 == 0 else "active",
+           at(70), at(300 + n) if n % 4 == 0 else ""] for n, one in enumerate(people)),
+    ])  # fmt: skip
+    write(tmp_path, "payments.csv", [
+        ["id", "Created date (UTC)", "Amount", "Currency", "Customer ID", "Status"],
+        *([f"ch_{n}", at(80 + n % 400), "120", "eur", people[n % 60], "Paid"] for n in range(400)),
+    ])  # fmt: skip
+    write(tmp_path, "hubspot-crm-exports-all-tickets-2025-11-23.csv", [
+        ["Ticket ID", "Create date", "Close date", "Priority", "Associated Contact IDs"],
+        *([f"{n}", at(90 + n, "%m/%d/%Y %I:%M %p"), at(99 + n, "%m/%d/%Y %I:%M %p"), "HIGH" if n % 3 else "LOW",
+           people[n % 60]] for n in range(150)),
+    ])  # fmt: skip
+    write(tmp_path, "delighted-responses.csv", [
+        ["Response ID", "Person External ID", "Score", "Comment", "Survey responded at (UTC)"],
+        *([f"d{n}", people[n % 60], str(n % 11), "ok", at(100 + n, "%Y-%m-%dT%H:%M:%SZ")] for n in range(200)),
+    ])  # fmt: skip
+    events = [{"event": "view", "time": 1_704_067_200 + 86_400 * (80 + n % 400), "distinct_id": people[n % 60]}
+              for n in range(900)]  # fmt: skip
+    (tmp_path / "data" / "mixpanel_events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    proposal, text, staged = checked(tmp_path)
+    rows = {name: (of["rows"], of["quarantined"], of["cells"]) for name, of in staged.report["tables"].items()}
+    assert rows == {
+        "customers": (60, 0, 0), "subscriptions": (60, 0, 0), "transactions": (400, 0, 0), "usage_events": (900, 0, 0),
+        "tickets": (150, 0, 0), "surveys": (200, 0, 0), "feedback": (200, 0, 0),
+    }, text  # fmt: skip
+    paid = (
+        pl.read_parquet(staged.folder / "subscriptions.parquet").group_by("billing_period").agg(pl.col("mrr").first())
+    )
+    assert dict(paid.iter_rows()) == {"month": 120, "year": 10}
+    assert proposal.customer.columns["customers"] == "id"
+
+
+def test_seconds_since_1970_say_when_customers_began_where_no_file_of_customers_does(tmp_path):
+    write(tmp_path, "activity.csv", [["user_id", "ts", "action"],
+          *([f"u{n % 40}", str(1_700_000_000 + 3_600 * n), "view"] for n in range(400))])  # fmt: skip
+    _, _, staged = checked(tmp_path)
+    begun = pl.read_parquet(staged.folder / "customers.parquet")
+    assert len(begun) == 40
+    assert begun["created_us"].min() == 1_700_000_000_000_000
