@@ -1,8 +1,8 @@
 """A company as a notebook has it: its tables checked, vectors and labelled panels as frames, champions, metrics.
 
-What the commands do by the same code; nothing is published, registered or changed. Frames are pandas, or Polars where
-`frames="polars"` is given. Instants are ISO dates (midnight UTC) or instants; without one the newest Monday is taken,
-as for the commands.
+What the commands do by the same code; but for `train` nothing is registered or changed. Frames are pandas, or Polars
+where `frames="polars"` is given. Instants are ISO dates (midnight UTC) or instants; without one the newest Monday is
+taken, as for the commands.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from vouch.models.definition import SCORED
 from vouch.models.predictor import Predictor
 from vouch.models.registry.bundles import load_any_champion
 from vouch.models.registry.offsets import in_force, offsets
+from vouch.models.registry.versions import RunLabels
+from vouch.serving.batch.run_records import recording
 from vouch.serving.metric_queries import Question, answered
+from vouch.serving.snapshots.files import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from narwhals.typing import IntoDataFrame
@@ -61,6 +64,22 @@ def open_company(data: str | None = None, *, now: str | None = None, frames: Fra
     """
     now_us = microseconds(datetime.now(UTC)) if now is None else parse_instant(now)
     return CompanyTables(load_project(data), now_us, frames)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What came of training one model: the judgement in words and figures, and whether it serves from now on."""
+
+    model: str
+    is_promoted: bool
+    is_refused: bool
+    """Whether the gate held it back, or nothing could be fitted; `text` says why."""
+    version: int | None
+    """In the registry of models; None where nothing was registered."""
+    text: str
+    """As `vouch train` prints it."""
+    figures: IntoDataFrame
+    """One row per candidate and baseline, judged out of time, the chosen one first."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +160,44 @@ class CompanyTables:
 
         asked = Question(ids=ids, by=by, as_of_us=self._instant(as_of))
         return self._made(pandas.DataFrame(answered(self.project, asked, self.now_us, "polars").rows))
+
+    def train(
+        self,
+        model: str,
+        *,
+        as_of: str | None = None,
+        seed: int = 0,
+        trials: int = 0,
+        origins: int | None = None,
+        evaluation: bool = True,
+        experiment: str = "vouch",
+        tags: Mapping[str, str] | None = None,
+    ) -> list[TrainedModel]:
+        """Fit a model, judge it out of time, register it and gate it, as `vouch train` does; one result per model.
+
+        `model` is a definition, one of a section `[models.x]`, `value`, or `all`. A model that the gate holds back is
+        told so and raises nothing: the champion of before stays. Raises MissingTable where it has no outcome here,
+        UsageError for a tag that MLflow would not keep, or where another process trains.
+        """
+        import pandas
+
+        from vouch.training.cutoffs import ORIGINS
+        from vouch.training.recipes.tuning import Tuning
+        from vouch.training.value.named import train_named
+
+        home, labels = self.project.home, RunLabels(experiment, tags or {})
+        asked = (None if as_of is None else parse_instant(as_of), self.now_us, seed, Tuning(trials, None))
+        with recording(home, "train", self.now_us) as record, lock(home, "train"):
+            reports = train_named(self.project, model, *asked, origins or ORIGINS, evaluation, labels)
+            told = [{"model": report.model, "is_refused": report.is_refused} for report in reports]
+            record.figures = {"models": told}
+        return [
+            TrainedModel(
+                report.model, report.is_promoted, report.is_refused, report.version, report.text(),
+                self._made(pandas.DataFrame(report.figure_rows())),
+            )
+            for report in reports
+        ]  # fmt: skip
 
     def champion(self, model: str) -> AnyPredictor:
         """The champion of a model, verified, with the offset that holds today.

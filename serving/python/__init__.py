@@ -7,6 +7,7 @@
 >>> for fit, judge in company.splits(panel, "churn"):   # doctest: +SKIP
 ...     ...
 >>> company.metrics(["nps"], by="segment")              # doctest: +SKIP
+>>> company.train("churn")[0].text                      # doctest: +SKIP
 >>> company.score("churn"), company.explain("churn")    # doctest: +SKIP
 
 What stands in `__all__` is public, and changes only with a release that says so; everything else is free to change.
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vouch.features.errors import VouchError
-    from vouch.serving.library.company import CompanyTables
+    from vouch.serving.library.company import CompanyTables, TrainedModel
     from vouch.serving.library.company import open_company as open  # `vouch.open` is what it is called
 
-__all__ = ["CompanyTables", "VouchError", "open"]
+__all__ = ["CompanyTables", "TrainedModel", "VouchError", "open"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,8 +31,8 @@ def __getattr__(name: str) -> Any:
         from vouch.features.errors import VouchError
 
         return VouchError
-    if name in {"CompanyTables", "open"}:
+    if name in {"CompanyTables", "TrainedModel", "open"}:
         from vouch.serving.library import company
 
-        return company.CompanyTables if name == "CompanyTables" else company.open_company
+        return getattr(company, "open_company" if name == "open" else name)
     raise AttributeError(f"module 'vouch' has no attribute {name!r}")

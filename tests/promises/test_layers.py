@@ -26,7 +26,9 @@ MAY_IMPORT = {
 # Who finds the definitions in a folder by themselves.
 FINDS = {("features/vectors/declare.py", "families"), ("features/metrics/catalogue.py", "definitions")}
 # Where training and serving meet: the doors that train on demand, and the library.
-INSIDE_FUNCTIONS = {("serving/commands/train.py", "training"), ("serving/commands/demo.py", "training")}
+INSIDE_FUNCTIONS = {
+    (f"serving/{door}.py", "training") for door in ("commands/train", "commands/demo", "library/company")
+}
 BOTH = {"serving/python"}
 
 # The floors of each folder, from the ground up: a room imports what stands below it, and nothing of its own floor.

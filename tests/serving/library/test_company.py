@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -128,3 +129,22 @@ def test_what_is_not_there_is_told_with_the_mend(opened, tmp_path):
     with pytest.raises(vouch.VouchError, match="too short"):
         opened.panel("churn", as_of="2025-10-06")
     assert parse_instant(AS_OF) <= LAST_INSTANT_US
+
+
+@pytest.mark.slow
+def test_training_from_a_notebook_registers_judges_and_gates_as_the_command_does(company, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOUCH_HOME", str(tmp_path))
+    found = vouch.open(str(company), now=NOW)
+    (trained,) = found.train("churn", seed=3, origins=1, tags={"asked": "notebook"})
+    assert isinstance(trained, vouch.TrainedModel)
+    assert (trained.model, trained.version) == ("churn", 1)
+    assert trained.is_promoted != trained.is_refused
+    assert {"recency", "health"} <= set(trained.figures["candidate"])
+    assert "log loss" in trained.text
+    assert (champion_folder(tmp_path, "churn") / "bundle").exists() == trained.is_promoted
+    (record,) = (tmp_path / "runs").glob("train-*.json")
+    assert json.loads(record.read_text(encoding="utf-8"))["models"][0]["model"] == "churn"
+    with pytest.raises(vouch.VouchError, match="upgrades"):
+        found.train("churn_of_upgrades")
+    with pytest.raises(vouch.VouchError, match="Tag"):
+        found.train("churn", tags={"": "x"})
