@@ -50,8 +50,9 @@ class Message:
     def message_id(self) -> str:
         """What it tells and to whom, as one id; the same whenever it is made."""
         content = [self.destination, self.kind, self.as_of_us, self.revision, self.owner]
-        if self.revision is None:  # nothing was published: what was refused tells runs apart
+        if self.revision is None:  # nothing was published: what was refused or failed tells runs apart
             content.append(self.figures.get("run"))
+            content += [self.figures["command"]] if "command" in self.figures else []
         return f"msg_{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:40]}"
 
 

@@ -1,8 +1,8 @@
 """Announcing: what happened since as messages of the outbox, and what each of them says when it is sent.
 
-A week that was published or refused is told to every destination that wants to know; an owner's digest says who of
-one's customers is newly at risk and who newly speaks up. Customers are read when a message is sent, so that who was
-erased or objects by then is in none.
+A week that was published or refused, and a job that failed, is told to every destination that wants to know; an owner's
+digest says who of one's customers is newly at risk and who newly speaks up. Customers are read when a message is sent,
+so that who was erased or objects by then is in none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import as_datetime, instant_text, iso_text, parse_instant
-from vouch.serving.batch.run_records import recorded_runs
+from vouch.serving.batch.run_records import last_of_each
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.movers import NEW_ADVOCATE, NEW_HIGH
 from vouch.serving.store.actions import objectors
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from vouch.serving.snapshots.files import Snapshot
     from vouch.serving.store.connection import Database
 
-PUBLISHED, REFUSED = "week.published", "week.refused"
+PUBLISHED, REFUSED, FAILED = "week.published", "week.refused", "run.failed"
+SELF = "notify"
+"""The job that tells of the others; that it failed is told by what waits in the outbox."""
 LISTED = {NEW_HIGH: "newly_at_risk", NEW_ADVOCATE: "new_advocates"}
 """Lists of movers that a digest tells, by the name that it has there."""
 MOST_LISTED = 100
@@ -57,12 +59,14 @@ def messages(home: Path, database: Database, channels: Mapping[str, Channel]) ->
 
 
 def _of_runs(home: Path) -> Iterator[Happened]:
-    """The last run of the batch, where it was refused."""
-    last = next(recorded_runs(home, "score"), None)
-    if last is not None and last["outcome"] == "refused":
+    """The last run of the batch, where it was refused, and that of every job, where it failed."""
+    for command, (last, _) in sorted(last_of_each(home).items()):
         error = last.get("error") or {}
         figures = {"run": last["now"], "code": error.get("code"), "message": error.get("message")}
-        yield REFUSED, parse_instant(last["now"]), None, None, figures
+        if last["outcome"] == "refused" and command == "score":
+            yield REFUSED, parse_instant(last["now"]), None, None, figures
+        elif last["outcome"] == "failed" and command != SELF:
+            yield FAILED, parse_instant(last["now"]), None, None, {"command": command, **figures}
 
 
 def _figures(week: Snapshot) -> dict[str, Any]:
@@ -135,6 +139,8 @@ def sentences(content: Mapping[str, Any]) -> tuple[str, str]:
         return f"The week as of {data['as_of']} is published", "\n".join(lines)
     if content["type"] == REFUSED:
         return f"The run of {data['run']} was refused", f"{data['message']}\nThe week before goes on being served."
+    if content["type"] == FAILED:
+        return f"vouch {data['command']} of {data['run']} failed", f"{data['code']}: {data['message']}"
     lines = []
     for name, title in (("newly_at_risk", "Newly at risk"), ("new_advocates", "New advocates")):
         lines += [f"{title}: {len(data[name])}"] if data[name] else []

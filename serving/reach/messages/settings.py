@@ -9,8 +9,8 @@ from pydantic import Field
 from vouch.features.company_files import Section
 from vouch.serving.store.outbox import DIGEST
 
-Kind = Literal["week.published", "week.refused", "owner.digest"]
-ALL: tuple[Kind, ...] = ("week.published", "week.refused", "owner.digest")
+Kind = Literal["week.published", "week.refused", "run.failed", "owner.digest"]
+ALL: tuple[Kind, ...] = ("week.published", "week.refused", "run.failed", "owner.digest")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 
 

@@ -32,12 +32,12 @@ from support.servers.answering import Served
 from support.servers.on_loopback import on_loopback
 from support.servers.running_service import VOUCH
 from vouch.features.contract.tables import DAY_US
-from vouch.features.errors import ConfigurationError
+from vouch.features.errors import ConfigurationError, DataError
 from vouch.features.project import environment
 from vouch.serving.batch.run_records import recording
 from vouch.serving.reach.destinations import FILE, load_destinations
 from vouch.serving.reach.messages import announcing, sending
-from vouch.serving.reach.messages.announcing import messages
+from vouch.serving.reach.messages.announcing import messages, sentences
 from vouch.serving.reach.messages.sending import _slack, channels_of, notify_once, signed
 from vouch.serving.store.actions import set_objection
 from vouch.serving.store.callers import EVERYBODY, Caller
@@ -151,6 +151,30 @@ def test_a_refused_run_is_told_with_its_reason_and_each_run_once(home, database)
     refused = [body["data"] for _, body in receiver.taken if body["type"] == "week.refused"]
     assert len(refused) == 2
     assert {data["message"] for data in refused} == {"half of the usage is missing"}
+
+
+def test_a_job_that_failed_is_told_once_by_its_name_until_it_fails_anew_or_goes_well(home, database):
+    receiver = Receiver()
+    with on_loopback(receiver.app) as url:
+        settings = settle(home, url)
+        sent(home, database, settings)
+        met = (("score", OSError("/data/Ana Pop.csv")), ("train", DataError("no table")), ("notify", OSError()))
+        for command, error in met:
+            with pytest.raises(type(error)), recording(home, command, NOW + DAY_US):
+                raise error
+        for _ in range(2):
+            sent(home, database, settings)
+        with recording(home, "score", NOW + 2 * DAY_US):
+            pass
+        sent(home, database, settings)
+    failed = [body["data"] for _, body in receiver.taken if body["type"] == "run.failed"]
+    assert {(data["command"], data["code"], data["message"]) for data in failed} == {
+        ("score", "unforeseen", "OSError"), ("train", DataError.code, "no table"),
+    }  # fmt: skip
+    assert len(failed) == 2
+    title, text = sentences({"type": "run.failed", "data": failed[0]})
+    assert failed[0]["command"] in title
+    assert failed[0]["message"] in text
 
 
 def test_who_objects_or_is_gone_by_the_time_of_sending_is_in_no_message(home, database):
