@@ -338,7 +338,7 @@ def test_the_models_show_figures_calibration_and_what_the_gate_has_decided(clien
         speech("en")("gate.pass"),
     ):
         assert shown in page
-    assert page.count('<th scope="row">logistic') == 4, "among the figures and the gains, of two models"
+    assert page.count('<th scope="row">logistic') >= 4, "among the figures and the gains, of two models at least"
     assert '<svg class="chart square"' in page
     for name in ("calibration", "decision_curve", "gains", "risks", "strongest"):
         assert speech("en")(f"drawn.{name}") in page
