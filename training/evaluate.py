@@ -226,9 +226,9 @@ def _card(
     pays = costs.action / costs.gain if costs else None
     thresholds = [*([] if pays is None else [pays]), *(band.at_least for band in data.target.bands)]
     best = whole[chosen]
-    told = card_statistics(test.label, best, test.customers, thresholds, data.train.matrix, data.train.label)
+    statistics = card_statistics(test.label, best, test.customers, thresholds, data.train.matrix, data.train.label)
     drawn = card_curves(test.label, whole, chosen, test.customers, pays)
-    return {**told, "drawn": {**drawn, "strongest_features": list(strongest[:SHOWN_FEATURES])}}
+    return {**statistics, "drawn": {**drawn, "strongest_features": list(strongest[:SHOWN_FEATURES])}}
 
 
 def _together(data: Dataset) -> np.ndarray[Any, Any] | None:

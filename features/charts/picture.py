@@ -40,14 +40,14 @@ def picture(
     """Return a chart as a picture; `name` tells those who do not see it what it shows, `written` how values read."""
     from markupsafe import Markup
 
-    told = {"kind": "chart vouch", "style": Markup(f"<style>{style()}</style>"), "attributes": _attributes(chart)}
+    values = {"kind": "chart vouch", "style": Markup(f"<style>{style()}</style>"), "attributes": _attributes(chart)}
     macros: Any = _templates().get_template("charts.html.jinja").module
     if isinstance(chart, Plot | LabelledRows):
-        drawn = (macros.plot if isinstance(chart, Plot) else macros.rows)(language, chart, name, **told)
+        drawn = (macros.plot if isinstance(chart, Plot) else macros.rows)(language, chart, name, **values)
     elif isinstance(chart, Bars):
-        drawn = macros.histogram(language, chart, name, **told)
+        drawn = macros.histogram(language, chart, name, **values)
     else:
-        drawn = macros.trend(language, chart, name, written or language.brief, **told)
+        drawn = macros.trend(language, chart, name, written or language.brief, **values)
     return Picture(str(drawn).strip())
 
 

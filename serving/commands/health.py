@@ -49,15 +49,15 @@ def show_rules(form: FormatOption = Format.TABLE) -> None:
 
 def _rows(plain: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per measure, and one more per segment that sets it apart."""
-    found = []
+    rows = []
     for one in plain["measures"]:
         of_all = {"weight": one["weight"], "tiers": _tiers(one["tiers"])}
-        found.append({"measure": one["feature"], "group": one["group"], "segment": "all", **of_all})
+        rows.append({"measure": one["feature"], "group": one["group"], "segment": "all", **of_all})
         for segment, own in plain["segments"].items():
             apart = {"weight": own["weights"][one["feature"]], "tiers": _tiers(own["tiers"][one["feature"]])}
             if apart != of_all:
-                found.append({"measure": one["feature"], "group": one["group"], "segment": segment, **apart})
-    return found
+                rows.append({"measure": one["feature"], "group": one["group"], "segment": segment, **apart})
+    return rows
 
 
 def _tiers(tiers: list[dict[str, float]]) -> str:
@@ -78,9 +78,9 @@ def check(
 
     Example: vouch health check ./company --rules draft.toml
     """
-    found = _checked(ctx, data, rules, now, form)
-    if found.objection is not None:
-        raise Refused(f"The rules would not be adopted: {found.objection}")
+    checked = _checked(ctx, data, rules, now, form)
+    if checked.objection is not None:
+        raise Refused(f"The rules would not be adopted: {checked.objection}")
 
 
 @health.command()
@@ -111,11 +111,11 @@ def adopt(
             made = adopt_rules(home(), None, run.now_us(now), None, despite)
         say(f"The rules that come with vouch (version {made.version}) hold again")
         return
-    found = _checked(ctx, data, rules, now, form)
-    if found.objection is not None and despite is None:
-        raise Refused(f"The rules are not adopted: {found.objection}. Change them, or give a reason with --despite")
+    checked = _checked(ctx, data, rules, now, form)
+    if checked.objection is not None and despite is None:
+        raise Refused(f"The rules are not adopted: {checked.objection}. Change them, or give a reason with --despite")
     with alone(home(), wait, "score"):
-        made = adopt_rules(home(), found.text, run.now_us(now), found.figures, despite)
+        made = adopt_rules(home(), checked.text, run.now_us(now), checked.figures, despite)
     warn(f"Version {made.version} of the rules holds from the next `vouch score` on")
 
 
@@ -125,11 +125,13 @@ def _checked(ctx: typer.Context, data: str | None, rules: Path | None, now: str 
 
     run: CommandRun = ctx.obj
     with progress() as step:
-        found = check_rules(project(data), rules, run.now_us(now), step)
-    rows = [{name: row[name] for name in SHOWN} for row in found.measures] if form is Format.TABLE else found.measures
-    show(rows, form, found.as_dict())
+        checked = check_rules(project(data), rules, run.now_us(now), step)
+    rows = (
+        [{name: row[name] for name in SHOWN} for row in checked.measures] if form is Format.TABLE else checked.measures
+    )
+    show(rows, form, checked.as_dict())
     if form is Format.TABLE:
-        say(found.summary)
-    for warning in found.warnings:
+        say(checked.summary)
+    for warning in checked.warnings:
         warn(f"warning: {warning}")
-    return found
+    return checked

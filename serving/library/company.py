@@ -189,8 +189,8 @@ class CompanyTables:
         asked = (None if as_of is None else parse_instant(as_of), self.now_us, seed, Tuning(trials, None))
         with recording(home, "train", self.now_us) as record, lock(home, "train"):
             reports = train_named(self.project, model, *asked, origins or ORIGINS, evaluation, labels)
-            told = [{"model": report.model, "is_refused": report.is_refused} for report in reports]
-            record.figures = {"models": told}
+            ended = [{"model": report.model, "is_refused": report.is_refused} for report in reports]
+            record.figures = {"models": ended}
         return [
             TrainedModel(
                 report.model, report.is_promoted, report.is_refused, report.version, report.text(),

@@ -46,11 +46,11 @@ class HealthCheck:
         names = f"version {self.rules.version} beside version {self.held.version} that holds"
         if self.comparison is None:
             return f"{names}: not audited"
-        found = self.comparison
+        by = self.comparison
         return (
-            f"{names}: AUC {found.auc:.3f} and {found.auc_held:.3f}, a difference of {found.difference:+.3f} "
-            f"({found.difference_low:+.3f} to {found.difference_high:+.3f}), over {found.n:,} rows of customers, "
-            f"of whom {found.left:,} left"
+            f"{names}: AUC {by.auc:.3f} and {by.auc_held:.3f}, a difference of {by.difference:+.3f} "
+            f"({by.difference_low:+.3f} to {by.difference_high:+.3f}), over {by.n:,} rows of customers, "
+            f"of whom {by.left:,} left"
         )
 
     @property
@@ -105,8 +105,8 @@ def _audited(
     tables: Tables, as_of_us: int, rules: HealthRules, held: HealthRules
 ) -> tuple[list[dict[str, Any]], Comparison]:
     rows = panel(tables, as_of_us, rules, held)
-    found: list[Audit] = audited(rows, rules)
-    return [one.as_dict() for one in found], compared(rows, rules, held)
+    audits: list[Audit] = audited(rows, rules)
+    return [one.as_dict() for one in audits], compared(rows, rules, held)
 
 
 def _check_segments(rules: HealthRules, tables: Tables, as_of_us: int, where: str) -> None:

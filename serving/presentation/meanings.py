@@ -78,7 +78,7 @@ def meaning(t: Speech, text: str) -> Markup:
 
 def null_reason(t: Speech, text: str) -> Markup:
     """Return one line of `null_where` in the reader's language: the status by its name, and what makes it so."""
-    found = _STATUS.match(text)
-    if found is None:
+    match = _STATUS.match(text)
+    if match is None:
         return meaning(t, text)
-    return Markup("{}: {}").format(t.get(f"status.{found['status']}", found["status"]), meaning(t, found["what"]))
+    return Markup("{}: {}").format(t.get(f"status.{match['status']}", match["status"]), meaning(t, match["what"]))

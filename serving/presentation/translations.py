@@ -104,8 +104,8 @@ def speech(language: str) -> Speech:
 def texts(language: str) -> Mapping[str, str]:
     """Return the texts that a language has of its own, by key."""
     with (resources.files("vouch.serving.presentation") / "locales" / f"{language}.toml").open("rb") as file:
-        found = dict(_flat(tomllib.load(file)))
-    return {**{f"drawn.{name}": text for name, text in WORDS.items()}, **found} if language == "en" else found
+        read = dict(_flat(tomllib.load(file)))
+    return {**{f"drawn.{name}": text for name, text in WORDS.items()}, **read} if language == "en" else read
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -77,8 +77,8 @@ def _head(t: Speech, key: str) -> str:
 
 def _customers(t: Speech, figures: Figures) -> str:
     left = figures.populations["left"]
-    told = t("report.customers", count=t.number(figures.customers))
-    return f"{told}, {t('portfolio.left', count=t.number(left))}" if left else told
+    counted = t("report.customers", count=t.number(figures.customers))
+    return f"{counted}, {t('portfolio.left', count=t.number(left))}" if left else counted
 
 
 def _fresh(t: Speech, figures: Figures) -> str:
@@ -138,8 +138,8 @@ def _person(t: Speech, person: Listed, model: str) -> Iterator[str]:
     kind = person.ask_for
     act = None if kind is None else t("report.ask_for", act=t.get(f"act.{kind}", plain(kind)))
     parts = [value, act, None if person.may_contact else t("week.no_contact")]
-    told = ", ".join(part for part in parts if part)
-    yield from _paragraph(f"{person.rank}. {_named(t, person.person)}: {told}", indent="   ")
+    described = ", ".join(part for part in parts if part)
+    yield from _paragraph(f"{person.rank}. {_named(t, person.person)}: {described}", indent="   ")
     reasons = [visible_text(signed(reason, t.language)) for reason in person.reasons] or rule_words(t, person)
     for reason in reasons:
         yield from _paragraph(f"   - {reason}", indent="     ")

@@ -105,11 +105,11 @@ def moved_people(snapshot: Snapshot, objecting: frozenset[str]) -> dict[str, lis
     table = snapshot.table("movers")
     table = table.filter(pc.invert(pc.is_in(table["customer_id"], pa.array(sorted(objecting), pa.string()))))
     rows: dict[str, list[dict[str, Any]]] = {}
-    told: set[tuple[str, str]] = set()
+    listed: set[tuple[str, str]] = set()
     for title, (model, name) in MOVERS.items():
-        others = [row for row in movers_of(table, model, name, LONGEST) if (model, row["customer_id"]) not in told]
+        others = [row for row in movers_of(table, model, name, LONGEST) if (model, row["customer_id"]) not in listed]
         rows[title] = others[:TOP_MOVERS]
-        told.update((model, row["customer_id"]) for row in rows[title])
+        listed.update((model, row["customer_id"]) for row in rows[title])
     who = _people(snapshot, {row["customer_id"] for of in rows.values() for row in of})
     return {title: [_moved(row, who[row["customer_id"]]) for row in of] for title, of in rows.items() if of}
 
@@ -118,8 +118,8 @@ def _people(snapshot: Snapshot, wanted: Collection[str]) -> dict[str, KnownCusto
     """Who some customers are, by id."""
     table = snapshot.table("customers")
     table = table.filter(pc.is_in(table["customer_id"], pa.array(sorted(wanted), pa.string())))
-    found = {row["customer_id"]: row for row in table.to_pylist()}
-    return {name: _person(name, found.get(name, {})) for name in wanted}
+    profiles = {row["customer_id"]: row for row in table.to_pylist()}
+    return {name: _person(name, profiles.get(name, {})) for name in wanted}
 
 
 def _person(customer_id: str, row: Mapping[str, Any]) -> KnownCustomer:

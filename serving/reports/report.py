@@ -264,8 +264,8 @@ def _standing(
     before = None if earlier is None else in_memory(earlier.table("scores", [*_STATES, *_PROBABILITIES]))
     figures = ranked.values[ranked.place_of], ranked.order[ranked.place_of]
     is_out = pc.is_in(scores["customer_id"], pa.array(sorted(objecting), pa.string())).to_numpy()
-    found = week_standing(in_memory(scores), in_memory(customers), before, *figures)
-    return without(found, is_out.nonzero()[0].tolist(), [])
+    standing = week_standing(in_memory(scores), in_memory(customers), before, *figures)
+    return without(standing, is_out.nonzero()[0].tolist(), [])
 
 
 def _to_call(standing: Standing, ranked: RankedList, health_band: pd.Series[str] | None) -> Places:

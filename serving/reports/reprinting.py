@@ -27,10 +27,10 @@ def reprinted(home: Path, store: str | None, output: Output, now_us: int) -> Non
         snapshot = read_snapshot(home, as_of_us)
         people = askable_now(home, store, snapshot, now_us)
         weeks = weeks_up_to(home, as_of_us, TREND_WEEKS, ["metrics"])
-        found = figures(snapshot, people, week_before(home, as_of_us), weeks)
+        counted = figures(snapshot, people, week_before(home, as_of_us), weeks)
     except SnapshotError:
         path.unlink()
         return
     is_page = output.kind == "page"
-    text = as_page(found, output.language, output.page) if is_page else as_text(found, output.language)
+    text = as_page(counted, output.language, output.page) if is_page else as_text(counted, output.language)
     write_where_asked(path, text)

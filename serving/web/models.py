@@ -72,8 +72,8 @@ class JudgedModel:
     @property
     def drawn(self) -> Mapping[str, Any]:
         """What the charts of its card are drawn from; of older versions that is the calibration alone."""
-        found: Mapping[str, Any] = self.entry.get("drawn") or {"calibration": self.entry.get("calibration", ())}
-        return found
+        drawn: Mapping[str, Any] = self.entry.get("drawn") or {"calibration": self.entry.get("calibration", ())}
+        return drawn
 
 
 def judged(store: ServingState, home: Path) -> list[JudgedModel]:
