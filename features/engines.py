@@ -33,6 +33,8 @@ FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsE
 """What engines raise while a lazy frame is computed: a full disk, too little memory, a file that went away."""
 OWN = "vouch_staging"
 """Schema of what staging makes for itself; the company's relations stand in the default one."""
+OWN_APART = "temp.vouch"
+"""Begin of the names of what each cursor makes for itself alone, so that several files are read side by side."""
 _OF_VALUES: tuple[type[Exception], ...] = (
     duckdb.ConversionException,
     duckdb.InvalidInputException,
@@ -95,7 +97,7 @@ def connect(project: Project, folder: Path) -> Connection:
             **({"threads": project.threads} if project.threads else {}),
         },
     )
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors, too
     connection.execute(f"CREATE SCHEMA {OWN}")
     return connection
 

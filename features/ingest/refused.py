@@ -15,7 +15,7 @@ from vouch.features.contract.casts import STAGED_TYPES, literal, place, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.stand_ins import EMPTIED, STAND_IN, can_stand_in
 from vouch.features.contract.tables import DAY_US
-from vouch.features.engines import OWN
+from vouch.features.engines import OWN_APART
 from vouch.features.ingest.figures import ADDED
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def join_refused(staging: StagingContext, table: Table, sources: Sequence[str], 
 
     `staged` is what stands behind FROM for the accepted rows.
     """
-    rows, relation = " UNION ALL ".join(f"SELECT * FROM {source}" for source in sources), f"{OWN}.refused"
+    rows, relation = " UNION ALL ".join(f"SELECT * FROM {source}" for source in sources), f"{OWN_APART}_refused"
     if not rows:
         return
-    staging.rows(f"CREATE OR REPLACE TABLE {relation} AS {rows}")
+    staging.rows(f"CREATE OR REPLACE TEMP TABLE {relation} AS {rows}")
     if table.key:
         key = quoted(table.key)
         known = (

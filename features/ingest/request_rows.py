@@ -138,7 +138,7 @@ class _Statements:
         self.connection.execute(f"CREATE TABLE {_INSTANT} (now_us BIGINT)")
         # A change of the catalogue makes every statement that was prepared before it plan itself anew: tables first.
         for table in TABLES.values():
-            self.connection.execute(f"CREATE TABLE {parsed(table.name)} ({checked_columns(table)})")
+            self.connection.execute(f"CREATE TEMP TABLE {parsed(table.name)} ({checked_columns(table)})")
         self.prepared: set[str] = set()
         self.empty: dict[str, pa.Table] = {}
 

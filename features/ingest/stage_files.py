@@ -21,7 +21,7 @@ from vouch.features.contract.casts import literal, place, quoted
 from vouch.features.contract.checks import staged_columns
 from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
 from vouch.features.durable import as_written, file_digest, flush, sealed
-from vouch.features.engines import OWN
+from vouch.features.engines import OWN, OWN_APART
 from vouch.features.errors import Damaged
 from vouch.features.feeds import warnings
 from vouch.features.ingest.counts import Tally, added
@@ -87,7 +87,9 @@ def is_by_part(plan: TablePlan) -> bool:
 
 def stage_parts(staging: StagingContext, plan: TablePlan) -> Outcome:
     """Write one table as a folder of files by week, reading only parts that were not read before."""
-    staged = [_reused(staging, plan, part) or _read(staging, plan, part) for part in plan.relation.parts]
+    staged = staging.side_by_side(
+        lambda apart, part: _reused(apart, plan, part) or _read(apart, plan, part), plan.relation.parts
+    )
     table = plan.table
     versions = _Versions(staging, table, staged)
     files = versions.write()
@@ -158,23 +160,22 @@ def _read(staging: StagingContext, plan: TablePlan, part: SourceFile) -> StagedF
         folder = staging.shelf / building / "part"
         folder.mkdir()
         erased = parse(staging, replace(plan, relation=replace(plan.relation, sql=part.sql)))
-        rows = f"(SELECT * FROM {accepted(table.name)})"
+        rows, formed = f"(SELECT * FROM {accepted(table.name)})", f"{OWN_APART}_formed"
         form = contract_form(table, rows, repeated=None, targets={}, has_polarity=False)
-        staging.rows(f"CREATE OR REPLACE TABLE {OWN}.formed AS {form}")
+        staging.rows(f"CREATE TEMP VIEW {formed} AS {form}")
         facts = _facts(staging, plan) | {
             "form": FORMAT,
             "erased": erased,
-            "weeks": write_weeks(staging, f"{OWN}.formed", plan, folder),
+            "weeks": write_weeks(staging, formed, plan, folder),
         }
         if table.customer:
             person = quoted(table.customer)
-            people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {OWN}.formed"
+            people = f"SELECT {person} AS key, count(*) AS rows, min(own_us) AS first_us FROM {formed}"
             _copy(staging, f"{people} WHERE {person} IS NOT NULL GROUP BY ALL ORDER BY ALL", folder / PEOPLE)
-        write_quarantine(staging, table.name, folder / BROKEN)
-        of_part = f"({refused_sql(table, parsed(table.name), has_polarity=False)})"
-        join_refused(staging, table, [of_part], f"{OWN}.formed", folder / f"{REFUSED}.parquet")
-        staging.rows(f"DROP TABLE {parsed(table.name)}")
-        staging.rows(f"DROP TABLE {OWN}.formed")
+        if facts["figures"]["quarantined"] or facts["figures"]["cells"]:
+            write_quarantine(staging, table.name, folder / BROKEN)
+            of_part = f"({refused_sql(table, parsed(table.name), has_polarity=False)})"
+            join_refused(staging, table, [of_part], formed, folder / f"{REFUSED}.parquet")
         facts["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
         (folder / FACTS).write_text(sealed(facts), encoding="utf-8")
         flush(folder)
@@ -313,14 +314,13 @@ class _Versions:
         self.out.mkdir()
         sources = {name: self._source(name, number, week, read) for name, number, week, read in self._files()}
         touched = self._ordered() if self.table.key else set()
+        rewritten = dict(self.staging.side_by_side(self._rewritten, [(name, sources[name][0]) for name in touched]))
         files = {}
         for name, number, week, _ in self._files():
             source, digest = sources[name]
-            if name in touched:
-                self._rewrite(name, source)
-                digest = file_digest(self.out / name)
-            else:
+            if name not in touched:
                 _link(source, self.out / name)
+            digest = rewritten.get(name, digest)
             from_us = int(week.removesuffix(".parquet")) * WEEK_US + FIRST_MONDAY_US
             until_us = self.parts[number].facts["weeks"][week]
             files[name] = {"digest": digest, "known_from_us": from_us, "known_until_us": until_us}
@@ -378,14 +378,16 @@ class _Versions:
         )
         return int(ties)
 
-    def _rewrite(self, name: str, before: Path) -> None:
-        """Write a file anew: what other keys held before, and the versions that belong here."""
+    def _rewritten(self, staging: StagingContext, file: tuple[str, Path]) -> tuple[str, str]:
+        """Write a file anew: what other keys held before, and the versions that belong here; its name and digest."""
+        name, before = file
         key = quoted(self.table.key or "")
         content = ", ".join(map(quoted, [*self.content, "superseded_us", *self.derived]))
         others = f"SELECT {content} FROM {rows_of([before])} WHERE {key} IS NULL OR {key} NOT IN (FROM {OWN}.repeated)"
         versions = f"SELECT {content} FROM {OWN}.versions WHERE file = {literal(name)}"
         rows = f"SELECT * FROM ({others} UNION ALL {versions}) formed ORDER BY {row_order(self.table, 'formed')}"
-        _copy(self.staging, rows, self.out / name)
+        _copy(staging, rows, self.out / name)
+        return name, file_digest(self.out / name)
 
 
 def _link(source: Path, here: Path) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 from vouch.features.contract.casts import WANTED, literal, place, quoted
 from vouch.features.contract.checks import UNREADABLE, check_sql, staged_columns
 from vouch.features.contract.tables import DAY_US
-from vouch.features.engines import OWN, first_line, unreadable
+from vouch.features.engines import OWN, OWN_APART, first_line, unreadable
 from vouch.features.errors import DataError, WrongType
 from vouch.features.feeds import warnings
 from vouch.features.ingest import erased as tombstones
@@ -59,8 +59,8 @@ class Outcome:
 
 
 def parsed(table: str) -> str:
-    """The relation that holds all rows of a table as `check_sql` gives them."""
-    return f"{OWN}.parsed_{table}"
+    """The relation that holds all rows of a table as `check_sql` gives them, known to one cursor."""
+    return f"{OWN_APART}_parsed_{table}"
 
 
 def parse(staging: StagingContext, plan: TablePlan) -> int:
@@ -70,7 +70,7 @@ def parse(staging: StagingContext, plan: TablePlan) -> int:
     """
     query = check_sql(plan.table, plan.inputs, plan.relation.sql, quoted(ROW), str(staging.now_us))
     try:
-        staging.rows(f"CREATE TABLE {parsed(plan.table.name)} AS {query}")
+        staging.rows(f"CREATE TEMP TABLE {parsed(plan.table.name)} AS {query}")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:

@@ -1,23 +1,29 @@
 """`StagingContext`: where the tables of one run are brought into contract form; and what interrupted runs left.
 
-Every step of staging works with it.
+Every step of staging works with it, and files of one table are worked on side by side.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import duckdb
 
-
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 BUILDING = ".building-"
 """Begin of the name of a folder that is not finished; the number of the process that builds it follows."""
+AT_ONCE = 4
+"""So many files are worked on at a time at most: each holds its rows in memory until they are written."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,20 @@ class StagingContext:
     def row(self, sql: str) -> tuple[Any, ...]:
         """Run a statement of ours that gives one row."""
         return self.rows(sql)[0]
+
+    def side_by_side(self, work: Callable[[StagingContext, Item], Done], items: Iterable[Item]) -> list[Done]:
+        """Do the same with each of several files, each with a cursor of its own; what that gives, in their order.
+
+        What a cursor makes under `vouch.features.engines.OWN_APART` goes with it.
+        """
+
+        def one(item: Item) -> Done:
+            with closing(self.connection.cursor()) as cursor:
+                return work(replace(self, connection=cursor), item)
+
+        (threads,) = self.row("SELECT current_setting('threads')")
+        with ThreadPoolExecutor(min(threads, AT_ONCE)) as pool:
+            return list(pool.map(one, items))
 
 
 def sweep_unfinished(home: Path) -> list[Path]:

@@ -12,7 +12,8 @@ from support.rows.weekly_files import events, handed_over, staged
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import WrongType
 from vouch.features.ingest import duplicate_keys
-from vouch.features.ingest.stage import open_tables
+from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.project import Project
 
 
 def content(found):
@@ -47,6 +48,20 @@ def test_keys_that_are_compared_slice_by_slice_give_the_same(tmp_path, monkeypat
         sliced = staged(handed_over(tmp_path / "sliced", weeks[:number]), tmp_path / "other")
     assert all(here.equals(files(whole)[name]) for name, here in files(sliced).items())
     assert sliced.counted == whole.counted
+
+
+def test_files_that_are_read_side_by_side_give_the_bytes_of_files_that_are_read_one_after_another(tmp_path):
+    folder = handed_over(tmp_path / "tables", events(2))
+    found = []
+    for threads in (1, 4):
+        home = tmp_path / f"home {threads}"
+        stage(Project(home=home, location=str(folder), threads=threads), NOW_US)
+        written = [
+            path for room in ("staged", "parts", "quarantine") for path in (home / room).rglob("*") if path.is_file()
+        ]
+        found.append({path.relative_to(home): path.read_bytes() for path in written})
+    assert found[0] == found[1]
+    assert len(found[0]) > len(events(2))
 
 
 @pytest.mark.parametrize("seed", range(3))
