@@ -85,7 +85,7 @@ def back_up(
             flush_file(place / "tar")
             (place / "tar").replace(out)
             flush_file(out.parent)
-    except (OSError, sqlite3.Error, tarfile.TarError) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError, tarfile.TarError) as error:
         message = f"{getattr(error, 'filename', None) or out}: {getattr(error, 'strerror', None) or error}"
         raise BackupError(f"Nothing was backed up ({message}). See that there is room, and run it again.") from error
     return done

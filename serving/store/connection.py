@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FOLDER, FILE = "serving", "store.sqlite"
 WAIT_SECONDS = 5
 """How long a statement waits for another process that writes."""
+_DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError)
+"""The last is what Python's driver of SQLite raises for a message that quotes damaged bytes of the file."""
 _WRITES = "vouch_writes"
 _ADVISORY = 7_868_355_104
 """The number of our lock among PostgreSQL's advisory locks."""
@@ -71,7 +73,7 @@ class Database:
                 self._begin(connection, writes)
                 with connection.begin():
                     yield connection
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except _DRIVER_ERRORS as error:
             raise self._broken(error) from error
 
     def _begin(self, connection: Connection, writes: bool) -> None:
@@ -94,10 +96,14 @@ class Database:
                 yield
             return
         number = _ADVISORY + sum(purpose.encode())
-        with self._engine.connect() as connection, connection.begin():
-            connection.execute(text("SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-            yield
+        settings = text("SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                connection.execute(settings)
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+                yield
+        except _DRIVER_ERRORS as error:
+            raise self._broken(error) from error
 
     def compact(self) -> None:
         """Give back the space of deleted rows, so that nothing of them can be read from the files of the store."""
@@ -113,7 +119,7 @@ class Database:
                 else:
                     for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                         raw.execute(statement).fetchall()
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except _DRIVER_ERRORS as error:
             raise self._broken(error) from error
 
     def check(self) -> None:

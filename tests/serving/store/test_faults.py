@@ -8,11 +8,14 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 
 from support.handwritten_weeks import MONDAY, customer, publish
+from vouch.features.errors import StoreError
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
 from vouch.serving.site import open_site
+from vouch.serving.store.connection import Database
 
 PEOPLE = [customer(f"c{number}") for number in range(9)]
 ASK = {"ask_id": "1", "customer_id": "c1", "kind": "referral"}
@@ -102,6 +105,29 @@ def test_a_service_that_starts_without_its_store_serves_when_it_comes(make_datab
         store.refresh()
     assert call(store, "/readyz").json()["as_of"] == "2026-11-16"
     store.stop()
+
+
+def test_a_store_whose_schema_is_damaged_is_told_of_whatever_its_bytes_are(tmp_path):
+    recorded(tmp_path).stop()
+    path = tmp_path / "serving" / "store.sqlite"
+    whole = path.read_bytes()
+    assert b"CREATE TABLE asks" in whole
+    path.write_bytes(whole.replace(b"CREATE TABLE asks", b"CREATE TABL\xe5 asks"))
+    store = Database(tmp_path)
+    with pytest.raises(StoreError, match="does not answer"):
+        store.versions()
+    store.close()
+
+
+def test_a_lock_of_a_store_that_is_away_is_an_error_of_the_store(make_database, postgres_server, tmp_path):
+    url = make_database()
+    store = Database(tmp_path, url)
+    store.versions()
+    store.close()
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} ALLOW_CONNECTIONS false")
+    with pytest.raises(StoreError, match="does not answer"), store.alone("weeks"):
+        pytest.fail("there is no lock")
 
 
 def test_a_bad_snapshot_is_told_and_the_one_before_serves(tmp_path):
