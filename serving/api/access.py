@@ -39,7 +39,8 @@ COOKIE = "vouch_session"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 FORWARDED = re.compile(
-    rb"forwarded|via|x-forwarded(-.*)?|x-real-ip|x-original-.*|x-envoy-.*|(.*-)?client-ip|.*-connecting-ip"
+    r"via|.*-via|cdn-loop|(.*-)?proxy(-.*|user.*)?|(.*-)?forward(ed)?(-.*)?|cf-.*|(.*-)?(client|connecting|socket|user)-?ip"
+    r"|x-(real|original|rewrite|remote|envoy|azure|arr|akamai|appengine|cluster|varnish|ssl)(-.*)?|x-(host|scheme|url)"
 )
 """Headers that only something between a client and this service sets."""
 WRONG_KEYS = "100/minute"
@@ -159,7 +160,7 @@ def _everybody(scope: Scope, headers: Mapping[bytes, bytes]) -> Caller:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name not in LOCAL_NAMES or _is_elsewhere(address_of(scope)):
         raise Problem("forbidden", "Without keys the service answers to its own machine alone")
-    if any(FORWARDED.fullmatch(name.lower()) for name in headers):
+    if any(FORWARDED.fullmatch(name.decode("latin-1").lower().replace("_", "-")) for name in headers):
         raise Problem("forbidden", "Behind a proxy the service needs keys: `vouch keys create NAME` makes one")
     return EVERYBODY
 
