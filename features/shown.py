@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 STRUCK = "***"
 SECRET_NAMES = (
-    "password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|credential"
+    "password|passwd|passphrase|pwd|secret|token|(?:api|access|account|private|shared|storage|encryption)[_-]?key"
+    "|signature|credential"
 )
 """A parameter or a setting whose name holds one of these holds a secret; so does one that is called `key` alone."""
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
@@ -29,6 +30,7 @@ _TOKEN = re.compile(r"(https?://)[^\s:/?#@]+@", re.IGNORECASE)
 _PUBLIC = r"(?!https?:|wss?:|file:|s3:|gs:)"
 _DATABASE = re.compile(rf"\b({_PUBLIC}{_SCHEME}[^\s?]*)\?[^\s'\"]*[^\s'\":,.;)]", re.IGNORECASE)
 _NAME = rf"(?:[\w.-]*(?:{SECRET_NAMES})[\w.-]*|pass|key|sig|auth)"
+_HEADER = re.compile(r"(authorization['\"]?[:=] *['\"]?\w+ +|\bbearer +(?=[\w.~+/-]{16}))[^\s'\"]+", re.IGNORECASE)
 _PARAMETER = re.compile(rf"(?<![^\s?&;'\"(,{{])({_NAME}=)('[^']*'|\"[^\"]*\"|[^\s&#'\"]+)", re.IGNORECASE)
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFFFE, 0xFFFF)
@@ -50,7 +52,7 @@ _LONGEST_SHAPE = 40
 
 
 def redacted(text: str) -> str:
-    """A text as it may be shown: without the passwords of URLs of any scheme, and without parameters that are secret.
+    """A text as it may be shown: without passwords in URLs of any scheme, secret parameters, and keys in headers.
 
     >>> redacted("postgres://ada:secret@db.example/shop?schema=crm does not answer")
     'postgres://ada:***@db.example/shop does not answer'
@@ -61,6 +63,7 @@ def redacted(text: str) -> str:
         within = _ALONE if re.match(_SCHEME, text) else _IN_TEXT
         text = _USERS[within].sub(rf"\1{STRUCK}@", text)
         text = _DATABASE.sub(r"\1", _TOKEN.sub(rf"\1{STRUCK}@", text))
+    text = _HEADER.sub(rf"\1{STRUCK}", text)
     return _PARAMETER.sub(rf"\1{STRUCK}", text) if "=" in text else text
 
 

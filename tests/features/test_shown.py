@@ -38,6 +38,11 @@ def test_no_password_of_a_url_is_shown_whatever_its_scheme(scheme, form, passwor
         f"host=db user=ann password={SECRET} dbname=shop",
         f"MLFLOW_TRACKING_PASSWORD='{SECRET} {SECRET}'",
         f"postgresql://ann:{SECRET} {SECRET}@db/shop",
+        f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET};EndpointSuffix=core",
+        f"abfss://a@store.example/?SharedKey={SECRET}",
+        f"Authorization: Bearer {SECRET}",
+        f"{{'authorization': 'Basic {SECRET}'}}",
+        f"sent with bearer {SECRET}{SECRET}",
     ],
 )
 def test_no_secret_parameter_is_shown(text):
@@ -53,6 +58,7 @@ def test_no_secret_parameter_is_shown(text):
         "postgresql://ann@db/shop",
         "vouch export --to csv: 3 = 4",
         "significance=0.05",
+        "the bearer of news, of the plan Basic subscription",
     ],
 )
 def test_what_holds_no_secret_is_shown_as_it_is(text):
