@@ -62,6 +62,14 @@ def hand(peer: str, folder: str, as_of_us: str, out: str) -> Work:
     return lambda: getattr(by_hand, f"with_{peer}")(Path(folder), int(as_of_us), Path(out))
 
 
+def files(source: str, as_of_us: str, out: str) -> Work:
+    """The same features, written by hand over the files as they were handed over."""
+    import duckdb  # noqa: F401
+    from peers.by_hand import from_files_with_duckdb
+
+    return lambda: from_files_with_duckdb(Path(source), int(as_of_us), Path(out))
+
+
 def main() -> None:
     """Do one piece of work."""
     work = globals()[sys.argv[1]](*sys.argv[2:])

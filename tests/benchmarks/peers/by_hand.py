@@ -1,7 +1,7 @@
 """The features of usage, written by hand as an analyst would: one DuckDB query, one Polars pipeline, pandas group-bys.
 
 Each reads `usage_events` and `customers` in contract form, cuts them at an instant, and writes a row per customer with
-the same columns and values as the engine.
+the same columns and values as the engine. One query starts from the files as the company hands them over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,47 @@ def with_duckdb(folder: Path, as_of_us: int, out: Path) -> None:
     """One SQL query."""
     import duckdb
 
+    facts = f"{_known(as_of_us)} AND (superseded_us IS NULL OR superseded_us >= {as_of_us}) AND NOT is_deleted"
+    events = f"(SELECT * FROM '{folder}/usage_events.parquet/*.parquet' WHERE {facts})"
+    customers = f"(SELECT * FROM '{folder}/customers.parquet' WHERE {facts})"
+    duckdb.sql(f"COPY ({_vectors_sql(events, customers, as_of_us)}) TO '{out}' (FORMAT parquet)")
+
+
+def from_files_with_duckdb(folder: Path, as_of_us: int, out: Path) -> None:
+    """One SQL query over raw files: ids trimmed, times and money typed, of each key the version that is known last."""
+    import duckdb
+
+    texts = ("event_id", "customer_id", "event", "feature", "channel", "user_id")
+    rows = f"""(
+        SELECT {", ".join(f"nullif(trim({name}), '') AS {name}" for name in texts)},
+            CAST(value AS DECIMAL(18, 4)) AS value, epoch_us(occurred_at) AS own_us,
+            epoch_us(coalesce(ingested_at, occurred_at)) AS ingested_us,
+            coalesce(is_deleted, false) AS is_deleted, epoch_us(occurred_at) // {DAY_US} AS day
+        FROM '{folder}/usage_events/*.parquet'
+    )"""
+    latest = "QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY ingested_us DESC) = 1"
+    events = f"""(
+        WITH known AS MATERIALIZED (SELECT * FROM {rows} WHERE {_known(as_of_us)}),
+        repeated AS MATERIALIZED (SELECT event_id FROM known GROUP BY event_id HAVING count(*) > 1)
+        SELECT * FROM known WHERE NOT is_deleted AND event_id NOT IN (FROM repeated) UNION ALL
+        SELECT * FROM (SELECT * FROM known WHERE event_id IN (FROM repeated) {latest}) WHERE NOT is_deleted
+    )"""
+    customers = f"""(
+        SELECT nullif(trim(customer_id), '') AS customer_id, nullif(trim(segment), '') AS segment,
+            epoch_us(created_at) AS own_us
+        FROM '{folder}/customers.parquet' WHERE epoch_us(created_at) < {as_of_us}
+    )"""
+    duckdb.sql(f"COPY ({_vectors_sql(events, customers, as_of_us)}) TO '{out}' (FORMAT parquet)")
+
+
+def _known(as_of_us: int) -> str:
+    """SQL for what has happened and is known before an instant."""
+    return f"own_us < {as_of_us} AND ingested_us < {as_of_us}"
+
+
+def _vectors_sql(events: str, customers: str, as_of_us: int) -> str:
+    """The features of facts; `events` and `customers` stand behind FROM."""
+
     def since(days: int) -> str:
         return f"FILTER (own_us >= {as_of_us - days * DAY_US})"
 
@@ -25,19 +66,16 @@ def with_duckdb(folder: Path, as_of_us: int, out: Path) -> None:
     def growth(aggregate: str, days: int) -> str:
         return f"ln(({aggregate} {since(days)} + 1.0) / ({aggregate} {before(days)} + 1.0))"
 
-    facts = f"own_us < {as_of_us} AND ingested_us < {as_of_us} AND NOT is_deleted AND " + (
-        f"(superseded_us IS NULL OR superseded_us >= {as_of_us})"
-    )
     gap = f"FILTER (gap > 0 AND own_us >= {as_of_us - 90 * DAY_US})"
     shares = ", ".join(
         f"count(*) FILTER (channel = '{name}' AND own_us >= {as_of_us - 90 * DAY_US}) / nullif(count(channel) "
         f"{since(90)}, 0) AS usage_share_{name}_90d"
         for name in SHARED_CHANNELS
     )
-    query = f"""
+    return f"""
         WITH facts AS (
             SELECT *, day - lag(day) OVER (PARTITION BY customer_id ORDER BY own_us) AS gap
-            FROM '{folder}/usage_events.parquet/*.parquet' WHERE {facts}
+            FROM {events}
         ), found AS (
             SELECT customer_id,
                 {", ".join(f"count(*) {since(days)} AS usage_events_{days}d" for days in (7, 28, 90, 365))},
@@ -65,9 +103,8 @@ def with_duckdb(folder: Path, as_of_us: int, out: Path) -> None:
             FROM facts GROUP BY customer_id
         )
         SELECT customer_id, ({as_of_us} - own_us) / {DAY_US}.0 AS tenure_days, segment, found.* EXCLUDE (customer_id)
-        FROM '{folder}/customers.parquet' LEFT JOIN found USING (customer_id) WHERE {facts} ORDER BY customer_id
+        FROM {customers} LEFT JOIN found USING (customer_id) ORDER BY customer_id
     """
-    duckdb.sql(f"COPY ({query}) TO '{out}' (FORMAT parquet)")
 
 
 def with_polars(folder: Path, as_of_us: int, out: Path) -> None:
