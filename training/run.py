@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from vouch import models
 from vouch.features.errors import MissingTable, NoOutcome, Refused
-from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.ingest.stage import AUTO, opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
 from vouch.models.predictor import Predictor, write_bundle
@@ -132,9 +132,7 @@ def _loads(staged: Staged) -> list[str]:
 
 def opened_by_size(project: Project, staged: Staged) -> Tables:
     """Open staged tables: in memory, or, where they are large, with DuckDB within the project's memory limit."""
-    size = sum(path.stat().st_size for path in staged.folder.rglob("*.parquet") if path.is_file())
-    engine = "polars" if size <= IN_MEMORY_BYTES else "duckdb"
-    return open_tables(staged, engine, memory_limit=project.memory_limit, threads=project.threads)
+    return opened(project, staged, AUTO, IN_MEMORY_BYTES)
 
 
 def _refused(name: str, as_of_us: int, why: Refused) -> TrainingReport:

@@ -59,6 +59,8 @@ _log = logging.getLogger("vouch.features")
 __all__ = ["Staged", "open_tables", "opened", "stage", "tables_from_rows"]
 MANIFEST, REPORT = "manifest.json", "report.json"
 SHELF, ROLLUPS = "parts", "rollups"
+AUTO, SMALL_BYTES = "auto", 64_000_000
+"""The engine that is chosen by the size of the staged tables, and up to which size they are small."""
 _PATTERNS = re.compile(r"[\\*?\[\]{}]")
 """Signs of a path that Spark takes for patterns."""
 
@@ -289,8 +291,15 @@ def _opened(folder: Path) -> Staged:
     )
 
 
-def opened(project: Project, staged: Staged, engine: str) -> Tables:
-    """Open staged tables as the project would have it: within its limits, on its cluster."""
+def opened(project: Project, staged: Staged, engine: str, small_bytes: int = SMALL_BYTES) -> Tables:
+    """Open staged tables as the project would have it: within its limits, on its cluster.
+
+    `auto` takes what is quicker: Polars, in memory, below `small_bytes` on disk, else DuckDB. The same bytes come of
+    either.
+    """
+    if engine == AUTO:
+        size = sum(path.stat().st_size for path in staged.folder.rglob("*.parquet") if path.is_file())
+        engine = "polars" if size <= small_bytes else "duckdb"
     return open_tables(
         staged,
         engine,

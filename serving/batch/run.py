@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vouch import models
 from vouch.features.errors import SnapshotError, UsageError
-from vouch.features.ingest.stage import opened, stage
+from vouch.features.ingest.stage import AUTO, opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.metrics.context import NO_SETTINGS, Settings
 from vouch.features.metrics.evaluate import definition_fingerprint as measures_fingerprint
@@ -265,7 +265,7 @@ def score_weeks(
     now_us: int,
     *,
     is_revision: bool = False,
-    engine: str = "duckdb",
+    engine: str = AUTO,
     despite: str | None = None,
     wait_s: float = 0,
     progress: Callable[[str], None] = lambda _: None,
@@ -289,7 +289,7 @@ def plan_weeks(
     now_us: int,
     *,
     is_revision: bool = False,
-    engine: str = "duckdb",
+    engine: str = AUTO,
     wait_s: float = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[WeekPlan]:

@@ -174,7 +174,7 @@ def features(
     data: Data = None,
     as_of: AsOf = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The Parquet file to write.")] = None,
-    engine: EngineOption = Engine.DUCKDB,
+    engine: EngineOption = Engine.AUTO,
     describe: Annotated[bool, typer.Option("--describe", help="Print every feature with its definition.")] = False,
     now: Now = None,
     form: FormatOption = Format.TABLE,

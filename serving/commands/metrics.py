@@ -64,7 +64,7 @@ def metrics(
     audit: Annotated[bool, typer.Option("--audit", help="The health rules against who left.")] = False,
     bootstraps: Annotated[bool, typer.Option(help="Intervals that are bootstraps; without them it is quicker.")] = True,
     describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue of metrics.")] = False,
-    engine: EngineOption = Engine.DUCKDB,
+    engine: EngineOption = Engine.AUTO,
     now: Now = None,
     shape: Annotated[
         Shape, typer.Option("--format", help="json is one document and nothing else; markdown is for --describe.")

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """Who computes."""
+    """Who computes; `auto`: Polars for a small company, else DuckDB."""
 
+    AUTO = "auto"
     DUCKDB = "duckdb"
     POLARS = "polars"
     SPARK = "spark"
@@ -42,7 +43,9 @@ Now = Annotated[
     str | None, typer.Option(metavar="WHEN", help="What time to take it for, instead of reading the clock.")
 ]
 Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for other runs to end.")]
-EngineOption = Annotated[Engine, typer.Option("--engine", help="Who computes.")]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="Who computes; auto: Polars for a small company, else DuckDB.")
+]
 
 
 @dataclass(frozen=True)

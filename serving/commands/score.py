@@ -33,7 +33,7 @@ def score(
         str | None, typer.Option(metavar="TEXT", help="Publish although guards refuse; the reason is kept.")
     ] = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for another run to end.")] = 0,
-    engine: EngineOption = Engine.DUCKDB,
+    engine: EngineOption = Engine.AUTO,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score a flat table instead, by the model that --model names.")
     ] = None,

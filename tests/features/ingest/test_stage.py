@@ -22,7 +22,7 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.errors import ConfigurationError, Damaged, DataError, MissingExtra, SourceUnreadable, UsageError
 from vouch.features.ingest.databases import Schema
 from vouch.features.ingest.inputs import FORM
-from vouch.features.ingest.stage import open_tables, stage, tables_from_rows
+from vouch.features.ingest.stage import AUTO, SMALL_BYTES, open_tables, opened, stage, tables_from_rows
 from vouch.features.project import Project, load_project
 
 SIMULATED_NOW_US = 1_800_000_000_000_000
@@ -933,3 +933,10 @@ def test_tables_of_a_duckdb_file_are_found_in_any_case_and_the_others_named(tmp_
     found = staged(path, tmp_path / "home", now_us=SIMULATED_NOW_US)
     assert set(found.columns) == {"customers", "usage_events"}
     assert any("invoices" in said for said in found.unread)
+
+
+@pytest.mark.parametrize(("small_bytes", "engine"), [(SMALL_BYTES, "polars"), (0, "duckdb")])
+def test_a_small_company_is_computed_in_memory_and_a_large_one_within_limits(tmp_path, small_bytes, engine):
+    project = Project(tmp_path, str(write_csv(tmp_path / "tables", company())))
+    assert opened(project, stage(project, NOW_US), AUTO, small_bytes).engine == engine
+    assert opened(project, stage(project, NOW_US), "duckdb", small_bytes).engine == "duckdb"

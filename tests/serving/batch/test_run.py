@@ -176,7 +176,7 @@ def test_a_week_whose_inputs_changed_is_published_beside_only_on_request(copied,
 
 def test_the_same_inputs_give_the_same_bytes_on_another_engine_and_at_another_time(copied, published):
     shutil.rmtree(copied.home / "snapshots")
-    score_weeks(copied, [MONDAY], NOW + 3_600_000_000, engine="polars")
+    score_weeks(copied, [MONDAY], NOW + 3_600_000_000, engine="duckdb")
     found = files.read_snapshot(copied.home)
     assert found.manifest["files"] == published.manifest["files"]
 
