@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from vouch.features.errors import SnapshotError
 from vouch.features.instants import as_datetime, instant_text, iso_text, parse_instant
+from vouch.features.shown import visible_text
 from vouch.serving.batch.run_records import last_of_each
 from vouch.serving.snapshots.files import published, read_snapshot
 from vouch.serving.snapshots.movers import NEW_ADVOCATE, NEW_HIGH
@@ -130,7 +131,7 @@ def what_it_says(home: Path, database: Database, message: Message) -> dict[str, 
 
 
 def sentences(content: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a message as a title and plain lines, for people."""
+    """Return a message as a title and plain lines, for people; a name is one line, whatever stands in it."""
     data = content["data"]
     if content["type"] == PUBLISHED:
         lines = [f"{data['customers']:,} customers, data through {data['data_through']}, {data['warnings']} warnings"]
@@ -144,5 +145,5 @@ def sentences(content: Mapping[str, Any]) -> tuple[str, str]:
     lines = []
     for name, title in (("newly_at_risk", "Newly at risk"), ("new_advocates", "New advocates")):
         lines += [f"{title}: {len(data[name])}"] if data[name] else []
-        lines += [f"- {row['name'] or row['customer_id']}" for row in data[name]]
-    return f"What changed for {data['owner']} as of {data['as_of']}", "\n".join(lines)
+        lines += [f"- {visible_text(row['name'] or row['customer_id'])}" for row in data[name]]
+    return f"What changed for {visible_text(data['owner'])} as of {data['as_of']}", "\n".join(lines)

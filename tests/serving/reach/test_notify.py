@@ -177,6 +177,15 @@ def test_a_job_that_failed_is_told_once_by_its_name_until_it_fails_anew_or_goes_
     assert failed[0]["message"] in text
 
 
+def test_a_name_is_one_line_of_a_message_whatever_stands_in_it():
+    row = {"name": "Ana\n\nNewly at risk: 9\r\x1b[31m\u2028- Bob", "customer_id": "c1"}
+    data = {"owner": "Eve\nSubject: x", "as_of": "2026-11-16", "newly_at_risk": [row], "new_advocates": []}
+    title, text = sentences({"type": "owner.digest", "data": data})
+    assert title.splitlines() == [title]
+    assert len(text.splitlines()) == 2
+    assert "\x1b" not in text
+
+
 def test_who_objects_or_is_gone_by_the_time_of_sending_is_in_no_message(home, database):
     receiver = Receiver()
     receiver.answer = lambda _: 503
