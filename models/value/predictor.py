@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from vouch.features.documents import Count, Document, Number
 from vouch.features.errors import BundleError
@@ -44,20 +44,37 @@ GROWTH = (1.0, 3.0)
 """How much more than in the days that trees learned of may be expected, per time the horizon is as long."""
 
 
+def _spread(table: list[list[float]], info: ValidationInfo) -> list[list[float]]:
+    """How far numbers are known: empty, or a row and a column for each, alike both ways, and of no spread below 0."""
+    size = sum(isinstance(value, float) for value in info.data.values())
+    if not table:
+        return table
+    if len(table) != size or any(len(row) != size for row in table):
+        raise ValueError(f"{size} rows of {size} numbers are needed")
+    spread = np.array(table)
+    if not np.allclose(spread, spread.T, 1e-6, 1e-12) or np.linalg.eigvalsh(spread)[0] < -1e-9 * np.abs(spread).max():
+        raise ValueError("it is no covariance")
+    return table
+
+
+_OfLogarithms = Annotated[Number, Field(ge=-1e6, le=1e6)]
+_Covariance = Annotated[list[list[_OfLogarithms]], AfterValidator(_spread)]
+
+
 class _Repeat(Document):
     r: Annotated[Number, Field(gt=0)]
     alpha: Annotated[Number, Field(gt=0)]
     a: Annotated[Number, Field(gt=0)]
     b: Annotated[Number, Field(gt=0)]
     is_modified: bool
-    covariance: list[list[Number]]
+    covariance: _Covariance
 
 
 class _Spend(Document):
     p: Annotated[Number, Field(gt=0)]
     q: Annotated[Number, Field(gt=0)]
     gamma: Annotated[Number, Field(gt=0)]
-    covariance: list[list[Number]]
+    covariance: _Covariance
 
 
 class _Flow(Document):
@@ -242,7 +259,11 @@ class _Golden(Document):
 
 def _check_golden(folder: Path, predictor: ValuePredictor, content: bytes) -> None:
     golden, _ = read_bundle_document(_Golden, f"The golden customers of {folder}", content)
-    now = _golden(predictor)
+    try:
+        with np.errstate(all="ignore"):
+            now = _golden(predictor)
+    except (ValueError, ArithmeticError) as error:  # numbers that no draw can be made of
+        raise BundleError(f"The value bundle {folder} values no customer. Train it.") from error
     for name, values in golden.model_dump().items():
         pair = [np.array([np.nan if value is None else value for value in of]) for of in (values, now[name])]
         is_as_long = len(pair[0]) == len(pair[1])

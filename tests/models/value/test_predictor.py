@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.spoilt_documents import spoilt
 from vouch.features.errors import BundleError
 from vouch.models.predictor import Predictor
 from vouch.models.registry.bundles import columns_made, load_bundle
+from vouch.models.scoring.bundle import read_files, write_files
 from vouch.models.value.contracts import Flow, LifeTable, flow
 from vouch.models.value.predictor import ValuePredictor, _check_golden, histories_of, made_up, write_value_bundle
 from vouch.models.value.repeat_purchases import RepeatPurchases
@@ -23,10 +25,16 @@ TABLE = LifeTable((0.03, 0.02, 0.012, 0.012), (0.001, 0.001, 0.001, 0.006), 0.00
 FLOWS = (Flow(0.76, 50.0, (0.6, 0.8, 1.0, 1.2, 1.4)), Flow(0.65, 40.0, (0.8, 1.0, 1.2)))
 CONTRACTS = ValueNumbers(0.98, 0.6, FLOWS, FLOWS, TABLE, PURCHASES, SPEND)
 SHOP = ValueNumbers(0.95, 0.4, purchases=PURCHASES, spend=SPEND)
+KNOWN = replace(
+    SHOP,
+    purchases=replace(PURCHASES, covariance=tuple(map(tuple, (0.01 * np.eye(4) + 0.001).tolist()))),
+    spend=replace(SPEND, covariance=tuple(map(tuple, (0.01 * np.eye(3) + 0.001).tolist()))),
+)
+"""Numbers with how far they are known."""
 PEOPLE = histories_of(made_up())
 
 
-@pytest.mark.parametrize(("numbers", "way"), [(CONTRACTS, "contract"), (SHOP, "purchases")])
+@pytest.mark.parametrize(("numbers", "way"), [(CONTRACTS, "contract"), (SHOP, "purchases"), (KNOWN, "purchases")])
 def test_a_bundle_is_read_as_it_was_written_and_says_how_customers_are_valued(tmp_path, numbers, way):
     made = write_value_bundle(tmp_path / "bundle", numbers, None, None, {"as_of": "2026-11-16"})
     found = load_bundle(tmp_path / "bundle")
@@ -48,6 +56,46 @@ def test_a_bundle_that_no_longer_gives_its_golden_values_is_refused(tmp_path):
     found = ValuePredictor.load(tmp_path / "bundle", verify=False)
     with pytest.raises(BundleError, match="golden customers"):
         _check_golden(tmp_path, found, path.read_bytes())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["value.json", "golden.json"])
+def test_any_wrong_value_anywhere_in_a_bundle_is_a_bundle_error_or_changes_no_golden_value(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    for place, numbers in enumerate((CONTRACTS, KNOWN)):
+        folder = tmp_path / str(place)
+        write_value_bundle(folder, numbers, None, None, {})
+        manifest, files, _ = read_files(folder)
+        plain = {key: value for key, value in manifest.items() if key != "files"}
+        refused = tried = 0
+        for document in spoilt(json.loads(files[name])):
+            write_files(folder, plain, {**files, name: json.dumps(document).encode()})
+            tried += 1
+            try:
+                ValuePredictor.load(folder)
+            except BundleError:
+                refused += 1
+        assert refused > tried / 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("change", [
+    lambda table: table[:-1],
+    lambda table: [row[:-1] for row in table],
+    lambda table: [[*table[0][:-1], 9.0], *table[1:]],
+    lambda table: [[-value for value in row] for row in table],
+    lambda table: [[1e30] * len(table)] * len(table),
+])  # fmt: skip
+@pytest.mark.parametrize("of", ["purchases", "spend"])
+def test_how_far_numbers_are_known_is_a_covariance_of_as_many_or_refused(tmp_path, of, change):
+    write_value_bundle(tmp_path / "bundle", KNOWN, None, None, {})
+    manifest, files, _ = read_files(tmp_path / "bundle")
+    document = json.loads(files["value.json"])
+    document[of]["covariance"] = change(document[of]["covariance"])
+    plain = {key: value for key, value in manifest.items() if key != "files"}
+    write_files(tmp_path / "bundle", plain, {**files, "value.json": json.dumps(document).encode()})
+    with pytest.raises(BundleError):
+        ValuePredictor.load(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("numbers", [CONTRACTS, SHOP])
