@@ -26,7 +26,8 @@ LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
 Z = float(ndtri(1 - TAIL))
 OBSERVED_SHARE = 0.05
-CELLS_AT_ONCE = 8_000_000
+CELLS_AT_ONCE = 60_000
+"""Resamples are drawn by so many cells, which a processor keeps at hand; the draws are the same by any number."""
 MANY = 2_000
 """From so many customers on, means of resamples are drawn from their normal limit, where their skewness allows it."""
 LEAST_SKEWNESS = 0.05
@@ -240,7 +241,7 @@ def _drawer(counts: NDArray[np.int64], generator: np.random.Generator) -> Callab
     row_of = np.repeat(np.arange(distinct), counts)
 
     def draw(times: int) -> NDArray[np.int64]:
-        chosen = row_of[generator.integers(0, customers, (times, customers))]
+        chosen = np.take(row_of, generator.integers(0, customers, (times, customers)))
         chosen += np.arange(times)[:, None] * distinct
         return np.bincount(chosen.ravel(), minlength=times * distinct).reshape(times, distinct)
 

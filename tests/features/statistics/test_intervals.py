@@ -199,6 +199,17 @@ def test_bootstrap_is_the_same_every_time_and_in_every_order() -> None:
     assert ends(intervals.bootstrap(values, B=300, seed=1)) != ends(once)
 
 
+@pytest.mark.parametrize("values", [np.arange(90.0) ** 2, np.repeat([1.0, 2.0, 5.0], 40)], ids=["apart", "alike"])
+def test_resamples_are_the_same_to_the_bit_however_many_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch, values: intervals.Floats
+) -> None:
+    drawn = []
+    for cells in (1, 7 * len(values), intervals.CELLS_AT_ONCE, 10**9):
+        monkeypatch.setattr(intervals, "CELLS_AT_ONCE", cells)
+        drawn.append(intervals.resampled_means(values[:, None], 300).tobytes())
+    assert len(set(drawn)) == 1
+
+
 def test_bootstrap_by_distinct_rows_and_one_by_one_agree() -> None:
     scores = np.random.default_rng(4).integers(0, 11, 3000).astype(float)
     by_rows = intervals.bootstrap(scores)
