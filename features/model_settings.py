@@ -6,6 +6,7 @@ makes another target, with a name of its own; bands and costs do not.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,43 @@ KEYS: Mapping[str, type] = {
     "eligible": str,
     "bands": dict,
     "costs": dict,
+    "outcome": dict,
 }
 LONGEST_DAYS = 3650
+_NAME = re.compile(r"[a-z][a-z0-9_]*$")
+
+
+@dataclass(frozen=True)
+class OutcomeRows:
+    """Rows that say that an outcome came true: all of a table, those with a value in a column, or with this value.
+
+    A column of yes and no counts where it says yes.
+    """
+
+    table: str
+    column: str | None = None
+    equals: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is in brackets in the name of a target.
+
+        >>> OutcomeRows("calls", "reason", "cancel").text, OutcomeRows("returns").text
+        ('calls.reason=cancel', 'returns')
+        """
+        column = "" if self.column is None else f".{self.column}"
+        return f"{self.table}{column}" if self.equals is None else f"{self.table}{column}={self.equals}"
+
+    @classmethod
+    def of(cls, text: str) -> OutcomeRows:
+        """The rows that a name tells.
+
+        >>> OutcomeRows.of("calls.reason=a.b=c")
+        OutcomeRows(table='calls', column='reason', equals='a.b=c')
+        """
+        place, is_told, equals = text.partition("=")
+        table, _, column = place.partition(".")
+        return cls(table, column or None, equals if is_told else None)
 
 
 @dataclass(frozen=True)
@@ -34,7 +70,8 @@ class ModelSettings:
 
     `horizon_days`, `lead_days` and `gap_days` are of its targets, `inactive_days` is how long a customer without a
     contract may be silent and still be with us, `eligible` names whom it is asked of, `bands` says by name where a band
-    begins, `action` and `gain` are what an action costs and wins, in the reporting currency.
+    begins, `action` and `gain` are what an action costs and wins, in the reporting currency. `outcome` are rows of the
+    company that say what comes true, in place of the rule of the definition.
     """
 
     horizon_days: int | None = None
@@ -45,6 +82,7 @@ class ModelSettings:
     bands: Mapping[str, float] = field(default_factory=dict)
     action: float | None = None
     gain: float | None = None
+    outcome: OutcomeRows | None = None
 
 
 def is_settings(name: str, raw: Any, others: Iterable[str]) -> bool:
@@ -76,4 +114,17 @@ def parse_model_settings(path: Path, name: str, raw: Any) -> ModelSettings:
         bands={band: float(start) for band, start in bands.raw.items()},
         action=costs.get("action"),
         gain=costs.get("gain"),
+        outcome=_outcome(Part(path, f"[{name}.outcome]", given["outcome"])) if "outcome" in given else None,
     )
+
+
+def _outcome(part: Part) -> OutcomeRows:
+    given = part.only({"table": str, "column": str, "equals": str}).raw
+    if "table" not in given:
+        raise ConfigurationError(f'{part.where} needs `table = "..."`, whose rows say what came true')
+    if "equals" in given and "column" not in given:
+        raise ConfigurationError(f"{part.where}: `equals` goes with a column")
+    for key in ("table", "column"):
+        if not _NAME.match(given.get(key, key)):
+            raise ConfigurationError(f"{part.where}: {key!r} is lower-case letters, digits and underscores")
+    return OutcomeRows(**given)

@@ -6,18 +6,20 @@ so that a new model is a new file. A definition that cannot hold is refused when
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vouch.features.errors import ConfigurationError, DefinitionError, MissingTable, UsageError, did_you_mean
+from vouch.features.model_settings import OutcomeRows
 from vouch.models.eligibility import ELIGIBLE, ChosenStatus
+from vouch.models.fingerprint import fingerprint_of
+from vouch.models.own_outcomes import OwnLabel, OwnMoments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +54,7 @@ FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
 _CONFIGURED = re.compile(
-    r"(?P<base>.+?)(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?"
+    r"(?P<base>.+?)(?:\((.+)\))?(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?"
     rf"(?:_of_those_({'|'.join(ELIGIBLE)}))?$"
 )
 """The name of a target that a company has otherwise than its definition."""
@@ -103,6 +105,21 @@ class Target:
         has_any = not self.any_of or any(name in tables for name in self.any_of)
         has_all = has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
         return has_all and (self.is_for is None or self.is_for(tables))
+
+    def with_outcome(self, rows: OutcomeRows | None) -> Target:
+        """The target whose outcome rows of the company say: nothing is awaited after the window, and nothing tried."""
+        if rows is None:
+            return self
+        columns = {*self.needs.get(rows.table, ()), *([rows.column] if rows.column else [])}
+        return replace(
+            self,
+            name=f"{self.name}({rows.text})",
+            label=OwnLabel(rows),
+            moments=OwnMoments(rows),
+            trials=None,
+            gap_days=0,
+            needs={**self.needs, rows.table: tuple(sorted(columns))},
+        )
 
     def configured(
         self,
@@ -236,13 +253,14 @@ class Model:
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""
         match = _CONFIGURED.match(name)
-        base, *days, eligible = match.groups() if match else (name, None)
+        base, own, *days, eligible = match.groups() if match else (name, None, None)
         for target in self.targets:
             if target.name == name:
                 return target
             if target.name == base:
                 lead, horizon, gap, inactive = (None if of is None else int(of) for of in days or [None] * 4)
-                return target.configured(lead, horizon, gap, inactive, eligible)
+                outcome = target.with_outcome(None if own is None else OutcomeRows.of(own))
+                return outcome.configured(lead, horizon, gap, inactive, eligible)
         raise DefinitionError(
             f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
         )
@@ -261,7 +279,8 @@ class Model:
             return self
         days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
         self._check_eligible(settings.eligible)
-        configured = (target.configured(*days, settings.eligible) for target in self.targets)
+        outcomes = (target.with_outcome(settings.outcome) for target in self.targets)
+        configured = (target.configured(*days, settings.eligible) for target in outcomes)
         targets = tuple(with_bands(target, settings.bands) for target in configured)
         costs = self.costs
         if settings.action is not None or settings.gain is not None:
@@ -291,7 +310,7 @@ class Model:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that the definition says; functions count by their names."""
-        return hashlib.sha256(_text(self).encode()).hexdigest()
+        return fingerprint_of(self)
 
 
 def with_bands(target: Target, starts: Mapping[str, float]) -> Target:
@@ -311,22 +330,6 @@ def with_bands(target: Target, starts: Mapping[str, float]) -> Target:
 def _wanted(target: Target) -> str:
     parts = [f"{table} with {', '.join(columns)}" if columns else table for table, columns in target.needs.items()]
     return " and ".join([*parts, *([" or ".join(target.any_of)] if target.any_of else [])])
-
-
-def _text(value: Any) -> str:
-    """A value as text that does not depend on the order of sets or mappings, nor on addresses."""
-    if is_dataclass(value):
-        parts = [f"{part.name}={_text(getattr(value, part.name))}" for part in fields(value)]
-        return f"{type(value).__name__}({', '.join(parts)})"
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {_text(value[key])}" for key in sorted(value)) + "}"
-    if isinstance(value, frozenset):
-        return "{" + ", ".join(map(repr, sorted(value))) + "}"
-    if isinstance(value, tuple):
-        return "(" + ", ".join(map(_text, value)) + ")"
-    return repr(value)
 
 
 def _check(model: Model) -> None:

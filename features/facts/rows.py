@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 
 from vouch.features.asof import view
-from vouch.features.contract.tables import TABLES
 from vouch.features.expressions import as_text
 from vouch.features.facts.customers import not_naming_internal, without_internal
 from vouch.features.facts.subscriptions import has_run
@@ -32,7 +31,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {"customers": ("referred_by",)}
 def counted(tables: Tables, table: str, as_of_us: int) -> Frame:
     """The rows of a table that count at an instant."""
     rows = rows_that_count(tables, table, [as_of_us], view(tables, table, as_of_us))
-    customer = TABLES[table].customer
+    customer = tables.table(table).customer
     return rows if customer is None else without_internal(tables, [as_of_us], rows, customer)
 
 

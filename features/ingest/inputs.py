@@ -278,6 +278,7 @@ def _base(project: Project, digests: Mapping[str, str]) -> str:
         for name, m in project.tables.items()
     }  # fmt: skip
     mapping |= {f"source {name}": [repr(reader)] for name, reader in project.readers.items()}
-    mapping["own features"] = [repr(project.features)]
+    outcomes = [f"{name}: {of.outcome.text}" for name, of in project.models.items() if of.outcome]
+    mapping["own features"] = [repr(project.features), *outcomes]
     content = [FORM, CONTRACT_VERSION, repr(TABLES), SENTIMENT_VERSION, dict(digests), mapping]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

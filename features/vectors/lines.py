@@ -155,17 +155,22 @@ def _meets(value: nw.Expr | None, column: Column | None, line: FeatureLine) -> n
         return None
     if line.equals is None:
         return ~value.is_null()
-    place = f"[features.{line.name}] equals = {line.equals!r}: {line.table}.{line.value}"
+    return equal_to(value, column, line.equals, f"[features.{line.name}]", f"{line.table}.{line.value}")
+
+
+def equal_to(value: nw.Expr, column: Column, equals: str, section: str, named: str) -> nw.Expr:
+    """Whether a column holds a value that is written as a text."""
+    place = f"{section} equals = {equals!r}: {named}"
     if column.kind == "text":
-        return value == line.equals
+        return value == equals
     if column.kind == "boolean":
-        if line.equals.lower() not in {"true", "false"}:
+        if equals.lower() not in {"true", "false"}:
             raise ConfigurationError(f"{place} is true or false")
-        return value == (line.equals.lower() == "true")
+        return value == (equals.lower() == "true")
     if column.kind not in {"integer", "number", "money"}:
         raise ConfigurationError(f"{place} is a {column.kind}, of which no value is counted")
     try:
-        meant = Decimal(line.equals) * (1 if column.kind == "integer" else 10_000)
+        meant = Decimal(equals) * (1 if column.kind == "integer" else 10_000)
         whole = int(meant)
     except (InvalidOperation, OverflowError, ValueError) as error:  # no number, or an infinite one
         raise ConfigurationError(f"{place} holds numbers") from error

@@ -62,7 +62,9 @@ FLOORS = {
     ),
     "models": (
         {"eligibility"},
-        {"definition", "outcomes", "scoring"},
+        {"fingerprint", "outcomes", "scoring"},
+        {"own_outcomes"},
+        {"definition"},
         {"advocacy", "churn", "upgrade", "value"},
         {"response"},
         {"quality"},

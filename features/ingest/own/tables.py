@@ -26,6 +26,7 @@ from vouch.features.ingest.own.outcome import Leavers, columns_revealing_dates, 
 from vouch.features.ingest.own.proposed import Proposer, sources_of_proposed
 from vouch.features.table_settings import NEEDED, TableMapping
 from vouch.features.vectors.lines import own_features
+from vouch.features.vectors.outcome_rows import check_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -123,6 +124,7 @@ def own_tables(
     own_features(lines, made.tables)  # refuses what cannot be meant before a row is read
     counted = [_counted(verdict, [line for line in lines if _is_of(line, verdict)]) for verdict in made.verdicts]
     _check_named(project, made.verdicts, plans)
+    check_outcomes(project.models, made.tables)
     return plans, OwnTables(made.tables, lines, tuple(counted), made.places, tuple(sources_of_proposed(proposed)))
 
 
@@ -152,6 +154,8 @@ class _Made:
         self.lines: list[FeatureLine] = []
         self.verdicts: list[OwnColumn] = []
         self.places: dict[str, str] = {}
+        self.unfed: set[tuple[str, str]] = set()
+        """Columns that are read because an outcome stands there, and feed nothing."""
 
     def proposed(
         self, free: Collection[str], relations: Mapping[str, Relation], customers: TablePlan
@@ -186,7 +190,7 @@ class _Made:
         inputs = {name: input_of(whole, name, _naming(mapping, taken), relation) for name in taken}
         whole = replace(whole, later=self._later(plan, whole, inputs))
         words = {name: mapping.words[of] for name, of in taken.items() if of in mapping.words}
-        for column in columns.values():
+        for column in (of for of in columns.values() if (table.name, of.name) not in self.unfed):
             word = words.get(column.name)
             self.lines += (lines_of_column if is_dated else lines_of_customers)(table.name, column, word)
             if "ingested_at" not in plan.inputs and not is_dated:
@@ -334,11 +338,19 @@ class _Made:
                 why = "left out in vouch.toml"
             elif why is None and len(taken) >= MOST_COLUMNS:
                 why = f"the table has more than {MOST_COLUMNS} columns, of which the first feed"
-            if why is None:
+            if why is not None and (model := self._outcome_of(table, own)):
+                why, taken[own] = f"{why}; read as the outcome of {model} alone", column
+                self.unfed.add((table, own))
+            elif why is None:
                 taken[own] = column
             kind = f"{of.kind}, from {column!r}" if own != column else of.kind
             self.verdicts.append(OwnColumn(table, own, why is None, why or kind, origin=column))
         return taken
+
+    def _outcome_of(self, table: str, column: str) -> str | None:
+        """The model whose outcome a column says, None where none does."""
+        outcomes = ((name, of.outcome) for name, of in self.project.models.items() if of.outcome)
+        return next((name for name, of in outcomes if (of.table, of.column) == (table, column)), None)
 
     def _lines(self, name: str, columns: Mapping[str, Column], words: Mapping[str, str]) -> None:
         if not self.project.features.own or name in self.project.features.leave_out:
@@ -346,7 +358,8 @@ class _Made:
         self.verdicts.append(OwnColumn(name, "", True, "its rows"))
         self.lines += lines_of_rows(name)
         for column in columns.values():
-            self.lines += lines_of_column(name, column, words.get(column.name))
+            if (name, column.name) not in self.unfed:
+                self.lines += lines_of_column(name, column, words.get(column.name))
 
 
 def _naming(mapping: TableMapping, taken: Mapping[str, str]) -> TableMapping:
