@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from vouch.features.contract.tables import Table
     from vouch.features.ingest.texts.learned_tone import Learned
 
 ROWS_ENGINES = ("polars", "duckdb")
@@ -49,6 +50,7 @@ def tables_from_rows(
     engine: str = "polars",
     columns: Mapping[str, frozenset[str]] | None = None,
     learned: Learned | None = None,
+    own: Mapping[str, Table] | None = None,
 ) -> tuple[Tables, dict[str, Any]]:
     """Check rows in canonical form as if a company had handed them over, and return them with the report.
 
@@ -59,6 +61,7 @@ def tables_from_rows(
         columns: the contract columns that count as handed over, by table. By default those that any row names, and
             all of them for a table without rows.
         learned: the models of texts that the company's tables were staged with; without them the lexicon judges.
+        own: the company's own tables, and those of the contract to which it adds columns, as they were staged.
 
     Returns:
         The tables, and the figures by table as for `vouch check`; a row that breaks the contract is left out, and
@@ -69,21 +72,23 @@ def tables_from_rows(
         UsageError: for a table or engine that is none of ours.
         DataError: for a text that is not Unicode.
     """
+    known = {**TABLES, **(own or {})}
     for name in rows:
-        if name not in TABLES:
-            raise UsageError(f"There is no table {name!r} in the contract{did_you_mean(name, TABLES)}")
+        if name not in known:
+            raise UsageError(f"There is no table {name!r} in the contract{did_you_mean(name, known)}")
     if "customers" not in rows:
         raise MissingTable("There are no rows of 'customers'")
     if engine not in ROWS_ENGINES:
         raise UsageError(f"Rows are opened on {' or '.join(ROWS_ENGINES)}, not on {engine!r}")
     texts = {name: _as_json(rows[name]) for name in sorted(rows, key=_order)}
-    given = {name: _columns(name, rows[name], columns) for name in texts}
-    if not hasattr(_THREAD, "statements"):
-        _THREAD.statements = _Statements()
+    given = {name: _columns(known[name], rows[name], columns) for name in texts}
+    if not hasattr(_THREAD, "statements") or _THREAD.statements.tables != known:
+        _THREAD.statements = _Statements(known)
     formed, figures = _THREAD.statements.run(texts, now_us)
     formed = {name: _judged(name, form, learned) for name, form in formed.items()}
     fingerprint = hashlib.sha256(json.dumps([texts, now_us]).encode()).hexdigest()
-    tables = Tables(frames=_frames(formed, engine), columns=given, fingerprint=fingerprint, engine=engine)
+    frames = _frames(formed, engine)
+    tables = Tables(frames=frames, columns=given, fingerprint=fingerprint, engine=engine, own=own or {})
     return tables, {"tables": figures}
 
 
@@ -93,11 +98,11 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _columns(
-    name: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, frozenset[str]] | None
+    table: Table, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, frozenset[str]] | None
 ) -> frozenset[str]:
-    contract = TABLES[name].columns.keys()
+    contract = table.columns.keys()
     if columns is not None:
-        return frozenset(columns[name])
+        return frozenset(columns[table.name])
     return frozenset(contract & set().union(*rows)) if rows else frozenset(contract)
 
 
@@ -125,9 +130,10 @@ def _frames(tables: Mapping[str, pa.Table], engine: str) -> dict[str, nw.LazyFra
 
 
 class _Statements:
-    """The engine of one thread, with what it has prepared so far."""
+    """The engine of one thread, with what it has prepared so far for these tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self.tables = tables
         self.connection = duckdb.connect(":memory:", config={"threads": 1, "python_enable_replacements": False})
         self.connection.execute("SET TimeZone = 'UTC'")
         # Otherwise every run of a prepared statement plans it again, at ten times the cost of running it; and so does
@@ -137,7 +143,7 @@ class _Statements:
         self.connection.execute(f"CREATE SCHEMA {OWN}")
         self.connection.execute(f"CREATE TABLE {_INSTANT} (now_us BIGINT)")
         # A change of the catalogue makes every statement that was prepared before it plan itself anew: tables first.
-        for table in TABLES.values():
+        for table in tables.values():
             self.connection.execute(f"CREATE TEMP TABLE {parsed(table.name)} ({checked_columns(table)})")
         self.prepared: set[str] = set()
         self.empty: dict[str, pa.Table] = {}
@@ -166,7 +172,7 @@ class _Statements:
             rows, refused, repaired, problems, repeats = self.connection.execute(f"EXECUTE count_{name}").fetchall()[0]
             formed[name] = self._form(name, bool(repeats))
             known = set(formed["customers"]["customer_id"].to_pylist())
-            owner = TABLES[name].customer
+            owner = self.tables[name].customer
             owners = formed[name][owner].drop_null().to_pylist() if owner else []
             counts = (
                 rows,
@@ -194,7 +200,7 @@ class _Statements:
         """Prepare what checks rows of JSON, what counts the outcome, and what gives contract form."""
         if name in self.prepared:
             return
-        table = TABLES[name]
+        table = self.tables[name]
         structure = literal(json.dumps([dict.fromkeys(table.columns, "VARCHAR")]))
         items = f"(SELECT from_json(CAST($1 AS VARCHAR), {structure}) AS items)"
         numbered = f"unnest(range(len(items))) AS {quoted(ROW)}"

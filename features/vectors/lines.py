@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 
@@ -69,8 +69,14 @@ _KINDS: Mapping[str, frozenset[str]] = {
 """Kinds of columns that each `how` makes sense of; others take any. A time counts as hours after that of its row."""
 
 
-_USED: list[object] = []
+_USED: list[Any] = []
 """The lines and tables that the register's own features were made of."""
+
+
+def registered_tables() -> Mapping[str, Table]:
+    """The company's own tables, and those of the contract to which it adds columns, as the register stands."""
+    tables: Mapping[str, Table] = _USED[1] if _USED else {}
+    return tables
 
 
 def use_own_features(tables: Tables) -> None:

@@ -369,8 +369,8 @@ class ScoreAnswer(BaseModel):
     empty_own_features: Annotated[
         dict[str, list[str]] | None,
         Field(
-            description="By model, the features of the company's own columns that it reads and that are null here: "
-            "rows of a request are those of the contract, which hold no such column. Vectors may name them."
+            description="By model, the features of the company's own columns that it reads and whose table or column "
+            "no row of the request names: they read as for a customer of whom nothing is known."
         ),
     ]
     models: dict[str, str | None]

@@ -263,7 +263,15 @@ class ScoreRequest(Request):
     model_config = ConfigDict(json_schema_extra={"oneOf": [_VECTORS_ALONE, _ROWS_ALONE]})
 
     vectors: Annotated[list[Vector] | None, Field(min_length=1, max_length=MAX_VECTORS, fail_fast=True)] = None
-    rows: Annotated[dict[Text, list[dict[Text, Cell]]] | None, Field(min_length=1, max_length=50)] = None
+    rows: Annotated[
+        dict[Text, list[dict[Text, Cell]]] | None,
+        Field(
+            min_length=1,
+            max_length=50,
+            description="By table: those of the contract with the company's further columns, and its own tables with "
+            "`customer_id`, `occurred_at` and columns under the names that `vouch check` tells.",
+        ),
+    ] = None
     as_of: Annotated[Text | None, Field(description="Needed with rows: ISO date or instant.")] = None
     models: Annotated[list[ModelName], Field(min_length=1, max_length=len(MODELS))] = list(NAMED)
     reasons: bool = True

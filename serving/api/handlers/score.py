@@ -19,6 +19,7 @@ from vouch.features.ingest.texts.learned_tone import learned_of
 from vouch.features.instants import instant_text, parse_instant
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.declare import OWN, load_families
+from vouch.features.vectors.lines import registered_tables
 from vouch.models.scoring.feature_matrix import FeatureMatrix
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import worded_reasons
@@ -29,6 +30,7 @@ from vouch.serving.snapshots.schema import MODELS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from vouch.features.contract.tables import Table
     from vouch.features.ingest.texts.learned_tone import Learned
     from vouch.features.vectors.declare import Feature
     from vouch.serving.api.schemas import ScoreRequest, Vector
@@ -70,17 +72,19 @@ def score_request(store: ServingState, request: ScoreRequest) -> dict[str, Any]:
         "broken": broken,
         "empty_own_features": None
         if request.rows is None
-        else {name: own_features_of(of) for name, of in champions.items()},
+        else {name: own_features_of(of, request.rows) for name, of in champions.items()},
         "models": {name: champion.content_hash for name, champion in champions.items()},
         "kinds": {name: of.predictor.kind if of.predictor else None for name, of in champions.items()},
         "scores": [dict(zip(names, row, strict=True)) for row in rows],
     }
 
 
-def own_features_of(champion: Champion) -> list[str]:
-    """Return the features of own columns that a champion reads: rows of the contract cannot feed them."""
+def own_features_of(champion: Champion, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Return the features of own columns that a champion reads, and whose table or column no row names."""
     read = champion.predictor.columns if champion.predictor else ()
-    return sorted(column.name for column in read if column.name in OWN)
+    own = [OWN[column.name] for column in read if column.name in OWN]
+    named = {name: frozenset().union(*of) for name, of in rows.items()}
+    return sorted(feature.name for feature in own if not feature.needs <= named.get(str(feature.table), frozenset()))
 
 
 def _columns(name: str, scored: Scored) -> dict[str, list[Any]]:
@@ -223,15 +227,17 @@ def rows_table(
 
     `company` holds the columns that the company hands over, by table: what the request does not name of them is there
     and empty, as it is for a customer of the batch, so that both come to the same vectors. Rows are those of the
-    contract: what a company's own columns feed is null here. `learned` judges its texts.
+    contract and of the company's own tables, under the names that both have there. `learned` judges its texts.
     """
-    _check_names(rows)
-    named = {name: frozenset().union(*of) & TABLES[name].columns.keys() for name, of in rows.items()}
-    company = {name: of & TABLES[name].columns.keys() for name, of in company.items() if name in TABLES}
+    own = registered_tables()
+    known = {**TABLES, **own}
+    _check_names(rows, known)
+    named = {name: frozenset().union(*of) & known[name].columns.keys() for name, of in rows.items()}
+    company = {name: of & known[name].columns.keys() for name, of in company.items() if name in known}
     columns = {name: company.get(name, named.get(name, frozenset())) for name in {*company, *rows}}
     try:
         given = {**dict.fromkeys(company, ()), **rows}
-        tables, report = tables_from_rows(given, now_us(), columns=columns, learned=learned)
+        tables, report = tables_from_rows(given, now_us(), columns=columns, learned=learned, own=own)
     except (DataError, UsageError) as error:
         # The text of the error may hold values of the request.
         raise Problem("invalid_value", f"The rows are not as the contract says: {error.code}", "rows") from error
@@ -240,13 +246,13 @@ def rows_table(
     return table.sort_by("customer_id"), broken
 
 
-def _check_names(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def _check_names(rows: Mapping[str, Sequence[Mapping[str, Any]]], tables: Mapping[str, Table]) -> None:
     if "customers" not in rows:
         raise Problem("invalid_value", "Rows of customers say whom to score", "rows")
     for name, given in rows.items():
-        if name not in TABLES:
-            raise Problem("invalid_value", f"A table is none of the contract's: {', '.join(TABLES)}", "rows")
-        known = TABLES[name].columns
+        if name not in tables:
+            raise Problem("invalid_value", f"A table is none of the contract's: {', '.join(tables)}", "rows")
+        known = tables[name].columns
         if any(column not in known for row in given for column in row):
             raise Problem("invalid_value", f"A column is none of: {', '.join(known)}", f"rows.{name}")
 

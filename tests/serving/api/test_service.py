@@ -272,12 +272,18 @@ def test_only_rows_leave_features_of_own_columns_without_a_value(client):
     assert ask(client, "/v1/score", vectors=vectors, models=["churn"])["empty_own_features"] is None
 
 
-def test_features_of_own_columns_that_a_model_reads_are_named(monkeypatch):
+def test_features_of_own_columns_that_no_row_of_a_request_feeds_are_named(monkeypatch):
     columns = [SimpleNamespace(name=name) for name in ("tenure_days", "visits_rows_28d", "customer_seats")]
-    monkeypatch.setattr("vouch.serving.api.handlers.score.OWN", dict.fromkeys(["customer_seats", "visits_rows_28d"]))
-    champion = Champion("churn", None, SimpleNamespace(columns=columns))
-    assert own_features_of(champion) == ["customer_seats", "visits_rows_28d"]
-    assert own_features_of(Champion("churn", None, None)) == []
+    own = {
+        "customer_seats": SimpleNamespace(name="customer_seats", table="customers", needs={"customer_id", "seats"}),
+        "visits_rows_28d": SimpleNamespace(name="visits_rows_28d", table="visits", needs={"customer_id"}),
+    }
+    monkeypatch.setattr("vouch.serving.api.handlers.score.OWN", own)
+    champion, people = Champion("churn", None, SimpleNamespace(columns=columns)), [{"customer_id": "a"}]
+    assert own_features_of(champion, {"customers": people}) == ["customer_seats", "visits_rows_28d"]
+    assert own_features_of(champion, {"customers": people, "visits": people}) == ["customer_seats"]
+    assert own_features_of(champion, {"customers": [{"customer_id": "a", "seats": 3}], "visits": people}) == []
+    assert own_features_of(Champion("churn", None, None), {"customers": people}) == []
 
 
 def test_metrics_are_those_of_the_snapshot(client, published):
