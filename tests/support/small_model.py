@@ -7,6 +7,7 @@ import pandas as pd
 
 from vouch.models.predictor import write_bundle
 from vouch.models.scoring.calibration import Calibrator
+from vouch.models.scoring.effects import Effects, KindEffect, QiniCurve
 from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.formulas import PointsMeasure
 
@@ -58,6 +59,12 @@ RULES = {
     ],
 }
 ISOTONIC = Calibrator("isotonic", raw=(-3.0, -1.0, 2.0), probability=(0.01, 0.2, 0.9))
+KNOWN = KindEffect("review", 400, 120, 0.3, 0.5, 0.0, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
+UNSURE = KindEffect("beta", 90, 40, 0.0, 0.1, 0.0, 0.2, 0.3, 0.02, 0.05, -0.02, 0.12)
+UNTRIED = KindEffect("referral", 60, 0, -0.2, 0.3, 0.0, 0.0, 0.3)
+"""One that trials have shown to add something, one that they have not, one that was never tried at random."""
+QINI = QiniCurve(0.02, 0.01, 0.03, 0.025, ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2)))
+EFFECTS = Effects((KNOWN, UNSURE, UNTRIED), 0.5, LOGISTIC, QINI)
 
 
 def written(folder, kind, content, calibrator=ISOTONIC, **more):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support.small_model import COLUMNS, ISOTONIC, LOGISTIC, RULES, written
+from support.small_model import COLUMNS, EFFECTS, ISOTONIC, LOGISTIC, RULES, written
 from support.spoilt_documents import NO_DOCUMENT, spoilt
 from vouch.features.errors import BundleError, UsageError
 from vouch.models.predictor import Predictor, champion_folder, load_champion
@@ -22,7 +22,7 @@ SOON = Hazard(4, (-4.5, -4.6, -4.7, -4.8), (0.9, 0.8, 0.7, 0.6), (0.3, 0.2), 26)
 def bundle(tmp_path):
     """A logistic champion with every document that there is."""
     folder = champion_folder(tmp_path, "churn") / "bundle"
-    written(folder, "logistic", LOGISTIC, ISOTONIC)
+    written(folder, "logistic", LOGISTIC, ISOTONIC, effects=EFFECTS)
     manifest, files, _ = read_files(folder)
     files["hazard.json"] = as_bytes(SOON.as_json())
     counted = [Histogram(c.name, c.family, (1, 2), (), None) for c in COLUMNS]
@@ -50,7 +50,7 @@ def resealed(folder, name, content: bytes):
 
 
 DOCUMENTS = ("manifest.json", "features.json", "golden.json", "calibrator.json", "model.json", "hazard.json",
-             "reference.json")  # fmt: skip
+             "reference.json", "effects.json")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -7,17 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from support.small_model import COLUMNS, LOGISTIC, vectors, written
+from support.small_model import COLUMNS, EFFECTS, LOGISTIC, vectors, written
 from vouch.features.errors import BundleError
 from vouch.models.predictor import Predictor, encode
 from vouch.models.scoring.bundle import as_bytes, read_files, write_files
-from vouch.models.scoring.effects import Effects, KindEffect, QiniCurve
-
-KNOWN = KindEffect("review", 400, 120, 0.3, 0.5, 0.0, 0.2, 0.3, 0.02, 0.25, 0.15, 0.35)
-UNSURE = KindEffect("beta", 90, 40, 0.0, 0.1, 0.0, 0.2, 0.3, 0.02, 0.05, -0.02, 0.12)
-UNTRIED = KindEffect("referral", 60, 0, -0.2, 0.3, 0.0, 0.0, 0.3)
-QINI = QiniCurve(0.02, 0.01, 0.03, 0.025, ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2)))
-EFFECTS = Effects((KNOWN, UNSURE, UNTRIED), 0.5, LOGISTIC, QINI)
 
 
 def test_a_bundle_keeps_effects(tmp_path):
