@@ -30,7 +30,9 @@ _TOKEN = re.compile(r"(https?://)[^\s:/?#@]+@", re.IGNORECASE)
 _PUBLIC = r"(?!https?:|wss?:|file:|s3:|gs:)"
 _DATABASE = re.compile(rf"\b({_PUBLIC}{_SCHEME}[^\s?]*)\?[^\s'\"]*[^\s'\":,.;)]", re.IGNORECASE)
 _NAME = rf"(?:[\w.-]*(?:{SECRET_NAMES})[\w.-]*|pass|key|sig|auth)"
-_HEADER = re.compile(r"(authorization['\"]?[:=] *['\"]?\w+ +|\bbearer +(?=[\w.~+/-]{16}))[^\s'\"]+", re.IGNORECASE)
+_HEADER = re.compile(
+    r"(authorization['\"]?[:=] *['\"]?\w+ +(?=[^\s'\"]{8})|\bbearer +(?=[\w.~+/-]{16}))[^\s'\"]+", re.IGNORECASE
+)
 _PARAMETER = re.compile(rf"(?<![^\s?&;'\"(,{{])({_NAME}=)('[^']*'|\"[^\"]*\"|[^\s&#'\"]+)", re.IGNORECASE)
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0xFFFE, 0xFFFF)

@@ -59,6 +59,7 @@ def test_no_secret_parameter_is_shown(text):
         "vouch export --to csv: 3 = 4",
         "significance=0.05",
         "the bearer of news, of the plan Basic subscription",
+        "Send it as: Authorization: Bearer KEY",
     ],
 )
 def test_what_holds_no_secret_is_shown_as_it_is(text):
