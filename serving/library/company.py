@@ -30,6 +30,7 @@ from vouch.models.registry.bundles import load_any_champion
 from vouch.models.registry.offsets import in_force, offsets
 from vouch.models.registry.versions import RunLabels
 from vouch.serving.batch.run_records import recording
+from vouch.serving.library.splitter import EmbargoSplit
 from vouch.serving.metric_queries import Question, answered
 from vouch.serving.snapshots.files import lock
 
@@ -145,12 +146,11 @@ class CompanyTables:
 
         All outcomes of the rows that are fitted on were final before the instant that is judged.
         """
-        matured_us = self._target(model)[1].matured_days * DAY_US
-        times = nw.from_native(panel, eager_only=True)["as_of_us"].to_numpy()
-        for instant in np.unique(times):
-            before = np.flatnonzero(times + matured_us <= instant)
-            if len(before):
-                yield before, np.flatnonzero(times == instant)
+        yield from self.splitter(model).split(panel)
+
+    def splitter(self, model: str, most: int | None = None) -> EmbargoSplit:
+        """The same for scikit-learn's `cv`, the newest `most` splits: see `EmbargoSplit`."""
+        return EmbargoSplit(self._target(model)[1].matured_days, most)
 
     def metrics(
         self, ids: Sequence[str] | None = None, *, by: str | None = None, as_of: str | None = None
@@ -215,15 +215,15 @@ class CompanyTables:
         known = in_force(offsets(self.project.home, predictor.name), predictor.content_hash, as_of_us)
         return predictor.shifted(known.offset if known else 0.0)
 
-    def score(self, model: str, as_of: str | None = None) -> IntoDataFrame:
-        """The champion's scores of who is eligible at an instant, the highest first.
+    def score(self, model: str, as_of: str | None = None, *, vectors: IntoDataFrame | None = None) -> IntoDataFrame:
+        """The champion's scores of who is eligible at an instant, or of a frame of vectors, the highest first.
 
         Columns `customer_id`, `status`, `probability`, `low`, `high` (ends of its 95 % interval); as the weekly run
-        would publish them, an offset that was in force by then included.
+        would publish them, an offset that was in force by then included. `vectors` are rows as `vectors()` gives them.
         """
         import pandas
 
-        predictor, frame, status = self._eligible(model, as_of)
+        predictor, frame, status = self._eligible(model, as_of, vectors)
         raw, probability = predictor.score(frame)
         low, high = predictor.interval(raw)
         scored = {
@@ -236,7 +236,7 @@ class CompanyTables:
         ranked = pandas.DataFrame(scored).sort_values(["probability", "customer_id"], ascending=[False, True])
         return self._made(ranked.reset_index(drop=True))
 
-    def explain(self, model: str, as_of: str | None = None) -> IntoDataFrame:
+    def explain(self, model: str, as_of: str | None = None, *, vectors: IntoDataFrame | None = None) -> IntoDataFrame:
         """Why each eligible customer is scored as they are: one row per customer and family of features.
 
         Columns `customer_id`, `family`, `feature` (the one that leads), `value` as text, `contribution` in log-odds;
@@ -244,7 +244,7 @@ class CompanyTables:
         """
         import pandas
 
-        predictor, frame, _ = self._eligible(model, as_of)
+        predictor, frame, _ = self._eligible(model, as_of, vectors)
         explained = predictor.reasons(frame).as_arrow(frame).to_pylist()
         rows = [
             {"customer_id": who, **reason}
@@ -279,13 +279,20 @@ class CompanyTables:
             )
         return sorted(instant for instant in instants if instant > begins_us)
 
-    def _eligible(self, model: str, as_of: str | None) -> tuple[Predictor, pd.DataFrame, np.ndarray[Any, Any]]:
+    def _eligible(
+        self, model: str, as_of: str | None, vectors: IntoDataFrame | None
+    ) -> tuple[Predictor, pd.DataFrame, np.ndarray[Any, Any]]:
         champion, instant = self.champion(model), self._instant(as_of)
         if not isinstance(champion, Predictor):
             raise UsageError(f"The model {model!r} gives no probability: champion({model!r}) says what customers bring")
         predictor = self._with_offset(champion, instant)
         target = models.load(model).target_of(predictor.manifest)
-        frame = collect(next(vectors_at(self._tables, [instant])))
+        if vectors is None:
+            frame = collect(next(vectors_at(self._tables, [instant])))
+        else:
+            frame = nw.from_native(vectors, eager_only=True).to_pandas()
+            if lacking := [name for name in ("customer_id", *predictor.names) if name not in frame]:
+                raise UsageError(f"The vectors lack {', '.join(lacking)}: take rows as `vectors()` gives them")
         status = target.status(frame)
         is_scored = np.isin(status, list(SCORED))
         return predictor, frame.loc[is_scored].reset_index(drop=True), status[is_scored]

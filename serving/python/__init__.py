@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from vouch.features.errors import VouchError
     from vouch.serving.library.company import CompanyTables, TrainedModel
     from vouch.serving.library.company import open_company as open  # `vouch.open` is what it is called
+    from vouch.serving.library.splitter import EmbargoSplit
 
-__all__ = ["CompanyTables", "TrainedModel", "VouchError", "open"]
+__all__ = ["CompanyTables", "EmbargoSplit", "TrainedModel", "VouchError", "open"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from vouch.features.errors import VouchError
 
         return VouchError
+    if name == "EmbargoSplit":
+        from vouch.serving.library.splitter import EmbargoSplit
+
+        return EmbargoSplit
     if name in {"CompanyTables", "TrainedModel", "open"}:
         from vouch.serving.library import company
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.tree import DecisionTreeClassifier
 
 import vouch
 from support.champions import write_champions
@@ -68,6 +70,38 @@ def test_splits_keep_outcomes_of_the_rows_to_judge_out_of_those_to_fit_on(opened
         times = panel["as_of_us"].to_numpy()
         assert times[fit].max() + matured_us <= times[judge].min()
         assert len(np.unique(times[judge])) == 1
+
+
+def test_the_splitter_goes_where_scikit_learn_takes_one(opened):
+    panel = opened.panel("churn", as_of=AS_OF)
+    splitter, rows = opened.splitter("churn", most=3), panel[["tenure_days", "active_days_28d"]].fillna(-1.0)
+    assert splitter.get_n_splits(rows, groups=panel["as_of_us"]) == 3
+    for ours, theirs in zip(splitter.split(panel), list(opened.splits(panel, "churn"))[-3:], strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    search = GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [1, 2]}, cv=splitter, scoring="roc_auc")
+    search.fit(rows, panel["label"], groups=panel["as_of_us"])
+    assert search.n_splits_ == 3
+    assert search.best_score_ > 0.5
+
+
+def test_rows_that_say_no_instant_or_lie_too_close_are_not_split():
+    with pytest.raises(vouch.VouchError, match="at which instant each row stands"):
+        next(vouch.EmbargoSplit(28).split(np.zeros((3, 2))))
+    with pytest.raises(vouch.VouchError, match="nothing to split"):
+        next(vouch.EmbargoSplit(28).split(np.zeros((2, 1)), groups=[0, 27 * DAY_US]))
+    with pytest.raises(vouch.VouchError, match="no negative number"):
+        vouch.EmbargoSplit(-1)
+    assert repr(vouch.EmbargoSplit(28, most=4)) == "EmbargoSplit(28, 4)"
+
+
+def test_a_frame_of_vectors_is_scored_and_explained_as_the_week_is(opened):
+    vectors, scores = opened.vectors(AS_OF), opened.score("churn", AS_OF)
+    pd.testing.assert_frame_equal(opened.score("churn", AS_OF, vectors=vectors), scores)
+    pd.testing.assert_frame_equal(opened.score("churn", AS_OF, vectors=pl.from_pandas(vectors)), scores)
+    few = vectors.loc[vectors["customer_id"].isin(set(scores["customer_id"].head(5)))]
+    assert set(opened.explain("churn", AS_OF, vectors=few)["customer_id"]) == set(scores["customer_id"].head(5))
+    with pytest.raises(vouch.VouchError, match="The vectors lack customer_id"):
+        opened.score("churn", AS_OF, vectors=vectors.drop(columns="customer_id"))
 
 
 def test_scores_are_ranked_and_their_reasons_add_up(opened):
