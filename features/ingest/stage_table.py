@@ -194,11 +194,12 @@ def finish(staging: StagingContext, plan: TablePlan, present: Container[str]) ->
     path = literal(str(staging.folder / f"{name}.parquet"))
     ordered = f"SELECT * FROM ({query}) staged ORDER BY {row_order(table, 'staged')}"
     (written,) = staging.row(f"COPY ({ordered}) TO {path} (FORMAT parquet)")
-    write_quarantine(staging, name, staging.folder / "quarantine" / f"{name}.parquet")
     rows = f"read_parquet({place(staging.folder / f'{name}.parquet')}, hive_partitioning = false)"
-    refused = f"({refused_sql(table, parsed(name), has_polarity=name in TEXTS)})"
-    join_refused(staging, table, [refused], rows, staging.folder / REFUSED / f"{name}.parquet")
     counted = figures(staging, parsed(name)) | {"written": written}
+    if counted["quarantined"] or counted["cells"]:
+        write_quarantine(staging, name, staging.folder / "quarantine" / f"{name}.parquet")
+        refused = f"({refused_sql(table, parsed(name), has_polarity=name in TEXTS)})"
+        join_refused(staging, table, [refused], rows, staging.folder / REFUSED / f"{name}.parquet")
     tallies = row_tallies(staging, table, parsed(name))
     across = counted_across(staging, table, accepted(name), repeated, targets)
     people = f"(SELECT * FROM {accepted(name)})"
@@ -301,10 +302,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> 
 
 
 def write_quarantine(staging: StagingContext, name: str, path: Path) -> None:
-    """Write what was refused or nulled, one row per problem; no file where there is nothing."""
+    """Write what was refused or nulled of rows that hold any such, one row per problem."""
     broken = f"FROM {parsed(name)} WHERE problems IS NOT NULL"
-    if not staging.row(f"SELECT count(*) {broken}")[0]:
-        return
     staging.rows(
         f'COPY (SELECT row, problem.scope AS scope, problem.column AS "column", problem.reason AS reason, raw '
         f"FROM (SELECT row, raw, unnest(problems) AS problem {broken}) "
