@@ -28,7 +28,8 @@ KEYS: Mapping[str, type] = {
     "outcome": dict,
 }
 LONGEST_DAYS = 3650
-_NAME = re.compile(r"[a-z][a-z0-9_]*$")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_IS_VALUE = re.compile(r"[^\x00-\x1f]{0,200}\Z")
 
 
 @dataclass(frozen=True)
@@ -127,4 +128,6 @@ def _outcome(part: Part) -> OutcomeRows:
     for key in ("table", "column"):
         if not _NAME.match(given.get(key, key)):
             raise ConfigurationError(f"{part.where}: {key!r} is lower-case letters, digits and underscores")
+    if not _IS_VALUE.match(given.get("equals", "")):
+        raise ConfigurationError(f"{part.where}: 'equals' is one line of at most 200 signs")
     return OutcomeRows(**given)

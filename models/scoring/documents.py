@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel, StringConstraints, model_validator
 from pydantic_core import from_json
 
 from vouch.features import documents
-from vouch.features.documents import DIGEST, Count, Digest, Document, FileName, Form, Malformed, Name, Number, Text
+from vouch.features.documents import (
+    DIGEST,
+    NAME,
+    Count,
+    Digest,
+    Document,
+    FileName,
+    Form,
+    Malformed,
+    Name,
+    Number,
+    Text,
+)
 from vouch.features.errors import BundleError
 
 if TYPE_CHECKING:
@@ -24,6 +36,10 @@ KINDS = {
     "linear": ("model.json",), "mean": ("model.txt", "model.json"), VALUE_KIND: ("value.json",),
 }  # fmt: skip
 """Kinds of model, and the files that hold each."""
+TargetName = Annotated[
+    str, StringConstraints(pattern=rf"^{NAME}(\({NAME}(\.{NAME}(=[^\x00-\x1f]{{0,200}})?)?\)[a-z0-9_]{{0,100}})?$")
+]
+"""The name of a target; in brackets are the rows of the company that say what came true."""
 
 
 class BundleManifest(Document):
@@ -32,7 +48,7 @@ class BundleManifest(Document):
     format: Annotated[int, Field(ge=1)]
     kind: Literal["lightgbm", "logistic", "linear", "rules", "mean", "value"]
     model: Name
-    target: Name
+    target: TargetName
     files: dict[FileName, Digest]
     definition_fingerprint: Text | None = None
 

@@ -16,6 +16,7 @@ from vouch.features.project import load_project
 from vouch.features.vectors.build import collect, vectors
 from vouch.features.vectors.lines import use_lines
 from vouch.models import load
+from vouch.models.scoring.documents import BundleManifest
 from vouch.training.incumbent import meet
 
 T = datetime(2025, 6, 2, tzinfo=UTC)
@@ -146,12 +147,17 @@ def test_a_leaking_column_is_read_for_the_outcome_and_feeds_nothing(tmp_path):
         ('table = "calls"\ncolumn = "has_churned"\nequals = "maybe"', "is true or false"),
         ('table = "calls"\nequals = "cancel"', "`equals` goes with a column"),
         ('column = "reason"', "needs `table"),
+        ('table = "calls"\ncolumn = "reason"\nequals = "a\\nb"', "one line of at most 200 signs"),
         ('table = "calls"\ncolum = "reason"', "unknown key 'colum' .did you mean 'column'"),
     ],
 )
 def test_an_outcome_that_cannot_be_meant_is_refused_with_the_mend(tmp_path, told, message):
     with pytest.raises(ConfigurationError, match=message):
         opened(tmp_path / "shop", f"{CALLS}[churn.outcome]\n{told}\n")
+
+
+FILES = dict.fromkeys(["model.json", "calibrator.json", "features.json", "golden.json"], "0" * 64)
+"""What a bundle of rules lists."""
 
 
 @pytest.mark.parametrize("equals", ["cancel", "a.b=c (d)", "x)_horizon9", None])
@@ -162,6 +168,8 @@ def test_an_own_outcome_is_another_target_and_is_found_by_its_name(equals):
     for target in model.targets:
         assert load("churn").target_named(target.name) == target
         assert target.gap_days == 0
+        manifest = {"format": 2, "kind": "rules", "model": "churn", "target": target.name, "files": FILES}
+        assert BundleManifest.model_validate(manifest).target == target.name
         assert target.trials is None
     assert model.fingerprint != load("churn").fingerprint
 
