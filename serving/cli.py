@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vouch.features.errors import VouchError
+from vouch.features.home_format import check_home
 from vouch.features.instants import microseconds
 from vouch.features.private import keep_private
-from vouch.features.project import home, is_shared_home
+from vouch.features.project import home_place, is_shared_home
 from vouch.serving.commands import (
     agent,
     backup,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 DEBUG = "--debug"
+CHECK_BY_THEMSELVES = ("keys", "restore")
+"""A key is revoked whatever is damaged, and what was half restored is restored: these see themselves to the home."""
 
 app = typer.Typer(
     name="vouch",
@@ -60,7 +63,9 @@ def begin(
     debug: Annotated[bool, typer.Option(DEBUG, help="Show the whole traceback of an error.")] = False,
 ) -> None:
     """Which customers are about to leave, which would speak up for you, and why."""
-    before = keep_private(home(), is_shared_home())
+    if ctx.invoked_subcommand not in CHECK_BY_THEMSELVES:
+        check_home(home_place())
+    before = keep_private(home_place(), is_shared_home())
     ctx.call_on_close(lambda: os.umask(before))
     ctx.obj = CommandRun(microseconds(datetime.now(UTC)))
 

@@ -38,10 +38,14 @@ _ADVISORY = 7_868_355_104
 
 
 class Database:
-    """The store, open: `reading()` and `writing()` give connections in a transaction."""
+    """The store, open: `reading()` and `writing()` give connections in a transaction.
 
-    def __init__(self, home: Path, url: str | None = None) -> None:
+    Without `checks_home` it hangs on nothing beside it, as long as its schema is that of this code.
+    """
+
+    def __init__(self, home: Path, url: str | None = None, *, checks_home: bool = True) -> None:
         self.home = home
+        self._checks_home = checks_home
         self._place = home / FOLDER / FILE
         self.shown = redacted(url) if url else str(self._place)
         self._engine = _postgres(url, self.shown) if url else _sqlite(self._place)
@@ -142,9 +146,11 @@ class Database:
         """Bring the schema to that of this code, once per process; others wait meanwhile."""
         if self._is_migrated:
             return
-        check_home(self.home)
-        self._place.parent.mkdir(parents=True, exist_ok=True)
+        if self._checks_home:
+            check_home(self.home)
+            self._place.parent.mkdir(parents=True, exist_ok=True)
         if self._revision() != HEAD:
+            check_home(self.home)
             if not self.is_shared:
                 mark_home(self.home, version())
             with self.alone("schema"):

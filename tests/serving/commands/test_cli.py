@@ -22,6 +22,7 @@ from support.rows.table_files import company as made_of
 from support.rows.table_files import row as one
 from support.rows.table_files import write_csv
 from vouch.features.errors import BundleError, DataError, Locked, Refused, UsageError, VouchError
+from vouch.features.home_format import FILE, RESTORING
 from vouch.features.instants import parse_instant
 from vouch.features.shown import aligned
 from vouch.features.vectors.declare import load_families
@@ -469,3 +470,31 @@ def test_too_little_memory_is_told_with_the_mend(vouch, capsys):
     assert vouch("keys", "list")[0] == 0
     sys.excepthook(MemoryError, MemoryError(), None)
     assert "too little memory" in capsys.readouterr().err
+
+
+def test_a_key_is_revoked_whatever_else_of_the_home_is_damaged(vouch):
+    assert vouch("keys", "create", "crm")[0] == 0
+    home = Path(os.environ["VOUCH_HOME"])
+    whole = (home / FILE).read_bytes()
+    for damage in (b"broken", b'{"format": 99, "release": "9.0.0"}'):
+        (home / FILE).write_bytes(damage)
+        assert vouch("keys", "list")[0] == 1, "all else is refused"
+        (home / FILE).write_bytes(whole)
+        assert vouch("keys", "create", "other")[0] == 0
+        (home / FILE).write_bytes(damage)
+        assert vouch("keys", "revoke", "other")[0] == 0
+        (home / FILE).write_bytes(whole)
+    out = vouch("keys", "list", "--format", "json")[1]
+    assert {key["name"]: key["revoked_at"] is None for key in json.loads(out)["keys"]} == {"crm": True, "other": False}
+
+
+def test_what_was_half_restored_is_refused_by_all_but_the_next_restore(vouch, tmp_path):
+    home = Path(os.environ["VOUCH_HOME"])
+    assert vouch("keys", "create", "crm")[0] == 0
+    assert vouch("backup", "--out", tmp_path / "b.tar")[0] == 0
+    (home / RESTORING).mkdir()
+    for words in (["keys", "list"], ["runs"]):
+        status, _, err = vouch(*words)
+        assert (status, "vouch restore" in err) == (1, True)
+    assert vouch("restore", str(tmp_path / "b.tar"))[0] == 0
+    assert "crm" in vouch("keys", "list")[1]
