@@ -53,13 +53,19 @@ def as_if_read(tables: Tables, as_of_us: int) -> Iterator[Tables]:
 
     Once for each thing that such a cell may have said: both at once could cancel out.
     """
-    are_emptied = any(EMPTIED in rows.collect_schema().names() for rows in tables.refused.values())
+    are_emptied = any(map(_has_emptied, tables.refused.values()))
     for stand_ins in (_earliest_and_largest, _latest_and_least)[: 2 if are_emptied else 1]:
         frames = {
             name: _as_if_read(tables.frames[name], rows, name, stand_ins(as_of_us))
             for name, rows in tables.refused.items()
         }
         yield replace(tables, frames={**tables.frames, **frames}, partitions={}, rollups=None, refused={})
+
+
+def _has_emptied(apart: Frame) -> bool:
+    if EMPTIED not in apart.collect_schema().names():
+        return False
+    return len(apart.filter(~nw.col(EMPTIED).is_null()).select(EMPTIED).head(1).collect("polars")) > 0
 
 
 def _as_if_read(accepted: Frame, apart: Frame, table: str, stand_ins: Mapping[str, nw.Expr]) -> Frame:
@@ -80,19 +86,19 @@ def _filled(rows: Frame, table: str, stand_ins: Mapping[str, nw.Expr]) -> Iterat
     columns = [c for c in TABLES[table].columns.values() if can_stand_in(c) and c.staged in schema]
     for number in range(max(len(column.values) for column in columns) or 1):
         cells = {
-            column.staged: (column.name, nw.lit(column.values[number % len(column.values)]))
+            column.staged: (f",{column.name},", nw.lit(column.values[number % len(column.values)]))
             if column.values
-            else (column.name, stand_ins[column.kind])
+            else (f",{column.name},", stand_ins[column.kind])
             for column in columns
         }
-        if {"polarity", "rating"} <= set(schema):
-            cells["polarity"] = ("rating", stand_ins["polarity"])
+        if {"polarity", "rating"} <= set(schema):  # it follows from the rating and where its scale ends
+            cells["polarity"] = (",rating", stand_ins["polarity"])
         yield rows.with_columns(
-            nw.when(nw.col(EMPTIED).str.contains(f",{name}", literal=True))
+            nw.when(nw.col(EMPTIED).str.contains(said, literal=True))
             .then(value.cast(schema[staged]))
             .otherwise(nw.col(staged))
             .alias(staged)
-            for staged, (name, value) in cells.items()
+            for staged, (said, value) in cells.items()
         )
 
 
