@@ -23,8 +23,8 @@ LEAST_SHARED = 0.5
 """Share of the distinct values of a column that the other side must hold to join."""
 SURELY_SHARED = 0.9
 """The same where nothing but the values says that a column holds customers."""
-FEWEST_IDS, LARGE_ID = 20, 10_000
-"""Fewer values, or whole numbers from below this, may be the same by chance."""
+FEWEST_IDS, LARGE_ID, LONGEST_ID = 20, 10_000, 64
+"""Fewer values, or whole numbers from below this, may be the same by chance; longer texts are no ids."""
 FARTHEST = 2
 """Steps over which a file may lead to a customer."""
 
@@ -167,7 +167,7 @@ def _reference_score(connection: Connection, source: Source, column: ColumnProfi
         name_likeness(column.name, vocabulary()["customer"][how], source.context) for how in ("surest", "likely")
     )
     is_telling = column.holds == "text" or (isinstance(column.low, float) and column.low >= LARGE_ID)
-    if named < 0.5 and not is_telling:
+    if column.length > LONGEST_ID or (named < 0.5 and not is_telling):
         return 0.0
     shared = shared_values(connection, source, column.name, known, key)
     return named + shared if shared >= SURELY_SHARED else 0.0

@@ -44,7 +44,7 @@ def scale(source: Source, table: Table, taken: dict[str, Cell], constants: dict[
     """Take an answer with the scale that its values are on, and the instrument that its name tells."""
     name = "score" if table.name == "surveys" else "rating"
     column, sure = best_column(source, column_phrases(name), ("integer", "number"))
-    if (column is None or sure < SURE) and table_likeness(source.name, "surveys"):
+    if (column is None or sure < SURE) and table.name == "surveys" and table_likeness(source.name, "surveys"):
         answers = [one for one in source.holding("integer") if _is_answer(one)]
         column, sure = (answers[0], SURE) if len(answers) == 1 else (None, 0.0)
     if column is None or sure < SURE or not isinstance(column.high, float) or not isinstance(column.low, float):

@@ -197,29 +197,29 @@ class Matcher:
                 self.source, ("arr", "arr amount", "annual recurring revenue", "annual fee"), ("number", "integer"), ()
             )
             monthly, better = best_column(self.source, column_phrases("mrr"), ("number", "integer"), ())
-            if (yearly is None or sure < SURE) and (monthly is None or better < SURE) and (paid := self._paid(taken)):
-                taken["mrr"] = paid
-            if yearly is not None and (monthly is None or better < SURE) and sure >= SURE:
+            is_monthly, is_yearly = monthly is not None and better >= SURE, yearly is not None and sure >= SURE
+            if yearly is not None and is_yearly and not is_monthly:
                 whole = cell(self.source, yearly.name, sure)
                 taken["mrr"] = replace(whole, sql=f"try_cast({whole.sql} as double) / 12", plain=None)
+            elif not is_monthly and (paid := self._paid()) is not None:
+                taken["mrr"] = paid
         if table.name in {"surveys", "feedback"}:
             scale(self.source, table, taken, constants)
 
-    def _paid(self, taken: Mapping[str, Cell]) -> Cell | None:
+    def _paid(self) -> Cell | None:
         """What a contract costs a month: its amount, by the period that it is paid for where a column tells it."""
         phrases = (*vocabulary()["columns"]["unit_price"], *vocabulary()["columns"]["amount"])
         price, sure = best_column(self.source, phrases, ("number", "integer"))
         if price is None or sure < IN_CONTEXT:
             return None
-        whole, period = cell(self.source, price.name, 0.7), taken.get("billing_period")
-        if period is None:
-            billing = TABLES["subscriptions"].columns["billing_period"]
-            column, said = best_column(self.source, column_phrases("billing_period"), ("text",))
-            if column is None or said < SURE or not all(value_meant(one, billing.values) for one in column.values):
-                return whole
-            period = cell(self.source, column.name, said)
-        values = self.source.columns[period.reads[0][1]].values
-        years = [value for value in values if value_meant(value, ("month", "year")) == "year"]
+        whole = cell(self.source, price.name, 0.7)
+        column, said = best_column(self.source, column_phrases("billing_period"), ("text",))
+        if column is None or said < SURE:
+            return whole
+        meant = {value: value_meant(value, ("month", "year")) for value in column.values}
+        if None in meant.values():  # paid for a quarter, it is no price of a month
+            return None
+        period, years = cell(self.source, column.name, said), [value for value, of in meant.items() if of == "year"]
         if not years:
             return whole
         listed = ", ".join(map(literal, years))

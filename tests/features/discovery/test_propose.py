@@ -512,3 +512,27 @@ def test_seconds_since_1970_say_when_customers_began_where_no_file_of_customers_
     begun = pl.read_parquet(staged.folder / "customers.parquet")
     assert len(begun) == 40
     assert begun["created_us"].min() == 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize(("periods", "monthly"), [(("month", "year"), {10.0, 120.0}), (("month", "quarter"), {0.0})])
+def test_a_price_is_taken_for_a_month_s_only_where_its_period_is_understood(tmp_path, periods, monthly):
+    write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
+    write(tmp_path, "subscriptions.csv", [
+        ["subscription_id", "customer_id", "start_date", "end_date", "amount", "interval"],
+        *([f"S{n}", f"K{n % 40:04}", "2024-02-01", "2024-09-01" if n % 3 else "", "120", periods[n % 2]]
+          for n in range(60)),
+    ])  # fmt: skip
+    _, _, staged = checked(tmp_path)
+    held = pl.read_parquet(staged.folder / "subscriptions.parquet")
+    assert {float(mrr) for mrr in held["mrr"].unique()} == monthly
+
+
+def test_an_answer_of_another_name_is_a_score_and_no_rating(tmp_path):
+    write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
+    write(tmp_path, "survey.csv", [
+        ["customer_id", "date", "q7", "comment"],
+        *([f"K{n % 40:04}", f"2024-03-{1 + n % 28:02}", str(n % 11), "fine"] for n in range(300)),
+    ])  # fmt: skip
+    fed = {(table.table, name) for table in proposed(tmp_path).tables for name in table.cells}
+    assert ("surveys", "score") in fed
+    assert ("feedback", "rating") not in fed
