@@ -27,14 +27,9 @@ def metric_name(t: Speech, metric_id: str) -> str:
     return t.get(f"metric.{metric_id}", known["name"] if known else metric_id)
 
 
-def metric_about(t: Speech, metric_id: str) -> str:
-    """Return what a metric says, in a sentence of a language, or as its definition has it."""
-    return t.get(f"metric_about.{metric_id}", str(catalogue_by_id()[metric_id]["description"]))
-
-
-def metric_lang(t: Speech, metric_id: str, part: str = "metric") -> Markup:
-    """Mark a name, or another part of `t.texts`, that is told in English on a page of another language."""
-    is_ours = t.language == "en" or f"{part}.{metric_id}" in t.texts
+def metric_lang(t: Speech, metric_id: str) -> Markup:
+    """Mark a name that is told in English on a page of another language."""
+    is_ours = t.language == "en" or f"metric.{metric_id}" in t.texts
     return Markup("") if is_ours else Markup(' lang="en"')
 
 

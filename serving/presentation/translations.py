@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
 from vouch.features.vectors.numerals import NOTHING, Numerals
 from vouch.models.quality.card_charts import WORDS
 
@@ -25,6 +26,8 @@ SIGNS: Mapping[str, str] = {"EUR": "€", "USD": "$", "GBP": "£", "KRW": "₩",
 """Currencies that are written with a sign; all others with their code behind."""
 SURE = 0.01
 """Below this share of 1, and as far below 1, a probability is told by this bound."""
+USUAL, FORESEEN = 0.95, 0.8
+"""The share that intervals hold, and that those of forecasts do."""
 _HUNDRED = 100
 
 
@@ -57,6 +60,25 @@ class Speech(Numerals):
         band = self(f"health_band.{why['band_of_score'] or 'unknown'}")
         share, floor = self.percent(why["coverage"], 0), self.percent(why["coverage_floor"], 0)
         return self(f"health.{why['code']}", lowest=self.number(why["low"], 0), band=band, coverage=share, floor=floor)
+
+    def interval_name(self, row: Mapping[str, Any] | None = None) -> str:
+        """Return what intervals of a metric are called: of the share that they hold, 95 % where nothing is said."""
+        return self("metrics.interval", share=self.percent(_share_held(row), 0))
+
+    def interval(self, row: Mapping[str, Any]) -> str:
+        """Return the interval of a metric's row where it stands below a heading; its share where that is not 95 %."""
+        if row["ci_low"] is None:
+            return NOTHING
+        low, high = (self.measure(row[end], row["unit"]) for end in ("ci_low", "ci_high"))
+        share = _share_held(row)
+        return f"{low} – {high}" + ("" if share == USUAL else f" ({self.percent(share, 0)})")
+
+    def between(self, row: Mapping[str, Any]) -> str:
+        """Return the interval of a metric's row where it stands by itself; nothing where there is none."""
+        if row["ci_low"] is None:
+            return ""
+        low, high = (self.measure(row[end], row["unit"]) for end in ("ci_low", "ci_high"))
+        return self("portfolio.between", share=self.percent(_share_held(row), 0), low=low, high=high)
 
     def money(self, value: float | None, currency: str | None = None) -> str:
         """Return an amount of money: whole from a hundred on, and where there is nothing after the point."""
@@ -92,6 +114,11 @@ class Speech(Numerals):
         """Return the day and month of an ISO date, for an axis."""
         instant = datetime.fromisoformat(text)
         return self("date.short", day=instant.day, month=self(f"date.month_{instant.month}"))
+
+
+def _share_held(row: Mapping[str, Any] | None) -> float:
+    """The share of cases that an interval of a metric's row is to hold."""
+    return FORESEEN if row is not None and row.get("ci_method") == OUT_OF_TIME else USUAL
 
 
 @cache

@@ -29,7 +29,7 @@ def table_of(drawn: Mapping[str, Any], name: str, t: Speech) -> Table:
 
 
 def _calibration(drawn: Mapping[str, Any], t: Speech) -> Table:
-    titles = [t("drawn.predicted"), t("drawn.observed"), t("metrics.interval"), t("metrics.n")]
+    titles = [t("drawn.predicted"), t("drawn.observed"), t.interval_name(), t("metrics.n")]
     rows = []
     for row in drawn["calibration"]:
         between = f"{t.percent(row['low'])} – {t.percent(row['high'])}"

@@ -26,7 +26,6 @@ from vouch.serving.presentation.meanings import meaning, null_reason
 from vouch.serving.presentation.names import (
     catalogue_by_id,
     chapter_name,
-    metric_about,
     metric_lang,
     metric_name,
     model_name,
@@ -126,7 +125,6 @@ def templates() -> jinja2.Environment:
         languages=LANGUAGES,
         views=VIEWS,
         metric_name=metric_name,
-        metric_about=metric_about,
         metric_lang=metric_lang,
         meaning=meaning,
         null_reason=null_reason,

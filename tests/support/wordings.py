@@ -18,12 +18,11 @@ from vouch.serving.presentation import meanings, translations
 def wanted(language: str) -> set[str]:
     """All that is told in a language, except where English has its words from the definition itself."""
     metrics, features = list(load_metrics().values()), load_families().values()
-    page = {*translations.texts("en"), *(f"metric_unit.{metric.unit.replace(' ', '_')}" for metric in metrics)}
-    page |= {*(f"chapter.{metric.chapter}" for metric in metrics)}
+    page = {*translations.texts("en"), *(f"chapter.{metric.chapter}" for metric in metrics)}
     page |= {f"models.{name}" for name in models.names()}
     found = {f"family {feature.family}" for feature in features}
     if language != "en":
-        page |= {f"{part}.{metric.id}" for metric in metrics for part in ("metric", "metric_about")}
+        page |= {f"metric.{metric.id}" for metric in metrics}
         page |= {f"question.{name}" for name in models.names()}
         page |= {
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
@@ -34,8 +33,8 @@ def wanted(language: str) -> set[str]:
 
 
 def meanings_of(metrics: Iterable[Metric]) -> set[str]:
-    """What is looked up of the definitions: formula, who counts, and each thing that makes a value null."""
-    texts = {text for of in metrics for text in (of.formula, of.population)}
+    """What is looked up of the definitions: what each says, its formula, unit, who counts, and why a value is null."""
+    texts = {text for of in metrics for text in (of.description, of.formula, of.unit, of.population)}
     made = {line.split(": ", 1)[1] for of in metrics for line in of.null_where}
     return texts | {meanings.key_of(text) for text in made}
 

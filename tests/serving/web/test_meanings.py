@@ -1,4 +1,4 @@
-"""What a metric means is told in the reader's language: formula, who counts, and why there is no value."""
+"""What a metric means is told in the reader's language: what it says, formula, unit, who counts, why it is null."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_what_is_filled_in_stands_as_often_as_in_english(language):
 def test_each_published_metric_is_told_whole_in_the_language_of_the_page(language):
     t = speech(language)
     for metric in load_metrics().values():
-        for text in (metric.formula, metric.population):
+        for text in (metric.description, metric.formula, metric.unit, metric.population):
             assert known(t, text), text
         for line in metric.null_where:
             assert "lang=" not in null_reason(t, line), line

@@ -130,3 +130,24 @@ def test_no_chance_is_told_as_certain_with_however_many_decimals():
         "1.2%",
         "over 99.9%",
     ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_interval_says_the_share_that_it_holds_wherever_it_stands(language):
+    t = speech(language)
+    row = {"ci_low": 1.0, "ci_high": 2.0, "unit": "score", "ci_method": "wilson"}
+    foreseen, none = {**row, "ci_method": "out_of_time_80"}, {**row, "ci_low": None, "ci_high": None}
+    usual, lesser = t.percent(0.95, 0), t.percent(0.8, 0)
+    assert usual in t.between(row)
+    assert usual in t.interval_name() == t.interval_name(row)
+    for said in (t.between(foreseen), t.interval_name(foreseen), t.interval(foreseen)):
+        assert lesser in said
+        assert usual not in said
+    assert (t.interval(row), t.interval(none), t.between(none)) == (f"{t.number(1.0)} – {t.number(2.0)}", "–", "")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_ways_through_one_page_have_names_of_their_own(language):
+    t = speech(language)
+    names = [t(key) for key in ("page.views", "work.states", "list.pages")]
+    assert len(set(names)) == len(names)
