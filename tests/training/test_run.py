@@ -240,8 +240,8 @@ def small():
 @pytest.fixture(scope="module")
 def trained(company, small, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "names", lambda: [*small, UPGRADE.name])
         patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
+        patch.setattr(run, "usual_models", lambda home: [*small])
         project = Project(tmp_path_factory.mktemp("home"), str(company))
         return project, run.train(project, "all", None, NOW_US)
 
@@ -317,7 +317,6 @@ def test_equal_input_gives_an_equal_bundle(trained, company, small, tmp_path):
     project, reports = trained
     report = next(report for report in reports if report.model == "churn")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "names", lambda: [*small, UPGRADE.name])
         patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
         tables = run.opened_by_size(project, run.stage(project, NOW_US))
         again = run.train_on(tables, ["churn"], report.as_of_us)["churn"]
@@ -344,7 +343,6 @@ def test_what_was_not_evaluated_is_registered_says_so_and_cannot_become_the_cham
 
     project = Project(tmp_path, str(company))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "names", lambda: [*small, UPGRADE.name])
         patch.setattr(models, "load", lambda name: small.get(name, UPGRADE))
         (report,) = run.train(project, "churn", None, NOW_US, is_judged=False)
     tell_reports(project.home, [report], Format.TABLE)
