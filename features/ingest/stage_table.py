@@ -16,9 +16,9 @@ from vouch.features.engines import OWN, OWN_APART, first_line, unreadable
 from vouch.features.errors import DataError, WrongType
 from vouch.features.feeds import warnings
 from vouch.features.ingest import erased as tombstones
+from vouch.features.ingest.customer_changes import apply_changes
 from vouch.features.ingest.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest.files import ROW
-from vouch.features.ingest.objections import apply_objections
 from vouch.features.ingest.refused import FILE as REFUSED
 from vouch.features.ingest.refused import join_refused, refused_sql
 from vouch.features.sentiment.polarity import polarity, polarity_from_rating
@@ -76,7 +76,7 @@ def parse(staging: StagingContext, plan: TablePlan) -> int:
     except duckdb.Error as error:
         raise _column_unreadable(staging, plan, error) from error
     if plan.recorded is not None and plan.table.name == "customers":
-        apply_objections(staging, parsed(plan.table.name), plan.recorded.relation.sql)
+        apply_changes(staging, parsed(plan.table.name), plan.recorded.relation.sql, plan.recorded.inputs)
     elif plan.recorded is not None:  # numbered downwards from -1, so that no number stands for two rows
         also, row = plan.recorded, f"-1 - {quoted(ROW)}"
         query = check_sql(also.table, also.inputs, also.relation.sql, row, str(staging.now_us))

@@ -154,7 +154,14 @@ class ServedWeek:
 
     def profile(self, ranked: RankedList, place: int) -> dict[str, Any]:
         """The profile of who stands at a place of a list."""
-        return self.customers.at(int(ranked.rows[place]))
+        return self.profile_at(int(ranked.rows[place]))
+
+    def profile_at(self, row: int) -> dict[str, Any]:
+        """The profile in a row, without the consents that were taken back since the week was made."""
+        profile = self.customers.at(row)
+        if not self.lists.by_hand.withdrawn:
+            return profile
+        return self.lists.by_hand.profile_of(self.scores.value(row, "customer_id"), profile)
 
     @property
     def standing(self) -> Standing:

@@ -1,4 +1,4 @@
-"""Records of people that count at once: health scores set by hand, care that was given, objections.
+"""Records of people that count at once: health by hand, care that was given, objections, consents taken back.
 
 It changes the rows that the rules read, so that a floor, a list and a refusal never differ. A score by hand only ever
 lowers: a rule that keeps somebody out is not lifted by an opinion.
@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 
 from vouch.features.health import UNKNOWN
 from vouch.serving.snapshots.schema import MODELS, OPTED_OUT, TIERS
+from vouch.serving.store.details import CONSENT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from typing import Any
 
     import pandas as pd
 
@@ -37,12 +39,19 @@ class ByHand:
     """What was done of what is due before an ask (`thank`, `repair`), since the week's instant."""
     objections: frozenset[str] = frozenset()
     """Who objects to being profiled."""
+    withdrawn: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Consents that were taken back since the week's instant."""
 
     def moved(self, before: ByHand) -> set[str]:
         """Return the customers of whom something else stands than before."""
         scores = {name for name, _ in self.scores.items() ^ before.scores.items()}
         care = {name for name, _ in self.care.items() ^ before.care.items()}
-        return scores | care | (self.objections ^ before.objections)
+        consents = {name for name, _ in self.withdrawn.items() ^ before.withdrawn.items()}
+        return scores | care | consents | (self.objections ^ before.objections)
+
+    def profile_of(self, customer_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the profile of a customer without the consents that were taken back since."""
+        return {**profile, **{name: False for name in self.withdrawn.get(customer_id, ()) if name in profile}}
 
     def applied(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return rows as the rules are to read them."""
@@ -58,6 +67,10 @@ class ByHand:
                 None if due in self.care[who] else due for who, due in zip(ids[touched], first[touched], strict=True)
             ]
             frame = frame.assign(care_first=first)
+        for name in CONSENT_NAMES if self.withdrawn else ():
+            without = {who for who, consents in self.withdrawn.items() if name in consents}
+            if name in frame and (touched := ids.isin(without)).any():
+                frame = frame.assign(**{name: frame[name].where(~touched, False)})
         if self.objections and (touched := ids.isin(self.objections)).any():
             statuses = {name: frame[name].where(~touched, OPTED_OUT) for name in ("advocacy_status", "churn_status")}
             frame = frame.assign(**statuses)

@@ -21,6 +21,7 @@ from vouch.serving.snapshots.schema import NAMED
 from vouch.serving.store.actions import care_since, objectors
 from vouch.serving.store.asks import changed_since
 from vouch.serving.store.connection import Database
+from vouch.serving.store.details import withdrawn_consents
 from vouch.serving.store.mapped import Customers, in_memory
 from vouch.serving.store.overrides import standing
 from vouch.serving.store.secrets import secret
@@ -126,4 +127,5 @@ def askable_now(home: Path, store: str | None, snapshot: Snapshot, now_us: int) 
 def recorded_by_hand(connection: Connection, as_of_us: int, now_us: int) -> ByHand:
     """Return what people have recorded that counts beside a week."""
     scores = {name: override.score for name, override in standing(connection, now_us).items()}
-    return ByHand(scores, care_since(connection, as_of_us), objectors(connection))
+    withdrawn = withdrawn_consents(connection, as_of_us)
+    return ByHand(scores, care_since(connection, as_of_us), objectors(connection), withdrawn)

@@ -6,7 +6,7 @@ is what they would say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,8 @@ class CustomerDecision:
     ask_ranked_by: str | None = None
     """By what the ask is worth so much: `uplift`, `response` or `affinity`."""
     last_asked_at: datetime | None = None
+    withdrawn: frozenset[str] = field(default=frozenset(), metadata={"is_told": False})
+    """Consents that were taken back since the week was made."""
 
 
 UNDECIDED = CustomerDecision()
@@ -68,6 +70,7 @@ def decided(asking: Askable) -> dict[str, CustomerDecision]:
             ask_value=None if why is not None or np.isnan(value) else value,
             ask_ranked_by=None if why is not None or np.isnan(value) else asking.ranked.category("ranked_by", place),
             last_asked_at=None if last_us is None else as_datetime(last_us),
+            withdrawn=asking.lists.by_hand.withdrawn.get(customer_id, frozenset()),
         )
     return decisions
 

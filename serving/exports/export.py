@@ -48,7 +48,7 @@ LOOKED_AT = 5
 """Of so many reasons, the largest, the one is told that somebody can act on."""
 CONSENTS = ("contact_consent", "advocacy_consent")
 _DRAFT = ".vouch-export-"
-DECIDED = tuple(item.name for item in fields(CustomerDecision))
+DECIDED = tuple(item.name for item in fields(CustomerDecision) if item.metadata.get("is_told", True))
 MONEY = ("revenue_at_risk", "churn_change")
 _ELSEWHERE = (*CONSENTS, *DECIDED, *MONEY, "health_band_reason", *(f"{model}_reason" for model in columns.MODELS))
 _OF_SCORES = [item.column for item in FIELDS if item.column not in _ELSEWHERE]
@@ -171,11 +171,12 @@ class _Weeks:
             for place, row in enumerate(scored.select(_OF_SCORES).to_pylist()):
                 why = band_reason({**row, **bounds[place]}, rules.of(profile_rows[place]["segment"]))
                 who, probability = row["customer_id"], row["churn_probability"]
+                decision = decided.get(who, UNDECIDED)
                 yield {
                     **row,
-                    **{name: bool(profile_rows[place][name]) for name in CONSENTS},
+                    **{name: bool(profile_rows[place][name]) and name not in decision.withdrawn for name in CONSENTS},
                     **{name: _leading(of[place]) for name, of in first.items()},
-                    **vars(decided.get(who, UNDECIDED)),
+                    **{name: getattr(decision, name) for name in DECIDED},
                     "health_band_reason": None if why is None else str(why),
                     "revenue_at_risk": at_risk(probability, profile_rows[place]["mrr"]),
                     "churn_change": change_of(probability, earlier.get(who)),

@@ -97,7 +97,7 @@ HOLDINGS = (
         served.read_served,
         served.erase_served,
     ),
-    _made_again("recorded", "asks and overrides of the store as the batch reads them", "until the next run"),
+    _made_again("recorded", "asks, overrides and details of the store as the batch reads them", "until the next run"),
     Holding(
         "runs",
         "what each run of the batch told",

@@ -36,6 +36,10 @@ class Returns(Section):
     ask_id: str = Field(default="", pattern=FIELD)
     outcome: str = Field(default="", pattern=FIELD)
     objection: str = Field(default="", pattern=FIELD)
+    contact_consent: str = Field(default="", pattern=FIELD)
+    advocacy_consent: str = Field(default="", pattern=FIELD)
+    owner: str = Field(default="", pattern=FIELD)
+    owner_email: str = Field(default="", pattern=FIELD)
 
 
 class Salesforce(Section):

@@ -1,4 +1,4 @@
-"""Recorded asks, overrides, thanks and objections as rows of the contract: the batch reads them with the company's.
+"""Recorded asks, overrides, thanks, objections and details of customers as rows of the contract, for the batch to read.
 
 Each version of an ask is known from the moment at which it was recorded, so that a week of the past sees no more than
 was known then. Notes stay in the store. An override that was withdrawn ends at that moment, and stood before it. The
@@ -17,7 +17,8 @@ from sqlalchemy import select
 from vouch.features.durable import replacing
 from vouch.serving.store.actions import THANKED
 from vouch.serving.store.connection import FILE, FOLDER, Database
-from vouch.serving.store.tables import actions, ask_versions, asks, objections, overrides
+from vouch.serving.store.details import CONSENT_NAMES, GIVEN
+from vouch.serving.store.tables import actions, ask_versions, asks, customer_details, objections, overrides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +53,10 @@ SCHEMAS = {
             ("customer_id", pa.string()),
             ("created_at", _TIME),
             ("is_opted_out", pa.bool_()),
+            ("contact_consent", pa.bool_()),
+            ("advocacy_consent", pa.bool_()),
+            ("owner", pa.string()),
+            ("owner_email", pa.string()),
             ("ingested_at", _TIME),
         ]
     ),
@@ -76,11 +81,12 @@ def recorded_rows(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     is_thanks = (actions.c.kind == THANKED, actions.c.withdrawn_us.is_(None))
     thanks = connection.execute(select(actions).where(*is_thanks).order_by(actions.c.action_id))
     against = connection.execute(select(objections).order_by(objections.c.objection_id))
+    details = connection.execute(select(customer_details).order_by(customer_details.c.detail_id))
     return {
         "asks": [*(_ask(row) for row in versions), *_without_versions(connection)],
         "health_overrides": [_override(row) for row in standing],
         "recognitions": [_thanks(row) for row in thanks],
-        "customers": [change for row in against for change in _objection(row)],
+        "customers": [*(change for row in against for change in _objection(row)), *(_detail(row) for row in details)],
     }
 
 
@@ -123,6 +129,13 @@ def _objection(row: Any) -> Iterator[dict[str, Any]]:
             yield {**fields, "ingested_at": at_us}
 
 
+def _detail(row: Any) -> dict[str, Any]:
+    """A consent or an owner as a CRM told it: an empty owner is an empty text, for null says nothing of it."""
+    value = row.value == GIVEN if row.name in CONSENT_NAMES else row.value or ""
+    times = {"created_at": row.changed_us, "ingested_at": row.recorded_us}
+    return {"customer_id": row.customer_id, row.name: value, **times}
+
+
 def _override(row: Any) -> dict[str, Any]:
     return {
         "customer_id": row.customer_id,
@@ -149,6 +162,9 @@ def with_recorded(project: Project) -> Project:
 def _written(home: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     path = home / RECORDED / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(list(rows), SCHEMAS[name])
+    if name == "customers":  # a column of which nothing was recorded is none that was handed over
+        table = table.select([column for column in table.column_names if table[column].null_count < len(table)])
     with replacing(path) as draft:
-        pq.write_table(pa.Table.from_pylist(list(rows), SCHEMAS[name]), draft, compression="zstd")
+        pq.write_table(table, draft, compression="zstd")
     return path

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0008"
+HEAD = "0009"
 """The revision of the schema that this code is written for."""
 
 metadata = MetaData(
@@ -180,6 +180,17 @@ objections = Table(
     Column("withdrawn_us", BigInteger),
     Column("withdrawn_by", Text),
 )
+customer_details = Table(
+    "customer_details",
+    metadata,
+    Column("detail_id", IDENTITY, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("name", String(32), nullable=False),  # a column of customers: a consent, or who looks after them
+    Column("value", Text),  # null where the CRM has emptied it
+    Column("changed_us", BigInteger, nullable=False),  # there
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+)
 overrides = Table(
     "overrides",
     metadata,
@@ -267,7 +278,9 @@ paused_destinations = Table(
 
 MARKS = ("asks", "keys", "snapshots")
 """What a process keeps in memory; a write moves the mark, so that the others read again."""
-ROWS_OF_A_CUSTOMER = (asks, ask_versions, known_asks, overrides, actions, objections, reference_matches)
+ROWS_OF_A_CUSTOMER = (
+    asks, ask_versions, known_asks, overrides, actions, objections, reference_matches, customer_details,
+)  # fmt: skip
 """Tables whose rows go when a customer is erased."""
 NAMES_A_CUSTOMER = (audit,)
 """Tables whose rows stay, without the name of the customer: that something was done stays known."""

@@ -28,7 +28,7 @@ def find_customers(store: ServingState, request: CustomersFind) -> dict[str, Any
 
 def person_row(week: ServedWeek, row: int) -> dict[str, Any]:
     """A customer as lists of people tell one."""
-    scores, profile = week.scores_at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.profile_at(row)
     return {
         **called(scores["customer_id"], profile),
         **{name: profile[name] for name in ("segment", "mrr")},

@@ -304,7 +304,7 @@ def to_do(portfolio: ServedWeek, ranked: RankedList, place: int, row: Mapping[st
 
 def endangered(portfolio: ServedWeek, row: int) -> dict[str, Any]:
     """What the week says of a customer at risk, by the row of the week."""
-    row_values = {**portfolio.scores_at(row), **portfolio.customers.at(row)}
+    row_values = {**portfolio.scores_at(row), **portfolio.profile_at(row)}
     before, value = (
         float(portfolio.standing.before[row]),
         float(portfolio.at_risk.values[portfolio.at_risk.place_of[row]]),

@@ -38,7 +38,7 @@ def get_customer(store: ServingState, request: CustomerGet) -> dict[str, Any]:
     """Everything on one customer; of one who objects to being profiled only what they told and were asked."""
     portfolio = store.week_of(request.as_of)
     row = portfolio.row_of(request.customer_id)
-    scores, profile = portfolio.scores_at(row), portfolio.customers.at(row)
+    scores, profile = portfolio.scores_at(row), portfolio.profile_at(row)
     place = int(portfolio.ranked.place_of[row])
     is_out = portfolio.ranked.is_opted_out(place)
     asks = [ask_row(ask) for ask in portfolio.asking.of(request.customer_id, row, profile)]

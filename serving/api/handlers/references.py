@@ -83,7 +83,7 @@ def match_reference(store: ServingState, request: ReferenceMatch) -> dict[str, A
 def _advocate(store: ServingState, matches: Matches, place: int) -> dict[str, Any]:
     portfolio = store.portfolio
     row = int(matches.rows[place])
-    customer_id, profile = portfolio.asking.customer_at(row), portfolio.customers.at(row)
+    customer_id, profile = portfolio.asking.customer_at(row), portfolio.profile_at(row)
     return {
         **called(customer_id, profile),
         "rank": place + 1,

@@ -127,7 +127,7 @@ def _person(week: ServedWeek, row: int, profile: Mapping[str, Any]) -> dict[str,
 
 
 def _to_call(week: ServedWeek, standing: Standing, row: int) -> dict[str, Any]:
-    scores, profile = week.scores_at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.profile_at(row)
     changes = week.changes.at(row).get("churn_changes") if week.changes else None
     moved = _raising(changes or ()) if standing.fate is not None else []
     levels = [{**reason, "cause": "feature", "before": None} for reason in scores["churn_reasons"] or ()]
@@ -153,7 +153,7 @@ def _raising(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:
-    scores, profile = week.scores_at(row), week.customers.at(row)
+    scores, profile = week.scores_at(row), week.profile_at(row)
     return {
         **_person(week, row, profile),
         "renewal_at": iso_instant(profile["renewal_at"]),
@@ -167,7 +167,7 @@ def _advocates(week: ServedWeek, rows: Places, most: int) -> dict[str, Any]:
 
 
 def _advocate(week: ServedWeek, row: int) -> dict[str, Any]:
-    profile = week.customers.at(row)
+    profile = week.profile_at(row)
     latest = max(profile.get("acts") or (), key=lambda act: act["last_us"], default=None)
     return {
         **_person(week, row, profile),
@@ -181,7 +181,7 @@ def _waiting(week: ServedWeek, ask: Ask) -> dict[str, Any]:
     row = week.ids.row_of(ask.customer_id)
     nothing = {**called(ask.customer_id, {}), **dict.fromkeys(PERSON), "contact_consent": False}
     return {
-        **(nothing if row is None else _person(week, row, week.customers.at(row))),
+        **(nothing if row is None else _person(week, row, week.profile_at(row))),
         "ask_id": ask.ask_id,
         "kind": ask.kind,
         "asked_at": iso_instant(ask.asked_us),

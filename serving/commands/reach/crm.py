@@ -86,7 +86,7 @@ def pull(
     wait: Wait = 0,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Take from a CRM what its people recorded of asks and objections since the last time.
+    """Take from a CRM what its people recorded of asks, objections, consents and owners since the last time.
 
     Which of its fields hold that stands in destinations.toml of the home, the secrets in the environment.
     Example: vouch pull salesforce
@@ -110,7 +110,10 @@ def pull(
             database.close()
         run_record.figures = {"of": of.value, **done.as_dict()}
     if form is Format.TABLE:
-        say(f"{done.records:,} records of {of.value}: {done.outcomes:,} outcomes, {done.objections:,} objections")
+        say(
+            f"{done.records:,} records of {of.value}: {done.outcomes:,} outcomes, {done.objections:,} objections, "
+            f"{done.consents:,} consents, {done.owners:,} owners"
+        )
     else:
         show([run_record.figures], form, document=run_record.figures)
     if done.conflicts or done.odd or done.unknown_asks:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from vouch.serving.exports.targets import FIELDS
 from vouch.serving.reach.crm.records import OTHER, UNKNOWN_RECORD, code_of
@@ -30,6 +31,8 @@ SEARCHED = 10_000
 """As many records one search tells at most; a page beyond is answered by 400."""
 CHANGED_AT = {"contacts": "lastmodifieddate"}
 """The property that says when an object changed last, where it has another name than that of all others."""
+OWNER_ID, OWNERS_PATH = "hubspot_owner_id", "/crm/v3/owners"
+"""The property that says who owns a record, by an id, and where it is told who that is."""
 _UNKNOWN = "OBJECT_NOT_FOUND"
 
 
@@ -88,6 +91,7 @@ class HubSpotClient:
         """
         changed_at = CHANGED_AT.get(self._settings.object, "hs_lastmodifieddate")
         since = None if since_us is None else since_us // 1_000
+        owners = self._owners() if OWNER_ID in columns else {}
         while True:
             last, is_more = None, False
             for rows, is_cut in self._pages(changed_at, columns, since):
@@ -97,12 +101,30 @@ class HubSpotClient:
                     if isinstance(held, dict):
                         last = held.get(changed_at)
                         flat = {name: held.get(name) for name in columns}
+                        if owner := flat.get(OWNER_ID):
+                            flat[OWNER_ID] = owners.get(str(owner), {})
                         yield {**flat, "customer_id": held.get(KEY), "at": last}
             if not is_more:
                 return
             before, since = since, _milliseconds(last)
             if before is not None and since <= before:
                 raise OutboundError(f"More than {SEARCHED:,} records changed at one instant: no search tells them all")
+
+    def _owners(self) -> dict[str, dict[str, str]]:
+        """Name and address of each owner, by id; those who are there no more own records still."""
+        found: dict[str, dict[str, str]] = {}
+        for archived in ("true", "false"):
+            path: str | None = f"{OWNERS_PATH}?limit={BATCH}&archived={archived}"
+            while path is not None:
+                page = self._http.call("GET", path).document()
+                for one in page.get("results") or ():
+                    if isinstance(one, dict):
+                        name = " ".join(str(one[part]) for part in ("firstName", "lastName") if one.get(part))
+                        email = str(one.get("email") or "")
+                        found[str(one.get("id"))] = {"owner": name or email, "owner_email": email}
+                after = ((page.get("paging") or {}).get("next") or {}).get("after")
+                path = after and f"{OWNERS_PATH}?limit={BATCH}&archived={archived}&after={quote(str(after))}"
+        return found
 
     def _pages(self, changed_at: str, columns: list[str], since: int | None) -> Iterator[tuple[list[Any], bool]]:
         """Pages of one search, and of each whether the search ends there although there is more."""

@@ -1,13 +1,13 @@
-"""A pull: what people recorded in a CRM of asks and objections, into the store as if they had recorded it here.
+"""A pull: what people recorded in a CRM of asks, objections, consents and owners, into the store.
 
-Outcomes keep the time at which the CRM says that they changed and the moment at which they came here, as every version
-of an ask does. Of an objection only one that came from the same CRM ends there. What is no value of ours is counted
-and left. It can be run as often as one likes: the same again changes nothing.
+All of it keeps the time at which the CRM says that it changed and the moment at which it came here, as every version of
+an ask does. Of an objection only one that came from the same CRM ends there. What is no value of ours is counted and
+left. It can be run as often as one likes: the same again changes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from vouch.serving.reach.destinations import FILE
 from vouch.serving.store.actions import set_objection
 from vouch.serving.store.asks import CONFLICT, set_outcome
 from vouch.serving.store.callers import Caller
+from vouch.serving.store.details import AT_ONCE, CONSENT_NAMES, GIVEN, NAMES, Detail, store_details
 from vouch.serving.store.tables import objections
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _FORM = 1
 OUTCOMES = TABLES["asks"].columns["outcome"].values or ()
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0", "")
 LONGEST = 200
+NOBODY = object()
+"""Stands for an owner of whom the CRM tells nothing but an id."""
 OVERLAP_US = 10 * 60 * 1_000_000
 """So much is read again: a CRM shows a change some time after the time that it gives it."""
 
@@ -50,15 +53,21 @@ class Pulled:
     outcomes: int = 0
     objections: int = 0
     objections_ended: int = 0
+    consents: int = 0
+    """Consents that were given, taken back or told for the first time."""
+    owners: int = 0
+    """Names and addresses of owners that are others than before."""
     conflicts: int = 0
     """Outcomes that stand otherwise here: nothing was changed."""
     unknown_asks: int = 0
     odd: int = 0
-    """Records with a value that is none of ours."""
+    """Values that are none of ours, and records without a customer."""
+    details: list[Detail] = field(default_factory=list)
+    """Those that wait to be recorded together."""
 
     def as_dict(self) -> dict[str, int]:
         """For a scheduler to read."""
-        return asdict(self)
+        return {name: number for name, number in asdict(self).items() if name != "details"}
 
 
 def pull(
@@ -74,10 +83,11 @@ def pull(
     Raises ConfigurationError where no fields are named, OutboundError where the CRM does not answer.
     """
     returns: Returns = getattr(settings, target.value).returns
-    columns = [name for name in (returns.ask_id, returns.outcome, returns.objection) if name]
+    columns = [name for name in dict.fromkeys(returns.model_dump().values()) if name]
     if not columns or bool(returns.ask_id) != bool(returns.outcome):
         raise ConfigurationError(
-            f"{FILE}: [{target.value}.returns] must name the fields of the CRM: ask_id and outcome, or objection"
+            f"{FILE}: [{target.value}.returns] must name the fields of the CRM: ask_id and outcome, objection, "
+            f"{', '.join(NAMES)}, or some of them"
         )
     path = home / FOLDER / f"{target.value}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +98,10 @@ def pull(
             at_us = _instant(row.get("at"), now_us)
             done.records += 1
             _take(database, returns, row, caller, at_us, now_us, done)
+            if len(done.details) >= AT_ONCE:
+                _record(database, caller, now_us, done)
             newest = at_us if newest is None else max(newest, at_us)
+    _record(database, caller, now_us, done)
     if newest is not None:  # once all are in: what is read twice changes nothing
         write_whole(path, sealed({"form": _FORM, "since_us": newest}))
     return done
@@ -109,6 +122,7 @@ def _take(
             done.objections += set_objection(database, customer_id, True, caller, now_us)
         elif _stands_from(database, customer_id, caller):
             done.objections_ended += set_objection(database, customer_id, False, caller, now_us)
+    done.details += _details(returns, row, customer_id, at_us, done)
     ask_id, outcome = row.get(returns.ask_id), row.get(returns.outcome)
     if not ask_id or not outcome:
         return
@@ -119,6 +133,34 @@ def _take(
     done.outcomes += stored.is_new
     done.conflicts += stored.why == CONFLICT
     done.unknown_asks += stored.why not in (None, CONFLICT)
+
+
+def _details(returns: Returns, row: dict[str, Any], customer_id: str, at_us: int, done: Pulled) -> list[Detail]:
+    """The consents and owners that a record tells; what is empty there is None."""
+    told = []
+    for name in NAMES:
+        if not (named := getattr(returns, name)):
+            continue
+        value = row.get(named)
+        if isinstance(value, dict):  # an owner whom the CRM names by an id
+            value = value.get(name, NOBODY)
+        text: str | None = "" if value is None else as_staged(str(value))
+        if name in CONSENT_NAMES and text:
+            flag = _flag(text)
+            text = None if flag is None else GIVEN if flag else "false"
+        if text is None or value is NOBODY or len(text) > LONGEST:
+            done.odd += 1
+        else:
+            told.append(Detail(customer_id, name, text or None, at_us))
+    return told
+
+
+def _record(database: Database, caller: Caller, now_us: int, done: Pulled) -> None:
+    """Record the details that wait."""
+    new = store_details(database, done.details, caller, now_us)
+    done.consents += sum(new[name] for name in CONSENT_NAMES)
+    done.owners += sum(number for name, number in new.items() if name not in CONSENT_NAMES)
+    done.details = []
 
 
 def _stands_from(database: Database, customer_id: str, caller: Caller) -> bool:

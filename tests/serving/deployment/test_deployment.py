@@ -66,7 +66,7 @@ def containers() -> list[tuple[dict, dict]]:
     return [(pod, container) for pod in pods for container in pod["containers"]]
 
 
-JOBS = ("score", "train", "clean", "notify", "push")
+JOBS = ("score", "train", "clean", "report", "notify", "push", "pull")
 UNITS = ("vouch.service", *(f"vouch-{job}.service" for job in JOBS))
 
 
@@ -202,6 +202,7 @@ def test_only_what_tells_others_reaches_the_internet_and_nothing_inside():
     assert {job for job, label in labels_of("CronJob").items() if label == "vouch-reach"} == {
         "vouch-notify",
         "vouch-push",
+        "vouch-pull",
     }
     assert "ingress" not in reach
     (outside,) = [rule for rule in reach["egress"] if "ipBlock" in str(rule)]
@@ -216,7 +217,7 @@ def test_only_what_tells_others_reaches_the_internet_and_nothing_inside():
 def test_secrets_of_destinations_stand_in_no_example():
     named = tomllib.loads((ROOT / "serving" / "reach" / "destinations.toml").read_text())
     secrets = {named["salesforce"]["client_secret"], named["salesforce"]["client_id"], named["hubspot"]["token"]}
-    for job in ("notify", "push"):
+    for job in ("notify", "push", "pull"):
         assert unit(f"vouch-{job}.service")["Service"]["EnvironmentFile"] == "-/etc/vouch/secrets"
         (container,) = [found for _, found in containers() if found["name"] == job]
         assert container["envFrom"] == [{"secretRef": {"name": "vouch-reach"}}]

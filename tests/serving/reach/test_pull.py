@@ -1,25 +1,38 @@
-"""What comes back from a CRM: outcomes and objections, as versions with their time, once, and nothing that is none."""
+"""What comes back from a CRM: outcomes, objections, consents, owners, as versions with their time, and once."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from support.handwritten_weeks import MONDAY
+from support.servers.answering import Served
 from support.servers.on_loopback import on_loopback
 from support.servers.simulated_crms import CLIENT, TOKEN, SimulatedHubSpot, SimulatedSalesforce
+from vouch.features.asof import view
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError
+from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant
+from vouch.features.project import Project
 from vouch.serving.asking.rules.policy import load_policy
+from vouch.serving.exports.decisions import decisions
+from vouch.serving.exports.export import export
 from vouch.serving.exports.targets import FIELDS, Target
 from vouch.serving.reach.crm import hubspot
 from vouch.serving.reach.crm.pull import pull
 from vouch.serving.reach.destinations import FILE, load_destinations
 from vouch.serving.reach.outbound import OutboundError
+from vouch.serving.snapshots.files import read_snapshot
 from vouch.serving.store.actions import objectors, set_objection
 from vouch.serving.store.asks import Wanted, store_ask
-from vouch.serving.store.callers import EVERYBODY
+from vouch.serving.store.callers import EVERYBODY, Caller
 from vouch.serving.store.connection import Database
-from vouch.serving.store.recorded import recorded_rows
+from vouch.serving.store.details import Detail, store_details
+from vouch.serving.store.recorded import recorded_rows, with_recorded
 
 NOW = parse_instant("2026-11-20T12:00:00Z")
 TARGETS = [Target.SALESFORCE, Target.HUBSPOT]
@@ -145,3 +158,152 @@ def test_a_pull_without_fields_says_which_to_name(tmp_path, database):
     settings = settle(tmp_path, "http://127.0.0.1:1", 'ask_id = "ask"\n')
     with pytest.raises(ConfigurationError, match=r"hubspot\.returns"):
         pull(tmp_path, Target.HUBSPOT, database, settings, lambda _: None, NOW)
+
+
+DETAILS = ("contact_consent", "advocacy_consent", "owner", "owner_email")
+NAMED = {
+    Target.SALESFORCE: ("May_Contact__c", "May_Ask__c", "Owner.Name", "Owner.Email"),
+    Target.HUBSPOT: ("may_contact", "may_ask", "hubspot_owner_id", "hubspot_owner_id"),
+}
+"""The field of each detail in a CRM: that of an owner is of another record there."""
+ANA, BEN = ("Ana Pop", "ana@example.com"), ("Ben Roe", "ben@example.com")
+
+
+def fields_of(target) -> str:
+    return "".join(f'{name} = "{named}"\n' for name, named in zip(DETAILS, NAMED[target], strict=True))
+
+
+def crm_with(target, *rows):
+    """A CRM with changed records: customer, time, both consents, and who owns it."""
+    crm = SimulatedSalesforce([]) if target is Target.SALESFORCE else SimulatedHubSpot([])
+    if target is Target.HUBSPOT:
+        crm.owners = [
+            {"id": "11", "firstName": "Ana", "lastName": "Pop", "email": ANA[1], "archived": False},
+            *({"id": f"2{n}", "firstName": "", "lastName": "", "email": "", "archived": False} for n in range(4)),
+            {"id": "12", "firstName": "Ben", "lastName": "Roe", "email": BEN[1], "archived": True},
+        ]
+    for who, at, may_contact, may_ask, owner in rows:
+        consents = dict(zip(NAMED[target], (may_contact, may_ask), strict=False))
+        if target is Target.SALESFORCE:
+            person = owner and {"Name": owner[0], "Email": owner[1]}
+            crm.changes.append({FIELDS[0].salesforce: who, "SystemModstamp": at, **consents, "Owner": person})
+        else:
+            held = {**consents, "hubspot_owner_id": {None: "", ANA: "11", BEN: "12"}.get(owner, owner)}
+            crm.changes.append({"properties": {FIELDS[0].hubspot: who, "hs_lastmodifieddate": at, **held}})
+    return crm
+
+
+def details_taken(home, target, database, crm, now_us=NOW):
+    with on_loopback(crm.app) as url:
+        return pull(home, target, database, settle(home, url, fields_of(target)), lambda _: None, now_us)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_consents_and_owners_come_back_as_versions_with_their_time_and_once(tmp_path, database, target):
+    crm = crm_with(
+        target,
+        ("c0", ANSWERED, "true", "false", ANA),
+        ("c1", ANSWERED, None, None, BEN),
+        ("c2", ANSWERED, "perhaps", "", None),
+    )
+    done = details_taken(tmp_path, target, database, crm)
+    assert (done.records, done.consents, done.owners, done.odd) == (3, 2, 4, 1)
+    with database.reading() as connection:
+        first = recorded_rows(connection)["customers"]
+    changed, known = parse_instant("2026-11-18T10:00:00Z"), NOW
+    times = {"created_at": changed, "ingested_at": known}
+    assert first == [
+        {"customer_id": "c0", "contact_consent": True, **times},
+        {"customer_id": "c0", "advocacy_consent": False, **times},
+        {"customer_id": "c0", "owner": ANA[0], **times},
+        {"customer_id": "c0", "owner_email": ANA[1], **times},
+        {"customer_id": "c1", "owner": BEN[0], **times},
+        {"customer_id": "c1", "owner_email": BEN[1], **times},
+    ]
+    again = details_taken(tmp_path, target, database, crm, NOW + DAY_US)
+    assert (again.consents, again.owners) == (0, 0)
+    later = "2026-11-19T10:00:00.000+00:00"
+    moved = crm_with(target, ("c0", later, "", "false", BEN), ("c1", later, "true", "", None))
+    done = details_taken(tmp_path, target, database, moved, NOW + 2 * DAY_US)
+    assert (done.consents, done.owners) == (2, 4)
+    with database.reading() as connection:
+        rows = recorded_rows(connection)["customers"]
+    assert rows[: len(first)] == first, "a version that was told stays as it was"
+    assert {row["ingested_at"] for row in rows[len(first) :]} == {NOW + 2 * DAY_US}
+    assert {row["created_at"] for row in rows[len(first) :]} == {parse_instant("2026-11-19T10:00:00Z")}
+
+
+def test_an_owner_of_whom_the_crm_tells_nothing_is_counted_and_left(tmp_path, database):
+    done = details_taken(
+        tmp_path, Target.HUBSPOT, database, crm_with(Target.HUBSPOT, ("c0", ANSWERED, "true", "true", "99"))
+    )
+    assert (done.consents, done.owners, done.odd) == (2, 0, 2)
+
+
+def test_a_week_knows_a_detail_from_when_it_came_until_the_next_whatever_the_company_says(tmp_path):
+    home, company = tmp_path / "home", tmp_path / "company"
+    company.mkdir()
+    instants = pa.timestamp("us", tz="UTC")
+    day = [datetime(2026, 11, 1 + n, tzinfo=UTC) for n in range(16)]
+    customers = {
+        "customer_id": ["c0", "c0", "c1"],
+        "created_at": pa.array([day[0]] * 3, instants),
+        "contact_consent": [True, True, None],
+        "owner": ["Own", "Own", "Own"],
+        "segment": ["a", "b", "a"],
+        "ingested_at": pa.array([day[0], day[8], day[0]], instants),
+    }
+    events = {"customer_id": ["c0"], "occurred_at": pa.array([day[14]], instants), "event": ["login"]}
+    pq.write_table(pa.table(customers), company / "customers.parquet")
+    pq.write_table(pa.table(events), company / "usage_events.parquet")
+    at = [parse_instant(when.isoformat()) for when in day]
+    database = Database(home)
+    by = Caller(None, "hubspot", "write")
+    store_details(
+        database, [Detail("c0", "contact_consent", "false", at[4]), Detail("c0", "owner", "Ana", at[4])], by, at[5]
+    )
+    set_objection(database, "c0", True, EVERYBODY, at[7])
+    store_details(database, [Detail("c0", "owner", None, at[9])], by, at[10])
+    store_details(database, [Detail("c0", "contact_consent", "true", at[11])], by, at[12])
+    database.close()
+    tables = open_tables(stage(with_recorded(Project(home=home, location=str(company))), at[15]))
+
+    def stands(number: int) -> tuple:
+        rows = view(tables, "customers", at[number] + 1).collect("polars").to_native().to_dicts()
+        (row,) = [row for row in rows if row["customer_id"] == "c0"]
+        return row["segment"], row["contact_consent"], row["owner"], bool(row["is_opted_out"])
+
+    assert [stands(number) for number in (4, 5, 7, 8, 10, 12)] == [
+        ("a", True, "Own", False),
+        ("a", False, "Ana", False),
+        ("a", False, "Ana", True),
+        ("b", False, "Ana", True),
+        ("b", False, None, True),
+        ("b", True, None, True),
+    ]
+    assert not tables.has("customers", "advocacy_consent"), "what nobody has told of is no column"
+
+
+def test_a_consent_that_was_taken_back_counts_at_once_and_one_that_was_given_from_the_next_week_on(tmp_path):
+    with_week = Served(tmp_path)
+    database, now_us = with_week.database, MONDAY + DAY_US
+
+    def told() -> tuple:
+        with_week.store.follow()
+        found = with_week.call("POST", "/v1/customers/get", "read", json={"customer_id": "c2"}).json()
+        week = read_snapshot(tmp_path)
+        export(week, Target.CSV, tmp_path / "out", decide=lambda of: decisions(tmp_path, None, of, now_us))
+        text = (tmp_path / "out" / "vouch-csv-2026-11-16-001.csv").read_text()
+        (line,) = [line for line in text.splitlines() if line.startswith(('"c2"', "c2,"))]
+        return found["profile"]["contact_consent"], found["profile"]["advocacy_consent"], found["exclusion"], line
+
+    assert told()[:3] == (True, True, None)
+    by = Caller(None, "hubspot", "write")
+    before = told()[3]
+    store_details(database, [Detail("c2", "advocacy_consent", "false", now_us)], by, now_us)
+    assert told()[:3] == (True, False, "no_consent")
+    assert told()[3] != before
+    store_details(database, [Detail("c2", "advocacy_consent", "true", now_us)], by, now_us + 1)
+    assert told()[:3] == (True, True, None)
+    assert told()[3] == before
+    with_week.close()

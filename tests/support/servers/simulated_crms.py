@@ -173,10 +173,12 @@ class SimulatedHubSpot(SimulatedCrm):
         self.poison, self.searched = poison, 10_000
         self.fields = {field.hubspot: field.kind for field in FIELDS}
         self.changes: list[Values] = []
+        self.owners: list[Values] = []
         base = "/crm/v3/objects/companies"
         self.app = Starlette(routes=[
             Route(base + "/batch/{verb}", self.guarded(self.batch), methods=["POST"]),
             Route(base + "/search", self.guarded(self.search), methods=["POST"]),
+            Route("/crm/v3/owners", self.guarded(self.told_owners), methods=["GET"]),
         ])  # fmt: skip
 
     def batch(self, request: Request, body: bytes) -> Response:
@@ -213,6 +215,17 @@ class SimulatedHubSpot(SimulatedCrm):
         rows = [row for row in self.changes if milliseconds(row["properties"]["hs_lastmodifieddate"]) >= since]
         page: Values = {"results": rows[start : start + 2]}
         if start + 2 < len(rows):
+            page["paging"] = {"next": {"after": str(start + 2)}}
+        return JSONResponse(page)
+
+    def told_owners(self, request: Request, body: bytes) -> Response:
+        asked = request.query_params
+        if not asked.keys() <= {"limit", "archived", "after"} or asked.get("after") == "":
+            return JSONResponse({"status": "error", "category": "VALIDATION_ERROR"}, 400)
+        start = int(asked.get("after", 0))
+        owners = [one for one in self.owners if one["archived"] == (asked["archived"] == "true")]
+        page: Values = {"results": owners[start : start + 2]}
+        if start + 2 < len(owners):
             page["paging"] = {"next": {"after": str(start + 2)}}
         return JSONResponse(page)
 
