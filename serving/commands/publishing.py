@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vouch.serving.commands.options import AsOf, CommandRun, Now, typed_instant
-from vouch.serving.exports.targets import Target
+from vouch.serving.exports.targets import Taker, Target
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def report(
 @app.command()
 def export(
     ctx: typer.Context,
-    to: Annotated[Target, typer.Option("--to", help="Who takes the files.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to write the files into.")],
+    to: Annotated[Taker, typer.Option("--to", help="Who takes the files, or the kind of table to write into.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to write the files, or the tables, into.")],
     as_of: AsOf = None,
     changed_since: Annotated[
         str | None,
@@ -99,12 +99,17 @@ def export(
     ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Write a published week as files that a CRM's bulk import takes, one row per customer, keyed by an external id.
+    """Write a published week as files that a CRM's bulk import takes, or into Delta or Iceberg tables.
 
+    Files have one row per customer, keyed by an external id. A week that stands in a table is replaced there.
     Example: vouch export --to salesforce --out ./crm --changed-since 2026-11-09
     """
+    if to in (Taker.DELTA, Taker.ICEBERG):
+        _write_into_lake(ctx.obj, to.value, out, as_of, changed_since, fields, form)
+        return
+    target = Target(to.value)
     if fields:
-        _tell_fields(to, out, named, form)
+        _tell_fields(target, out, named, form)
         return
     from vouch.features.project import home
     from vouch.serving.batch.run_records import recording
@@ -121,7 +126,7 @@ def export(
         earlier = None if since is None else at_or_before(home(), since)
         step(f"writing files for {to.value}")
         before = lambda week: week_before(home(), week.as_of_us, ["scores"])  # noqa: E731 - one line, one use
-        done = write(snapshot, to, out, earlier=earlier, before=before, decide=partial(decided, run, snapshot))
+        done = write(snapshot, target, out, earlier=earlier, before=before, decide=partial(decided, run, snapshot))
         note(home(), "files", done.as_of, [out / file["name"] for file in done.files])
         note(home(), "listing", done.as_of, [Path(done.listing)])
         audited(run, f"vouch export --to {to.value}", "exported", done.rows)
@@ -132,6 +137,44 @@ def export(
         show(done.files, form, document=done.as_dict())
     for warning in done.warnings():
         warn(f"warning: {warning}")
+
+
+def _write_into_lake(
+    run: CommandRun, kind: str, out: Path, as_of: str | None, since: str | None, has_fields: bool, form: Format
+) -> None:
+    """Write a week into Delta or Iceberg tables."""
+    from vouch.features.errors import UsageError
+    from vouch.features.project import home, store_url
+    from vouch.serving.batch.run_records import recording
+    from vouch.serving.exports.lakes import TABLES, Lake, write_week
+    from vouch.serving.exports.written_files import note
+    from vouch.serving.snapshots.files import lock, read_snapshot
+    from vouch.serving.store.actions import objectors
+    from vouch.serving.store.connection import Database
+
+    if since is not None or has_fields:
+        raise UsageError(f"--to {kind} writes whole weeks, and needs no fields: leave --changed-since and --fields out")
+    with recording(home(), "export", run.now_us(None)) as record, progress() as step, lock(home(), "export"):
+        step("reading the snapshot")
+        snapshot = read_snapshot(home(), typed_instant(as_of), ["scores"])
+        database = Database(home(), store_url())
+        with database.reading() as connection:
+            objecting = objectors(connection)
+        database.close()
+        step(f"writing into {out}")
+        tables = write_week(snapshot, Lake(kind), out, objecting)
+        week = snapshot.name
+        note(home(), kind, week["as_of"], [one.path for one in tables if "customer_id" in TABLES[one.name]])
+        new = {one.name: one.rows for one in tables if one.is_new}
+        if new:
+            audited(run, f"vouch export --to {kind}", "exported", new.get("scores", 0))
+        record.figures = {**week, "to": kind, "rows": {one.name: one.rows for one in tables}, "is_new": bool(new)}
+    rows = [{"table": str(one.path), "rows": one.rows, "is_new": one.is_new} for one in tables]
+    if form is Format.TABLE:
+        said = "written" if new else "stands there as it is; nothing is written"
+        say(f"{', '.join(f'{one.rows:,} {one.name}' for one in tables)} as of {week['as_of']} for {kind}: {said}")
+    else:
+        show(rows, form, document={**record.figures, "tables": rows})
 
 
 def _tell_fields(to: Target, out: Path, named: str | None, form: Format) -> None:

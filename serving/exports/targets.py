@@ -35,6 +35,17 @@ class Target(StrEnum):
     HUBSPOT = "hubspot"
 
 
+class Taker(StrEnum):
+    """Who takes a week: one of the targets of files, or a lake, whose tables grow by a week at a time."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    SALESFORCE = "salesforce"
+    HUBSPOT = "hubspot"
+    DELTA = "delta"
+    ICEBERG = "iceberg"
+
+
 @dataclass(frozen=True)
 class Field:
     """One column of an export, and what it is called where."""

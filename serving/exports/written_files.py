@@ -25,7 +25,8 @@ LIST = "outputs.json"
 @dataclass(frozen=True)
 class Output:
     """One file that was written: what it is (`page`, `text`, `files`, `listing`, `vectors`), where, of which week,
-    and what its bytes were; a report also in which language, and where its names lead."""
+    and what its bytes were; a report also in which language, and where its names lead. A table of a lake (`delta`,
+    `iceberg`) is a folder that grows, without a digest."""
 
     kind: str
     path: str
@@ -50,7 +51,8 @@ def note(
     home: Path, kind: str, as_of: str, paths: Iterable[Path], language: str = "en", page: str | None = None
 ) -> None:
     """Add files to the list; one that was written before stands there once, as it is now."""
-    made = [Output(kind, str(path.resolve()), as_of, file_digest(path), language, page) for path in paths]
+    digests = {path: "" if path.is_dir() else file_digest(path) for path in paths}
+    made = [Output(kind, str(path.resolve()), as_of, digest, language, page) for path, digest in digests.items()]
     with _locked(home):
         replaced = {output.path for output in made}
         save_outputs(home, [*(output for output in load_outputs(home) if output.path not in replaced), *made])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from vouch.features.durable import file_digest, write_whole
-from vouch.serving.exports import written_files
+from vouch.serving.exports import lakes, written_files
 from vouch.serving.lifecycle import tables, texts
 from vouch.serving.lifecycle.scrubbing import rows_of_csv, scrub_csv, scrub_parquet, scrub_text
 from vouch.serving.lifecycle.subject import Held
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vouch.serving.exports.written_files import Output
     from vouch.serving.lifecycle.subject import Subject
 
+LAKES = frozenset(lakes.Lake)
 ANSWER = "answer"
 """The kind of a file that tells one person what is held: it goes with what it tells of."""
 
@@ -35,7 +36,7 @@ def read_outputs(subject: Subject, _: str) -> Iterator[Held]:
         path = Path(output.path)
         if not path.exists():
             continue
-        is_ours = file_digest(path) == output.sha256
+        is_ours = _is_ours(output, path)
         for held in _held(subject, output, path):
             if not is_ours:
                 subject.leave(path, "changed since it was written")
@@ -53,6 +54,9 @@ def _read(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
     if output.kind in ("page", "text"):
         how = "written again from the week as it is now"
         yield from texts.lines(subject, path, how, is_page=output.kind == "page")
+    elif output.kind in LAKES:
+        for row in lakes.rows_of(path, lakes.Lake(output.kind), subject.customer_ids):
+            yield Held(row["customer_id"], str(path), row, "taken out, and earlier versions of the table with it")
     elif output.kind == ANSWER:
         if (customer := _asked(path)) in subject.customer_ids:
             yield Held(customer, str(path), {"answer": str(path)}, "deleted")
@@ -74,9 +78,9 @@ def erase_outputs(subject: Subject, _: str) -> None:
     outputs = {output.path: output for output in written_files.load_outputs(subject.home)}
     for output in sorted(outputs.values(), key=lambda output: output.kind == "listing"):
         path = Path(output.path)
-        if path.exists() and file_digest(path) == output.sha256:
+        if path.exists() and _is_ours(output, path):
             _rewrite(subject, output, path)
-            if path.exists():
+            if path.is_file():
                 outputs[output.path] = replace(output, sha256=file_digest(path))
         if not path.exists():
             del outputs[output.path]
@@ -91,12 +95,19 @@ def _rewrite(subject: Subject, output: Output, path: Path) -> None:
             path.unlink()
         else:
             scrub_text(path, subject.customer_ids, is_json=True)
+    elif output.kind in LAKES:
+        lakes.forget(path, lakes.Lake(output.kind), subject.customer_ids)
     elif output.kind == "listing":
         _relist(path)
     elif path.suffix == ".parquet":
         scrub_parquet(path, subject.customer_ids)
     else:
         scrub_csv(path, subject.customer_ids)
+
+
+def _is_ours(output: Output, path: Path) -> bool:
+    """Whether a file still is what was written; a table of a lake is, whoever has written into it since."""
+    return output.kind in LAKES or file_digest(path) == output.sha256
 
 
 def _asked(path: Path) -> str:

@@ -116,8 +116,8 @@ ENGINES = {
 HOMES = {
     "mlflow": {"models/registry/connection.py", "models/registry/versions.py"},
     "bentoml": {"serving/service.py"},
-    "deltalake": {"features/ingest/lakes/tables.py"},
-    "pyiceberg": {"features/ingest/lakes/tables.py"},
+    "deltalake": {"features/ingest/lakes/tables.py", "serving/exports/lakes.py"},
+    "pyiceberg": {"features/ingest/lakes/tables.py", "serving/exports/lakes.py"},
     "obstore": {"features/ingest/lakes/objects.py"},
     "duckdb": ENGINES,
     "polars": ENGINES,

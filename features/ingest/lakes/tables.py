@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
-_HINT = "version-hint.text"
+HINT = "version-hint.text"
 _NUMBER = re.compile(r"^v?(\d+)")
 
 
@@ -80,18 +80,18 @@ def _copy_iceberg(path: Path, target: Path) -> None:
     # The reader has no class above its errors: what it does not know is a ValueError or NotImplementedError.
     refusals = (ResolveError, ValidationError, ValueError, NotImplementedError, pa.ArrowException, OSError)
     try:
-        table = StaticTable.from_metadata(str(_newest_metadata(path)))
+        table = StaticTable.from_metadata(str(newest_metadata(path)))
         batches = table.scan().to_arrow_batch_reader()
         _write(target, batches.schema, batches)
     except refusals as error:
         raise _unreadable(path, "Iceberg", error) from error
 
 
-def _newest_metadata(path: Path) -> Path:
+def newest_metadata(path: Path) -> Path:
     """The metadata of the version that stands: the one that the hint names, or the one of the highest number."""
     folder = path / ICEBERG_METADATA
-    if (folder / _HINT).is_file():
-        hint = (folder / _HINT).read_text(encoding="utf-8").strip()
+    if (folder / HINT).is_file():
+        hint = (folder / HINT).read_text(encoding="utf-8").strip()
         named = [folder / f"v{hint}.metadata.json", folder / f"{hint}.metadata.json", folder / hint]
         if files := [one for one in named if one.is_file()]:
             return files[0]
