@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -18,6 +19,16 @@ from support import capabilities
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.register_profile("search", max_examples=5_000, deadline=None)
 settings.load_profile("same")
+
+# What collecting makes, most of a million objects, stays until the end: looking for what could go costs a third of it.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Look for garbage again, among what the tests make."""
+    gc.freeze()
+    gc.enable()
+
 
 needs_postgres, needs_spark, needs_browser, needs_datasets = map(
     capabilities.make_requirement, ("postgres", "spark", "browser", "datasets")
