@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vouch.models.definition import Model, Target
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.training.cutoffs import CutoffPlan
-    from vouch.training.effects.rows import TrialArms
+    from vouch.training.effects.arms import TrialArms
 
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = FEWEST

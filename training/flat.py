@@ -32,6 +32,7 @@ from vouch.training.incumbent import Incumbent
 from vouch.training.recipes.learners import BASELINES
 from vouch.training.registration import Gated, register
 from vouch.training.run import code_fingerprint
+from vouch.training.trained import GOLDEN_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +50,6 @@ FOLDS = 5
 LEAST = 50
 """Rows of the rarer outcome that are needed to learn from."""
 INTERVALS = ("roc_auc", "log_loss", "brier_skill")
-GOLDEN_ROWS = 32
 TRIED = tuple(name for name in LEARNERS if name != "lightgbm_family")
 """Candidates: a column of a flat table is a family of its own."""
 SHOWN = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,9 @@ from vouch.models.quality.drift import reference
 from vouch.models.registry import versions
 from vouch.models.registry.champions import usual_models
 from vouch.training.cutoffs import ORIGINS, make_plan
-from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, made_up_rows, make_dataset
+from vouch.training.dataset import Dataset, build_panel, customers_of, data_begins, make_dataset
 from vouch.training.effects.rows import followed_up
-from vouch.training.evaluate import Evaluation, evaluate, fit_only
+from vouch.training.evaluate import evaluate, fit_only
 from vouch.training.gate import judge
 from vouch.training.incumbent import meet
 from vouch.training.recipes.learners import check_parameters, recipes
@@ -37,11 +37,10 @@ from vouch.training.recipes.tuning import Tuning, tune
 from vouch.training.registration import register
 from vouch.training.report import TrainingReport, card, describe
 from vouch.training.tracked.runs import tracked_run
+from vouch.training.trained import Trained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from vouch.features.asof import Tables
     from vouch.features.ingest.stage import Staged
@@ -53,33 +52,9 @@ ALL = "all"
 UNTUNED = Tuning()
 Search = Callable[..., "Tuned | None"]
 """Dataset, seed and `facts` -> what a search for parameters found."""
-GOLDEN_ROWS = 32
 IN_MEMORY_BYTES = 500_000_000
 """Staged tables up to this size are read with Polars, which is faster on many instants; larger ones with DuckDB."""
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One model fitted and judged, before it is stored."""
-
-    data: Dataset
-    evaluation: Evaluation
-    as_of_us: int
-    seed: int
-    facts: Mapping[str, Any]
-    trials: tuple[Mapping[str, Any], ...] = ()
-    """The search for parameters, trial by trial."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return self.data.model.name
-
-    @cached_property
-    def golden(self) -> pd.DataFrame:
-        """Made-up rows by which a bundle is known to score as it did."""
-        return made_up_rows(self.data, GOLDEN_ROWS, self.seed)
 
 
 def train(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from vouch.features.discovery.cells import TableProposal
-    from vouch.features.discovery.propose import Proposal
+    from vouch.features.discovery.proposal import Proposal
     from vouch.features.ingest.own.proposed import ProposedTable
     from vouch.features.ingest.own.tables import OwnTables
 

@@ -20,7 +20,7 @@ from vouch.features.project import load_project
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vouch.features.discovery.propose import Proposal
+    from vouch.features.discovery.proposal import Proposal
     from vouch.features.ingest.stage import Staged
     from vouch.features.project import Project
 

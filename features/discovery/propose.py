@@ -6,7 +6,7 @@ stands, with its alternatives, to be answered by whoever knows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.tables import ACTIVITY_TABLES, TABLES
@@ -16,6 +16,7 @@ from vouch.features.discovery.further import with_columns
 from vouch.features.discovery.left_out import Verdict, copies, verdicts
 from vouch.features.discovery.links import Customer, Join, find_customer, find_joins, link, normal, with_other_names
 from vouch.features.discovery.matching import TRIED, Matcher
+from vouch.features.discovery.proposal import Proposal, Question
 from vouch.features.discovery.without_history import no_history, nobody
 from vouch.features.discovery.words import phrase_of_reason
 from vouch.features.engines import FAILURES, first_line
@@ -30,45 +31,12 @@ if TYPE_CHECKING:
     from vouch.features.discovery.files import FoundFile
     from vouch.features.discovery.links import Link
     from vouch.features.engines import Connection
-    from vouch.features.ingest.own.proposed import ProposedTable
 
 DOUBTFUL = 0.5
 """A table that is proposed less surely than this is asked about."""
 NONE = "none"
 NO_TABLE = "_file"
 """Ends the name of a file that is called as a table of the contract and is none."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What only people know: its name for an answer, what is asked, what is proposed, and what else it may be."""
-
-    name: str
-    asked: str
-    proposed: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """All that is proposed for a company's files."""
-
-    sources: Mapping[str, Source]
-    tables: tuple[TableProposal, ...]
-    customer: Customer
-    joins: tuple[Join, ...]
-    verdicts: tuple[Verdict, ...]
-    questions: tuple[Question, ...]
-    unread: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    """Files that no table of the contract is made of, and that may be tables of their own."""
-    own: Mapping[str, ProposedTable] | None = None
-    """Which of them are, by name; None where nobody has looked yet."""
-
-    @property
-    def accounted(self) -> float:
-        """Share of the columns that are mapped, used, or left out with a reason of their own."""
-        return sum(verdict.is_settled for verdict in self.verdicts) / max(len(self.verdicts), 1)
 
 
 def propose(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vouch.features.discovery.cells import TableProposal
     from vouch.features.discovery.columns import Source
-    from vouch.features.discovery.propose import Proposal
+    from vouch.features.discovery.proposal import Proposal
     from vouch.features.ingest.own.proposed import ProposedTable
 
 UNSURE = 0.75

@@ -21,8 +21,8 @@ from vouch.features.simulation.population import RUNNING
 from vouch.features.simulation.truth import truth
 
 if TYPE_CHECKING:
-    from vouch.features.simulation.company import Company
     from vouch.features.simulation.frames import Frame
+    from vouch.features.simulation.weeks import Company
 
 HORIZONS = (91, 182, 365, 1_095)
 """Days for which the margin is told."""

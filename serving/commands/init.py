@@ -17,7 +17,7 @@ from vouch.serving.commands.options import CommandRun, Now
 from vouch.serving.output import Format, FormatOption, progress, say, show, warn
 
 if TYPE_CHECKING:
-    from vouch.features.discovery.propose import Proposal, Question
+    from vouch.features.discovery.proposal import Proposal, Question
     from vouch.features.ingest.stage import Staged
 
 app = typer.Typer()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vouch.models.scoring.trees import Numbers
     from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset
-    from vouch.training.effects.rows import ArmRows, TrialArms
+    from vouch.training.effects.arms import ArmRows, TrialArms
     from vouch.training.recipes.learners import Fitted
 
 PULL = 4.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
 from vouch.training.cutoffs import every_origin
+from vouch.training.effects.arms import ArmRows, TrialArms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Tables
     from vouch.models.outcomes import Trials
     from vouch.models.scoring.feature_matrix import Column
-    from vouch.models.scoring.trees import Matrix, Numbers
-    from vouch.training.cutoffs import OriginPlan
+    from vouch.models.scoring.trees import Matrix
     from vouch.training.dataset import Dataset, InstantVectors
 
 MOST_ORIGINS = 13
@@ -27,45 +27,6 @@ MOST_ORIGINS = 13
 BESIDE_AT_ONCE = 3_000
 AT_ONCE, PER_TREATED = 1_000, 4
 """Untreated of an instant that are kept at least, and for each treated; more are drawn by the seed."""
-
-
-@dataclass(frozen=True)
-class ArmRows:
-    """Rows of one arm: encoded features, customer and instant of each, and its cells by name."""
-
-    matrix: Matrix
-    customers: np.ndarray[tuple[int], np.dtype[np.object_]]
-    as_of_us: np.ndarray[tuple[int], np.dtype[np.int64]]
-    cells: pd.DataFrame
-
-    def __len__(self) -> int:
-        return len(self.customers)
-
-    def at(self, instants: Sequence[int]) -> ArmRows:
-        """Rows of some instants."""
-        rows = np.isin(self.as_of_us, np.array(instants, np.int64))
-        cells = self.cells.loc[rows].reset_index(drop=True)
-        return ArmRows(self.matrix[rows], self.customers[rows], self.as_of_us[rows], cells)
-
-    def numbers(self, name: str) -> Numbers:
-        """A cell of every row as numbers."""
-        return self.cells[name].to_numpy(dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class TrialArms:
-    """Both arms, and the kinds of treatment."""
-
-    treated: ArmRows
-    untreated: ArmRows
-    kinds: tuple[str, ...]
-    beside: ArmRows | None = None
-    beside_days: int = 0
-    is_of_all: bool = False
-    is_unwanted: bool = False
-    """As `vouch.models.outcomes.Trials` has them."""
-    origins: tuple[OriginPlan, ...] = ()
-    """Moments at which the effect is judged, the oldest first."""
 
 
 def followed_up(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from vouch.training.run import Trained
+    from vouch.training.trained import Trained
 
 
 def tracked_run(trained: Trained, report: TrainingReport, bundle: Path) -> versions.TrainingRun:

@@ -16,6 +16,7 @@ from vouch.features.simulation.company import simulate
 from vouch.features.simulation.parameters import LAST_INSTANT_US, PARAMETERS, Parameters
 from vouch.training import run
 from vouch.training.simulated.truth import captured
+from vouch.training.trained import Trained
 
 IS_LONG = True
 CUSTOMERS, WEEKS, SEED = 5_000, 78, 0
@@ -38,7 +39,7 @@ def rows() -> Iterator[Row]:
     project = company()
     tables = run.opened_by_size(project, stage(project, LAST_INSTANT_US))
     for name, trained in run.train_on(tables, MODELS, LAST_INSTANT_US).items():
-        assert isinstance(trained, run.Trained), trained
+        assert isinstance(trained, Trained), trained
         yield from known(project, name, trained)
         found = trained.evaluation
         figures, (low, high) = found.challenger.figures, found.intervals["calibration_slope"]
@@ -53,7 +54,7 @@ def rows() -> Iterator[Row]:
         yield Row(f"{name}: slope's interval from 1, all origins", "1", off, at_most=0.0, note=note)
 
 
-def known(project: Project, name: str, trained: run.Trained) -> Iterator[Row]:
+def known(project: Project, name: str, trained: Trained) -> Iterator[Row]:
     """How much of what can be known the model knows."""
     test, said = trained.data.test, trained.evaluation.challenger.probability
     newest = test.as_of_us == test.as_of_us.max()

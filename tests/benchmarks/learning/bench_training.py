@@ -18,6 +18,7 @@ from vouch.features.simulation.parameters import LAST_INSTANT_US
 from vouch.training import run
 from vouch.training.dataset import Dataset
 from vouch.training.recipes.learners import PATIENCE, ROUNDS, TREES, lightgbm_data, lightgbm_parameters, validation
+from vouch.training.trained import Trained
 
 IS_LONG = True
 SIZES = (5_000, 20_000)
@@ -59,7 +60,7 @@ def of_company(customers: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Project(Path(folder), None)
         for name, made in run.train_on(tables, MODELS, LAST_INSTANT_US, is_judged=False).items():
-            assert isinstance(made, run.Trained), made
+            assert isinstance(made, Trained), made
             run.store(home, made, {}, LAST_INSTANT_US)
             yield from costs(f"{customers:,} customers, {name}", made.data, home)
 

@@ -24,6 +24,7 @@ from vouch.features.simulation.worlds import without_signal, world
 from vouch.training import run
 from vouch.training.gate import judge
 from vouch.training.simulated.truth import captured
+from vouch.training.trained import Trained
 
 IS_LONG = True
 SIZES, WITH_SIGNAL, WITHOUT = (1_000, 2_000, 5_000), (1, 2, 3, 4, 5), (1, 2, 3, 4, 5)
@@ -45,12 +46,12 @@ def rows() -> Iterator[Row]:
         yield from _without(seed, company(min(sizes), without_signal(world(seed)), seed))
 
 
-def _trained(project: Project) -> dict[str, run.Trained | Refused]:
+def _trained(project: Project) -> dict[str, Trained | Refused]:
     staged = stage(project, LAST_INSTANT_US)
     return run.train_on(run.opened_by_size(project, staged), MODELS, LAST_INSTANT_US)
 
 
-def _refusals(trained: run.Trained | Refused) -> str:
+def _refusals(trained: Trained | Refused) -> str:
     if isinstance(trained, Refused):
         return str(trained)
     return "; ".join(f"{rule.name}: {rule.why}" for rule in judge(trained.evaluation, {}, None, trained.seed).refusals)

@@ -14,8 +14,8 @@ from vouch import models
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import Calibrator, sigmoid
 from vouch.training.dataset import DatasetPart
+from vouch.training.effects.arms import ArmRows, TrialArms
 from vouch.training.effects.fit import fit_effects, predicted
-from vouch.training.effects.rows import ArmRows, TrialArms
 from vouch.training.effects.text import effect_figures, effect_lines, effect_section
 from vouch.training.recipes.learners import fit_logistic
 
