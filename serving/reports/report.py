@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from vouch.features.errors import UsageError
 from vouch.features.instants import SECOND_US, instant_text
+from vouch.models.definition import STATUSES
 from vouch.serving.asking.by_hand import without_scores
 from vouch.serving.asking.by_rules import UNHEALTHY, is_by_rules
 from vouch.serving.asking.candidates import Askable, searchable_rows
@@ -24,7 +25,7 @@ from vouch.serving.asking.ranking import AT_RISK_BANDS, Filters, has_revenue, ra
 from vouch.serving.presentation.metric_series import metric_series
 from vouch.serving.presentation.names import catalogue_by_id
 from vouch.serving.reports.listed import listed_people, moved_people
-from vouch.serving.snapshots.schema import MODELS, NAMED
+from vouch.serving.snapshots.schema import MODELS, NAMED, NO_MODEL
 from vouch.serving.store.mapped import in_memory
 from vouch.serving.weekly.populations import populations
 from vouch.serving.weekly.standing import week_standing, without
@@ -49,12 +50,11 @@ AT_RISK = Filters(bands=AT_RISK_BANDS)
 BINS = 20
 SHOWN_STATUSES = ("ok", "low_n")
 NOT_SCORED = "not scored"
-STATUSES = ("ok", "cold_start", "leaving", "churned", "between_terms", "not_eligible", "no_model")
 SCALES: Mapping[str, tuple[str, Sequence[str]]] = {
-    "churn_status": ("Status for churn", STATUSES),
+    "churn_status": ("Status for churn", (*STATUSES, NO_MODEL)),
     "churn_band": ("Churn band", ("high", "watch", "low")),
     "health_band": ("Health band", ("at_risk", "watch", "healthy", "unknown")),
-    "advocacy_status": ("Status for advocacy", STATUSES),
+    "advocacy_status": ("Status for advocacy", (*STATUSES, NO_MODEL)),
     "advocate_tier": ("Advocate tier", ("influential", "active", "potential", "none")),
 }
 """What a portfolio is counted by, and its values in the order in which people read them."""

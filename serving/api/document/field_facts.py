@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.tables import ACT_KINDS, TABLES
-from vouch.models.definition import SCORED
+from vouch.models.definition import STATUSES
 from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.snapshots.schema import NO_MODEL, OPTED_OUT, TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STATUSES = (*SCORED, "leaving", "churned", "between_terms", "not_eligible", OPTED_OUT, NO_MODEL)
+ALL_STATUSES = (*STATUSES, OPTED_OUT, NO_MODEL)
 BANDS = ("low", "watch", "high")
 HEALTH_BANDS = ("at_risk", "watch", "healthy", "unknown")
 OUTCOMES = TABLES["asks"].columns["outcome"].values
 ENUMERATED: Mapping[str, tuple[str, ...]] = {
-    "churn_status": STATUSES,
-    "advocacy_status": STATUSES,
+    "churn_status": ALL_STATUSES,
+    "advocacy_status": ALL_STATUSES,
     "churn_band": BANDS,
     "health_band": HEALTH_BANDS,
     "advocate_tier": tuple(TIERS),
