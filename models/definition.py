@@ -8,40 +8,25 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vouch.features.errors import ConfigurationError, DefinitionError, MissingTable, UsageError, did_you_mean
-from vouch.features.model_settings import OutcomeRows
-from vouch.models.eligibility import ELIGIBLE, ChosenStatus
+from vouch.models.eligibility import ELIGIBLE
 from vouch.models.fingerprint import fingerprint_of
-from vouch.models.own_outcomes import OwnLabel, OwnMoments
+from vouch.models.own_outcomes import with_outcome
+from vouch.models.targets import Target, Variant, with_bands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import pandas as pd
+    from collections.abc import Callable, Iterable, Mapping
 
     from vouch.features.asof import Tables
     from vouch.features.model_settings import ModelSettings
     from vouch.features.vectors.declare import Feature
-    from vouch.models.eligibility import Statuses, Vectors
-    from vouch.models.outcomes import Trials
 
-Labels = Callable[["Tables", "Sequence[int]", int, "Target"], "pd.DataFrame"]
-"""Tables, instants, what is known (all in microseconds), the target -> `customer_id`, `as_of_us`, `label`."""
-Moments = Callable[["Tables", int, "Target"], "pd.DataFrame"]
-"""Tables, what is known (in microseconds), the target -> `customer_id`, `moment_us`: each time it came true."""
-TrialRows = Callable[["Tables", "Sequence[int]", int, "Target"], "Trials"]
-"""The same -> what was done to customers, and what came of it with and without: what an effect is known by."""
-Eligibility = Callable[["Vectors"], "Statuses"]
-"""Vectors (whatever gives a feature by its name) -> one of `STATUSES` for each; see `vouch.models.eligibility`."""
-
-STATUSES = ("ok", "cold_start", "leaving", "churned", "not_eligible")
+STATUSES = ("ok", "cold_start", "leaving", "churned", "between_terms", "not_eligible")
+"""What a customer is to a model, as people read it from the top; `between_terms` is told when a week is made."""
 SCORED = frozenset({"ok", "cold_start"})
 """Who gets a probability, and who is trained on."""
 LEARNERS = (
@@ -53,115 +38,6 @@ TAKEN = ("recency", "health", "mean", "lightgbm_tuned")
 FOLDER = Path(__file__).parent
 _IS_DEFINITION = re.compile(r"^MODEL\b.*=", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*$")
-_CONFIGURED = re.compile(
-    r"(?P<base>.+?)(?:\((.+)\))?(?:_lead(\d+))?(?:_horizon(\d+))?(?:_gap(\d+))?(?:_inactive(\d+))?"
-    rf"(?:_of_those_({'|'.join(ELIGIBLE)}))?$"
-)
-"""The name of a target that a company has otherwise than its definition."""
-
-
-@dataclass(frozen=True)
-class Band:
-    """A named range of the probability: from `at_least` (inclusive) to where the next band begins."""
-
-    name: str
-    at_least: float
-
-
-@dataclass(frozen=True)
-class Target:
-    """One way to say what comes true: the window of the outcome, its label, and who is eligible.
-
-    The outcome is looked for in `[T + lead, T + lead + horizon)`; it is final `gap` days after that. `needs` names the
-    tables and columns without which this way cannot be taken; the first target of a model whose needs are met is used.
-    """
-
-    name: str
-    label: Labels
-    status: Eligibility
-    horizon_days: int
-    lead_days: int = 0
-    gap_days: int = 0
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    any_of: tuple[str, ...] = ()
-    is_for: Callable[[Tables], bool] | None = None
-    """Which companies it is for, by what their tables hold; None where for all that have them."""
-    bands: tuple[Band, ...] = ()
-    max_calibration_error: float = 0.03
-    is_for_chosen: bool = False
-    """Whether a company may say who is eligible: where the outcome can come true for anybody."""
-    moments: Moments | None = None
-    """Where the outcome is a moment: what makes `how soon` answerable (see `vouch.models.scoring.hazard`)."""
-    trials: TrialRows | None = None
-    """Where the outcome answers something that was done: what tells its effect (see `vouch.models.scoring.effects`)."""
-
-    @property
-    def matured_days(self) -> int:
-        """Days from an instant until its outcome is final."""
-        return self.lead_days + self.horizon_days + self.gap_days
-
-    def is_fed(self, tables: Tables) -> bool:
-        """Whether the company handed over what this target is made of."""
-        has_any = not self.any_of or any(name in tables for name in self.any_of)
-        has_all = has_any and all(tables.has(name, *columns) for name, columns in self.needs.items())
-        return has_all and (self.is_for is None or self.is_for(tables))
-
-    def with_outcome(self, rows: OutcomeRows | None) -> Target:
-        """The target whose outcome rows of the company say: nothing is awaited after the window, and nothing tried."""
-        if rows is None:
-            return self
-        columns = {*self.needs.get(rows.table, ()), *([rows.column] if rows.column else [])}
-        return replace(
-            self,
-            name=f"{self.name}({rows.text})",
-            label=OwnLabel(rows),
-            moments=OwnMoments(rows),
-            trials=None,
-            gap_days=0,
-            needs={**self.needs, rows.table: tuple(sorted(columns))},
-        )
-
-    def configured(
-        self,
-        lead: int | None = None,
-        horizon: int | None = None,
-        gap: int | None = None,
-        inactive: int | None = None,
-        eligible: str | None = None,
-    ) -> Target:
-        """The target as a company has it; its name says what differs, so that no other is taken for it.
-
-        A gap is for a target that has one, `inactive` days for one whose eligibility goes by them, `eligible` for one
-        whose outcome does not say itself whom it can come true for.
-        """
-        if eligible is not None and self.is_for_chosen and eligible != getattr(self.status, "who", None):
-            chosen = replace(self, status=ChosenStatus(eligible)).configured(lead, horizon, gap, inactive)
-            return replace(chosen, name=f"{chosen.name}_of_those_{eligible}")
-        days, after = getattr(self.status, "days", None), getattr(self.status, "after", None)
-        parts: list[str] = []
-        changed: dict[str, Any] = {}
-        for name, value, now in (
-            ("lead", lead, self.lead_days),
-            ("horizon", horizon, self.horizon_days),
-            ("gap", gap, self.gap_days or None),
-        ):
-            if value is not None and now is not None and value != now:
-                parts.append(f"{name}{value}")
-                changed[f"{name}_days"] = value
-        if inactive is not None and after is not None and inactive != days:
-            parts.append(f"inactive{inactive}")
-            changed["status"] = after(inactive)
-        return replace(self, name="_".join([self.name, *parts]), **changed) if parts else self
-
-    def band(self, probability: float) -> str:
-        """Name of the band of a probability."""
-        return self.bands_of([probability])[0]
-
-    def bands_of(self, probabilities: Sequence[float] | np.ndarray[Any, Any]) -> list[str]:
-        """Names of the bands of many probabilities."""
-        starts = [band.at_least for band in self.bands]
-        names = np.array([band.name for band in self.bands], dtype=object)
-        return list(names[np.searchsorted(starts, probabilities, side="right") - 1])
 
 
 @dataclass(frozen=True)
@@ -252,15 +128,12 @@ class Model:
 
     def target_named(self, name: str) -> Target:
         """Return a target by name, as a bundle keeps it."""
-        match = _CONFIGURED.match(name)
-        base, own, *days, eligible = match.groups() if match else (name, None, None)
+        base, variant = Variant.of(name)
         for target in self.targets:
             if target.name == name:
                 return target
             if target.name == base:
-                lead, horizon, gap, inactive = (None if of is None else int(of) for of in days or [None] * 4)
-                outcome = target.with_outcome(None if own is None else OutcomeRows.of(own))
-                return outcome.configured(lead, horizon, gap, inactive, eligible)
+                return with_outcome(target, variant.outcome).configured(variant)
         raise DefinitionError(
             f"Model {self.name!r} has no target {name!r}{did_you_mean(name, [t.name for t in self.targets])}"
         )
@@ -277,10 +150,10 @@ class Model:
         """
         if settings is None:
             return self
-        days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
         self._check_eligible(settings.eligible)
-        outcomes = (target.with_outcome(settings.outcome) for target in self.targets)
-        configured = (target.configured(*days, settings.eligible) for target in outcomes)
+        days = (settings.lead_days, settings.horizon_days, settings.gap_days, settings.inactive_days)
+        wanted = Variant(settings.outcome, *days, settings.eligible)
+        configured = (with_outcome(target, wanted.outcome).configured(wanted) for target in self.targets)
         targets = tuple(with_bands(target, settings.bands) for target in configured)
         costs = self.costs
         if settings.action is not None or settings.gain is not None:
@@ -311,20 +184,6 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256 of everything that the definition says; functions count by their names."""
         return fingerprint_of(self)
-
-
-def with_bands(target: Target, starts: Mapping[str, float]) -> Target:
-    """A target whose bands begin elsewhere. Raises ConfigurationError for a band that it does not have, or a fall."""
-    if not starts:
-        return target
-    names = [band.name for band in target.bands]
-    for name in starts:
-        if name not in names[1:]:
-            raise ConfigurationError(f"bands: {name!r} is none of {', '.join(names[1:])}{did_you_mean(name, names)}")
-    bands = tuple(Band(band.name, float(starts.get(band.name, band.at_least))) for band in target.bands)
-    if [band.at_least for band in bands] != sorted({band.at_least for band in bands}):
-        raise ConfigurationError(f"bands: they must rise: {', '.join(f'{of.name} {of.at_least:g}' for of in bands)}")
-    return replace(target, bands=bands)
 
 
 def _wanted(target: Target) -> str:

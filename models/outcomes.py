@@ -6,7 +6,7 @@ withdrawals included. An instant whose outcome is not final at that moment is ce
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -17,6 +17,7 @@ from vouch.features.facts.customers import external_customers
 from vouch.features.facts.referrals import invitations, referrals
 from vouch.features.facts.rows import counted
 from vouch.features.facts.stays import ended, stays
+from vouch.models.targets import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vouch.features.asof import Frame, Tables
-    from vouch.models.definition import Target
+    from vouch.models.targets import Target
 
 
 REST_DAYS = 90
@@ -162,28 +163,6 @@ def _censored(rows: pd.DataFrame, as_of_us: int, known_us: int, target: Target) 
     if as_of_us + target.matured_days * DAY_US > known_us:
         rows["label"] = float("nan")
     return rows
-
-
-@dataclass(frozen=True)
-class Trials:
-    """What was done to customers and what came of it, beside customers to whom it was not done.
-
-    `treated` has a row per instant and treatment of its window: `customer_id`, `as_of_us`, `kind`, `outcome` (0 or 1,
-    NaN while it is not final), `is_random`, and `propensity`, NaN where nobody noted it. `untreated` has a row per
-    instant and customer who could have been treated and was not: `customer_id`, `as_of_us`, and for each kind whether
-    the outcome came by itself.
-    """
-
-    treated: pd.DataFrame
-    untreated: pd.DataFrame
-    beside: pd.DataFrame | None = None
-    """`customer_id`, `as_of_us`, `label` of all: what is known in plenty and goes with both arms (who speaks up)."""
-    beside_days: int = 0
-    """Days until such a label is final."""
-    is_of_all: bool = False
-    """Whether the model is of all customers, treated or not; else it is of the treated alone."""
-    is_unwanted: bool = False
-    """Whether the outcome is what a treatment should prevent."""
 
 
 def label_response(tables: Tables, instants: Sequence[int], known_us: int, target: Target) -> pd.DataFrame:

@@ -6,13 +6,14 @@ history like any other, and rows after the window are not looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import narwhals as nw
 
 from vouch.features.vectors.outcome_rows import outcome_of
 from vouch.models.outcomes import labelled, standing
+from vouch.models.targets import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.model_settings import OutcomeRows
-    from vouch.models.definition import Target
+    from vouch.models.targets import Target
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,19 @@ class OwnLabel:
         """One row per external customer known at each instant."""
         moments = OwnMoments(self.rows)(tables, known_us, target)
         return labelled(tables, instants, known_us, target, moments["customer_id"], moments["moment_us"].to_numpy())
+
+
+def with_outcome(target: Target, rows: OutcomeRows | None) -> Target:
+    """The target whose outcome rows of the company say: nothing is awaited after the window, and nothing tried."""
+    if rows is None:
+        return target
+    columns = {*target.needs.get(rows.table, ()), *([rows.column] if rows.column else [])}
+    return replace(
+        target,
+        name=Variant(rows).named(target.name),
+        label=OwnLabel(rows),
+        moments=OwnMoments(rows),
+        trials=None,
+        gap_days=0,
+        needs={**target.needs, rows.table: tuple(sorted(columns))},
+    )

@@ -19,7 +19,8 @@ from vouch.features.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vouch.models.definition import Cutoffs, Target
+    from vouch.models.definition import Cutoffs
+    from vouch.models.targets import Target
 
 ANCHOR_US = 11 * DAY_US
 """A Monday. All grids lie on it, so that two trainings a week apart share their instants, and their models agree."""

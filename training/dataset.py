@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.asof import Tables
-    from vouch.models.definition import Model, Target
+    from vouch.models.definition import Model
     from vouch.models.scoring.trees import Matrix, Numbers
+    from vouch.models.targets import Target
     from vouch.training.cutoffs import CutoffPlan
     from vouch.training.effects.arms import TrialArms
 

@@ -18,12 +18,13 @@ from threadpoolctl import threadpool_limits
 from vouch import models
 from vouch.features.errors import Refused, UsageError
 from vouch.features.shown import markdown
-from vouch.models.definition import LEARNERS, Gate, Model, Target
+from vouch.models.definition import LEARNERS, Gate, Model
 from vouch.models.predictor import encode, write_bundle
 from vouch.models.quality.drift import reference
 from vouch.models.registry import versions
 from vouch.models.scoring.feature_matrix import Column
 from vouch.models.scoring.flat_table import described
+from vouch.models.targets import Target
 from vouch.training.cutoffs import cross_fit_plan
 from vouch.training.dataset import Dataset, DatasetPart, made_up_rows
 from vouch.training.evaluate import evaluate

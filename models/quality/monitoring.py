@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.asof import Tables
-    from vouch.models.definition import Target
+    from vouch.models.targets import Target
 
 LOOK_BACK_WEEKS = (6, 13)
 RESAMPLES = 200

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.model_settings import ModelSettings
-    from vouch.models.definition import Model, Target
+    from vouch.models.definition import Model
+    from vouch.models.targets import Target
 
 ASKING = "whom to ask to speak up"
 CONSENTS = ("contact_consent", "advocacy_consent")

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from vouch.features.asof import Tables
     from vouch.features.ingest.stage import Staged
     from vouch.features.project import Project
-    from vouch.models.definition import Model, Target
+    from vouch.models.definition import Model
     from vouch.models.registry.bundles import AnyPredictor
+    from vouch.models.targets import Target
 
 Frames = Literal["pandas", "polars"]
 SPACING_DAYS, MOST = 28, 12

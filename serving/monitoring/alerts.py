@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.asof import Tables
-    from vouch.models.definition import Target
+    from vouch.models.targets import Target
     from vouch.serving.snapshots.files import Snapshot
 
 TOP_SHARE = 10  # one in ten

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vouch.features.asof import Tables
-    from vouch.models.definition import Target
+    from vouch.models.targets import Target
     from vouch.serving.scoring.score import Champion
     from vouch.serving.snapshots.files import Snapshot
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from vouch.features.asof import Tables
     from vouch.features.model_settings import ModelSettings
-    from vouch.models.definition import Target
     from vouch.models.predictor import Predictor
     from vouch.models.registry.offsets import Offset
     from vouch.models.scoring.trees import Numbers
+    from vouch.models.targets import Target
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from vouch.features.metrics.definitions.referral import recent_referrals
 from vouch.features.metrics.definitions.retention import starters
 from vouch.features.metrics.populations.advocacy import acts as all_acts
 from vouch.models.churn import MODEL as CHURN
-from vouch.models.definition import Target
 from vouch.models.outcomes import churn_events, label_advocacy, label_churn, organic_acts
+from vouch.models.targets import Target
 from vouch.serving.batch.histories import Histories
 
 STAFF = {"customer_id": "staff", "created_at": before(900), "is_internal": True}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vouch.features.errors import ConfigurationError, DefinitionError
-from vouch.features.model_settings import ModelSettings
+from vouch.features.model_settings import ModelSettings, OutcomeRows
 from vouch.features.project import load_project
 from vouch.models import check_named, load
+from vouch.models.eligibility import ELIGIBLE
+from vouch.models.targets import Variant
 
 
 def settings(folder, text: str):
@@ -65,6 +69,15 @@ def test_another_question_is_another_target_and_is_found_by_its_name():
     vectors = {"days_since_activity": np.array([100.0, 181.0, np.nan]), "tenure_days": np.array([400.0, 400.0, 5.0])}
     assert list(inactivity.status(vectors)) == ["ok", "churned", "not_eligible"]
     assert list(load("churn").targets[1].status(vectors)) == ["churned", "churned", "not_eligible"]
+
+
+DAYS = st.none() | st.integers(0, 4000)
+ROWS = st.none() | st.builds(OutcomeRows, st.just("calls"), st.just("reason"), st.none() | st.text(min_size=1))
+
+
+@given(st.builds(Variant, ROWS, DAYS, DAYS, DAYS, DAYS, st.none() | st.sampled_from([*ELIGIBLE])))
+def test_what_a_company_has_otherwise_is_read_from_the_name_of_its_target(variant):
+    assert Variant.of(variant.named("contract")) == ("contract", variant)
 
 
 def test_what_is_as_usual_changes_nothing():

@@ -13,7 +13,8 @@ from vouch import models
 from vouch.features.errors import DefinitionError, MissingTable, UsageError
 from vouch.features.vectors.declare import Feature
 from vouch.models import definition
-from vouch.models.definition import SCORED, STATUSES, Band, Cutoffs, Gate, Target
+from vouch.models.definition import SCORED, STATUSES, Cutoffs, Gate
+from vouch.models.targets import Band, Target
 
 CHURN = models.load("churn")
 ADVOCACY = models.load("advocacy")
@@ -156,7 +157,7 @@ def test_who_can_be_an_advocate():
 
 
 def test_statuses_are_those_of_the_snapshot():
-    assert set(STATUSES) == {"ok", "cold_start", "leaving", "churned", "not_eligible"}
+    assert set(STATUSES) == {"ok", "cold_start", "leaving", "churned", "between_terms", "not_eligible"}
     assert set(STATUSES) > SCORED
 
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.rows.contract_rows import day, make_tables
-from vouch.models.definition import Target
 from vouch.models.outcomes import (
     ask_trials,
     churn_events,
@@ -19,6 +18,7 @@ from vouch.models.outcomes import (
     offer_trials,
     organic_acts,
 )
+from vouch.models.targets import Target
 
 T = 100
 CHURN = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)

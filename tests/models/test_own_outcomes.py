@@ -16,6 +16,7 @@ from vouch.features.project import load_project
 from vouch.features.vectors.build import collect, vectors
 from vouch.features.vectors.lines import use_lines
 from vouch.models import load
+from vouch.models.own_outcomes import with_outcome
 from vouch.models.scoring.documents import BundleManifest
 from vouch.training.incumbent import meet
 
@@ -187,7 +188,7 @@ def test_the_champion_of_another_outcome_is_met_as_such(monkeypatch, tmp_path):
 
     class Judged:
         model = load("churn")
-        target = load("churn").targets[0].with_outcome(OutcomeRows("calls"))
+        target = with_outcome(load("churn").targets[0], OutcomeRows("calls"))
 
     monkeypatch.setattr("vouch.training.incumbent.load_champion", lambda *_: Champion())
     found = meet(tmp_path, Judged(), None, 0)

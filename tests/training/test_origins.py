@@ -14,9 +14,10 @@ from support.rows.datasets import PLAN, dataset, plan
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
-from vouch.models.definition import Cutoffs, Target
+from vouch.models.definition import Cutoffs
 from vouch.models.quality.figures import figures, lift_at
 from vouch.models.scoring.calibration import sigmoid
+from vouch.models.targets import Target
 from vouch.training.cutoffs import MOST_ORIGINS, lay_origins, make_plan, thinned
 from vouch.training.evaluate import evaluate
 from vouch.training.origins import roll

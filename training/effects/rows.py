@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.asof import Tables
-    from vouch.models.outcomes import Trials
     from vouch.models.scoring.feature_matrix import Column
     from vouch.models.scoring.trees import Matrix
+    from vouch.models.targets import Trials
     from vouch.training.dataset import Dataset, InstantVectors
 
 MOST_ORIGINS = 13

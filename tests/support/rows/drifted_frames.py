@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from support.small_model import COLUMNS, vectors
-from vouch.models.definition import Target
 from vouch.models.outcomes import label_churn
 from vouch.models.predictor import encode
 from vouch.models.quality.drift import reference
+from vouch.models.targets import Target
 
 TARGET = Target("contract", label_churn, lambda v: v, horizon_days=28, gap_days=14)
 
