@@ -1,4 +1,4 @@
-"""Search for names in files, each decoded as what it is: for tests of what is held on people, and of erasing."""
+"""Search for names in files, each decoded as what it is, and for numbers in documents: of what is held, and told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,3 +82,12 @@ def names_in(*folders: Path, names: Iterable[str]) -> dict[str, dict[str, int]]:
 def found_in(*folders: Path, who: str) -> dict[str, int]:
     """How often one name stands in each file."""
     return {path: held[who] for path, held in names_in(*folders, names=[who]).items()}
+
+
+def numbers(document: Any) -> list[float]:
+    """All numbers of a document, in order."""
+    if isinstance(document, dict):
+        document = list(document.values())
+    if isinstance(document, list):
+        return [number for value in document for number in numbers(value)]
+    return [document] if isinstance(document, int | float) and not isinstance(document, bool) else []

@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from support.capabilities import free_port
 from support.page_home import write_home
+from support.searching import numbers
 from support.servers.running_service import VOUCH, serving, wait_for
 from vouch.features.project import environment
 from vouch.serving.agent.server import QUOTED, AgentDoor
@@ -56,15 +57,6 @@ def called(url: str, key: str | None, *calls: tuple[str, dict]):
 
 def by_api(url: str, key: str, name: str, given: dict) -> httpx.Response:
     return httpx.post(f"{url}{ROUTES[name].path}", json=given, headers={"authorization": f"Bearer {key}"}, timeout=60)
-
-
-def numbers(document) -> list[float]:
-    """All numbers of a document, in order."""
-    if isinstance(document, dict):
-        document = list(document.values())
-    if isinstance(document, list):
-        return [number for value in document for number in numbers(value)]
-    return [document] if isinstance(document, int | float) and not isinstance(document, bool) else []
 
 
 def test_every_route_but_that_for_programs_is_a_tool_with_the_route_s_own_input():
@@ -125,6 +117,12 @@ def test_an_ask_is_recorded_within_the_caps_and_once(service):
     assert not again.structured_content["is_new"]
     assert other.is_error, "one open at a time"
     assert other.structured_content["code"] == "not_to_be_asked"
+
+
+def test_half_of_a_character_is_refused_by_the_service(service):
+    url, made = service
+    (answer,) = called(url, made["read"], ("customers_get", {"customer_id": "\ud83d"}))
+    assert answer.structured_content["code"] == "malformed"
 
 
 ARGUMENTS = st.dictionaries(
