@@ -16,10 +16,12 @@ from vouch.features.asof import view
 from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.errors import Refused
 from vouch.features.facts.beginning import beginning_us
+from vouch.features.facts.cadence import cadences
 from vouch.features.instants import WEEK_US
 from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.vectors.build import collect, vectors_at
 from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.short_windows import short_windows
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
 from vouch.models.scoring.feature_matrix import Column
@@ -132,12 +134,15 @@ class InstantVectors:
     as_of_us: int
     frame: pd.DataFrame
     status: Mapping[str, np.ndarray[Any, Any]]
+    short: frozenset[str] = frozenset()
+    """Features whose window is shorter than the cadence of their table."""
 
 
 def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, CutoffPlan]]) -> dict[int, InstantVectors]:
     """Compute the vectors of all instants that some model needs, each once, and say who is eligible for which model."""
     panel = {}
     instants = sorted({instant for _, plan in wanted.values() for instant in plan.instants})
+    short = short_windows(cadences(tables, instants[-1])) if instants else frozenset()
     for instant, at_instant in zip(instants, vectors_at(tables, instants), strict=True):
         frame = collect(at_instant)
         status = {name: target.status(frame) for name, (target, plan) in wanted.items() if instant in plan.instants}
@@ -146,7 +151,8 @@ def build_panel(tables: Tables, wanted: Mapping[str, tuple[Target, CutoffPlan]])
             keep |= np.isin(statuses, list(SCORED))
         numbers = frame.select_dtypes("float64").columns
         vectors = frame.loc[keep].astype(dict.fromkeys(numbers, "float32")).reset_index(drop=True)
-        panel[instant] = InstantVectors(instant, vectors, {name: statuses[keep] for name, statuses in status.items()})
+        kept = {name: statuses[keep] for name, statuses in status.items()}
+        panel[instant] = InstantVectors(instant, vectors, kept, short)
     return panel
 
 
@@ -160,7 +166,8 @@ def make_dataset(
 ) -> Dataset:
     """Join vectors of eligible customers with their labels and encode them; censored rows are dropped.
 
-    Lays the origins of the plan. Only features that vary are kept. Raises Refused where too few outcomes came true.
+    Lays the origins of the plan. Only features that vary are kept, and no window below the cadence of its table.
+    Raises Refused where too few outcomes came true.
     """
     frame = _eligible(model, panel, labels, plan.instants)
     came_true = frame.groupby("as_of_us")["label"]
@@ -168,7 +175,8 @@ def make_dataset(
     outcomes = dict(zip(sorted(frame["as_of_us"].unique().tolist()), rarer.tolist(), strict=True))
     plan = lay_origins(plan, model.cutoffs, target, origins, outcomes)
     _check_positives(model, target, plan, frame)
-    columns = tuple(_columns(model, frame))
+    short = frozenset[str]().union(*(panel[instant].short for instant in plan.instants))
+    columns = tuple(_columns(model, frame, short))
     every = DatasetPart(
         encode(frame, columns),
         frame["label"].to_numpy(np.float64),
@@ -211,10 +219,10 @@ def _check_positives(model: Model, target: Target, plan: CutoffPlan, frame: pd.D
         )
 
 
-def _columns(model: Model, train: pd.DataFrame) -> Iterable[Column]:
+def _columns(model: Model, train: pd.DataFrame, left_out: frozenset[str]) -> Iterable[Column]:
     """Features that the model uses and that vary in the training rows."""
     for feature in load_families().values():
-        if not model.uses(feature):
+        if not model.uses(feature) or feature.name in left_out:
             continue
         values = train[feature.name]
         if feature.is_category:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vouch.features.facts.cadence import cadences
 from vouch.features.facts.pauses import USUAL, enough_days, pauses
 from vouch.features.ingest.stage import open_tables
+from vouch.features.instants import WEEK_US
 
 if TYPE_CHECKING:
     from vouch.features.ingest.stage import Staged
     from vouch.features.model_settings import ModelSettings
 
 SHORTER = 28
+WEEK_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,16 @@ def proposed_settings(staged: Staged, given: ModelSettings | None = None) -> Pro
         )
         lines.append(("horizon", SHORTER, why))
     return ProposedSettings(tuple(lines))
+
+
+def delivery_notes(staged: Staged) -> list[str]:
+    """Say which tables come by deliveries more than a week apart, and what follows from it; empty where none does."""
+    if staged.data_through_us is None:
+        return []
+    known = cadences(open_tables(staged, "polars"), staged.data_through_us + WEEK_US)
+    listed = [f"{name} (up to {days} days)" for name, days in known.items() if days > WEEK_DAYS and name != "customers"]
+    told = (
+        f"by deliveries, on single days so far apart, come {', '.join(listed)}: no model is taught a window below "
+        "that, and guards wait that long for the next delivery"
+    )
+    return [told] if listed else []

@@ -18,6 +18,7 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.context import MetricContext
 from vouch.features.vectors.build import vectors
 from vouch.features.vectors.compared import without_early_comparisons
+from vouch.features.vectors.short_windows import short_windows
 from vouch.serving.batch.between_terms import customers_between_terms, with_terms
 from vouch.serving.batch.histories import Histories
 from vouch.serving.batch.lifetime_values import LifetimeValues
@@ -172,10 +173,12 @@ class WeekSteps:
 
     def seen(self) -> WeekStats:
         """What guards know of the week."""
+        tables = observed.tables_at(self.tables, self.as_of_us)
+        short = short_windows({name: of["cadence_days"] for name, of in tables.items() if of["cadence_days"]})
         return WeekStats(
             as_of_us=self.as_of_us,
-            tables=observed.tables_at(self.tables, self.as_of_us),
-            missing=observed.missing_shares(self.draft.work / "vectors.parquet"),
+            tables=tables,
+            missing=observed.missing_shares(self.draft.work / "vectors.parquet", short),
             customers=self.draft.rows("scores"),
         )
 

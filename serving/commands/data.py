@@ -69,7 +69,7 @@ def check(
     Example: vouch check ./company
     """
     from vouch.features.feeds import contract_rows
-    from vouch.features.ingest.proposed_settings import proposed_settings
+    from vouch.features.ingest.proposed_settings import delivery_notes, proposed_settings
     from vouch.features.ingest.stage import stage
     from vouch.models import check_named
     from vouch.models.registry.champions import retrains_due
@@ -87,7 +87,7 @@ def check(
         step("looking at what the tables support")
         proposed = proposed_settings(staged, where.models.get("churn")).warnings
         ready = readiness_rows(where, staged, run.now_us(now))
-    warnings = [*staged.report["warnings"], *retrains_due(where.home), *proposed]
+    warnings = [*staged.report["warnings"], *retrains_due(where.home), *delivery_notes(staged), *proposed]
     report = {**staged.report, "warnings": warnings, "readiness": ready}
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,14 +115,18 @@ def _checked(proposal: Proposal, out: Path, now_us: int) -> tuple[Proposal, Stag
 
 
 def _add_settings(out: Path, staged: Staged) -> None:
-    """Write what the figures propose for the question of churn, each line with its evidence."""
-    from vouch.features.ingest.proposed_settings import proposed_settings
+    """Write which tables come by deliveries, and what the figures propose for the question of churn, with evidence."""
+    from vouch.features.ingest.proposed_settings import delivery_notes, proposed_settings
 
-    proposed = proposed_settings(staged).lines
-    if proposed:
+    blocks = ["\n".join(f"# {line}" for note in delivery_notes(staged) for line in wrap(note, 116))]
+    if proposed := proposed_settings(staged).lines:
         lines = [f"# {why}\n{key} = {value}" for key, value, why in proposed]
-        text = "\n".join(["", "# What counts as leaving, proposed from the company's own figures.", "[churn]", *lines])
-        write_where_asked(out, f"{out.read_text(encoding='utf-8')}{text}\n")
+        blocks.append(
+            "\n".join(["# What counts as leaving, proposed from the company's own figures.", "[churn]", *lines])
+        )
+    if any(blocks):
+        text = "".join(f"\n{block}\n" for block in blocks if block)
+        write_where_asked(out, f"{out.read_text(encoding='utf-8')}{text}")
 
 
 def _when(proposal: Proposal, staged: Staged) -> str:

@@ -25,6 +25,7 @@ OWN = "guards.toml"
 """Name of a company's own limits under its home."""
 ACTIVITY = "activity"
 """The tables that every company hands over at least one of, taken together."""
+WEEK_DAYS = 7
 
 Level = Literal["soft", "hard"]
 
@@ -95,7 +96,10 @@ class GuardFinding:
 
 @dataclass(frozen=True)
 class WeekStats:
-    """What guards know of a week: by table rows, rows of the last seven days and the newest; families; customers."""
+    """What guards know of a week: by table rows, rows of the last seven days and the newest; families; customers.
+
+    A table that comes by deliveries has its cadence there, and the rows of the latest delivery for those of the week.
+    """
 
     as_of_us: int
     tables: Mapping[str, Mapping[str, Any]]
@@ -169,26 +173,33 @@ def contract_figures(report: Mapping[str, Any]) -> Iterator[GuardFigure]:
 
 def table_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFigure]:
     """How new each table is, and its rows against the week before."""
-    for name, newest_us in _newest(seen):
-        yield GuardFigure("stale_days", name, (seen.as_of_us - newest_us) / DAY_US)
+    for name, days in _silence(seen):
+        yield GuardFigure("stale_days", name, days)
     for name, earlier in (before.tables if before else {}).items():
         now = seen.tables.get(name, {"rows": 0, "week": 0})
         if earlier["rows"]:
             yield GuardFigure(
                 "rows_lost", name, 1 - now["rows"] / earlier["rows"], earlier["rows"], earlier["rows"], now["rows"]
             )
-        if earlier["week"]:
+        if earlier["week"] and (earlier.get("cadence_days") is None) == (now.get("cadence_days") is None):
             ratio, rests_on = now["week"] / earlier["week"], earlier["week"]
             yield GuardFigure("week_drop", name, 1 - ratio, rests_on, earlier["week"], now["week"])
             yield GuardFigure("week_rise", name, ratio - 1, rests_on, earlier["week"], now["week"])
 
 
-def _newest(seen: WeekStats) -> Iterator[tuple[str, int]]:
-    """The newest own time of each table that has rows, and of the tables of activity as one."""
-    newest = {name: table["newest_us"] for name, table in seen.tables.items() if table["newest_us"] is not None}
-    if activity := [newest[name] for name in ACTIVITY_TABLES if name in newest]:
-        yield ACTIVITY, max(activity)
-    yield from newest.items()
+def _silence(seen: WeekStats) -> Iterator[tuple[str, float]]:
+    """Days since the newest own time of each table that has rows, and of the tables of activity as one.
+
+    Every table may be silent for a week; one that comes less often is not missed until its next delivery is due.
+    """
+    days = {
+        name: max((seen.as_of_us - of["newest_us"]) / DAY_US - max((of.get("cadence_days") or 0) - WEEK_DAYS, 0), 0.0)
+        for name, of in seen.tables.items()
+        if of["newest_us"] is not None
+    }
+    if activity := [days[name] for name in ACTIVITY_TABLES if name in days]:
+        yield ACTIVITY, min(activity)
+    yield from days.items()
 
 
 def customer_figures(seen: WeekStats, before: WeekStats | None) -> Iterator[GuardFigure]:

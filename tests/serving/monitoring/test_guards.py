@@ -6,10 +6,13 @@ import tomllib
 
 import pytest
 
-from vouch.features.contract.tables import TABLES
+from support.rows.table_files import company, row, write_csv
+from vouch.features.contract.tables import DAY_US, TABLES
 from vouch.features.errors import ConfigurationError
 from vouch.features.ingest.counts import MERGED, REASONS
-from vouch.features.instants import WEEK_US, parse_instant
+from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.instants import WEEK_US, instant_text, parse_instant
+from vouch.features.project import Project
 from vouch.features.vectors.declare import load_families
 from vouch.serving.monitoring.guards import (
     ACTIVITY,
@@ -23,6 +26,7 @@ from vouch.serving.monitoring.guards import (
     load_guards,
     table_figures,
 )
+from vouch.serving.monitoring.observed import tables_at
 
 MONDAY = parse_instant("2026-11-16")
 HOUR_US = 3_600_000_000
@@ -155,3 +159,29 @@ def test_a_finding_says_the_figure_the_limit_and_both_weeks(tmp_path):
     )
     assert "rows_lost of tickets is 0.25, above its hard limit of 0.2" in str(finding)
     assert "600 after 800" in str(finding)
+
+
+STEPS = {"weekly": 7, "fortnightly": 14, "monthly": 30, "quarterly": 91}
+
+
+@pytest.mark.parametrize("cadence", STEPS)
+def test_a_feed_by_deliveries_is_above_no_limit_in_any_week_and_is_missed_once_the_next_is_due(tmp_path, cadence):
+    step, first = STEPS[cadence], MONDAY - 8 * STEPS[cadence] * DAY_US
+    people = [row("customers", customer_id=f"c{who}", created_at=instant_text(first - DAY_US)) for who in range(250)]
+    use = [
+        row("usage_events", customer_id=one["customer_id"], occurred_at=instant_text(first + number * step * DAY_US))
+        for one in people
+        for number in range(8)
+    ]
+    folder = write_csv(tmp_path / "tables", company(customers=people, usage_events=use))
+    tables = open_tables(stage(Project(tmp_path / "home", str(folder)), MONDAY + 400 * DAY_US), "polars")
+    told, before = {}, None
+    for week in range(first // WEEK_US * WEEK_US + 5 * step * DAY_US, MONDAY + 60 * DAY_US, WEEK_US):
+        now = WeekStats(week, tables_at(tables, week), {}, 250)
+        told[(week - MONDAY) / DAY_US] = found(tmp_path, now, before)
+        before = now
+    due = 0  # the delivery that would have come next
+    assert [of for days, of in told.items() if days <= due] == [{}] * sum(days <= due for days in told)
+    late = {days: of.get(("stale_days", ACTIVITY)) for days, of in told.items() if days > due}
+    assert {days for days, level in late.items() if level == "soft"} == {days for days in late if 1 < days <= 21}
+    assert {days for days, level in late.items() if level == "hard"} == {days for days in late if days > 21}
