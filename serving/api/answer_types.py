@@ -71,9 +71,13 @@ class Candidate(Called, Suggested):
     rank: int
     advocacy_status: str
     advocacy_probability: float | None
+    advocacy_low: float | None
+    advocacy_high: float | None
     advocacy_score: float | None
     churn_status: str
     churn_probability: float | None
+    churn_low: float | None
+    churn_high: float | None
     value: Annotated[float | None, Field(description="What the ask is expected to bring, times staying, times worth.")]
     advocate_tier: str
     health_score: float | None
@@ -313,7 +317,11 @@ class Earlier(BaseModel):
 
     as_of: str
     churn_probability: float | None
+    churn_low: float | None
+    churn_high: float | None
     advocacy_probability: float | None
+    advocacy_low: float | None
+    advocacy_high: float | None
 
 
 class CustomerAnswer(Called, Fresh, Scores, Suggested, HealthBounds):

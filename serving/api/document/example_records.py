@@ -33,19 +33,17 @@ CALLED = {
     "currency": "EUR",
     "crm_url": "https://crm.example/customers/C000001",
 }
-CHURN = {"churn_status": "ok", "churn_probability": 0.18242552380635635, "churn_band": "low"}
-ADVOCACY = {"advocacy_status": "ok", "advocacy_probability": 0.2689414213699951, "advocacy_score": 26.89414213699951}
+CHURN = {"churn_status": "ok", "churn_probability": 0.18242552380635635, "churn_low": 0.11, "churn_high": 0.27,
+         "churn_band": "low"}  # fmt: skip
+ADVOCACY = {"advocacy_status": "ok", "advocacy_probability": 0.2689414213699951, "advocacy_low": 0.19,
+            "advocacy_high": 0.36, "advocacy_score": 26.89414213699951}  # fmt: skip
 SCORES = {
     **CHURN,
-    "churn_low": 0.11,
-    "churn_high": 0.27,
     "churn_within": [{"weeks": 1, "probability": 0.05}, {"weeks": 4, "probability": 0.18242552380635635}],
     "churn_base": -3.0,
     "churn_raw": -1.5,
     "churn_reasons": [USAGE],
     **ADVOCACY,
-    "advocacy_low": 0.19,
-    "advocacy_high": 0.36,
     "advocacy_within": None,
     "advocacy_base": -2.0,
     "advocacy_raw": -1.0,
@@ -119,8 +117,6 @@ AT_RISK = {
     "health_score": 62.0,
     "health_band": "watch",
     "health_band_reason": None,
-    "churn_low": 0.11,
-    "churn_high": 0.27,
     "before": 0.05,
     "change": 0.13242552380635635,
     "renewal_at": "2026-12-01T00:00:00Z",
@@ -196,7 +192,15 @@ CUSTOMER = {
     "last_ask": ACCEPTED,
     "resting_until": "2026-12-17T09:30:00Z",
     "actions": [ACTION],
-    "previous": {"as_of": "2026-11-09", "churn_probability": 0.05, "advocacy_probability": 0.27},
+    "previous": {
+        "as_of": "2026-11-09",
+        "churn_probability": 0.05,
+        "churn_low": 0.02,
+        "churn_high": 0.1,
+        "advocacy_probability": 0.27,
+        "advocacy_low": 0.19,
+        "advocacy_high": 0.36,
+    },
 }
 REFERENCE = {
     "request_id": "desk-2026-000017",

@@ -129,7 +129,16 @@ _WEEK = {
         "days": 30,
         "total": 1,
         "in_danger": 1,
-        "customers": [{**_PERSON, "renewal_at": _RENEWAL, "churn_probability": 0.52, "churn_band": "high"}],
+        "customers": [
+            {
+                **_PERSON,
+                "renewal_at": _RENEWAL,
+                "churn_probability": 0.52,
+                "churn_low": 0.41,
+                "churn_high": 0.63,
+                "churn_band": "high",
+            }
+        ],
     },
     "new_advocates": {
         "total": 1,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
 
-OF_SCORES = ("churn_status", "churn_probability", "churn_band")
+OF_SCORES = ("churn_status", "churn_probability", "churn_low", "churn_high", "churn_band")
 
 
 def find_customers(store: ServingState, request: CustomersFind) -> dict[str, Any]:

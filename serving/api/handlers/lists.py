@@ -43,8 +43,9 @@ DREW = "drew"
 TOP_REASONS = 5
 """Families told per row of a list; one customer shows all."""
 CANDIDATE = (
-    "advocacy_status", "advocacy_probability", "advocacy_score", "churn_status", "churn_probability",
-    "advocate_tier", "health_score", "health_band", "segment", "region", "language", "contact_consent",
+    "advocacy_status", "advocacy_probability", "advocacy_low", "advocacy_high", "advocacy_score", "churn_status",
+    "churn_probability", "churn_low", "churn_high", "advocate_tier", "health_score", "health_band", "segment",
+    "region", "language", "contact_consent",
     "advocacy_consent", "advocacy_model", "churn_model",
 )  # fmt: skip
 AT_RISK = (

@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.api.speaking import called, iso_instant, worded_changes, worded_reasons
 from vouch.serving.api.state import now_us
 from vouch.serving.metric_queries import catalogue
-from vouch.serving.snapshots.schema import EXTRA, HEALTH_BOUNDS, MODELS, VALUES
+from vouch.serving.snapshots.schema import ENDS, EXTRA, HEALTH_BOUNDS, MODELS, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -96,7 +96,8 @@ def _previous(portfolio: ServedWeek, customer_id: str) -> dict[str, Any] | None:
     before = portfolio.before.of(customer_id) if portfolio.before else None
     if portfolio.before is None or before is None:
         return None
-    probabilities = {f"{model}_probability": before.get(f"{model}_probability") for model in MODELS}
+    names = (f"{model}_{part}" for model in MODELS for part in ("probability", *ENDS))
+    probabilities = {name: before.get(name) for name in names}
     return {"as_of": portfolio.before.week.manifest["as_of"], **probabilities}
 
 

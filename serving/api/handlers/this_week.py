@@ -157,8 +157,7 @@ def _renewal(week: ServedWeek, row: int) -> dict[str, Any]:
     return {
         **_person(week, row, profile),
         "renewal_at": iso_instant(profile["renewal_at"]),
-        "churn_probability": scores["churn_probability"],
-        "churn_band": scores["churn_band"],
+        **{name: scores[name] for name in ("churn_probability", "churn_low", "churn_high", "churn_band")},
     }
 
 

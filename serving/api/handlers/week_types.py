@@ -10,6 +10,8 @@ from vouch.serving.api.answer_types import Called, Fresh, Moved, RankedBy, Reaso
 from vouch.serving.api.handlers.health_types import BandReasonAnswer  # noqa: TC001  # pydantic reads it
 
 Money = Annotated[float | None, Field(description="A month, in the company's currency; null without revenue.")]
+LowEnd = Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
+HighEnd = Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
 Chance = Annotated[float | None, Field(description="Probability of leaving within `horizon_days`.")]
 
 
@@ -36,8 +38,8 @@ class ToCall(Person):
     value_reason: NoValue
     health_score: Annotated[float | None, Field(description="0 to 100.")]
     churn_probability: Chance
-    churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
-    churn_high: Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
+    churn_low: LowEnd
+    churn_high: HighEnd
     churn_band: str | None
     before: Annotated[float | None, Field(description="The probability of the week before.")]
     renewal_at: Annotated[str | None, Field(description="The next renewal of an annual subscription.")]
@@ -50,6 +52,8 @@ class Renewal(Person):
 
     renewal_at: str
     churn_probability: Chance
+    churn_low: LowEnd
+    churn_high: HighEnd
     churn_band: str | None
 
 
@@ -182,6 +186,8 @@ class FoundPerson(Called):
     mrr: Money
     churn_status: str
     churn_probability: Chance
+    churn_low: LowEnd
+    churn_high: HighEnd
     churn_band: str | None
 
 
@@ -250,8 +256,8 @@ class AtRisk(Called):
     rank: int
     churn_status: str
     churn_probability: float | None
-    churn_low: Annotated[float | None, Field(description="Lower end of the 95 % interval.")]
-    churn_high: Annotated[float | None, Field(description="Upper end of the 95 % interval.")]
+    churn_low: LowEnd
+    churn_high: HighEnd
     before: Annotated[float | None, Field(description="The probability of the week before.")]
     change: Annotated[float | None, Field(description="How much more than the week before.")]
     renewal_at: Annotated[str | None, Field(description="The next renewal; null for who can end at any time.")]

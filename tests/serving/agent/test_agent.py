@@ -66,6 +66,15 @@ def test_every_route_but_that_for_programs_is_a_tool_with_the_route_s_own_input(
         assert set(by_name[name].input_schema["properties"]) == set(route.takes.model_json_schema()["properties"])
 
 
+def test_wherever_a_probability_is_told_its_interval_is_told_too():
+    for name, route in ROUTES.items():
+        schema = route.gives.model_json_schema()
+        for record in [schema, *schema.get("$defs", {}).values()]:
+            columns = set(record.get("properties", {}))
+            told = {column.removesuffix("_probability") for column in columns if column.endswith("_probability")}
+            assert {f"{model}_{end}" for model in told for end in ("low", "high")} <= columns, name
+
+
 def test_annotations_say_what_reads_and_what_takes_back():
     hints = {tool.name: tool.annotations for tool in tools()}
     assert {name for name, hint in hints.items() if hint.read_only_hint} == set(READS)

@@ -184,6 +184,8 @@ def test_the_command_writes_once_and_who_objects_meanwhile_stands_there_without_
     assert (rows["c1"]["churn_status"], rows["c1"]["churn_probability"]) == ("opted_out", None)
     assert rows["c2"] == {row["customer_id"]: row for row in told(week, "scores")}["c2"]
     assert run("--changed-since", "2026-11-09")[0] == 2
+    code, _, err = vouch("export", "--to", kind.value, "--out", "s3://bucket/weeks")
+    assert (code, "is an address" in err) == (2, True)
 
 
 @KINDS
