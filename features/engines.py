@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 import narwhals as nw
@@ -25,8 +25,6 @@ from vouch.features.shown import without_values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    from vouch.features.project import Project
 
 Connection = duckdb.DuckDBPyConnection
 FAILURES: tuple[type[Exception], ...] = (duckdb.Error, polars.exceptions.PolarsError)
@@ -84,17 +82,29 @@ def as_staged(text: str) -> str:
 _INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
 
 
-def connect(project: Project, folder: Path) -> Connection:
-    """Open the engine within the limits of the project, spilling into `folder`."""
+class EngineLimits(Protocol):
+    """How much memory and how many threads the engine may take."""
+
+    @property
+    def memory_limit(self) -> str:
+        """As DuckDB writes it, such as `4GB`."""
+
+    @property
+    def threads(self) -> int | None:
+        """None for as many as there are cores."""
+
+
+def connect(limits: EngineLimits, folder: Path) -> Connection:
+    """Open the engine within the limits of a project, spilling into `folder`."""
     connection = duckdb.connect(
         ":memory:",
         config={
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "memory_limit": project.memory_limit,
+            "memory_limit": limits.memory_limit,
             "temp_directory": str(folder / "spill"),
-            **({"threads": project.threads} if project.threads else {}),
+            **({"threads": limits.threads} if limits.threads else {}),
         },
     )
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors, too

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from vouch.models.definition import Model
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.models.targets import Target
+    from vouch.training.arms import TrialArms
     from vouch.training.cutoffs import CutoffPlan
-    from vouch.training.effects.arms import TrialArms
 
 MAXIMUM_CATEGORIES = 64
 MINIMUM_OF_CATEGORY = FEWEST

@@ -98,7 +98,7 @@ def _plain(figure: float | None) -> float | None:
 
 
 def judge(evaluation: Evaluation, report: Mapping[str, Any], incumbent: Incumbent | None, seed: int) -> Verdict:
-    """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.report`)."""
+    """Apply all rules; `report` is what the contract check said (`vouch.features.ingest.stage.Staged.counted`)."""
     data = evaluation.data
     return Verdict(
         (

@@ -91,7 +91,7 @@ def train(
     return [
         _refused(model, known_us, outcome)
         if isinstance(outcome, Refused)
-        else store(project, outcome, staged.report, now_us, labels)
+        else store(project, outcome, staged.counted, now_us, labels)
         for model, outcome in outcomes.items()
     ]
 

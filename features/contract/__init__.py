@@ -1,1 +1,1 @@
-"""The contract: what a company hands over, as data (`tables`), how a value is read (`casts`) and judged (`checks`)."""
+"""The contract: what a company hands over (`tables`, `described`), how it is read (`casts`) and judged (`checks`)."""

@@ -8,7 +8,7 @@ who reads the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vouch.features.contract.casts import (
     LABELLED,
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from vouch.features.contract.casts import Family
     from vouch.features.contract.tables import Column, Table
-    from vouch.features.ingest.counts import Scope
 
 
+Scope = Literal["row", "cell", "repair", "count"]
+"""What a problem is of: a row is refused, a cell emptied, a row repaired, or something merely counted."""
 UNREADABLE = ("not_text", "not_a_time", "not_a_number", "not_a_boolean", "unknown_value")
 """Reasons that tell of a wrong type when no value of a column can be read."""
 

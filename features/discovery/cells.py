@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, quoted
-from vouch.features.discovery.words import name_likeness, truth_words
+from vouch.features.naming.words import name_likeness, truth_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

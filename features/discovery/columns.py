@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vouch.features.contract.casts import FALSE_WORDS, TRUE_WORDS, family_of, literal, quoted, raw
 from vouch.features.discovery.files import is_date
-from vouch.features.discovery.words import name_likeness, tokens, truth_words
 from vouch.features.ingest.files import as_instant, inspected, named_sources, numeral
 from vouch.features.ingest.inputs import file_relation
 from vouch.features.ingest.rewritten import rewritten
+from vouch.features.naming.words import name_likeness, tokens, truth_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

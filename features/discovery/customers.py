@@ -11,7 +11,7 @@ from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_colum
 from vouch.features.discovery.links import key_value, shared_values
 from vouch.features.discovery.queries import needed, select
 from vouch.features.discovery.times import file_times
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, name_likeness, table_likeness, tokens, vocabulary
+from vouch.features.naming.words import IN_CONTEXT, column_phrases, name_likeness, table_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

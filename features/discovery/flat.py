@@ -19,11 +19,11 @@ import numpy as np
 from vouch.features.contract.casts import family_of, quoted, raw
 from vouch.features.discovery.columns import profiled
 from vouch.features.discovery.files import find_files
-from vouch.features.discovery.words import name_likeness, phrase_of_reason, tokens
 from vouch.features.durable import file_digest
 from vouch.features.engines import FAILURES, connect, first_line
 from vouch.features.errors import DataError, UsageError, did_you_mean
 from vouch.features.instants import SECOND_US
+from vouch.features.naming.words import name_likeness, phrase_of_reason, tokens
 from vouch.features.statistics.few import FEWEST, OTHER
 
 if TYPE_CHECKING:

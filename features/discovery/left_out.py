@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vouch.features.contract.casts import quoted
 from vouch.features.discovery.links import normal
-from vouch.features.discovery.words import phrase_of_reason
+from vouch.features.naming.words import phrase_of_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

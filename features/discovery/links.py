@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import family_of, quoted
-from vouch.features.discovery.words import name_likeness, tokens, vocabulary
+from vouch.features.naming.words import name_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,7 @@ from vouch.features.contract.casts import literal, quoted
 from vouch.features.contract.tables import TABLES
 from vouch.features.discovery.cells import SURE, Cell, best_column, cell
 from vouch.features.discovery.times import file_times
-from vouch.features.discovery.words import IN_CONTEXT, column_phrases, is_cancelled, table_likeness, tokens, vocabulary
+from vouch.features.naming.words import IN_CONTEXT, column_phrases, is_cancelled, table_likeness, tokens, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

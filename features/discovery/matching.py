@@ -15,7 +15,7 @@ from vouch.features.discovery.cells import SURE, Cell, TableProposal, best_colum
 from vouch.features.discovery.links import Join, key_value
 from vouch.features.discovery.made import amount, filters, is_outside, scale
 from vouch.features.discovery.times import file_times, known_since
-from vouch.features.discovery.words import (
+from vouch.features.naming.words import (
     EXACT,
     IN_CONTEXT,
     column_phrases,

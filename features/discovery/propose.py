@@ -18,9 +18,9 @@ from vouch.features.discovery.links import Customer, Join, find_customer, find_j
 from vouch.features.discovery.matching import TRIED, Matcher
 from vouch.features.discovery.proposal import Proposal, Question
 from vouch.features.discovery.without_history import no_history, nobody
-from vouch.features.discovery.words import phrase_of_reason
 from vouch.features.engines import FAILURES, first_line
 from vouch.features.errors import DataError, UsageError, VouchError, did_you_mean
+from vouch.features.naming.words import phrase_of_reason
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence

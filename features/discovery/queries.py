@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import literal, quoted
 from vouch.features.discovery.links import key_value
-from vouch.features.discovery.words import vocabulary
+from vouch.features.naming.words import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

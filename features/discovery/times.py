@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import quoted
 from vouch.features.discovery.cells import Cell
-from vouch.features.discovery.words import EXACT, column_phrases, name_likeness, tokens
+from vouch.features.naming.words import EXACT, column_phrases, name_likeness, tokens
 
 if TYPE_CHECKING:
     from vouch.features.discovery.columns import ColumnProfile, Source

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from vouch.features.discovery.links import normal
-from vouch.features.discovery.words import phrase_of_reason
+from vouch.features.naming.words import phrase_of_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vouch.features.shown import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from vouch.features.contract.checks import Scope
     from vouch.features.contract.tables import Table
 
-Scope = Literal["row", "cell", "repair", "count"]
 LARGEST = "100000000000000"
 """Money and numbers are below this: they stand as DECIMAL(18,4)."""
 
@@ -195,3 +195,19 @@ def of_tallies(table: Table, tallies: Iterable[Tally], rows: int) -> list[Count]
             Count("null_word", None, total, rows * len({t.column for t in words}), "count", more=f" ({listed})")
         )
     return counts
+
+
+def warnings(table: Table, columns: Collection[str], figures: Mapping[str, Any]) -> list[str]:
+    """What people should know of one table that was read: `columns` were handed over, `figures` are its counts."""
+    texts = []
+    if figures["rows"] == 0:
+        texts.append(f"{table.name}: the table is there, and holds no rows")
+    elif figures["rows"] == figures["quarantined"]:
+        texts.append(f"{table.name}: every row is in quarantine")
+    undated = [column for column in table.undated if column in columns]
+    if undated and "ingested_at" not in columns:
+        texts.append(
+            f"{table.name}: without ingested_at these are today's values, at earlier instants too: {', '.join(undated)}"
+        )
+    texts += [count["told"] for count in figures["counts"]]
+    return texts

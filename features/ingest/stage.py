@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ from vouch.features.contract.tables import ACTIVITY_TABLES, DAY_US
 from vouch.features.durable import as_written, file_digest, first_changed, flush, sealed, unsealed
 from vouch.features.engines import connect, first_line
 from vouch.features.errors import Damaged, DataError, MissingExtra, UsageError, did_you_mean
-from vouch.features.feeds import full_report
 from vouch.features.ingest import erased as tombstones
 from vouch.features.ingest.currencies import check_currencies
 from vouch.features.ingest.inputs import FORM, prepare_inputs, query_relation
@@ -86,11 +85,6 @@ class Staged:
     """Stages the same once more, where what lies on disk is damaged."""
     own: OwnTables = field(default_factory=OwnTables)
     """What was made of what the contract does not know."""
-
-    @cached_property
-    def report(self) -> dict[str, Any]:
-        """What `vouch check --format json` prints; for what is fed, all features and metrics are loaded."""
-        return full_report(self.counted, self.places, self.unread, [one.as_dict() for one in self.own.verdicts])
 
     def default_as_of_us(self, now_us: int) -> int:
         """Newest Monday 00:00 UTC at most 24 hours after the data end, and not after now.

@@ -23,8 +23,7 @@ from vouch.features.contract.tables import CONTRACT_VERSION, DAY_US
 from vouch.features.durable import as_written, file_digest, flush, sealed
 from vouch.features.engines import OWN, OWN_APART
 from vouch.features.errors import Damaged
-from vouch.features.feeds import warnings
-from vouch.features.ingest.counts import Tally, added
+from vouch.features.ingest.counts import Tally, added, warnings
 from vouch.features.ingest.duplicate_keys import find_repeated, rows_of
 from vouch.features.ingest.figures import ADDED, FIGURES, figures, full_figures, row_tallies
 from vouch.features.ingest.inputs import FORM

@@ -14,8 +14,8 @@ from vouch.features.contract.checks import UNREADABLE, check_sql, staged_columns
 from vouch.features.contract.tables import DAY_US
 from vouch.features.engines import OWN, OWN_APART, first_line, unreadable
 from vouch.features.errors import DataError, WrongType
-from vouch.features.feeds import warnings
 from vouch.features.ingest import erased as tombstones
+from vouch.features.ingest.counts import warnings
 from vouch.features.ingest.customer_changes import apply_changes
 from vouch.features.ingest.figures import ADDED, counted_across, figures, full_figures, row_tallies
 from vouch.features.ingest.files import ROW

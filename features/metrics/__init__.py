@@ -2,5 +2,6 @@
 
 `catalogue` is what a definition needs, of `estimators`; `context` is the company at an instant; `units` counts,
 `evaluate` makes envelopes. `populations` are frames that many metrics share, `definitions` the metrics, one file per
-chapter; `comparisons` set metrics beside each other, `lists` tell who is behind a figure.
+chapter; `comparisons` set metrics beside each other, `lists` tell who is behind a figure, `feeds`
+what each table of a company is for.
 """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from vouch.features.metrics.estimators import Floats
+    from vouch.features.statistics.intervals import Floats
 
 LEVEL_WEEKS = 4
 """The level of now is the mean of so many weeks."""

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vouch.features.metrics.estimators import Floats
+    from vouch.features.statistics.intervals import Floats
 
 NAMES = ("misers", "affluents", "advocates", "champions")
 """By code: 1 for value above its median, 2 for referral value above its median, added."""

@@ -9,7 +9,7 @@ import numpy as np
 from vouch.features.statistics.intervals import Interval, Z
 
 if TYPE_CHECKING:
-    from vouch.features.metrics.estimators import Floats
+    from vouch.features.statistics.intervals import Floats
 
 
 def cronbach_alpha(parts: Floats) -> float | None:

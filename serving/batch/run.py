@@ -177,7 +177,7 @@ class Batch:
         self, seen: WeekStats, before: Snapshot | None, drift: Mapping[str, Any]
     ) -> Iterator[guards.GuardFigure]:
         stats_before = None if before is None else guards.WeekStats.of_manifest(before.manifest)
-        yield from guards.contract_figures(self.staged.report)
+        yield from guards.contract_figures(self.staged.counted)
         yield from guards.table_figures(seen, stats_before)
         yield from guards.customer_figures(seen, stats_before)
         yield from guards.drift_figures(drift)
@@ -192,7 +192,7 @@ class Batch:
 
     def _facts(self) -> dict[str, Any]:
         """What goes into every week of this run."""
-        report = self.staged.report
+        report = self.staged.counted
         return {
             "now": instant_text(self.now_us),
             "engine": self.tables.engine,

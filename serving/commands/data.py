@@ -68,9 +68,10 @@ def check(
 
     Example: vouch check ./company
     """
-    from vouch.features.feeds import contract_rows
+    from vouch.features.contract.described import contract_rows
     from vouch.features.ingest.proposed_settings import delivery_notes, proposed_settings
     from vouch.features.ingest.stage import stage
+    from vouch.features.metrics.feeds import contract_report
     from vouch.models import check_named
     from vouch.models.registry.champions import retrains_due
     from vouch.serving.monitoring.guards import contract_figures, judge, load_guards
@@ -87,12 +88,13 @@ def check(
         step("looking at what the tables support")
         proposed = proposed_settings(staged, where.models.get("churn")).warnings
         ready = readiness_rows(where, staged, run.now_us(now))
-    warnings = [*staged.report["warnings"], *retrains_due(where.home), *delivery_notes(staged), *proposed]
-    report = {**staged.report, "warnings": warnings, "readiness": ready}
+    report = contract_report(staged)
+    warnings = [*report["warnings"], *retrains_due(where.home), *delivery_notes(staged), *proposed]
+    report = {**report, "warnings": warnings, "readiness": ready}
     show(checked_rows(report, form), form, document=report)
     if form is Format.TABLE:
         tell_check(report, where.home)
-    findings = judge(load_guards(where.home), contract_figures(staged.report))
+    findings = judge(load_guards(where.home), contract_figures(staged.counted))
     if hard := [f"{finding.guard} of {finding.thing}" for finding in findings if finding.level == "hard"]:
         raise Refused(f"No week of these tables would be published: {', '.join(hard)} above the hard limit")
 

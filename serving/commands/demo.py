@@ -76,7 +76,7 @@ def _checked(project: Project, now_us: int, step: Callable[[str], None]) -> Stag
 
     step("reading and checking the tables")
     staged = stage(project, now_us)
-    tables = staged.report["tables"]
+    tables = staged.counted["tables"]
     counts = ("rows", "quarantined", "cells", "repaired", "duplicates", "orphans")
     say(f"\n2. What the data hold: {len(tables)} tables (`vouch check` says what each one feeds)")
     print_table(

@@ -164,6 +164,8 @@ def _rows(proposal: Proposal) -> list[dict[str, Any]]:
 
 
 def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) -> dict[str, Any]:
+    from vouch.features.metrics.feeds import contract_report
+
     key = proposal.customer
     return {
         "project": str(out),
@@ -187,11 +189,12 @@ def _document(proposal: Proposal, out: Path, staged: Staged | None, why: str) ->
         "columns": [vars(verdict) for verdict in proposal.verdicts],
         "questions": [vars(question) for question in proposal.questions],
         "unread": list(proposal.unread),
-        "check": staged.report if staged else {"error": why},
+        "check": contract_report(staged) if staged else {"error": why},
     }
 
 
 def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us: int) -> None:
+    from vouch.features.metrics.feeds import contract_report
     from vouch.features.project import home, load_project
 
     key = proposal.customer
@@ -212,8 +215,9 @@ def _tell(proposal: Proposal, out: Path, staged: Staged | None, why: str, now_us
         days = (("inactive after", settings.inactive_days), ("within", settings.horizon_days))
         say(f"churn, proposed: {', '.join(f'{name} {of} days' for name, of in days if of)}; why stands in {out}")
     say("vouch check says:")
-    show(checked_rows(staged.report, Format.TABLE), Format.TABLE)
+    report = contract_report(staged)
+    show(checked_rows(report, Format.TABLE), Format.TABLE)
     ready = readiness_rows(load_project(str(out)), staged, now_us)
-    tell_check({**staged.report, "readiness": ready}, home())
+    tell_check({**report, "readiness": ready}, home())
     at = _when(proposal, staged)
     say(f"\nwritten: {out}. Next: vouch train all{at}, vouch score{at}, vouch report --out week.html")

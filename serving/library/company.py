@@ -21,6 +21,7 @@ from vouch.features.errors import Refused, UsageError
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.ingest.stage import opened, stage
 from vouch.features.instants import microseconds, parse_instant
+from vouch.features.metrics.feeds import contract_report
 from vouch.features.project import load_project
 from vouch.features.vectors.build import collect, describe, vectors_at
 from vouch.features.vectors.lines import use_own_features
@@ -114,7 +115,7 @@ class CompanyTables:
 
     def check(self) -> dict[str, Any]:
         """The contract: what is there, what each table feeds, what is in quarantine and why; as `vouch check` says."""
-        return self._staged.report
+        return contract_report(self._staged)
 
     def vectors(self, as_of: str | None = None) -> IntoDataFrame:
         """One row per customer known at an instant: `customer_id`, `as_of_us`, and one column per feature."""

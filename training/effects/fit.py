@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from vouch.models.quality.uplift import TrialEffect
     from vouch.models.scoring.calibration import Calibrator
     from vouch.models.scoring.trees import Numbers
+    from vouch.training.arms import ArmRows, TrialArms
     from vouch.training.cutoffs import OriginPlan
     from vouch.training.dataset import Dataset
-    from vouch.training.effects.arms import ArmRows, TrialArms
     from vouch.training.recipes.learners import Fitted
 
 PULL = 4.0

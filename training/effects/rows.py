@@ -10,8 +10,8 @@ import pandas as pd
 
 from vouch.models.definition import SCORED
 from vouch.models.predictor import encode
+from vouch.training.arms import ArmRows, TrialArms
 from vouch.training.cutoffs import every_origin
-from vouch.training.effects.arms import ArmRows, TrialArms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -75,7 +75,7 @@ def train_value(
     known_us = staged.default_as_of_us(now_us) if as_of_us is None else as_of_us
     tables = opened_by_size(project, staged)
     fitted = fit_and_judge_value(tables, known_us, seed)
-    verdict = _judged(fitted, staged.report)
+    verdict = _judged(fitted, staged.counted)
     facts = {
         "as_of": instant_text(known_us), "seed": seed, "data_fingerprint": tables.fingerprint,
         "code_fingerprint": code_fingerprint(), "candidate": fitted.chosen,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vouch.features.discovery.words import phrase_of_reason, tokens
+from vouch.features.naming.words import phrase_of_reason, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vouch.features.contract.casts import family_of, quoted, raw, value
 from vouch.features.contract.tables import Column
-from vouch.features.discovery.words import tokens
+from vouch.features.naming.words import tokens
 from vouch.features.vectors.declare import ENGINE_COLUMNS
 
 if TYPE_CHECKING:

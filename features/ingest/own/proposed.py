@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 from vouch.features.contract.casts import quoted
 from vouch.features.contract.checks import Input
 from vouch.features.contract.tables import TABLES
-from vouch.features.discovery.words import (
+from vouch.features.engines import connect
+from vouch.features.ingest.inputs import prepare_inputs
+from vouch.features.ingest.own.joined import text_key
+from vouch.features.ingest.own.kinds import held_columns, is_key_name, name_of
+from vouch.features.ingest.own.later import instant_of
+from vouch.features.naming.words import (
     IN_CONTEXT,
     column_phrases,
     name_likeness,
@@ -21,11 +26,6 @@ from vouch.features.discovery.words import (
     tokens,
     vocabulary,
 )
-from vouch.features.engines import connect
-from vouch.features.ingest.inputs import prepare_inputs
-from vouch.features.ingest.own.joined import text_key
-from vouch.features.ingest.own.kinds import held_columns, is_key_name, name_of
-from vouch.features.ingest.own.later import instant_of
 from vouch.features.table_settings import TableMapping
 
 if TYPE_CHECKING:

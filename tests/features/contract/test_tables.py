@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from support.rows.table_files import REQUIRED
+from vouch.features.contract.described import contract_rows
 from vouch.features.contract.tables import ACTIVITY_TABLES, ITEMS, KINDS, TABLES, _column
 from vouch.features.errors import DefinitionError
-from vouch.features.feeds import contract_rows
 from vouch.features.metrics.catalogue import load_metrics
 
 TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)

@@ -93,7 +93,7 @@ def test_sales_of_a_stranger_become_transactions(tmp_path, language):
         "product_id": header[5],
         **({"order_id": header[0]} if "order_id" in table.cells else {}),
     }
-    counted = staged.report["tables"]
+    counted = staged.counted["tables"]
     assert (counted["transactions"]["rows"], counted["transactions"]["quarantined"]) == (400, 0)
     assert counted["customers"]["rows"] == len({row[1] for row in rows[1:]})
     assert proposal.accounted == 1
@@ -147,7 +147,7 @@ def test_ids_join_over_two_steps_and_whatever_they_are_written_as(tmp_path):
         *([f"V{n % 60}", f"2024-0{1 + n % 9}-11 10:00:00", "export"] for n in range(600)),
     ])  # fmt: skip
     proposal, text, staged = checked(tmp_path)
-    counted = staged.report["tables"]
+    counted = staged.counted["tables"]
     assert {name: (table["rows"], table["orphans"]) for name, table in counted.items()} == {
         "customers": (60, 0), "subscriptions": (60, 0), "usage_events": (600, 0),
     }  # fmt: skip
@@ -161,7 +161,7 @@ def test_parts_of_one_table_are_read_as_one(tmp_path):
         write(tmp_path, f"sales_{year}.csv", [rows[0], *part])
     _, text, staged = checked(tmp_path)
     assert "data/sales_*.csv" in text
-    assert staged.report["tables"]["transactions"]["rows"] == 400
+    assert staged.counted["tables"]["transactions"]["rows"] == 400
 
 
 def test_files_of_other_forms_are_looked_into(tmp_path):
@@ -171,7 +171,7 @@ def test_files_of_other_forms_are_looked_into(tmp_path):
     path.write_text("\n".join(json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]))
     write(tmp_path, "notes.md", [["nothing"]])
     proposal, _, staged = checked(tmp_path)
-    assert staged.report["tables"]["transactions"]["rows"] == 400
+    assert staged.counted["tables"]["transactions"]["rows"] == 400
     assert any("notes.md is not read" in line for line in proposal.unread)
 
 
@@ -208,7 +208,7 @@ def test_values_of_a_company_are_told_in_the_words_of_the_contract(tmp_path):
     )
     _, text, staged = checked(tmp_path)
     assert 'billing_period = { Annual = "year", Monthly = "month" }' in text
-    assert staged.report["tables"]["subscriptions"]["cells"] == 0
+    assert staged.counted["tables"]["subscriptions"]["cells"] == 0
 
 
 def test_files_without_a_customer_are_told_with_what_is_there(tmp_path):
@@ -234,7 +234,7 @@ ROWS = {
 def test_public_data_as_they_are_are_mapped_without_a_word(tmp_path, name):
     (tmp_path / "data").symlink_to(Path(os.environ["VOUCH_DATASETS"]) / name)
     proposal, _, staged = checked(tmp_path)
-    counted = staged.report["tables"]
+    counted = staged.counted["tables"]
     assert {table: counted[table]["rows"] for table in ROWS[name]} == ROWS[name]
     assert sum(table["quarantined"] for table in counted.values()) == 0
     assert all(verdict.reason for verdict in proposal.verdicts)
@@ -271,7 +271,7 @@ def test_a_file_that_the_contract_has_no_place_for_is_proposed_as_a_table_of_its
     assert any("100.0% of payments.order_no stand in orders.order_no" in line for line in payments.evidence)
     assert "[tables.payments]" in text
     assert "[tables.payments.parents]" in text
-    assert staged.report["tables"]["payments"]["rows"] == 400
+    assert staged.counted["tables"]["payments"]["rows"] == 400
     assert set(proposal.own or {}) == {"payments"}
     assert "weather" not in text.split("# left out")[0]
 
@@ -322,7 +322,7 @@ def test_where_no_file_is_called_like_activity_the_longest_is_asked_about(tmp_pa
         ["driverId", "date", "points"], *([str(n % 40), f"2024-0{1 + n % 9}-02", str(n % 9)] for n in range(400)),
     ])  # fmt: skip
     proposal, _, staged = checked(tmp_path)
-    assert staged.report["tables"]["usage_events"]["rows"] == 400
+    assert staged.counted["tables"]["usage_events"]["rows"] == 400
     assert "table.results" in {question.name for question in proposal.questions}
 
 
@@ -404,7 +404,7 @@ def test_a_company_s_files_in_its_own_language_are_mapped_whole(tmp_path, langua
     headers, truths, kinds, day, decimal = COMPANIES[language]
     a_company(tmp_path, headers, truths, kinds, day, decimal)
     proposal, text, staged = checked(tmp_path)
-    counted = staged.report["tables"]
+    counted = staged.counted["tables"]
     assert {name: (of["rows"], of["quarantined"], of["orphans"]) for name, of in counted.items()} == {
         "customers": (60, 0, 0), "subscriptions": (60, 0, 0), "transactions": (500, 0, 0),
         "usage_events": (900, 0, 0), "tickets": (200, 0, 0), "surveys": (300, 0, 0), "feedback": (300, 0, 0),
@@ -437,7 +437,7 @@ def test_a_file_that_is_called_as_a_table_and_is_none_is_not_read_as_one(tmp_pat
     write(tmp_path, "orders.csv", sales(["order", "customer_id", "date", "qty", "price", "sku"], "%Y-%m-%d"))
     write(tmp_path, "tickets.csv", [["seat", "row"], *([str(n), "a"] for n in range(30))])
     proposal, _, staged = checked(tmp_path)
-    assert "tickets" not in staged.report["tables"]
+    assert "tickets" not in staged.counted["tables"]
     assert "tickets_file" in proposal.sources
     with pytest.raises(UsageError, match="cannot be surveys"):
         proposed(tmp_path, {"table.tickets_file": "surveys"})
@@ -493,7 +493,7 @@ def test_what_the_usual_tools_export_is_mapped_as_it_comes(tmp_path):
               for n in range(900)]  # fmt: skip
     (tmp_path / "data" / "mixpanel_events.jsonl").write_text("\n".join(map(json.dumps, events)))
     proposal, text, staged = checked(tmp_path)
-    rows = {name: (of["rows"], of["quarantined"], of["cells"]) for name, of in staged.report["tables"].items()}
+    rows = {name: (of["rows"], of["quarantined"], of["cells"]) for name, of in staged.counted["tables"].items()}
     assert rows == {
         "customers": (60, 0, 0), "subscriptions": (60, 0, 0), "transactions": (400, 0, 0), "usage_events": (900, 0, 0),
         "tickets": (150, 0, 0), "surveys": (200, 0, 0), "feedback": (200, 0, 0),

@@ -475,7 +475,7 @@ def test_rows_with_a_time_that_part_leavers_are_left_out_and_those_filled_for_th
     pl.DataFrame(rows, infer_schema_length=None).write_parquet(tmp_path / "shop" / "page_visits.parquet")
     found = stage(load_project(place), NOW_US)
     assert {one.column for one in found.own.verdicts if one.table == "visits" and "a leak" in one.told} == {"letter"}
-    warned = [line for line in found.report["warnings"] if "customers who left" in line]
+    warned = [line for line in found.counted["warnings"] if "customers who left" in line]
     assert len(warned) == 1
     assert 'leave_out = ["visits.said"]' in warned[0]
 

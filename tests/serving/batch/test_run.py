@@ -143,7 +143,7 @@ def test_the_manifest_says_what_went_in_and_what_came_out(published, project):
     manifest = published.manifest
     staged = stage(project, NOW)
     assert manifest["input_fingerprint"] == staged.fingerprint
-    assert manifest["rows_in"] == {name: of["rows"] for name, of in staged.report["tables"].items()}
+    assert manifest["rows_in"] == {name: of["rows"] for name, of in staged.counted["tables"].items()}
     assert manifest["rows_out"]["scores"] == len(published.table("scores"))
     assert manifest["now"] == "2026-11-16T06:00:00Z"
     assert manifest["data_through"] < manifest["as_of"]

@@ -97,7 +97,7 @@ def test_a_company_without_such_tables_has_what_was_recorded(project):
     rows = view(open_tables(staged), "health_overrides", NOW + DAY_US).collect("polars").to_native()
     assert rows["score"].to_list() == [80.0]
     assert asks_at(project, NOW + DAY_US) == {"crm 1": None, "crm 2": None}
-    assert staged.report["tables"]["asks"]["quarantined"] == 0
+    assert staged.counted["tables"]["asks"]["quarantined"] == 0
 
 
 def test_an_override_is_recorded_once_and_reaches_the_batch_until_it_ends(project, monkeypatch):

@@ -13,8 +13,8 @@ from support.rows.datasets import COLUMNS, PLAN, dataset, rows
 from vouch import models
 from vouch.models.predictor import encode
 from vouch.models.scoring.calibration import Calibrator, sigmoid
+from vouch.training.arms import ArmRows, TrialArms
 from vouch.training.dataset import DatasetPart
-from vouch.training.effects.arms import ArmRows, TrialArms
 from vouch.training.effects.fit import fit_effects, predicted
 from vouch.training.effects.text import effect_figures, effect_lines, effect_section
 from vouch.training.recipes.learners import fit_logistic

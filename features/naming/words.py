@@ -28,7 +28,7 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": 
 @cache
 def vocabulary() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Phrases by section and concept, as `words.toml` has them."""
-    text = resources.files("vouch.features.discovery").joinpath("words.toml").read_text(encoding="utf-8")
+    text = resources.files("vouch.features.naming").joinpath("words.toml").read_text(encoding="utf-8")
     return {
         section: {concept: tuple(phrases) for concept, phrases in concepts.items()}
         for section, concepts in tomllib.loads(text).items()
