@@ -154,7 +154,7 @@ def _write_into_lake(
 
     if since is not None or has_fields:
         raise UsageError(f"--to {kind} writes whole weeks, and needs no fields: leave --changed-since and --fields out")
-    if out.parts[0].endswith(":"):
+    if str(out).partition("/")[0].endswith(":"):
         raise UsageError(f"--out {out} is an address: tables are written into a folder, which can be synchronised")
     with recording(home(), "export", run.now_us(None)) as record, progress() as step, lock(home(), "export"):
         step("reading the snapshot")

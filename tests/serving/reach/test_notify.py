@@ -14,6 +14,7 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -27,10 +28,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from support.capabilities import free_port
 from support.handwritten_weeks import BEFORE, HOSTILE, MONDAY, WEEK, publish
 from support.servers.answering import Served
 from support.servers.on_loopback import on_loopback
-from support.servers.running_service import VOUCH
+from support.servers.running_service import VOUCH, wait_for
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import ConfigurationError, DataError
 from vouch.features.project import environment
@@ -502,3 +504,66 @@ def test_fifty_kills_lose_and_double_nothing(home, database):
     assert len(
         {json.dumps([body["type"], body["data"].get("revision"), body["data"].get("owner")]) for body in by_id.values()}
     ) == len(by_id)
+
+
+DYING = """
+import json, os, signal, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+port, notes, dies_at, has_noted = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "noted"
+
+class Takes(BaseHTTPRequestHandler):
+    taken = 0
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        Takes.taken += 1
+        if Takes.taken == dies_at and not has_noted:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with open(notes, "a") as file:
+            file.write(json.dumps([self.headers["webhook-id"], json.loads(body)]) + chr(10))
+        if Takes.taken == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+HTTPServer(("127.0.0.1", port), Takes).serve_forever()
+"""
+"""A receiver that kills itself half-way through a message, before or after it has noted it."""
+
+
+@pytest.mark.nightly
+def test_a_receiver_that_is_killed_fifty_times_half_way_has_each_message_under_one_id(home, database):
+    dice, port, notes, at_us, kills = random.Random(5), free_port(), home.parent / "notes", NOW, 0
+    settings = settle(home, f"http://127.0.0.1:{port}")
+    while kills < 50:
+        publish(home, people=PEOPLE, movers=MOVERS)
+        words = [port, notes, dice.randint(1, 2), dice.choice(["noted", "not noted"])]
+        with subprocess.Popen([sys.executable, "-c", DYING, *map(str, words)]) as receiver:
+            wait_for(lambda: not is_free(port), 20)
+            sent(home, database, settings, at_us)
+            receiver.kill()
+        kills += 1
+        at_us += DAY_US
+    with subprocess.Popen([sys.executable, "-c", DYING, str(port), str(notes), "0", "not noted"]) as receiver:
+        wait_for(lambda: not is_free(port), 20)
+        revive(database, at_us)  # those that were given up, for all to see
+        sent(home, database, settings, at_us + DAY_US)
+        receiver.kill()
+    with database.reading() as connection:
+        (row,) = standing_of_destinations(connection)
+    taken = [json.loads(line) for line in notes.read_text().splitlines()]
+    by_id = dict(taken)
+    assert (row["waiting"], row["dead"]) == (0, 0)
+    assert len(by_id) == row["delivered"] >= 50
+    assert len(taken) > len(by_id), "what was noted and not answered was sent again, under the same id"
+    told = [(body["type"], body["data"].get("revision"), body["data"].get("owner")) for body in by_id.values()]
+    assert len(set(told)) == len(told)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) != 0
