@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
+from vouch.features.metrics.envelopes import enveloped
 from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
@@ -25,13 +25,14 @@ from vouch.features.sentiment.learned import SENTIMENT_VERSION
 from vouch.features.statistics.shrinkage import shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Record, Settings
+    from vouch.features.metrics.envelopes import Envelope
     from vouch.features.metrics.estimators import Parts
     from vouch.features.metrics.units import Counted, Lost, Segment
 
@@ -43,40 +44,6 @@ MOST_SEGMENTS = 500
 """A split into more segments is made where it is asked for by itself."""
 DUST = 1e-9
 """What rounding may put a value beyond its limits."""
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """One row of `metrics.parquet`: a metric for the company, or for one segment of it."""
-
-    metric_id: str
-    code: str
-    by: str | None
-    segment: str | None
-    value: float | None
-    unit: str
-    n: int
-    n_items: int
-    n_missing: int
-    coverage: float | None
-    ci_low: float | None
-    ci_high: float | None
-    ci_method: str | None
-    bound_low: float | None
-    bound_high: float | None
-    value_shrunk: float | None
-    window_days: int | None
-    as_of: str
-    population: str
-    definition_version: str
-    definition_source: str
-    higher_is_better: bool | None
-    status: str
-    reason: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The columns by name, numbers to ten significant digits."""
-        return plain(asdict(self))
 
 
 def measure(
@@ -184,11 +151,11 @@ class Measurer:
         """One envelope per segment; one without a segment where there is nothing to split."""
         if isinstance(counted, Absent):
             absent = Estimate(None, 0, bounds=counted.bounds, status=counted.status, reason=counted.reason)
-            return [self._enveloped(metric, None, absent)]
+            return [enveloped(metric, self.context.as_of_us, self.by, None, absent)]
         if self.by is not None and not counted.can_split(self.by):
             what = "by touchpoint: it counts no answers" if self.by == TOUCHPOINT else "by customers"
             company = Estimate(None, 0, status="not_applicable", reason=f"company_level: cannot be split {what}")
-            return [self._enveloped(metric, None, company)]
+            return [enveloped(metric, self.context.as_of_us, self.by, None, company)]
         lost = self._lost(metric, counted)
         measured = [
             self.measured(metric, segment, counted, lost.get(segment.name, NONE_LOST))
@@ -230,7 +197,7 @@ class Measurer:
         if self._names_people(metric, segment, estimate):
             reason = "a cell of few people in a sensitive split"
             estimate = replace(estimate, value=None, status="suppressed", reason=reason)
-        envelope = self._enveloped(metric, segment.name, estimate)
+        envelope = enveloped(metric, self.context.as_of_us, self.by, segment.name, estimate)
         if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
             return envelope, estimate
         is_finite = segment.name is None and metric.items is not None and metric.items.is_sample
@@ -292,50 +259,6 @@ class Measurer:
                 return f"nothing of {table} is known before {instant_text(first_us)}"
         return None
 
-    def _enveloped(self, metric: Metric, segment: str | None, estimate: Estimate) -> Envelope:
-        status = estimate.status or "ok"
-        shows = status in {"ok", "low_n"}
-        low, high = _within(metric, estimate.bounds) if estimate.bounds and status != "suppressed" else (None, None)
-        return Envelope(
-            metric_id=metric.id,
-            code=metric.code,
-            by=self.by,
-            segment=segment,
-            value=estimate.value if shows else None,
-            unit=metric.unit,
-            n=estimate.n,
-            n_items=estimate.n if estimate.n_items is None else estimate.n_items,
-            n_missing=estimate.n_missing,
-            coverage=_coverage(estimate),
-            ci_low=None,
-            ci_high=None,
-            ci_method=None,
-            bound_low=low,
-            bound_high=high,
-            value_shrunk=None,
-            window_days=metric.window_days,
-            as_of=instant_text(self.context.as_of_us),
-            population=metric.population,
-            definition_version=metric.version,
-            definition_source=metric.definition_source,
-            higher_is_better=metric.higher_is_better,
-            status=status,
-            reason=estimate.reason,
-        )
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its numbers to ten significant digits; what is no finite number is none.
-
-    The last bits of a float depend on the engine and on the order of its rows; no n supports that many digits, and
-    what is published must be the same bytes for the same inputs.
-    """
-    return {name: _plain_number(value) if isinstance(value, float | Decimal) else value for name, value in row.items()}
-
-
-def _plain_number(value: float | Decimal) -> float | None:
-    return float(f"{value:.10g}") + 0.0 if math.isfinite(value) else None  # added to 0, what comes out as -0 is 0
-
 
 def _has_no_width(low: float | None, high: float | None) -> bool:
     """Whether an interval is a point, but for rounding: it would call a value certain that nobody knows to be."""
@@ -349,13 +272,6 @@ def _short_of(estimate: Estimate, lost: Lost) -> Estimate:
     share = estimate.n / (estimate.n + lost.count) if estimate.n else 0.0
     coverage = None if estimate.coverage is None else estimate.coverage * share
     return replace(estimate, n_missing=estimate.n_missing + lost.count, coverage=coverage, bounds=None)
-
-
-def _coverage(estimate: Estimate) -> float | None:
-    if estimate.coverage is not None:
-        return estimate.coverage
-    seen = estimate.n + estimate.n_missing
-    return estimate.n / seen if seen else None
 
 
 def least_shown(metric: Metric, settings: Settings) -> int:
@@ -377,11 +293,3 @@ def _with_shrunk(measured: Sequence[tuple[Envelope, Estimate]]) -> list[Envelope
         envelope if envelope.value is None else replace(envelope, value_shrunk=finite(float(result)))
         for (envelope, _), result in zip(measured, results, strict=True)
     ]
-
-
-def _within(metric: Metric, bounds: tuple[float, float]) -> tuple[float | None, float | None]:
-    """Bounds cut to what is possible; nothing for an end that is no number."""
-    assert metric.kind is not None
-    least, most = metric.kind.limits
-    low, high = (finite(min(max(bound, least), most)) for bound in bounds)
-    return low, high

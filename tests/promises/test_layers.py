@@ -47,7 +47,7 @@ FLOORS = {
         {"estimators", "examples", "missed", "splits"},
         {"context"},
         {"catalogue"},
-        {"feeds", "populations", "units"},
+        {"envelopes", "feeds", "populations", "units"},
         {"definitions", "evaluate"},
         {"comparisons"},
         {"lists"},

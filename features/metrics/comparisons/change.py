@@ -20,7 +20,8 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.linearisation import Linear, linear
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
-from vouch.features.metrics.evaluate import Measurer, plain
+from vouch.features.metrics.envelopes import plain
+from vouch.features.metrics.evaluate import Measurer
 from vouch.features.metrics.splits import check_split
 from vouch.features.metrics.units import all_counted
 from vouch.features.statistics.false_discovery import adjusted
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Settings
+    from vouch.features.metrics.envelopes import Envelope
     from vouch.features.metrics.estimators import Floats
-    from vouch.features.metrics.evaluate import Envelope
     from vouch.features.metrics.units import Counted, Segment
 
 SMALL = "small segments together"

@@ -18,7 +18,7 @@ from vouch.features.instants import mondays
 from vouch.features.metrics.catalogue import chosen_metrics
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.estimators import Rate, Total
-from vouch.features.metrics.evaluate import Envelope, envelopes_of
+from vouch.features.metrics.evaluate import envelopes_of
 from vouch.features.metrics.splits import check_split
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Settings
+    from vouch.features.metrics.envelopes import Envelope
 
 
 class _Held(Mapping[str, "Frame"]):

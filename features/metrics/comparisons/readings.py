@@ -20,8 +20,9 @@ from vouch.features.metrics.context import NO_SETTINGS, MetricContext, collected
 from vouch.features.metrics.definitions.contacts import contacts, ticket_ease
 from vouch.features.metrics.definitions.indices import advocacy_parts, emotional_facets
 from vouch.features.metrics.definitions.satisfaction import contact_csat, effort, relational_nps
+from vouch.features.metrics.envelopes import plain
 from vouch.features.metrics.estimators import FEW, Estimate, Trinomial, finite
-from vouch.features.metrics.evaluate import envelopes_of, plain
+from vouch.features.metrics.evaluate import envelopes_of
 from vouch.features.statistics.reliability import correlation, cronbach_alpha
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Items
     from vouch.features.metrics.context import Settings
-    from vouch.features.metrics.evaluate import Envelope
+    from vouch.features.metrics.envelopes import Envelope
     from vouch.features.statistics.intervals import Interval
 
 TOPICS: Mapping[str, tuple[str, tuple[str, ...]]] = {

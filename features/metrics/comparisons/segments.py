@@ -16,7 +16,8 @@ from vouch.features.metrics.catalogue import Absent, chosen_metrics
 from vouch.features.metrics.comparisons.change import standard_error
 from vouch.features.metrics.comparisons.linearisation import linear
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
-from vouch.features.metrics.evaluate import Measurer, plain
+from vouch.features.metrics.envelopes import plain
+from vouch.features.metrics.evaluate import Measurer
 from vouch.features.metrics.splits import SEGMENTS, can_split
 from vouch.features.metrics.units import Segment, all_counted
 from vouch.features.statistics.false_discovery import adjusted
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.context import Settings
-    from vouch.features.metrics.evaluate import Envelope
+    from vouch.features.metrics.envelopes import Envelope
     from vouch.features.metrics.units import Counted
 
 LEVEL = 0.05

@@ -25,7 +25,7 @@ from vouch.features.metrics.definitions.care import NEEDS, cared_for
 from vouch.features.metrics.definitions.feedback import PROMISED_DAYS, topic_changes, topics
 from vouch.features.metrics.definitions.health import health
 from vouch.features.metrics.definitions.lifetime import leavers
-from vouch.features.metrics.evaluate import plain
+from vouch.features.metrics.envelopes import plain
 from vouch.features.metrics.lists.cultural_relevance import by_culture
 from vouch.features.metrics.lists.health_history import frozen, overrides
 from vouch.features.metrics.lists.people import (
