@@ -36,7 +36,7 @@ from vouch.serving.exports.cells import SHOWN_FAULTS, cell, check_file, key_faul
 from vouch.serving.exports.decisions import UNDECIDED, CustomerDecision, at_risk, change_of, probabilities
 from vouch.serving.exports.targets import FIELDS, JOBS, RULES, Target, TargetRules
 from vouch.serving.snapshots import schema as columns
-from vouch.serving.snapshots.read import batches, health_rules_of, in_words
+from vouch.serving.snapshots.read import batches, health_rules_of, horizon_of, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,7 +50,10 @@ CONSENTS = ("contact_consent", "advocacy_consent")
 _DRAFT = ".vouch-export-"
 DECIDED = tuple(item.name for item in fields(CustomerDecision) if item.metadata.get("is_told", True))
 MONEY = ("revenue_at_risk", "churn_change")
-_ELSEWHERE = (*CONSENTS, *DECIDED, *MONEY, "health_band_reason", *(f"{model}_reason" for model in columns.MODELS))
+HORIZONS = {f"{model}_horizon_days": model for model in columns.NAMED}
+_ELSEWHERE = (
+    *CONSENTS, *DECIDED, *MONEY, *HORIZONS, "health_band_reason", *(f"{model}_reason" for model in columns.MODELS),
+)  # fmt: skip
 _OF_SCORES = [item.column for item in FIELDS if item.column not in _ELSEWHERE]
 Decide = Callable[["Snapshot"], "Mapping[str, CustomerDecision]"]
 """What gives the decision on each customer of a week, as the service would have told it then."""
@@ -156,6 +159,7 @@ class _Weeks:
         decided, earlier = self.decide(snapshot), probabilities(self.before(snapshot))
         objecting = {who for who, of in decided.items() if of.not_asked_because == EXCLUSIONS[columns.OPTED_OUT]}
         rules = health_rules_of(snapshot.manifest)
+        horizons = {name: horizon_of(snapshot.manifest, model) for name, model in HORIZONS.items()}
         of_scores = [*_OF_SCORES, *columns.HEALTH_BOUNDS, *(f"{model}_reasons" for model in columns.MODELS)]
         people = batches(snapshot, "customers", ["customer_id", *CONSENTS, "mrr", "segment"])
         for scores, profiles in zip(batches(snapshot, "scores", of_scores), people, strict=True):
@@ -177,6 +181,10 @@ class _Weeks:
                     **{name: bool(profile_rows[place][name]) and name not in decision.withdrawn for name in CONSENTS},
                     **{name: _leading(of[place]) for name, of in first.items()},
                     **{name: getattr(decision, name) for name in DECIDED},
+                    **{
+                        name: None if row[f"{of}_probability"] is None else horizons[name]
+                        for name, of in HORIZONS.items()
+                    },
                     "health_band_reason": None if why is None else str(why),
                     "revenue_at_risk": at_risk(probability, profile_rows[place]["mrr"]),
                     "churn_change": change_of(probability, earlier.get(who)),

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vouch.features.errors import SnapshotError
+from vouch import models
+from vouch.features.errors import DefinitionError, SnapshotError
 from vouch.features.health import band_reason
 from vouch.features.health.rules import HealthRules, health_rules, rules_of
 from vouch.features.instants import WEEK_US, from_file_stamp
@@ -47,6 +48,15 @@ def health_rules_of(manifest: Mapping[str, Any]) -> HealthRules:
     """
     rules = manifest.get("health")
     return health_rules() if rules is None else rules_of(rules["rules"], "the health rules of the week")
+
+
+def horizon_of(manifest: Mapping[str, Any], model: str) -> int | None:
+    """How many days ahead a week's probabilities look, by the target that its champion was trained on."""
+    facts = (manifest.get("models") or {}).get(model) or {}
+    try:
+        return models.load(model).target_named(str(facts.get("target"))).horizon_days
+    except DefinitionError:
+        return None
 
 
 def columns_of(snapshot: Snapshot, table: str) -> list[str]:

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from vouch import models
-from vouch.features.errors import DefinitionError
 from vouch.serving.api.handlers.health_parts import band_reason_answer
 from vouch.serving.api.past_weeks import instant_of
 from vouch.serving.api.problems import Problem
@@ -28,6 +26,7 @@ from vouch.serving.asking.by_rules import RULES
 from vouch.serving.asking.offers import offer_to
 from vouch.serving.asking.ranking import EXCLUSIONS, Filters, Place
 from vouch.serving.asking.rules.caps import CODES
+from vouch.serving.snapshots.read import horizon_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,12 +184,8 @@ def is_first_order(store: ServingState, request: AtRiskSearch) -> bool:
 
 
 def horizon_days(week: ServedWeek, model: str) -> int | None:
-    """How many days ahead the probabilities of a week look, by the target that its champion was trained on."""
-    facts = (week.week.manifest.get("models") or {}).get(model) or {}
-    try:
-        return models.load(model).target_named(str(facts.get("target"))).horizon_days
-    except DefinitionError:
-        return None
+    """How many days ahead the probabilities of a week look."""
+    return horizon_of(week.week.manifest, model)
 
 
 def search_advocates(store: ServingState, request: AdvocatesSearch) -> dict[str, Any]:

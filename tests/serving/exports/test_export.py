@@ -416,6 +416,14 @@ def test_the_file_says_of_each_customer_what_the_service_would_say(week, vouch, 
     assert rows["c5"]["revenue_at_risk"] == ""
 
 
+def test_a_probability_stands_beside_the_days_that_it_looks_ahead(week, tmp_path):
+    export(week, Target.CSV, tmp_path)
+    rows = {row["customer_id"]: row for row in table(tmp_path / "vouch-csv-2026-11-16-001.csv")}
+    days = {who: (row["churn_horizon_days"], row["advocacy_horizon_days"]) for who, row in rows.items()}
+    assert days["c1"] == ("28", "90")
+    assert days["c5"] == ("", ""), "of who has left nothing is foretold"
+
+
 def test_what_has_moved_since_the_week_before_stands_beside_the_probability(week, vouch, tmp_path):
     publish(tmp_path / "home", BEFORE, EARLIER)
     vouch("export", "--to", "csv", "--out", tmp_path / "crm")
