@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vouch.serving.api.handlers.ask_types import AskFor, ExplorationPlan
+from vouch.serving.api.handlers.ask_types import AskFor, Draw, ExplorationPlan
 from vouch.serving.api.handlers.health_types import BandReasonAnswer, CountingHealth, HealthBounds, HealthTold
 
 ModelKind = Literal["lightgbm", "linear", "logistic", "mean", "rules"]
@@ -95,23 +95,6 @@ class Candidate(Called, Suggested):
     last_asked_at: str | None
     advocacy_model: str | None
     churn_model: str | None
-
-
-class Spread(BaseModel):
-    """Some customers, and the mean of their latest answers (0 to 10) to how likely they are to recommend."""
-
-    customers: int
-    answered: int
-    nps_mean: float | None
-
-
-class Draw(BaseModel):
-    """A drawn list: what goes along with each ask, and whether those asked are like everybody who may be."""
-
-    kind: str
-    disclosure: Annotated[dict[str, str], Field(description="By language. No reward may hang on what is written.")]
-    eligible: Spread
-    asked: Spread
 
 
 RankedBy = Annotated[

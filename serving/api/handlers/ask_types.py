@@ -47,3 +47,20 @@ class ExplorationPlan(BaseModel):
     asks_a_week: Annotated[float, Field(description="Asks that are made in a week now.")]
     proposed_share: Annotated[float | None, Field(description="Null where nothing is missing, or nobody asks.")]
     weeks: Annotated[int | None, Field(description="Weeks that the proposed share takes.")]
+
+
+class Spread(BaseModel):
+    """Some customers, and the mean of their latest answers (0 to 10) to how likely they are to recommend."""
+
+    customers: int
+    answered: int
+    nps_mean: float | None
+
+
+class Draw(BaseModel):
+    """A drawn list: what goes along with each ask, and whether those asked are like everybody who may be."""
+
+    kind: str
+    disclosure: Annotated[dict[str, str], Field(description="By language. No reward may hang on what is written.")]
+    eligible: Spread
+    asked: Spread
