@@ -47,7 +47,6 @@ FOLDS = 3
 STRENGTH = 2.0
 """Inverse of the penalty on weights."""
 CLASSES = (-1, 0, 1)
-LEXICON_INPUTS = 3
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,6 @@ REGIONS = (
     ("RO-B", "RO-CJ", "RO-IS"),
     ("DE-BE", "DE-BY", "DE-HH"),
 )
-LANGUAGES = ("en", "ko", "ro")
 TAGS = (("en-US", "en-GB", "en"), ("ko", "ko-KR", "ko"), ("ro", "ro-RO", "ro"))
 """Tags by language as they stand in tables: the same language is written in several ways."""
 LANGUAGE_OF_COUNTRY = (0, 0, 1, 2, 0)

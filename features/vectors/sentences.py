@@ -17,7 +17,7 @@ from vouch.features.vectors.numerals import Numerals
 from vouch.features.vectors.words import Meaning, meaning, phrases_of, table, wording_language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
 Value = float | str | None
 WEEK_DAYS = 7
@@ -320,33 +320,3 @@ def signed(entry: Mapping[str, Any], language: str = "en") -> str:
     way = "raises" if entry["contribution"] > 0 else "lowers"
     wording = language if entry.get("cause") == "model" else wording_language(entry["feature"], language)
     return phrases_of(wording)[way].format(words=as_sentence(entry, language))
-
-
-EXAMPLES: Mapping[str, Sequence[str]] = {
-    "flag": ("0", "1"),
-    "category": ("mid_market",),
-    "share": ("0", "0.333333", "1"),
-    "share of scale": ("0.25",),
-    "polarity": ("-0.67", "0.1"),
-    "log ratio": ("-6.2", "-0.693147", "0.3", "7.64"),
-    "days": ("0.239", "1", "12.6", "64.1", "800"),
-    "hours": ("0.4", "30", "162.2"),
-    "minutes": ("0.75", "100.017"),
-    "score": ("3.25", "9"),
-    "money": ("-67.07", "12.5", "2075"),
-    "money per month": ("-49", "217.8"),
-    "points": ("-3", "2"),
-}
-"""Values by unit that the golden sentences are made for; others are told for 0, 1 and 2,075."""
-
-
-def golden_lines() -> Iterable[str]:
-    """Give every feature in every language for some values, to be read by eye."""
-    for name in load_families():
-        of = meaning(name)
-        if of is None:
-            continue
-        yield f"# {name}"
-        written = [case for case in forms_of(of.key, "en") if of.unit == "category" and case != "absent"]
-        for value in ("unknown", *written, *EXAMPLES.get(of.unit, ("0", "1", "2075"))):
-            yield f"{value}: " + " | ".join(sentence(name, value, language) for language in ("en", "ko", "ro"))

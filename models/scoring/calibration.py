@@ -41,7 +41,6 @@ def softplus(values: Numbers) -> Numbers:
     return result
 
 
-METHODS = ("none", "sigmoid", "isotonic", "beta", "venn_abers")
 Method = Literal["none", "sigmoid", "isotonic", "beta", "venn_abers"]
 
 

@@ -49,14 +49,8 @@ class Formula(ABC):
         return self.contributions(now) - self.contributions(before)
 
 
-class Logistic(Formula):
-    """Logistic regression as plain numbers.
-
-    A number is filled where it is missing, bent, centred, scaled, kept within `LIMIT` deviations and weighed; that it
-    was missing has a weight of its own. A category has a weight per value. Contributions are against the training mean.
-    """
-
-    LIMIT = 8.0
+class SumOfTerms(Formula):
+    """A sum of one term per feature, against the training mean."""
 
     def __init__(self, content: Mapping[str, Any], columns: int) -> None:
         self.base = float(content["base"])
@@ -68,27 +62,33 @@ class Logistic(Formula):
         """Log-odds by row and feature."""
         result = np.zeros(matrix.shape)
         for position, term in enumerate(self._terms):
-            values = matrix[:, position].astype(np.float64)
-            result[:, position] = _category(term, values) if "weights" in term else _number(term, values)
+            result[:, position] = self._part(term, matrix[:, position].astype(np.float64))
         return result
 
+    @abstractmethod
+    def _part(self, term: Mapping[str, Any], values: Numbers) -> Numbers:
+        """What one feature adds."""
 
-class Linear(Formula):
+
+class Logistic(SumOfTerms):
+    """Logistic regression as plain numbers.
+
+    A number is filled where it is missing, bent, centred, scaled, kept within `LIMIT` deviations and weighed; that it
+    was missing has a weight of its own. A category has a weight per value.
+    """
+
+    LIMIT = 8.0
+
+    def _part(self, term: Mapping[str, Any], values: Numbers) -> Numbers:
+        return _category(term, values) if "weights" in term else _number(term, values)
+
+
+class Linear(SumOfTerms):
     """A linear model of numbers as they are: filled where missing, centred, scaled and weighed."""
 
-    def __init__(self, content: Mapping[str, Any], columns: int) -> None:
-        self.base = float(content["base"])
-        self._terms: list[dict[str, float]] = content["terms"]
-        if len(self._terms) != columns:
-            raise BundleError(f"The model has {len(self._terms)} terms, its bundle lists {columns} features")
-
-    def contributions(self, matrix: Matrix) -> Numbers:
-        """Log-odds by row and feature, against the training mean."""
-        result = np.zeros(matrix.shape)
-        for position, term in enumerate(self._terms):
-            values = matrix[:, position].astype(np.float64)
-            whole = np.where(np.isnan(values), term["fill"], values)
-            result[:, position] = term["weight"] * ((whole - term["centre"]) / term["scale"]) - term["mean"]
+    def _part(self, term: Mapping[str, Any], values: Numbers) -> Numbers:
+        whole = np.where(np.isnan(values), term["fill"], values)
+        result: Numbers = term["weight"] * ((whole - term["centre"]) / term["scale"]) - term["mean"]
         return result
 
 

@@ -83,11 +83,6 @@ class RepeatPurchases:
         if_alive = (a + c - 1) / (a - 1) * (1 - np.exp(shape * np.log(scale / (scale + time))) * series)
         return np.asarray(self.alive(orders) * np.maximum(if_alive, 0.0))
 
-    def expected_of_new(self, time: Numbers) -> Numbers:
-        """Repeat purchases expected of a new customer within a time from the first."""
-        nothing = Orders(np.zeros(1), np.zeros(1), np.zeros(1))
-        return np.array([self.expected(nothing, float(of))[0] if of > 0 else 0.0 for of in time])
-
     def drawn(self, orders: Orders, time: float, random: np.random.Generator, draws: int) -> tuple[Numbers, Numbers]:
         """Draw purchases within a time, and the time that the customer is there for: (customers, draws) each."""
         x = orders.repeats[:, None]

@@ -174,11 +174,6 @@ class RankedList:
         """The rows of the week of all who are not excluded, in the order of the list."""
         return self.rows[np.flatnonzero(self._codes["exclusion"] < 0)]
 
-    def code_of(self, name: str, value: str) -> int:
-        """The code of a category's value; one that nobody has where there is none of it."""
-        held = self.categories[name]
-        return held.index(value) if value in held else len(held)
-
     def codes(self, name: str) -> np.ndarray[Any, np.dtype[Any]]:
         """A category of all, as places in `categories`; -1 for none."""
         return self._codes[name]

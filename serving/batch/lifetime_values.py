@@ -78,12 +78,6 @@ class LifetimeValues:
         way[rows] = values.way
 
 
-def nothing_valued(rows: int) -> dict[str, pa.Array]:
-    """The columns of rows that nobody values."""
-    words = pa.array([NO_MODEL] * rows, pa.string())
-    return {**dict.fromkeys(VALUES, pa.nulls(rows, pa.float64())), "clv_status": words, "clv_way": pa.nulls(rows)}
-
-
 def _within(churn: Scored, rows: Any) -> list[tuple[int, Numbers]]:
     """What the churn model says of how soon, horizon by horizon; NaN for who has no score; empty where it does not."""
     parts = churn.within.take(pa.array(rows))

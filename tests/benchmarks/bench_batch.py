@@ -149,7 +149,6 @@ def _write_large(table: pa.Table) -> None:
 
 def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> None:
     """From vectors in Parquet to scores in Parquet."""
-    from vouch.serving.batch.lifetime_values import nothing_valued
     from vouch.serving.batch.tables import score_table
     from vouch.serving.scoring.score import champion, score
     from vouch.serving.snapshots import schema as columns
@@ -163,7 +162,9 @@ def _end_to_end(found: dict[str, Any], as_of_us: int, with_reasons: bool) -> Non
             part = part.append_column("health_score", pa.nulls(len(part), pa.float64()))
             part = part.append_column("health_band", pa.nulls(len(part), pa.string()))
             scored = {name: score(of, part, with_reasons) for name, of in every.items()}
-            writer.write_table(score_table(schema, part, as_of_us, scored, {}, nothing_valued(len(part))))
+            words, nothing = (pa.array([text] * len(part), pa.string()) for text in (columns.NO_MODEL, None))
+            unvalued = {**dict.fromkeys(columns.VALUES, pa.nulls(len(part), pa.float64())), "clv_status": words}
+            writer.write_table(score_table(schema, part, as_of_us, scored, {}, {**unvalued, "clv_way": nothing}))
 
 
 def _agreement(home: Path, name: str, booster: Any, matrix: np.ndarray) -> Iterator[Row]:

@@ -7,19 +7,52 @@ nothing, so that a new feature or metric is one file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vouch.features.metrics import catalogue
-from vouch.features.vectors import build, sentences
+from vouch.features.vectors import build
+from vouch.features.vectors.declare import load_families
+from vouch.features.vectors.sentences import forms_of, sentence
+from vouch.features.vectors.words import meaning
 from vouch.serving.docs.metric_catalogue import catalogue_page
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "flag": ("0", "1"),
+    "category": ("mid_market",),
+    "share": ("0", "0.333333", "1"),
+    "share of scale": ("0.25",),
+    "polarity": ("-0.67", "0.1"),
+    "log ratio": ("-6.2", "-0.693147", "0.3", "7.64"),
+    "days": ("0.239", "1", "12.6", "64.1", "800"),
+    "hours": ("0.4", "30", "162.2"),
+    "minutes": ("0.75", "100.017"),
+    "score": ("3.25", "9"),
+    "money": ("-67.07", "12.5", "2075"),
+    "money per month": ("-49", "217.8"),
+    "points": ("-3", "2"),
+}
+"""Values by unit that the golden sentences are made for; others are told for 0, 1 and 2,075."""
+
+
+def golden_sentences() -> Iterable[str]:
+    """Give every feature in every language for some values, to be read by eye."""
+    for name in load_families():
+        of = meaning(name)
+        if of is None:
+            continue
+        yield f"# {name}"
+        written = [case for case in forms_of(of.key, "en") if of.unit == "category" and case != "absent"]
+        for value in ("unknown", *written, *EXAMPLES.get(of.unit, ("0", "1", "2075"))):
+            yield f"{value}: " + " | ".join(sentence(name, value, language) for language in ("en", "ko", "ro"))
+
 
 ROOT = Path(__file__).parents[2]
 FILES = {
     ROOT / "tests" / "golden" / "definitions.txt": lambda: "\n".join(build.feature_definition_lines()) + "\n",
     ROOT / "tests" / "golden" / "metrics.txt": lambda: "\n".join(catalogue.metric_definition_lines()) + "\n",
-    ROOT / "tests" / "golden" / "sentences.txt": lambda: "\n".join(sentences.golden_lines()) + "\n",
+    ROOT / "tests" / "golden" / "sentences.txt": lambda: "\n".join(golden_sentences()) + "\n",
     ROOT / "features" / "metrics" / "definitions" / "CATALOGUE.md": catalogue_page,
 }
 

@@ -342,9 +342,3 @@ def recipes(data: Dataset) -> dict[str, Recipe]:
     wanted = dict.fromkeys([*data.model.learners, LINE])
     taught = [name for name in wanted if rarer >= (LINE_FROM if name == LINE else TREES_FROM)]
     return {**{name: CANDIDATES[name] for name in taught}, **BASELINES}
-
-
-def fit_all(data: Dataset, seed: int) -> dict[str, Fitted]:
-    """Fit the candidates of the definition, logistic regression in any case, and the rules, on the same rows."""
-    fitters = {**{name: CANDIDATES[name] for name in data.model.learners}, LINE: fit_logistic, **BASELINES}
-    return {name: fit(data, seed) for name, fit in fitters.items()}

@@ -242,18 +242,3 @@ def _drawn(rows: Places, seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return mixed ^ (mixed >> np.uint64(31))
-
-
-def gini(counts: Codes | Numbers) -> float:
-    """Return how unevenly something is spread: 0 where all have the same, towards 1 where one has everything.
-
-    Source: Gini, Variabilità e mutabilità, 1912, as half the mean absolute difference over the mean.
-
-    >>> gini(np.array([1, 1, 1])), round(gini(np.array([0, 0, 3])), 3)
-    (0.0, 0.667)
-    """
-    ordered = np.sort(np.asarray(counts, dtype=np.float64))
-    total, size = ordered.sum(), len(ordered)
-    if not size or not total:
-        return 0.0
-    return float(((2 * np.arange(1, size + 1) - size - 1) * ordered).sum() / (size * total))

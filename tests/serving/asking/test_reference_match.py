@@ -18,7 +18,6 @@ from vouch.serving.asking.rules.reference_match import (
     Pool,
     Prospect,
     fit_of,
-    gini,
     load_of,
     match,
 )
@@ -39,6 +38,13 @@ def pool_of(size: int, seed: int = 1, words=WORDS) -> Pool:
 
 def rested(pool: Pool) -> Load:
     return load_of(pool, NOBODY, 0)
+
+
+def gini(counts: np.ndarray) -> float:
+    """How uneven counts are: 0 where all have the same (Gini 1912: half the mean difference over the mean)."""
+    ordered = np.sort(np.asarray(counts, dtype=np.float64))
+    total, size = ordered.sum(), len(ordered)
+    return float(((2 * np.arange(1, size + 1) - size - 1) * ordered).sum() / (size * total)) if total else 0.0
 
 
 class Programme:
