@@ -14,6 +14,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING
 
+import psutil
 from limits.storage import MemoryStorage
 
 if TYPE_CHECKING:
@@ -86,11 +87,11 @@ class SharedNumbers:
 
 
 def _lives(pid: int) -> bool:
+    """Whether a process runs: one that has ended, and that its parent has not yet looked after, does not."""
     try:
-        os.kill(pid, 0)
-    except OSError:
+        return psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.Error:
         return False
-    return True
 
 
 class SharedHits(MemoryStorage):

@@ -213,6 +213,18 @@ def test_hits_are_counted_once_each_by_many_and_in_bounded_memory():
 # --- who dies is replaced, and all end when they are asked to --------------------------------------------------------
 
 
+def test_a_worker_that_has_ended_counts_no_more_even_before_its_parent_looks_after_it():
+    numbers = SharedNumbers()
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    numbers._pids[0] = child.pid
+    assert numbers.pids == [child.pid]
+    os.kill(child.pid, signal.SIGKILL)
+    wait_for(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, 10)
+    assert numbers.pids == []
+    child.communicate()
+    assert numbers.pids == []
+
+
 def load(address: str, headers: dict[str, str], until: threading.Event, seen: list[object]) -> None:
     """Ask again and again, each time over a connection of its own; write down what came back."""
     with httpx.Client(base_url=address, headers={**headers, "connection": "close"}, timeout=30) as client:
