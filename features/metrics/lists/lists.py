@@ -27,6 +27,7 @@ from vouch.features.metrics.definitions.health import health
 from vouch.features.metrics.definitions.lifetime import leavers
 from vouch.features.metrics.envelopes import plain
 from vouch.features.metrics.lists.cultural_relevance import by_culture
+from vouch.features.metrics.lists.customer_forecasts import customer_forecasts
 from vouch.features.metrics.lists.health_history import frozen, overrides
 from vouch.features.metrics.lists.people import (
     open_feedback,
@@ -334,6 +335,9 @@ LISTS: dict[str, List] = {
     "words": List("words of feedback used more or less than four weeks before", ("feedback",), words_on_the_move),
     "complaints": List("topics of complaints, four weeks against the four before, and which grow", ("feedback",),
                        growing_complaints, words=ListWords("topic", "feedback", "topic", 56)),
+    "forecasts": List("tone and willingness to recommend that are expected in 28 and in 84 days, with 80 %, of the "
+                      "5,000 customers of whom the worst tone is",
+                      ("surveys|feedback|social_posts",), customer_forecasts),
     "exit_answers": List("who left in 90 days: the recorded reason, and the answer to the exit survey",
                          ("subscriptions",), exit_answers),
     "churn_reasons": List("why customers left in 90 days", ("subscriptions",), churn_reasons,
