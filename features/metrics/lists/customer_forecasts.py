@@ -1,4 +1,4 @@
-"""What customers are expected to feel: their tone and whether they would recommend, in 28 and in 84 days.
+"""Forecasts by customer: the tone, and whether a customer would recommend, in 28 and in 84 days.
 
 The tone is the score of customer sentiment (M55). What was said fades, so that it is known how the tone of who says
 nothing more will stand, and what became of all customers tells how those move who say more. Of recommending, the class
@@ -90,18 +90,18 @@ def customer_forecasts(context: MetricContext) -> list[dict[str, Any]]:
 
 
 def _cells(
-    what: str, chosen: Names, customers: Names, now: Floats, found: PooledForecast, told: Callable[[float], Any]
+    what: str, chosen: Names, customers: Names, now: Floats, foreseen: PooledForecast, as_cell: Callable[[float], Any]
 ) -> list[dict[str, Any]]:
     """What is told of each chosen customer; null where nobody can tell it."""
-    by = PERSISTENCE if found.is_persistence else MODEL
-    columns = [_matched(chosen, customers, values) for values in (now, found.expected, found.low, found.high)]
+    by = PERSISTENCE if foreseen.is_persistence else MODEL
+    columns = [_matched(chosen, customers, values) for values in (now, foreseen.expected, foreseen.low, foreseen.high)]
     names = (what, f"expected_{what}", f"{what}_low", f"{what}_high", f"{what}_by", f"{what}_skill")
     cells = []
     for values in zip(*columns, strict=True):
         is_known = not np.isnan(values[0])
-        said = (None if np.isnan(value) else told(value) for value in values)
+        said = (None if np.isnan(value) else as_cell(value) for value in values)
         cells.append(
-            dict(zip(names, (*said, by if is_known else None, found.skill if is_known else None), strict=True))
+            dict(zip(names, (*said, by if is_known else None, foreseen.skill if is_known else None), strict=True))
         )
     return cells
 
@@ -165,9 +165,9 @@ def _classes(answers: Sequence[tuple[Names, Floats, Floats]], steps: int) -> Poo
 
 def _matched(customers: Names, others: Names, values: Floats) -> Floats:
     """The values of others for customers, both in order of their ids; NaN for who is not among them."""
-    found = np.full(len(customers), np.nan)
+    matched = np.full(len(customers), np.nan)
     if len(others):
         place = np.minimum(np.searchsorted(others, customers), len(others) - 1)
         is_there = others[place] == customers
-        found[is_there] = values[place[is_there]]
-    return found
+        matched[is_there] = values[place[is_there]]
+    return matched
