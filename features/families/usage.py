@@ -25,8 +25,6 @@ from vouch.features.vectors.declare import (
     total,
 )
 
-LONGEST_SESSION_US = session.LONGEST_S * 1_000_000
-
 
 @feature("usage_events", days=(7, 28, 90, 365, None), unit="events")
 def usage_events(rows: Rows) -> Aggregate:
@@ -139,10 +137,7 @@ def is_visit(rows: Rows) -> nw.Expr:
 @column("sessions")
 def visit_us(rows: Rows) -> nw.Expr:
     """Engaged time in microseconds; where it is not known, the duration up to half an hour."""
-    duration = rows.ended_us - rows.own_us
-    capped = nw.when(duration > LONGEST_SESSION_US).then(nw.lit(LONGEST_SESSION_US, nw.Int64)).otherwise(duration)
-    engaged = rows.optional("engaged_s")
-    return nw.when(engaged.is_null()).then(capped).otherwise((engaged * 1_000_000).cast(nw.Int64))
+    return session.engaged_us(rows.own_us, rows.ended_us, rows.optional("engaged_s"))
 
 
 @feature("sessions", days=(28, 90), unit="sessions")

@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from vouch.features.contract.tables import CHANNELS
-from vouch.features.facts.sessions import LONGEST_S, is_visit
+from vouch.features.facts.sessions import engaged_us, is_visit
 from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Rate, Ratio
@@ -151,13 +151,12 @@ def visits(context: MetricContext) -> Frame:
 
     A visitor is the `visitor_id`, else the customer, else the session by itself.
     """
-    lasted = (nw.col("ended_us") - nw.col("own_us")).cast(nw.Float64) / 1e6
-    capped = nw.when(lasted > LONGEST_S).then(nw.lit(float(LONGEST_S))).otherwise(lasted)
+    engaged = engaged_us(nw.col("own_us"), nw.col("ended_us"), nw.col("engaged_s"))
     rows = context.rows("sessions", 90).filter(is_visit(nw.col("is_bot")))
     return rows.select(
         "session_id", "customer_id", "own_us",
         visitor=nw.coalesce("visitor_id", "customer_id", "session_id"),
-        engaged_s=nw.coalesce(nw.col("engaged_s").cast(nw.Float64), capped),
+        engaged_s=engaged.cast(nw.Float64) / 1e6,
     )  # fmt: skip
 
 
