@@ -30,6 +30,11 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_unconfigure():
+    """Let go of all at the end, so that what libraries hold by then is no leak to them."""
+    gc.unfreeze()
+
+
 needs_postgres, needs_spark, needs_browser, needs_datasets = map(
     capabilities.make_requirement, ("postgres", "spark", "browser", "datasets")
 )
