@@ -18,7 +18,7 @@ from vouch.serving.snapshots.schema import MODELS, OPTED_OUT, TIERS
 from vouch.serving.store.details import CONSENT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
     import pandas as pd
@@ -42,11 +42,19 @@ class ByHand:
     withdrawn: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Consents that were taken back since the week's instant."""
 
-    def moved(self, before: ByHand) -> set[str]:
-        """Return the customers of whom something else stands than before."""
+    def moved(self, before: ByHand, is_given: Callable[[str, Collection[str]], bool] = lambda *_: True) -> set[str]:
+        """Return the customers of whom something else stands than before.
+
+        `is_given` says whether the week has a customer give one of some consents: what nobody gave is not taken back.
+        """
         scores = {name for name, _ in self.scores.items() ^ before.scores.items()}
         care = {name for name, _ in self.care.items() ^ before.care.items()}
-        consents = {name for name, _ in self.withdrawn.items() ^ before.withdrawn.items()}
+        none: frozenset[str] = frozenset()
+        consents = {
+            name
+            for name in {name for name, _ in self.withdrawn.items() ^ before.withdrawn.items()}
+            if is_given(name, self.withdrawn.get(name, none) ^ before.withdrawn.get(name, none))
+        }
         return scores | care | consents | (self.objections ^ before.objections)
 
     def profile_of(self, customer_id: str, profile: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,10 @@ import numpy as np
 from vouch.serving.asking.exploration import with_draws
 from vouch.serving.asking.ranked_list import RankedList
 from vouch.serving.asking.ranking import rank_candidates
+from vouch.serving.store.details import CONSENT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import pandas as pd
 
@@ -76,7 +77,12 @@ class CandidateLists:
         self._lock = threading.Lock()
 
     def _in_order(self, kinds: Sequence[str] | None) -> pd.DataFrame:
-        rows = self.by_hand.applied(self._rows(None))
+        rows = self._rows(None)
+        if kinds is None:
+            self._given = {
+                name: rows[name].eq(True).fillna(False).to_numpy(bool) for name in CONSENT_NAMES if name in rows
+            }
+        rows = self.by_hand.applied(rows)
         return in_order(rows, self._policy, self._secret, self._as_of_us, kinds)
 
     def of(self, kinds: tuple[str, ...]) -> KindList:
@@ -107,8 +113,13 @@ class CandidateLists:
 
     def take(self, hand: ByHand, ids: Customers) -> set[int]:
         """Take what was recorded by hand since; return the rows of whom it is."""
+
+        def is_given(customer_id: str, consents: Collection[str]) -> bool:
+            row = ids.row_of(customer_id)
+            return row is not None and any(self._given[name][row] for name in consents if name in self._given)
+
         with self._lock:
-            moved = {row for name in hand.moved(self.by_hand) if (row := ids.row_of(name)) is not None}
+            moved = {row for name in hand.moved(self.by_hand, is_given) if (row := ids.row_of(name)) is not None}
             self.by_hand = hand
             for row in moved:
                 self.ranked.exclude(row, self.why_not(row))

@@ -6,6 +6,7 @@ Each is written anew where it still is what was written; what somebody changed s
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from vouch.features.durable import file_digest, write_whole
+from vouch.features.errors import UsageError
 from vouch.serving.exports import lakes, written_files
 from vouch.serving.lifecycle import tables, texts
 from vouch.serving.lifecycle.scrubbing import rows_of_csv, scrub_csv, scrub_parquet, scrub_text
@@ -46,7 +48,7 @@ def read_outputs(subject: Subject, _: str) -> Iterator[Held]:
 def _held(subject: Subject, output: Output, path: Path) -> Iterator[Held]:
     try:
         yield from _read(subject, output, path)
-    except (ValueError, KeyError, OSError):
+    except (ValueError, KeyError, OSError, UsageError):
         subject.leave(path, "changed since it was written, and no longer what it was")
 
 
@@ -96,7 +98,8 @@ def _rewrite(subject: Subject, output: Output, path: Path) -> None:
         else:
             scrub_text(path, subject.customer_ids, is_json=True)
     elif output.kind in LAKES:
-        lakes.forget(path, lakes.Lake(output.kind), subject.customer_ids)
+        with suppress(UsageError):  # it was told when it was searched, a moment ago
+            lakes.forget(path, lakes.Lake(output.kind), subject.customer_ids)
     elif output.kind == "listing":
         _relist(path)
     elif path.suffix == ".parquet":

@@ -74,7 +74,8 @@ def _standing(connection: Connection, customers: Iterable[str]) -> dict[tuple[st
 def withdrawn_consents(connection: Connection, since_us: int) -> dict[str, frozenset[str]]:
     """Return by customer the consents that stand as taken back, recorded at or after an instant."""
     of = customer_details.c
-    moved = select(of.customer_id, of.name).where(of.recorded_us >= since_us, of.name.in_(CONSENT_NAMES))
+    is_no = of.value.is_distinct_from(GIVEN)
+    moved = select(of.customer_id, of.name).where(of.recorded_us >= since_us, of.name.in_(CONSENT_NAMES), is_no)
     newest = select(func.max(of.detail_id)).where(tuple_(of.customer_id, of.name).in_(moved))
     newest = newest.group_by(of.customer_id, of.name)
     rows = connection.execute(select(of.customer_id, of.name, of.value).where(of.detail_id.in_(newest)))

@@ -188,7 +188,7 @@ customer_details = Table(
     Column("name", String(32), nullable=False),  # a column of customers: a consent, or who looks after them
     Column("value", Text),  # null where the CRM has emptied it
     Column("changed_us", BigInteger, nullable=False),  # there
-    Column("recorded_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False, index=True),
     Column("recorded_by", Text, nullable=False),
 )
 overrides = Table(

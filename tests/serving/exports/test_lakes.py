@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -206,3 +207,16 @@ def test_who_is_erased_is_in_no_file_of_a_table_and_all_others_stay(kind, tmp_pa
     assert write_week(again, kind, tmp_path / "lake")[0].is_new
     assert by_id(week_of(path, kind, MONDAY)) == by_id(told(again, "scores"))
     assert read_snapshot(home).revision == again.revision
+
+
+@KINDS
+def test_a_table_that_is_none_any_more_is_told_and_keeps_nobody_from_being_erased(kind, tmp_path, vouch):
+    publish(tmp_path / "home", people=[*WEEK, customer(WHO, 0.5, 0.5)])
+    assert vouch("export", "--to", kind.value, "--out", str(tmp_path / "lake"))[0] == 0
+    shutil.rmtree(tmp_path / "lake" / "scores")
+    (tmp_path / "lake" / "scores").mkdir()
+    (tmp_path / "lake" / "scores" / "of_mine.txt").write_text(WHO)
+    code, out, err = vouch("erase", WHO)
+    assert code == 0, err
+    assert "lake/scores" in out + err
+    assert (tmp_path / "lake" / "scores" / "of_mine.txt").read_text() == WHO

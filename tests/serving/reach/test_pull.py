@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from vouch.features.errors import ConfigurationError
 from vouch.features.ingest.stage import open_tables, stage
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
+from vouch.serving.asking.candidates import recorded_by_hand
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.exports.decisions import decisions
 from vouch.serving.exports.export import export
@@ -307,3 +309,31 @@ def test_a_consent_that_was_taken_back_counts_at_once_and_one_that_was_given_fro
     assert told()[:3] == (True, True, None)
     assert told()[3] == before
     with_week.close()
+
+
+def test_a_no_that_the_week_knows_already_moves_nobody(tmp_path):
+    with_week = Served(tmp_path)
+    told = [Detail(name, "contact_consent", "false", MONDAY) for name in ("c2", "c4", "of whom the week knows nothing")]
+    store_details(with_week.database, told, Caller(None, "hubspot", "write"), MONDAY + DAY_US)
+    with with_week.database.reading() as connection:
+        hand = recorded_by_hand(connection, MONDAY, MONDAY + 2 * DAY_US)
+    week = with_week.store.portfolio
+    assert len(hand.withdrawn) == 3
+    assert week.lists.take(hand, week.ids) == {week.ids.row_of("c2")}
+    with_week.close()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_command_tells_what_came_once_and_stands_among_the_runs(tmp_path, database, target, vouch):
+    home = tmp_path / "home"
+    home.mkdir()
+    crm = crm_with(target, ("c0", ANSWERED, "true", "false", ANA))
+    with on_loopback(crm.app) as url:
+        settle(home, url, fields_of(target))
+        told = [json.loads(vouch("pull", target.value, "--format", "json")[1]) for _ in range(2)]
+    assert [(one["records"], one["consents"], one["owners"]) for one in told] == [(1, 2, 2), (1, 0, 0)]
+    runs = json.loads(vouch("runs", "pull", "--format", "json")[1])["runs"]
+    assert [(one["outcome"], one["of"], one["consents"]) for one in runs] == [
+        ("done", target.value, 0),
+        ("done", target.value, 2),
+    ]

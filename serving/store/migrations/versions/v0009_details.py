@@ -21,4 +21,5 @@ def upgrade() -> None:
         sa.Column("recorded_us", sa.BigInteger(), nullable=False),
         sa.Column("recorded_by", sa.Text(), nullable=False),
     )
-    op.create_index(op.f("ix_customer_details_customer_id"), "customer_details", ["customer_id"])
+    for column in ("customer_id", "recorded_us"):
+        op.create_index(op.f(f"ix_customer_details_{column}"), "customer_details", [column])
