@@ -20,7 +20,7 @@ from vouch.serving.weekly_run import WeeklyRun
 
 FOLDER = Path(__file__).parents[3] / "serving" / "deployment"
 ENTRY = re.compile(
-    r"(\d+) (\d+) (\S+) (\S+) (\S+)\s+vouch\s+(told=\$\((/opt/vouch/\.venv/bin/vouch (.*?)(?: 2>&1)?)\) \|\| .*)"
+    r"(\S+) (\S+) (\S+) (\S+) (\S+)\s+vouch\s+(told=\$\((/opt/vouch/\.venv/bin/vouch (.*?)(?: 2>&1)?)\) \|\| .*)"
 )
 FAR_EAST, FAR_WEST = 14, -12
 """Hours that the clocks of the earth are ahead of UTC at most, and at least."""
@@ -34,11 +34,16 @@ def entries():
 @pytest.mark.parametrize("line", entries())
 def test_what_cron_runs_is_a_command_that_vouch_takes(line):
     minute, hour, _, _, _, _, _, words = ENTRY.fullmatch(line).groups()
-    assert int(minute) < 60
-    assert int(hour) < 24
+    assert minute == "*/5" or int(minute) < 60
+    assert hour == "*" or int(hour) < 24
     name, *given = shlex.split(words)
     command = typer.main.get_command(app).commands[name]
     command.parse_args(Context(command, info_name=name), given)
+
+
+def test_cron_has_every_job_that_the_units_have():
+    units = {path.stem.removeprefix("vouch-") for path in FOLDER.glob("vouch-*.timer")}
+    assert {ENTRY.fullmatch(line).groups()[-1].split()[0] for line in entries()} == units
 
 
 @pytest.mark.parametrize("line", entries())
