@@ -130,7 +130,8 @@ class ServedWeek:
         for row in moved:
             customer_id = self.scores.at(row)["customer_id"]
             status, band = (self.scores.value(row, name) for name in ("churn_status", "health_band"))
-            is_listed = is_endangered(status, band)
+            is_known = "silent_days" in self.customers.schema.names
+            is_listed = is_endangered(status, band, self.customers.value(row, "silent_days") if is_known else None)
             has = OPTED_OUT if customer_id in hand.objections else None if is_listed else status
             self.at_risk.exclude(row, has)
         if moved:

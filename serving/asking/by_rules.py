@@ -1,8 +1,9 @@
 """Lists without a champion: who speaks up or may leave by rules, where no model has passed the gate.
 
 A young company has too few outcomes for a model, and customers all the same. Who may be asked stands in the order of
-tier, latest answer to how likely they are to recommend, and health; who may leave in that of health and revenue. These
-are no probabilities, and every list says so: `value` and the scores stay null, and the order is a place alone.
+tier, latest answer to how likely they are to recommend, and health; who may leave in that of health and revenue, and
+behind them, where too little is known for a band of health, those who have been silent, the longest first. These are no
+probabilities, and every list says so: `value` and the scores stay null, and the order is a place alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 UNHEALTHY = ("watch", "at_risk")
 """Bands of health that are told where no model tells who may leave, from below."""
+UNKNOWN = "unknown"
+"""The band of whose health too little is known."""
+SILENT_DAYS = 28
+"""Who was not active for so long is silent."""
 RULES, MODEL = "rules", "model"
 """What a list may be ranked by."""
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -50,15 +55,27 @@ def speaks_by_rules(customers: pd.DataFrame) -> Mask:
     return ((customers["advocacy_status"] == NO_MODEL) & tier).to_numpy(dtype=bool)
 
 
-def is_endangered(status: str, band: str | None) -> bool:
-    """Whether one customer is listed among those who may leave: by a model, or by health where there is none."""
-    return status in SCORED or (status == NO_MODEL and band in UNHEALTHY)
+def is_endangered(status: str, band: str | None, silent_days: float | None = None) -> bool:
+    """Whether one customer is listed among those who may leave: by a model, else by health, else by silence.
+
+    >>> is_endangered("no_model", "watch"), is_endangered("no_model", "unknown", 30.0)
+    (True, True)
+    >>> is_endangered("no_model", "unknown", 3.0), is_endangered("no_model", "healthy", 30.0)
+    (False, False)
+    """
+    is_silent = band == UNKNOWN and silent_days is not None and silent_days >= SILENT_DAYS
+    return status in SCORED or (status == NO_MODEL and (band in UNHEALTHY or is_silent))
 
 
 def are_endangered(customers: pd.DataFrame) -> Mask:
-    """Who is listed among those who may leave: by a model, or by health where there is none."""
+    """Who is listed among those who may leave, by the rule of `is_endangered`."""
     status, band = customers["churn_status"], optional(customers, "health_band")
-    return (status.isin(SCORED) | ((status == NO_MODEL) & band.isin(UNHEALTHY))).to_numpy(dtype=bool)
+    is_silent = (band == UNKNOWN) & (_silent_days(customers) >= SILENT_DAYS)
+    return (status.isin(SCORED) | ((status == NO_MODEL) & (band.isin(UNHEALTHY) | is_silent))).to_numpy(dtype=bool)
+
+
+def _silent_days(customers: pd.DataFrame) -> pd.Series[Any]:
+    return optional(customers, "silent_days").astype("float64")
 
 
 def order_of_candidates(customers: pd.DataFrame) -> Numbers:
@@ -71,7 +88,8 @@ def order_of_candidates(customers: pd.DataFrame) -> Numbers:
 def order_of_endangered(customers: pd.DataFrame) -> Numbers:
     """What those who may leave are ordered by, falling: the value, behind it the probability, then places by rules."""
     band = optional(customers, "health_band").map({name: place for place, name in enumerate(UNHEALTHY)})
-    keys = (band, customers["mrr"], -optional(customers, "health_score").astype("float64"))
+    mrr, health = customers["mrr"].astype("float64"), -optional(customers, "health_score").astype("float64")
+    keys = (band, mrr.where(band.notna(), _silent_days(customers)), health.where(band.notna(), mrr))
     probability = customers["churn_probability"].astype("float64")
     by_money = customers["value"].astype("float64")
     return _behind(customers.assign(value=by_money.fillna(probability - 1.0)), customers["churn_status"], keys)

@@ -43,7 +43,7 @@ OF_SCORES = (
 )  # fmt: skip
 OF_CUSTOMERS = (
     "segment", "region", "language", "owner", "advocacy_consent", "contact_consent", "mrr", "tenure_days", "nps_last",
-    "open_tickets", "care_first", "acts",
+    "open_tickets", "silent_days", "care_first", "acts",
 )  # fmt: skip
 NOTHING = ByHand()
 

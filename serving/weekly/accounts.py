@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from vouch.serving.asking.by_rules import SILENT_DAYS
 from vouch.serving.weekly.people import folded_column
 
 if TYPE_CHECKING:
     from vouch.serving.store.mapped import Rows
     from vouch.serving.weekly.standing import Standing
-
-SILENT_DAYS = 28
-"""A customer who was not active for so long has gone silent."""
 
 
 @dataclass(frozen=True)

@@ -198,3 +198,32 @@ def test_a_band_that_is_not_that_of_its_score_says_why_wherever_it_is_listed(tmp
         assert all(" ".join(sentence.split()) in words for sentence in said), shown
         assert t("rules.health", score="92") in words
         assert t("rules.health", score=t.number(None, 0)) not in words
+
+
+def test_where_too_little_is_known_of_health_the_silent_are_listed_the_longest_silent_first(tmp_path):
+    def unknown(name, silent, **more):
+        return unscored(name, health_band="unknown", health_score=None, silent_days=silent, **more)
+
+    people = [unknown("a", 40.0), unknown("b", 3.0), unknown("c", 90.0), unknown("d", 40.0, mrr=900.0)]
+    week = publish(tmp_path, MONDAY, [*people, *PEOPLE], **WITHOUT)
+    found = ServingState(tmp_path)
+    found.refresh()
+    listed = search_at_risk(found, AtRiskSearch())
+    assert (listed["ranked_by"], names(listed["customers"])) == ("rules", [*CALLED, *WATCHED, "c", "d", "a"])
+    found.portfolio.take_by_hand(ByHand(objections=frozenset({"c"})))
+    assert names(search_at_risk(found, AtRiskSearch())["customers"])[-2:] == ["d", "a"]
+    found.portfolio.take_by_hand(ByHand())
+    assert names(search_at_risk(found, AtRiskSearch())["customers"])[-3:] == ["c", "d", "a"]
+    told = figures(week, askable_now(tmp_path, None, week, MONDAY))
+    assert [row.customer_id for row in told.at_risk][-3:] == ["c", "d", "a"]
+    assert "silent for four weeks" in as_page(told)
+
+
+def test_a_report_of_a_company_of_whose_health_nothing_is_known_says_so_and_lists_all_the_same(tmp_path):
+    people = [unscored(name, health_band="unknown", health_score=None, silent_days=50.0) for name in "ab"]
+    week = publish(tmp_path, MONDAY, people, **WITHOUT)
+    told = figures(week, askable_now(tmp_path, None, week, MONDAY))
+    assert [row.customer_id for row in told.at_risk] == ["a", "b"]
+    page = as_page(told)
+    assert speech("en")("week.unknown_health") in page
+    assert speech("en")("week.nobody_unhealthy") not in page
