@@ -39,6 +39,7 @@ from vouch.features.metrics.lists.people import (
 )
 from vouch.features.metrics.lists.referral_trees import referral_trees
 from vouch.features.metrics.lists.retention_curves import retention_curve, survival_curve
+from vouch.features.metrics.lists.saves import offers_by_month, saves_by_week
 from vouch.features.metrics.lists.talk import exit_answers, growing_complaints, words_on_the_move
 from vouch.features.metrics.lists.trading_down import trading_states
 from vouch.features.metrics.populations.advocacy import TIER_DAYS, TIERS, acts, tiers
@@ -357,6 +358,10 @@ LISTS: dict[str, List] = {
     "open_feedback": List("feedback that nobody has acted on, the longest open first", ("feedback",), open_feedback),
     "to_ask_why": List("who left without a recorded reason, those who may be contacted first", ("subscriptions",),
                        to_be_asked_why),
+    "offers_by_month": List("money that retention offers have saved until now, by month, against who was held out",
+                            ("treatments", "subscriptions"), offers_by_month),
+    "saves_by_week": List("how soon after an offer customers are kept by it, and the lead that this proposes",
+                          ("treatments", "subscriptions"), saves_by_week),
     "segments": List("segments of buyers by recency, frequency and spend, and how many are in each",
                      ("transactions",), segments_by_value),
     "segment_members": List("buyers by their segment, the best first", ("transactions",), segment_members),
