@@ -19,6 +19,7 @@ from vouch.features.metrics.context import NO_SETTINGS, MetricContext
 from vouch.features.metrics.envelopes import enveloped
 from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
+from vouch.features.metrics.populations.named_segments import segment_labels
 from vouch.features.metrics.splits import SENSITIVE, TOUCHPOINT, can_split, check_split
 from vouch.features.metrics.units import NONE_LOST, Splitter, counted_together
 from vouch.features.sentiment.learned import SENTIMENT_VERSION
@@ -145,7 +146,7 @@ class Measurer:
 
     def __init__(self, context: MetricContext, by: str | None, bootstraps: bool, is_published: bool = False) -> None:
         self.context, self.by, self.bootstraps = context, by, bootstraps
-        self.splitter = Splitter(context, by, is_published)
+        self.splitter = Splitter(segment_labels(context, by), by, is_published)
 
     def envelopes(self, metric: Metric, counted: Counted | Absent) -> list[Envelope]:
         """One envelope per segment; one without a segment where there is nothing to split."""

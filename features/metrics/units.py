@@ -250,12 +250,13 @@ def _counted(context: MetricContext, items: Items, days: int | None, metrics: Se
 class Splitter:
     """Finds the segments of units, for one split of a moment; without a split all units are one segment.
 
+    `labels` are the segments of the customers of the moment; None where segments are not of customers.
     In what is to be published, segments that only a few customers have in common are pooled.
     """
 
-    def __init__(self, context: MetricContext, by: str | None, is_published: bool = False) -> None:
+    def __init__(self, labels: list[str] | None, by: str | None, is_published: bool = False) -> None:
         self.by, self.is_published = by, is_published
-        self.labels = None if by is None or by == TOUCHPOINT else context.labels(by)
+        self.labels = labels
         if is_published and self.labels is not None and by not in BANDS:
             self.labels = pooled(self.labels, named=(UNKNOWN,))
         self._found: dict[int, list[Segment]] = {}

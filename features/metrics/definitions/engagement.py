@@ -13,7 +13,7 @@ from vouch.features.facts.spans import is_on
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.estimators import NOT_BELOW_0, Figure, Floats, Mean, Rate, Ratio
 from vouch.features.metrics.populations.advocacy import acts
-from vouch.features.metrics.populations.customers import active, stays
+from vouch.features.metrics.populations.customers import active, percentile, stays
 from vouch.features.metrics.populations.orders import purchases
 from vouch.features.metrics.populations.surveys import asked, latest_answers
 from vouch.features.statistics.intervals import first_mean
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 CONTACT_TABLES = ("usage_events", "tickets", "feedback")
 """Tables whose rows are interactions, beside answered surveys."""
 YEAR_DAYS = 365
-
-
-def percentile(column: str) -> nw.Expr:
-    """Mid-rank of a column in percent: half of the equal ones count as below."""
-    value = nw.col(column)
-    return (value.rank("average") - 0.5) / value.count().cast(nw.Float64) * 100.0
 
 
 @items("surveys", "subscriptions|transactions", "advocacy_acts|referrals", counts="customers")

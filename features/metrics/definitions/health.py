@@ -11,11 +11,10 @@ from vouch.features.facts.spans import has_ended
 from vouch.features.health import UNKNOWN, health_at, health_rules
 from vouch.features.metrics.catalogue import Example, Row, items, metric
 from vouch.features.metrics.context import MetricContext
-from vouch.features.metrics.definitions.engagement import percentile
 from vouch.features.metrics.estimators import Custom, Estimate, Mean, Parts, Proportion
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.populations.customers import active, only_listed, stays
-from vouch.features.metrics.populations.orders import orders
+from vouch.features.metrics.populations.customers import active, stays
+from vouch.features.metrics.populations.named_segments import STEPS, YEAR_DAYS, value_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from vouch.features.asof import Frame
     from vouch.features.statistics.intervals import Interval
 
-YEAR_DAYS = 365
 COMPARED_DAYS = 49
 """The rules hold four weeks against the four before: without most of these every customer would seem to use more."""
 WEEK_DAYS = 7
-STEPS = 3
 BOUNDS = ("health_low", "health_high")
 
 
@@ -118,20 +115,6 @@ def success_rate(customer: Row) -> Mapping[str, nw.Expr]:
     """Share of the customers who fare well."""
     is_healthy = (customer.health_band == "healthy").cast(nw.Int64)
     return {"hit": nw.when(customer.health_band != UNKNOWN).then(is_healthy)}
-
-
-def value_segments(context: MetricContext) -> Frame:
-    """Recency, frequency and spend of the buyers of a year, each in thirds by percentile rank: `segment` 0 to 26."""
-    rows = context.keep(orders).filter(nw.col("own_us") >= context.before(YEAR_DAYS))
-    segments = (
-        only_listed(context, rows)
-        .group_by("customer_id")
-        .agg(nw.col("own_us").max().alias("recency"), nw.len().alias("frequency"), nw.col("cents").sum().alias("spend"))
-    )
-    segment: nw.Expr = nw.lit(0, nw.Int64)
-    for name in ("recency", "frequency", "spend"):
-        segment = segment * STEPS + (percentile(name) / (100 / STEPS)).floor().clip(0, STEPS - 1).cast(nw.Int64)
-    return segments.with_columns(rfm=segment).select("customer_id", "rfm")
 
 
 @items("transactions", counts="customers")

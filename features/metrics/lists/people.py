@@ -13,10 +13,11 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.feedback import PROMISED_DAYS
-from vouch.features.metrics.definitions.health import STEPS, value_segments
 from vouch.features.metrics.definitions.lifetime import leavers
 from vouch.features.metrics.definitions.revenue import placed
 from vouch.features.metrics.populations.customers import subscriptions
+from vouch.features.metrics.populations.named_segments import thirds, value_segments
+from vouch.features.metrics.splits import buyer_segment
 from vouch.features.statistics.quadrants import NAMES
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ OPEN_DAYS = 365
 """How far back feedback is told that nobody has acted on."""
 WHY_DAYS = 90
 """For so long after the end, and before it, a customer can be asked why."""
-AXES = ("recency", "frequency", "spend")
 
 
 def open_feedback(context: MetricContext) -> Rows:
@@ -73,22 +73,23 @@ def to_be_asked_why(context: MetricContext) -> Rows:
     return [{"customer_id": row["customer_id"], "left_at": instant_text(row.pop("end_us")), **row} for row in rows]
 
 
-def _places(code: int) -> dict[str, int]:
-    """Third of each axis, 1 to 3, of a segment's code."""
-    return {name: code // STEPS ** (len(AXES) - 1 - place) % STEPS + 1 for place, name in enumerate(AXES)}
+def _named(code: int) -> dict[str, Any]:
+    """The name of a segment of buyers, and its thirds."""
+    places = thirds(code)
+    return {"buyers": buyer_segment(**places), **places}
 
 
 def segment_members(context: MetricContext) -> Rows:
     """Buyers of a year by their third in recency, frequency and spend (3 is the best), the best first."""
     table = collected(context.keep(value_segments)).sort_by([("rfm", "descending"), ("customer_id", "ascending")])
-    return [{"customer_id": row["customer_id"], **_places(row["rfm"])} for row in table.to_pylist()]
+    return [{"customer_id": row["customer_id"], **_named(row["rfm"])} for row in table.to_pylist()]
 
 
 def segments_by_value(context: MetricContext) -> Rows:
     """The segments of buyers by recency, frequency and spend, with how many are in each."""
     counted = context.keep(value_segments).group_by("rfm").agg(nw.len().cast(nw.Int64).alias("customers"))
     table = collected(counted).sort_by([("rfm", "descending")])
-    return [{**_places(row["rfm"]), "customers": row["customers"]} for row in table.to_pylist()]
+    return [{**_named(row["rfm"]), "customers": row["customers"]} for row in table.to_pylist()]
 
 
 def quadrant_members(context: MetricContext) -> Rows | Absent:

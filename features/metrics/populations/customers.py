@@ -197,3 +197,9 @@ def last_quarter(as_of_us: int) -> tuple[int, int]:
     end = datetime(now.year, 3 * ((now.month - 1) // 3) + 1, 1, tzinfo=UTC)
     start = datetime(end.year - (end.month == 1), (end.month - 4) % 12 + 1, 1, tzinfo=UTC)
     return microseconds(start), microseconds(end)
+
+
+def percentile(column: str) -> nw.Expr:
+    """Mid-rank of a column in percent: half of the equal ones count as below."""
+    value = nw.col(column)
+    return (value.rank("average") - 0.5) / value.count().cast(nw.Float64) * 100.0

@@ -201,7 +201,7 @@ def test_topics_change_by_the_log_odds_of_two_tables_where_the_prior_is_small():
 
 
 def test_ranks_are_mid_ranks_as_pandas_has_them():
-    from vouch.features.metrics.definitions.engagement import percentile
+    from vouch.features.metrics.populations.customers import percentile
 
     values = DRAW.integers(0, 9, 50).astype(float)
     import narwhals as nw

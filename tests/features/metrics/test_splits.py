@@ -10,7 +10,7 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.errors import UsageError
 from vouch.features.metrics import evaluate
 from vouch.features.metrics.examples import answers
-from vouch.features.metrics.splits import COLUMNS, OF_PERSONS, SEGMENTS
+from vouch.features.metrics.splits import BUYER_SEGMENTS, COLUMNS, OF_PERSONS, SEGMENTS, buyer_segment
 
 PEOPLE = [f"c{number:02}" for number in range(60)]
 
@@ -51,6 +51,36 @@ def test_members_are_told_by_their_tier():
         strict=True)]  # fmt: skip
     found = measured({**company(), "loyalty_members": members}, "nps", by="loyalty_tier")
     assert {e.segment: e.n for e in found} == {"gold": 20, "no tier": 10, "not a member": 30}
+
+
+def test_buyers_are_told_by_how_lately_often_and_dear_they_buy_and_who_bought_nothing_apart():
+    """Thirty buy: the first ten lately and often, the last ten long ago and once."""
+    sales = [
+        {"customer_id": c, "occurred_at": -1 - 10 * n - at, "amount": 100 - n, "kind": "purchase"}
+        for n, c in enumerate(PEOPLE[:30]) for at in range(30 - n)
+    ]  # fmt: skip
+    found = {e.segment: e.n for e in measured({**company(), "transactions": sales}, "nps", by="buyer_segment")}
+    assert found == {"champions": 10, "regular": 10, "dormant": 10, "no purchase in a year": 30}
+    with pytest.raises(UsageError, match=r"transactions\.amount"):
+        measured(company(), "nps", by="buyer_segment")
+
+
+def test_users_are_told_by_their_days_of_use_in_four_weeks():
+    days = dict(zip(PEOPLE, [0, 2, 6, 20] * 15, strict=True))
+    used = [{"customer_id": c, "occurred_at": -0.5 - at, "event": "open"} for c, of in days.items() for at in range(of)]
+    used += [{"customer_id": c, "occurred_at": -40, "event": "open"} for c in PEOPLE]
+    found = {e.segment: e.n for e in measured({**company(), "usage_events": used}, "nps", by="use_band")}
+    assert found == {"no use in 4 weeks": 15, "used on 1 to 3 days": 15, "used weekly": 15, "used on most workdays": 15}
+
+
+def test_every_third_of_a_buyer_has_a_name_and_a_better_buyer_never_that_of_a_worse_one():
+    names = [name for row in BUYER_SEGMENTS for name in row]
+    assert len(set(names)) == len(names)
+    steps = range(1, 4)
+    assert {buyer_segment(r, f, s) for r in steps for f in steps for s in steps} == set(names)
+    for recency, row in enumerate(BUYER_SEGMENTS, 1):
+        places = [row.index(buyer_segment(recency, f, s)) for f in steps for s in steps if f == s]
+        assert places == sorted(places)
 
 
 def test_answers_are_told_by_their_touchpoint_and_what_is_no_answer_is_not():
