@@ -64,11 +64,12 @@ def fit_none(raw: Numbers, label: Numbers) -> Calibrator | None:
 def fit_sigmoid(raw: Numbers, label: Numbers) -> Calibrator | None:
     """A line through the log-odds, drawn to what they say already; None where the rows do not give a rising one."""
     design = np.column_stack([raw, np.ones(len(raw))])
-    drawn = _drawn(design, label, np.array([1.0, 0.0]), np.array([PULL_SLOPE, PULL_INTERCEPT]))
-    return Calibrator("sigmoid", drawn[0], drawn[1]) if drawn[0] > 0 else None
+    drawn = logistic_weights(design, label, np.array([1.0, 0.0]), np.array([PULL_SLOPE, PULL_INTERCEPT]))
+    slope, intercept = (float(f"{number:.{DIGITS}g}") for number in drawn)
+    return Calibrator("sigmoid", slope, intercept) if slope > 0 else None
 
 
-def _drawn(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> list[float]:
+def logistic_weights(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> Numbers:
     """Fit of log-odds to outcomes by Newton's method, each number drawn to where it starts."""
 
     def look(fit: Numbers) -> tuple[Numbers, Numbers]:
@@ -76,7 +77,7 @@ def _drawn(design: Numbers, label: Numbers, start: Numbers, pull: Numbers) -> li
         curvature = design.T @ (design * (predicted * (1 - predicted))[:, None]) + np.diag(pull)
         return design.T @ (label - predicted) - pull * (fit - start), curvature
 
-    return [float(f"{number:.{DIGITS}g}") for number in maximum(look, start).at]
+    return maximum(look, start).at
 
 
 def fit_isotonic(raw: Numbers, label: Numbers) -> Calibrator | None:

@@ -9,7 +9,6 @@ example that the tests compute.
 from __future__ import annotations
 
 import importlib
-import inspect
 import math
 import pkgutil
 import re
@@ -22,6 +21,7 @@ from vouch.features.contract.tables import TABLES
 from vouch.features.errors import DefinitionError, UsageError, did_you_mean
 from vouch.features.expressions import as_text
 from vouch.features.metrics.estimators import Custom, Figure, Quotient, Ratio, Total
+from vouch.features.vectors.declare import docstring_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -210,7 +210,7 @@ def items(
         _check_need(need)
 
     def declare(function: Callable[[MetricContext, int | None], Frame | Absent]) -> Items:
-        population = _docstring(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
+        population = docstring_of(function).split("\n\n")[0].replace("\n", " ").rstrip(".")
         named = population[0].lower() + population[1:]
         return Items(function.__name__, function, needs, named, is_sample, tuple(absent), counts)
 
@@ -268,8 +268,9 @@ def metric(
         parts = {} if unavailable else function(Row())
         _register(
             Metric(
-                id=function.__name__, chapter=function.__module__.rsplit(".", 1)[-1], description=_docstring(function),
-                code=code, name=name, unit=unit, better=better, source=source, formula=formula, example=example,
+                id=function.__name__, chapter=function.__module__.rsplit(".", 1)[-1],
+                description=docstring_of(function), code=code, name=name, unit=unit, better=better, source=source,
+                formula=formula, example=example,
                 window_days=days, reach_days=(days or 0) if reaches is None else reaches, items=items, kind=kind,
                 parts=parts, is_published=published, version=version, needs=tuple(needs), when_zero=when_zero,
                 hidden_below=hidden_below, counts=counts, absent=tuple(absent), unavailable=unavailable,
@@ -278,13 +279,6 @@ def metric(
         return function
 
     return declare
-
-
-def _docstring(function: Callable[..., Any]) -> str:
-    text = inspect.getdoc(function)
-    if not text:
-        raise DefinitionError(f"Definition {function.__name__!r} has no docstring: say what it means")
-    return text
 
 
 def _register(declared: Metric) -> None:

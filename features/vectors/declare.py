@@ -223,7 +223,8 @@ def _family(function: Callable[..., Any]) -> str:
     return function.__module__.rsplit(".", 1)[-1]
 
 
-def _description(function: Callable[..., Any]) -> str:
+def docstring_of(function: Callable[..., Any]) -> str:
+    """What a definition says that it means; raises DefinitionError where it says nothing."""
     text = inspect.getdoc(function)
     if not text:
         raise DefinitionError(f"Definition {function.__name__!r} has no docstring: say what it means")
@@ -272,7 +273,7 @@ def feature(
     """
 
     def declare(function: Callable[..., Aggregate]) -> Callable[..., Aggregate]:
-        text = _description(function)
+        text = docstring_of(function)
         if days is not None and WINDOW_TEXT not in text:
             raise DefinitionError(f"The docstring of {function.__name__!r} does not say {WINDOW_TEXT.strip()!r}")
         if any(window is not None and window <= 0 for window in days or ()):
@@ -329,7 +330,7 @@ def derived(
                 name=function.__name__,
                 family=_family(function),
                 unit=unit,
-                description=_description(function),
+                description=docstring_of(function),
                 expression=function(Vector()),
                 empty=empty,
             )

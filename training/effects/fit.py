@@ -12,11 +12,11 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.metrics.estimators import FEW
-from vouch.features.statistics.newton import maximum
 from vouch.models.quality.uplift import Arm, Trial, trial_effects
 from vouch.models.scoring.calibration import log_odds, sigmoid
 from vouch.models.scoring.effects import Effects, KindEffect
 from vouch.models.scoring.formulas import Logistic
+from vouch.training.calibrate import logistic_weights
 from vouch.training.dataset import DatasetPart
 from vouch.training.origins import side_by_side
 from vouch.training.recipes.learners import fit_logistic, rounded
@@ -71,22 +71,11 @@ def _weights(predictions: Sequence[OriginPredictions], arms: TrialArms) -> tuple
     came = np.concatenate([of.treated.numbers("outcome") for of in predictions])
     model, line = (np.concatenate([getattr(of, name)[0] for of in predictions]) for name in ("model", "line"))
     design = np.column_stack([model, line - line.mean(), np.ones(len(came))])
-    weighed = _fitted(design, came, np.array([1.0, 0.0, 0.0]), np.array([PULL, PULL, PULL]))
+    weighed = logistic_weights(design, came, np.array([1.0, 0.0, 0.0]), np.array([PULL, PULL, PULL]))
     done = np.concatenate([np.column_stack([of.untreated.numbers(name) for name in arms.kinds]) for of in predictions])
     design = np.column_stack([line_of := np.concatenate([of.line[1] for of in predictions]), np.ones(len(line_of))])
-    alone = _fitted(design, done.max(axis=1), np.array([1.0, 0.0]), np.array([PULL, 1e-3]))
+    alone = logistic_weights(design, done.max(axis=1), np.array([1.0, 0.0]), np.array([PULL, 1e-3]))
     return (rounded(weighed[0]), rounded(weighed[1])), rounded(alone[0])
-
-
-def _fitted(design: Numbers, came: Numbers, start: Numbers, pull: Numbers) -> list[float]:
-    """Logistic weights by Newton's method, each drawn to where it starts."""
-
-    def look(fit: Numbers) -> tuple[Numbers, Numbers]:
-        now = sigmoid(design @ fit)
-        curvature = design.T @ (design * (now * (1 - now))[:, None]) + np.diag(pull)
-        return design.T @ (came - now) - pull * (fit - start), curvature
-
-    return [float(number) for number in maximum(look, start).at]
 
 
 def _known(predictions: Sequence[OriginPredictions], arms: TrialArms, fitted: Effects, kind: str) -> KindEffect:
@@ -195,7 +184,7 @@ def _shift(predictions: Sequence[OriginPredictions], arms: TrialArms, fitted: Ef
     raw, came = np.concatenate(raws), np.concatenate(cames)
     pull = PULL if not place else 1e-3
     design = np.column_stack([raw, np.ones(len(raw))])
-    return rounded(_fitted(design, came, np.array([1.0, 0.0]), np.array([FIXED, pull]))[1])
+    return rounded(logistic_weights(design, came, np.array([1.0, 0.0]), np.array([FIXED, pull]))[1])
 
 
 def _trial(
