@@ -188,7 +188,7 @@ def test_airline_redemptions_name_no_lot_so_that_nothing_is_said_of_lots(plug):
     found = plug("airline_loyalty").metrics
     for name in ("redemption_rate", "breakage"):
         assert found[name].value is None
-        assert found[name].reason == "no_input: no redemption in loyalty_ledger names its lot"
+        assert found[name].reason == "no_input: no redemption names its lot (loyalty_ledger.lot_id)"
     assert found["redemption_rate_period"].value > 0
 
 

@@ -76,6 +76,7 @@ def scores_of(customers, has_model=True):
         "health_score": pl.Series([100 * value for value in share], dtype=pl.Float64),
         "health_band": pl.Series(["watch"] * len(customers), dtype=pl.String),
         "clv_margin": pl.Series([1000 * value for value in share] if has_model else nothing, dtype=pl.Float64),
+        "clv_revenue": pl.Series([2000 * value for value in share] if has_model else nothing, dtype=pl.Float64),
     }  # fmt: skip
     return nw.from_native(pl.DataFrame(columns).lazy())
 

@@ -191,7 +191,7 @@ def saves(parts: Parts) -> Estimate:
     """How many more of the treated would have left at the churn rate of the control."""
     lost, n, lost_control, n_control = _arms(parts)
     if not n or not n_control:
-        reason = "no_input: no customers in the control arm" if n else _NOBODY
+        reason = "no_input: no customers in the control arm (treatments.arm)" if n else _NOBODY
         return Estimate(None, round(n + n_control), status="not_applicable", reason=reason)
     return Estimate((lost_control / n_control - lost / n) * n, round(n + n_control))
 
@@ -232,7 +232,7 @@ def price(parts: Parts) -> Estimate:
         return Estimate(None, saved.n, status="empty_denominator", reason="treatment saved nobody")
     cost, coverage = _cost(parts)
     if coverage < LEAST_COVERAGE:
-        reason = f"no_input: the cost is known of {coverage:.0%} of the treated"
+        reason = f"no_input: the cost is known of {coverage:.0%} of the treated (treatments.cost)"
         return Estimate(None, saved.n, status="not_applicable", reason=reason)
     return Estimate(cost / saved.value, saved.n, coverage=coverage)
 

@@ -139,7 +139,7 @@ def lots(context: MetricContext, days: int | None) -> Frame | Absent:
     )
     (counted,) = collected(counts).to_pylist()
     if counted["redeemed"] and not counted["told"]:
-        return Absent("not_applicable", "no_input: no redemption in loyalty_ledger names its lot")
+        return Absent("not_applicable", "no_input: no redemption names its lot (loyalty_ledger.lot_id)")
     rows = rows.filter(~nw.col("lot_id").is_null())
     rows = rows.select("customer_id", "lot_id", "kind", "own_us", nw.col("points").cast(nw.Float64))
     recent = rows.filter(nw.col("own_us") >= context.before(days + LOT_DAYS)).collect("polars").lazy()

@@ -191,8 +191,11 @@ def earners(context: MetricContext, days: int | None) -> Frame | Absent:
         invited = context.keep(credits).select("customer_id").unique()
         says_so = says_so or bool(len(collected(context.keep(valid_referrals).select("sender").head(1))))
     if not says_so:
-        where = "customers.referred_by, customers.acquisition_source and referrals hold nothing"
-        return Absent("not_applicable", f"no_input: nothing says which customers were earned; {where}")
+        reason = (
+            "no_input: nothing says which customers were earned; "
+            "customers.referred_by, customers.acquisition_source and referrals hold nothing"
+        )
+        return Absent("not_applicable", reason)
     return _earned(context.keep(years).join(people, on="customer_id", how="left"), invited, context.before(days))
 
 

@@ -75,7 +75,11 @@ def _parents(context: MetricContext) -> dict[str, str]:
 
 def _margins(context: MetricContext) -> dict[str, float] | None:
     """Margin of each referred customer within the days that are credited; None where margins are not known."""
-    rows = margins(context) if context.has("transactions") else Absent("not_applicable", "no_input")
+    rows = (
+        margins(context)
+        if context.has("transactions")
+        else Absent("not_applicable", "no_input: transactions.gross_margin")
+    )
     if isinstance(rows, Absent):
         return None
     paid = credited(rows, context).filter(nw.col("is_credited"))

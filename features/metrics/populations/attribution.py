@@ -131,7 +131,9 @@ class Incremental:
         """Why there is no figure, where something is unknown: its bounds are those of the least and the most."""
         if not self.unknown:
             return None
-        reason = f"no_input: counterfactual_p is not known of {self.unknown} of {self.cases} referred customers"
+        reason = (
+            f"no_input: referrals.counterfactual_p is not known of {self.unknown} of {self.cases} referred customers"
+        )
         low, high = sorted((bounds(self.least), bounds(self.most)))
         return Absent("not_applicable", reason, (low, high))
 

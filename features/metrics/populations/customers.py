@@ -124,7 +124,9 @@ def margins(context: MetricContext) -> Frame | Absent:
     )
     sum_of = {name: column[0].as_py() or 0.0 for name, column in _columns(sums)}
     if sum_of["known"] < (1 - MISSING_MARGINS) * sum_of["rows"]:
-        return Absent("not_applicable", "no_input: more than 20 % of the transactions have no gross_margin")
+        return Absent(
+            "not_applicable", "no_input: more than 20 % of the transactions have no transactions.gross_margin"
+        )
     ratio = sum_of["margin"] / sum_of["amount"] if sum_of["amount"] else 0.0
     # Whole ten-thousandths, so that sums are exact whatever the order of rows.
     own = ten_thousandths(nw.col("gross_margin"))
@@ -163,7 +165,7 @@ def spread_over(context: MetricContext, table: str, since_us: int, until_us: int
     amounts = collected(rows.select("own_us", "ended_us", nw.col("amount").cast(nw.Float64)))
     what = f"{table} of {' or '.join(kinds)}" if kinds else table
     if not len(amounts):
-        return Absent("not_applicable", f"no_input: there are no {what}")
+        return Absent("not_applicable", f"no_input: there are no {what} ({table}.amount)")
     columns = (amounts[name].to_pylist() for name in ("own_us", "ended_us", "amount"))
     parts, covered = [], []
     for start, end, amount in zip(*columns, strict=True):

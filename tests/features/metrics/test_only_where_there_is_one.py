@@ -89,7 +89,7 @@ def test_from_half_of_them_on_it_is_told():
 def test_where_nobody_said_whether_they_had_come_anyway_there_are_bounds_and_no_value(metric_id, bounds):
     found = one(referred(p=None), metric_id)
     assert (found.value, found.status) == (None, "not_applicable")
-    assert found.reason == "no_input: counterfactual_p is not known of 40 of 40 referred customers"
+    assert found.reason == "no_input: referrals.counterfactual_p is not known of 40 of 40 referred customers"
     if metric_id != "referral_value":
         assert (found.bound_low, found.bound_high) == pytest.approx(bounds)
     else:  # the discount of ten days stands between
@@ -212,7 +212,7 @@ def test_a_campaign_whose_costs_are_mostly_unknown_saved_nobody_for_nothing():
     half = {**rows, "treatments": [{**row, "cost": 4 if number % 2 else None}
                                    for number, row in enumerate(rows["treatments"])]}  # fmt: skip
     found = one(half, "cost_per_save")
-    assert (found.value, found.reason) == (None, "no_input: the cost is known of 50% of the treated")
+    assert (found.value, found.reason) == (None, "no_input: the cost is known of 50% of the treated (treatments.cost)")
 
 
 def seen_lately(**more):
