@@ -5,6 +5,9 @@ kind's share of what comes by itself. The line is fitted on what is known in ple
 treatments are few. What it adds is their difference only where treatments at random have shown it:
 the average of those trials, and around it the difference as far as the trials bear it out (Chernozhukov et al. 2018,
 best linear predictor). Where they have not, the first is told as a response, and nothing is called an effect.
+What a treatment prevents is told as a share of what would come: it can never prevent more than that, and nobody who is
+at no risk is kept by it. The share is that of the trials, drawn to nothing by as much as it is uncertain: whoever acts
+on the largest of noisy figures pays for the noise.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ UPLIFT, RESPONSE = "uplift", "response"
 """What is known of a kind: what it adds, or what comes of it alone."""
 NARROW, Z = 0.05, 1.96
 """Half width that an interval should have (a quarter of a rare outcome's rate), and the normal quantile of 95 %."""
+PREVENTS = 0.2
+"""Standard deviation of the share that a treatment prevents, before any trial: a fifth is much. Our own judgement."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,14 @@ class KindEffect:
     def basis(self) -> str:
         """`uplift` where trials have shown that it adds something, else `response`."""
         return UPLIFT if self.low is not None and self.low > 0 else RESPONSE
+
+    @property
+    def prevents(self) -> float:
+        """Share of what would come that the treatment prevents, by its trials, drawn to 0; NaN where there are none."""
+        if self.average is None or self.low is None or self.high is None or not self.untreated:
+            return float("nan")
+        share, error = self.average / self.untreated, (self.high - self.low) / (2 * Z * self.untreated)
+        return min(1.0, share * PREVENTS**2 / (PREVENTS**2 + error**2))
 
     @property
     def still_needed(self) -> int:
@@ -111,10 +124,13 @@ class Effects:
         both = self.weights[0] * model + self.weights[1] * line
         treated = np.column_stack([sigmoid(both + of.offset) for of in self.kinds])
         untreated = np.column_stack([of.share * sigmoid(self.line_slope * line + of.base) for of in self.kinds])
-        difference = (untreated - treated) if self.is_unwanted else (treated - untreated)
+        if self.is_unwanted:
+            prevents = [of.prevents if self.tells(of) else np.nan for of in self.kinds]
+            effect = np.maximum(untreated * np.array(prevents), untreated - 1.0)
+            return KindChances(np.where(np.isnan(effect), treated, untreated - effect), untreated, effect)
         centre = np.array([of.centre for of in self.kinds])
         average = np.array([np.nan if (of.average is None or not self.tells(of)) else of.average for of in self.kinds])
-        return KindChances(treated, untreated, average + self.slope * (difference - centre))
+        return KindChances(treated, untreated, average + self.slope * (treated - untreated - centre))
 
     def tells(self, of: KindEffect) -> bool:
         """Whether the effect of a kind is told by customer: where it was shown.
