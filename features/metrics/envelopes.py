@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vouch.features.metrics.catalogue import Metric
     from vouch.features.metrics.estimators import Estimate
+    from vouch.features.statistics.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -51,25 +52,37 @@ class Envelope:
         return plain(asdict(self))
 
 
-def enveloped(metric: Metric, as_of_us: int, by: str | None, segment: str | None, estimate: Estimate) -> Envelope:
-    """The envelope of an estimate: what it says where it may be shown, without an interval."""
+def is_shown(estimate: Estimate) -> bool:
+    """Whether the value of an estimate may be told."""
+    return (estimate.status or "ok") in {"ok", "low_n"}
+
+
+def enveloped(
+    metric: Metric,
+    as_of_us: int,
+    by: str | None,
+    segment: str | None,
+    estimate: Estimate,
+    interval: Interval | None = None,
+) -> Envelope:
+    """The envelope of an estimate: its value where it may be told, with its interval where there is one."""
     status = estimate.status or "ok"
-    shows = status in {"ok", "low_n"}
+    ci_low, ci_high = (None, None) if interval is None else (finite(float(interval.low)), finite(float(interval.high)))
     low, high = _within(metric, estimate.bounds) if estimate.bounds and status != "suppressed" else (None, None)
     return Envelope(
         metric_id=metric.id,
         code=metric.code,
         by=by,
         segment=segment,
-        value=estimate.value if shows else None,
+        value=estimate.value if is_shown(estimate) else None,
         unit=metric.unit,
         n=estimate.n,
         n_items=estimate.n if estimate.n_items is None else estimate.n_items,
         n_missing=estimate.n_missing,
         coverage=_coverage(estimate),
-        ci_low=None,
-        ci_high=None,
-        ci_method=None,
+        ci_low=ci_low,
+        ci_high=ci_high,
+        ci_method=None if interval is None or ci_low is ci_high is None else interval.method,
         bound_low=low,
         bound_high=high,
         value_shrunk=None,

@@ -16,7 +16,7 @@ import numpy as np
 from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import HIDDEN_BELOW, Absent, chosen_metrics, metric_definition_lines
 from vouch.features.metrics.context import NO_SETTINGS, MetricContext
-from vouch.features.metrics.envelopes import enveloped
+from vouch.features.metrics.envelopes import enveloped, is_shown
 from vouch.features.metrics.estimators import FEW, Estimate, finite
 from vouch.features.metrics.estimators.foreseen import OUT_OF_TIME
 from vouch.features.metrics.populations.named_segments import segment_labels
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vouch.features.metrics.envelopes import Envelope
     from vouch.features.metrics.estimators import Parts
     from vouch.features.metrics.units import Counted, Lost, Segment
+    from vouch.features.statistics.intervals import Interval
 
 COVERAGE = "coverage"
 """A part of this name is the share of the inputs that is there, the same for all units."""
@@ -198,20 +199,22 @@ class Measurer:
         if self._names_people(metric, segment, estimate):
             reason = "a cell of few people in a sensitive split"
             estimate = replace(estimate, value=None, status="suppressed", reason=reason)
-        envelope = enveloped(metric, self.context.as_of_us, self.by, segment.name, estimate)
-        if envelope.value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
-            return envelope, estimate
+        ends = self._ends(metric, segment, chosen, estimate.value) if is_shown(estimate) else None
+        return enveloped(metric, self.context.as_of_us, self.by, segment.name, estimate, ends), estimate
+
+    def _ends(self, metric: Metric, segment: Segment, chosen: Parts, value: float | None) -> Interval | None:
+        """The interval that holds a value; None where there is none, or it would call the value certain."""
+        assert metric.kind is not None
+        if value is None or not (self.bootstraps or metric.kind.interval != "bootstrap"):
+            return None
         is_finite = segment.name is None and metric.items is not None and metric.items.is_sample
         interval = metric.kind.ends(chosen, self.context.settings.population if is_finite else None)
         if interval is None:
-            return envelope, estimate
-        interval = interval.holding(envelope.value)
-        low, high = finite(float(interval.low)), finite(float(interval.high))
+            return None
+        interval = interval.holding(value)
         is_known = interval.method == OUT_OF_TIME or (is_finite and self.context.settings.population)
-        if _has_no_width(low, high) and not is_known:
-            return envelope, estimate  # all were alike, which does not say that the others are
-        method = None if low is None and high is None else interval.method
-        return replace(envelope, ci_low=low, ci_high=high, ci_method=method), estimate
+        # where all were alike, that does not say that the others are
+        return None if _has_no_width(interval) and not is_known else interval
 
     @staticmethod
     def _missing_of(metric: Metric, chosen: Parts, figure: Estimate, is_certain: NDArray[np.bool_]) -> int:
@@ -261,8 +264,9 @@ class Measurer:
         return None
 
 
-def _has_no_width(low: float | None, high: float | None) -> bool:
+def _has_no_width(interval: Interval) -> bool:
     """Whether an interval is a point, but for rounding: it would call a value certain that nobody knows to be."""
+    low, high = finite(float(interval.low)), finite(float(interval.high))
     return low is not None and high is not None and math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-12)
 
 
