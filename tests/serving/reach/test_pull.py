@@ -33,7 +33,7 @@ from vouch.serving.store.actions import objectors, set_objection
 from vouch.serving.store.asks import Wanted, store_ask
 from vouch.serving.store.callers import EVERYBODY, Caller
 from vouch.serving.store.connection import Database
-from vouch.serving.store.details import Detail, store_details
+from vouch.serving.store.details import Detail, store_details, withdrawn_consents
 from vouch.serving.store.recorded import recorded_rows, with_recorded
 
 NOW = parse_instant("2026-11-20T12:00:00Z")
@@ -337,3 +337,16 @@ def test_the_command_tells_what_came_once_and_stands_among_the_runs(tmp_path, da
         ("done", target.value, 0),
         ("done", target.value, 2),
     ]
+
+
+@pytest.mark.postgres
+def test_the_store_of_a_team_keeps_details_too(tmp_path, postgres):
+    found, by = Database(tmp_path, postgres), Caller(None, "hubspot", "write")
+    told = [Detail("c1", "contact_consent", value, NOW) for value in ("true", "false")]
+    assert store_details(found, [*told, Detail("c2", "owner", "Ana", NOW)], by, NOW)["contact_consent"] == 2
+    assert store_details(found, told[1:], by, NOW + 1)["contact_consent"] == 0
+    with found.reading() as connection:
+        assert withdrawn_consents(connection, NOW) == {"c1": {"contact_consent"}}
+        assert withdrawn_consents(connection, NOW + 1) == {}
+        assert [row.get("contact_consent") for row in recorded_rows(connection)["customers"]] == [True, False, None]
+    found.close()
