@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -22,17 +23,13 @@ settings.load_profile("same")
 
 # What collecting makes, most of a million objects, stays until the end: looking for what could go costs a third of it.
 gc.disable()
+atexit.register(gc.unfreeze)  # or libraries would take what they hold then for a leak
 
 
 def pytest_collection_finish():
     """Look for garbage again, among what the tests make."""
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure():
-    """Let go of all at the end, so that what libraries hold by then is no leak to them."""
-    gc.unfreeze()
 
 
 needs_postgres, needs_spark, needs_browser, needs_datasets = map(
