@@ -13,10 +13,9 @@ import narwhals as nw
 
 from vouch.features.facts.activity import ACTIVE_DAYS
 from vouch.features.facts.orders import is_of_order
-from vouch.models.definition import Model
+from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import first_that_holds, is_active, is_known, is_new, is_set
 from vouch.models.outcomes import label_advocacy
-from vouch.models.targets import Band, Target
 
 if TYPE_CHECKING:
     from vouch.features.asof import Frame, Tables

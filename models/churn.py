@@ -7,10 +7,9 @@ predicted: those customers are listed apart (`leaving`).
 from __future__ import annotations
 
 from vouch.features.facts.stays import GAP_DAYS
-from vouch.models.definition import Costs, Model
+from vouch.models.definition import Band, Costs, Model, Target
 from vouch.models.eligibility import InactivityStatus, subscriber_status
 from vouch.models.outcomes import churn_moments, label_churn, label_inactivity, offer_trials
-from vouch.models.targets import Band, Target
 
 MODEL = Model(
     name="churn",

@@ -16,7 +16,7 @@ from vouch.features.errors import ConfigurationError, DefinitionError, MissingTa
 from vouch.models.eligibility import ELIGIBLE
 from vouch.models.fingerprint import fingerprint_of
 from vouch.models.own_outcomes import with_outcome
-from vouch.models.targets import Target, Variant, with_bands
+from vouch.models.targets import Band, Target, Variant, with_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vouch.features.model_settings import ModelSettings
     from vouch.features.vectors.declare import Feature
 
+__all__ = ["Band", "Costs", "Cutoffs", "Gate", "Model", "Target", "check_named", "load", "names"]
 STATUSES = ("ok", "cold_start", "leaving", "churned", "between_terms", "not_eligible")
 """What a customer is to a model, as people read it from the top; `between_terms` is told when a week is made."""
 SCORED = frozenset({"ok", "cold_start"})

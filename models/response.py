@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vouch.models.advocacy import ORGANIC, UserStatus, sells
-from vouch.models.definition import Model
+from vouch.models.definition import Band, Model, Target
 from vouch.models.outcomes import ask_trials, label_response
-from vouch.models.targets import Band, Target
 
 ACCEPTED = Target(
     name="accepted",

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import narwhals as nw
 
-from vouch.models.definition import Model
+from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import labelled, standing
-from vouch.models.targets import Band, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -103,10 +103,9 @@ A_MODEL = '''"""Will this customer speak up within two months?"""
 
 from __future__ import annotations
 
-from vouch.models.definition import Model
+from vouch.models.definition import Band, Model, Target
 from vouch.models.eligibility import subscriber_status
 from vouch.models.outcomes import label_advocacy
-from vouch.models.targets import Band, Target
 
 MODEL = Model(
     name="speaking",
