@@ -12,6 +12,7 @@ from vouch.features.instants import instant_text
 from vouch.models.predictor import champion_folder
 from vouch.models.registry.champions import history
 from vouch.models.registry.offsets import in_force
+from vouch.models.value.valuation import HORIZON_DAYS
 from vouch.serving.snapshots.schema import MODELS
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from vouch.models.registry.offsets import Offset
     from vouch.serving.api.state import ServingState
 
+VALUE = "value"
+"""The model of lifetime value, which gives no probabilities: it is judged by figures of its own."""
+FIGURES_OF_VALUE = ("rank_correlation", "mean_absolute_error", "total", "covered")
 FIGURES = ("roc_auc", "pr_auc", "log_loss", "brier_skill", "calibration_error", "lift_at_5", "lift_at_10")
 SHOWN = 20
 """Decisions of the gate that are listed, the newest first."""
@@ -58,6 +62,13 @@ class JudgedModel:
     """The shift of its log-odds that answers a prior that has moved; None where none is in force."""
     watch: Mapping[str, Any]
     """What the watch over its published probabilities says; empty where the week does not tell."""
+    effects: Mapping[str, Any]
+    """What treatments at random have shown of asks or offers, as the week has it; empty where nothing was tried."""
+
+    @property
+    def figure_names(self) -> Sequence[str]:
+        """By which figures a model of its sort is judged."""
+        return FIGURES_OF_VALUE if self.name == VALUE else FIGURES
 
     @property
     def figures(self) -> Sequence[Mapping[str, Any]]:
@@ -77,20 +88,13 @@ class JudgedModel:
 
 
 def judged(store: ServingState, home: Path) -> list[JudgedModel]:
-    """Return all models that have columns of their own in a snapshot."""
-    return [_judged(store, home, name) for name in MODELS]
+    """Return all models that have columns of their own in a snapshot, and that of lifetime value."""
+    return [*(_judged(store, home, name) for name in MODELS), _judged_value(home)]
 
 
 def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
     champion = store.champions[name]
-    try:
-        entries = history(home, name)
-    except BundleError:  # it can be told no more; the champion scores all the same
-        entries = []
     content_hash = champion.content_hash
-    crowned = [entry for entry in entries if entry["action"] != "refuse" and entry.get("content_hash") == content_hash]
-    trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
-    known = next((entry for entry in crowned if "figures" in entry), trained)
     return JudgedModel(
         name=name,
         question=models.load(name).question,
@@ -98,15 +102,59 @@ def _judged(store: ServingState, home: Path, name: str) -> JudgedModel:
         target=champion.predictor.target if champion.predictor else None,
         content_hash=content_hash,
         horizon_days=champion.target.horizon_days if champion.target else None,
-        version=crowned[-1].get("version") if crowned else None,
-        since=instant_text(crowned[-1]["at_us"]) if crowned else None,
-        entry=known,
-        decisions=[_decision(entry) for entry in reversed(entries[-SHOWN:])],
-        has_card=(champion_folder(home, name) / "card.md").exists(),
+        **_of_history(home, name, _entries(home, name), content_hash),
         drift=_drift(store, name),
         offset=in_force(champion.offsets, content_hash) if content_hash else None,
         watch=_watch(store, name),
+        effects=_effects(store, name),
     )
+
+
+def _judged_value(home: Path) -> JudgedModel:
+    entries = _entries(home, VALUE)
+    crowned: Mapping[str, Any] = next((entry for entry in reversed(entries) if entry["action"] != "refuse"), {})
+    content_hash = crowned.get("content_hash")
+    of_history = _of_history(home, VALUE, entries, content_hash)
+    return JudgedModel(
+        name=VALUE,
+        question=f"What will this customer bring within {HORIZON_DAYS:,} days, beside what was brought so far?",
+        kind=VALUE if content_hash else None,
+        target=of_history["entry"].get("chosen"),
+        content_hash=content_hash,
+        horizon_days=HORIZON_DAYS,
+        **of_history,
+        drift={},
+        offset=None,
+        watch={},
+        effects={},
+    )
+
+
+def _entries(home: Path, name: str) -> list[dict[str, Any]]:
+    try:
+        return history(home, name)
+    except BundleError:  # it can be told no more; the champion scores all the same
+        return []
+
+
+def _of_history(home: Path, name: str, entries: list[dict[str, Any]], content_hash: str | None) -> dict[str, Any]:
+    """What the gate's history tells of the version that scores."""
+    crowned = [entry for entry in entries if entry["action"] != "refuse" and entry.get("content_hash") == content_hash]
+    trained = next((entry for entry in entries if content_hash and entry.get("content_hash") == content_hash), {})
+    return {
+        "version": crowned[-1].get("version") if crowned else None,
+        "since": instant_text(crowned[-1]["at_us"]) if crowned else None,
+        "entry": next((entry for entry in crowned if "figures" in entry), trained),
+        "decisions": [_decision(entry) for entry in reversed(entries[-SHOWN:])],
+        "has_card": (champion_folder(home, name) / "card.md").exists(),
+    }
+
+
+def _effects(store: ServingState, name: str) -> Mapping[str, Any]:
+    """The effects of the champion that scored the week."""
+    facts = ((store.portfolio.week.manifest.get("models") or {}).get(name) or {}) if store.is_ready else {}
+    effects: Mapping[str, Any] = facts.get("effects") or {}
+    return effects
 
 
 def _watch(store: ServingState, name: str) -> Mapping[str, Any]:
@@ -136,5 +184,5 @@ def _decision(entry: Mapping[str, Any]) -> Decision:
 
 def card(home: Path, name: str) -> str | None:
     """Return the card of a champion in Markdown; None for another name, or where there is none."""
-    path = champion_folder(home, name) / "card.md" if name in MODELS else None
+    path = champion_folder(home, name) / "card.md" if name in (*MODELS, VALUE) else None
     return path.read_text(encoding="utf-8") if path and path.exists() else None

@@ -39,7 +39,7 @@ from vouch.serving.web.accounts import account_listing
 from vouch.serving.web.customer import profile
 from vouch.serving.web.lists import at_risk_listing, candidate_listing, checked
 from vouch.serving.web.metrics import chapters, is_match, measured, toggled
-from vouch.serving.web.models import FIGURES, card, judged
+from vouch.serving.web.models import card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
 from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
@@ -370,7 +370,7 @@ class Pages:
 
     def models(self, request: Request) -> Response:
         """The models, their figures and the gate's history."""
-        return self._page(request, "models", found=judged(self._store, self._home), figures=FIGURES)
+        return self._page(request, "models", found=judged(self._store, self._home))
 
     def card(self, request: Request) -> Response:
         """The card of one champion."""

@@ -19,7 +19,7 @@ from vouch.serving.asking.ranking import EXCLUSIONS
 from vouch.serving.presentation.translations import LANGUAGES, speech, texts
 from vouch.serving.reports.report import NOT_SCORED, SCALES
 from vouch.serving.snapshots.schema import NO_MODEL, TIERS
-from vouch.serving.web.models import FIGURES
+from vouch.serving.web.models import FIGURES, FIGURES_OF_VALUE
 from vouch.serving.web.render import TEMPLATES, VIEWS, WORDED
 
 ENGLISH = speech("en").texts
@@ -66,7 +66,7 @@ def test_every_value_that_a_page_may_show_has_a_text():
         "exclusion": EXCLUSIONS,
         "state": (*STATUSES, NO_MODEL),
         "act": kinds,
-        "figure": FIGURES,
+        "figure": (*FIGURES, *FIGURES_OF_VALUE),
         "profile": set(SEGMENTS),
         "readiness": [f"why_{code}" for code in CODES],
     }
