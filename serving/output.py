@@ -47,10 +47,15 @@ def show(rows: Sequence[Mapping[str, Any]], form: Format, document: Any = None, 
     if form is Format.JSON:
         sys.stdout.write(as_json(rows if document is None else document) + "\n")
     elif form is Format.CSV:
-        lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
-        sys.stdout.writelines(csv_line(_csv_cell(value) for value in line) for line in lines)
+        sys.stdout.writelines(csv_rows(rows))
     else:
         print_table(rows, title)
+
+
+def csv_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines of CSV: titles and rows, nothing where there are no rows."""
+    lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
+    yield from (csv_line(_csv_cell(value) for value in line) for line in lines)
 
 
 def as_json(document: Any) -> str:

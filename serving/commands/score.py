@@ -39,7 +39,8 @@ def score(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="With --table: as in `vouch train NAME`.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --table: write all rows as Parquet; else the 20 first.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --table: write all rows, as Parquet or .csv; else 20."),
     ] = None,
     now: Now = None,
     form: FormatOption = Format.TABLE,

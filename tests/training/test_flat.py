@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
@@ -154,6 +155,13 @@ def test_the_service_scores_rows_as_the_command_does(tmp_path, project):
             score_table_rows(store, TableScore.model_validate(broken))
     write_table_scores(project.home, wanted, NOW_US, tmp_path / "scores.parquet")
     assert pq.read_table(tmp_path / "scores.parquet")["customer_id"].to_pylist() == ["K0000", "K0001", "K0002"]
+    write_table_scores(project.home, wanted, NOW_US, tmp_path / "scores.CSV")
+    as_csv = pl.read_csv(tmp_path / "scores.CSV")
+    assert as_csv["customer_id"].to_list() == ["K0000", "K0001", "K0002"]
+    assert as_csv["probability"].to_list() == pytest.approx([row["probability"] for row in wanted], abs=1e-5)
+    assert as_csv["reasons"].str.contains(r"^[a-z]+: \S+ \([+-]\d\.\d{3}\)").all()
+    with pytest.raises(UsageError, match=r"its name ends in '\.xlsx'; name it with \.parquet or \.pq or \.csv"):
+        write_table_scores(project.home, wanted, NOW_US, tmp_path / "scores.xlsx")
     with pytest.raises(UsageError, match=r"Cannot write .*flat\.csv/scores\.parquet: "):
         write_table_scores(project.home, wanted, NOW_US, path / "scores.parquet")
 
