@@ -1,4 +1,4 @@
-"""Logging of each published week to the tracking server: drift of the champions, and outcomes of their scores.
+"""Logging of each published week to the tracking server: drift, outcomes of scores, and the models of how texts sound.
 
 The figures stand in the week's manifest; here data scientists find them beside the runs that made the models. A server
 that does not answer stops nothing: the week is published, and the reason comes back.
@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from vouch.features.errors import TrackingError
+from vouch.features.ingest.texts.learned_tone import fits_of
 from vouch.serving.snapshots.files import open_revision
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ def log_weeks(project: Project, weeks: Sequence[WeekOutcome]) -> list[str]:
             assert week.folder is not None, "chosen for it"
             manifest = open_revision(week.folder).manifest
             fared = {"drift": manifest["drift"], "came_true": manifest["came_true"]}
-            if any(of["reason"] != "no_model" for of in fared["drift"].values()):
+            fits = fits_of(project.home)
+            files = {**fared, **({"sentiment": fits} if fits else {})}
+            if fits or any(of["reason"] != "no_model" for of in fared["drift"].values()):
                 name, tags = f"week {week.as_dict()['as_of']}", {"as_of": week.as_dict()["as_of"]}
                 versions.log_week(
-                    project.home, name, {**tags, "revision": str(week.revision)}, dict(as_metrics(**fared)),
-                    {f"{part}.json": json.dumps(of, indent=1).encode() for part, of in fared.items()},
+                    project.home, name, {**tags, "revision": str(week.revision)},
+                    dict((*as_metrics(**fared), *sentiment_metrics(fits))),
+                    {f"{part}.json": json.dumps(of, indent=1).encode() for part, of in files.items()},
                     project.tracking,
                 )  # fmt: skip
     except TrackingError as error:
@@ -57,3 +61,10 @@ def as_metrics(drift: Mapping[str, Any], came_true: Mapping[str, Any]) -> Iterab
         for entry in entries:
             where = f"{model}.{entry['look_back'].replace(' ', '_')}"
             yield from ((f"{where}.{name}", entry[name]) for name in SHOWN if entry.get(name) is not None)
+
+
+def sentiment_metrics(fits: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, float]]:
+    """How the newest model of how texts sound did on texts that it was not fitted on; nothing where none is in use."""
+    in_use = [fit for fit in fits if fit["digest"]]
+    if in_use:
+        yield from ((f"sentiment.{name}", float(value)) for name, value in in_use[-1]["figures"].items())

@@ -89,6 +89,16 @@ def learned_of(home: Path) -> Learned | None:
     return _held(home / SENTIMENT, (held.st_mtime_ns, held.st_ino))
 
 
+def fits_of(home: Path) -> list[dict[str, Any]]:
+    """Every fit that the tables of a home were last staged with, the newest last, with how it did (`figures`).
+
+    A fit of which nothing came, so that what was before it judges on, has no `digest`. Raises Damaged where the file is
+    not as it was written.
+    """
+    current = home / SENTIMENT / CURRENT
+    return list(unsealed(current)["models"]) if current.exists() else []
+
+
 @lru_cache(maxsize=4)
 def _held(folder: Path, _: tuple[int, int]) -> Learned | None:
     """Read once, until the file that names the models is written anew."""

@@ -20,6 +20,7 @@ from support.rows.contract_rows import day, make_tables
 from support.rows.drifted_frames import TARGET, histograms, lazy, made
 from support.small_model import COLUMNS, LOGISTIC, vectors
 from vouch.features.ingest.stage import open_tables, stage
+from vouch.features.ingest.texts.learned_tone import fits_of
 from vouch.features.instants import parse_instant
 from vouch.features.project import Project
 from vouch.models.predictor import Predictor, write_bundle
@@ -177,8 +178,24 @@ def test_a_published_week_is_logged_where_models_are_tracked_and_a_server_that_i
     assert run.data.tags["as_of"] == "2026-11-16"
     logged = json.loads(Path(client.download_artifacts(run.info.run_id, "drift.json", str(tmp_path))).read_text())
     assert logged == drifted
+    fits = fits_of(tmp_path)
+    assert fits, "the simulated company has rated texts"
+    told = json.loads(Path(client.download_artifacts(run.info.run_id, "sentiment.json", str(tmp_path))).read_text())
+    assert told == fits
+    assert {name for name in run.data.metrics if name.startswith("sentiment.")} == {
+        f"sentiment.{name}" for name in next((fit["figures"] for fit in fits if fit["digest"]), {})
+    }
     (reason,) = log_weeks(replace(project, tracking="http://127.0.0.1:1"), weeks)
     assert "does not answer" in reason
+
+
+def test_of_the_models_of_how_texts_sound_the_newest_in_use_is_logged():
+    from vouch.serving.monitoring.tracking import sentiment_metrics
+
+    fits = [{"digest": "a", "figures": {"macro_f1": 0.5}}, {"digest": "b", "figures": {"macro_f1": 0.6}},
+            {"digest": None, "figures": {}}]  # fmt: skip
+    assert dict(sentiment_metrics(fits)) == {"sentiment.macro_f1": 0.6}
+    assert dict(sentiment_metrics(fits[2:])) == {}
 
 
 def test_metrics_of_a_week_are_how_far_it_moved_and_how_each_look_back_held():
