@@ -35,7 +35,7 @@ from vouch.features.metrics.splits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -78,6 +78,11 @@ class Record:
 
     since_us: int
     published_us: frozenset[int]
+    named: Callable[[int, Collection[str]], Mapping[str, str]] = lambda week_us, customers: {}
+    """What a published week named as the strongest reason for which some customers might leave: a family of features.
+
+    Those of whom it named none are not there.
+    """
 
 
 class MetricContext:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vouch import models
@@ -38,7 +40,21 @@ def record_of(home: Path, as_of_us: int) -> Record | None:
     weeks = [instant for instant in published(home) if instant < as_of_us]
     runs = [from_file_stamp(path.stem.removeprefix("score-")) for path in (home / RUNS).glob("score-*.json")]
     begins = [*weeks[:1], *(instant_us for instant_us in runs if instant_us is not None and instant_us < as_of_us)]
-    return Record(min(begins), frozenset(weeks)) if begins else None
+    return Record(min(begins), frozenset(weeks), partial(_named, home)) if begins else None
+
+
+def _named(home: Path, week_us: int, customers: Collection[str]) -> dict[str, str]:
+    """The family of the strongest reason for leaving that a published week named of each customer; see `Record`."""
+    try:
+        scores = read_snapshot(home, week_us, {"scores"}).table("scores", ["customer_id", "churn_reasons"])
+    except SnapshotError:  # a damaged week names nothing
+        return {}
+    named = {}
+    for row in scores.filter(pc.is_in(scores["customer_id"], pa.array(sorted(customers)))).to_pylist():
+        reasons = [of for of in row["churn_reasons"] or () if of["contribution"] > 0]
+        if reasons:
+            named[row["customer_id"]] = str(max(reasons, key=lambda of: of["contribution"])["family"])
+    return named
 
 
 def health_rules_of(manifest: Mapping[str, Any]) -> HealthRules:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vouch.serving.api.state import ServingState
 
 ROWS = 50
-WORDS = frozenset({"reason", "sub_reason", "answer", "topic", "channel", "source", "tier"})
+WORDS = frozenset({"reason", "named", "sub_reason", "answer", "topic", "channel", "source", "tier"})
 """Columns that hold a company's own words for things, such as `too_expensive`; ids and quotations are left alone."""
 
 

@@ -132,25 +132,40 @@ def exit_answers(context: MetricContext) -> Rows:
     """Who left in 90 days, why as far as it is known, and what they answered to the exit survey; the latest first.
 
     `asked_at` and `answered_at` are of the latest exit survey from 90 days before the end on; `answer` is its item,
-    `tone` how its words sound; the words stay where they are.
+    `tone` how its words sound; the words stay where they are. `named` is the strongest reason that the last published
+    week before the end named of those that scored the customer: what was foreseen, beside what was said.
     """
     frame = leavers.prepare(context, LEFT_DAYS)
     assert not isinstance(frame, Absent)
     left = collected(frame.select("customer_id", "end_us")).sort_by("customer_id").to_pylist()
     ends = {row["customer_id"]: row["end_us"] for row in left}
-    reasons, exits = _recorded_reasons(context, ends), _exit_surveys(context, ends)
+    reasons, exits, named = _recorded_reasons(context, ends), _exit_surveys(context, ends), _named(context, ends)
     rows = []
     for customer, end_us in sorted(ends.items(), key=lambda end: (-end[1], end[0])):
         of = exits.get(customer, {})
         rows.append(
             {
                 "customer_id": customer, "left_at": instant_text(end_us), "reason": reasons.get(customer),
+                "named": named.get(customer),
                 "asked_at": instant_text(of["asked_us"]) if of else None,
                 "answered_at": instant_text(of["answered_us"]) if of.get("answered_us") is not None else None,
                 "answer": of.get("answer"), "tone": of.get("tone"), "response_id": of.get("response_id"),
             }
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row["answered_at"] is None, row["reason"] is None))
+
+
+def _named(context: MetricContext, ends: dict[str, int]) -> dict[str, str]:
+    """What the published weeks of 90 days before each end named, the latest that named anything."""
+    named: dict[str, str] = {}
+    if context.record is None:
+        return named
+    for week_us in sorted(context.record.published_us, reverse=True):
+        within = (week_us, week_us + LEFT_DAYS * DAY_US)
+        asked = {who for who, end_us in ends.items() if within[0] < end_us <= within[1]} - named.keys()
+        if asked:
+            named |= context.record.named(week_us, asked)
+    return named
 
 
 def _recorded_reasons(context: MetricContext, ends: dict[str, int]) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.rows.metric_examples import INSTANT_US, company, one
-from vouch.features.contract.tables import TABLES
-from vouch.features.metrics.context import MetricContext
+from vouch.features.contract.tables import DAY_US, TABLES
+from vouch.features.metrics.context import MetricContext, Record
 from vouch.features.metrics.lists.lists import list_rows
 
 
@@ -81,6 +81,21 @@ def test_leavers_are_told_with_what_they_said_and_nobody_is_asked_twice():
     assert found["asked"]["asked_at"] is not None
     assert found["asked"]["answered_at"] is None
     assert [row["customer_id"] for row in rows_of("to_ask_why", LEFT)] == ["silent"]
+
+
+def test_leavers_are_told_with_what_the_last_week_that_scored_them_had_named():
+    weeks = {-25: {"told": "support"}, -32: {"told": "usage", "answered": "usage"}, -18: {"told": "late"}}
+    asked = []
+
+    def named(week_us, customers):
+        asked.append(set(customers))
+        return {who: of for who, of in weeks[(week_us - INSTANT_US) // DAY_US].items() if who in customers}
+
+    record = Record(INSTANT_US - 32 * DAY_US, frozenset(INSTANT_US + days * DAY_US for days in weeks), named)
+    rows = list_rows(MetricContext(company(LEFT), INSTANT_US, record=record), "exit_answers")
+    found = {row["customer_id"]: row["named"] for row in rows}
+    assert found == {"told": "support", "answered": "usage", "asked": None, "silent": None}
+    assert asked == [set(found), set(found) - {"told"}], "no week after the end is asked, and nobody twice"
 
 
 def test_the_exit_survey_is_one_that_a_company_may_hand_over():
