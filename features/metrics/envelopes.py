@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,8 @@ class Envelope:
     reason: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The columns by name, numbers to ten significant digits."""
-        return plain(asdict(self))
+        """The columns by name, numbers to ten significant digits; each is a plain value."""
+        return plain(vars(self))
 
 
 def is_shown(estimate: Estimate) -> bool:

@@ -121,7 +121,7 @@ CHECKS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
 @given(recipe=companies)
-@settings(max_examples=20, phases=WITHOUT_SHRINKING)
+@settings(max_examples=10, phases=WITHOUT_SHRINKING)
 def test_of_any_company(check, recipe):
     check(recipe.rows())
 

@@ -45,16 +45,16 @@ def files_of(home):
     return {path: path.stat().st_mtime_ns for path in sorted((home / "rollups").rglob("*.parquet"))}
 
 
-@pytest.mark.slow
-@settings(max_examples=6)
-@given(
-    seed=st.integers(0, 10_000),
-    days=st.lists(st.integers(1, 7 * WEEKS + 12), min_size=1, max_size=4, unique=True),
-    more=st.sampled_from((0, 0, 0, 1, 7 * HOUR_US)),
-    engine=st.sampled_from(("polars", "polars", "duckdb")),
-)
-def test_vectors_are_the_same_built_at_once_week_by_week_or_not_at_all(tmp_path_factory, seed, days, more, engine):
-    tmp_path, weeks = tmp_path_factory.mktemp("kept"), events(seed, WEEKS, each=20)
+SCHEDULES = {
+    "seed": st.integers(0, 10_000),
+    "days": st.lists(st.integers(1, 7 * WEEKS + 12), min_size=1, max_size=4, unique=True),
+    "more": st.sampled_from((0, 0, 0, 1, 7 * HOUR_US)),
+    "engine": st.sampled_from(("polars", "polars", "duckdb")),
+}
+
+
+def check_schedule(tmp_path, seed, days, more, engine):
+    weeks = events(seed, WEEKS, each=20)
     instants = sorted(FIRST_US + day * DAY_US + more for day in days)
     at_once = opened(handed_over(tmp_path / "at once", weeks), tmp_path / "home", engine)
     for number in range(1, WEEKS + 1):
@@ -67,6 +67,20 @@ def test_vectors_are_the_same_built_at_once_week_by_week_or_not_at_all(tmp_path_
         assert_same(panel(tables, instants), pd.concat(expected, ignore_index=True))
     if more == 0:
         assert files_of(tmp_path / "home"), "days were kept, and used"
+
+
+@pytest.mark.slow
+@settings(max_examples=3)
+@given(**SCHEDULES)
+def test_vectors_are_the_same_built_at_once_week_by_week_or_not_at_all(tmp_path_factory, **schedule):
+    check_schedule(tmp_path_factory.mktemp("kept"), **schedule)
+
+
+@pytest.mark.nightly
+@settings(max_examples=20)
+@given(**SCHEDULES)
+def test_vectors_are_the_same_by_many_more_schedules(tmp_path_factory, **schedule):
+    check_schedule(tmp_path_factory.mktemp("kept"), **schedule)
 
 
 def test_a_new_week_leaves_what_is_kept_of_others_as_it_is(tmp_path):

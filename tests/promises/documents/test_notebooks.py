@@ -13,9 +13,11 @@ FOLDER = Path(__file__).parents[3] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONG = ("own_files_to_ranked_list", "tune_compare_promote")
 """Notebooks that train by the commands."""
+NIGHTLY = (*LONG, "model_card")
 OF_ONE_COMPANY = ("add_a_feature", "backtest_of_asking", "errors_and_slices", "explore_features_and_target")
 MARKED = [
-    pytest.param(path.stem, marks=pytest.mark.nightly if path.stem in LONG else pytest.mark.slow) for path in NOTEBOOKS
+    pytest.param(name, marks=pytest.mark.nightly if name in NIGHTLY else pytest.mark.slow)
+    for name in (path.stem for path in NOTEBOOKS)
 ]
 
 
@@ -73,7 +75,7 @@ def test_the_first_look_finds_the_rows_that_were_broken_on_purpose(run):
     assert sorted(entries.split(", ")) == ["outside_scale 4", "time_runs_backwards 2"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_model_card_is_read_from_what_training_logged(run):
     shown = text_of(run("model_card"))
     assert "advocacy, version 1" in shown

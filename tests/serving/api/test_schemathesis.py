@@ -68,7 +68,7 @@ def check(service: list[str], tmp_path: Path, examples: int) -> None:
 
 @pytest.mark.slow
 def test_every_answer_is_one_that_the_document_tells_of(service, tmp_path):
-    check(service, tmp_path, 10)
+    check(service, tmp_path, 5)
 
 
 @pytest.mark.nightly
