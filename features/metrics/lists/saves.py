@@ -132,6 +132,7 @@ def _assigned(context: MetricContext, followed_days: int) -> pd.DataFrame | Abse
         collected(first.select(*columns, "propensity")).sort_by("treatment_id").to_pylist(),
         columns=[*columns, "propensity"],
     )
+    rows = rows.loc[rows["customer_id"].isin(context.people["customer_id"].to_pylist())].reset_index(drop=True)
     rows["mrr"] = rows["treatment_id"].map(_prices(context)).astype("float64")
     rows["cost"] = rows["cost"].astype("float64")
     rows["month"] = [instant_text(int(at))[:7] for at in rows["own_us"]]
