@@ -117,7 +117,7 @@ def prepare_inputs(connection: Connection, project: Project, folders: Sequence[P
     digests |= more
     for name, relation in {**relations, **free}.items():
         _show(connection, name, relation)
-    planned = plans(project, relations, lambda table, query: query_relation(connection, table, query))
+    planned = plans(project, relations, lambda table, query: query_relation(connection, table, query), (*free, *left))
     here = {name: file_relation(connection, source) for name, (source, _) in recorded.items()}
     rest = (tuple(unread), {**relations, **free}, tuple(free), redacted(str(project.location)), tuple(sorted(left)))
     return Inputs(with_recorded(planned, here), _base(project, digests), *rest)

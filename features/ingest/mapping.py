@@ -16,7 +16,7 @@ from vouch.features.errors import ConfigurationError, MissingColumn, MissingTabl
 from vouch.features.table_settings import TableMapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from vouch.features.contract.tables import Table
     from vouch.features.ingest.files import Relation
@@ -51,12 +51,15 @@ def with_recorded(planned: Mapping[str, TablePlan], relations: Mapping[str, Rela
 
 
 def plans(
-    project: Project, relations: Mapping[str, Relation], ask: Callable[[str, str], Relation]
+    project: Project,
+    relations: Mapping[str, Relation],
+    ask: Callable[[str, str], Relation],
+    beside: Collection[str] = (),
 ) -> dict[str, TablePlan]:
     """Say how each table that is there is read.
 
-    `ask(table, query)` gives the relation of a query. Raises MissingTable, MissingColumn, WrongType and
-    ConfigurationError.
+    `ask(table, query)` gives the relation of a query; `beside` names what lies there and feeds no table.
+    Raises MissingTable, MissingColumn, WrongType and ConfigurationError.
     """
     planned = {}
     for name, table in TABLES.items():
@@ -65,15 +68,17 @@ def plans(
         if relation is not None:
             planned[name] = _plan(table, mapping or TableMapping(), relation)
     if "customers" not in planned:
-        raise MissingTable(f"There is no table 'customers'{_listed(relations)}. Add it, or map it in vouch.toml.")
+        told = _listed({*relations, *beside})
+        mend = "`vouch init` proposes how they feed the tables" if beside else "Add it, or map it in vouch.toml"
+        raise MissingTable(f"There is no table 'customers'{told}. {mend}.")
     if not any(name in planned for name in ACTIVITY_TABLES):
         wanted = " nor ".join(map(repr, ACTIVITY_TABLES))
-        raise MissingTable(f"There is neither a table {wanted}{_listed(relations)}. One of them is needed.")
+        raise MissingTable(f"There is neither a table {wanted}{_listed({*relations, *beside})}. One of them is needed.")
     return planned
 
 
-def _listed(relations: Mapping[str, Relation]) -> str:
-    return f" (there are: {', '.join(sorted(relations))})" if relations else " (there is nothing that can be read)"
+def _listed(names: Collection[str]) -> str:
+    return f" (there are: {', '.join(sorted(names))})" if names else " (there is nothing that can be read)"
 
 
 def _relation(

@@ -137,3 +137,10 @@ def test_every_one_of_these_is_an_error_on_purpose():
     assert all(
         issubclass(error, DataError) and issubclass(error, VouchError) for error in (SourceUnreadable, WrongType)
     )
+
+
+def test_files_of_other_names_are_named_with_the_way_to_have_them_read(tmp_path):
+    for name in ("orders", "clients"):
+        (tmp_path / f"{name}.csv").write_text("id,when\n1,2025-01-01\n")
+    with pytest.raises(MissingTable, match=r"there are: clients, orders\)\. `vouch init` proposes how they feed"):
+        stage(Project(tmp_path / "home", str(tmp_path)), NOW_US)
