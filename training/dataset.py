@@ -6,7 +6,7 @@ model that was fitted on rows whose outcomes were final before (`vouch.training.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -17,6 +17,7 @@ from vouch.features.contract.tables import ACTIVITY_TABLES
 from vouch.features.errors import Refused
 from vouch.features.facts.beginning import beginning_us
 from vouch.features.facts.cadence import cadences
+from vouch.features.health import health_rules
 from vouch.features.instants import WEEK_US
 from vouch.features.statistics.few import FEWEST, OTHER
 from vouch.features.vectors.build import collect, vectors_at
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vouch.features.asof import Tables
+    from vouch.features.health import HealthRules
     from vouch.models.definition import Model
     from vouch.models.scoring.trees import Matrix, Numbers
     from vouch.models.targets import Target
@@ -99,6 +101,8 @@ class Dataset:
     """Whole vectors of the test rows, for another model to score."""
     moments: pd.DataFrame | None = None
     """`customer_id`, `moment_us`: each time the outcome came true, where it is a moment."""
+    health: HealthRules = field(default_factory=health_rules)
+    """Rules of the health score that hold in the company: the baseline `health` goes by them."""
     trials: TrialArms | None = None
     """Who was treated and who was not, where the outcome answers a treatment."""
 

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from vouch import models
 from vouch.features.errors import MissingTable, NoOutcome, Refused
+from vouch.features.health.adopted import held_rules
 from vouch.features.ingest.stage import AUTO, opened, stage
 from vouch.features.instants import instant_text
 from vouch.features.vectors.fingerprints import combined, feature_fingerprints
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.features.asof import Tables
+    from vouch.features.health import HealthRules
     from vouch.features.ingest.stage import Staged
     from vouch.features.model_settings import ModelSettings
     from vouch.features.project import Project
@@ -82,7 +84,15 @@ def train(
     wanted = usual_models(project.home) if name == ALL else [name]
     search = partial(tune, tuning=tuning, home=project.home) if tuning.trials else None
     outcomes = train_on(
-        opened_by_size(project, staged), wanted, known_us, seed, search, origins, is_judged, settings=project.models
+        opened_by_size(project, staged),
+        wanted,
+        known_us,
+        seed,
+        search,
+        origins,
+        is_judged,
+        settings=project.models,
+        health=held_rules(project.home),
     )
     refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, Refused)]
     if len(refusals) == len(outcomes):
@@ -125,11 +135,13 @@ def train_on(
     is_judged: bool = True,
     *,
     settings: Mapping[str, ModelSettings] | None = None,
+    health: HealthRules | None = None,
 ) -> dict[str, Trained | Refused]:
     """Fit and judge models on tables that are open already; nothing is stored.
 
-    Labels are as known at `as_of_us`; `settings` are what the company decides about
-    models, by their names. What cannot be fitted stands as the Refused that says why.
+    Labels are as known at `as_of_us`; `settings` are what the company decides about models, by their names; `health`
+    are its rules of the health score, else those that come with vouch. What cannot be fitted stands as the Refused that
+    says why.
     """
     outcomes: dict[str, Trained | Refused] = {}
     wanted, begins_us, customers = {}, data_begins(tables), customers_of(tables, as_of_us)
@@ -147,6 +159,7 @@ def train_on(
         labels = target.label(tables, plan.instants, as_of_us, target)
         try:
             data = make_dataset(definitions[name], target, plan, panel, labels, origins)
+            data = data if health is None else replace(data, health=health)
             data = followed_up(data, tables, panel, as_of_us, seed)
             outcomes[name] = fit_and_judge(data, as_of_us, seed, tables.fingerprint, search, is_judged)
         except Refused as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from support.rows.datasets import COLUMNS, PLAN, dataset
 from vouch import models
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import Refused
-from vouch.features.health import with_health
+from vouch.features.health import health_rules, with_health
+from vouch.features.health.adopted import adopt_rules
 from vouch.features.project import Project
 from vouch.models.definition import Cutoffs, Gate
 from vouch.models.predictor import Predictor, encode
@@ -92,22 +94,50 @@ def test_the_logistic_model_is_the_one_of_scikit_learn(data):
     np.testing.assert_allclose(fitted.scorer.raw(data.train.matrix), stock.decision_function(matrix), atol=1e-3)
 
 
-def test_the_health_baseline_is_the_health_score(data):
+OWN_RULES = """
+version = 2
+[[measures]]
+feature = "days_since_activity"
+group = "use"
+weight = 1
+tiers = [{ points = 100 }, { from = 9, points = 0 }]
+"""
+
+
+def lonely_rules():
+    """Rules as a company may adopt them: one measure, which those that come with vouch read otherwise."""
+    measure = replace(health_rules().measures[0], feature="days_since_activity", tiers=((None, 100.0), (9.0, 0.0)))
+    return replace(health_rules(), measures=(measure,))
+
+
+@pytest.mark.parametrize("rules", [health_rules(), lonely_rules()], ids=["shipped", "adopted"])
+def test_the_health_baseline_is_the_health_score_by_the_rules_that_hold(data, rules):
     import narwhals as nw
     import polars
 
-    from vouch.features.health import health_rules
-
-    wanted = [measure.feature for measure in health_rules().measures]
+    wanted = [measure.feature for measure in rules.measures]
     whole = data.test_frame.reindex(columns=wanted).astype("float64")
-    scored = with_health(nw.from_native(polars.from_pandas(whole, nan_to_null=True).lazy()))
+    scored = with_health(nw.from_native(polars.from_pandas(whole, nan_to_null=True).lazy()), rules)
     health = scored.collect("pyarrow").to_native()["health_score"].to_numpy()
-    fitted = fit_health(data, 0)
+    fitted = fit_health(replace(data, health=rules), 0)
     expected = fitted.content["base"] + fitted.content["slope"] * (health - 50)
     raw = fitted.scorer.raw(data.test.matrix)
     assert np.isfinite(health).all()
     np.testing.assert_allclose(raw, expected, atol=1e-9)
-    assert fitted.content["slope"] < 0  # healthier customers leave less
+    assert fit_health(data, 0).content["slope"] < 0  # healthier customers leave less
+
+
+def test_training_goes_by_the_rules_that_the_company_has_adopted(data, tmp_path, monkeypatch):
+    adopt_rules(tmp_path, OWN_RULES, NOW_US, None, "a trial")
+    held = []
+    monkeypatch.setattr(
+        run, "stage", lambda project, now_us: SimpleNamespace(default_as_of_us=lambda now: now, counted=None)
+    )
+    monkeypatch.setattr(run, "opened_by_size", lambda project, staged: None)
+    monkeypatch.setattr(run, "train_on", lambda *_, health, **__: held.append(health) or {"churn": data})
+    monkeypatch.setattr(run, "store", lambda project, outcome, *_: outcome)
+    run.train(Project(tmp_path, None), "churn", None, NOW_US)
+    assert [measure.feature for measure in held[0].measures] == ["days_since_activity"]
 
 
 def test_a_rule_without_its_feature_says_the_base_rate(data):

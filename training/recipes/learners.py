@@ -15,7 +15,6 @@ import numpy as np
 
 from vouch.features.contract.tables import DAY_US
 from vouch.features.errors import DefinitionError, did_you_mean
-from vouch.features.health import health_rules
 from vouch.models.scoring.formulas import PointsMeasure, bend, points, standardised
 from vouch.models.scoring.scorers import make_scorer
 from vouch.models.scoring.trees import load_lightgbm
@@ -291,7 +290,10 @@ def fit_recency(data: Dataset, seed: int, **_: Any) -> Fitted:
 
 
 def fit_health(data: Dataset, seed: int, **_: Any) -> Fitted:
-    """The health score as customer-success teams set it up: `features/health.toml`, weighted over what is known."""
+    """The health score by the rules that hold in the company, weighted over what is known.
+
+    One rule judges all: where segments have weights of their own, those of the company as a whole are taken.
+    """
     parts = [
         PointsMeasure(
             measure.feature,
@@ -299,7 +301,7 @@ def fit_health(data: Dataset, seed: int, **_: Any) -> Fitted:
             at=tuple(float(start) for start, _ in measure.tiers[1:] if start is not None),
             points=tuple(earned for _, earned in measure.tiers),
         )
-        for measure in health_rules().measures
+        for measure in data.health.measures
     ]
     return _fit_rule("health", data, parts)
 
