@@ -22,7 +22,7 @@ from vouch.features.instants import instant_text
 from vouch.features.metrics.catalogue import Absent
 from vouch.features.metrics.context import collected
 from vouch.features.metrics.definitions.prevention import FOLLOW_DAYS, treated
-from vouch.features.metrics.populations.customers import LEAST_COVERAGE, subscriptions
+from vouch.features.metrics.populations.customers import LEAST_COVERAGE, only_listed, subscriptions
 from vouch.features.statistics.intervals import TAIL
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _assigned(context: MetricContext, followed_days: int) -> pd.DataFrame | Abse
     frame = treated.prepare(context, YEAR_DAYS)
     if isinstance(frame, Absent):
         return frame
-    frame = frame.filter(nw.col("own_us") < context.before(followed_days))
+    frame = only_listed(context, frame.filter(nw.col("own_us") < context.before(followed_days)))
     more = context.rows("treatments").select("treatment_id", "campaign", nw.col("propensity").cast(nw.Float64))
     first = frame.join(more.collect("polars").lazy(), on="treatment_id", how="left")
     columns = ("treatment_id", "customer_id", "own_us", "end_us", "is_treated", "is_churned", "cost", "campaign")
