@@ -12,6 +12,7 @@ from vouch.features.metrics.catalogue import Metric, load_metrics
 from vouch.features.metrics.lists.lists import LISTS
 from vouch.features.vectors import words
 from vouch.features.vectors.declare import load_families
+from vouch.models.value.predictor import NAME as VALUE
 from vouch.serving.presentation import meanings, translations
 
 
@@ -23,7 +24,7 @@ def wanted(language: str) -> set[str]:
     found = {f"family {feature.family}" for feature in features}
     if language != "en":
         page |= {f"metric.{metric.id}" for metric in metrics}
-        page |= {f"question.{name}" for name in models.names()}
+        page |= {f"question.{name}" for name in (*models.names(), VALUE)}
         page |= {
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
         }
