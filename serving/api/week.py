@@ -17,7 +17,7 @@ from vouch.serving.api.problems import Problem
 from vouch.serving.asking.by_hand import SCORES_OF_OBJECTORS
 from vouch.serving.asking.by_rules import MODEL, RULES, is_by_rules, is_endangered
 from vouch.serving.asking.candidates import OF_CUSTOMERS, askable, recorded_by_hand, searchable_rows
-from vouch.serving.asking.offers import OfferFacts, offer_facts, offer_worths
+from vouch.serving.asking.offers import NO_HOLDOUT, Holdout, OfferFacts, offer_facts, offer_worths
 from vouch.serving.asking.ranked_list import DerivedCache, RankedList, RowCache
 from vouch.serving.asking.ranking import LISTS, rank_at_risk
 from vouch.serving.asking.reference_pool import reference_pool
@@ -76,6 +76,8 @@ class ServedWeek:
     before: WeekBefore | None
     changes: Rows | None = None
     """What moved each score since the week before; None where the week was published without."""
+    holdout: Holdout = NO_HOLDOUT
+    """Who gets no retention offer by chance."""
     uplift: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exploration: Mapping[str, Any] | None = None
     """How many asks at random are missing, and the share of places that would bring them."""
@@ -202,7 +204,7 @@ class ServedWeek:
     @cached_property
     def offer_facts(self) -> OfferFacts:
         """What is known of retention offers as such."""
-        return offer_facts(self.week.manifest)
+        return offer_facts(self.week.manifest, self.holdout)
 
     def is_sorted_by(self, sort: str) -> bool:
         """Whether those at risk stand in an order already."""
@@ -360,7 +362,7 @@ def ready_week(
     hand: ByHand,
     named_lists: Rows | None = None,
 ) -> ServedWeek:
-    """Make a week ready to be searched; `draws` is the secret that places given at random follow from."""
+    """Make a week ready to be searched; `draws` is the secret that whatever is given at random follows from."""
     asking = askable(scores, customers, policy, draws, week.as_of_us, now_us, hand)
     return ServedWeek(
         week=week,
@@ -374,6 +376,7 @@ def ready_week(
         asking=asking.asking,
         before=before,
         changes=changes,
+        holdout=Holdout(policy.offers.holdout, draws, week.as_of_us),
         uplift=uplift_by_kind(week.manifest),
         exploration=exploration_plan(week.manifest, asking.asking.of_data[1], policy, now_us),
         named_lists=named_lists,

@@ -244,9 +244,15 @@ class OfferTo(BaseModel):
     worth: Annotated[float | None, Field(description="Prevented, times what is still expected of the customer, less "
                                                      "the cost; null where no lifetime value is known.")]  # fmt: skip
     advice: Annotated[
-        Literal["offer", "leave_alone", "not_shown"],
-        Field(description="`leave_alone`: it costs more than it keeps. `not_shown`: no campaign has shown that offers "
-                          "keep anybody; the rest is an estimate."),
+        Literal["offer", "hold_out", "leave_alone", "not_shown"],
+        Field(description="`hold_out`: an offer would pay, and is not made, by chance, so that what offers keep can be "
+                          "seen: record the customer in the arm `control`. `leave_alone`: it costs more than it keeps. "
+                          "`not_shown`: no campaign has shown that offers keep anybody; the rest is an estimate."),
+    ]  # fmt: skip
+    propensity: Annotated[
+        float | None,
+        Field(description="Probability with which the draw leaves the offer to such a customer, to be recorded with "
+                          "both arms; null where nothing was drawn."),
     ]  # fmt: skip
 
 

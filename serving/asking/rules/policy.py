@@ -66,6 +66,12 @@ class Exploration(Section):
     share: FiniteFloat = Field(ge=0, le=1)
 
 
+class Offers(Section):
+    """Which share of those whom a retention offer would pay for is held out by chance."""
+
+    holdout: FiniteFloat = Field(ge=0, lt=1)
+
+
 class Limits(Section):
     """How much one key may ask of the service."""
 
@@ -101,6 +107,7 @@ class Policy(Section):
     quotas: Quotas
     value: Value
     exploration: Exploration
+    offers: Offers
     limits: Limits
     disclosure: dict[Literal["en", "ko", "ro"], str]
     kinds: dict[Literal[ACT_KINDS], ActKind]  # type: ignore[valid-type]  # the names are data
