@@ -84,9 +84,10 @@ KINDS_WANTED = (
 
 
 class WeekGet(Request):
-    """The week that is served: each list with so many rows at most, of all customers or of some owners'."""
+    """A week: each list with so many rows at most, of all customers or of some owners'."""
 
     owner: Choice = []
+    as_of: AsOf = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIST, description="Rows in each list."), WHOLE] = 10
 
 
@@ -111,6 +112,7 @@ class AccountGet(Request):
     """One account with its customers."""
 
     account_id: Text
+    as_of: AsOf = None
 
 
 class AdvocatesSearch(Request):
@@ -288,12 +290,13 @@ class ScoreRequest(Request):
 
 
 class MetricsQuery(Request):
-    """Metrics of the company as a whole or by segment, of the newest week or of several."""
+    """Metrics of the company as a whole or by segment, of one week or of several that end with it."""
 
     metric_ids: Annotated[list[Text], Field(max_length=200, description="Empty for all.")] = []
     by: Annotated[Split | None, Field(description="Null: as a whole.")] = None
     segment: Choice = []
     weeks: Annotated[int, Field(ge=1, le=MAX_WEEKS, description="So many published weeks, newest last."), WHOLE] = 1
+    as_of: AsOf = None
 
 
 class MetricsCatalogue(Request):

@@ -164,9 +164,9 @@ class ServingState:
         held = {} if self._portfolio is None else self._portfolio.week.manifest.get("columns", {})
         return {name: frozenset(columns) for name, columns in held.items()}
 
-    def metrics_of_weeks(self, number: int) -> list[pa.Table]:
-        """Metrics of the newest weeks, the newest last."""
-        newest = self.portfolio
+    def metrics_of_weeks(self, number: int, last: ServedWeek | None = None) -> list[pa.Table]:
+        """Metrics of so many weeks that end with one, by default the newest; that one last."""
+        newest = last or self.portfolio
         if number == 1:
             return [newest.metrics]
         try:
@@ -302,10 +302,9 @@ class ServingState:
         override = self._overrides.get(customer_id)
         return None if override is None or override.expires_us <= now_us() else override
 
-    def overrides_since(self, since_us: int) -> int:
-        """How many health scores that stand were set by hand since an instant."""
-        now = now_us()
-        return sum(one.set_us >= since_us and one.expires_us > now for one in self._overrides.values())
+    def overrides_between(self, since_us: int, until_us: int) -> int:
+        """How many health scores were set by hand from one instant to another and stood at the end."""
+        return sum(since_us <= one.set_us <= until_us < one.expires_us for one in self._overrides.values())
 
     def _take_asks(self, portfolio: ServedWeek) -> None:
         asking = portfolio.asking

@@ -30,21 +30,27 @@ class AccountListing:
     is_first: bool
     next_query: str | None
     first_query: str
+    as_of: str = ""
+    """The past week that the address names."""
 
 
 def account_listing(store: ServingState, query: QueryParams, owner: str) -> AccountListing:
     """Return accounts, the most revenue at risk first; raises the problems of the API."""
     text = query.get("text", "").strip()
     asked = {"owner": [owner] if owner else [], "text": text or None, "limit": ROWS, "cursor": query.get("cursor")}
+    asked["as_of"] = query.get("as_of") or None
     answer = search_accounts(store, checked(AccountsSearch, asked))
-    filters = {name: value for name, value in (("owner", owner), ("text", text)) if value}
+    filters = {
+        name: value for name, value in (("owner", owner), ("text", text), ("as_of", query.get("as_of"))) if value
+    }
     end = answer["next_cursor"]
     return AccountListing(
         answer=answer,
-        owners=owners_of(store),
+        owners=owners_of(store.week_of(asked["as_of"])),
         owner=owner,
         text=text,
         is_first="cursor" not in query,
         next_query=urlencode({**filters, "cursor": end}) if end else None,
         first_query=urlencode(filters),
+        as_of=filters.get("as_of", ""),
     )

@@ -50,7 +50,7 @@ class Profile:
 def profile(store: ServingState, customer_id: str, as_of: str | None = None) -> Profile:
     """Return one customer, as of a past week where one is named; raises the problems of `/v1/customers/get`."""
     answer = read.get_customer(store, CustomerGet(customer_id=customer_id, as_of=as_of))
-    weeks = history(store, customer_id)
+    weeks = history(store, customer_id, last=store.week_of(as_of))
     return Profile(
         answer=answer,
         reasons={model: bars(answer[f"{model}_reasons"] or []) for model in MODELS},

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
 
     from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
 
 Asked = TypeVar("Asked", bound=BaseModel)
 ROWS = 25
@@ -57,6 +58,8 @@ class Listing:
     minimum_mrr: str = ""
     top: str = ""
     """How many are shown, where not all are wanted."""
+    as_of: str = ""
+    """The past week that the address names."""
     kind: str = ""
     """The kind of act that was chosen."""
 
@@ -64,8 +67,7 @@ class Listing:
 def candidate_listing(store: ServingState, query: QueryParams, owner: str = "", **place: Any) -> Listing:
     """Return candidates to be asked; raises the problems of the API."""
     choices = [
-        *_owner_choices(store, owner),
-        *_profile_choices(store, query),
+        *_own_choices(store.week_of(query.get("as_of") or None), query, owner),
         Choice("tier", TIERS[::-1], query.get("tier", "")),
         Choice("kind", ACT_KINDS, query.get("kind", "")),
     ]
@@ -85,8 +87,7 @@ def at_risk_listing(store: ServingState, query: QueryParams, owner: str = "", **
     """Return customers at risk, high and watch unless asked otherwise; raises the problems of the API."""
     band, sort, minimum = query.get("band", ""), query.get("sort", ""), query.get("minimum_mrr", "")
     choices = [
-        *_owner_choices(store, owner),
-        *_profile_choices(store, query),
+        *_own_choices(store.week_of(query.get("as_of") or None), query, owner),
         Choice("band", (*BANDS, EVERY), band),
         Choice("sort", SORTS, sort),
     ]
@@ -125,6 +126,7 @@ def _listing(
         next_query=urlencode({**filters, "cursor": end}) if end else None,
         first_query=urlencode(filters),
         week_query=urlencode({**filters, "as_of": answer["as_of"]}),
+        as_of=filtered.get("as_of", ""),
     )
 
 
@@ -133,18 +135,12 @@ def _place(query: QueryParams, place: Mapping[str, Any]) -> dict[str, Any]:
     return {"limit": ROWS, "cursor": query.get("cursor"), "as_of": query.get("as_of") or None, **place}
 
 
-def _profile_choices(store: ServingState, query: QueryParams) -> list[Choice]:
-    frame = store.portfolio.candidates
-    return [
-        Choice(name, _with_chosen(_values(frame[name]), query.get(name, "")), query.get(name, ""))
-        for name in ("segment", "region", "language")
-    ]
-
-
-def _owner_choices(store: ServingState, owner: str) -> list[Choice]:
-    """Who looks after customers; no choice where the company does not say."""
-    names = owners_of(store)
-    return [Choice("owner", _with_chosen(list(names), owner), owner)] if names else []
+def _own_choices(week: ServedWeek, query: QueryParams, owner: str) -> list[Choice]:
+    """What the customers of a week can be chosen by; who looks after them only where that is said."""
+    names = {"owner": list(owners_of(week))} if owners_of(week) else {}
+    names |= {name: _values(week.candidates[name]) for name in ("segment", "region", "language")}
+    chosen = {name: query.get(name, "") for name in names} | {"owner": owner}
+    return [Choice(name, _with_chosen(values, chosen[name]), chosen[name]) for name, values in names.items()]
 
 
 def _values(column: Any) -> list[str]:

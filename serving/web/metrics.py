@@ -68,12 +68,14 @@ class Measured:
     """Over a year, the newest first: the week, and the row of each segment that it has."""
 
 
-def chapters(store: ServingState, is_wanted: Callable[[str], bool], favourites: Collection[str]) -> list[Chapter]:
-    """Return the metrics of the snapshot that are found, those without a value last in each chapter.
+def chapters(
+    store: ServingState, is_wanted: Callable[[str], bool], favourites: Collection[str], as_of: str | None = None
+) -> list[Chapter]:
+    """Return the metrics of a week that are found, those without a value last in each chapter.
 
     Favourites stand in a chapter of their own before all others, and in theirs.
     """
-    by_name = {name: of for name, of in series_of(store, list(catalogue_by_id())).items() if is_wanted(name)}
+    by_name = {name: of for name, of in series_of(store, list(catalogue_by_id()), as_of).items() if is_wanted(name)}
     named: dict[str, list[Series]] = {}
     if marked := [by_name[name] for name in favourites if name in by_name]:
         named[FAVOURITES] = marked
@@ -109,14 +111,14 @@ def toggled(favourites: Sequence[str], metric_id: str) -> list[str]:
     return [*others, metric_id] if is_new else others
 
 
-def measured(store: ServingState, metric_id: str, by: str) -> Measured:
-    """Return one metric; raises the problem `unknown_route` where there is none of that name."""
-    by_name = series_of(store, [metric_id]) if metric_id in catalogue_by_id() else {}
+def measured(store: ServingState, metric_id: str, by: str, as_of: str | None = None) -> Measured:
+    """Return one metric of a week; raises the problem `unknown_route` where there is none of that name."""
+    by_name = series_of(store, [metric_id], as_of) if metric_id in catalogue_by_id() else {}
     if metric_id not in by_name:
         raise Problem("unknown_route")
-    splits = splits_of(store.portfolio.metrics, metric_id)
+    splits = splits_of(store.week_of(as_of).metrics, metric_id)
     split = by if by in splits else next(iter(splits), None)
-    asked = MetricsQuery.model_validate({"metric_ids": [metric_id], "by": split, "weeks": YEAR_WEEKS})
+    asked = MetricsQuery.model_validate({"metric_ids": [metric_id], "by": split, "weeks": YEAR_WEEKS, "as_of": as_of})
     rows = [] if split is None else read.query_metrics(store, asked)["metrics"]
     weeks = _by_week(rows)
     return Measured(

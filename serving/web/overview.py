@@ -36,6 +36,7 @@ BINS = 20
 class Overview:
     """All that the portfolio shows."""
 
+    as_of: str
     weeks: Sequence[WeekCounts]
     headlines: Sequence[Series]
     friends: Sequence[Series]
@@ -54,13 +55,17 @@ class Overview:
         return self.weeks[-2] if len(self.weeks) > 1 else None
 
 
-def overview(store: ServingState) -> Overview:
-    """Return the portfolio of the snapshot that is served; raises the problem `no_snapshot` where there is none."""
-    portfolio = store.portfolio
-    weeks = week_counts(store)
-    known = series_of(store, [*HEADLINES, *FRIENDS])
+def overview(store: ServingState, as_of: str | None = None) -> Overview:
+    """Return the portfolio of a week, by default of the newest.
+
+    Raises the problem `no_snapshot` where there is none, `week_gone` where that one is no longer kept.
+    """
+    portfolio = store.week_of(as_of)
+    weeks = week_counts(store, last=portfolio)
+    known = series_of(store, [*HEADLINES, *FRIENDS], as_of)
     counts = binned(portfolio.candidates["churn_probability"].to_numpy())
     return Overview(
+        as_of=str(portfolio.week.manifest["as_of"]),
         weeks=weeks,
         headlines=[known[name] for name in HEADLINES if name in known],
         friends=[known[name] for name in FRIENDS if name in known],
@@ -76,13 +81,13 @@ def binned(probabilities: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
     return [int(count) for count in counts]
 
 
-def series_of(store: ServingState, wanted: Sequence[str]) -> dict[str, Series]:
-    """Return metrics by id, those that the snapshot has; the whole company, week by week."""
-    known = store.portfolio.metric_ids
+def series_of(store: ServingState, wanted: Sequence[str], as_of: str | None = None) -> dict[str, Series]:
+    """Return metrics by id, those that the snapshot has; the whole company, week by week up to one."""
+    known = store.week_of(as_of).metric_ids
     ids = [name for name in dict.fromkeys(wanted) if name in known]
     if not ids:
         return {}
-    answer = read.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN))
+    answer = read.query_metrics(store, MetricsQuery(metric_ids=ids, weeks=SHOWN, as_of=as_of))
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in answer["metrics"]:
         rows.setdefault(row["metric_id"], []).append(row)

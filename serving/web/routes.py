@@ -253,14 +253,14 @@ class Pages:
 
     def week(self, request: Request) -> Response:
         """Whom to call, thank and wait for this week."""
-        answer = week_page(self._store, self._owner(request))
+        answer = week_page(self._store, self._owner(request), _as_of(request))
         self._note(request, "listed", rows=answer.rows)
         return self._page(request, "week", found=answer)
 
     def _owner(self, request: Request) -> str:
         """Whose customers to show; what a cookie kept of an owner who is none any more does not count."""
         owner = owner_of(request)
-        return owner if owner in owners_of(self._store) else ""
+        return owner if owner in owners_of(self._store.week_of(_as_of(request))) else ""
 
     def find(self, request: Request) -> Response:
         """Customers found by name, account or id; straight to the one of exactly this id."""
@@ -279,14 +279,14 @@ class Pages:
 
     def account(self, request: Request) -> Response:
         """One account with its people."""
-        asked = {"account_id": as_staged(request.query_params.get("id", ""))}
+        asked = {"account_id": as_staged(request.query_params.get("id", "")), "as_of": _as_of(request)}
         answer = get_account(self._store, checked(AccountGet, asked))
         self._note(request, "listed", rows=len(answer["people"]))
         return self._page(request, "account", found=answer)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
-        return self._page(request, "portfolio", found=overview(self._store))
+        return self._page(request, "portfolio", found=overview(self._store, _as_of(request)))
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
@@ -330,7 +330,7 @@ class Pages:
         customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        answer = profile(self._store, customer_id, request.query_params.get("as_of") or None)
+        answer = profile(self._store, customer_id, _as_of(request))
         self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=answer)
 
@@ -341,8 +341,8 @@ class Pages:
             favourites_of(request),
             speech(language_of(request)),
         )
-        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked)
-        return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
+        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, _as_of(request))
+        return self._page(request, "metrics", chapters=answer, text=text, favourites=marked, as_of=_as_of(request))
 
     def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Mark a metric as a favourite of this browser, or no longer."""
@@ -355,8 +355,9 @@ class Pages:
 
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""
-        answer = measured(self._store, request.path_params["metric_id"], request.query_params.get("by", ""))
-        return self._page(request, "metric", found=answer)
+        by = request.query_params.get("by", "")
+        answer = measured(self._store, request.path_params["metric_id"], by, _as_of(request))
+        return self._page(request, "metric", found=answer, as_of=_as_of(request))
 
     def lists(self, request: Request) -> Response:
         """All lists behind the figures."""
@@ -389,6 +390,11 @@ class Pages:
         if shown is None:
             raise Problem("unknown_route")
         return self._page(request, "docs", page=documentation()[name], shown=Markup(shown))
+
+
+def _as_of(request: Request) -> str | None:
+    """The past week that an address names; None for the newest."""
+    return request.query_params.get("as_of") or None
 
 
 async def static(request: Request) -> Response:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
     from vouch.serving.presentation.metric_series import Series
 
 ROWS = 8
@@ -46,21 +47,21 @@ class WeekPage:
         return sum(map(len, named)) + len(answer["asks_waiting"]["asks"])
 
 
-def week_page(store: ServingState, owner: str) -> WeekPage:
-    """Return the week that is served; raises the problem `no_snapshot` where there is none."""
-    answer = this_week(store, WeekGet(limit=ROWS, owner=[owner] if owner else []))
-    known, week = series_of(store, STANDS), store.portfolio
+def week_page(store: ServingState, owner: str, as_of: str | None = None) -> WeekPage:
+    """Return a week, by default the newest; raises the problems of `/v1/week`."""
+    answer = this_week(store, WeekGet(limit=ROWS, owner=[owner] if owner else [], as_of=as_of))
+    known, week = series_of(store, STANDS, as_of), store.week_of(as_of)
     bands = {str(band) for band in week.scores.column("health_band").unique()}
     return WeekPage(
         answer,
         [known[name] for name in STANDS if name in known],
-        owners_of(store),
+        owners_of(week),
         owner,
         knows_danger=answer["call_first"]["ranked_by"] == MODEL or bool(bands - {UNKNOWN, "None"}),
         knows_renewals=bool((week.standing.renewal_us >= 0).any()),
     )
 
 
-def owners_of(store: ServingState) -> Sequence[str]:
-    """Who looks after customers of the week that is served, in the order of the alphabet."""
-    return sorted(store.portfolio.at_risk.categories.get("owner", []))
+def owners_of(week: ServedWeek) -> Sequence[str]:
+    """Who looks after customers of a week, in the order of the alphabet."""
+    return sorted(week.at_risk.categories.get("owner", []))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
 
 SHOWN = of_store.WEEKS_WITH_STATES
 """Weeks that a trend looks back: a quarter."""
@@ -46,13 +47,13 @@ class WeekCounts:
         return [(value, self.counts[column].get(value, 0)) for value in known]
 
 
-def week_counts(store: ServingState, limit: int = SHOWN) -> list[WeekCounts]:
-    """Return the weeks up to the one that is served, the newest last, as far as the store tells of them."""
+def week_counts(store: ServingState, limit: int = SHOWN, last: ServedWeek | None = None) -> list[WeekCounts]:
+    """Return the weeks up to one, by default the one that is served, that last, as far as the store tells of them."""
     try:
         with store.database.reading() as connection:
             return [
                 counts
-                for week in _weeks_served(store, connection, limit)
+                for week in _weeks_up_to(last or store.portfolio, connection, limit)
                 if (counts := _counted(store, connection, week))
             ]
     except (StoreError, SnapshotError) as error:
@@ -60,20 +61,21 @@ def week_counts(store: ServingState, limit: int = SHOWN) -> list[WeekCounts]:
         return []
 
 
-def history(store: ServingState, customer_id: str, limit: int = SHOWN) -> list[dict[str, Any]]:
-    """Return the scores of one customer week by week, the newest last; only weeks that know the customer."""
+def history(
+    store: ServingState, customer_id: str, limit: int = SHOWN, last: ServedWeek | None = None
+) -> list[dict[str, Any]]:
+    """Return the scores of one customer in the weeks up to one, that last; only weeks that know the customer."""
     try:
         with store.database.reading() as connection:
-            return of_store.states_of(connection, _weeks_served(store, connection, limit), customer_id)
+            shown = _weeks_up_to(last or store.portfolio, connection, limit)
+            return of_store.states_of(connection, shown, customer_id)
     except (StoreError, SnapshotError) as error:
         _log.warning("there is no history: %s", type(error).__name__)
         return []
 
 
-def _weeks_served(store: ServingState, connection: Connection, limit: int) -> list[of_store.StoredWeek]:
-    """The weeks up to the one that is served."""
-    served_us = store.portfolio.week.as_of_us
-    return [week for week in of_store.stored_weeks(connection) if week.as_of_us <= served_us][-limit:]
+def _weeks_up_to(last: ServedWeek, connection: Connection, limit: int) -> list[of_store.StoredWeek]:
+    return [week for week in of_store.stored_weeks(connection) if week.as_of_us <= last.week.as_of_us][-limit:]
 
 
 def _counted(store: ServingState, connection: Connection, week: of_store.StoredWeek) -> WeekCounts | None:

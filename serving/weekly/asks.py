@@ -21,9 +21,15 @@ Chosen = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def open_asks(asking: Asking, now_us: int) -> list[Ask]:
-    """Return the asks that are open, as the log of asks has them, the one that waits longest first."""
+    """Return the asks that are open at a moment, as the log of asks has them, the one that waits longest first."""
     since_us = now_us - asking.policy.caps.open_days * DAY_US
-    asks = _asks(asking, lambda frame: frame["outcome"].isna().to_numpy() & (frame["asked_us"] > since_us).to_numpy())
+
+    def may_be_open(frame: pd.DataFrame) -> Chosen:
+        is_unanswered = (frame["outcome"].isna() | (frame["outcome_us"] > now_us)).to_numpy(dtype=bool)
+        mask: Chosen = is_unanswered & (frame["asked_us"] > since_us).to_numpy()
+        return mask
+
+    asks = [ask.as_of(now_us) for ask in _asks(asking, may_be_open) if ask.asked_us <= now_us]
     return [ask for ask in asks if is_open(ask, asking.policy.caps, now_us) and not _objects(asking, ask.customer_id)]
 
 

@@ -43,7 +43,7 @@ def search_accounts(store: ServingState, request: AccountsSearch) -> dict[str, A
 
 def get_account(store: ServingState, request: AccountGet) -> dict[str, Any]:
     """One account with its customers, the most endangered first."""
-    week = store.portfolio
+    week = store.week_of(request.as_of)
     frame = week.accounts.frame
     rows = frame.loc[frame["account_id"] == request.account_id].to_dict("records")
     if not rows:

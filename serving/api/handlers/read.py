@@ -103,9 +103,9 @@ def _previous(portfolio: ServedWeek, customer_id: str) -> dict[str, Any] | None:
 
 def query_metrics(store: ServingState, request: MetricsQuery) -> dict[str, Any]:
     """Envelopes of metrics, week after week."""
-    portfolio = store.portfolio
+    portfolio = store.week_of(request.as_of)
     _refuse_unknown(request.metric_ids, portfolio.metric_ids)
-    weeks = store.metrics_of_weeks(request.weeks)
+    weeks = store.metrics_of_weeks(request.weeks, portfolio)
     rows = [row for week in weeks for row in _narrowed(week, request).to_pylist() if _is_wanted(row, request)]
     for row in rows:
         row["as_of"] = iso_instant(row["as_of"])

@@ -35,12 +35,14 @@ OUTCOMES = ("accepted", "declined", "ignored")
 
 
 def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
-    """Whom to call this week and why."""
-    week, now = store.portfolio, now_us()
+    """Whom to call this week and why; of a past week, what was open and done by the end of it."""
+    week, now = store.week_of(request.as_of), now_us()
+    is_newest = week is store.portfolio
+    until = now if is_newest else min(now, week.week.as_of_us + WEEK_US)
     standing, most = week.standing, request.limit
     mine = of_owners(week, request.owner)
     renewing = standing.by_probability(standing.renewing(week.week.as_of_us) & mine)
-    waiting = [ask for ask in open_asks(week.asking, now) if _is_mine(week, ask, mine)]
+    waiting = [ask for ask in open_asks(week.asking, until) if _is_mine(week, ask, mine)]
     in_danger = standing.is_high[renewing] | standing.is_watch[renewing]
     return {
         **week.freshness(now),
@@ -58,9 +60,9 @@ def this_week(store: ServingState, request: WeekGet) -> dict[str, Any]:
         "new_advocates": _advocates(week, standing.by_money(standing.became_advocate & mine), most),
         "to_thank": _advocates(week, standing.by_money(standing.is_owed_thanks & mine), most),
         "asks_waiting": {"total": len(waiting), "asks": [_waiting(week, ask) for ask in waiting[:most]]},
-        "last_week": _last_week(store, week, standing, now),
-        "run": last_run(store.home),
-        "messages_given_up": messages_given_up(store.home),
+        "last_week": _last_week(store, week, standing, until),
+        "run": last_run(store.home) if is_newest else None,
+        "messages_given_up": messages_given_up(store.home) if is_newest else 0,
     }
 
 
@@ -187,15 +189,15 @@ def _waiting(week: ServedWeek, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _last_week(store: ServingState, week: ServedWeek, standing: Standing, now: int) -> dict[str, Any]:
+def _last_week(store: ServingState, week: ServedWeek, standing: Standing, until: int) -> dict[str, Any]:
     since_us = week.week.as_of_us - WEEK_US
-    made, answered = asks_between(week.asking, since_us, now)
+    made, answered = asks_between(week.asking, since_us, until)
     came = Counter(ask.outcome for ask in answered)
     return {
         "since": instant_text(since_us - since_us % DAY_US),
         "asks": len(made),
         **{outcome: came[outcome] for outcome in OUTCOMES},
-        "overrides": store.overrides_since(since_us),
+        "overrides": store.overrides_between(since_us, until),
         "became": None if standing.fate is None else vars(standing.fate),
         "judged": _judged(week.week.manifest.get("flagged") or ()),
     }

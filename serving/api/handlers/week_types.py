@@ -175,8 +175,10 @@ class WeekAnswer(Fresh):
     to_thank: Advocates
     asks_waiting: Waiting
     last_week: LastWeek
-    run: Annotated[Run | None, Field(description="Null where this host does not score.")]
-    messages_given_up: Annotated[int, Field(description="Messages that did not arrive, by the last `vouch notify`.")]
+    run: Annotated[Run | None, Field(description="Null where this host does not score, and of a past week.")]
+    messages_given_up: Annotated[
+        int, Field(description="Messages that did not arrive, by the last `vouch notify`; 0 of a past week.")
+    ]
 
 
 class FoundPerson(Called):
