@@ -69,16 +69,16 @@ class ApiRoute:
 DOCUMENT, CLIENT, FIGURES = "/openapi.json", "/schema.json", "/metrics"
 LIVE, READY = ("/livez", "/healthz"), "/readyz"
 SNAPSHOT = (NO_WEEK,)
-OF_A_WEEK = ("week_gone", *SNAPSHOT)
+OF_A_WEEK = ("week_gone", "unknown_week", *SNAPSHOT)
 PAGED = ("unknown_cursor", *OF_A_WEEK)
 BOTH = ("GET", "POST")
 """What only reads can be linked to and kept: its address says all of it. A long request is sent as a body."""
 API_ROUTES = (
     ApiRoute(
         "/v1/week", "Whom to call this week and why, what waits for an answer, and what came of last week's work",
-        schemas.WeekGet, week_types.WeekAnswer, this_week.this_week, SNAPSHOT,
+        schemas.WeekGet, week_types.WeekAnswer, this_week.this_week, OF_A_WEEK,
         {"limit": 5},
-        scope="read", action="listed", is_heavy=True, methods=BOTH,
+        scope="read", action="listed", is_heavy=True, computes=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/advocates/search", "Ranked candidates to be asked to speak up, with reasons and exclusions",
@@ -94,9 +94,9 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/customers/find", "Customers by name, account or id",
-        schemas.CustomersFind, week_types.FoundPeople, find.find_customers, SNAPSHOT,
+        schemas.CustomersFind, week_types.FoundPeople, find.find_customers, OF_A_WEEK,
         {"text": "samplewood"},
-        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+        scope="read", action="listed", is_heavy=True, computes=lists.of_past, methods=("GET", "POST"),
     ),
     ApiRoute(
         "/v1/customers/at_risk", "Customers ranked by revenue at risk",
@@ -112,9 +112,9 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/accounts/get", "One account with its customers",
-        schemas.AccountGet, week_types.AccountAnswer, accounts.get_account, ("unknown_account", *SNAPSHOT),
+        schemas.AccountGet, week_types.AccountAnswer, accounts.get_account, ("unknown_account", *OF_A_WEEK),
         {"account_id": "A0000017"},
-        scope="read", action="listed", is_heavy=True, methods=("GET", "POST"),
+        scope="read", action="listed", is_heavy=True, computes=lists.of_past, methods=("GET", "POST"),
     ),
     ApiRoute(
         "/v1/asks/record", "Record an ask that is made now, if the policy lets it be made; idempotent by `ask_id`",
@@ -252,9 +252,9 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/metrics/query", "Metrics with their intervals, by segment and over time",
-        schemas.MetricsQuery, metric_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *SNAPSHOT),
+        schemas.MetricsQuery, metric_types.MetricsAnswer, read.query_metrics, ("unknown_metric", *OF_A_WEEK),
         {"metric_ids": ["nps"], "by": "segment"},
-        scope="read", is_heavy=True, methods=BOTH,
+        scope="read", is_heavy=True, computes=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/metrics/catalogue", "What each metric means",
@@ -264,15 +264,15 @@ API_ROUTES = (
     ),
     ApiRoute(
         "/v1/lists/get", "A list behind the figures: care needs, topics, whom to ask why they left, open feedback ...",
-        named_lists.ListGet, named_lists.ListPage, named_lists.list_page, SNAPSHOT,
+        named_lists.ListGet, named_lists.ListPage, named_lists.list_page, OF_A_WEEK,
         {"list": "care_needs", "limit": 10},
-        scope="read", action="listed", is_heavy=True, methods=BOTH,
+        scope="read", action="listed", is_heavy=True, computes=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/lists/catalogue", "Which lists there are, and how many rows each has this week",
-        named_lists.ListsCatalogue, named_lists.ListsAnswer, named_lists.lists_catalogue, SNAPSHOT,
+        named_lists.ListsCatalogue, named_lists.ListsAnswer, named_lists.lists_catalogue, OF_A_WEEK,
         {},
-        scope="read", methods=BOTH,
+        scope="read", is_heavy=True, computes=lists.of_past, methods=BOTH,
     ),
     ApiRoute(
         "/v1/webhooks", "Receivers of messages: how many wait, arrived and were given up, and which rest",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from vouch.features.errors import SnapshotError, UsageError
-from vouch.features.instants import parse_instant
+from vouch.features.instants import WEEK_US, parse_instant
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.week import WeekBefore, load_week, ready_week
 from vouch.serving.asking.candidates import recorded_by_hand
@@ -46,6 +46,20 @@ def instant_of(as_of: str, field: str = "as_of") -> int:
         return parse_instant(as_of)
     except UsageError as error:
         raise Problem("invalid_value", "Give an ISO date or instant", field) from error
+
+
+def not_there(database: Database, home: Path, as_of_us: int, revision: int | None = None) -> Problem:
+    """Return why a week is not there: `week_gone` where it may have been published once, else `unknown_week`.
+
+    That may be said of each instant before the oldest week that is kept, and of whole weeks before the newest: what is
+    kept of weeks long ago is one of several.
+    """
+    with database.reading() as connection:
+        known = set(connection.execute(select(snapshots.c.as_of_us)).scalars()) | {*files.published(home)}
+    before_us = max(known, default=as_of_us) - as_of_us
+    may_have_been = as_of_us < min(known, default=as_of_us) or (before_us >= 0 and before_us % WEEK_US == 0)
+    was = revision is not None or as_of_us in known or may_have_been
+    return Problem("week_gone" if was else "unknown_week", field="as_of")
 
 
 class PastWeeks:
@@ -98,7 +112,7 @@ class PastWeeks:
         return any(as_of == as_of_us and revision in (None, number) for as_of, number in list(self._held))
 
     def get(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
-        """Return a past week; raises the problem `week_gone` where it is no longer kept."""
+        """Return a past week; raises the problems of `not_there`."""
         week = self._in_memory(as_of_us, revision)
         if week is not None:
             return week
@@ -125,7 +139,7 @@ class PastWeeks:
             let_go = self._times_let_go
             week = self._read(as_of_us, revision, now_us)
             if week is None:
-                raise Problem("week_gone")
+                raise not_there(self._database, self._home, as_of_us, revision)
             with self._lock:
                 if let_go == self._times_let_go:
                     self._put(week)

@@ -46,6 +46,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "unknown_reference": ProblemKind(404, "No such request for a reference"),
     "unknown_cursor": ProblemKind(404, "No such page of the list"),
     "unknown_metric": ProblemKind(404, "No such metric"),
+    "unknown_week": ProblemKind(404, "No such week was published"),
     "unknown_route": ProblemKind(404, "No such route"),
     "method_not_allowed": ProblemKind(405, "The route takes another method"),
     "too_slow": ProblemKind(408, "The request did not arrive in time"),

@@ -55,7 +55,7 @@ Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
 ]
 AsOf = Annotated[
-    Text | None, Field(description="ISO date or instant of a past week; by default the newest. 410 where it is gone.")
+    Text | None, Field(description="ISO date or instant of a past week; by default the newest. 410 where it is gone, 404 where it never was.")
 ]
 Fields = Annotated[
     list[Text], Field(max_length=100, description="Only these fields of the answer, or of its rows; empty for all.")
@@ -95,6 +95,7 @@ class CustomersFind(Request):
     """Customers by the beginning of any word of their name, account or id, whatever its case and Unicode form."""
 
     text: Text
+    as_of: AsOf = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIST, description="Rows at most."), WHOLE] = 20
 
 

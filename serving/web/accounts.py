@@ -30,8 +30,6 @@ class AccountListing:
     is_first: bool
     next_query: str | None
     first_query: str
-    as_of: str = ""
-    """The past week that the address names."""
 
 
 def account_listing(store: ServingState, query: QueryParams, owner: str) -> AccountListing:
@@ -52,5 +50,4 @@ def account_listing(store: ServingState, query: QueryParams, owner: str) -> Acco
         is_first="cursor" not in query,
         next_query=urlencode({**filters, "cursor": end}) if end else None,
         first_query=urlencode(filters),
-        as_of=filters.get("as_of", ""),
     )

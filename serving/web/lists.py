@@ -58,8 +58,6 @@ class Listing:
     minimum_mrr: str = ""
     top: str = ""
     """How many are shown, where not all are wanted."""
-    as_of: str = ""
-    """The past week that the address names."""
     kind: str = ""
     """The kind of act that was chosen."""
 
@@ -126,7 +124,6 @@ def _listing(
         next_query=urlencode({**filters, "cursor": end}) if end else None,
         first_query=urlencode(filters),
         week_query=urlencode({**filters, "as_of": answer["as_of"]}),
-        as_of=filtered.get("as_of", ""),
     )
 
 

@@ -37,20 +37,20 @@ class NamedList:
         return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def every_list(store: ServingState) -> Sequence[Mapping[str, Any]]:
+def every_list(store: ServingState, as_of: str | None = None) -> Sequence[Mapping[str, Any]]:
     """Return all lists with how many rows they have, those that have some first."""
-    listed: list[dict[str, Any]] = lists_catalogue(store, ListsCatalogue())["lists"]
+    listed: list[dict[str, Any]] = lists_catalogue(store, ListsCatalogue(as_of=as_of))["lists"]
     return sorted(listed, key=lambda row: row["total"] == 0)
 
 
-def named_list(store: ServingState, name: str, after: str) -> NamedList:
+def named_list(store: ServingState, name: str, after: str, as_of: str | None = None) -> NamedList:
     """Return a page of one list; raises the problem `unknown_route` where there is none of that name."""
     begin = whole_number(after or "0")
     if name not in PUBLISHED or begin is None:
         raise Problem("unknown_route")
-    asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(begin, 10_000_000)})
+    asked = ListGet.model_validate({"list": name, "limit": ROWS, "after": min(begin, 10_000_000), "as_of": as_of})
     answer = get_list(store, asked)
     columns = list(dict.fromkeys(column for row in answer["rows"] for column in row if column != "rank"))
     customers = [{"customer_id": row["customer_id"]} for row in answer["rows"] if row.get("customer_id")]
-    people = {who["customer_id"]: who for who in with_names(store, customers)}
+    people = {who["customer_id"]: who for who in with_names(store, customers, as_of)}
     return NamedList(answer, columns, asked.after == 0, people)

@@ -35,6 +35,7 @@ from vouch.serving.presentation.translations import LANGUAGES, Speech, preferred
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.card import charts_of, table_of
 from vouch.serving.web.list_charts import list_chart
+from vouch.serving.web.past import holding, named_week, newest_url, week_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from vouch.serving.api.problems import Problem
     from vouch.serving.api.state import ServingState
+    from vouch.serving.api.week import ServedWeek
     from vouch.serving.store.callers import Caller
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -82,6 +84,7 @@ HEADERS = {
 }
 WORDED = {
     "week_gone",
+    "unknown_week",
     "unknown_customer",
     "unknown_reference",
     "unknown_route",
@@ -237,6 +240,8 @@ def render_page(
     """Return a template as an answer, with what every page shows."""
     language = language_of(request)
     caller: Caller | None = getattr(request.state, "caller", None)
+    week = week_shown(request, store, values.get("as_of")) if caller else None
+    is_past = week is not None and week is not store.portfolio
     text = (
         templates()
         .get_template(f"{template}.html.jinja")
@@ -246,13 +251,18 @@ def render_page(
             here_url=_url(request),
             language_url=lambda code: _url(request, **{_language_parameter(request): code}),
             fresh=_freshness(store) if caller else None,
-            readiness=_readiness(store) if caller else {},
+            shown=week.freshness(now_us()) if week else None,
+            is_past=is_past,
+            newest_url=newest_url(request),
+            readiness=_readiness(week),
             caller=caller,
             is_open=caller is not None and caller.key_id is None,
-            may_write=caller is not None and caller.may("write"),
+            may_write=caller is not None and caller.may("write") and not is_past,
             **values,
         )
     )
+    if week is not None and (is_past or named_week(request)):
+        text = holding(text, str(week.week.manifest["as_of"]))
     answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
     if "owner" in request.query_params:
         chosen = quote(request.query_params["owner"])
@@ -268,9 +278,9 @@ def _freshness(store: ServingState) -> dict[str, Any] | None:
     return store.portfolio.freshness(now_us()) if store.is_ready else None
 
 
-def _readiness(store: ServingState) -> dict[str, dict[str, Any]]:
+def _readiness(week: ServedWeek | None) -> dict[str, dict[str, Any]]:
     """By model, and `asking`, whether the data of the week that is shown support it; empty where it does not tell."""
-    outputs = store.portfolio.week.manifest.get("readiness") if store.is_ready else None
+    outputs = week.week.manifest.get("readiness") if week else None
     return {"asking" if one["output"] == ASKING else one["output"]: one for one in outputs or ()}
 
 

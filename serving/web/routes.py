@@ -43,6 +43,7 @@ from vouch.serving.web.models import card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
 from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
+from vouch.serving.web.past import named_week
 from vouch.serving.web.render import (
     ASSETS,
     FAVOURITES_COOKIE,
@@ -253,21 +254,23 @@ class Pages:
 
     def week(self, request: Request) -> Response:
         """Whom to call, thank and wait for this week."""
-        answer = week_page(self._store, self._owner(request), _as_of(request))
+        answer = week_page(self._store, self._owner(request), named_week(request))
         self._note(request, "listed", rows=answer.rows)
         return self._page(request, "week", found=answer)
 
     def _owner(self, request: Request) -> str:
         """Whose customers to show; what a cookie kept of an owner who is none any more does not count."""
         owner = owner_of(request)
-        return owner if owner in owners_of(self._store.week_of(_as_of(request))) else ""
+        return owner if owner in owners_of(self._store.week_of(named_week(request))) else ""
 
     def find(self, request: Request) -> Response:
         """Customers found by name, account or id; straight to the one of exactly this id."""
         text = as_staged(request.query_params.get("text", ""))
-        if self._store.portfolio.ids.row_of(text) is not None:
-            return RedirectResponse(customer_url(text), 303, headers=HEADERS)
-        answer = find_customers(self._store, checked(CustomersFind, {"text": text, "limit": MAX_LIST}))
+        as_of = named_week(request)
+        if self._store.week_of(as_of).ids.row_of(text) is not None:
+            to = with_query(customer_url(text), as_of=as_of) if as_of else customer_url(text)
+            return RedirectResponse(to, 303, headers=HEADERS)
+        answer = find_customers(self._store, checked(CustomersFind, {"text": text, "as_of": as_of, "limit": MAX_LIST}))
         self._note(request, "listed", rows=len(answer["customers"]))
         return self._page(request, "find", found={"answer": answer})
 
@@ -275,24 +278,24 @@ class Pages:
         """Accounts by revenue at risk."""
         answer = account_listing(self._store, request.query_params, self._owner(request))
         self._note(request, "listed", rows=len(answer.answer["accounts"]))
-        return self._page(request, "accounts", found=answer)
+        return self._page(request, "accounts", found=answer, as_of=answer.answer["as_of"])
 
     def account(self, request: Request) -> Response:
         """One account with its people."""
-        asked = {"account_id": as_staged(request.query_params.get("id", "")), "as_of": _as_of(request)}
+        asked = {"account_id": as_staged(request.query_params.get("id", "")), "as_of": named_week(request)}
         answer = get_account(self._store, checked(AccountGet, asked))
         self._note(request, "listed", rows=len(answer["people"]))
         return self._page(request, "account", found=answer)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
-        return self._page(request, "portfolio", found=overview(self._store, _as_of(request)))
+        return self._page(request, "portfolio", found=overview(self._store, named_week(request)))
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
         answer = candidate_listing(self._store, request.query_params, self._owner(request))
         self._note(request, DREW if answer.answer["draw"] else "listed", rows=len(answer.answer["candidates"]))
-        return self._page(request, "candidates", found=answer)
+        return self._page(request, "candidates", found=answer, as_of=answer.answer["as_of"])
 
     def asks(self, request: Request) -> Response:
         """Asks as a team works them."""
@@ -323,14 +326,14 @@ class Pages:
         """Customers at risk."""
         answer = at_risk_listing(self._store, request.query_params, self._owner(request))
         self._note(request, "listed", rows=len(answer.answer["customers"]))
-        return self._page(request, "at_risk", found=answer)
+        return self._page(request, "at_risk", found=answer, as_of=answer.answer["as_of"])
 
     def customer(self, request: Request) -> Response:
         """One customer."""
         customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        answer = profile(self._store, customer_id, _as_of(request))
+        answer = profile(self._store, customer_id, named_week(request))
         self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=answer)
 
@@ -341,8 +344,8 @@ class Pages:
             favourites_of(request),
             speech(language_of(request)),
         )
-        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, _as_of(request))
-        return self._page(request, "metrics", chapters=answer, text=text, favourites=marked, as_of=_as_of(request))
+        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, named_week(request))
+        return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
 
     def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:
         """Mark a metric as a favourite of this browser, or no longer."""
@@ -356,16 +359,17 @@ class Pages:
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""
         by = request.query_params.get("by", "")
-        answer = measured(self._store, request.path_params["metric_id"], by, _as_of(request))
-        return self._page(request, "metric", found=answer, as_of=_as_of(request))
+        answer = measured(self._store, request.path_params["metric_id"], by, named_week(request))
+        return self._page(request, "metric", found=answer)
 
     def lists(self, request: Request) -> Response:
         """All lists behind the figures."""
-        return self._page(request, "lists", lists=every_list(self._store))
+        return self._page(request, "lists", lists=every_list(self._store, named_week(request)))
 
     def named_list(self, request: Request) -> Response:
         """One of them."""
-        answer = named_list(self._store, request.path_params["name"], request.query_params.get("after", ""))
+        name, after = request.path_params["name"], request.query_params.get("after", "")
+        answer = named_list(self._store, name, after, named_week(request))
         self._note(request, "listed", rows=len(answer.answer["rows"]))
         return self._page(request, "list", found=answer)
 
@@ -390,11 +394,6 @@ class Pages:
         if shown is None:
             raise Problem("unknown_route")
         return self._page(request, "docs", page=documentation()[name], shown=Markup(shown))
-
-
-def _as_of(request: Request) -> str | None:
-    """The past week that an address names; None for the newest."""
-    return request.query_params.get("as_of") or None
 
 
 async def static(request: Request) -> Response:

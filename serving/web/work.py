@@ -69,9 +69,11 @@ def asks_page(store: ServingState, query: QueryParams) -> dict[str, Any]:
     return {"found": answer, "state": state, "states": STATES, "by_hand": by_hand, "is_first": after == 0}
 
 
-def with_names(store: ServingState, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows of customers with what each is called; the id alone of who is in the served week no more."""
-    week = store.portfolio
+def with_names(
+    store: ServingState, rows: Iterable[Mapping[str, Any]], as_of: str | None = None
+) -> list[dict[str, Any]]:
+    """Return rows of customers with what each is called in a week; the id alone of who is not in it."""
+    week = store.week_of(as_of)
     places = ((row, week.ids.row_of(row["customer_id"])) for row in rows)
     return [
         {**row, **called(row["customer_id"], {} if place is None else week.customers.at(place))}

@@ -147,7 +147,7 @@ def _bulk() -> dict[str, Any]:
         "headers": {name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()},
         "content": {kind: {} for kind in MEDIA_TYPES.values()},
     }
-    problems = ("invalid_value", "range_not_satisfiable", "week_gone", "no_snapshot", *GUARDED)
+    problems = ("invalid_value", "range_not_satisfiable", "week_gone", "unknown_week", "no_snapshot", *GUARDED)
     return {
         "summary": "The scores of a week as a file, whole or what has changed; takes `Range`",
         "description": f"Needs the scope `{BULK_SCOPE}`.",

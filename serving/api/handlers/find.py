@@ -17,7 +17,7 @@ OF_SCORES = ("churn_status", "churn_probability", "churn_low", "churn_high", "ch
 
 def find_customers(store: ServingState, request: CustomersFind) -> dict[str, Any]:
     """Customers by the beginning of any word of their name, account or id."""
-    week = store.portfolio
+    week = store.week_of(request.as_of)
     rows = week.people.find(request.text)
     return {
         **week.freshness(now_us()),

@@ -101,7 +101,7 @@ def is_first_search(store: ServingState, request: AdvocatesSearch) -> bool:
     return of_past(store, request) or (bool(request.kind) and not store.portfolio.lists.is_made(tuple(request.kind)))
 
 
-def of_past(store: ServingState, request: AccountsSearch | AdvocatesSearch | AtRiskSearch | CustomerGet) -> bool:
+def of_past(store: ServingState, request: Any) -> bool:
     """Whether a request may have to read a past week first."""
     served = store.portfolio.week
     if (cursor := getattr(request, "cursor", None)) is not None:

@@ -12,7 +12,7 @@ from pydantic import Field, StrictInt
 from vouch.features.metrics.lists.lists import LISTS
 from vouch.serving.api.answer_types import Fresh
 from vouch.serving.api.handlers.lists import Page
-from vouch.serving.api.schemas import Limit, Request
+from vouch.serving.api.schemas import AsOf, Limit, Request
 from vouch.serving.api.state import now_us
 from vouch.serving.snapshots.schema import MOST_ROWS
 
@@ -30,6 +30,7 @@ class ListGet(Request):
     """The rows of one list after a rank."""
 
     list: ListName
+    as_of: AsOf = None
     limit: Limit = 20
     after: Annotated[
         StrictInt, Field(ge=0, le=10_000_000, description="The rank of the last row of the page before.")
@@ -38,6 +39,8 @@ class ListGet(Request):
 
 class ListsCatalogue(Request):
     """Which lists there are."""
+
+    as_of: AsOf = None
 
 
 class ListPage(Fresh):
@@ -59,7 +62,7 @@ class ListsAnswer(Fresh):
 
 def get_list(store: ServingState, request: ListGet) -> dict[str, Any]:
     """A page of one list."""
-    portfolio = store.portfolio
+    portfolio = store.week_of(request.as_of)
     facts = _list_facts(portfolio.week.manifest, request.list)
     rows, last = [], 0
     if portfolio.named_lists is not None:
@@ -84,7 +87,7 @@ def list_page(store: ServingState, request: ListGet) -> Page:
 
 def lists_catalogue(store: ServingState, request: ListsCatalogue) -> dict[str, Any]:
     """Every list, with how many rows it has this week, or why it has none."""
-    portfolio = store.portfolio
+    portfolio = store.week_of(request.as_of)
     listed = [{"list": name, **_list_facts(portfolio.week.manifest, name)} for name in PUBLISHED]
     return {**portfolio.freshness(now_us()), "lists": listed}
 
