@@ -55,7 +55,8 @@ Cursor = Annotated[
     str | None, Field(max_length=1_000, description="`next_cursor` of the page before, with the same filters.")
 ]
 AsOf = Annotated[
-    Text | None, Field(description="ISO date or instant of a past week; by default the newest. 410 where it is gone, 404 where it never was.")
+    Text | None,
+    Field(description="ISO date or instant of a past week, by default the newest; 410 if it is gone, 404 if none was."),
 ]
 Fields = Annotated[
     list[Text], Field(max_length=100, description="Only these fields of the answer, or of its rows; empty for all.")

@@ -20,6 +20,7 @@ from vouch.features.contract.tables import ACT_KINDS
 from vouch.features.vectors.sentences import as_sentence
 from vouch.features.vectors.words import family
 from vouch.models.quality.readiness import ASKING
+from vouch.serving.api.problems import Problem
 from vouch.serving.api.state import now_us
 from vouch.serving.asking.rules.policy import load_policy
 from vouch.serving.presentation.meanings import meaning, null_reason
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     import jinja2
     from starlette.requests import Request
 
-    from vouch.serving.api.problems import Problem
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.store.callers import Caller
@@ -251,7 +251,7 @@ def render_page(
             here_url=_url(request),
             language_url=lambda code: _url(request, **{_language_parameter(request): code}),
             fresh=_freshness(store) if caller else None,
-            shown=week.freshness(now_us()) if week else None,
+            about=week.freshness(now_us()) if week else None,
             is_past=is_past,
             newest_url=newest_url(request),
             readiness=_readiness(week),
@@ -261,7 +261,7 @@ def render_page(
             **values,
         )
     )
-    if week is not None and (is_past or named_week(request)):
+    if week is not None and (is_past or (named_week(request) and status < 400)):
         text = holding(text, str(week.week.manifest["as_of"]))
     answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
     if "owner" in request.query_params:
@@ -302,3 +302,12 @@ def problem_page(request: Request, problem: Problem, store: ServingState) -> Res
     )
     answer.headers.update(problem.headers)
     return answer
+
+
+async def static(request: Request) -> Response:
+    """A file of ours, which browsers may keep for as long as its address stays."""
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise Problem("unknown_route")
+    headers = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
+    return Response(asset_content(name), headers=headers, media_type=ASSETS[name])

@@ -42,20 +42,19 @@ from vouch.serving.web.metrics import chapters, is_match, measured, toggled
 from vouch.serving.web.models import card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
-from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
 from vouch.serving.web.past import named_week
+from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
 from vouch.serving.web.render import (
-    ASSETS,
     FAVOURITES_COOKIE,
     HEADERS,
     YEAR_SECONDS,
-    asset_content,
     customer_url,
     favourites_of,
     language_of,
     owner_of,
     problem_page,
     render_page,
+    static,
 )
 from vouch.serving.web.session import check_sender, sign_in_response, sign_out_response, target, with_query
 from vouch.serving.web.this_week import owners_of, week_page
@@ -339,12 +338,9 @@ class Pages:
 
     def metrics(self, request: Request) -> Response:
         """All metrics by chapter."""
-        text, marked, t = (
-            request.query_params.get("text", "")[:200],
-            favourites_of(request),
-            speech(language_of(request)),
-        )
-        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, named_week(request))
+        text, marked = request.query_params.get("text", "")[:200], favourites_of(request)
+        t, as_of = speech(language_of(request)), named_week(request)
+        answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, as_of)
         return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
 
     def mark_metric(self, request: Request, sent: Mapping[str, str]) -> Response:
@@ -394,12 +390,3 @@ class Pages:
         if shown is None:
             raise Problem("unknown_route")
         return self._page(request, "docs", page=documentation()[name], shown=Markup(shown))
-
-
-async def static(request: Request) -> Response:
-    """A file of ours, which browsers may keep for as long as its address stays."""
-    name = request.path_params["name"]
-    if name not in ASSETS:
-        raise Problem("unknown_route")
-    headers = {**HEADERS, "cache-control": f"public, max-age={YEAR_SECONDS}, immutable", "vary": "Accept-Encoding"}
-    return Response(asset_content(name), headers=headers, media_type=ASSETS[name])

@@ -31,7 +31,7 @@ from vouch.serving.snapshots.read import horizon_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vouch.serving.api.schemas import AccountsSearch, AdvocatesSearch, AtRiskSearch, CustomerGet
+    from vouch.serving.api.schemas import AdvocatesSearch, AtRiskSearch
     from vouch.serving.api.state import ServingState
     from vouch.serving.api.week import ServedWeek
     from vouch.serving.asking.candidate_lists import KindList, Numbers

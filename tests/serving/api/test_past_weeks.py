@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.handwritten_weeks import BEFORE, MONDAY, customer, publish
+from support.handwritten_weeks import BEFORE, MONDAY, customer, metric, publish
 from vouch.features.contract.tables import DAY_US
 from vouch.features.instants import instant_text
 from vouch.serving.api.doors import API_ROUTES
 from vouch.serving.api.handlers import read
 from vouch.serving.api.handlers.accounts import search_accounts
 from vouch.serving.api.handlers.lists import cursor_of, seal_of
-from vouch.serving.api.problems import KINDS, Problem
+from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AccountsSearch, AdvocatesSearch, AtRiskSearch, CustomerGet
 from vouch.serving.api.state import ServingState
 
@@ -86,11 +86,60 @@ def test_a_link_with_its_instant_shows_what_was_seen(store):
         read.get_customer(store, CustomerGet(customer_id="c", as_of="2026-11-09"))
 
 
-@pytest.mark.parametrize("as_of", ["2026-11-02", "2027-01-04"])
-def test_a_week_that_is_not_kept_is_gone(store, as_of):
-    with pytest.raises(Problem, match="week_gone"):
-        read.search_advocates(store, AdvocatesSearch(as_of=as_of))
-    assert KINDS["week_gone"].status == 410
+DATED = [route for route in API_ROUTES if "week_gone" in route.problems]
+GIVEN = {"customer_id": "a", "account_id": "A1"}
+
+
+def dated(route, **more):
+    """A request of a route as it is described, of customers and accounts that there are."""
+    names = route.takes.model_fields.keys()
+    known = {name: value for name, value in GIVEN.items() if name in names}
+    return route.takes.model_validate({**route.example, **known, **more})
+
+
+def answered(store, route, **more):
+    """What a route answers, but for what is said of the moment of asking."""
+    answer = route.answer(store, dated(route, **more))
+    answer = json.loads(answer) if isinstance(answer, bytes) else answer
+    return {name: value for name, value in answer.items() if name != "is_stale"}
+
+
+def test_whatever_takes_the_instant_of_a_week_tells_how_one_can_be_absent():
+    takes = {route.path for route in API_ROUTES if "past week" in str(route.takes.model_fields.get("as_of"))}
+    assert takes == {route.path for route in DATED}
+    assert len(takes) > 8
+    assert all("unknown_week" in route.problems for route in DATED)
+
+
+def test_what_was_seen_is_given_again_after_a_later_week(tmp_path):
+    before, after = ([customer("a", risk, risk, account_id="A1", owner=who), customer("b", 0.3, 0.3)]
+                     for risk, who in ((0.4, "Ada"), (0.1, "Bo")))  # fmt: skip
+    publish(tmp_path, BEFORE, before)
+    found = ServingState(tmp_path)
+    found.refresh()
+    seen = [answered(found, route) for route in DATED]
+    publish(tmp_path, MONDAY, after, [metric("nps", -7.0)], lists={})
+    found.refresh()
+    for route, then in zip(DATED, seen, strict=True):
+        assert answered(found, route, as_of="2026-11-09") == then, route.path
+        assert answered(found, route) != then, route.path
+    found.stop()
+
+
+@pytest.mark.parametrize(
+    ("as_of", "code", "status"),
+    [
+        ("2026-11-02", "week_gone", 410),
+        ("2020-01-08", "week_gone", 410),
+        ("2027-01-04", "unknown_week", 404),
+        ("2026-11-11", "unknown_week", 404),
+    ],
+)
+def test_a_week_that_is_kept_no_more_is_gone_and_one_that_never_was_is_unknown(store, as_of, code, status):
+    for route in DATED:
+        with pytest.raises(Problem) as problem:
+            route.answer(store, dated(route, as_of=as_of))
+        assert (problem.value.code, problem.value.status, problem.value.field) == (code, status, "as_of"), route.path
 
 
 def test_what_is_no_instant_is_told(store):
