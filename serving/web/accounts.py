@@ -36,15 +36,13 @@ def account_listing(store: ServingState, query: QueryParams, owner: str) -> Acco
     """Return accounts, the most revenue at risk first; raises the problems of the API."""
     text = query.get("text", "").strip()
     asked = {"owner": [owner] if owner else [], "text": text or None, "limit": ROWS, "cursor": query.get("cursor")}
-    asked["as_of"] = query.get("as_of") or None
-    answer = search_accounts(store, checked(AccountsSearch, asked))
-    filters = {
-        name: value for name, value in (("owner", owner), ("text", text), ("as_of", query.get("as_of"))) if value
-    }
+    as_of = query.get("as_of") or None
+    answer = search_accounts(store, checked(AccountsSearch, {**asked, "as_of": as_of}))
+    filters = {name: value for name, value in (("owner", owner), ("text", text), ("as_of", as_of)) if value}
     end = answer["next_cursor"]
     return AccountListing(
         answer=answer,
-        owners=owners_of(store.week_of(asked["as_of"])),
+        owners=owners_of(store.week_of(as_of)),
         owner=owner,
         text=text,
         is_first="cursor" not in query,
