@@ -48,7 +48,7 @@ def instant_of(as_of: str, field: str = "as_of") -> int:
         raise Problem("invalid_value", "Give an ISO date or instant", field) from error
 
 
-def not_there(database: Database, home: Path, as_of_us: int, revision: int | None = None) -> Problem:
+def absence_of_week(database: Database, home: Path, as_of_us: int, revision: int | None = None) -> Problem:
     """Return why a week is not there: `week_gone` where it may have been published once, else `unknown_week`.
 
     That may be said of each instant before the oldest week that is kept, and of whole weeks before the newest: what is
@@ -112,7 +112,7 @@ class PastWeeks:
         return any(as_of == as_of_us and revision in (None, number) for as_of, number in list(self._held))
 
     def get(self, as_of_us: int, revision: int | None, now_us: int) -> ServedWeek:
-        """Return a past week; raises the problems of `not_there`."""
+        """Return a past week; raises the problems of `absence_of_week`."""
         week = self._in_memory(as_of_us, revision)
         if week is not None:
             return week
@@ -139,7 +139,7 @@ class PastWeeks:
             let_go = self._times_let_go
             week = self._read(as_of_us, revision, now_us)
             if week is None:
-                raise not_there(self._database, self._home, as_of_us, revision)
+                raise absence_of_week(self._database, self._home, as_of_us, revision)
             with self._lock:
                 if let_go == self._times_let_go:
                     self._put(week)

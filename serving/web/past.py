@@ -41,14 +41,14 @@ def is_of_a_week(path: str) -> bool:
     return path in VIEWS_OF_A_WEEK or path.startswith(_UNDER)
 
 
-def named_week(request: Request) -> str | None:
+def instant_of_address(request: Request) -> str | None:
     """The instant that an address names; None for the newest week."""
     return request.query_params.get(AS_OF) or None
 
 
 def week_shown(request: Request, store: ServingState, as_of: str | None = None) -> ServedWeek | None:
     """The week that a page is about: `as_of`, else that of its address, else the newest; None where there is none."""
-    as_of = as_of or (named_week(request) if is_of_a_week(request.url.path) else None)
+    as_of = as_of or (instant_of_address(request) if is_of_a_week(request.url.path) else None)
     for name in (as_of, None):
         try:
             return store.week_of(name)
@@ -67,15 +67,15 @@ def holding(text: str, as_of: str) -> str:
     """
     added = html.escape(urlencode({AS_OF: as_of}))
 
-    def link(found: re.Match[str]) -> str:
-        path, query, place = (found[name] or "" for name in ("path", "query", "place"))
+    def link(match: re.Match[str]) -> str:
+        path, query, place = (match[name] or "" for name in ("path", "query", "place"))
         if not is_of_a_week(path) or AS_OF in dict(parse_qsl(html.unescape(query))):
-            return found[0]
+            return match[0]
         return f'href="{path}?{f"{query}&amp;" if query else ""}{added}{place}"'
 
-    def search(found: re.Match[str]) -> str:
+    def search(match: re.Match[str]) -> str:
         hidden = f'<input type="hidden" name="{AS_OF}" value="{html.escape(as_of)}">'
-        return found[0] + hidden if is_of_a_week(found["path"]) else found[0]
+        return match[0] + hidden if is_of_a_week(match["path"]) else match[0]
 
     return _SEARCH.sub(search, _LINK.sub(link, text))
 

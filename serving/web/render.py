@@ -36,7 +36,7 @@ from vouch.serving.presentation.translations import LANGUAGES, Speech, preferred
 from vouch.serving.store.callers import EVERYBODY
 from vouch.serving.web.card import charts_of, table_of
 from vouch.serving.web.list_charts import list_chart
-from vouch.serving.web.past import holding, named_week, newest_url, week_shown
+from vouch.serving.web.past import holding, instant_of_address, newest_url, week_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,7 +261,7 @@ def render_page(
             **values,
         )
     )
-    if week is not None and (is_past or (named_week(request) and status < 400)):
+    if week is not None and (is_past or (instant_of_address(request) and status < 400)):
         text = holding(text, str(week.week.manifest["as_of"]))
     answer = Response(text, status, {**HEADERS, "content-language": language}, media_type="text/html")
     if "owner" in request.query_params:

@@ -42,7 +42,7 @@ from vouch.serving.web.metrics import chapters, is_match, measured, toggled
 from vouch.serving.web.models import card, judged
 from vouch.serving.web.named_lists import every_list, named_list
 from vouch.serving.web.overview import overview
-from vouch.serving.web.past import named_week
+from vouch.serving.web.past import instant_of_address
 from vouch.serving.web.references import DESK_FORMS, reference_page, references_page
 from vouch.serving.web.render import (
     FAVOURITES_COOKIE,
@@ -253,19 +253,19 @@ class Pages:
 
     def week(self, request: Request) -> Response:
         """Whom to call, thank and wait for this week."""
-        answer = week_page(self._store, self._owner(request), named_week(request))
+        answer = week_page(self._store, self._owner(request), instant_of_address(request))
         self._note(request, "listed", rows=answer.rows)
         return self._page(request, "week", found=answer)
 
     def _owner(self, request: Request) -> str:
         """Whose customers to show; what a cookie kept of an owner who is none any more does not count."""
         owner = owner_of(request)
-        return owner if owner in owners_of(self._store.week_of(named_week(request))) else ""
+        return owner if owner in owners_of(self._store.week_of(instant_of_address(request))) else ""
 
     def find(self, request: Request) -> Response:
         """Customers found by name, account or id; straight to the one of exactly this id."""
         text = as_staged(request.query_params.get("text", ""))
-        as_of = named_week(request)
+        as_of = instant_of_address(request)
         if self._store.week_of(as_of).ids.row_of(text) is not None:
             to = with_query(customer_url(text), as_of=as_of) if as_of else customer_url(text)
             return RedirectResponse(to, 303, headers=HEADERS)
@@ -281,14 +281,14 @@ class Pages:
 
     def account(self, request: Request) -> Response:
         """One account with its people."""
-        asked = {"account_id": as_staged(request.query_params.get("id", "")), "as_of": named_week(request)}
+        asked = {"account_id": as_staged(request.query_params.get("id", "")), "as_of": instant_of_address(request)}
         answer = get_account(self._store, checked(AccountGet, asked))
         self._note(request, "listed", rows=len(answer["people"]))
         return self._page(request, "account", found=answer)
 
     def portfolio(self, request: Request) -> Response:
         """The portfolio at a glance."""
-        return self._page(request, "portfolio", found=overview(self._store, named_week(request)))
+        return self._page(request, "portfolio", found=overview(self._store, instant_of_address(request)))
 
     def candidates(self, request: Request) -> Response:
         """Candidates to be asked."""
@@ -332,14 +332,14 @@ class Pages:
         customer_id = as_staged(request.query_params.get("id", ""))
         if not 1 <= len(customer_id) <= 200 or "\0" in customer_id:
             raise Problem("unknown_customer")
-        answer = profile(self._store, customer_id, named_week(request))
+        answer = profile(self._store, customer_id, instant_of_address(request))
         self._note(request, "looked", customer_id=customer_id, rows=1)
         return self._page(request, "customer", found=answer)
 
     def metrics(self, request: Request) -> Response:
         """All metrics by chapter."""
         text, marked = request.query_params.get("text", "")[:200], favourites_of(request)
-        t, as_of = speech(language_of(request)), named_week(request)
+        t, as_of = speech(language_of(request)), instant_of_address(request)
         answer = chapters(self._store, lambda name: is_match(text, metric_name(t, name), name), marked, as_of)
         return self._page(request, "metrics", chapters=answer, text=text, favourites=marked)
 
@@ -355,17 +355,17 @@ class Pages:
     def metric(self, request: Request) -> Response:
         """One metric with its trend, its segments and what it means."""
         by = request.query_params.get("by", "")
-        answer = measured(self._store, request.path_params["metric_id"], by, named_week(request))
+        answer = measured(self._store, request.path_params["metric_id"], by, instant_of_address(request))
         return self._page(request, "metric", found=answer)
 
     def lists(self, request: Request) -> Response:
         """All lists behind the figures."""
-        return self._page(request, "lists", lists=every_list(self._store, named_week(request)))
+        return self._page(request, "lists", lists=every_list(self._store, instant_of_address(request)))
 
     def named_list(self, request: Request) -> Response:
         """One of them."""
         name, after = request.path_params["name"], request.query_params.get("after", "")
-        answer = named_list(self._store, name, after, named_week(request))
+        answer = named_list(self._store, name, after, instant_of_address(request))
         self._note(request, "listed", rows=len(answer.answer["rows"]))
         return self._page(request, "list", found=answer)
 

@@ -25,7 +25,7 @@ from vouch.features.errors import SnapshotError
 from vouch.features.instants import instant_text
 from vouch.serving.api.bulk.rows import changes
 from vouch.serving.api.bulk.writers import WRITERS
-from vouch.serving.api.past_weeks import instant_of, not_there
+from vouch.serving.api.past_weeks import absence_of_week, instant_of
 from vouch.serving.api.problems import Problem
 from vouch.serving.api.schemas import AsOf, Request, Text
 from vouch.serving.asking.by_hand import without_scores
@@ -141,7 +141,7 @@ def _week(store: ServingState, as_of_us: int) -> _Week:
     except SnapshotError as error:
         raise Problem("week_gone") from error
     if not stored:
-        raise not_there(store.database, store.home, as_of_us)
+        raise absence_of_week(store.database, store.home, as_of_us)
     week = stored[0]
     mark = f"{week.snapshot_id} {week.version}"
     return _Week(as_of_us, week.revision, mark, partial(_of_store, store, week.snapshot_id))
