@@ -336,8 +336,8 @@ LISTS: dict[str, List] = {
     "words": List("words of feedback used more or less than four weeks before", ("feedback",), words_on_the_move),
     "complaints": List("topics of complaints, four weeks against the four before, and which grow", ("feedback",),
                        growing_complaints, words=ListWords("topic", "feedback", "topic", 56)),
-    "forecasts": List("tone and willingness to recommend that are expected in 28 and in 84 days, with 80 %, of the "
-                      "5,000 customers of whom the worst tone is",
+    "forecasts": List("tone and willingness to recommend that are expected of each customer in 28 and in 84 days, with "
+                      "intervals of 80 %: the 5,000 of whom the worst tone is expected",
                       ("surveys|feedback|social_posts",), customer_forecasts),
     "exit_answers": List("who left in 90 days: the recorded reason, and the answer to the exit survey",
                          ("subscriptions",), exit_answers),
