@@ -6,6 +6,7 @@ No test fails for it: who adds a feature need not speak Korean, and it is told i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from vouch import models
 from vouch.features.metrics.catalogue import Metric, load_metrics
@@ -13,6 +14,7 @@ from vouch.features.metrics.lists.lists import LISTS
 from vouch.features.vectors import words
 from vouch.features.vectors.declare import load_families
 from vouch.models.value.predictor import NAME as VALUE
+from vouch.serving.monitoring.guards import load_guards
 from vouch.serving.presentation import meanings, translations
 
 
@@ -29,7 +31,8 @@ def wanted(language: str) -> set[str]:
             f"{of}.{name}" for name, held in LISTS.items() if held.is_published for of in ("list_name", "list_holds")
         }
         found |= {f"feature {words.meaning(feature.name).key!r}" for feature in features}
-        found |= {f"meaning {key!r}" for key in meanings_of(metrics)}
+        limits = {guard.meaning for guard in load_guards(Path()).values()}
+        found |= {f"meaning {key!r}" for key in meanings_of(metrics) | limits}
     return found | {f"text {key}" for key in page}
 
 

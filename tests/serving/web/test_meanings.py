@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vouch.features.metrics.catalogue import load_metrics
+from vouch.serving.monitoring.guards import load_guards
 from vouch.serving.presentation.meanings import key_of, known, meaning, meanings, null_reason
 from vouch.serving.presentation.translations import LANGUAGES, speech
 
@@ -27,6 +28,13 @@ def test_each_published_metric_is_told_whole_in_the_language_of_the_page(languag
             assert known(t, text), text
         for line in metric.null_where:
             assert "lang=" not in null_reason(t, line), line
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_each_limit_that_refuses_a_week_is_told_in_the_language_of_the_page(language, tmp_path):
+    t = speech(language)
+    for guard in load_guards(tmp_path).values():
+        assert "lang=" not in meaning(t, guard.meaning), guard.meaning
 
 
 @pytest.mark.parametrize("language", OTHERS)

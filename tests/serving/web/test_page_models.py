@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -15,9 +16,10 @@ from vouch.models.registry.champions import note
 from vouch.models.scoring.effects import Effects, KindEffect, QiniCurve
 from vouch.serving.api.front import Middleware, MountedApp
 from vouch.serving.api.state import ServingState
-from vouch.serving.presentation.translations import LANGUAGES, speech
+from vouch.serving.presentation.translations import LANGUAGES, speech, texts
 from vouch.serving.site import open_site
 
+ROOT = Path(__file__).parents[3]
 SHOWN = KindEffect("testimonial", 300, 90, 0.0, 0.2, 0.0, 0.2, 0.3, 0.02, 0.251, 0.152, 0.353)
 UNTRIED = KindEffect("referral", 44, 0, 0.0, 0.1, 0.0, 0.0, 0.3)
 OFFER = KindEffect("offer", 500, 500, 0.0, 1.0, 0.0, 0.0, 0.1, 0.05, 0.012, -0.008, 0.032)
@@ -90,7 +92,7 @@ def test_the_model_of_lifetime_value_stands_beside_the_others_with_its_rule_its_
     t = speech(language)
     section = text.split('<h2 id="value">')[1]
     assert t("models.value") in section
-    assert known["why"] in section
+    assert (known["why"] if language == "en" else t("models.why_contract")) in section
     assert "eeeeeeeeeeee" in section
     assert "ffffffffffff" not in section, "what was refused does not serve"
     assert cells(section, "contract") == [t.number(of, 3) for of in (0.8142, 358.1, 0.8733, 0.7358)]
@@ -103,3 +105,21 @@ def test_without_a_model_of_lifetime_value_the_page_says_how_to_get_one(tmp_path
     text, client = page(tmp_path)
     assert "<code>vouch train value</code>" in text.split('<h2 id="value">')[1]
     assert client.get("/app/models/value/card").status_code == 404
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_each_rule_of_the_gate_asks_and_what_was_measured_is_said_in_the_language(tmp_path, language):
+    names = [key.removeprefix("gate_rule.") for key in texts("en") if key.startswith("gate_rule.")]
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "training").rglob("*.py"))
+    assert set(re.findall(r'GateRule\(\s*"(\w+)"', source)) == set(names), "every rule has words"
+    folder = champion_folder(tmp_path, "churn")
+    folder.mkdir(parents=True)
+    rules = [{"name": of, "passed": False, "why": f"an English {of}", "value": 0.0384, "limit": 0.0376} for of in names]
+    note(folder, {"action": "refuse", "reason": "many", "at_us": MONDAY, "version": 1, "rules": rules})
+    text, _ = page(tmp_path, language)
+    t = speech(language)
+    for name in names:
+        assert t(f"gate_rule.{name}") in text
+        assert (f"an English {name}" in text) == (language == "en")
+    if language != "en":
+        assert text.count(t("gate.measured", value=t.number(0.0384, 4), limit=t.number(0.0376, 4))) == len(names)
