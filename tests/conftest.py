@@ -23,7 +23,13 @@ settings.load_profile("same")
 
 # What collecting makes, most of a million objects, stays until the end: looking for what could go costs a third of it.
 gc.disable()
-atexit.register(gc.unfreeze)  # or libraries would take what they hold then for a leak
+
+
+@atexit.register
+def let_go():
+    """At the very end, also where others collect for this process: libraries would take what they hold for a leak."""
+    gc.unfreeze()
+    gc.enable()
 
 
 def pytest_collection_finish():
